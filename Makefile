@@ -1,0 +1,132 @@
+# Everything a checkout needs. `make demo` and `make test` do all set-up themselves: Python 3.11+, make and git suffice.
+
+PYTHON ?= python3
+# How many processes run the tests.
+JOBS ?= auto
+# More arguments for pytest, as in: make test PYTEST_ARGS="-k rotation"
+PYTEST_ARGS ?=
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+# Byte code is compiled when it is first used: compiling all of every library would double the time of set-up.
+PIP  := $(PY) -m pip --quiet --quiet --disable-pip-version-check --no-input
+INSTALL := $(PIP) install --no-compile --constraint constraints-dev.txt
+WHEEL = $$(echo $(VENV)/wheel/keyform-*.whl)
+
+# Folders too, so that a removed file is noticed. What is only cached does not count.
+SOURCES := $(shell find reconciler schemas -name __pycache__ -prune -o -print) $(wildcard README.md LICENSE) pyproject.toml
+
+# The source tree must not stand in for the installed wheel: neither the current folder nor PYTHONPATH is searched.
+export PYTHONSAFEPATH := 1
+unexport PYTHONPATH
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-builtin-rules
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# --- Use --------------------------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: $(VENV)/.runtime $(VENV)/.installed ## The whole story in one command, on an embedded emulator
+	@$(VENV)/bin/keyform demo
+
+.PHONY: venv
+venv: $(VENV)/.dev $(VENV)/.installed ## Make .venv with keyform and all that its development needs (PYTHON=python3.12 for another)
+
+# --- Check ------------------------------------------------------------------------------------------------------------
+
+.PHONY: test
+test: venv ## Build the wheel, install it, and run all tests against it
+	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint format-check types test ## All that CI checks (import rules and documentation are tests)
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Lint
+	@$(PY) -m ruff check
+
+.PHONY: format
+format: $(VENV)/.dev ## Format the code, and repair what the linter can repair
+	@$(PY) -m ruff check --fix-only --quiet
+	@$(PY) -m ruff format
+
+.PHONY: format-check
+format-check: $(VENV)/.dev ## Is the code formatted?
+	@$(PY) -m ruff format --check
+
+.PHONY: types
+types: $(VENV)/.dev ## Check the types
+	@$(PY) -m mypy
+
+.PHONY: imports
+imports: venv ## Only the tests of who may import whom
+	@$(PY) -m pytest --quiet tests/project/test_import_rules.py
+
+.PHONY: docs
+docs: venv ## Only the tests of the documentation
+	@$(PY) -m pytest --quiet tests/project/test_docs.py
+
+.PHONY: bench
+bench: venv ## Measure how keyform behaves with many keys
+	@$(PY) tools/bench.py
+
+# --- Make -------------------------------------------------------------------------------------------------------------
+
+.PHONY: build
+build: $(VENV)/.dev ## Build the sdist and, from it, the wheel, into dist/
+	@rm -rf dist
+	@$(PY) -m build --no-isolation --outdir dist
+
+.PHONY: lock
+lock: ## Resolve the development lock anew
+	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	$(PYTHON) -m venv "$$tmp/venv"; \
+	"$$tmp/venv/bin/python" -m pip --quiet --quiet --disable-pip-version-check install --no-compile '.[dev,emulator]'; \
+	{ echo '# The versions that keyform is developed and tested with. Made by `make lock`.'; \
+	  "$$tmp/venv/bin/python" -m pip --disable-pip-version-check freeze --exclude keyform; } > "$$tmp/lock"; \
+	cp "$$tmp/lock" constraints-dev.txt
+
+.PHONY: record
+record: venv ## Make the README's picture of a terminal
+	@$(PY) tools/record.py
+
+.PHONY: clean
+clean: ## Remove all that was made here
+	@rm -rf $(VENV) dist build .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find reconciler tests tools -name __pycache__ -prune -exec rm -rf {} +
+
+# --- Set-up: each stamp says that a step is done, and is older than what would make it due again -----------------------
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit("keyform needs Python 3.11 or newer: make PYTHON=python3.12 ..." if sys.version_info < (3, 11) else 0)'
+	@echo "Making $(VENV) (once) ..." >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.builder: $(VENV)/.created constraints-dev.txt
+	@$(INSTALL) hatchling
+	@touch $@
+
+$(VENV)/.wheel: $(VENV)/.builder $(SOURCES)
+	@rm -rf $(VENV)/wheel
+	@$(PY) -m hatchling build --target wheel --directory $(VENV)/wheel >$(VENV)/wheel.log 2>&1 \
+	  || { cat $(VENV)/wheel.log >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.runtime: pyproject.toml constraints-dev.txt | $(VENV)/.wheel
+	@$(INSTALL) "$(WHEEL)[emulator]"
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints-dev.txt | $(VENV)/.wheel
+	@$(INSTALL) "$(WHEEL)[dev,emulator]"
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/.installed: $(VENV)/.wheel
+	@$(PIP) install --no-compile --force-reinstall --no-deps "$(WHEEL)"
+	@touch $@
