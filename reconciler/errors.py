@@ -1,0 +1,171 @@
+"""The error tree: each error owns its text and its exit code.
+
+    KeyformError
+    ├── ConfigError            the file is wrong (all findings at once)
+    ├── CredentialsMissing     the environment lacks what the run needs
+    ├── ExtraMissing           an optional extra is not installed
+    ├── PlanRefused            safety says no; nothing was changed
+    ├── PlanIsStale            what was planned no longer fits what is live
+    ├── ApiError               the API, or the way to it
+    │   ├── ApiUnreachable         no answer at all
+    │   ├── ApiRefused             a documented error answer (4xx)
+    │   │   ├── NotAuthenticated       401
+    │   │   ├── Forbidden              403
+    │   │   ├── NotFound               404
+    │   │   ├── Conflict               409
+    │   │   └── RateLimited            429
+    │   ├── ApiFault               5xx
+    │   ├── UnexpectedAnswer       HTML, a truncated body, a shape that is not the API's
+    │   └── TaskFailed             a task ended in ERROR, or did not end in time
+    ├── SinkError              a sink cannot be read or written
+    └── Interrupted            Ctrl-C or SIGTERM
+
+An error's `message` says what is wrong and where; `way_out` says what to do. Neither ever holds a secret or a token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class KeyformError(Exception):
+    """Anything that keyform tells its user as an error; `exit_code` is the process's."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, way_out: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.way_out = way_out
+
+    def diagnostics(self) -> str:
+        """What a user reads: the message, and the way out on a line of its own."""
+        return f"{self.message}\n  {self.way_out}" if self.way_out else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong: where (`file:line:column`, may be empty), the path in the file, what, and the way out."""
+
+    where: str
+    path: str
+    message: str
+    way_out: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.where}: " if self.where else ""
+        path = f"{self.path}: " if self.path else ""
+        tail = f"\n    {self.way_out}" if self.way_out else ""
+        return f"{head}{path}{self.message}{tail}"
+
+
+class _Bundle(KeyformError):
+    """Several findings told at once."""
+
+    def __init__(self, message: str, findings: Sequence[Finding], *, way_out: str = "") -> None:
+        super().__init__(message, way_out=way_out)
+        self.findings = tuple(findings)
+
+    def diagnostics(self) -> str:
+        lines = [self.message, *(f"  {finding}" for finding in self.findings)]
+        return "\n".join([*lines, f"  {self.way_out}"] if self.way_out else lines)
+
+
+class ConfigError(_Bundle):
+    """The configuration is wrong; every finding is told at once."""
+
+
+class PlanRefused(_Bundle):
+    """A safety rule refuses the plan; nothing was changed."""
+
+
+class PlanIsStale(KeyformError):
+    """What is live moved between the plan and its execution."""
+
+
+class CredentialsMissing(KeyformError):
+    """An environment variable that the run needs is not set."""
+
+
+class ExtraMissing(KeyformError):
+    """A feature needs an optional extra that is not installed."""
+
+
+class ApiError(KeyformError):
+    """The API, or the way to it, failed.
+
+    `effect_is_unknown` is true when the request may have taken effect although no proper answer came back.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        way_out: str = "",
+        effect_is_unknown: bool = False,
+        status: int | None = None,
+        request_id: str = "",
+    ) -> None:
+        super().__init__(message, way_out=way_out)
+        self.effect_is_unknown = effect_is_unknown
+        self.status = status
+        self.request_id = request_id
+
+
+class ApiUnreachable(ApiError):
+    """No answer: the connection was refused, broke or timed out."""
+
+
+class ApiRefused(ApiError):
+    """The API answered with a documented 4xx error: nothing was changed."""
+
+
+class NotAuthenticated(ApiRefused):
+    """401: the token is missing, wrong or revoked."""
+
+
+class Forbidden(ApiRefused):
+    """403: the token may not do this, or a quota is used up."""
+
+
+class NotFound(ApiRefused):
+    """404: there is no such project, key, deployment or application."""
+
+
+class Conflict(ApiRefused):
+    """409: the name is taken, or the key is still attached."""
+
+
+class RateLimited(ApiRefused):
+    """429: too many requests; `retry_after` is in seconds when the API says."""
+
+    retry_after: float | None = None
+
+
+class ApiFault(ApiError):
+    """5xx: the API failed; a write may have taken effect."""
+
+    retry_after: float | None = None
+
+
+class UnexpectedAnswer(ApiError):
+    """The answer is not the API's: HTML, a truncated body, or a shape that the contract does not have."""
+
+
+class TaskFailed(ApiError):
+    """A task ended in ERROR, or was not done in time."""
+
+
+class SinkError(KeyformError):
+    """A sink cannot be read or written; `outcome_is_unknown` when a write may have happened."""
+
+    def __init__(self, message: str, *, way_out: str = "", outcome_is_unknown: bool = False) -> None:
+        super().__init__(message, way_out=way_out)
+        self.outcome_is_unknown = outcome_is_unknown
+
+
+class Interrupted(KeyformError):
+    """The user, or the pipeline, asked to stop."""
+
+    exit_code = 130

@@ -1,0 +1,50 @@
+"""The nouns: frozen data that every stage speaks in. Knows nobody."""
+
+from reconciler.model.desired import (
+    Auth,
+    DesiredBinding,
+    DesiredEndpoint,
+    DesiredKey,
+    DesiredState,
+    Place,
+    Safety,
+    SinkSettings,
+)
+from reconciler.model.live import (
+    Capabilities,
+    CreatedKey,
+    LiveEndpoint,
+    LiveKey,
+    SinkContents,
+    SinkRecord,
+    Snapshot,
+)
+from reconciler.model.names import EndpointKind, EndpointRef, generation_name
+from reconciler.model.ownership import Ownership, Phase, compose_description, read_description
+from reconciler.model.secret import Secret
+
+__all__ = [
+    "Auth",
+    "Capabilities",
+    "CreatedKey",
+    "DesiredBinding",
+    "DesiredEndpoint",
+    "DesiredKey",
+    "DesiredState",
+    "EndpointKind",
+    "EndpointRef",
+    "LiveEndpoint",
+    "LiveKey",
+    "Ownership",
+    "Phase",
+    "Place",
+    "Safety",
+    "Secret",
+    "SinkContents",
+    "SinkRecord",
+    "SinkSettings",
+    "Snapshot",
+    "compose_description",
+    "generation_name",
+    "read_description",
+]

@@ -1,0 +1,109 @@
+"""What the file says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from reconciler.model.names import EndpointRef
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands in the file: line and column count from 1; `path` is like `keys.payments.deployments[0]`."""
+
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    path: str = ""
+
+    @property
+    def where(self) -> str:
+        """`file:line:column`, or nothing."""
+        return f"{self.file}:{self.line}:{self.column}" if self.file else ""
+
+
+NOWHERE = Place()
+
+
+class Auth(StrEnum):
+    """Whether an endpoint asks for a key."""
+
+    REQUIRED = "required"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredBinding:
+    """A key opens this endpoint."""
+
+    endpoint: EndpointRef
+    place: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredKey:
+    """A key as declared, defaults filled in.
+
+    `description` is the human text without the marker (`""` for none); `expires_at` is an instant in UTC, or None for
+    never; `overlap` is how long an old generation stays valid after the new one is published; `adopt` is the live name
+    of a portal-made key to take over.
+    """
+
+    name: str
+    description: str = ""
+    expires_at: datetime | None = None
+    bindings: tuple[DesiredBinding, ...] = ()
+    sinks: tuple[str, ...] = ()
+    overlap: timedelta = timedelta(hours=24)
+    prevent_destroy: bool = False
+    adopt: str | None = None
+    place: Place = field(default=NOWHERE, compare=False)
+
+    @property
+    def endpoints(self) -> frozenset[EndpointRef]:
+        """What the key opens."""
+        return frozenset(binding.endpoint for binding in self.bindings)
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredEndpoint:
+    """What the file says of an endpoint itself; `auth` None means: as it is, but never public by accident."""
+
+    ref: EndpointRef
+    auth: Auth | None = None
+    exclusive: bool = False
+    place: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSettings:
+    """A sink as declared: `type` picks the class, `options` are the type's own connection settings."""
+
+    name: str
+    type: str
+    options: Mapping[str, str | bool | int] = field(default_factory=dict)
+    place: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Safety:
+    """What a plan may not do unless the file says so; `max_deletes` None means no limit (`destroy`)."""
+
+    max_deletes: int | None = 5
+    allow_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """All that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name."""
+
+    stack: str
+    project: int
+    keys: tuple[DesiredKey, ...] = ()
+    endpoints: tuple[DesiredEndpoint, ...] = ()
+    sinks: tuple[SinkSettings, ...] = ()
+    safety: Safety = Safety()
+    place: Place = field(default=NOWHERE, compare=False)

@@ -1,0 +1,95 @@
+"""What the API says, and what the sinks hold. Everything is normalised where it enters: instants are aware and in UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.model.names import EndpointKind, EndpointRef
+from reconciler.model.ownership import Ownership
+from reconciler.model.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A live API key: `text` is its description without the marker, `ownership` the marker (None: foreign)."""
+
+    name: str
+    text: str
+    ownership: Ownership | None
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def is_expired(self, now: datetime) -> bool:
+        """Whether the data plane refuses it by now."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedKey:
+    """The answer to a create: the only time that the API shows the secret."""
+
+    key: LiveKey
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class LiveEndpoint:
+    """A deployment or an application; `api_keys` are live names, in the API's order.
+
+    `application` names the application that a deployment belongs to, whose keys are set on the application.
+    `addresses` are opaque; `status` is the API's own word.
+    """
+
+    ref: EndpointRef
+    api_keys: tuple[str, ...] = ()
+    auth_enabled: bool = True
+    addresses: tuple[str, ...] = ()
+    status: str = ""
+    application: str | None = None
+
+    @property
+    def is_public(self) -> bool:
+        """Whether everyone may call it: authentication is off."""
+        return not self.auth_enabled
+
+
+@dataclass(frozen=True, slots=True)
+class SinkRecord:
+    """What a sink says it holds for a key: which generation, and the `created_at` of the live key behind it."""
+
+    stack: str
+    key: str
+    generation: int
+    live_name: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SinkContents:
+    """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records."""
+
+    records: Mapping[str, SinkRecord] = field(default_factory=dict)
+    readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What depends on the API's generation, declared by a dialect: which fields of a live key change in place."""
+
+    mutable_key_fields: frozenset[str] = frozenset({"description"})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything read before planning, each part in order of name."""
+
+    keys: tuple[LiveKey, ...] = ()
+    endpoints: tuple[LiveEndpoint, ...] = ()
+    sinks: Mapping[str, SinkContents] = field(default_factory=dict)
+    capabilities: Capabilities = Capabilities()
+
+    def endpoint_names(self, kind: EndpointKind) -> tuple[str, ...]:
+        """The names of all live endpoints of a kind."""
+        return tuple(endpoint.ref.name for endpoint in self.endpoints if endpoint.ref.kind is kind)
