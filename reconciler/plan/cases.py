@@ -1,0 +1,134 @@
+"""Gather, per key, everything that decides about it, so that the rules are small and pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from reconciler.model import DesiredKey, DesiredState, EndpointRef, LiveKey, Ownership, Phase, SinkRecord, Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One live key of this stack, and where it is."""
+
+    live: LiveKey
+    ownership: Ownership
+    bound_to: frozenset[EndpointRef]
+    sinks_that_hold_it: frozenset[str]
+    sinks_that_may_hold_it: frozenset[str]
+    """Of the key's sinks that cannot be read back: what they hold is unknown."""
+
+    @property
+    def name(self) -> str:
+        """Its live name."""
+        return self.live.name
+
+    @property
+    def number(self) -> int:
+        """Which generation of its key it is, from 1."""
+        return self.ownership.generation
+
+    @property
+    def is_in_use(self) -> bool:
+        """A consumer may rely on its secret: it was published, or a sink holds it, or may hold it."""
+        return (
+            self.ownership.phase is not Phase.PENDING
+            or bool(self.sinks_that_hold_it)
+            or bool(self.sinks_that_may_hold_it)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCase:
+    """All that decides about one key. `desired` None: the file does not declare it (any more)."""
+
+    stack: str
+    name: str
+    desired: DesiredKey | None
+    generations: tuple[Generation, ...]
+    """Oldest first."""
+    records: Mapping[str, SinkRecord]
+    """What each readable sink holds for the key."""
+    unreadable_sinks: frozenset[str]
+    live_keys: Mapping[str, LiveKey]
+    """All live keys by name, foreign ones too."""
+    bindings: Mapping[str, frozenset[EndpointRef]]
+    """Where each live key is bound."""
+    mutable_fields: frozenset[str]
+    now: datetime
+
+    @property
+    def address(self) -> str:
+        """Its address in a plan."""
+        return f"key.{self.name}"
+
+    def bound_to(self, live_name: str) -> frozenset[EndpointRef]:
+        """Where a live key is bound."""
+        return self.bindings.get(live_name, frozenset())
+
+    @property
+    def newest_in_use(self) -> Generation | None:
+        """The current generation: the newest that a consumer may rely on."""
+        return next((generation for generation in reversed(self.generations) if generation.is_in_use), None)
+
+
+def gather_cases(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tuple[KeyCase, ...]:
+    """One case for every key that the file declares, that the stack owns live, or that a sink has a record of."""
+    declared = {key.name: key for key in desired.keys}
+    live_keys = {key.name: key for key in snapshot.keys}
+    unreadable = frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable)
+    bindings = gather_bindings(snapshot)
+    owned: dict[str, list[tuple[LiveKey, Ownership]]] = defaultdict(list)
+    for key in snapshot.keys:
+        if key.ownership is not None and key.ownership.stack == desired.stack:
+            owned[key.ownership.key].append((key, key.ownership))
+    records: dict[str, dict[str, SinkRecord]] = defaultdict(dict)
+    for sink, contents in snapshot.sinks.items():
+        for name, record in contents.records.items():
+            if record.stack == desired.stack:
+                records[name][sink] = record
+
+    def generation(live: LiveKey, ownership: Ownership) -> Generation:
+        key = declared.get(ownership.key)
+        holding = frozenset(
+            sink for sink, record in records[ownership.key].items() if record_is_of(record, live)
+        )
+        may_hold = unreadable & frozenset(key.sinks) if key else unreadable
+        return Generation(live, ownership, bindings.get(live.name, frozenset()), holding, may_hold)
+
+    return tuple(
+        KeyCase(
+            stack=desired.stack,
+            name=name,
+            desired=declared.get(name),
+            generations=tuple(
+                generation(live, ownership)
+                for live, ownership in sorted(owned[name], key=lambda pair: (pair[1].generation, pair[0].name))
+            ),
+            records=dict(records[name]),
+            unreadable_sinks=unreadable,
+            live_keys=live_keys,
+            bindings=bindings,
+            mutable_fields=snapshot.capabilities.mutable_key_fields,
+            now=now,
+        )
+        for name in sorted({*declared, *owned, *records})
+    )
+
+
+def gather_bindings(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
+    """Where each live key is bound; a child deployment's list only mirrors its application's, and does not count."""
+    bound: dict[str, set[EndpointRef]] = defaultdict(set)
+    for endpoint in snapshot.endpoints:
+        if endpoint.application is None:
+            for name in endpoint.api_keys:
+                bound[name].add(endpoint.ref)
+    return {name: frozenset(refs) for name, refs in bound.items()}
+
+
+def record_is_of(record: SinkRecord, live: LiveKey) -> bool:
+    """Whether a sink's record is of this very live key, and not of an earlier one that had the same name."""
+    return record.live_name == live.name and record.created_at == live.created_at

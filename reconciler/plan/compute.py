@@ -1,0 +1,244 @@
+"""From (desired, snapshot, now) to the plan: gather, judge, compare, order."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+
+from reconciler.model import DesiredState, Ownership, Phase, Snapshot
+from reconciler.plan.bindings import BindingPlan, plan_bindings
+from reconciler.plan.cases import gather_cases
+from reconciler.plan.changes import (
+    Action,
+    Bind,
+    Change,
+    CreateGeneration,
+    DeleteKey,
+    Describe,
+    FieldDiff,
+    Link,
+    Plan,
+    Publish,
+    Reason,
+    RemoveRecord,
+    Unbind,
+)
+from reconciler.plan.fields import instant
+from reconciler.plan.safety import check_safety
+from reconciler.plan.verdicts import Fate, Successor, Verdict, judge
+
+GOING = (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
+
+
+def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Plan:
+    """The plan that takes what is live to what is desired; deterministic to the byte, and without secrets."""
+    verdicts = [judge(case) for case in gather_cases(desired, snapshot, now)]
+    bindings = plan_bindings(desired, snapshot, verdicts, now)
+    refusals = (
+        *check_safety(desired, verdicts),
+        *(finding for verdict in verdicts for finding in verdict.refusals),
+        *bindings.refusals,
+    )
+    return Plan(
+        stack=desired.stack,
+        project=desired.project,
+        made_at=now,
+        changes=tuple(order_changes(verdicts, bindings)),
+        refusals=refusals,
+        exposures=bindings.exposures,
+        warnings=(*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings),
+        key_count=len(desired.keys),
+    )
+
+
+def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:
+    """Every change, in the order of an apply: nothing is taken away before what replaces it is in place."""
+    yield from describe(verdicts)
+    yield from create(verdicts)
+    yield from bind(verdicts, bindings)
+    touched = Touched(bindings)
+    yield from publish(verdicts, touched)
+    yield from unbind(verdicts, bindings)
+    yield from remove_records(verdicts, touched)
+    yield from delete(verdicts, touched)
+
+
+def describe(verdicts: Iterable[Verdict]) -> Iterator[Change]:
+    """Descriptions and markers of live keys."""
+    for verdict in verdicts:
+        for rewriting in verdict.rewritings:
+            yield Describe(
+                address=verdict.case.address,
+                action=verdict.action,
+                reason=rewriting.reason,
+                diff=rewriting.diff,
+                live_name=rewriting.live.name,
+                text=rewriting.text,
+                ownership=rewriting.ownership,
+            )
+
+
+def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
+    """New generations, marked pending."""
+    for verdict in verdicts:
+        key, successor = verdict.case.desired, verdict.successor
+        if key is None or successor is None:
+            continue
+        newest = verdict.case.newest_in_use
+        diff = [FieldDiff("generation", newest.name if newest else None, successor.live_name)]
+        if newest is None or newest.live.text != key.description:
+            diff.append(FieldDiff("description", newest.live.text if newest else None, key.description))
+        if newest is None or newest.live.expires_at != key.expires_at:
+            diff.append(
+                FieldDiff("expires_at", instant(newest.live.expires_at) if newest else None, instant(key.expires_at))
+            )
+        yield CreateGeneration(
+            address=verdict.case.address,
+            action=verdict.action,
+            reason=successor.reason,
+            diff=tuple(diff),
+            live_name=successor.live_name,
+            text=key.description,
+            ownership=owner_of(verdict, successor, Phase.PENDING),
+            expires_at=key.expires_at,
+        )
+
+
+def owner_of(verdict: Verdict, successor: Successor, phase: Phase) -> Ownership:
+    """The marker of a generation to be made."""
+    case = verdict.case
+    protected = case.desired is not None and case.desired.prevent_destroy
+    return Ownership(case.stack, case.name, successor.generation, phase, case.now, protected)
+
+
+def bind(verdicts: Iterable[Verdict], bindings: BindingPlan) -> Iterator[Change]:
+    """One write per endpoint with everything that it gains."""
+    successors = {verdict.successor.live_name for verdict in verdicts if verdict.successor}
+    for rebinding in bindings.rebindings:
+        if rebinding.gains:
+            created = [f"create:{link.live_name}" for link in rebinding.gains if link.live_name in successors]
+            yield Bind(
+                address=str(rebinding.endpoint.ref),
+                action=Action.UPDATE,
+                reason=_first_reason(rebinding.gains),
+                depends_on=tuple(created),
+                endpoint=rebinding.endpoint.ref,
+                links=rebinding.gains,
+            )
+
+
+def publish(verdicts: Iterable[Verdict], touched: Touched) -> Iterator[Change]:
+    """The new generations' secrets into their sinks, once they open all that they are to open."""
+    for verdict in verdicts:
+        key, successor = verdict.case.desired, verdict.successor
+        if key is None or successor is None:
+            continue
+        yield Publish(
+            address=verdict.case.address,
+            action=verdict.action,
+            reason=successor.reason,
+            depends_on=(
+                f"create:{successor.live_name}",
+                *(f"describe:{rewriting.live.name}" for rewriting in verdict.rewritings),
+                *touched.binds[successor.live_name],
+            ),
+            live_name=successor.live_name,
+            text=key.description,
+            ownership=owner_of(verdict, successor, Phase.PUBLISHED),
+            sinks=key.sinks,
+        )
+
+
+def unbind(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:
+    """One write per endpoint with everything that it loses, after what replaces it is bound and published."""
+    successors = {verdict.case.name: verdict.successor.live_name for verdict in verdicts if verdict.successor}
+    for rebinding in bindings.rebindings:
+        if not rebinding.losses and not rebinding.opens:
+            continue
+        published = dict.fromkeys(
+            f"publish:{successors[link.key]}" for link in rebinding.losses if link.key in successors
+        )
+        yield Unbind(
+            address=str(rebinding.endpoint.ref),
+            action=Action.UPDATE,
+            reason=_first_reason(rebinding.losses),
+            diff=rebinding.diff_of_opening,
+            depends_on=(*([f"bind:{rebinding.endpoint.ref}"] if rebinding.gains else []), *published),
+            endpoint=rebinding.endpoint.ref,
+            links=rebinding.losses,
+            opens=rebinding.opens,
+        )
+
+
+def remove_records(verdicts: Iterable[Verdict], touched: Touched) -> Iterator[Change]:
+    """A removed key's record goes after its bindings and before its live key, so that a record never outlives a key."""
+    for verdict in verdicts:
+        unbinds = [change for name in _going(verdict) for change in touched.unbinds[name]]
+        for sink, reason in (verdict.obsolete_records or {}).items():
+            yield RemoveRecord(
+                address=verdict.case.address,
+                action=verdict.action,
+                reason=reason,
+                depends_on=(
+                    *([f"publish:{verdict.successor.live_name}"] if verdict.successor else []),
+                    *(dict.fromkeys(unbinds) if verdict.case.desired is None else []),
+                ),
+                sink=sink,
+                key=verdict.case.name,
+                record=verdict.case.records.get(sink),
+            )
+
+
+def delete(verdicts: Iterable[Verdict], touched: Touched) -> Iterator[Change]:
+    """Live keys that are bound nowhere any more."""
+    for verdict in verdicts:
+        records = (
+            [f"remove-record:{sink}/{verdict.case.name}" for sink in verdict.obsolete_records or {}]
+            if verdict.case.desired is None
+            else []
+        )
+        for ruling in verdict.rulings:
+            if ruling.fate not in GOING:
+                continue
+            waits_for_successor = verdict.successor is not None and ruling.fate is not Fate.DISCARD
+            yield DeleteKey(
+                address=verdict.case.address,
+                action=verdict.action,
+                reason=ruling.reason,
+                diff=(FieldDiff("generation", ruling.generation.name, None),),
+                depends_on=(
+                    *([f"publish:{verdict.successor.live_name}"] if verdict.successor and waits_for_successor else []),
+                    *touched.unbinds[ruling.generation.name],
+                    *records,
+                ),
+                live_name=ruling.generation.name,
+                key=verdict.case.name,
+            )
+
+
+def _going(verdict: Verdict) -> list[str]:
+    return [ruling.generation.name for ruling in verdict.rulings if ruling.fate in GOING]
+
+
+class Touched:
+    """Which binds and unbinds concern a live name, by id, so that a thousand keys do not each search every endpoint."""
+
+    def __init__(self, bindings: BindingPlan) -> None:
+        self.binds: dict[str, list[str]] = defaultdict(list)
+        self.unbinds: dict[str, list[str]] = defaultdict(list)
+        for rebinding in bindings.rebindings:
+            for link in rebinding.gains:
+                self.binds[link.live_name].append(f"bind:{rebinding.endpoint.ref}")
+            for link in rebinding.losses:
+                self.unbinds[link.live_name].append(f"unbind:{rebinding.endpoint.ref}")
+
+
+def _first_reason(links: Sequence[Link]) -> Reason:
+    """The reason of the whole write: its links' own, or that there are several."""
+    reasons = dict.fromkeys(link.reason for link in links)
+    if not reasons:
+        return Reason("endpoint_is_open", "the file declares the endpoint open")
+    if len(reasons) == 1:
+        return next(iter(reasons))
+    return Reason("several", "; ".join(reason.sentence for reason in reasons))

@@ -1,0 +1,40 @@
+"""The one comparator: the differences that decide are the differences that are shown and sent. Only user of deepdiff."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+from reconciler.plan.changes import FieldDiff
+
+Value = str | bool | int | None
+
+
+def instant(value: datetime | None) -> str:
+    """An instant as JSON and people read it (ISO 8601, UTC, whole seconds unless there are parts), or `never`."""
+    if value is None:
+        return "never"
+    moment = value.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds" if moment.microsecond else "seconds").replace("+00:00", "Z")
+
+
+def duration(length: timedelta) -> str:
+    """A length of time in the file's own form, in the largest unit that divides it: `7d`, `36h`, `90s`."""
+    seconds = round(length.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def compare_fields(
+    live: Mapping[str, Value], desired: Mapping[str, Value]
+) -> tuple[FieldDiff, ...]:
+    """The fields that differ, in order of name. Both sides are normalised and have the same fields."""
+    if live == desired:  # deepdiff takes 150 ms to import, and most keys never differ
+        return ()
+    from deepdiff import DeepDiff
+
+    found = DeepDiff(dict(live), dict(desired), view="tree", ignore_type_in_groups=[(str, bool, int, type(None))])
+    paths = {str(item.path(output_format="list")[0]) for items in found.values() for item in items}
+    return tuple(FieldDiff(path, live.get(path), desired.get(path)) for path in sorted(paths))

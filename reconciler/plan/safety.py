@@ -1,0 +1,29 @@
+"""What a plan may not do unless the file says so. Each refusal has its own switch; there is no `--force`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from reconciler.errors import Finding
+from reconciler.model import DesiredState
+from reconciler.plan.verdicts import Verdict
+
+
+def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
+    """Count the keys that would go. `prevent_destroy` is found with the key, opening an endpoint with the endpoint."""
+    removed = [verdict.case.name for verdict in verdicts if verdict.case.desired is None and verdict.case.generations]
+    where, safety = desired.place.where, desired.safety
+    if removed and not desired.keys and not safety.allow_empty:
+        message = f"the file declares no keys, but the stack has {len(removed)} live: {_name_some(removed)}"
+        return (Finding(where, "keys", message, "set `safety: {allow_empty: true}` if all of them are to go"),)
+    if safety.max_deletes is not None and len(removed) > safety.max_deletes:
+        message = f"{len(removed)} keys would be deleted, and at most {safety.max_deletes} may: {_name_some(removed)}"
+        return (
+            Finding(where, "safety.max_deletes", message, f"set `safety: {{max_deletes: {len(removed)}}}` if so meant"),
+        )
+    return ()
+
+
+def _name_some(names: list[str]) -> str:
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

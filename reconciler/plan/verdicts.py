@@ -1,0 +1,302 @@
+"""What becomes of each generation of a key, and whether there is a new one.
+
+    generation                         file declares the key                     file does not
+    pending, in no sink                discard: unbind, delete                   discard
+    pending, in some or all sinks      mark published (it is in use), then as    remove
+                                       published
+    newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
+    older in use                       overlap; retire once the overlap is over  remove
+    foreign, named by `adopt`          adopt: it gets the marker                 -
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from difflib import get_close_matches
+from enum import StrEnum
+
+from reconciler.errors import Finding
+from reconciler.model import DesiredKey, EndpointRef, LiveKey, Ownership, Phase, generation_name
+from reconciler.plan.cases import Generation, KeyCase, record_is_of
+from reconciler.plan.changes import Action, FieldDiff, Note, Reason
+from reconciler.plan.fields import compare_fields, duration, instant
+from reconciler.plan.rules import find_reason_for_successor
+
+
+class Fate(StrEnum):
+    """What becomes of a generation in this plan."""
+
+    CURRENT = "current"
+    OVERLAP = "overlap"
+    RETIRE = "retire"
+    DISCARD = "discard"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """A generation's fate, and why."""
+
+    generation: Generation
+    fate: Fate
+    reason: Reason
+
+    def endpoints(self, desired: DesiredKey | None, *, has_successor: bool) -> frozenset[EndpointRef]:
+        """Where the generation is to be bound once the plan is done."""
+        if desired is None or self.fate in (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE):
+            return frozenset()
+        if self.fate is Fate.CURRENT and not has_successor:
+            return desired.endpoints
+        return self.generation.bound_to & desired.endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """A generation to be made."""
+
+    live_name: str
+    generation: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rewriting:
+    """A live key's description is to be written: the text, the marker, what differs, and why."""
+
+    live: LiveKey
+    text: str
+    ownership: Ownership
+    diff: tuple[FieldDiff, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All that is to happen to one key."""
+
+    case: KeyCase
+    action: Action
+    rulings: tuple[Ruling, ...] = ()
+    successor: Successor | None = None
+    rewritings: tuple[Rewriting, ...] = ()
+    obsolete_records: Mapping[str, Reason] | None = None
+    """Sinks whose record of the key is to be removed."""
+    refusals: tuple[Finding, ...] = ()
+    warnings: tuple[Note, ...] = ()
+
+
+def judge(case: KeyCase) -> Verdict:
+    """Decide about one key."""
+    return judge_removed(case) if case.desired is None else judge_declared(case, case.desired)
+
+
+def judge_removed(case: KeyCase) -> Verdict:
+    """The file does not declare the key: everything of it goes, sink records before live keys."""
+    gone = Reason("key_is_not_declared", "the file no longer declares it")
+    refusals = tuple(
+        Finding(
+            "",
+            case.address,
+            f"prevent_destroy is set on the live key {generation.name}, and the file no longer declares it",
+            "put the key back with `prevent_destroy: false`, apply, and then remove it",
+        )
+        for generation in case.generations
+        if generation.ownership.protected
+    )
+    sinks = {*case.records, *case.unreadable_sinks} if case.generations else set(case.records)
+    return Verdict(
+        case,
+        Action.DELETE,
+        rulings=tuple(Ruling(generation, Fate.REMOVE, gone) for generation in case.generations),
+        obsolete_records=dict.fromkeys(sorted(sinks), gone),
+        refusals=refusals,
+    )
+
+
+def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
+    """The file declares the key: adopt, repair, replace, retire, or leave alone."""
+    adopted, refusals = judge_adoption(case, key)
+    if refusals:
+        return Verdict(case, Action.UPDATE, refusals=refusals)
+    if adopted is not None:
+        case = replace(case, generations=(adopted,))
+    newest = case.newest_in_use
+    reason = find_reason_for_successor(case, key, newest)
+    successor = choose_successor(case, reason) if reason else None
+    refusals = (*refuse_taken_name(case, key, successor), *refuse_past_expiry(case, key, successor))
+    rulings = tuple(rule_on(case, key, generation, newest, successor) for generation in case.generations)
+    action = Action.UPDATE if successor is None else Action.CREATE if newest is None else Action.ROTATE
+    undeclared = sorted(set(case.records) - set(key.sinks))
+    return Verdict(
+        case,
+        action,
+        rulings=rulings,
+        successor=successor,
+        rewritings=rewrite_descriptions(case, key, rulings, newest, successor),
+        obsolete_records={
+            sink: Reason("sink_is_not_declared", f"the key no longer names sink {sink}") for sink in undeclared
+        },
+        refusals=refusals,
+        warnings=tuple(warn(case, key, newest, rulings, successor)),
+    )
+
+
+ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was made elsewhere")
+
+
+def judge_adoption(case: KeyCase, key: DesiredKey) -> tuple[Generation | None, tuple[Finding, ...]]:
+    """The live key to take over as the first generation, if there is one still to be taken over."""
+    if key.adopt is None or case.generations:
+        return None, ()
+    place = key.place
+    live = case.live_keys.get(key.adopt)
+    if live is None:
+        near = get_close_matches(key.adopt, sorted(case.live_keys), n=1)
+        hint = f"did you mean {near[0]}?" if near else "check the name in the portal, or remove `adopt`"
+        return None, (Finding(place.where, f"{place.path}.adopt", f"there is no live key {key.adopt}", hint),)
+    if live.ownership is not None:
+        owner = f"{live.ownership.stack}/{live.ownership.key}"
+        return None, (
+            Finding(
+                place.where,
+                f"{place.path}.adopt",
+                f"the live key {live.name} belongs to {owner}",
+                "remove it there first: a key has one owner",
+            ),
+        )
+    held = frozenset(sink for sink, record in case.records.items() if record_is_of(record, live))
+    phase = Phase.PUBLISHED if held else Phase.ADOPTED
+    ownership = Ownership(case.stack, case.name, 1, phase, case.now, key.prevent_destroy)
+    return Generation(live, ownership, case.bound_to(live.name), held, frozenset()), ()
+
+
+def choose_successor(case: KeyCase, reason: Reason) -> Successor:
+    """The next free generation number; a numbered name that someone else holds is passed over."""
+    number = 1 + max((generation.number for generation in case.generations), default=0)
+    while number > 1 and generation_name(case.name, number) in case.live_keys:
+        number += 1
+    return Successor(generation_name(case.name, number), number, reason)
+
+
+def refuse_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
+    """A key's first live name is its own name: when someone else holds it, the user has to say what that means."""
+    if successor is None or successor.live_name not in case.live_keys:
+        return ()
+    holder = case.live_keys[successor.live_name]
+    if holder.ownership is None:
+        message = f"the live key {holder.name} exists already, and this stack does not own it"
+        way_out = f"write `adopt: {holder.name}` to take it over, or declare the key under another name"
+    else:
+        message = f"the live key {holder.name} belongs to {holder.ownership.stack}/{holder.ownership.key}"
+        way_out = "declare the key under another name"
+    return (Finding(key.place.where, key.place.path, message, way_out),)
+
+
+def refuse_past_expiry(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
+    """A key that is born expired opens nothing."""
+    if successor is None or key.expires_at is None or key.expires_at > case.now:
+        return ()
+    message = f"expires_at {instant(key.expires_at)} is in the past, so the new key would open nothing"
+    return (Finding(key.place.where, f"{key.place.path}.expires_at", message, "give a later date, or never"),)
+
+
+def rule_on(
+    case: KeyCase,
+    key: DesiredKey,
+    generation: Generation,
+    newest: Generation | None,
+    successor: Successor | None,
+) -> Ruling:
+    """The fate of one generation of a declared key (the table at the top)."""
+    if not generation.is_in_use:
+        return Ruling(
+            generation,
+            Fate.DISCARD,
+            Reason("generation_was_never_published", f"the secret of {generation.name} reached no sink"),
+        )
+    if generation is newest and successor is None:
+        return Ruling(generation, Fate.CURRENT, Reason("generation_is_current", "nothing newer is published"))
+    end = overlap_end(case, key, generation)
+    if key.overlap <= timedelta(0) or (end is not None and end <= case.now):
+        sentence = f"{generation.name} has been replaced, and the overlap is over"
+        return Ruling(generation, Fate.RETIRE, Reason("overlap_is_over", sentence))
+    if generation.live.is_expired(case.now):
+        sentence = f"{generation.name} has been replaced, and expired {instant(generation.live.expires_at)}"
+        return Ruling(generation, Fate.RETIRE, Reason("generation_has_expired", sentence))
+    if end is not None:
+        sentence = f"{generation.name} stays valid until {instant(end)}"
+    else:
+        newer = successor.live_name if successor else "its successor"
+        sentence = f"{generation.name} stays valid for {duration(key.overlap)} after {newer} is published"
+    return Ruling(generation, Fate.OVERLAP, Reason("generation_is_in_overlap", sentence))
+
+
+def overlap_end(case: KeyCase, key: DesiredKey, generation: Generation) -> datetime | None:
+    """When the overlap ends that began when the first newer generation was published; None if none is."""
+    published = [
+        case.now if newer.ownership.phase is Phase.PENDING else newer.ownership.since
+        for newer in case.generations
+        if newer.number > generation.number and newer.is_in_use
+    ]
+    return min(published) + key.overlap if published else None
+
+
+def rewrite_descriptions(
+    case: KeyCase,
+    key: DesiredKey,
+    rulings: tuple[Ruling, ...],
+    newest: Generation | None,
+    successor: Successor | None,
+) -> tuple[Rewriting, ...]:
+    """Descriptions to write: adoption, publications that were cut short, and what the file says of the current one."""
+    found: list[Rewriting] = []
+    for ruling in rulings:
+        generation = ruling.generation
+        if ruling.fate not in (Fate.CURRENT, Fate.OVERLAP) and generation.live.ownership is not None:
+            continue
+        live, ownership, text = generation.live, generation.ownership, generation.live.text
+        reason: Reason | None = None
+        if live.ownership is None:
+            reason = ADOPTION
+        elif ownership.phase is Phase.PENDING:
+            ownership = replace(ownership, phase=Phase.PUBLISHED, since=case.now)
+            reason = Reason("publication_is_unfinished", "an earlier run ended before it marked this as published")
+        diff: tuple[FieldDiff, ...] = ()
+        if generation is newest and successor is None:
+            ownership = replace(ownership, protected=key.prevent_destroy)
+            was_protected = live.ownership is not None and live.ownership.protected
+            diff = compare_fields(
+                {"description": text, "prevent_destroy": was_protected},
+                {"description": key.description, "prevent_destroy": key.prevent_destroy},
+            )
+            text = key.description
+            if diff and reason is None:
+                fields = " and ".join(change.path for change in diff)
+                reason = Reason("description_differs", f"{fields} differs")
+        if reason is not None:
+            found.append(Rewriting(live, text, ownership, diff, reason))
+    return tuple(found)
+
+
+def warn(
+    case: KeyCase,
+    key: DesiredKey,
+    newest: Generation | None,
+    rulings: tuple[Ruling, ...],
+    successor: Successor | None,
+) -> list[Note]:
+    """What a reader should know although nothing changes because of it."""
+    notes = []
+    if newest and successor is None and newest.ownership.phase is Phase.ADOPTED:
+        sentence = f"{newest.name} was adopted: its secret is unknown, and no sink is written until the next generation"
+        notes.append(Note("adopted_secret_is_unknown", case.address, sentence))
+    if newest and successor is None and newest.live.is_expired(case.now):
+        sentence = f"{newest.name} expired {instant(newest.live.expires_at)}: give a later expires_at to replace it"
+        notes.append(Note("key_has_expired", case.address, sentence))
+    for ruling in rulings:
+        if ruling.fate is Fate.OVERLAP:
+            sentence = f"{ruling.reason.sentence}; a later apply retires it"
+            notes.append(Note("generation_is_in_overlap", case.address, sentence))
+    return notes

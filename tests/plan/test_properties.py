@@ -1,0 +1,129 @@
+"""What holds for every plan, whatever is desired and whatever is live."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.simulation import simulate
+from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
+
+from reconciler.model import Auth, DesiredState, Phase, Snapshot, generation_name
+from reconciler.plan import compute_plan
+
+NAMES = ("alpha", "beta", "gamma")
+ENDPOINTS = ("llama3", "whisper", "app:webui")
+FOREIGN = ("portal-made", "theirs")
+
+
+@st.composite
+def files(draw: st.DrawFn) -> DesiredState:
+    """Any file: some keys on some endpoints, some of those declared exclusive, open or required."""
+    opened = draw(st.sets(st.sampled_from(ENDPOINTS), max_size=1))
+    keys = [
+        key(
+            name,
+            *draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened)))),
+            text=draw(st.sampled_from(["", "text"])),
+            expires_at=draw(st.sampled_from([None, NOW + days(30)])),
+            sinks=draw(st.sampled_from([["local"], ["ci"], ["local", "ci"]])),
+            overlap=timedelta(hours=draw(st.sampled_from([0, 24]))),
+            prevent_destroy=draw(st.booleans()),
+            adopt=draw(st.sampled_from([None, None, "portal-made"])) if name == "alpha" else None,
+        )
+        for name in draw(st.sets(st.sampled_from(NAMES)))
+    ]
+    endpoints = [declared(name, Auth.OPEN, exclusive=draw(st.booleans())) for name in opened]
+    for name in draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened)))):
+        endpoints.append(declared(name, draw(st.sampled_from([None, Auth.REQUIRED])), exclusive=draw(st.booleans())))
+    return desired(*keys, endpoints=endpoints, max_deletes=None, allow_empty=True)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> Snapshot:
+    """Anything live: generations in every phase, foreign keys, records kept and lost, endpoints public or not."""
+    keys = [live(name) for name in FOREIGN]
+    held = []
+    for name in draw(st.sets(st.sampled_from(NAMES))):
+        for generation in draw(st.sets(st.integers(1, 3), min_size=1)):
+            keys.append(
+                live(
+                    generation_name(name, generation),
+                    of=name,
+                    generation=generation,
+                    phase=draw(st.sampled_from(list(Phase))),
+                    since=NOW - timedelta(hours=draw(st.sampled_from([1, 48]))),
+                    expires_at=draw(st.sampled_from([None, None, NOW + days(30), NOW - days(1)])),
+                    protected=draw(st.booleans()) and draw(st.booleans()),
+                )
+            )
+        held.append(draw(st.sampled_from([part.name for part in keys if part.ownership])))
+    names = sorted(part.name for part in keys)
+    endpoints = [endpoint(name, *draw(st.lists(st.sampled_from(names), unique=True, max_size=4))) for name in ENDPOINTS]
+    return snapshot(*keys, *endpoints, held=held, unreadable=["ci"])
+
+
+@given(files(), worlds())
+@settings(max_examples=300, deadline=None)
+def test_one_apply_is_enough_and_touches_nothing_of_others(state: DesiredState, before: Snapshot) -> None:
+    plan = compute_plan(state, before, NOW)
+    assert compute_plan(state, before, NOW) == plan, "the same input gives the same plan"
+    if plan.refusals:
+        return
+    after = simulate(plan, before, NOW)
+    again = compute_plan(state, after, NOW)
+    assert [(change.id, change.reason.code) for change in again.changes] == []
+    assert not again.refusals
+
+    adopted = {one.adopt for one in state.keys}
+    was = {one.name: one for one in before.keys if one.ownership is None and one.name not in adopted}
+    now = {one.name: one for one in after.keys}
+    assert all(now[name] == one for name, one in was.items()), "foreign keys stay as they are"
+    declarations = {one.ref: one for one in state.endpoints}
+    valid = {one.name for one in after.keys if not one.is_expired(NOW)}
+    for old, new in zip(before.endpoints, after.endpoints, strict=True):
+        declaration = declarations.get(old.ref)
+        if declaration is None or not declaration.exclusive:
+            assert set(old.api_keys) & set(was) <= set(new.api_keys), "foreign bindings stay as they are"
+        if declaration is None or declaration.auth is not Auth.OPEN:
+            assert new.auth_enabled or not old.auth_enabled, "authentication never goes off unless the file says so"
+            if old.api_keys != new.api_keys and set(old.api_keys) & valid:
+                assert set(new.api_keys) & valid, "an endpoint keeps a valid key"
+
+
+@given(files(), worlds())
+@settings(max_examples=150, deadline=None)
+def test_once_every_overlap_is_over_only_what_is_desired_is_left(state: DesiredState, before: Snapshot) -> None:
+    plan = compute_plan(state, before, NOW)
+    if plan.refusals:
+        return
+    later = NOW + days(2)
+    middle = simulate(plan, before, NOW)
+    second = compute_plan(state, middle, later)
+    if second.refusals:
+        return
+    after = simulate(second, middle, later)
+    owned = [one for one in after.keys if one.ownership]
+    assert sorted(one.ownership.key for one in owned if one.ownership) == [one.name for one in state.keys]
+    for one in owned:
+        wanted = next(want for want in state.keys if one.ownership and want.name == one.ownership.key)
+        bound = {old.ref for old in after.endpoints if one.name in old.api_keys}
+        assert bound == wanted.endpoints
+        assert (one.text, one.expires_at) == (wanted.description, wanted.expires_at)
+
+
+def test_a_thousand_keys_are_planned_without_comparing_each_with_each() -> None:
+    """Doubling the keys about doubles the changes; the dependencies of each stay its own."""
+    state = desired(*(key(f"key-{number:04}", "llama3") for number in range(1000)))
+    plan = compute_plan(state, snapshot(live("other"), endpoint("llama3", "other")), NOW)
+    assert len(plan.changes) == 2001
+    publish = next(change for change in plan.changes if change.id == "publish:key-0007")
+    assert publish.depends_on == ("create:key-0007", "bind:deployment.llama3")
+
+
+def test_a_plan_holds_no_place_of_the_file_that_would_make_it_differ() -> None:
+    """Moving a key within the file changes no plan."""
+    before = snapshot(live("other"), endpoint("llama3", "other"))
+    state = desired(key("alpha", "llama3"))
+    moved = replace(state, keys=tuple(replace(one, place=replace(one.place, line=99)) for one in state.keys))
+    assert compute_plan(state, before, NOW) == compute_plan(moved, before, NOW)

@@ -1,0 +1,391 @@
+"""What is planned, as a table: each case a sentence, what the file says, what is live, and the changes that follow."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+from support.simulation import simulate
+from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
+
+from reconciler.model import Auth, DesiredState, Phase, Snapshot
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Bind, Change, Unbind
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row."""
+
+    sentence: str
+    desired: DesiredState
+    live: Snapshot
+    changes: list[str]
+    """`id: reason`, with the names that a bind or unbind moves."""
+    notes: tuple[str, ...] = ()
+
+
+def told(change: Change) -> str:
+    """A change in one line."""
+    if isinstance(change, Bind | Unbind):
+        moves = ", ".join(f"{link.live_name} {link.reason.code}" for link in change.links)
+        return f"{change.id} [{moves}]"
+    return f"{change.id}: {change.reason.code}"
+
+
+EXPIRY = NOW + days(90)
+PUBLISHED = live("payments", of="payments")
+OLD = live("payments", of="payments", since=NOW - days(60))
+LLAMA = endpoint("llama3", "payments")
+
+CASES = [
+    Case(
+        "a key that is not live is created, bound, and published",
+        desired(key("payments", "llama3", "app:webui")),
+        snapshot(endpoint("llama3", "other"), endpoint("app:webui", "other"), live("other")),
+        [
+            "create:payments: key_is_missing",
+            "bind:application.webui [payments binding_is_declared]",
+            "bind:deployment.llama3 [payments binding_is_declared]",
+            "publish:payments: key_is_missing",
+        ],
+    ),
+    Case(
+        "a key that is as the file says is left alone",
+        desired(key("payments", "llama3")),
+        snapshot(PUBLISHED, LLAMA, held=["payments"]),
+        [],
+    ),
+    Case(
+        "a description that differs is written in place",
+        desired(key("payments", "llama3", text="Checkout")),
+        snapshot(PUBLISHED, LLAMA, held=["payments"]),
+        ["describe:payments: description_differs"],
+    ),
+    Case(
+        "prevent_destroy is kept on the live key, so setting it writes the description",
+        desired(key("payments", "llama3", prevent_destroy=True)),
+        snapshot(PUBLISHED, LLAMA, held=["payments"]),
+        ["describe:payments: description_differs"],
+    ),
+    Case(
+        "an expiry that differs takes a new generation; the old one stays for the overlap",
+        desired(key("payments", "llama3", expires_at=EXPIRY)),
+        snapshot(PUBLISHED, LLAMA, held=["payments"]),
+        [
+            "create:payments-g2: expiry_differs",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: expiry_differs",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "with an overlap of nothing the old generation goes in the same run, after the new one is published",
+        desired(key("payments", "llama3", expires_at=EXPIRY, overlap=timedelta(0))),
+        snapshot(PUBLISHED, LLAMA, held=["payments"]),
+        [
+            "create:payments-g2: expiry_differs",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: expiry_differs",
+            "unbind:deployment.llama3 [payments overlap_is_over]",
+            "delete:payments: overlap_is_over",
+        ],
+    ),
+    Case(
+        "an old generation stays as long as the overlap lasts",
+        desired(key("payments", "llama3")),
+        snapshot(
+            OLD,
+            live("payments-g2", of="payments", generation=2, since=NOW - timedelta(hours=23)),
+            endpoint("llama3", "payments", "payments-g2"),
+            held=["payments-g2"],
+        ),
+        [],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "an old generation is retired once the overlap is over",
+        desired(key("payments", "llama3")),
+        snapshot(
+            OLD,
+            live("payments-g2", of="payments", generation=2, since=NOW - timedelta(hours=24)),
+            endpoint("llama3", "payments", "payments-g2"),
+            held=["payments-g2"],
+        ),
+        ["unbind:deployment.llama3 [payments overlap_is_over]", "delete:payments: overlap_is_over"],
+    ),
+    Case(
+        "a binding that is added during an overlap is the new generation's alone",
+        desired(key("payments", "llama3", "whisper")),
+        snapshot(
+            OLD,
+            live("payments-g2", of="payments", generation=2, since=NOW - timedelta(hours=1)),
+            live("other"),
+            endpoint("llama3", "payments", "payments-g2"),
+            endpoint("whisper", "other"),
+            held=["payments-g2"],
+        ),
+        ["bind:deployment.whisper [payments-g2 binding_is_declared]"],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a binding that is no longer declared goes, for every generation",
+        desired(key("payments", "llama3")),
+        snapshot(
+            OLD,
+            live("payments-g2", of="payments", generation=2, since=NOW - timedelta(hours=1)),
+            live("other"),
+            endpoint("llama3", "payments", "payments-g2"),
+            endpoint("whisper", "other", "payments", "payments-g2"),
+            held=["payments-g2"],
+        ),
+        ["unbind:deployment.whisper [payments binding_is_not_declared, payments-g2 binding_is_not_declared]"],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a removed key is unbound, then its record goes, then the live key",
+        desired(key("batch", "llama3")),
+        snapshot(PUBLISHED, live("batch", of="batch"), endpoint("llama3", "batch", "payments"), held=["payments", "batch"]),
+        [
+            "unbind:deployment.llama3 [payments key_is_not_declared]",
+            "remove-record:local/payments: key_is_not_declared",
+            "delete:payments: key_is_not_declared",
+        ],
+    ),
+    Case(
+        "a pending generation whose secret reached no sink is discarded, and another made",
+        desired(key("payments", "llama3")),
+        snapshot(live("payments", of="payments", phase=Phase.PENDING), endpoint("llama3", "payments")),
+        [
+            "create:payments-g2: key_is_missing",
+            "bind:deployment.llama3 [payments-g2 binding_is_declared]",
+            "publish:payments-g2: key_is_missing",
+            "unbind:deployment.llama3 [payments generation_was_never_published]",
+            "delete:payments: generation_was_never_published",
+        ],
+    ),
+    Case(
+        "a pending generation that every sink holds is marked published, and that is all",
+        desired(key("payments", "llama3")),
+        snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, held=["payments"]),
+        ["describe:payments: publication_is_unfinished"],
+    ),
+    Case(
+        "a pending generation that only one of two sinks holds is in use, and replaced",
+        desired(key("payments", "llama3", sinks=["local", "vault"])),
+        snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, held=["payments"], more_sinks=["vault"]),
+        [
+            "describe:payments: publication_is_unfinished",
+            "create:payments-g2: secret_is_not_in_sink",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: secret_is_not_in_sink",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a pending generation that may be in a sink which cannot be read back is in use, and replaced",
+        desired(key("payments", "llama3", sinks=["ci"])),
+        snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, unreadable=["ci"]),
+        [
+            "describe:payments: publication_is_unfinished",
+            "create:payments-g2: publication_is_uncertain",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: publication_is_uncertain",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a published generation in a sink that cannot be read back is trusted",
+        desired(key("payments", "llama3", sinks=["ci"])),
+        snapshot(PUBLISHED, LLAMA, unreadable=["ci"]),
+        [],
+    ),
+    Case(
+        "a secret that the sink lost can only be replaced",
+        desired(key("payments", "llama3")),
+        snapshot(PUBLISHED, LLAMA),
+        [
+            "create:payments-g2: secret_is_not_in_sink",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: secret_is_not_in_sink",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a record of an earlier live key of the same name does not count",
+        desired(key("payments", "llama3")),
+        Snapshot(
+            keys=(live("payments", of="payments", created_at=NOW - days(1)),),
+            endpoints=(LLAMA,),
+            sinks=snapshot(live("payments", of="payments", created_at=NOW - days(2)), held=["payments"]).sinks,
+        ),
+        [
+            "create:payments-g2: secret_is_not_in_sink",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: secret_is_not_in_sink",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a numbered name that someone else holds is passed over",
+        desired(key("payments", "llama3", expires_at=EXPIRY)),
+        snapshot(PUBLISHED, live("payments-g2"), LLAMA, held=["payments"]),
+        [
+            "create:payments-g3: expiry_differs",
+            "bind:deployment.llama3 [payments-g3 generation_succeeds]",
+            "publish:payments-g3: expiry_differs",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a key made in the portal is adopted: it gets the marker, and keeps its secret",
+        desired(key("payments", "llama3", adopt="portal-made")),
+        snapshot(live("portal-made"), endpoint("llama3", "portal-made")),
+        ["describe:portal-made: key_is_adopted"],
+        ("adopted_secret_is_unknown",),
+    ),
+    Case(
+        "an adopted key's bindings follow the file",
+        desired(key("payments", "whisper", adopt="portal-made")),
+        snapshot(
+            live("portal-made"), live("other"), endpoint("llama3", "other", "portal-made"), endpoint("whisper", "other")
+        ),
+        [
+            "describe:portal-made: key_is_adopted",
+            "bind:deployment.whisper [portal-made binding_is_declared]",
+            "unbind:deployment.llama3 [portal-made binding_is_not_declared]",
+        ],
+        ("adopted_secret_is_unknown",),
+    ),
+    Case(
+        "an adopted key whose expiry differs is replaced like any other",
+        desired(key("payments", "llama3", adopt="portal-made", expires_at=EXPIRY, overlap=timedelta(0))),
+        snapshot(live("portal-made"), endpoint("llama3", "portal-made")),
+        [
+            "describe:portal-made: key_is_adopted",
+            "create:payments-g2: expiry_differs",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: expiry_differs",
+            "unbind:deployment.llama3 [portal-made overlap_is_over]",
+            "delete:portal-made: overlap_is_over",
+        ],
+    ),
+    Case(
+        "an adopted key's missing secret is not a reason to replace it",
+        desired(key("payments", "llama3")),
+        snapshot(live("portal-made", of="payments", phase=Phase.ADOPTED), endpoint("llama3", "portal-made")),
+        [],
+        ("adopted_secret_is_unknown",),
+    ),
+    Case(
+        "foreign keys stay, unless the endpoint is exclusive",
+        desired(key("payments", "llama3", "whisper"), endpoints=[declared("whisper", exclusive=True)]),
+        snapshot(
+            PUBLISHED,
+            live("other"),
+            endpoint("llama3", "other", "payments"),
+            endpoint("whisper", "other", "payments"),
+            held=["payments"],
+        ),
+        ["unbind:deployment.whisper [other endpoint_is_exclusive]"],
+    ),
+    Case(
+        "an endpoint becomes public when the file says so",
+        desired(endpoints=[declared("playground", Auth.OPEN, exclusive=True)]),
+        snapshot(live("other"), endpoint("playground", "other")),
+        ["unbind:deployment.playground [other endpoint_is_open]"],
+        ("endpoint_becomes_public",),
+    ),
+    Case(
+        "an endpoint that is open as declared is left alone",
+        desired(endpoints=[declared("playground", Auth.OPEN)]),
+        snapshot(endpoint("playground")),
+        [],
+    ),
+    Case(
+        "a public endpoint gets its first key, and the plan says what that means for callers",
+        desired(key("payments", "llama3")),
+        snapshot(endpoint("llama3")),
+        [
+            "create:payments: key_is_missing",
+            "bind:deployment.llama3 [payments binding_is_declared]",
+            "publish:payments: key_is_missing",
+        ],
+        ("endpoint_becomes_protected",),
+    ),
+    Case(
+        "a sink that the key no longer names loses its record",
+        desired(key("payments", "llama3", sinks=["vault"])),
+        snapshot(PUBLISHED, LLAMA, held=["payments"], more_sinks=["vault"]),
+        [
+            "create:payments-g2: secret_is_not_in_sink",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: secret_is_not_in_sink",
+            "remove-record:local/payments: sink_is_not_declared",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a record whose live key is gone is removed",
+        desired(key("batch", "llama3")),
+        Snapshot(
+            keys=(live("batch", of="batch"),),
+            endpoints=(endpoint("llama3", "batch"),),
+            sinks=snapshot(PUBLISHED, live("batch", of="batch"), held=["payments", "batch"]).sinks,
+        ),
+        ["remove-record:local/payments: key_is_not_declared"],
+    ),
+    Case(
+        "a child deployment's list only mirrors its application's",
+        desired(key("payments", "app:webui")),
+        snapshot(
+            PUBLISHED,
+            endpoint("app:webui", "payments"),
+            endpoint("webui-web", "payments", application="webui"),
+            held=["payments"],
+        ),
+        [],
+    ),
+    Case(
+        "a binding that somebody removed in the portal is made again",
+        desired(key("payments", "llama3")),
+        snapshot(PUBLISHED, live("other"), endpoint("llama3", "other"), held=["payments"]),
+        ["bind:deployment.llama3 [payments binding_is_declared]"],
+    ),
+    Case(
+        "an expired key is reported, and replaced when the file gives a later expiry",
+        desired(key("payments", "llama3", expires_at=EXPIRY)),
+        snapshot(live("payments", of="payments", expires_at=NOW - days(1)), LLAMA, held=["payments"]),
+        [
+            "create:payments-g2: expiry_differs",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: expiry_differs",
+            "unbind:deployment.llama3 [payments generation_has_expired]",
+            "delete:payments: generation_has_expired",
+        ],
+    ),
+    Case(
+        "an expired key whose expiry the file confirms is only reported",
+        desired(key("payments", "llama3", expires_at=NOW - days(1))),
+        snapshot(live("payments", of="payments", expires_at=NOW - days(1)), LLAMA, held=["payments"]),
+        [],
+        ("key_has_expired",),
+    ),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_what_is_planned(case: Case) -> None:
+    plan = compute_plan(case.desired, case.live, NOW)
+    assert plan.refusals == ()
+    assert [told(change) for change in plan.changes] == case.changes
+    assert tuple(note.code for note in (*plan.exposures, *plan.warnings)) == case.notes
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+def test_after_every_plan_nothing_is_left_to_do(case: Case) -> None:
+    """The same instant again: an overlap that has yet to pass keeps its generation, and changes nothing."""
+    plan = compute_plan(case.desired, case.live, NOW)
+    after = simulate(plan, case.live, NOW)
+    again = compute_plan(case.desired, after, NOW)
+    assert [told(change) for change in again.changes] == []
+    assert again.refusals == ()
