@@ -1,0 +1,154 @@
+"""The loop: phase by phase, each phase's changes side by side, and an outcome for every one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from reconciler.apply.interface import Api
+from reconciler.apply.run import Run
+from reconciler.apply.steps import Incomplete, take_step
+from reconciler.effects import Effects
+from reconciler.errors import ApiError, Interrupted, KeyformError, PlanRefused, SinkError
+from reconciler.plan.changes import (
+    Bind,
+    Change,
+    CreateGeneration,
+    DeleteKey,
+    Describe,
+    Plan,
+    Publish,
+    RemoveRecord,
+    Unbind,
+)
+from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, Result
+from reconciler.sinks.protocol import Sink
+
+PHASES: tuple[type[Change], ...] = (Describe, CreateGeneration, Bind, Publish, Unbind, RemoveRecord, DeleteKey)
+"""Nothing is taken away before what replaces it is in place."""
+
+
+def apply_plan(
+    plan: Plan,
+    api: Api,
+    sinks: Mapping[str, Sink],
+    effects: Effects,
+    *,
+    parallelism: int = 10,
+    listener: Callable[[Event], None] = lambda event: None,
+    stop: threading.Event | None = None,
+) -> Result:
+    """Do what the plan says, and tell what came of it.
+
+    Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
+    changes are finished and no others begun. Raises PlanRefused for a plan that safety refuses, and SinkError when a
+    sink that is needed cannot be written: both before anything is changed.
+    """
+    if plan.refusals:
+        raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
+    probe_sinks(plan, sinks)
+    run = Run(plan, api, sinks, effects, listener, stop or threading.Event())
+    with ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="keyform") as pool:
+        for phase in PHASES:
+            changes = [change for change in plan.changes if isinstance(change, phase)]
+            for outcome in pool.map(lambda change: attempt(run, change), changes):
+                run.outcomes[outcome.change.id] = outcome
+    outcomes = tuple(run.outcomes[change.id] for change in plan.changes)
+    return Result(plan, outcomes, interrupted=run.stop.is_set())
+
+
+def probe_sinks(plan: Plan, sinks: Mapping[str, Sink]) -> None:
+    """See that every sink the plan needs can be written, before a key is made."""
+    needed: dict[str, set[str]] = {}
+    for change in plan.changes:
+        if isinstance(change, Publish):
+            for sink in change.sinks:
+                needed.setdefault(sink, set()).add(change.ownership.key)
+        elif isinstance(change, RemoveRecord):
+            needed.setdefault(change.sink, set()).add(change.key)
+    for sink, keys in sorted(needed.items()):
+        sinks[sink].probe(sorted(keys))
+
+
+def attempt(run: Run, change: Change) -> Outcome:
+    """One change, and what came of it."""
+    outcome = None
+    if run.stop.is_set():
+        outcome = Outcome(change, OutcomeState.NOT_STARTED, "interrupted before its turn")
+    elif blockers := find_blockers(run, change):
+        outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(blockers)}")
+    if outcome is None:
+        run.listener(ChangeStarted(change))
+        begun = run.effects.monotonic()
+        outcome = judge_attempt(run, change, begun)
+    run.listener(ChangeFinished(outcome))
+    return outcome
+
+
+def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
+    """Take the step; every failure becomes an outcome."""
+
+    def outcome(state: OutcomeState, detail: str = "", way_out: str = "") -> Outcome:
+        return Outcome(change, state, detail, way_out, run.effects.monotonic() - begun)
+
+    try:
+        take_step(run, change)
+    except Incomplete as error:
+        return outcome(OutcomeState.SKIPPED, error.message, error.way_out)
+    except Interrupted:
+        return outcome(OutcomeState.UNKNOWN, "interrupted while it ran", "run apply again: it looks at what is live")
+    except (ApiError, SinkError) as error:
+        unknown = error.effect_is_unknown if isinstance(error, ApiError) else error.outcome_is_unknown
+        return outcome(OutcomeState.UNKNOWN if unknown else OutcomeState.FAILED, error.message, error.way_out)
+    except KeyformError as error:
+        return outcome(OutcomeState.FAILED, error.message, error.way_out)
+    return outcome(OutcomeState.DONE)
+
+
+def find_blockers(run: Run, change: Change) -> list[str]:
+    """What the change waits for in vain. Coalesced writes sort their links out themselves."""
+    match change:
+        case Bind() | Unbind():
+            return []
+        case Publish():
+            return _unless_done(run, _without_binds(change.depends_on)) + _not_bound(run, change)
+        case DeleteKey() | RemoveRecord():
+            return _unless_done(run, _without_unbinds(change.depends_on)) + _not_unbound(run, change)
+        case _:
+            return _unless_done(run, change.depends_on)
+
+
+def _unless_done(run: Run, ids: Iterable[str]) -> list[str]:
+    return [change_id for change_id in ids if not run.is_done(change_id)]
+
+
+def _without_binds(ids: Iterable[str]) -> list[str]:
+    return [change_id for change_id in ids if not change_id.startswith("bind:")]
+
+
+def _without_unbinds(ids: Iterable[str]) -> list[str]:
+    return [change_id for change_id in ids if not change_id.startswith("unbind:")]
+
+
+def _not_bound(run: Run, change: Publish) -> list[str]:
+    """Binds in which this generation itself did not get its place."""
+    return [
+        bind.id
+        for bind in map(run.changes.get, change.depends_on)
+        if isinstance(bind, Bind) and (bind.endpoint, change.live_name) not in run.bound
+    ]
+
+
+def _not_unbound(run: Run, change: DeleteKey | RemoveRecord) -> list[str]:
+    """Unbinds in which this live key, or for a record any of its key's, did not lose its place."""
+    return [
+        unbind.id
+        for unbind in map(run.changes.get, change.depends_on)
+        if isinstance(unbind, Unbind)
+        and any(
+            (unbind.endpoint, link.live_name) not in run.unbound
+            for link in unbind.links
+            if (link.live_name == change.live_name if isinstance(change, DeleteKey) else link.key == change.key)
+        )
+    ]

@@ -1,0 +1,50 @@
+"""What apply needs from the API: the live keys and endpoints, one write at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from reconciler.model import Capabilities, CreatedKey, EndpointRef, LiveEndpoint, LiveKey
+
+
+class Api(Protocol):
+    """The API, in keyform's words. Failures are `ApiError`; reads are retried inside, a create never is."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What depends on the API's generation."""
+        ...
+
+    def list_keys(self) -> tuple[LiveKey, ...]:
+        """All live keys of the project, in order of name."""
+        ...
+
+    def list_endpoints(self) -> tuple[LiveEndpoint, ...]:
+        """All deployments and applications of the project, in order."""
+        ...
+
+    def get_key(self, name: str) -> LiveKey | None:
+        """One live key, or None when there is none."""
+        ...
+
+    def get_endpoint(self, ref: EndpointRef) -> LiveEndpoint | None:
+        """One endpoint, or None when there is none."""
+        ...
+
+    def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
+        """Make a live key; sent once."""
+        ...
+
+    def set_description(self, name: str, description: str) -> None:
+        """Write a live key's description."""
+        ...
+
+    def delete_key(self, name: str) -> bool:
+        """Delete a live key; False when it was gone already."""
+        ...
+
+    def set_api_keys(self, ref: EndpointRef, names: Sequence[str], *, opens: bool = False) -> None:
+        """Write an endpoint's whole list and wait for the task; an empty list only where it `opens` the endpoint."""
+        ...

@@ -1,0 +1,187 @@
+"""One function per kind of change. Each looks at what is, acts, and sees that it is done; it raises when it is not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from reconciler.apply.endpoints import rewrite_list
+from reconciler.apply.run import Run
+from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, SinkError
+from reconciler.model import Ownership, Phase, SinkRecord, compose_description, generation_name
+from reconciler.plan.changes import (
+    Bind,
+    Change,
+    CreateGeneration,
+    DeleteKey,
+    Describe,
+    Link,
+    Publish,
+    RemoveRecord,
+    Unbind,
+)
+
+CREATES = 2
+"""How many generations are tried when the answer to a create is lost."""
+
+
+def take_step(run: Run, change: Change) -> None:
+    """Do one change."""
+    match change:
+        case Describe():
+            describe(run, change)
+        case CreateGeneration():
+            create(run, change)
+        case Bind():
+            bind(run, change)
+        case Publish():
+            publish(run, change)
+        case Unbind():
+            unbind(run, change)
+        case RemoveRecord():
+            run.sinks[change.sink].remove(change.key)
+        case DeleteKey():
+            delete(run, change)
+        case _:
+            raise TypeError(f"there is no step for {type(change).__name__}")
+
+
+def describe(run: Run, change: Describe) -> None:
+    """Write the description, unless the live key changed hands since the plan."""
+    live = run.api.get_key(change.live_name)
+    if live is None:
+        raise PlanIsStale(f"the live key {change.live_name} is gone since the plan was made", way_out="run plan again")
+    require_same_owner(change.live_name, live.ownership, change.ownership)
+    run.api.set_description(change.live_name, compose_description(change.text, change.ownership))
+
+
+def create(run: Run, change: CreateGeneration) -> None:
+    """Make the generation, marked pending.
+
+    A create is sent once. If its answer is lost, the key it may have made is worthless, since its secret was in the
+    answer: it is discarded, and the next generation number is used.
+    """
+    ownership = change.ownership
+    lost: ApiError | None = None
+    for number in range(ownership.generation, ownership.generation + CREATES):
+        name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)
+        mark = replace(ownership, generation=number, since=run.effects.now())
+        try:
+            made = run.api.create_key(name, compose_description(change.text, mark), change.expires_at)
+        except Conflict as error:
+            raise Conflict(
+                f"the name {name} was taken since the plan was made",
+                way_out="run plan again: it shows by whom",
+                status=error.status,
+            ) from None
+        except ApiError as error:
+            if not error.effect_is_unknown:
+                raise
+            lost = error
+            discard(run, name, mark)
+            continue
+        run.created[change.live_name] = made
+        return
+    if lost is not None:
+        raise lost
+
+
+def discard(run: Run, name: str, mark: Ownership) -> None:
+    """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
+    live = run.api.get_key(name)
+    if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
+        run.api.delete_key(name)
+
+
+def bind(run: Run, change: Bind) -> None:
+    """Add what is there to be added, in one write; a generation that could not be made holds nobody else up."""
+    ready = [link for link in change.links if _is_made(run, change, link)]
+    if ready:
+        rewrite_list(run, change.endpoint, add=[run.live_name(link.live_name) for link in ready])
+    for link in ready:
+        run.bound.add((change.endpoint, link.live_name))
+    missing = [link.live_name for link in change.links if link not in ready]
+    if missing:
+        raise Incomplete(f"not bound, since they were not made: {', '.join(missing)}")
+
+
+def _is_made(run: Run, change: Bind, link: Link) -> bool:
+    return f"create:{link.live_name}" not in change.depends_on or link.live_name in run.created
+
+
+def publish(run: Run, change: Publish) -> None:
+    """Write the secret to every sink, read it back where that is possible, and mark the generation published."""
+    made = run.created[change.live_name]
+    name, key = made.key.name, change.ownership.key
+    generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
+    record = SinkRecord(change.ownership.stack, key, generation, name, made.key.created_at)
+    for sink_name in change.sinks:
+        sink = run.sinks[sink_name]
+        sink.write(record, made.secret)
+        if sink.readable and sink.read([key]).get(key) != record:
+            raise SinkError(
+                f"sink {sink_name} does not hold what was written to it for {key}",
+                way_out="see who else writes there, and run apply again",
+                outcome_is_unknown=True,
+            )
+    mark = replace(change.ownership, generation=generation, phase=Phase.PUBLISHED, since=run.effects.now())
+    run.api.set_description(name, compose_description(change.text, mark))
+
+
+def unbind(run: Run, change: Unbind) -> None:
+    """Take off what may go by now: not what a generation was to replace that is not published."""
+    ready = [link for link in change.links if _may_go(run, link)]
+    held = [link.live_name for link in change.links if link not in ready]
+    if ready or (change.opens and not held):
+        names = [link.live_name for link in ready]
+        rewrite_list(run, change.endpoint, remove=names, opens=change.opens and not held)
+    for link in ready:
+        run.unbound.add((change.endpoint, link.live_name))
+    if held:
+        raise Incomplete(f"still bound, since what replaces them is not published: {', '.join(held)}")
+
+
+def _may_go(run: Run, link: Link) -> bool:
+    """A link goes once its key's new generation, if there is to be one, is published."""
+    if link.reason.code == "generation_was_never_published":
+        return True
+    publication = run.publications.get(link.key)
+    return publication is None or run.is_done(publication)
+
+
+def delete(run: Run, change: DeleteKey) -> None:
+    """Delete a live key that is seen to be bound nowhere and to be still ours."""
+    live = run.api.get_key(change.live_name)
+    if live is None:
+        return
+    planned = Ownership(run.plan.stack, change.key, 1, Phase.PENDING, run.plan.made_at)
+    require_same_owner(change.live_name, live.ownership, planned)
+    if live.ownership is None:
+        raise PlanIsStale(f"the live key {change.live_name} has lost its marker", way_out="run plan again")
+    if change.live_name in names_bound(run):
+        raise Conflict(
+            f"the live key {change.live_name} is still bound, so it is not deleted",
+            way_out="run apply again; if it stays, someone else binds it",
+        )
+    run.api.delete_key(change.live_name)
+
+
+def names_bound(run: Run) -> frozenset[str]:
+    """Every live name that an endpoint lists; read once, when the first delete asks, after all unbinding."""
+    with run.lock:
+        if run.bindings_seen is None:
+            run.bindings_seen = frozenset(
+                name for endpoint in run.api.list_endpoints() for name in endpoint.api_keys
+            )
+        return run.bindings_seen
+
+
+def require_same_owner(name: str, live: Ownership | None, planned: Ownership) -> None:
+    """A live key whose marker names another key or stack is not touched; none at all is fine for an adoption."""
+    if live is not None and (live.stack, live.key) != (planned.stack, planned.key):
+        raise PlanIsStale(
+            f"the live key {name} belongs to {live.stack}/{live.key} by now", way_out="run plan again"
+        )
+
+
+class Incomplete(KeyformError):
+    """A coalesced write was done in part, because of what it depends on."""
