@@ -1,0 +1,190 @@
+"""`keyform demo`: the whole story in one command, on an embedded emulator. Nothing leaves this machine."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reconciler.cli.emulator import PROJECT, TOKEN, extra_missing
+from reconciler.cli.terminal import Terminal
+from reconciler.errors import KeyformError
+from reconciler.model import Secret
+
+LIVE: dict[str, Any] = {
+    "tokens": {TOKEN: [PROJECT]},
+    "projects": {
+        PROJECT: {
+            "api_keys": [{"name": "made-in-portal", "description": "somebody's own"}],
+            "deployments": [
+                {"name": "llama3", "image": "demo/llama3", "api_keys": ["made-in-portal"]},
+                {"name": "whisper", "image": "demo/whisper", "api_keys": ["made-in-portal"]},
+            ],
+            "applications": [
+                {
+                    "name": "webui",
+                    "application_name": "open-webui",
+                    "api_keys": ["made-in-portal"],
+                    "components": {"web": {"exposed": True}},
+                }
+            ],
+        }
+    },
+}
+"""What is live before the story begins."""
+
+FIRST = """\
+version: 1
+stack: demo
+project: 1234
+
+sinks:
+  local: {type: dotenv, path: secrets.env}
+
+defaults:
+  sink: local
+
+keys:
+  payments-api:
+    description: Checkout summaries, owned by team payments
+    deployments: [llama3, whisper]
+  batch-jobs:
+    expires_at: 2099-06-30
+    deployments: [llama3]
+    applications: [webui]
+"""
+SECOND = FIRST.replace("    deployments: [llama3, whisper]\n", "    deployments: [llama3]\n").replace(
+    "  batch-jobs:\n    expires_at: 2099-06-30\n    deployments: [llama3]\n    applications: [webui]\n", ""
+)
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Tell the story; exit code 0 when every step of it ended as it should."""
+    from reconciler.emulator import Emulator, EmulatorServer, seed
+
+    emulator = Emulator(task_seconds=0.6)
+    seed(emulator, LIVE)
+    try:
+        server = EmulatorServer(emulator)
+    except ImportError:
+        raise extra_missing() from None
+    with server, working_folder(args.keep):
+        env = {
+            **{name: value for name, value in terminal.env.items() if not name.startswith("GCORE_")},
+            "GCORE_API_KEY": TOKEN,
+            "GCORE_BASE_URL": server.base_url,
+        }
+        return Story(terminal, env, args.no_color).tell()
+
+
+@contextmanager
+def working_folder(keep: str | None) -> Iterator[None]:
+    """Work in a folder of our own, and leave nothing behind unless asked to."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="keyform-demo-") as temporary:
+        folder = Path(keep) if keep else Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / "keyform.yaml").exists():
+            raise KeyformError(f"{folder} has a keyform.yaml already.", way_out="give --keep an empty folder")
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+class Story:
+    """The demo's steps, each with its command as a person would type it."""
+
+    def __init__(self, terminal: Terminal, env: Mapping[str, str], no_color: bool) -> None:  # noqa: FBT001
+        self.terminal = terminal
+        self.env = env
+        self.flags = ["--no-color"] if no_color else []
+
+    def tell(self) -> int:
+        """From two keys in a file to a working call, and back to one key."""
+        self.say("A stack is a file in git: two keys, and what each opens. (An emulator of the API runs on this machine.)")
+        self.write(FIRST)
+        self.keyform("plan")
+        self.say("Apply it. Each secret is shown by the API once, and goes straight into the sink.")
+        self.keyform("apply", "--auto-approve")
+        self.show_sink()
+        self.say("Call the deployment: with no key, and with the secret from the sink.")
+        self.call("llama3", None)
+        self.call("llama3", "PAYMENTS_API")
+        self.say("Nothing is left to do: the live API is the state.")
+        self.keyform("plan")
+        self.say("In a pull request, payments-api leaves whisper, and batch-jobs goes.")
+        batch = self.secrets()["BATCH_JOBS"]
+        self.write(SECOND)
+        self.keyform("apply", "--auto-approve")
+        self.say("Its secret is refused from now on; the other one, and the key made in the portal, go on.")
+        self.call("llama3", "BATCH_JOBS", secret=batch, expect=401)
+        self.call("llama3", "PAYMENTS_API")
+        self.keyform("status")
+        self.keyform("plan")
+        return 0
+
+    def say(self, text: str) -> None:
+        """A line of the story."""
+        self.terminal.show(self.paint("1;36", f"\n# {text}"))
+
+    def prompt(self, command: str) -> None:
+        """A command, as typed."""
+        self.terminal.show(self.paint("1", f"\n$ {command}"))
+        sys.stdout.flush()
+
+    def paint(self, style: str, text: str) -> str:
+        """The text in a style, where colours are shown."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self.terminal.colour else text
+
+    def write(self, text: str) -> None:
+        """Write keyform.yaml, and show it."""
+        Path("keyform.yaml").write_text(text, encoding="utf-8")
+        self.prompt("cat keyform.yaml")
+        self.terminal.show(text)
+
+    def keyform(self, *argv: str) -> None:
+        """Run keyform for real."""
+        from reconciler.cli.main import main
+
+        self.prompt(f"keyform {' '.join(argv)}")
+        if code := main([*argv, *self.flags], self.env):
+            raise KeyformError(f"The demo failed: keyform {argv[0]} ended with exit code {code}.")
+
+    def secrets(self) -> dict[str, Secret]:
+        """What the sink holds, by variable."""
+        text = Path("secrets.env").read_text(encoding="utf-8")
+        return {name: Secret(value) for name, value in re.findall(r"^(\w+)=[\"']?(.+?)[\"']?$", text, re.MULTILINE)}
+
+    def show_sink(self) -> None:
+        """The sink's file, its secrets masked."""
+        self.prompt("ls -l secrets.env; sed 's/=.*/=(sensitive value)/' secrets.env")
+        mode = Path("secrets.env").stat().st_mode & 0o777
+        masked = re.sub(r"=.*", "=(sensitive value)", Path("secrets.env").read_text(encoding="utf-8"))
+        self.terminal.show(f"mode {mode:04o}\n{masked}")
+
+    def call(self, deployment: str, variable: str | None, *, secret: Secret | None = None, expect: int = 0) -> None:
+        """Ask the model, and see that the answer is the expected one (401 without a key, 200 with one)."""
+        from reconciler.effects import System
+        from reconciler.gcore.dataplane import ask_model
+
+        if variable and secret is None:
+            secret = self.secrets()[variable]
+        header = f' -H "X-API-Key: ${variable}"' if variable else ""
+        self.prompt(f"curl{header} …/{deployment}/v1/chat/completions")
+        effects = System()
+        address = f"{self.env['GCORE_BASE_URL']}/dataplane/{PROJECT}/deployments/{deployment}"
+        try:
+            reply = ask_model(effects, address, secret, model=deployment, prompt="Say hello.")
+        finally:
+            effects.close()
+        self.terminal.show(f"{reply.status} {'Unauthorized' if reply.status == 401 else reply.text}")
+        if reply.status != (expect or (200 if secret else 401)):
+            raise KeyformError(f"The demo failed: {deployment} answered with {reply.status}.")

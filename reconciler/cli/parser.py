@@ -1,0 +1,139 @@
+"""What the command line understands. Nothing heavy is imported here: `keyform --version` answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import NoReturn
+
+from reconciler import __version__
+
+DESCRIPTION = "Terraform for inference API keys, without the state file."
+EPILOG = """\
+environment:
+  GCORE_API_KEY        the API token (required by all commands that talk to the API)
+  GCORE_BASE_URL       the API's address (default: https://api.gcore.com)
+  NO_COLOR             no colours; CI: plain lines
+
+exit codes:
+  0 done   1 error, or not all was done   2 changes (plan --detailed-exitcode)   130 interrupted
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose usage errors exit with 1: 2 means "changes" to a pipeline that asked for it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(1, f"{self.prog}: error: {message}\n")
+
+
+def build_parser() -> Parser:
+    """All commands and their options."""
+    parser = Parser(
+        prog="keyform",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"keyform {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
+
+    def command(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, parents=parents, allow_abbrev=False)
+
+    output, files, api = output_options(), file_options(), api_options()
+    init = command("init", "write a commented keyform.yaml, and ignore local secret files in git", output)
+    init.add_argument("--stack", metavar="NAME", help="the stack's name (default: the folder's)")
+    init.add_argument("--project", metavar="ID", type=int, help="the project's number (default: from the environment)")
+    init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
+
+    command("validate", "check the file, its schema and its meaning, offline", files, output)
+
+    plan = command("plan", "show what apply would change", files, api, output)
+    plan.add_argument("--json", action="store_true", help="the plan as JSON")
+    plan.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 when there are changes")
+
+    apply = command("apply", "make what is live what the file says", files, api, output)
+    apply.add_argument("--auto-approve", action="store_true", help="do not ask")
+    apply.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
+
+    status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
+    status.add_argument("--json", action="store_true", help="the status as JSON")
+
+    destroy = command("destroy", "remove all that the stack owns", files, api, output)
+    destroy.add_argument("--auto-approve", action="store_true", help="do not ask")
+    destroy.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
+
+    emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
+    emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    emulator.add_argument("--port", type=port_number, default=8080, help="the port; 0 takes a free one (default: 8080)")
+    emulator.add_argument("--db", metavar="FILE", help="keep everything in this file (default: in memory)")
+    emulator.add_argument("--seed", metavar="FILE", help="start with what this YAML or JSON file holds")
+    emulator.add_argument(
+        "--task-seconds", metavar="S", type=non_negative, default=1.0, help="how long tasks take (default: %(default)s)"
+    )
+
+    demo = command("demo", "the whole story in one command, on an embedded emulator", output)
+    demo.add_argument("--keep", metavar="FOLDER", help="work in this folder, and leave it there")
+    return parser
+
+
+def output_options() -> argparse.ArgumentParser:
+    """Options of every command."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument("--no-color", action="store_true", help="no colours")
+    options.add_argument(
+        "--log-level",
+        choices=["error", "warning", "info", "debug"],
+        default="warning",
+        help="what to tell on stderr: info adds retries, debug every request (default: %(default)s)",
+    )
+    return options
+
+
+def file_options() -> argparse.ArgumentParser:
+    """Options of commands that read the configuration."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "-f",
+        "--file",
+        action="append",
+        metavar="FILE",
+        help="a configuration file, or a folder of them; may be given several times (default: keyform.yaml)",
+    )
+    return options
+
+
+def api_options() -> argparse.ArgumentParser:
+    """Options of commands that talk to the API."""
+    options = argparse.ArgumentParser(add_help=False)
+    options.add_argument(
+        "--parallelism", type=worker_count, default=10, metavar="N", help="requests in flight (default: %(default)s)"
+    )
+    return options
+
+
+def worker_count(text: str) -> int:
+    """A number from 1 to 64."""
+    number = int(text)
+    if not 1 <= number <= 64:
+        raise argparse.ArgumentTypeError("give a number from 1 to 64")
+    return number
+
+
+def port_number(text: str) -> int:
+    """A port, or 0."""
+    number = int(text)
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError("give a number from 0 to 65535")
+    return number
+
+
+def non_negative(text: str) -> float:
+    """A number of seconds."""
+    number = float(text)
+    if not 0 <= number < 86400:
+        raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
+    return number

@@ -1,0 +1,25 @@
+"""`keyform plan`: what apply would change."""
+
+from __future__ import annotations
+
+import argparse
+
+from reconciler.cli.stage import open_stage
+from reconciler.cli.terminal import Terminal
+
+CHANGES = 2
+"""The exit code of `--detailed-exitcode` when there are changes."""
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Print the plan; a plan that safety refuses is an error."""
+    from reconciler.report.json import plan_to_json
+    from reconciler.report.text import render_plan
+
+    with open_stage(args, terminal) as stage:
+        plan = stage.plan()
+    terminal.show(plan_to_json(plan) if args.json else render_plan(plan, colour=terminal.colour, width=terminal.width))
+    if plan.refusals:
+        terminal.tell("Error: safety refuses this plan; apply would change nothing.")
+        return 1
+    return CHANGES if args.detailed_exitcode and not plan.is_empty else 0

@@ -1,0 +1,25 @@
+"""`keyform validate`: the file, its schema and its meaning, offline."""
+
+from __future__ import annotations
+
+import argparse
+
+from reconciler.cli.stage import read_configuration
+from reconciler.cli.terminal import Terminal
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Say that the file is valid, or raise ConfigError with everything that is wrong."""
+    desired = read_configuration(args, terminal)
+    counts = (
+        count(len(desired.keys), "key"),
+        count(len({*(ref for key in desired.keys for ref in key.endpoints), *(e.ref for e in desired.endpoints)}), "endpoint"),
+        count(len(desired.sinks), "sink"),
+    )
+    terminal.show(f"Valid: stack {desired.stack} declares {', '.join(counts[:-1])} and {counts[-1]}.")
+    return 0
+
+
+def count(number: int, noun: str) -> str:
+    """`1 key`, `2 keys`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
