@@ -1,0 +1,162 @@
+"""Which keys open what: lists of keys on deployments and applications, and what the data plane makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from reconciler.emulator.wire import validation_error
+from reconciler.emulator.world import World, pack, unpack
+
+Kind = Literal["deployment", "application"]
+FOREVER_AGO = 0
+
+
+class UnknownKeyError(Exception):
+    """A name in `api_keys` that no key of the project has."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"API key {name} not found")
+        self.name = name
+
+
+def key_names(world: World, kind: Kind, target_id: int) -> list[str]:
+    """The names attached to one object, in the order that the API shows."""
+    rows = world.rows(
+        "SELECT k.name FROM bindings b JOIN keys k ON k.id = b.key_id WHERE b.kind = ? AND b.target_id = ?"
+        " ORDER BY b.position",
+        kind,
+        target_id,
+    )
+    names = [row["name"] for row in rows]
+    return sorted(names) if world.modes.api_keys_order == "sorted" else names
+
+
+def key_ids(world: World, project_id: int, names: Iterable[str]) -> list[int]:
+    """The rows of these names, each once, in their order [I]; UnknownKeyError for the first that does not exist."""
+    found: list[int] = []
+    for name in dict.fromkeys(names):
+        row = world.row("SELECT id FROM keys WHERE project_id = ? AND name = ?", project_id, name)
+        if row is None:
+            raise UnknownKeyError(name)
+        found.append(row["id"])
+    return found
+
+
+def existing_key_ids(world: World, project_id: int, names: Iterable[str]) -> list[int]:
+    """The rows of those names that exist: what a new object starts with, while its task may still fail."""
+    rows = [
+        world.row("SELECT id FROM keys WHERE project_id = ? AND name = ?", project_id, n) for n in dict.fromkeys(names)
+    ]
+    return [row["id"] for row in rows if row is not None]
+
+
+def check_keys(world: World, project_id: int, names: Iterable[str], now: int) -> None:
+    """Refuse, with 400, the names in a body that could not be attached; which those are is a mode [U]."""
+    problems: list[str] = []
+    for name in dict.fromkeys(names):
+        row = world.row("SELECT expires_at FROM keys WHERE project_id = ? AND name = ?", project_id, name)
+        if row is None:
+            if world.modes.unknown_key == "reject":
+                problems.append(f"API key {name} not found")
+        elif world.modes.attach_expired == "rejected" and row["expires_at"] is not None and row["expires_at"] <= now:
+            problems.append(f"API key {name} has expired")
+    if problems:
+        raise validation_error({"api_keys": problems})
+
+
+def set_keys(world: World, kind: Kind, target_id: int, ids: Sequence[int]) -> None:
+    """Replace the whole list of one object. What the data plane goes by is not touched: see `publish_gate`."""
+    world.run("DELETE FROM bindings WHERE kind = ? AND target_id = ?", kind, target_id)
+    world.db.executemany(
+        "INSERT INTO bindings VALUES (?, ?, ?, ?)",
+        [(kind, target_id, key_id, position) for position, key_id in enumerate(ids)],
+    )
+
+
+def write_deployment_keys(world: World, deployment_id: int, ids: Sequence[int], at: int) -> None:
+    """Set a deployment's list; an empty one turns authentication off [D], any other turns it on."""
+    set_keys(world, "deployment", deployment_id, ids)
+    world.run("UPDATE deployments SET auth_enabled = ? WHERE id = ?", bool(ids), deployment_id)
+    publish_gate(world, deployment_id, at)
+
+
+def write_application_keys(world: World, application_id: int, ids: Sequence[int], at: int) -> None:
+    """Set an application's list, and that of every deployment that belongs to it [I]."""
+    set_keys(world, "application", application_id, ids)
+    for child in world.rows("SELECT id FROM deployments WHERE application_id = ?", application_id):
+        write_deployment_keys(world, child["id"], ids, at)
+
+
+def publish_gate(world: World, deployment_id: int, at: int) -> None:
+    """Let the data plane follow what the deployment's row and list say now: at once, or after the lag of the mode."""
+    state = world.row("SELECT auth_enabled FROM deployments WHERE id = ?", deployment_id)
+    if state is None:
+        return
+    attached = world.rows(
+        "SELECT key_id FROM bindings WHERE kind = 'deployment' AND target_id = ? ORDER BY position", deployment_id
+    )
+    newest = world.row("SELECT max(since) AS since FROM gates WHERE deployment_id = ?", deployment_id)
+    since = FOREVER_AGO
+    if newest is not None and newest["since"] is not None:
+        # Not before an earlier change: a key that had expired long ago may have been attached only now.
+        since = max(at + world.modes.data_plane_lag * 1_000_000, newest["since"])
+    world.run(
+        "DELETE FROM gates WHERE deployment_id = ?1 AND since < (SELECT max(since) FROM gates"
+        " WHERE deployment_id = ?1 AND since <= ?2)",
+        deployment_id,
+        at,
+    )
+    world.run(
+        "INSERT INTO gates (deployment_id, since, auth_enabled, key_ids) VALUES (?, ?, ?, ?)",
+        deployment_id,
+        since,
+        state["auth_enabled"],
+        pack([row["key_id"] for row in attached]),
+    )
+
+
+def opens(world: World, deployment_id: int, secret: str | None, now: int) -> bool:
+    """Whether the data plane of a deployment takes a request with this secret; None stands for none.
+
+    Without authentication every request is accepted [D]; a key that is not attached, or expired, is refused [D].
+    """
+    gate = world.row(
+        "SELECT auth_enabled, key_ids FROM gates WHERE deployment_id = ? AND since <= ? ORDER BY since DESC, id DESC",
+        deployment_id,
+        now,
+    )
+    if gate is None or not gate["auth_enabled"]:
+        return gate is not None
+    if secret is None:
+        return False
+    for key_id in unpack(gate["key_ids"]):
+        key = world.row("SELECT secret, expires_at FROM keys WHERE id = ?", key_id)
+        if key is not None and key["secret"] == secret and (key["expires_at"] is None or key["expires_at"] > now):
+            return True
+    return False
+
+
+def detach(world: World, key_id: int, at: int) -> None:
+    """Take a key off everything, as the server does by itself; what an emptied list then means is a mode [U]."""
+    bound = world.rows("SELECT kind, target_id FROM bindings WHERE key_id = ?", key_id)
+    world.run("DELETE FROM bindings WHERE key_id = ?", key_id)
+    for row in bound:
+        if row["kind"] == "deployment":
+            if world.modes.last_key_detached == "auth_turns_off":
+                world.run(
+                    "UPDATE deployments SET auth_enabled = 0 WHERE id = ?1 AND NOT EXISTS"
+                    " (SELECT 1 FROM bindings WHERE kind = 'deployment' AND target_id = ?1)",
+                    row["target_id"],
+                )
+            publish_gate(world, row["target_id"], at)
+
+
+def next_expiry(world: World, now: int) -> tuple[int, int] | None:
+    """The earliest key that has expired while attached, as (instant, key id)."""
+    row = world.row(
+        "SELECT k.expires_at, k.id FROM keys k WHERE k.expires_at <= ? AND EXISTS"
+        " (SELECT 1 FROM bindings b WHERE b.key_id = k.id) ORDER BY k.expires_at, k.id LIMIT 1",
+        now,
+    )
+    return None if row is None else (row["expires_at"], row["id"])

@@ -1,0 +1,67 @@
+"""Time as an argument: the emulator asks a clock, and never the machine, what time it is."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Clock(Protocol):
+    """Anything that knows the time."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+
+
+class RealClock:
+    """The machine's own clock."""
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+class VirtualClock:
+    """A clock that stands still until it is told to move."""
+
+    def __init__(self, start: datetime | None = None) -> None:
+        """Start at the aware instant `start` (2026-01-01T00:00:00Z by default)."""
+        start = start or datetime(2026, 1, 1, tzinfo=UTC)
+        if start.tzinfo is None:
+            raise ValueError("a virtual clock starts at an aware datetime")
+        self._now = start.astimezone(UTC)
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return self._now
+
+    def advance(self, seconds: float) -> None:
+        """Move forward by `seconds`; time never runs backwards."""
+        if seconds < 0:
+            raise ValueError("a virtual clock only moves forward")
+        self._now += timedelta(seconds=seconds)
+
+    def copy(self) -> VirtualClock:
+        """Another clock that shows the same time and moves on its own."""
+        return VirtualClock(self._now)
+
+
+def micros(instant: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00:00Z: how the store keeps an instant, exactly."""
+    return (instant - EPOCH) // timedelta(microseconds=1)
+
+
+def instant(microseconds: int) -> datetime:
+    """The aware UTC datetime of a count of microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def parse_instant(text: str) -> datetime:
+    """An ISO 8601 string as an aware UTC instant; no zone means UTC, a date alone means 00:00. ValueError if neither.
+
+    [D]: `expires_at` is "in ISO 8601 format"; the portal reads a date as midnight UTC.
+    """
+    value = datetime.fromisoformat(text)
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)

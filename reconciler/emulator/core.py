@@ -1,0 +1,295 @@
+"""The emulator itself: one request in, one answer out, with or without HTTP around it."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+from uuid import uuid4
+
+from reconciler.emulator import bindings, tasks
+from reconciler.emulator.access import admit, check_project, grant
+from reconciler.emulator.bindings import Kind
+from reconciler.emulator.clock import Clock, RealClock, VirtualClock, instant, micros
+from reconciler.emulator.modes import Modes
+from reconciler.emulator.routes import WORKS, find_route
+from reconciler.emulator.store import open_store, restore
+from reconciler.emulator.validation import read_project_id
+from reconciler.emulator.wire import Answer, ApiError, RawError, Request
+from reconciler.emulator.world import Call, World
+
+Proceed = Callable[[Request], Answer]
+Interceptor = Callable[[Request, Proceed], Answer]
+Listener = Callable[[Request, Answer], None]
+
+NOWHERE = "http://emulator.invalid"
+"""The base of addresses until a server gives them a real one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveKey:
+    """A key as the store holds it, with the secret that the API shows only once; for tests that judge an outcome."""
+
+    name: str
+    description: str | None
+    secret: str = field(repr=False)
+    created_at: datetime
+    expires_at: datetime | None
+
+
+class Emulator:
+    """The API and the data plane behind it, as a function of requests and of a clock.
+
+    Nothing runs in the background: at every request, and every look from outside, whatever the clock says is due is
+    brought about first. Safe to call from several threads.
+
+    An `interceptor`, if set, stands around every request: it is given the request and a function that answers it, and
+    may call that function before it fails, after it, several times, or never. It may raise `ConnectionLost`; `respond`
+    raises it on, and a server breaks the connection. `listeners` are called with every request that was answered, and
+    with that true answer, whatever an interceptor then makes of it: they see every effect.
+    """
+
+    def __init__(
+        self,
+        db: str | Path | sqlite3.Connection | None = None,
+        *,
+        clock: Clock | None = None,
+        modes: Modes | None = None,
+        tokens: Mapping[str, Collection[int]] | None = None,
+        base_url: str = NOWHERE,
+        task_seconds: float = 0.0,
+        seed: int | None = None,
+    ) -> None:
+        """Open the emulator's state: in the file `db`, or in memory when there is none. StoreError if it is no store.
+
+        `tokens` are management tokens and the projects that each opens. `task_seconds` is how long tasks take; with 0
+        a task is over by the next request. `seed` makes ids and secrets repeatable.
+        """
+        store = db if isinstance(db, sqlite3.Connection) else open_store(db)
+        self.clock: Clock = clock or RealClock()
+        self.listeners: list[Listener] = []
+        self.interceptor: Interceptor | None = None
+        self._world = World(store, modes or Modes(), base_url, task_seconds, seed)
+        self._lock = threading.RLock()
+        self._finalizer = weakref.finalize(self, store.close)
+        with self._lock:
+            grant(self._world, tokens or {})
+            store.commit()
+
+    @property
+    def modes(self) -> Modes:
+        """How this emulator behaves where the API's documents are silent."""
+        return self._world.modes
+
+    @property
+    def base_url(self) -> str:
+        """What every address begins with."""
+        return self._world.base_url
+
+    @base_url.setter
+    def base_url(self, value: str) -> None:
+        self._world.base_url = value.rstrip("/")
+
+    def respond(self, request: Request) -> Answer:
+        """Answer one request; never raises for anything that a caller sends."""
+        return self._proceed(request) if self.interceptor is None else self.interceptor(request, self._proceed)
+
+    def _proceed(self, request: Request) -> Answer:
+        with self._lock:
+            answer = self._answer(request)
+        for listener in self.listeners:
+            listener(request, answer)
+        return answer
+
+    def _answer(self, request: Request) -> Answer:
+        world = self._world
+        now = self._settle()
+        try:
+            answer = self._route(request, now)
+            if world.modes.effect == "at_start" and world.db.in_transaction:
+                tasks.settle(world, now, WORKS, effects_only=True)
+        except ApiError as error:
+            world.db.rollback()
+            return error.answer(request_id=uuid4().hex)
+        except RawError as error:
+            world.db.rollback()
+            return error.answer
+        except BaseException:
+            world.db.rollback()
+            raise
+        world.db.commit()
+        return answer
+
+    def _route(self, request: Request, now: int) -> Answer:
+        world = self._world
+        handler, access, path = find_route(request.method, request.path)
+        if access == "secret":
+            return handler(Call(world, request, now, path))
+        projects = admit(world, request)
+        if access == "token":
+            return handler(Call(world, request, now, path, projects=projects))
+        project_id = read_project_id(path["project_id"])
+        check_project(world, project_id, projects)
+        return handler(Call(world, request, now, path, project_id, projects))
+
+    def _settle(self) -> int:
+        """Bring about whatever is due, and give the present instant."""
+        now = micros(self.clock.now())
+        tasks.settle(self._world, now, WORKS)
+        self._world.db.commit()
+        return now
+
+    def grant(self, tokens: Mapping[str, Collection[int]]) -> None:
+        """Let more management tokens into projects, which exist from then on."""
+        with self._lock:
+            grant(self._world, tokens)
+            self._world.db.commit()
+
+    @contextmanager
+    def editing(self) -> Iterator[World]:
+        """The store itself, for one change past the API; all of it or, if the block raises, none of it."""
+        with self._lock:
+            self._settle()
+            try:
+                yield self._world
+            except BaseException:
+                self._world.db.rollback()
+                raise
+            self._world.db.commit()
+
+    # What a test may look at and do, past the API.
+
+    def accepts(self, project_id: int, kind: Kind, name: str, secret: str | None) -> bool:
+        """Whether the data plane would take a request with `secret`, or one without any key for None.
+
+        An application takes a secret if each of its deployments does, and is public if any of them is. LookupError if
+        there is no such object.
+        """
+        with self._lock:
+            now = self._settle()
+            target = self._target(project_id, kind, name)
+            if kind == "deployment":
+                return bindings.opens(self._world, target, secret, now)
+            children = self._world.rows("SELECT id FROM deployments WHERE application_id = ?", target)
+            verdicts = [bindings.opens(self._world, child["id"], secret, now) for child in children]
+            return any(verdicts) if secret is None else bool(verdicts) and all(verdicts)
+
+    def live_keys(self, project_id: int) -> dict[str, LiveKey]:
+        """Every key of a project, by name, in the order in which they were made."""
+        with self._lock:
+            self._settle()
+            rows = self._world.rows("SELECT * FROM keys WHERE project_id = ? ORDER BY id", project_id)
+        return {
+            row["name"]: LiveKey(
+                name=row["name"],
+                description=row["description"],
+                secret=row["secret"],
+                created_at=instant(row["created_at"]),
+                expires_at=None if row["expires_at"] is None else instant(row["expires_at"]),
+            )
+            for row in rows
+        }
+
+    def api_keys_of(self, project_id: int, kind: Kind, name: str) -> tuple[str, ...]:
+        """The names of the keys attached to one object; LookupError if there is none such."""
+        with self._lock:
+            self._settle()
+            return tuple(bindings.key_names(self._world, kind, self._target(project_id, kind, name)))
+
+    def names(self, project_id: int, kind: Kind) -> tuple[str, ...]:
+        """The names of all deployments or all applications of a project, in the order in which they were made."""
+        with self._lock:
+            self._settle()
+            sql = {
+                "deployment": "SELECT name FROM deployments WHERE project_id = ? ORDER BY id",
+                "application": "SELECT name FROM applications WHERE project_id = ? ORDER BY id",
+            }[kind]
+            return tuple(row["name"] for row in self._world.rows(sql, project_id))
+
+    def fail_task(self, task_id: str, error: str = "Internal error") -> None:
+        """Let a task under way end in ERROR, without its effect if that has not been had. KeyError if it is over.
+
+        A task of no length is over as soon as anything looks at the emulator, a listener too: to steer tasks, give
+        them some `task_seconds`.
+        """
+        with self._lock:
+            tasks.steer(self._world, task_id, error=error)
+            self._world.db.commit()
+
+    def hold_task(self, task_id: str) -> None:
+        """Let a task under way never end, until `release_task`. KeyError if it is over."""
+        with self._lock:
+            tasks.steer(self._world, task_id, due_at=tasks.NEVER)
+            self._world.db.commit()
+
+    def release_task(self, task_id: str) -> None:
+        """Let a task under way be due now. KeyError if it is over."""
+        with self._lock:
+            tasks.steer(self._world, task_id, due_at=self._settle())
+            self._world.db.commit()
+
+    def _target(self, project_id: int, kind: Kind, name: str) -> int:
+        sql = {
+            "deployment": "SELECT id FROM deployments WHERE project_id = ? AND name = ?",
+            "application": "SELECT id FROM applications WHERE project_id = ? AND name = ?",
+        }[kind]
+        row = self._world.row(sql, project_id, name)
+        if row is None:
+            raise LookupError(f"project {project_id} has no {kind} {name}")
+        return int(row["id"])
+
+    # Copies.
+
+    def dump(self) -> bytes:
+        """The whole state, for `Emulator.load`; the clock and the options are not part of it."""
+        with self._lock:
+            return self._world.db.serialize()
+
+    @classmethod
+    def load(
+        cls,
+        image: bytes,
+        *,
+        clock: Clock | None = None,
+        modes: Modes | None = None,
+        base_url: str = NOWHERE,
+        task_seconds: float = 0.0,
+        seed: int | None = None,
+    ) -> Emulator:
+        """An emulator in memory with the state that `dump` gave; with the same seed it goes on as that one would."""
+        store = restore(image)
+        return cls(store, clock=clock, modes=modes, base_url=base_url, task_seconds=task_seconds, seed=seed)
+
+    def fork(self, *, clock: Clock | None = None, modes: Modes | None = None) -> Emulator:
+        """A copy in memory that goes its own way: same state and options, no listeners and no interceptor.
+
+        A virtual clock is copied too, unless another `clock` is given.
+        """
+        if clock is None:
+            clock = self.clock.copy() if isinstance(self.clock, VirtualClock) else self.clock
+        world = self._world
+        return Emulator.load(
+            self.dump(),
+            clock=clock,
+            modes=modes or world.modes,
+            base_url=world.base_url,
+            task_seconds=world.task_seconds,
+            seed=world.seed,
+        )
+
+    def close(self) -> None:
+        """Let go of the database; the emulator cannot be used any more."""
+        with self._lock:
+            self._finalizer()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

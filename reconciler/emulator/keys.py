@@ -1,0 +1,144 @@
+"""API keys: made and shown at once, without a task; the secret is in the answer to POST and in no other [D]."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from reconciler.emulator.bindings import detach
+from reconciler.emulator.validation import check_key_address, read_body, read_instant, read_paging
+from reconciler.emulator.wire import NO_CONTENT, Answer, conflict, json_answer, not_found, validation_error
+from reconciler.emulator.world import Call, World
+
+
+def create_key(call: Call) -> Answer:
+    """POST: 200, not 201, with the `secret` [D]; 409 if the name is taken ([D] for v2, [I] for v3)."""
+    body = read_body(call.request, "KEY_CREATE")
+    world, name = call.world, body["name"]
+    expires_at = read_instant("expires_at", body["expires_at"]) if "expires_at" in body else None
+    if expires_at is not None and expires_at <= call.now and world.modes.past_expiry == "rejected":
+        raise validation_error({"expires_at": ["Expiration date should be in the future"]})
+    if world.row("SELECT 1 FROM keys WHERE project_id = ? AND name = ?", call.project_id, name):
+        raise conflict(f"API key {name} already exists")
+    secret = world.new_secret()
+    key_id = insert_key(
+        world,
+        call.project_id,
+        name,
+        description=body.get("description"),
+        secret=secret,
+        created_at=call.now,
+        expires_at=expires_at,
+    )
+    row = world.row("SELECT * FROM keys WHERE id = ?", key_id)
+    assert row is not None  # noqa: S101 - inserted just now
+    return json_answer(200, _show(world, row, []) | {"secret": secret})
+
+
+def insert_key(
+    world: World,
+    project_id: int,
+    name: str,
+    *,
+    description: str | None,
+    secret: str,
+    created_at: int,
+    expires_at: int | None,
+) -> int:
+    """Put a key into the store and give its row's id."""
+    return world.run(
+        "INSERT INTO keys (project_id, name, description, secret, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+        project_id,
+        name,
+        description,
+        secret,
+        created_at,
+        expires_at,
+    )
+
+
+def list_keys(call: Call) -> Answer:
+    """GET: `limit` is 100 by default, at most 1000; there is no sort parameter [D]."""
+    limit, offset = read_paging(call.request, default=100)
+    world = call.world
+    count = world.number("SELECT count(*) FROM keys WHERE project_id = ?", call.project_id)
+    order = world.list_order()
+    rows = world.rows(
+        f"SELECT * FROM keys WHERE project_id = ? ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608 - of three constants
+        call.project_id,
+        limit,
+        offset,
+    )
+    names = _deployment_names(world, call.project_id)
+    return json_answer(200, {"count": count, "results": [_show(world, row, names.get(row["id"], [])) for row in rows]})
+
+
+def get_key(call: Call) -> Answer:
+    """GET of one key: everything but its secret [D]."""
+    row = _find(call)
+    return json_answer(200, _show(call.world, row, _deployment_names(call.world, call.project_id).get(row["id"], [])))
+
+
+def update_key(call: Call) -> Answer:
+    """PATCH: the description and nothing else; null empties it [D]."""
+    row = _find(call)
+    body = read_body(call.request, "KEY_UPDATE")
+    if "description" in body:
+        call.world.run("UPDATE keys SET description = ? WHERE id = ?", body["description"], row["id"])
+    return get_key(call)
+
+
+def delete_key(call: Call) -> Answer:
+    """DELETE: 204; a key attached to a deployment is refused with `ConflictError` [D].
+
+    Whether a key that only applications use can be deleted is a mode [U].
+    """
+    row = _find(call)
+    users = call.world.rows(
+        "SELECT d.name, EXISTS (SELECT 1 FROM bindings a WHERE a.kind = 'application' AND a.key_id = b.key_id"
+        " AND a.target_id = d.application_id) AS through_application FROM bindings b"
+        " JOIN deployments d ON d.id = b.target_id WHERE b.kind = 'deployment' AND b.key_id = ?1"
+        " UNION SELECT a.name, 1 FROM bindings b JOIN applications a ON a.id = b.target_id"
+        " WHERE b.kind = 'application' AND b.key_id = ?1 ORDER BY 1",
+        row["id"],
+    )
+    if users:
+        allowed = call.world.modes.application_key_delete == "allowed_and_detached"
+        if not allowed or not all(user["through_application"] for user in users):
+            names = ", ".join(user["name"] for user in users)
+            raise conflict(f"API key {row['name']} is attached to: {names}")
+        detach(call.world, row["id"], call.now)
+    call.world.run("DELETE FROM keys WHERE id = ?", row["id"])
+    return NO_CONTENT
+
+
+def _find(call: Call) -> sqlite3.Row:
+    name = call.path["api_key_name"]
+    check_key_address(name)
+    row = call.world.row("SELECT * FROM keys WHERE project_id = ? AND name = ?", call.project_id, name)
+    if row is None:
+        raise not_found("API key", name)
+    return row
+
+
+def _deployment_names(world: World, project_id: int) -> dict[int, list[str]]:
+    """For each key, by its row's id, the deployments it opens; those it opens through an application are a mode [U]."""
+    names: dict[int, list[str]] = {}
+    for row in world.rows(
+        "SELECT b.key_id, d.name, d.application_id FROM bindings b JOIN deployments d ON d.id = b.target_id"
+        " WHERE b.kind = 'deployment' AND d.project_id = ? ORDER BY d.name",
+        project_id,
+    ):
+        if row["application_id"] is None or world.modes.deployment_names == "with_children":
+            names.setdefault(row["key_id"], []).append(row["name"])
+    return names
+
+
+def _show(world: World, row: sqlite3.Row, deployment_names: list[str]) -> dict[str, Any]:
+    return {
+        "name": row["name"],
+        "description": row["description"],
+        "created_at": world.timestamp("created_at", row["created_at"]),
+        "expires_at": world.timestamp("expires_at", row["expires_at"]),
+        "deployment_names": deployment_names,
+    }

@@ -1,0 +1,141 @@
+"""What nobody outside knows about the API, as settings: one field for every unknown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cache
+from itertools import combinations
+from typing import Any, Literal, get_args, get_type_hints
+
+Choice = str | int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modes:
+    """How the emulator behaves wherever the API's documents are silent.
+
+    Every field is a `Literal`, so that the possible worlds can be listed (`Modes.choices()`), and every field's
+    default is the behaviour that the documents make likeliest. A value outside its `Literal` is a ValueError.
+    """
+
+    # Writing `api_keys`.
+    unknown_key: Literal["reject", "task_error"] = "reject"
+    """A name in `api_keys` that no key has: a 400 at once, or a task that ends in ERROR."""
+    null_api_keys: Literal["clears", "refused", "ignored"] = "clears"
+    """PATCH `api_keys: null` on a deployment: opens it like `[]`, is a ValidationError, or changes nothing."""
+    attach_expired: Literal["accepted", "rejected"] = "accepted"
+    """A key past its `expires_at` in `api_keys`: taken like any other, or a 400."""
+    auth_disabled: Literal["keeps_keys", "clears_keys"] = "clears_keys"
+    """PATCH `auth_enabled: false` alone: whether the keys stay listed on the deployment that is now public."""
+    owned_deployment_patch: Literal["refused", "accepted", "ignored"] = "refused"
+    """PATCH `api_keys` on an application's child: a 409, done until the application is next written, or a task
+    that finishes and changes nothing."""
+
+    # Tasks.
+    write_while_busy: Literal["accept", "refuse", "queue"] = "accept"
+    """A write while a task runs on the same object: a second task beside it, a 409, or a task that waits its turn."""
+    effect: Literal["at_finish", "at_start"] = "at_finish"
+    """When a PATCH is seen by GET and by the data plane: as its task finishes, or as it starts."""
+
+    # What the server does by itself.
+    expired_key: Literal["stays", "detached"] = "stays"
+    """A key past its `expires_at`: still listed where it was attached, or taken off by the server."""
+    last_key_detached: Literal["auth_stays_on", "auth_turns_off"] = "auth_stays_on"
+    """When the server itself takes the last key off: nobody gets in any more, or everybody does."""
+    application_key_delete: Literal["refused", "allowed_and_detached"] = "refused"
+    """DELETE of a key that only applications use: a 409, or a 204 that also takes it off them."""
+
+    # Keys.
+    past_expiry: Literal["rejected", "accepted"] = "rejected"
+    """POST of a key whose `expires_at` has passed already: a 400, or a key that never works."""
+    deployment_names: Literal["with_children", "own_only"] = "with_children"
+    """Whether a key's `deployment_names` include the deployments that it opens through an application."""
+    secret_shape: Literal["alphanumeric", "symbols"] = "alphanumeric"  # noqa: S105 - the shape of one
+    """Letters and digits, or also characters that shells, URLs and dotenv files treat specially."""
+
+    # How things are shown.
+    no_keys_shown_as: Literal["empty_list", "null"] = "empty_list"
+    """A deployment's `api_keys` when there are none."""
+    api_keys_order: Literal["as_sent", "sorted"] = "as_sent"
+    """The order of `api_keys` in an answer."""
+    list_order: Literal["oldest_first", "newest_first", "by_name"] = "oldest_first"
+    """The order of lists; with `newest_first` a key made between two pages pushes one into both."""
+    timestamps: Literal["zulu", "naive", "offset", "offset_colon", "mixed"] = "zulu"
+    """`…00Z` in whole seconds, `…00.717473` without a zone, `…00+0000`, `…00+00:00`, or each field its own."""
+
+    # Access.
+    auth_scheme: Literal["any_case", "as_the_sdk"] = "any_case"
+    """The word before a management token: in any case, or exactly `APIKey`, as the official SDK sends it."""
+    foreign_project: Literal["forbidden", "not_found"] = "forbidden"
+    """A project that the token has no part in: 403 or 404."""
+    unauthorized: Literal["documented", "code_and_message", "echoes_token"] = "documented"
+    """The body of a 401: the documented error, `{code, message}`, or a message that repeats a part of the token."""
+    dual_credentials: Literal["either", "x_api_key_decides"] = "either"
+    """On the data plane, a junk `X-API-Key` beside a good Bearer: accepted, or refused."""
+    data_plane_lag: Literal[0, 5] = 0
+    """Seconds until the data plane follows a change of keys."""
+
+    def __post_init__(self) -> None:
+        for name, allowed in Modes.choices().items():
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"Modes.{name} is one of {', '.join(map(repr, allowed))}")
+
+    @staticmethod
+    def choices() -> dict[str, tuple[Choice, ...]]:
+        """Every field's possible values, its default first."""
+        return dict(_choices())
+
+    @staticmethod
+    def pairwise() -> tuple[Modes, ...]:
+        """A small set of worlds in which every two values of every two fields meet; the defaults come first.
+
+        The order and the content are the same on every call and every machine.
+        """
+        return _pairwise()
+
+
+@cache
+def _choices() -> dict[str, tuple[Choice, ...]]:
+    hints = get_type_hints(Modes)
+    found: dict[str, tuple[Choice, ...]] = {}
+    for field in fields(Modes):
+        values = get_args(hints[field.name])
+        found[field.name] = tuple(sorted(values, key=lambda value: value != field.default))
+    return found
+
+
+@cache
+def _pairwise() -> tuple[Modes, ...]:
+    """Greedy: each world takes, field by field, the value that meets most pairs not met before."""
+    choices = _choices()
+    names = list(choices)
+    open_pairs = {
+        ((first, a), (second, b))
+        for first, second in combinations(names, 2)
+        for a in choices[first]
+        for b in choices[second]
+    }
+    worlds: list[Modes] = []
+    row: dict[str, Any] = {name: values[0] for name, values in choices.items()}
+    while True:
+        worlds.append(Modes(**row))
+        open_pairs -= set(combinations(row.items(), 2))
+        if not open_pairs:
+            return tuple(worlds)
+        wanted = min(open_pairs, key=lambda pair: [(names.index(name), choices[name].index(v)) for name, v in pair])
+        fixed = dict(wanted)
+        row = {}
+        for name in names:
+            options = (fixed[name],) if name in fixed else choices[name]
+            others = {**fixed, **row}
+            row[name] = max(
+                options,
+                key=lambda value, name=name, others=others: (  # type: ignore[misc]
+                    sum(_pair(names, (name, value), item) in open_pairs for item in others.items()),
+                    -choices[name].index(value),
+                ),
+            )
+
+
+def _pair(names: list[str], one: tuple[str, Choice], other: tuple[str, Choice]) -> tuple[Any, Any]:
+    return (one, other) if names.index(one[0]) < names.index(other[0]) else (other, one)

@@ -1,0 +1,175 @@
+"""A starting state from a file: tokens, projects, keys, deployments and applications, in YAML or JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from reconciler.emulator.applications import child_name, insert_application
+from reconciler.emulator.clock import micros
+from reconciler.emulator.core import Emulator
+from reconciler.emulator.deployments import BOTH_GIVEN, attach_first_keys, insert_deployment
+from reconciler.emulator.keys import insert_key
+from reconciler.emulator.validation import is_label, problems_in, read_instant
+from reconciler.emulator.wire import ApiError
+from reconciler.emulator.world import World
+
+REGION = 1
+FLAVOR = "inference-16vcpu-232gib-1xh100-80gb"
+DEPLOYMENT: dict[str, Any] = {
+    "image": "vllm/vllm-openai:latest",
+    "listening_port": 8000,
+    "flavor_name": FLAVOR,
+    "containers": [{"region_id": REGION, "scale": {"min": 1, "max": 1}}],
+}
+APART = {"api_keys", "auth_enabled", "status"}
+"""Fields of a seeded deployment that are no part of its settings."""
+COMPONENT: dict[str, Any] = {"flavor": FLAVOR, "exposed": True, "scale": {"min": 1, "max": 1}}
+IN_LIST = re.compile(r"(?<=api_keys|loyments|ications|.regions)\.([0-9]+)")
+"""A position in a list, within a dotted path."""
+
+
+class SeedError(ValueError):
+    """A seed that cannot be used; `problems` names every place and what is wrong there."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load_seed(path: str | Path) -> dict[str, Any]:
+    """Read and check a seed file, YAML or JSON; SeedError if it cannot be read or used."""
+    import yaml  # noqa: PLC0415 - only a seed file needs it
+
+    try:
+        data = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeedError([f"{path}: {getattr(error, 'strerror', None) or 'not a text file'}"]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
+        raise SeedError([f"{path}{place}: not valid YAML: {getattr(error, 'problem', None) or 'unreadable'}"]) from None
+    try:
+        return check_seed({} if data is None else data)
+    except SeedError as error:
+        raise SeedError([f"{path}: {problem}" for problem in error.problems]) from None
+
+
+def check_seed(data: object) -> dict[str, Any]:
+    """The seed with YAML's dates and whole numbers made into what JSON has; SeedError with all problems at once."""
+    plain = _plain(data)
+    told = {IN_LIST.sub(r"[\1]", place): messages for place, messages in problems_in("SEED", plain).items()}
+    problems = [f"{place}: {message}" for place, messages in told.items() for message in messages]
+    if not problems:
+        for project, content in plain.get("projects", {}).items():
+            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {})]
+    if problems:
+        raise SeedError(problems)
+    checked: dict[str, Any] = plain
+    return checked
+
+
+def seed(emulator: Emulator, data: Mapping[str, Any]) -> None:
+    """Put into the emulator what `data` holds and it does not have yet; SeedError if the data is wrong.
+
+    What is there already stays as it is, so that a restart with the same seed changes nothing.
+    """
+    checked = check_seed(data)
+    emulator.grant(checked.get("tokens", {}))
+    now = micros(emulator.clock.now())
+    with emulator.editing() as world:
+        for project, content in checked.get("projects", {}).items():
+            _fill_project(world, int(project), content or {}, now)
+
+
+def _plain(value: object) -> Any:
+    """JSON's types only: YAML reads dates, and numbers as the names of fields."""
+    match value:
+        case Mapping():
+            return {str(name): _plain(item) for name, item in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case datetime() | date():
+            return value.isoformat()
+        case _:
+            return value
+
+
+def _project_problems(content: Mapping[str, Any]) -> Iterator[str]:
+    keys = [key["name"] for key in content.get("api_keys", [])]
+    taken: set[str] = set()
+    yield from _repeated("api_keys", keys)
+    for position, key in enumerate(content.get("api_keys", [])):
+        for field in ("expires_at", "created_at"):
+            if field in key:
+                try:
+                    read_instant(field, key[field])
+                except ApiError:
+                    yield f"api_keys[{position}].{field}: not an ISO 8601 date or time"
+    for section in ("deployments", "applications"):
+        items = content.get(section, [])
+        yield from _repeated(section, [item["name"] for item in items])
+        for position, item in enumerate(items):
+            for name in item.get("api_keys", []):
+                if name not in keys:
+                    yield f"{section}[{position}].api_keys: there is no key {name!r} in this project's api_keys"
+            if "api_keys" in item and "auth_enabled" in item:
+                yield f"{section}[{position}]: {BOTH_GIVEN}"
+            names = [item["name"]]
+            if section == "applications":
+                if not is_label(item["name"]):
+                    yield f"applications[{position}].name: small letters, digits and inner hyphens only"
+                names = [child_name(item["name"], component) for component in item.get("components", {"web": None})]
+            for name in names:
+                if name in taken:
+                    yield f"{section}[{position}]: the deployment name {name!r} is taken"
+                taken.add(name)
+
+
+def _repeated(section: str, names: list[str]) -> Iterator[str]:
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            yield f"{section}[{position}].name: {name!r} stands here twice"
+
+
+def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now: int) -> None:
+    world.run("INSERT OR IGNORE INTO projects VALUES (?)", project_id)
+    for key in content.get("api_keys", []):
+        if not world.row("SELECT 1 FROM keys WHERE project_id = ? AND name = ?", project_id, key["name"]):
+            insert_key(
+                world,
+                project_id,
+                key["name"],
+                description=key.get("description"),
+                secret=key.get("secret") or world.new_secret(),
+                created_at=read_instant("created_at", key["created_at"]) if "created_at" in key else now,
+                expires_at=read_instant("expires_at", key["expires_at"]) if "expires_at" in key else None,
+            )
+    for item in content.get("deployments", []):
+        if not world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", project_id, item["name"]):
+            body = DEPLOYMENT | {name: value for name, value in item.items() if name not in APART}
+            created = insert_deployment(world, project_id, body, now=now, status=item.get("status", "ACTIVE"))
+            names, auth_enabled = item.get("api_keys", []), item.get("auth_enabled", False)
+            attach_first_keys(world, project_id, created, names, now=now, auth_enabled=auth_enabled)
+    for item in content.get("applications", []):
+        if not world.row("SELECT 1 FROM applications WHERE project_id = ? AND name = ?", project_id, item["name"]):
+            _add_application(world, project_id, item, now)
+
+
+def _add_application(world: World, project_id: int, item: Mapping[str, Any], now: int) -> None:
+    components = item.get("components", {"web": {}})
+    body = {
+        "name": item["name"],
+        "application_name": item.get("application_name", item["name"]),
+        "regions": item.get("regions", [REGION]),
+        "components_configuration": {name: COMPONENT | (setting or {}) for name, setting in components.items()},
+        "api_keys": item.get("api_keys", []),
+    }
+    for component in components:
+        name = child_name(item["name"], component)
+        if world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", project_id, name):
+            raise SeedError([f"projects.{project_id}.applications: the deployment name {name!r} is taken"])
+    insert_application(world, project_id, body, now=now, status="ACTIVE")

@@ -1,0 +1,150 @@
+"""The store: one SQLite database, in memory or in a file. Instants are whole microseconds since 1970."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from pathlib import Path
+
+VERSION = 1
+
+TABLES = """
+CREATE TABLE projects (id INTEGER PRIMARY KEY);
+CREATE TABLE tokens (token TEXT NOT NULL, project_id INTEGER NOT NULL, PRIMARY KEY (token, project_id)) WITHOUT ROWID;
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE keys (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    description TEXT,
+    secret TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    UNIQUE (project_id, name)
+);
+
+CREATE INDEX expiring ON keys (expires_at) WHERE expires_at IS NOT NULL;
+
+-- An application and its children share the life of one row here and one row in deployments for each component.
+CREATE TABLE applications (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    UNIQUE (project_id, name)
+);
+
+CREATE TABLE deployments (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    status TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    auth_enabled INTEGER NOT NULL,
+    created_at INTEGER NOT NULL,
+    application_id INTEGER REFERENCES applications (id),
+    component TEXT,
+    exposed INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (project_id, name)
+);
+CREATE INDEX children ON deployments (application_id);
+
+-- kind is 'deployment' or 'application'; target_id is the row there.
+CREATE TABLE bindings (
+    kind TEXT NOT NULL,
+    target_id INTEGER NOT NULL,
+    key_id INTEGER NOT NULL REFERENCES keys (id),
+    position INTEGER NOT NULL,
+    PRIMARY KEY (kind, target_id, key_id)
+) WITHOUT ROWID;
+CREATE INDEX bindings_of_key ON bindings (key_id);
+
+-- What the data plane of a deployment goes by, from an instant on: keys are ids, so that a key that was deleted and
+-- made again under its old name opens nothing.
+CREATE TABLE gates (
+    id INTEGER PRIMARY KEY,
+    deployment_id INTEGER NOT NULL,
+    since INTEGER NOT NULL,
+    auth_enabled INTEGER NOT NULL,
+    key_ids TEXT NOT NULL
+);
+CREATE INDEX gates_of_deployment ON gates (deployment_id, since);
+
+-- next_at is when this task has to be looked at again, null when it is over.
+CREATE TABLE tasks (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid TEXT NOT NULL UNIQUE,
+    project_id INTEGER NOT NULL,
+    task_type TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    target_id INTEGER NOT NULL,
+    work TEXT NOT NULL,
+    data TEXT NOT NULL,
+    created_resources TEXT,
+    created_at INTEGER NOT NULL,
+    starts_at INTEGER NOT NULL,
+    effect_at INTEGER NOT NULL,
+    due_at INTEGER NOT NULL,
+    next_at INTEGER,
+    done INTEGER NOT NULL DEFAULT 0,
+    finished_at INTEGER,
+    error TEXT
+);
+CREATE INDEX open_tasks ON tasks (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX tasks_of_target ON tasks (kind, target_id);
+"""
+
+
+class StoreError(ValueError):
+    """The database is not one that this emulator can use."""
+
+
+def open_store(path: str | Path | None) -> sqlite3.Connection:
+    """A connection to the database at `path`, made if it is missing; None keeps everything in memory."""
+    if path is None:
+        return restore(_blank())
+    try:
+        db = _connect(str(path))
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path} cannot be opened: {error}") from None
+    try:
+        # A crash of this process loses nothing; a crash of the machine may, and a test double can bear that.
+        db.execute("PRAGMA synchronous = OFF")
+        version = db.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
+            _create(db)
+            version = VERSION
+    except sqlite3.DatabaseError as error:
+        db.close()
+        raise StoreError(f"{path} is not a database of the emulator: {error}") from None
+    if version != VERSION:
+        db.close()
+        raise StoreError(f"{path} was not made by this version of the emulator")
+    return db
+
+
+def restore(image: bytes) -> sqlite3.Connection:
+    """An in-memory database from what `sqlite3.Connection.serialize` gave."""
+    db = _connect(":memory:")
+    db.deserialize(image)
+    return db
+
+
+@cache
+def _blank() -> bytes:
+    """An empty database; reading a ready image is ten times faster than creating the tables anew."""
+    db = _connect(":memory:")
+    _create(db)
+    return db.serialize()
+
+
+def _connect(name: str) -> sqlite3.Connection:
+    db = sqlite3.connect(name, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    return db
+
+
+def _create(db: sqlite3.Connection) -> None:
+    db.executescript(f"PRAGMA page_size = 1024; BEGIN; {TABLES} PRAGMA user_version = {VERSION}; COMMIT;")

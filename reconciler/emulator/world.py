@@ -1,0 +1,114 @@
+"""What every handler works on: the store, the modes, the time, and where new ids and secrets come from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.emulator.clock import instant
+from reconciler.emulator.modes import Modes
+from reconciler.emulator.wire import Request
+
+ALPHABETS = {
+    "alphanumeric": string.ascii_letters + string.digits,
+    "symbols": string.ascii_letters + string.digits + "$#'\"\\`%&=+/!;<>{}~^",
+}
+SECRET_LENGTH = 32
+TIMESTAMP_OF = {"created_at": "naive", "expires_at": "zulu", "created_on": "offset", "finished_on": "offset_colon"}
+"""The form of each field when timestamps are mixed; any other is `zulu`."""
+
+
+@dataclass(slots=True)
+class World:
+    """The state behind the API. `seed` makes ids and secrets repeatable; None takes them from the system."""
+
+    db: sqlite3.Connection
+    modes: Modes
+    base_url: str
+    task_seconds: float
+    seed: int | None = None
+
+    def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
+        """Every row of a query."""
+        return self.db.execute(sql, values).fetchall()
+
+    def row(self, sql: str, *values: Any) -> sqlite3.Row | None:
+        """The first row of a query, or None."""
+        found: sqlite3.Row | None = self.db.execute(sql, values).fetchone()
+        return found
+
+    def number(self, sql: str, *values: Any) -> int:
+        """The one number that a query gives."""
+        return int(self.db.execute(sql, values).fetchone()[0])
+
+    def run(self, sql: str, *values: Any) -> int:
+        """Execute a statement and give the id of the row that it inserted, if any."""
+        return self.db.execute(sql, values).lastrowid or 0
+
+    def new_secret(self) -> str:
+        """A secret that no key has had."""
+        alphabet = ALPHABETS[self.modes.secret_shape]
+        source = self._bytes("secret", SECRET_LENGTH)
+        return "".join(alphabet[byte % len(alphabet)] for byte in source)
+
+    def new_uuid(self) -> str:
+        """An id in the form of a UUID."""
+        digits = self._bytes("uuid", 16).hex()
+        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+    def _bytes(self, purpose: str, length: int) -> bytes:
+        if self.seed is None:
+            return secrets.token_bytes(length)
+        # The count is in the store, so that a copy of it goes on just as the original would have.
+        self.run("INSERT INTO counters VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1", purpose)
+        count = self.number("SELECT value FROM counters WHERE name = ?", purpose)
+        return hashlib.blake2b(f"{self.seed}:{purpose}:{count}".encode(), digest_size=length).digest()
+
+    def timestamp(self, field: str, microseconds: int | None) -> str | None:
+        """An instant as the API would write it in `field`: several forms are documented across its services [D]."""
+        if microseconds is None:
+            return None
+        form: str = self.modes.timestamps
+        if form == "mixed":
+            form = TIMESTAMP_OF.get(field, "zulu")
+        value = instant(microseconds)
+        if form == "naive":
+            return value.strftime("%Y-%m-%dT%H:%M:%S.%f")
+        return value.strftime("%Y-%m-%dT%H:%M:%S") + {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}[form]
+
+    def list_order(self) -> str:
+        """The ORDER BY of lists of keys, deployments and applications."""
+        return {"oldest_first": "id", "newest_first": "id DESC", "by_name": "name"}[self.modes.list_order]
+
+    def task_length(self) -> int:
+        """How long a task takes, in microseconds."""
+        return round(self.task_seconds * 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request on its way through a handler: `now` is one instant throughout, in microseconds."""
+
+    world: World
+    request: Request
+    now: int
+    path: Mapping[str, str]
+    project_id: int = 0
+    projects: frozenset[int] = frozenset()
+    """The projects that the caller's token opens."""
+
+
+def pack(value: Any) -> str:
+    """JSON for a column."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def unpack(text: str) -> Any:
+    """The value in a column."""
+    return json.loads(text)
