@@ -1,0 +1,253 @@
+"""Plan and outcomes as JSON: Terraform's plan representation, so that its tools read it, and under `keyform` the rest.
+
+A policy written for Terraform finds `resource_changes[]`, one for each key, and one for each endpoint whose own setting
+changes. `before` and `after` hold what the plan's changes carry and no more: an update names the fields that differ,
+not the whole resource. `endpoints` are those that the plan touches.
+
+A plan holds no secret, so nothing here can. The text is ASCII: no escape sequence from the API reaches a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+
+from reconciler.errors import Finding
+from reconciler.plan.changes import (
+    Action,
+    Bind,
+    Change,
+    CreateGeneration,
+    DeleteKey,
+    Describe,
+    Link,
+    Plan,
+    Publish,
+    Reason,
+    RemoveRecord,
+    Summary,
+    Unbind,
+)
+from reconciler.plan.fields import instant
+from reconciler.plan.outcomes import Outcome, Result
+from reconciler.report.blocks import Block, group_changes
+from reconciler.report.outcomes import complete_outcomes, count_done
+from reconciler.report.summary import summarise
+
+FORMAT_VERSION = "1.0"
+Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
+
+_ACTIONS = {
+    Action.CREATE: ["create"],
+    Action.UPDATE: ["update"],
+    Action.DELETE: ["delete"],
+    Action.ROTATE: ["create", "delete"],
+}
+_STEPS = {
+    CreateGeneration: "create_generation",
+    Describe: "describe",
+    Bind: "bind",
+    Publish: "publish",
+    Unbind: "unbind",
+    RemoveRecord: "remove_record",
+    DeleteKey: "delete_key",
+}
+
+
+def plan_to_json(plan: Plan) -> str:
+    """The plan, the same to the byte for the same plan, with a newline at its end."""
+    return dump(_plan(plan))
+
+
+def result_to_json(result: Result) -> str:
+    """The plan and, under `keyform.outcomes`, what came of each of its changes."""
+    tree = _plan(result.plan)
+    ours = tree["keyform"]
+    assert isinstance(ours, dict)  # noqa: S101 - for the type checker
+    ours["complete"] = result.complete
+    ours["interrupted"] = result.interrupted
+    ours["done"] = _summary(count_done(result))
+    ours["outcomes"] = [_outcome(outcome) for outcome in complete_outcomes(result)]
+    return dump(tree)
+
+
+def dump(tree: Mapping[str, Value]) -> str:
+    """JSON in the order given, indented by two blanks."""
+    return json.dumps(tree, indent=2, ensure_ascii=True) + "\n"
+
+
+def _plan(plan: Plan) -> dict[str, Value]:
+    return {
+        "format_version": FORMAT_VERSION,
+        "applyable": bool(plan.changes) and not plan.refusals,
+        "resource_changes": [_resource(block) for block in group_changes(plan.changes)],
+        "keyform": {
+            "stack": plan.stack,
+            "project": plan.project,
+            "made_at": instant(plan.made_at),
+            "summary": _summary(summarise(plan)),
+            "exposures": [{**asdict(note)} for note in plan.exposures],
+            "refusals": [_finding(finding) for finding in plan.refusals],
+            "warnings": [{**asdict(note)} for note in plan.warnings],
+            "changes": [_change(change) for change in plan.changes],
+        },
+    }
+
+
+def _resource(block: Block) -> Value:
+    before, after = _endpoint(block) if block.endpoint else _key(block)
+    makes = any(isinstance(step, CreateGeneration) for step in block.steps)
+    return {
+        "address": block.address,
+        "mode": "managed",
+        "type": "keyform_endpoint" if block.endpoint else "keyform_key",
+        "name": block.name,
+        "change": {
+            "actions": [*_ACTIONS[block.action]],
+            "before": before,
+            "after": after,
+            "after_unknown": {"created_at": True, "secret": True} if makes else {},
+            "before_sensitive": {"secret": True} if before is not None and not block.endpoint else {},
+            "after_sensitive": {"secret": True} if after is not None and not block.endpoint else {},
+            "replace_paths": _replace_paths(block),
+        },
+        "action_reason": block.reason.code,
+    }
+
+
+def _key(block: Block) -> tuple[Value, Value]:
+    """What is known of a key before and after; null where there is no such key."""
+    before: dict[str, Value] = {"name": block.name}
+    after: dict[str, Value] = {"name": block.name}
+    for step in block.steps:
+        if isinstance(step, CreateGeneration):
+            after["description"] = step.text
+            after["expires_at"] = instant(step.expires_at)
+            after["prevent_destroy"] = step.ownership.protected
+            after["generation"] = step.live_name
+        elif isinstance(step, Publish):
+            after["sinks"] = [*step.sinks]
+        if not isinstance(step, DeleteKey):
+            before |= {diff.path: diff.live for diff in step.diff}
+            after |= {diff.path: diff.desired for diff in step.diff}
+    going: list[Value] = [step.live_name for step in block.steps if isinstance(step, DeleteKey)]
+    if going and block.action is Action.DELETE:
+        before["generations"] = going
+    elif going:
+        before["old_generations"], after["old_generations"] = going, []
+    gained = sorted({str(move.endpoint) for move in block.moves if isinstance(move.change, Bind)})
+    lost = sorted({str(move.endpoint) for move in block.moves if isinstance(move.change, Unbind)})
+    if block.action is Action.ROTATE:
+        # Old and new generation overlap: where the key was bound before is not told by what moves.
+        after["endpoints"] = [*gained]
+    elif gained or lost:
+        before["endpoints"] = [*lost]
+        after["endpoints"] = [*gained]
+    match block.action:
+        case Action.CREATE:
+            return None, after
+        case Action.DELETE:
+            return before, None
+        case Action.UPDATE | Action.ROTATE:
+            return before, after
+
+
+def _endpoint(block: Block) -> tuple[Value, Value]:
+    """What is known of an endpoint: foreign keys that are unlinked, and authentication that goes off."""
+    before: dict[str, Value] = {"name": block.name, "kind": block.address.partition(".")[0]}
+    after = dict(before)
+    if names := [move.link.live_name for move in block.moves]:
+        before["foreign_keys"] = [*names]
+        after["foreign_keys"] = []
+    if block.opens:
+        before["auth"], after["auth"] = "required", "open"
+    return before, after
+
+
+def _replace_paths(block: Block) -> Value:
+    """The fields that cannot be changed in place, each as a path."""
+    if block.action is not Action.ROTATE:
+        return []
+    made = (step for step in block.steps if isinstance(step, CreateGeneration))
+    return [[diff.path] for step in made for diff in step.diff if diff.path != "generation"]
+
+
+def _change(change: Change) -> dict[str, Value]:
+    return {
+        "id": change.id,
+        "step": _STEPS[type(change)],
+        "address": change.address,
+        "action": change.action.value,
+        "reason": _reason(change.reason),
+        "diff": [{"path": diff.path, "live": diff.live, "desired": diff.desired} for diff in change.diff],
+        "depends_on": [*change.depends_on],
+        "fields": _fields(change),
+    }
+
+
+def _fields(change: Change) -> Value:
+    """What the step carries beside what all steps have."""
+    match change:
+        case CreateGeneration():
+            return {**_description(change), "expires_at": instant(change.expires_at)}
+        case Publish():
+            return {**_description(change), "sinks": [*change.sinks]}
+        case Describe():
+            return _description(change)
+        case Bind():
+            return {"endpoint": str(change.endpoint), "links": [_link(link) for link in change.links]}
+        case Unbind():
+            links: list[Value] = [_link(link) for link in change.links]
+            return {"endpoint": str(change.endpoint), "links": links, "opens": change.opens}
+        case RemoveRecord():
+            record = change.record
+            return {
+                "sink": change.sink,
+                "key": change.key,
+                "record": _json({**asdict(record)}) if record else None,
+            }
+        case DeleteKey():
+            return {"live_name": change.live_name, "key": change.key}
+        case _:
+            return {}
+
+
+def _description(change: CreateGeneration | Publish | Describe) -> dict[str, Value]:
+    return {
+        "live_name": change.live_name,
+        "text": change.text,
+        "ownership": _json({**asdict(change.ownership)}),
+    }
+
+
+def _json(fields: Mapping[str, str | int | bool | datetime]) -> Value:
+    return {name: instant(value) if isinstance(value, datetime) else value for name, value in fields.items()}
+
+
+def _link(link: Link) -> Value:
+    return {"live_name": link.live_name, "key": link.key, "reason": _reason(link.reason)}
+
+
+def _reason(reason: Reason) -> Value:
+    return {"code": reason.code, "sentence": reason.sentence}
+
+
+def _finding(finding: Finding) -> Value:
+    return {**asdict(finding)}
+
+
+def _summary(summary: Summary) -> Value:
+    return {**asdict(summary)}
+
+
+def _outcome(outcome: Outcome) -> Value:
+    return {
+        "id": outcome.change.id,
+        "address": outcome.change.address,
+        "state": outcome.state.value,
+        "detail": outcome.detail,
+        "way_out": outcome.way_out,
+        "seconds": round(outcome.seconds, 3),
+    }

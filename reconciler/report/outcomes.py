@@ -1,0 +1,122 @@
+"""What an apply did, as text: counted from its outcomes, and when not all was done, what was not, why, and what now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.plan.changes import Action, Summary
+from reconciler.plan.outcomes import Outcome, OutcomeState, Result
+from reconciler.report.blocks import Block, group_changes
+from reconciler.report.summary import count_blocks, done_line
+from reconciler.report.terminal import Palette, cells, items, one_line, pad, printable, wrap
+from reconciler.report.text import NO_CHANGES, SYMBOLS, symbol_of
+from reconciler.report.verbs import doing
+
+AGAIN = (
+    "It is safe to run apply again: every step looks at what is live first, "
+    "so what is done stays done, and nothing is done twice."
+)
+_MOST_STEPS = 20
+_TITLES = {
+    OutcomeState.FAILED: ("Failed", "red"),
+    OutcomeState.UNKNOWN: ("Sent, but not confirmed", "red"),
+    OutcomeState.SKIPPED: ("Skipped, because a step before was not done", "yellow"),
+    OutcomeState.NOT_STARTED: ("Not started", "yellow"),
+}
+
+
+def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
+    """The end of an apply, in lines of at most `width` columns."""
+    palette = Palette(colour)
+    if result.plan.is_empty:
+        return palette.paint(NO_CHANGES, "bold") + "\n"
+    outcomes = complete_outcomes(result)
+    summary = count_done(result)
+    if result.complete:
+        return palette.paint(f"Apply complete! {done_line(summary)}", "bold", "green") + "\n"
+    done = sum(outcome.state is OutcomeState.DONE for outcome in outcomes)
+    what = "was interrupted" if result.interrupted else "is not complete"
+    opening = f"Apply {what}: {done} of {len(outcomes)} steps done. {done_line(summary)}"
+    parts = ["\n".join(palette.paint(line, "bold", "red") for line in wrap(opening.split(" "), width))]
+    whole, begun = _done_blocks(result)
+    if whole:
+        parts.append("\n".join([palette.paint("Done", "bold", "green"), *_done(palette, whole, width)]))
+    if begun:
+        parts.append("\n".join([palette.paint("Begun", "bold", "yellow"), *_begun(palette, begun)]))
+    for state in _TITLES:
+        parts += _undone(palette, [outcome for outcome in outcomes if outcome.state is state], width)
+    parts.append("\n".join(wrap(AGAIN.split(" "), width)))
+    return "\n\n".join(parts) + "\n"
+
+
+def complete_outcomes(result: Result) -> tuple[Outcome, ...]:
+    """One outcome for every change, in the order of the plan; a change that has none was not started."""
+    known = {outcome.change.id: outcome for outcome in result.outcomes}
+    return tuple(known.get(change.id, Outcome(change, OutcomeState.NOT_STARTED)) for change in result.plan.changes)
+
+
+def count_done(result: Result) -> Summary:
+    """What was done to keys, counted from the outcomes: a key counts once all of its steps are done."""
+    return count_blocks(_done_blocks(result)[0])
+
+
+def _done_blocks(result: Result) -> tuple[list[Block], list[tuple[Block, int, int]]]:
+    """The blocks with all their steps done; and those with some, with how many of how many."""
+    done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
+    whole, begun = [], []
+    for block in group_changes(result.plan.changes):
+        count = sum(change.id in done for change in block.changes)
+        if count == len(block.changes):
+            whole.append(block)
+        elif count:
+            begun.append((block, count, len(block.changes)))
+    return whole, begun
+
+
+def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str]:
+    """Addresses by action: what went well takes little room."""
+    for action in SYMBOLS:
+        if found := [block.address for block in blocks if block.action is action]:
+            first, *rest = wrap(items(found), width - 6)
+            yield f"{_symbol(palette, action)} {first}"
+            yield from (" " * 6 + line for line in rest)
+
+
+def _begun(palette: Palette, begun: Sequence[tuple[Block, int, int]]) -> Iterator[str]:
+    column = max(cells(printable(block.address)) for block, _, _ in begun)
+    for block, count, of in begun:
+        address = palette.paint(pad(printable(block.address), column), "bold")
+        yield f"{_symbol(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', 'dim')}"
+
+
+def _symbol(palette: Palette, action: Action) -> str:
+    return " " * (5 - len(SYMBOLS[action])) + symbol_of(palette, action)
+
+
+def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
+    """The steps that ended in one state, those with the same cause together."""
+    if not outcomes:
+        return
+    title, colour = _TITLES[outcomes[0].state]
+    lines = [palette.paint(title, "bold", colour)]
+    causes: dict[tuple[str, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        causes.setdefault((one_line(outcome.detail), one_line(outcome.way_out)), []).append(outcome)
+    column = max(cells(printable(outcome.change.address)) for outcome in outcomes)
+    for (detail, way_out), found in causes.items():
+        for outcome in found[:_MOST_STEPS]:
+            address = palette.paint(pad(printable(outcome.change.address), column), "bold")
+            lines.append(f"  {palette.paint('!', 'bold', colour)} {address}  {doing(outcome.change)}")
+        if len(found) > _MOST_STEPS:
+            lines.append(f"    and {len(found) - _MOST_STEPS} more")
+        if detail:
+            lines += _hanging([palette.paint(word, colour) for word in detail.split(" ")], "why:", width)
+        if way_out:
+            lines += _hanging(way_out.split(" "), "way out:", width)
+    yield "\n".join(lines)
+
+
+def _hanging(words: Sequence[str], label: str, width: int) -> Iterator[str]:
+    first, *rest = wrap(words, width - 15)
+    yield f"      {pad(label, 8)} {first}"
+    yield from (" " * 15 + line for line in rest)

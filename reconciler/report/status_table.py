@@ -1,0 +1,219 @@
+"""The status as tables: keys, endpoints, and what needs a look.
+
+A narrow terminal gets fewer columns rather than broken ones; what is public or lost is red wherever it stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from reconciler.model import Phase
+from reconciler.report.status import EndpointStatus, KeyState, KeyStatus, SinkState, StatusView
+from reconciler.report.terminal import cells, printable
+from reconciler.report.times import relative, span
+from reconciler.report.verbs import some_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+_KEY_COLOURS = {
+    KeyState.PUBLISHED: "green",
+    KeyState.PENDING: "yellow",
+    KeyState.ADOPTED: "cyan",
+    KeyState.EXPIRED: "bold red",
+    KeyState.MISSING: "bold red",
+}
+_SINK_COLOURS = {
+    SinkState.OK: "green",
+    SinkState.LOST: "bold red",
+    SinkState.UNKNOWN: "yellow",
+    SinkState.NOT_YET: "dim",
+}
+_SOON_DAYS = 14
+_NARROWEST = 80
+_WIDE = 92
+_LONGEST_WHOLE_NAME = 24
+_MOST_RESERVED = 14
+
+
+def render_status(view: StatusView, *, colour: bool, width: int = 100) -> str:
+    """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them.
+
+    Below 80 columns rich would cut words short, and a cut state or sink is worse than a line that the terminal wraps.
+    """
+    from io import StringIO  # noqa: PLC0415
+
+    from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a plan to compute
+
+    width = max(width, _NARROWEST)
+    console = Console(
+        file=StringIO(),
+        force_terminal=colour,
+        color_system="standard" if colour else None,
+        no_color=not colour,
+        width=width,
+        legacy_windows=False,
+        highlight=False,
+        emoji=False,
+        markup=False,
+        _environ={},
+    )
+    with console.capture() as captured:
+        for part in status_parts(view, width=width):
+            console.print(part)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
+
+
+def status_parts(view: StatusView, *, width: int) -> list[RenderableType]:
+    """The parts in order, as rich renderables, for a console of this width."""
+    from rich.text import Text  # noqa: PLC0415
+
+    head = Text.assemble(("Stack ", "dim"), (printable(view.stack), "bold"), (f" (project {view.project})", "dim"))
+    parts: list[RenderableType] = [*_alarm(view), head]
+    parts += (
+        [_key_table(view, wide=width >= _WIDE)]
+        if view.keys
+        else [Text("No keys: the file declares none, and none is live.\n")]
+    )
+    if view.endpoints:
+        parts.append(_endpoint_table(view.endpoints))
+    parts.append(_footer(view))
+    return parts
+
+
+def _alarm(view: StatusView) -> list[RenderableType]:
+    from rich.text import Text  # noqa: PLC0415
+
+    if not view.public:
+        return []
+    names = ", ".join(printable(str(endpoint.ref)) for endpoint in view.public)
+    what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
+    return [Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red")]
+
+
+def _table(columns: Sequence[tuple[str, bool]]) -> Table:
+    """A table with these columns; those with True are not wrapped unless a single word is very long."""
+    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=SIMPLE_HEAD, border_style="dim", header_style="bold", padding=(0, 1, 0, 0))
+    for title, whole in columns:
+        table.add_column(title, no_wrap=whole, overflow="fold")
+    return table
+
+
+def _fits(names: Iterable[str]) -> bool:
+    return max(map(cells, names), default=0) <= _LONGEST_WHOLE_NAME
+
+
+def _key_table(view: StatusView, *, wide: bool) -> Table:
+    """One row per key; where there is little room, without the age."""
+    from rich.text import Text  # noqa: PLC0415
+
+    columns = [("Key", _fits(key.name for key in view.keys)), ("State", True), ("Generation", True)]
+    columns += [("Age", True)] if wide else []
+    table = _table([*columns, ("Expires", True), ("Bound to", False), ("Sinks", True)])
+    longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
+    table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
+    for key in view.keys:
+        name = Text(printable(key.name), "bold")
+        if not key.declared:
+            name.append("\nnot declared", "not bold yellow")
+        age = Text(span(view.now - key.created_at) if key.created_at else "-", "" if key.created_at else "dim")
+        table.add_row(
+            name,
+            Text(key.state.value, _KEY_COLOURS[key.state]),
+            _generations(key, view),
+            *([age] if wide else []),
+            _expiry(key, view),
+            _bindings(key, wide=wide),
+            _sinks(key),
+        )
+    return table
+
+
+def _generations(key: KeyStatus, view: StatusView) -> Text:
+    """`g2`, and on lines of their own the generations beside it."""
+    from rich.text import Text  # noqa: PLC0415
+
+    text = Text(f"g{key.generation}") if key.generation else Text("-", "dim")
+    for other in key.others:
+        if other.phase is Phase.PENDING:
+            told = "pending"
+        elif other.until is None or other.until <= view.now:
+            told = "to retire"
+        else:
+            told = f"until {relative(other.until, view.now)}".replace("until in", "for")
+        text.append(f"\n+g{other.generation} {told}", "dim")
+    return text
+
+
+def _expiry(key: KeyStatus, view: StatusView) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    if key.expires_at is None:
+        return Text("never" if key.live_name else "-", "dim")
+    days = (key.expires_at - view.now).total_seconds() / 86400
+    return Text(relative(key.expires_at, view.now), "bold red" if days <= 0 else "yellow" if days < _SOON_DAYS else "")
+
+
+def _bindings(key: KeyStatus, *, wide: bool) -> Text:
+    """How many, and the first few names, below one another where a line is too short for them."""
+    from rich.text import Text  # noqa: PLC0415
+
+    if not key.bound_to:
+        return Text("nowhere", "yellow") if key.live_name else Text("-", "dim")
+    count = str(len(key.bound_to))
+    names = some_of([ref.name for ref in key.bound_to])
+    if cells(names) > (_LONGEST_WHOLE_NAME if wide else _LONGEST_WHOLE_NAME // 2):
+        indent = "\n" + " " * (len(count) + 2)
+        names = names.replace(", ", f",{indent}").replace(" and ", f"{indent}and ")
+    return Text.assemble((f"{count}  ", "bold"), names)
+
+
+def _sinks(key: KeyStatus) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    lines = [Text.assemble(f"{printable(sink)} ", (state.value, _SINK_COLOURS[state])) for sink, state in key.sinks]
+    return Text("\n").join(lines)
+
+
+def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
+    from rich.text import Text  # noqa: PLC0415
+
+    table = _table(
+        [
+            ("Endpoint", _fits(endpoint.ref.name for endpoint in endpoints)),
+            ("Kind", True),
+            ("Access", True),
+            ("Keys", False),
+            ("Foreign", False),
+            ("Status", False),
+        ]
+    )
+    longest = max((cells(name) for endpoint in endpoints for name in endpoint.own), default=0)
+    table.columns[3].min_width = min(longest, _MOST_RESERVED) + 1  # a comma
+    for endpoint in endpoints:
+        name = Text(printable(endpoint.ref.name), "bold")
+        if endpoint.application is not None:
+            name.append(f"\nin {printable(endpoint.application)}", "not bold dim")
+        table.add_row(
+            name,
+            Text(endpoint.ref.kind.value, "dim"),
+            Text("PUBLIC", "bold red") if endpoint.public else Text("protected", "green"),
+            some_of(endpoint.own) or Text("-", "dim"),
+            Text(some_of(endpoint.foreign), "yellow") if endpoint.foreign else Text("-", "dim"),
+            Text(printable(endpoint.status).lower(), "dim"),
+        )
+    return table
+
+
+def _footer(view: StatusView) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    count = len(view.foreign_keys)
+    keys = "1 foreign key" if count == 1 else f"{count or 'No'} foreign keys"
+    return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", "dim")

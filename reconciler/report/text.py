@@ -1,0 +1,139 @@
+"""A plan as text, to be read in a pull request or on a terminal: what matters most first, then one block per key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from reconciler.errors import Finding
+from reconciler.plan.changes import Action, Note, Plan
+from reconciler.report.blocks import Block, group_changes
+from reconciler.report.rows import Row, rows_of
+from reconciler.report.summary import count_blocks, plan_line
+from reconciler.report.terminal import Palette, cells, one_line, pad, printable, wrap
+
+SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.ROTATE: "+/-"}
+COLOURS = {"+": "green", "~": "yellow", "-": "red"}
+NO_CHANGES = "No changes. The live API matches the file."
+_ADDRESS_COLUMN = 6
+_NARROWEST_TEXT = 24
+
+
+def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
+    """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code."""
+    palette = Palette(colour)
+    blocks = group_changes(plan.changes)
+    addresses = {block.address for block in blocks}
+    elsewhere = [note for note in plan.warnings if note.address not in addresses]
+    parts = [
+        *_section(palette, "Exposures", "red", [_note_words(note) for note in plan.exposures], width),
+        *_section(palette, "Refused", "red", [_finding_words(finding) for finding in plan.refusals], width),
+        *_section(palette, "Warnings", "yellow", [_note_words(note) for note in elsewhere], width),
+    ]
+    if not blocks:
+        return "\n\n".join([*parts, palette.paint(NO_CHANGES, "bold")]) + "\n"
+    parts.append("\n".join(wrap(_opening(plan), width)))
+    parts += _render_blocks(palette, blocks, plan, width)
+    parts.append(_closing(palette, blocks, plan, width))
+    return "\n\n".join(parts) + "\n"
+
+
+def symbol_of(palette: Palette, action: Action) -> str:
+    """The action's symbol in its colours."""
+    return "".join(palette.paint(c, "bold", COLOURS[c]) if c in COLOURS else c for c in SYMBOLS[action])
+
+
+def _opening(plan: Plan) -> list[str]:
+    would = "would" if plan.refusals else "will"
+    sentence = f"keyform {would} perform the following actions in stack {printable(plan.stack)}"
+    return [*sentence.split(" "), f"(project {plan.project}):"]
+
+
+def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> str:
+    lines = [palette.paint(plan_line(count_blocks(blocks)), "bold")]
+    if plan.refusals:
+        verdict = "Safety refuses this plan, for the reasons at its top: nothing of it may be applied."
+        lines += [palette.paint(line, "bold", "red") for line in wrap(verdict.split(" "), width)]
+    return "\n".join(lines)
+
+
+def _note_words(note: Note) -> tuple[str, str, str]:
+    return printable(note.address), _sentence(note), ""
+
+
+def _sentence(note: Note) -> str:
+    """The note's sentence, to be read after its address."""
+    return one_line(note.sentence.removeprefix(note.address))
+
+
+def _finding_words(finding: Finding) -> tuple[str, str, str]:
+    where = f" ({printable(finding.where)})" if finding.where else ""
+    return printable(finding.path), one_line(finding.message) + where, one_line(finding.way_out)
+
+
+def _section(
+    palette: Palette, title: str, colour: str, entries: Sequence[tuple[str, str, str]], width: int
+) -> Iterator[str]:
+    """A titled list of (subject, sentence, way out), loud enough to be read before all else; nothing when empty."""
+    if not entries:
+        return
+    lines = [palette.paint(title, "bold", colour)]
+    column = max(cells(subject) for subject, _, _ in entries)
+    beside = 4 + column + 2 + _NARROWEST_TEXT <= width
+    indent = (4 + column + 2 if column else 4) if beside else 6
+    mark = palette.paint("!", "bold", colour)
+    for subject, sentence, way_out in entries:
+        text = [palette.paint(line, "bold", colour) for line in wrap(sentence.split(" "), width - indent)]
+        text += [palette.paint(line, "dim") for line in wrap(way_out.split(" "), width - indent) if line]
+        head = f"  {mark} {palette.paint(subject, 'bold')}"
+        lines.append(head + " " * (indent - 4 - cells(subject)) + text.pop(0) if beside else head)
+        lines += [" " * indent + line for line in text]
+    yield "\n".join(lines)
+
+
+def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
+    rows = {block.address: rows_of(block) for block in blocks}
+    labels = max((cells(row.label) for found in rows.values() for row in found), default=0)
+    # One column for all reasons, unless a long name would push them to the edge.
+    longest = max(cells(printable(block.address)) for block in blocks)
+    column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
+    for block in blocks:
+        lines = list(_head(palette, block, column, width))
+        for row in rows[block.address]:
+            lines += _render_row(palette, row, labels, width)
+        for note in plan.warnings:
+            if note.address == block.address:
+                lines += _remark(palette, _sentence(note), width)
+        yield "\n".join(lines)
+
+
+def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[str]:
+    address = printable(block.address)
+    symbol = " " * (5 - len(SYMBOLS[block.action])) + symbol_of(palette, block.action)
+    head = f"{symbol} {palette.paint(address, 'bold')}"
+    used = _ADDRESS_COLUMN + cells(address)
+    fits = used + 2 <= column and width - column >= _NARROWEST_TEXT
+    indent = column if fits else _ADDRESS_COLUMN + 2
+    reason = [palette.paint(line, "dim") for line in wrap(one_line(block.reason.sentence).split(" "), width - indent)]
+    if fits:
+        yield head + " " * (column - used) + reason.pop(0)
+    else:
+        yield head
+    yield from (" " * indent + line for line in reason)
+
+
+def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator[str]:
+    indent = _ADDRESS_COLUMN + 2 + labels + 2
+    words = [palette.paint(word, *styles) for text, styles in row.words for word in text.split(" ")]
+    if row.note:
+        words += [palette.paint(word, "dim") for word in f"({one_line(row.note)})".split(" ")]
+    first, *rest = wrap(words, width - indent)
+    symbol = palette.paint(row.symbol, COLOURS[row.symbol])
+    yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(printable(row.label), labels)}  {first}".rstrip()
+    yield from (" " * indent + line for line in rest)
+
+
+def _remark(palette: Palette, sentence: str, width: int) -> Iterable[str]:
+    indent = _ADDRESS_COLUMN + 2
+    first, *rest = [palette.paint(line, "yellow") for line in wrap(sentence.split(" "), width - indent)]
+    mark = palette.paint("!", "bold", "yellow")
+    return [f"{' ' * _ADDRESS_COLUMN}{mark} {first}", *(" " * indent + line for line in rest)]

@@ -1,0 +1,111 @@
+"""What an apply did, as text."""
+
+from dataclasses import replace
+from textwrap import dedent
+
+from report.builders import EVERYTHING, plan
+
+from reconciler.plan.outcomes import Outcome, OutcomeState, Result
+from reconciler.report.outcomes import render_result
+
+DONE = {change.id: Outcome(change, OutcomeState.DONE, seconds=0.4) for change in EVERYTHING.changes}
+
+
+def result(*others, interrupted=False):
+    outcomes = DONE | {outcome.change.id: outcome for outcome in others}
+    return Result(EVERYTHING, tuple(outcomes.values()), interrupted)
+
+
+def other(change_id, state, detail="", way_out=""):
+    return replace(DONE[change_id], state=state, detail=detail, way_out=way_out)
+
+
+def text(of):
+    return render_result(of, colour=False, width=80)
+
+
+def test_a_complete_apply_counts_what_was_done():
+    assert result().complete
+    assert text(result()) == "Apply complete! Keys: 1 added, 3 changed, 1 rotated, 1 destroyed.\n"
+
+
+def test_an_apply_of_nothing_says_so():
+    assert text(Result(plan())) == "No changes. The live API matches the file.\n"
+
+
+def test_an_incomplete_apply_says_what_was_done_what_was_not_why_and_what_now():
+    sealed, unseal = "vault: 503 Service Unavailable\nsealed", "unseal Vault, then apply again"
+    partial = result(
+        other("publish:payments-api", OutcomeState.FAILED, sealed, unseal),
+        other("publish:batch-jobs-g2", OutcomeState.FAILED, sealed, unseal),
+        other("unbind:deployment.llama3", OutcomeState.UNKNOWN, "the connection broke before the answer came"),
+        other("delete:old-demo", OutcomeState.SKIPPED, "waits for unbind:deployment.llama3"),
+    )
+    assert not partial.complete
+    assert text(partial) == dedent(
+        """\
+        Apply is not complete: 7 of 11 steps done. Keys: 0 added, 2 changed, 0 rotated,
+        0 destroyed.
+
+        Done
+            ~ key.search, deployment.playground
+
+        Begun
+          +/- key.batch-jobs    2 of 3 steps
+            - key.old-demo      2 of 4 steps
+            + key.payments-api  3 of 4 steps
+
+        Failed
+          ! key.batch-jobs    publishing batch-jobs-g2 to vault
+          ! key.payments-api  publishing payments-api to vault, local
+              why:     vault: 503 Service Unavailable sealed
+              way out: unseal Vault, then apply again
+
+        Sent, but not confirmed
+          ! deployment.llama3  unbinding old-demo, portal-made
+              why:     the connection broke before the answer came
+
+        Skipped, because a step before was not done
+          ! key.old-demo  deleting old-demo
+              why:     waits for unbind:deployment.llama3
+
+        It is safe to run apply again: every step looks at what is live first, so what
+        is done stays done, and nothing is done twice.
+        """
+    )
+
+
+def test_an_interrupted_apply_counts_changes_without_an_outcome_as_not_started():
+    interrupted = Result(EVERYTHING, tuple(DONE.values())[:9], interrupted=True)
+    assert text(interrupted) == dedent(
+        """\
+        Apply was interrupted: 9 of 11 steps done. Keys: 1 added, 3 changed, 1 rotated,
+        0 destroyed.
+
+        Done
+            + key.payments-api
+            ~ key.search, deployment.llama3, deployment.playground
+          +/- key.batch-jobs
+
+        Begun
+            - key.old-demo  2 of 4 steps
+
+        Not started
+          ! key.old-demo  removing the record in vault
+          ! key.old-demo  deleting old-demo
+
+        It is safe to run apply again: every step looks at what is live first, so what
+        is done stays done, and nothing is done twice.
+        """
+    )
+
+
+def test_what_a_server_says_cannot_steer_the_terminal():
+    shown = text(result(other("delete:old-demo", OutcomeState.FAILED, "\x1b[2J\n::error::x", "\x9b1m\r\n##[x]")))
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert not [line for line in shown.splitlines() if line.lstrip().startswith(("::", "##["))]
+
+
+def test_colour_changes_no_word():
+    painted = render_result(result(other("delete:old-demo", OutcomeState.FAILED, "x")), colour=True, width=80)
+    assert painted.count("\x1b[") == 2 * painted.count("\x1b[0m")

@@ -1,0 +1,127 @@
+"""Progress of an apply, in a pipe and on a terminal."""
+
+import threading
+from io import StringIO
+
+from report.builders import BIND, CREATE, DELETE, DESCRIBE, EVERYTHING, OPEN, PUBLISH, REMOVE_RECORD, UNBIND
+from rich.console import Console
+
+from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Outcome, OutcomeState, StepNote
+from reconciler.report.progress import LiveProgress, PlainProgress
+
+EVENTS = [
+    ChangeStarted(CREATE),
+    StepNote("create:payments-api", "retrying in 2s (HTTP 429)"),
+    ChangeFinished(Outcome(CREATE, OutcomeState.DONE, seconds=0.42)),
+    ChangeStarted(BIND),
+    StepNote("deployment.llama3", "waiting for task 7f\x1b[31m\n"),
+    ChangeFinished(Outcome(BIND, OutcomeState.DONE, seconds=12.3)),
+    ChangeStarted(PUBLISH),
+    ChangeFinished(Outcome(PUBLISH, OutcomeState.FAILED, "vault: 503\nsealed", "unseal it", 1.0)),
+    ChangeStarted(UNBIND),
+    ChangeFinished(Outcome(UNBIND, OutcomeState.UNKNOWN, "no answer", seconds=30)),
+    ChangeFinished(Outcome(DELETE, OutcomeState.SKIPPED, "waits for unbind:deployment.llama3")),
+    ChangeFinished(Outcome(DESCRIBE, OutcomeState.NOT_STARTED)),
+]
+
+
+def test_in_a_pipe_every_event_is_one_line():
+    lines = []
+    with PlainProgress(lines.append) as progress:
+        for event in EVENTS:
+            progress(event)
+    assert lines == [
+        "key.payments-api: creating payments-api...",
+        "key.payments-api: retrying in 2s (HTTP 429)",
+        "key.payments-api: created payments-api in 0.4s",
+        "deployment.llama3: binding batch-jobs-g2, payments-api...",
+        "deployment.llama3: waiting for task 7f\\x1b[31m",
+        "deployment.llama3: bound batch-jobs-g2, payments-api in 12s",
+        "key.payments-api: publishing payments-api to vault, local...",
+        "key.payments-api: publishing payments-api to vault, local failed after 1.0s: vault: 503 sealed",
+        "deployment.llama3: unbinding old-demo, portal-made...",
+        "deployment.llama3: unbinding old-demo, portal-made was not confirmed after 30s: no answer",
+        "key.old-demo: deleting old-demo was skipped: waits for unbind:deployment.llama3",
+        "key.search: describing search was not started",
+    ]
+
+
+def test_every_kind_of_step_has_its_words():
+    lines = []
+    progress = PlainProgress(lines.append)
+    for change in (DESCRIBE, OPEN, REMOVE_RECORD, DELETE):
+        progress(ChangeFinished(Outcome(change, OutcomeState.DONE)))
+    assert lines == [
+        "key.search: described search in 0.0s",
+        "deployment.playground: unbound old-demo in 0.0s",
+        "key.old-demo: removed the record in vault in 0.0s",
+        "key.old-demo: deleted old-demo in 0.0s",
+    ]
+
+
+def on_terminal(events, *, width=100):
+    """What the terminal got; the clock goes on by a second at every look."""
+    screen, ticks = StringIO(), iter(range(1_000_000))
+    console = Console(file=screen, force_terminal=True, width=width, height=30, get_time=lambda: float(next(ticks)))
+    with LiveProgress(console, total=len(EVERYTHING.changes)) as progress:
+        for event in events:
+            progress(event)
+    return screen.getvalue()
+
+
+def test_on_a_terminal_finished_steps_scroll_by_and_the_live_part_is_gone_at_the_end():
+    seen = on_terminal(EVENTS)
+    assert "created payments-api in 0.4s" in seen
+    assert "publishing payments-api to vault, local failed after 1.0s: vault: 503 sealed" in seen
+    assert "deleting old-demo was skipped" in seen
+    assert seen.endswith("\x1b[2K")
+
+
+def test_on_a_terminal_what_runs_is_shown_with_its_time_its_note_and_the_bar():
+    screen, now = StringIO(), [0.0]
+    console = Console(file=screen, width=90, get_time=lambda: now[0])
+    progress = LiveProgress(console, total=4)
+    progress(ChangeStarted(CREATE))
+    progress(ChangeFinished(Outcome(CREATE, OutcomeState.FAILED, "no")))
+    progress(ChangeStarted(BIND))
+    progress(StepNote(BIND.id, "waiting for task 7f"))
+    now[0] = 75.0
+    screen.truncate(0)
+    screen.seek(0)
+    console.print(progress.draw())
+    running, bar = (" ".join(line.split()) for line in screen.getvalue().splitlines())
+    assert running[2:] == "deployment.llama3 binding batch-jobs-g2, payments-api waiting for task 7f 1m 15s"
+    assert bar.endswith("0 of 4 done, 1 failed")
+
+
+def test_on_a_terminal_many_running_steps_do_not_fill_the_screen():
+    seen = on_terminal([ChangeStarted(CREATE)] * 40)
+    assert "and 28 more" in seen
+
+
+def test_markup_in_a_name_is_text():
+    seen = on_terminal([ChangeStarted(CREATE), StepNote(CREATE.id, "[red]x[/red] :smile:")])
+    assert "[red]x[/red] :smile:" in seen
+
+
+def test_many_threads_may_tell_at_once():
+    lines = []
+    for progress in (
+        PlainProgress(lines.append),
+        LiveProgress(Console(file=StringIO(), force_terminal=True, width=80), total=800),
+    ):
+
+        def work(progress=progress):
+            for _ in range(50):
+                progress(ChangeStarted(CREATE))
+                progress(StepNote(CREATE.id, "waiting"))
+                progress(ChangeFinished(Outcome(CREATE, OutcomeState.DONE)))
+
+        with progress:
+            threads = [threading.Thread(target=work, daemon=True) for _ in range(16)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(timeout=30)
+            assert not any(thread.is_alive() for thread in threads)
+    assert len(lines) == 16 * 50 * 3

@@ -1,0 +1,238 @@
+"""The plan as text."""
+
+from dataclasses import replace
+from textwrap import dedent
+
+import pytest
+from report.builders import (
+    BIND,
+    CREATE,
+    DELETE,
+    DESCRIBE,
+    EVERYTHING,
+    OVERLAP,
+    PUBLISH,
+    REMOVE_RECORD,
+    SUCCESSOR,
+    TOO_MANY,
+    UNBIND,
+    deployment,
+    owner,
+    plan,
+)
+
+from reconciler.errors import Finding
+from reconciler.model import Phase
+from reconciler.plan.changes import Action, DeleteKey, Describe, Link, Note, Reason, Summary, Unbind
+from reconciler.report.summary import summarise
+from reconciler.report.terminal import Palette, cells, printable, wrap
+from reconciler.report.text import render_plan
+
+
+def text(of, width=80):
+    return render_plan(of, colour=False, width=width)
+
+
+def test_a_plan_is_one_block_per_key_and_says_exposure_first():
+    assert text(EVERYTHING) == dedent(
+        """\
+        Exposures
+          ! deployment.playground  becomes PUBLIC: no key is asked for
+
+        keyform will perform the following actions in stack inference-prod
+        (project 1234):
+
+          +/- key.batch-jobs          expires_at differs and cannot be changed in place
+              + generation   batch-jobs-g2
+              ~ expires_at   never -> 2027-06-30T00:00:00Z
+              + binds        deployment.llama3
+              + publishes    vault
+              ! batch-jobs stays valid until 2026-11-22T10:00:00Z
+
+            - key.old-demo            the file no longer declares it
+              - unbinds      deployment.llama3, deployment.playground
+              - records      vault
+              - generation   old-demo
+
+            + key.payments-api        no live key embodies it
+              + generation   payments-api
+              + description  "Checkout summaries, owned by team payments"
+              + expires_at   never
+              + binds        deployment.llama3, deployment.whisper
+              + publishes    vault, local
+
+            ~ key.search              description differs
+              ~ description  "Search" -> "Search, renamed"
+              + binds        deployment.whisper (the file binds it)
+
+            ~ deployment.llama3       exclusive: foreign keys are unlinked
+              - unbinds      portal-made
+
+            ~ deployment.playground   the file declares the endpoint open
+              ~ auth         required -> open (public)
+
+        Plan: 1 to add, 3 to change, 1 to rotate, 1 to destroy.
+        """
+    )
+
+
+def test_an_empty_plan_says_that_there_is_nothing_to_do():
+    assert text(plan()) == "No changes. The live API matches the file.\n"
+
+
+def test_an_empty_plan_still_says_what_a_reader_should_know():
+    assert text(plan(warnings=(OVERLAP,))) == dedent(
+        """\
+        Warnings
+          ! key.batch-jobs  batch-jobs stays valid until 2026-11-22T10:00:00Z
+
+        No changes. The live API matches the file.
+        """
+    )
+
+
+def test_a_refused_plan_says_why_at_its_top_and_that_nothing_may_be_applied_at_its_end():
+    refusals = (TOO_MANY, Finding("", "key.x", "prevent_destroy is set"))
+    assert text(plan(DELETE, refusals=refusals)) == dedent(
+        """\
+        Refused
+          ! safety.max_deletes  6 keys would be deleted, and at most 5 may
+                                (keyform.yaml:3:1)
+                                set `safety: {max_deletes: 6}` if so meant
+          ! key.x               prevent_destroy is set
+
+        keyform would perform the following actions in stack inference-prod
+        (project 1234):
+
+            - key.old-demo   the file no longer declares it
+              - generation  old-demo
+
+        Plan: 0 to add, 0 to change, 0 to rotate, 1 to destroy.
+        Safety refuses this plan, for the reasons at its top: nothing of it may be
+        applied.
+        """
+    )
+
+
+def test_adoption_and_an_unfinished_publication_are_told_in_words():
+    adopt = Describe(
+        address="key.bot",
+        action=Action.UPDATE,
+        reason=Reason("key_is_adopted", "the file takes over a live key"),
+        live_name="portal-bot",
+        text="",
+        ownership=owner("bot", 1, Phase.ADOPTED),
+    )
+    finish = replace(
+        DESCRIBE, diff=(), reason=Reason("publication_is_unfinished", "an earlier run ended before it was marked")
+    )
+    assert text(plan(adopt, finish)).splitlines()[3:-2] == [
+        "    ~ key.bot      the file takes over a live key",
+        "      ~ adopts  portal-bot",
+        "",
+        "    ~ key.search   an earlier run ended before it was marked",
+        "      ~ marker  search is published",
+    ]
+
+
+def test_a_key_of_several_generations_names_the_one_that_is_bound_or_unbound():
+    retired = Reason("overlap_is_over", "batch-jobs has been replaced, and the overlap is over")
+    unbind = replace(UNBIND, links=(Link("batch-jobs", "batch-jobs", retired),))
+    delete = DeleteKey(
+        address="key.batch-jobs", action=Action.ROTATE, reason=retired, live_name="batch-jobs", key="batch-jobs"
+    )
+    assert text(plan(SUCCESSOR, BIND, unbind, delete), 100).splitlines()[2:9] == [
+        "  +/- key.batch-jobs     expires_at differs and cannot be changed in place",
+        "      + generation  batch-jobs-g2",
+        "      ~ expires_at  never -> 2027-06-30T00:00:00Z",
+        "      + binds       batch-jobs-g2 to deployment.llama3",
+        "      - unbinds     batch-jobs from deployment.llama3 (batch-jobs has been replaced, and the overlap",
+        "                    is over)",
+        "      - generation  batch-jobs",
+    ]
+
+
+def test_no_line_is_wider_than_asked_for():
+    many = replace(BIND, links=tuple(Link(f"portal-{n:03}", "", Reason("x", "y")) for n in range(40)))
+    for width in (60, 80, 100, 140):
+        lines = text(replace(EVERYTHING, changes=(*EVERYTHING.changes, many)), width).splitlines()
+        assert max(map(len, lines)) <= width
+
+
+def test_without_colour_there_is_no_escape_code_and_with_colour_the_words_are_the_same():
+    painted = render_plan(EVERYTHING, colour=True, width=80)
+    assert "\x1b" not in text(EVERYTHING)
+    assert "\x1b[1;31mbecomes PUBLIC: no key is asked for\x1b[0m" in painted
+    for code in ("1", "2", "31", "32", "33", "1;31", "1;32", "1;33", "0"):
+        painted = painted.replace(f"\x1b[{code}m", "")
+    assert painted == text(EVERYTHING)
+
+
+EVIL = "a\x1b[2J\x1b]0;owned\x07\r\n\u202eb\x9b31m\u2028\x00"
+
+
+def test_control_characters_from_the_api_are_shown_and_never_sent_to_the_terminal():
+    evil = plan(
+        replace(CREATE, text=EVIL, live_name=EVIL, address=f"key.{EVIL}"),
+        replace(DESCRIBE, diff=(replace(DESCRIBE.diff[0], live=EVIL, path=EVIL),), reason=Reason("x", EVIL)),
+        replace(UNBIND, links=(Link(EVIL, "", Reason("x", EVIL)),)),
+        replace(PUBLISH, sinks=(EVIL,)),
+        replace(REMOVE_RECORD, sink=EVIL),
+        exposures=(Note("x", EVIL, EVIL),),
+        refusals=(Finding(EVIL, EVIL, EVIL, EVIL),),
+        warnings=(Note("x", EVIL, EVIL), Note("x", "key.search", EVIL)),
+    )
+    shown = text(replace(evil, stack=EVIL))
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert "\\x1b[2J" in shown
+
+
+def test_no_text_from_the_api_begins_a_line_that_a_runner_of_github_actions_would_obey():
+    words = "::stop-commands::x ::error::y ##[warning]z"
+    evil = plan(replace(CREATE, text=" ".join(["a" * 9, words] * 5)), warnings=(Note("x", "", words),))
+    for width in range(40, 120):
+        assert not [line for line in text(evil, width).splitlines() if line.lstrip().startswith(("::", "##["))]
+
+
+def test_the_same_plan_gives_the_same_text():
+    assert text(EVERYTHING) == text(replace(EVERYTHING))
+
+
+def test_a_key_is_counted_once_by_the_strongest_of_what_happens_to_it():
+    assert summarise(EVERYTHING) == Summary(add=1, change=3, rotate=1, destroy=1)
+    assert summarise(plan()) == Summary()
+
+
+def test_a_binding_alone_is_a_change_of_its_key_and_not_of_the_endpoint():
+    link = Link("search", "search", Reason("binding_is_declared", "the file binds it"))
+    assert summarise(plan(replace(BIND, links=(link,)))) == Summary(change=1)
+
+
+def test_an_endpoint_that_loses_foreign_keys_is_a_change():
+    links = (Link("portal-made", "", Reason("endpoint_is_exclusive", "exclusive")),)
+    unbind = Unbind(
+        address="deployment.x", action=Action.UPDATE, reason=links[0].reason, endpoint=deployment("x"), links=links
+    )
+    assert summarise(plan(unbind)) == Summary(change=1)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain", "plain"),
+        ("Ünïcode 漢字 🎉", "Ünïcode 漢字 🎉"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb\tc", "a\\nb\\tc"),
+        ("\u202e", "\\u202e"),
+        ("\ud800", "\\ud800"),
+    ],
+)
+def test_printable_escapes_what_a_terminal_would_act_on_and_nothing_else(raw, shown):
+    assert printable(raw) == shown
+
+
+def test_wide_characters_count_two_columns_and_paint_none():
+    assert cells("漢字") == 4
+    assert cells("e\u0301") == 1
+    assert cells(Palette(colour=True).paint("abc", "red")) == 3
+    assert wrap(["漢字", "漢字"], 8) == ["漢字", "漢字"]
