@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from reconciler.apply.run import Run
-from reconciler.errors import ApiError, Conflict, KeyformError, NotFound
+from reconciler.errors import ApiError, Conflict, KeyformError, NotFound, TaskFailed
 from reconciler.model import EndpointRef, LiveEndpoint
 
 ATTEMPTS = 5
@@ -40,6 +40,11 @@ def rewrite_list(
             trouble = error
             run.effects.sleep(wait)
             wait *= 2
+        except TaskFailed as error:
+            if not error.effect_is_unknown:
+                raise
+            trouble = error  # it was waited for long enough; a last look, and no more
+            break
         except ApiError as error:
             if not error.effect_is_unknown:
                 raise

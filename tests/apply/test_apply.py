@@ -1,0 +1,413 @@
+"""Applying plans on the emulator: what is done, in which order, and what is left when something goes wrong."""
+
+import json
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.http_fakes import PROJECT, START, TOKEN
+from support.states import declared, desired, key
+from support.worlds import BrokenSink, World, states
+
+from reconciler.emulator import Answer, ConnectionLost, Request
+from reconciler.errors import PlanRefused, SinkError
+from reconciler.model import Auth, Phase
+from reconciler.plan.outcomes import ChangeFinished, OutcomeState
+
+LIVE = {
+    "api_keys": [{"name": "portal-made"}],
+    "deployments": [
+        {"name": "llama3", "image": "demo/llama3", "api_keys": ["portal-made"]},
+        {"name": "whisper", "image": "demo/whisper", "api_keys": ["portal-made"]},
+    ],
+    "applications": [
+        {
+            "name": "webui",
+            "application_name": "open-webui",
+            "api_keys": ["portal-made"],
+            "components": {"web": {"exposed": True}},
+        }
+    ],
+}
+Proceed = Callable[[Request], Answer]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, LIVE)
+
+
+def is_call(request: Request, method: str, ending: str) -> bool:
+    return request.method == method and request.path.endswith(ending)
+
+
+def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
+    """Somebody sets a deployment's keys, past keyform, and waits."""
+    path = f"/cloud/v3/inference/{PROJECT}/deployments/{deployment}"
+    emulator, hook = world.emulator, world.emulator.interceptor
+    emulator.interceptor = None
+    answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
+    assert answer.status == 200
+    world.clock.advance(10)
+    emulator.interceptor = hook
+
+
+def test_a_new_key_is_made_bound_published_and_only_then_marked_so(world: World) -> None:
+    state = desired(key("payments", "llama3", "whisper", "app:webui", text="Checkout"))
+
+    def watch(request: Request, answer: Answer) -> None:
+        if request.method == "PATCH" and request.path.endswith("/api_keys/payments"):
+            assert world.held("payments") == world.secret_of("payments")
+        elif request.method == "PATCH":
+            assert world.held("payments") is None
+        del answer
+
+    world.emulator.listeners.append(watch)
+    result = world.apply(state)
+    assert result.complete
+    first, *binds, last = world.calls
+    assert (first, last) == ("POST api_keys 200", "PATCH payments 200")
+    assert sorted(binds) == ["PATCH llama3 200", "PATCH webui 200", "PATCH whisper 200"]
+    secret = world.secret_of("payments")
+    assert world.held("payments") == secret
+    assert all(world.accepts(name, secret) for name in ("llama3", "whisper"))
+    assert world.accepts("webui", secret, "application")
+    (owned,) = world.owned()
+    assert owned.text == "Checkout"
+    assert owned.ownership is not None
+    assert owned.ownership.phase is Phase.PUBLISHED
+    assert world.bound("llama3") == ["payments", "portal-made"]
+    assert world.converges(state)
+
+
+def test_a_second_apply_sends_no_write_and_writes_no_sink(world: World) -> None:
+    state = desired(key("payments", "llama3"), key("batch", "llama3", "app:webui"))
+    assert world.apply(state).complete
+    world.calls.clear()
+    file = world.folder / "local.dotenv"
+    before = (file.stat().st_ino, file.stat().st_mtime_ns)
+    assert world.apply(state).complete
+    assert world.calls == []
+    assert (file.stat().st_ino, file.stat().st_mtime_ns) == before
+
+
+def test_bindings_are_coalesced_into_one_write_per_endpoint_and_step(world: World) -> None:
+    state = desired(*(key(f"key-{number}", "llama3", "whisper") for number in range(8)))
+    assert world.apply(state).complete
+    assert world.calls.count("PATCH llama3 200") == 1
+    assert world.calls.count("PATCH whisper 200") == 1
+    world.calls.clear()
+    assert world.apply(desired(key("key-0", "llama3"), max_deletes=7)).complete
+    assert world.calls.count("PATCH llama3 200") == 1
+    assert world.calls.count("PATCH whisper 200") == 1
+    assert world.bound("llama3") == ["key-0", "portal-made"]
+
+
+def test_a_description_is_changed_by_one_write(world: World) -> None:
+    assert world.apply(desired(key("payments", "llama3"))).complete
+    world.calls.clear()
+    assert world.apply(desired(key("payments", "llama3", text="New"))).complete
+    assert world.calls == ["PATCH payments 200"]
+    assert world.owned()[0].text == "New"
+
+
+def test_an_immutable_field_takes_a_new_generation_and_the_old_one_is_retired_after_the_overlap(world: World) -> None:
+    overlap = timedelta(hours=24)
+    assert world.apply(desired(key("payments", "llama3", overlap=overlap))).complete
+    old = world.secret_of("payments")
+    changed = desired(key("payments", "llama3", expires_at=START + timedelta(days=90), overlap=overlap))
+    assert world.apply(changed).complete
+    new = world.held("payments")
+    assert new == world.secret_of("payments-g2") != old
+    assert world.accepts("llama3", old)
+    assert world.accepts("llama3", new)
+    world.clock.advance(overlap.total_seconds() - 60)
+    assert world.converges(changed)
+    world.clock.advance(120)
+    assert world.apply(changed).complete
+    assert not world.accepts("llama3", old)
+    assert world.accepts("llama3", new)
+    assert world.live_names() == ["payments-g2", "portal-made"]
+
+
+def test_a_removed_key_is_unbound_then_forgotten_by_the_sink_then_deleted(world: World) -> None:
+    assert world.apply(desired(key("payments", "llama3"), key("batch", "llama3"))).complete
+    order: list[str] = []
+
+    def watch(request: Request, answer: Answer) -> None:
+        if is_call(request, "DELETE", "/batch") and answer.status == 204:
+            order.append(f"deleted; sink holds it: {world.held('batch') is not None}")
+        elif request.method == "PATCH":
+            order.append(f"unbinding; sink holds it: {world.held('batch') is not None}")
+
+    world.emulator.listeners.append(watch)
+    assert world.apply(desired(key("payments", "llama3"))).complete
+    assert order == ["unbinding; sink holds it: True", "deleted; sink holds it: False"]
+    assert world.live_names() == ["payments", "portal-made"]
+
+
+def test_exclusive_unlinks_foreign_keys_but_never_deletes_them(world: World) -> None:
+    state = desired(key("payments", "llama3"), endpoints=[declared("llama3", Auth.REQUIRED, exclusive=True)])
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments"]
+    assert "portal-made" in world.live_names()
+    assert world.converges(state)
+
+
+def test_open_makes_an_endpoint_public_and_nothing_else_does(world: World) -> None:
+    state = desired(endpoints=[declared("whisper", Auth.OPEN, exclusive=True)])
+    assert world.apply(state).complete
+    assert world.accepts("whisper", None)
+    assert not world.accepts("llama3", None)
+    assert world.converges(state)
+
+
+def test_adoption_keeps_the_key_in_place_and_the_next_generation_takes_its_own_name(world: World) -> None:
+    state = desired(key("payments", "llama3", "whisper", "app:webui", adopt="portal-made"))
+    secret = world.secret_of("portal-made")
+    assert world.apply(state).complete
+    assert world.accepts("llama3", secret)
+    assert world.converges(state)
+    later = desired(
+        key(
+            "payments",
+            "llama3",
+            "whisper",
+            "app:webui",
+            adopt="portal-made",
+            expires_at=START + timedelta(days=9),
+            overlap=timedelta(0),
+        )
+    )
+    assert world.apply(later).complete
+    assert world.live_names() == ["payments-g2"]
+    assert world.accepts("llama3", world.held("payments"))
+    assert not world.accepts("llama3", secret)
+    assert world.converges(later)
+
+
+# --- Trouble --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_lost_create_is_discarded_and_the_next_generation_used(world: World) -> None:
+    """The secret was in the answer: whatever was made is worthless, and the create is not sent again."""
+    lost: list[str] = []
+
+    def lose_first(request: Request, proceed: Proceed) -> Answer:
+        answer = proceed(request)
+        if is_call(request, "POST", "/api_keys") and not lost:
+            lost.append(json.loads(request.body)["name"])
+            raise ConnectionLost
+        return answer
+
+    world.emulator.interceptor = lose_first
+    state = desired(key("payments", "llama3"))
+    assert world.apply(state).complete
+    assert lost == ["payments"]
+    assert world.live_names() == ["payments-g2", "portal-made"]
+    assert world.held("payments") == world.secret_of("payments-g2")
+    assert world.converges(state)
+
+
+def test_a_create_that_takes_effect_after_the_run_is_discarded_by_the_next(world: World) -> None:
+    late: list[Request] = []
+
+    def keep_first(request: Request, proceed: Proceed) -> Answer:
+        if is_call(request, "POST", "/api_keys") and not late:
+            late.append(request)
+            raise ConnectionLost
+        return proceed(request)
+
+    world.emulator.interceptor = keep_first
+    state = desired(key("payments", "llama3"))
+    assert world.apply(state).complete
+    world.emulator.interceptor = None
+    assert world.emulator.respond(late[0]).status == 200
+    assert world.live_names() == ["payments", "payments-g2", "portal-made"]
+    assert world.apply(state).complete
+    assert world.live_names() == ["payments-g2", "portal-made"]
+    assert world.converges(state)
+
+
+def test_a_refused_create_holds_no_other_key_up(world: World) -> None:
+    def refuse_batch(request: Request, proceed: Proceed) -> Answer:
+        if is_call(request, "POST", "/api_keys") and json.loads(request.body)["name"] == "batch":
+            error = {"exception_class": "ForbiddenError", "message": "quota", "request_id": "r"}
+            return Answer(403, {"content-type": "application/json"}, json.dumps(error).encode())
+        return proceed(request)
+
+    world.emulator.interceptor = refuse_batch
+    state = desired(key("batch", "llama3", "whisper"), key("payments", "llama3"))
+    result = world.apply(state)
+    assert not result.complete
+    assert states(result) == {
+        "create:batch": OutcomeState.FAILED,
+        "create:payments": OutcomeState.DONE,
+        "bind:deployment.llama3": OutcomeState.SKIPPED,
+        "bind:deployment.whisper": OutcomeState.SKIPPED,
+        "publish:batch": OutcomeState.SKIPPED,
+        "publish:payments": OutcomeState.DONE,
+    }
+    assert world.bound("llama3") == ["payments", "portal-made"]
+    world.emulator.interceptor = None
+    assert world.apply(state).complete
+    assert world.converges(state)
+
+
+def test_a_task_that_ends_in_error_keeps_the_key_from_being_published(world: World) -> None:
+    def fail_tasks(request: Request, answer: Answer) -> None:
+        if is_call(request, "PATCH", "/whisper") and answer.status == 200:
+            world.emulator.fail_task(json.loads(answer.body)["tasks"][0], "no capacity")
+
+    world.emulator.listeners.append(fail_tasks)
+    state = desired(key("batch", "llama3"), key("payments", "llama3", "whisper"))
+    result = world.apply(state)
+    told = states(result)
+    assert told["bind:deployment.whisper"] is OutcomeState.FAILED
+    assert told["publish:payments"] is OutcomeState.SKIPPED
+    assert told["publish:batch"] is OutcomeState.DONE
+    assert world.held("payments") is None
+    world.emulator.listeners.remove(fail_tasks)
+    assert world.apply(state).complete
+    assert world.live_names() == ["batch", "payments-g2", "portal-made"]
+    assert world.converges(state)
+
+
+def test_a_list_that_somebody_changes_just_before_the_write_is_read_anew(world: World) -> None:
+    """The list is read right before writing, so an edit since the plan survives."""
+    state = desired(key("payments", "llama3"))
+    plan = world.plan(state)
+    path = f"/cloud/v3/inference/{PROJECT}/api_keys"
+    world.emulator.respond(Request.build("POST", path, token=TOKEN, json_body={"name": "late-comer"}))
+    patch_in_portal(world, "llama3", ["portal-made", "late-comer"])
+    assert world.apply(state, plan=plan).complete
+    assert world.bound("llama3") == ["late-comer", "payments", "portal-made"]
+
+
+def test_a_write_that_crosses_somebody_elses_is_noticed_and_made_again(world: World) -> None:
+    edits = iter([["portal-made"], ["portal-made"]])
+
+    def undo(request: Request, proceed: Proceed) -> Answer:
+        answer = proceed(request)
+        if is_call(request, "PATCH", "/llama3") and (names := next(edits, None)) is not None:
+            world.clock.advance(5)
+            patch_in_portal(world, "llama3", names)
+        return answer
+
+    world.emulator.interceptor = undo
+    state = desired(key("payments", "llama3"))
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments", "portal-made"]
+
+
+def test_the_last_valid_key_stays_even_if_the_plan_saw_another(world: World) -> None:
+    assert world.apply(desired(key("payments", "llama3"), key("batch", "whisper"))).complete
+    state = desired(key("batch", "whisper"))
+    plan = world.plan(state)
+    assert not plan.refusals
+    patch_in_portal(world, "llama3", ["payments"])
+    result = world.apply(state, plan=plan)
+    assert states(result)["unbind:deployment.llama3"] is OutcomeState.FAILED
+    assert "without a valid key" in next(outcome.detail for outcome in result.outcomes if outcome.detail)
+    assert world.bound("llama3") == ["payments"]
+    assert "payments" in world.live_names()
+    assert world.held("payments") is not None
+
+
+def test_a_key_that_is_bound_again_is_not_deleted(world: World) -> None:
+    assert world.apply(desired(key("payments", "llama3"), key("batch", "llama3"))).complete
+    state = desired(key("payments", "llama3"))
+    result = world.apply(
+        state,
+        on_event=lambda event: (
+            patch_in_portal(world, "whisper", ["portal-made", "batch"])
+            if isinstance(event, ChangeFinished) and event.outcome.change.id == "unbind:deployment.llama3"
+            else None
+        ),
+    )
+    assert states(result)["delete:batch"] is OutcomeState.FAILED
+    assert "batch" in world.live_names()
+
+
+def test_a_key_that_changed_hands_since_the_plan_is_not_touched(world: World) -> None:
+    assert world.apply(desired(key("payments", "llama3"), key("batch"))).complete
+    state = desired(key("payments", "llama3"))
+    plan = world.plan(state)
+    world.api.set_description("batch", "mine now [keyform other/batch g1 published 2026-11-21T10:00:00Z]")
+    result = world.apply(state, plan=plan)
+    assert states(result)["delete:batch"] is OutcomeState.FAILED
+    assert "batch" in world.live_names()
+
+
+def test_a_key_that_is_gone_already_counts_as_deleted(world: World) -> None:
+    assert world.apply(desired(key("payments", "llama3"), key("batch"))).complete
+    state = desired(key("payments", "llama3"))
+    plan = world.plan(state)
+    world.api.delete_key("batch")
+    assert world.apply(state, plan=plan).complete
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["nothing was written", "it was written all the same"])
+def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(
+    tmp_path: Path, after: bool
+) -> None:
+    world = World(tmp_path, LIVE, sinks={"local": "dotenv", "other": "json"})
+    state = desired(key("payments", "llama3", sinks=["local", "other"], overlap=timedelta(hours=1)))
+    sinks = world.sinks()
+    error = SinkError("the disk is full", outcome_is_unknown=after)
+    result = world.apply(state, sinks={**sinks, "other": BrokenSink(sinks["other"], error=error, after=after)})
+    expected = OutcomeState.UNKNOWN if after else OutcomeState.FAILED
+    assert states(result)["publish:payments"] is expected
+    first = world.held("payments")
+    assert first == world.secret_of("payments"), "the first sink was written: consumers may rely on it"
+    assert world.apply(state).complete
+    assert world.accepts("llama3", first)
+    assert world.accepts("llama3", world.held("payments"))
+    assert world.converges(state)
+    world.clock.advance(3700)
+    assert world.apply(state).complete
+    assert len(world.owned()) == 1
+    assert world.accepts("llama3", world.held("payments"))
+
+
+def test_a_sink_that_cannot_be_written_is_noticed_before_a_key_is_made(world: World) -> None:
+    (world.folder / "local.dotenv").mkdir()
+    with pytest.raises(SinkError):
+        world.apply(desired(key("payments", "llama3")), plan=world_plan_without_sinks(world))
+    assert world.calls == []
+
+
+def world_plan_without_sinks(world: World) -> Any:
+    """A plan made while the sink's file was still missing."""
+    folder = world.folder / "local.dotenv"
+    folder.rmdir()
+    plan = world.plan(desired(key("payments", "llama3")))
+    folder.mkdir()
+    return plan
+
+
+def test_a_refused_plan_changes_nothing(world: World) -> None:
+    state = desired(key("payments", "lama3"))
+    with pytest.raises(PlanRefused, match="refused"):
+        world.apply(state)
+    assert world.calls == []
+
+
+def test_once_asked_to_stop_running_steps_finish_and_no_others_begin(world: World) -> None:
+    stop = threading.Event()
+    state = desired(key("payments", "llama3"))
+    result = world.apply(
+        state, stop=stop, on_event=lambda event: stop.set() if isinstance(event, ChangeFinished) else None
+    )
+    assert result.interrupted
+    assert not result.complete
+    assert states(result) == {
+        "create:payments": OutcomeState.DONE,
+        "bind:deployment.llama3": OutcomeState.NOT_STARTED,
+        "publish:payments": OutcomeState.NOT_STARTED,
+    }
+    assert world.apply(state).complete
+    assert world.live_names() == ["payments-g2", "portal-made"]

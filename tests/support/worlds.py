@@ -1,0 +1,168 @@
+"""A whole world in process: the emulator, a clock that only sleeping moves, real sinks in a folder, and keyform."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
+
+from reconciler.apply import apply_plan
+from reconciler.effects import Effects
+from reconciler.emulator import Answer, Emulator, Modes, Request, VirtualClock, seed
+from reconciler.model import DesiredState, LiveKey, Secret, SinkSettings, Snapshot
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Plan
+from reconciler.plan.outcomes import Event, OutcomeState, Result
+from reconciler.sinks import open_sinks
+from reconciler.sinks.protocol import Sink
+from reconciler.snapshot import take_snapshot
+
+STACK = "prod"
+
+
+class WorldEffects(EmulatedEffects):
+    """The emulator's clock is the machine's clock too."""
+
+    def now(self) -> datetime:
+        return self.emulator.clock.now()
+
+
+class World:
+    """One project on the emulator, and one folder of sinks."""
+
+    def __init__(
+        self,
+        folder: Path,
+        live: Mapping[str, Any],
+        *,
+        modes: Modes | None = None,
+        sinks: Mapping[str, str] | None = None,
+        task_seconds: float = 2.0,
+    ) -> None:
+        self.folder = folder
+        self.clock = VirtualClock(START)
+        self.emulator = Emulator(
+            clock=self.clock, modes=modes, tokens={TOKEN: [PROJECT]}, task_seconds=task_seconds, seed=7
+        )
+        seed(self.emulator, {"projects": {PROJECT: dict(live)}})
+        self.effects = WorldEffects(self.emulator)
+        self.api = make_api(self.effects, workers=2)
+        self.settings = tuple(
+            SinkSettings(name, kind, {"path": str(folder / f"{name}.{kind}")})
+            for name, kind in (sinks or {"local": "dotenv"}).items()
+        )
+        self.events: list[Event] = []
+        self.calls: list[str] = []
+        self.emulator.listeners.append(self._note_write)
+
+    def _note_write(self, request: Request, answer: Answer) -> None:
+        if request.method != "GET":
+            self.calls.append(f"{request.method} {request.path.rsplit('/', 1)[-1]} {answer.status}")
+
+    def sinks(self, effects: Effects | None = None) -> dict[str, Sink]:
+        """The sinks, opened as a run does."""
+        return open_sinks(self.settings, stack=STACK, effects=effects or self.effects)
+
+    def look(self, desired: DesiredState) -> Snapshot:
+        """What a run would see now."""
+        return take_snapshot(self.api, self.sinks(), desired)
+
+    def plan(self, desired: DesiredState) -> Plan:
+        """What a run would do now."""
+        return compute_plan(desired, self.look(desired), self.clock.now().replace(microsecond=0))
+
+    def apply(
+        self,
+        desired: DesiredState,
+        *,
+        plan: Plan | None = None,
+        sinks: Mapping[str, Sink] | None = None,
+        stop: threading.Event | None = None,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> Result:
+        """One run."""
+
+        def listen(event: Event) -> None:
+            self.events.append(event)
+            if on_event is not None:
+                on_event(event)
+
+        return apply_plan(
+            plan or self.plan(desired),
+            self.api,
+            sinks or self.sinks(),
+            self.effects,
+            parallelism=2,
+            listener=listen,
+            stop=stop,
+        )
+
+    # --- Judging, by the emulator's own opinion ---------------------------------------------------------------------------
+
+    def live_names(self) -> list[str]:
+        """All live keys."""
+        return sorted(self.emulator.live_keys(PROJECT))
+
+    def owned(self) -> list[LiveKey]:
+        """The stack's live keys, as keyform reads them."""
+        return [key for key in self.api.list_keys() if key.ownership is not None and key.ownership.stack == STACK]
+
+    def bound(self, name: str, kind: str = "deployment") -> list[str]:
+        """The keys of an endpoint."""
+        return sorted(self.emulator.api_keys_of(PROJECT, kind, name))
+
+    def accepts(self, name: str, secret: str | None, kind: str = "deployment") -> bool:
+        """Whether the data plane lets this secret in."""
+        return self.emulator.accepts(PROJECT, kind, name, secret)
+
+    def secret_of(self, live_name: str) -> str:
+        """The secret that the API made."""
+        return self.emulator.live_keys(PROJECT)[live_name].secret
+
+    def held(self, key: str) -> str | None:
+        """The secret that the first sink (a dotenv) holds for a key."""
+        path = Path(str(self.settings[0].options["path"]))
+        if not path.exists():
+            return None
+        prefix = f"{key.upper().replace('-', '_')}="
+        lines = [line for line in path.read_text().splitlines() if line.startswith(prefix)]
+        return lines[0].removeprefix(prefix).strip("'\"") if lines else None
+
+    def converges(self, desired: DesiredState) -> bool:
+        """Whether a plan finds nothing left to do."""
+        plan = self.plan(desired)
+        return plan.is_empty and not plan.refusals
+
+
+def states(result: Result) -> dict[str, OutcomeState]:
+    """How each change ended, by id."""
+    return {outcome.change.id: outcome.state for outcome in result.outcomes}
+
+
+class BrokenSink:
+    """A sink around another one that fails when it is told to."""
+
+    def __init__(self, sink: Sink, *, error: Exception, after: bool = False) -> None:
+        self._sink = sink
+        self._error = error
+        self._after = after
+        self.name = sink.name
+        self.readable = sink.readable
+
+    def probe(self, keys: Any) -> None:
+        self._sink.probe(keys)
+
+    def read(self, keys: Any) -> Any:
+        return self._sink.read(keys)
+
+    def write(self, record: Any, secret: Secret) -> None:
+        if self._after:
+            self._sink.write(record, secret)
+        raise self._error
+
+    def remove(self, key: str) -> None:
+        raise self._error
