@@ -6,16 +6,19 @@ else in keyform may reach past it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import subprocess
 import threading
 import time
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from socket import SHUT_RDWR
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.errors import Interrupted
 
@@ -79,6 +82,10 @@ class Effects(Protocol):
         """Wait for the exclusive lock on a lock file (made if missing, 0600); gives a handle for `unlock_file`."""
         ...
 
+    def try_lock_file(self, path: Path) -> int | None:
+        """The exclusive lock on a lock file (made if missing, 0600), or None when another process has it."""
+        ...
+
     def lock_folder(self, path: Path) -> int:
         """Wait for the exclusive lock on a folder itself, which makes no file; gives a handle for `unlock_file`."""
         ...
@@ -116,8 +123,8 @@ class System:
         self._timeout = timeout
         self._transport: httpx.HTTPTransport | None = None
         self._building = threading.Lock()
-        self.abandoned = threading.Event()
-        """Set when the user will not wait any longer."""
+        self._abandoned = threading.Event()
+        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -126,13 +133,15 @@ class System:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        if self.abandoned.wait(seconds):
+        if self._abandoned.wait(seconds):
             raise Interrupted("Interrupted while waiting.")
 
     def random(self) -> float:
         return random.random()  # noqa: S311 - jitter, not cryptography
 
     def send(self, request: httpx.Request) -> httpx.Response:
+        if self._abandoned.is_set():
+            raise Interrupted("Interrupted before a request.")
         with self._building:
             if self._transport is None:
                 import httpx
@@ -142,12 +151,32 @@ class System:
                 limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._connections)
                 self._transport = httpx.HTTPTransport(limits=limits)
         request.extensions.setdefault("timeout", dict.fromkeys(("connect", "read", "write", "pool"), self._timeout))
+        request.extensions["trace"] = self._watch
         response = self._transport.handle_request(request)
         try:
             response.read()
         finally:
             response.close()
         return response
+
+    def abandon(self) -> None:
+        """Wait for nothing any more: sleeping threads wake, and connections break, whatever is on its way there."""
+        self._abandoned.set()
+        for connection in list(self._sockets):
+            self._break(connection)
+
+    def _watch(self, name: str, info: Mapping[str, Any]) -> None:
+        """Keep every connection that is made (httpx's `trace` extension), so that `abandon` can break it."""
+        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            connection = info["return_value"].get_extra_info("socket")
+            self._sockets.add(connection)
+            if self._abandoned.is_set():
+                self._break(connection)
+
+    @staticmethod
+    def _break(connection: Any) -> None:
+        with contextlib.suppress(OSError):  # it may be closed already
+            connection.shutdown(SHUT_RDWR)
 
     def close(self) -> None:
         """Close what is open."""
@@ -188,6 +217,17 @@ class System:
         except BaseException:
             os.close(handle)
             raise
+        return handle
+
+    def try_lock_file(self, path: Path) -> int | None:
+        import fcntl  # noqa: PLC0415 - see lock_file
+
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            return None
         return handle
 
     def lock_folder(self, path: Path) -> int:

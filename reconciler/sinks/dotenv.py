@@ -1,0 +1,234 @@
+"""The `dotenv` sink: secrets as variables of a .env file, each with its record in the line above.
+
+    # keyform inference-prod/payments-api g2 payments-api-g2 2026-11-21T10:00:00.123456Z
+    PAYMENTS_API=qLyjWDarjtT1zdp7dc
+
+Options: `path`, and `variable`, the name's template, `{KEY}` unless given; `{KEY}` is the key in upper snake case.
+
+Who reads .env files disagrees about quoting, so a secret is written in the plainest form in which all get the same:
+
+1. letters, digits and `_./+=:@%-` alone: without quotes, the same to everyone;
+2. else in single quotes, unless it holds a single quote, a backslash or `${`;
+3. else in double quotes, unless it holds `"`, a backslash, `$` or a backtick;
+4. else, or when it is not printable ASCII, it is refused: a shell and python-dotenv would read different values.
+
+2 and 3 are right for a shell (`set -a; . ./secrets.env`), python-dotenv and Docker Compose; `docker run --env-file` and
+`docker --env-file` take quotes as part of the value.
+
+The file is looked at line by line, as Docker does. What is ours is a record line, and the line right below it when that
+sets the key's variable; every other line stays byte for byte (a last line without an end gets one, to add ours below
+it). Our lines end in LF in any file, since a shell would take a CR as part of the secret.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.record import format_instant, parse_instant
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from reconciler.effects import Effects
+    from reconciler.errors import SinkError
+
+_HEAD = "# keyform "
+_RECORD = re.compile(
+    r"# keyform (?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9][0-9]{0,8}) (?P<live_name>[!-~]+) "
+    r"(?P<created_at>[0-9TZ:.-]+)\r?"
+)
+# All that some reader takes as setting the variable; `export` is the user's to add, and stays.
+_ASSIGNMENT = re.compile(
+    r"[ \t]*(?P<export>export[ \t]+)?(?P<quote>['\"]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=quote)"
+    r"(?P<rest>[ \t]*(?:[=#].*)?\r?)"
+)
+# A value that all readers agree about.
+_PLAIN = r"[A-Za-z0-9_./+=:@%-]+"
+_VALUE = re.compile(
+    rf"=(?:(?P<plain>{_PLAIN})|'(?P<single>(?:(?!\$\{{)[^'\\])+)'|\"(?P<double>[^\"\\$`]+)\")(?:[ \t]+#.*|[ \t]*)\r?"
+)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Where a key stands: the line of its record (from 0), and its variable right below; None where missing."""
+
+    record: int | None
+    variable: re.Match[str] | None
+
+
+class DotenvSink(LocalFileSink):
+    """A .env file; `variable` must hold `{KEY}`, so that no two keys share a name."""
+
+    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
+        super().__init__(settings, stack=stack, effects=effects)
+        template = settings.options.get("variable", "{KEY}")
+        if not isinstance(template, str) or "{KEY}" not in template or not _VARIABLE.fullmatch(_named(template, "k")):
+            raise self._file.error(
+                "`variable` is no template of a variable's name",
+                "Letters, digits, underscores and {KEY}, such as `variable: GCORE_{KEY}_TOKEN`.",
+            )
+        self._template = template
+
+    def check(self, content: bytes, keys: Collection[str]) -> None:
+        """Refuse a variable of a key's name that is not ours, or stands twice."""
+        lines = self._lines(content)
+        for key in keys:
+            self._find(lines, key)
+
+    def records(self, content: bytes) -> dict[str, SinkRecord]:
+        """Records right above their variable, which must have a value that all readers agree about."""
+        lines = self._lines(content)
+        found: dict[str, SinkRecord] = {}
+        places: dict[str, list[int]] = {}
+        for number, line in enumerate(lines):
+            if assignment := _ASSIGNMENT.fullmatch(line):
+                places.setdefault(assignment["name"], []).append(number)
+            elif record := self._record(line):
+                below = self._variable_at(lines, number + 1, record.key)
+                if below and _value(below):
+                    found[record.key] = record
+                    places.setdefault(line.split()[2], []).append(number)
+        for key in found:
+            for what in (f"{self._stack}/{key}", _named(self._template, key)):
+                if len(places[what]) > 1:
+                    raise self._twice(what, places[what])
+        return found
+
+    def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
+        """The two lines in the place of the earlier ones, or at the end."""
+        lines = self._lines(content)
+        found = self._find(lines, record.key)
+        above = (
+            f"{_HEAD}{record.stack}/{record.key} g{record.generation} {record.live_name} "
+            f"{format_instant(record.created_at)}"
+        )
+        if self._record(above) != record:
+            raise self._file.error(
+                f"the record of {record.key} does not fit in a line of a .env file", "Choose another sink for this key."
+            )
+        name = self._name(record.key)
+        export = ""
+        if found.record is not None and found.variable is not None:
+            if (
+                lines[found.record] == above
+                and _value(found.variable) == secret
+                and not found.variable.string.endswith("\r")
+            ):
+                return content
+            export = found.variable["export"] or ""
+        new = [above, f"{export}{name}={self._quoted(secret.reveal(), record.key)}"]
+        if found.record is not None:
+            end = found.record + (2 if found.variable else 1)
+            # Our own last line may have lost its end.
+            return _joined([*lines[: found.record], *new, *(lines[end:] or [""])])
+        if lines[-1] == "":
+            lines.pop()
+        # A shell would take our comment line as more of a line that ends in a backslash.
+        gap = [""] if lines and lines[-1].endswith("\\") else []
+        return _joined([*lines, *gap, *new, ""])
+
+    def drop(self, content: bytes, key: str) -> bytes:
+        """Without our lines, however often they stand there; a variable of this name that is not ours stays."""
+        lines = self._lines(content)
+        ours: set[int] = set()
+        for number in self._records_of(lines, key):
+            ours |= {number, number + 1} if self._variable_at(lines, number + 1, key) else {number}
+        kept = [line for number, line in enumerate(lines) if number not in ours]
+        # Our own last line may have lost its end; the line above it has not.
+        return _joined([*kept, ""] if len(lines) - 1 in ours else kept)
+
+    def _find(self, lines: list[str], key: str) -> _Found:
+        name = self._name(key)
+        records = self._records_of(lines, key)
+        variables = [
+            number for number, line in enumerate(lines) if name in line and self._variable_at(lines, number, key)
+        ]
+        for what, places in ((f"{self._stack}/{key}", records), (name, variables)):
+            if len(places) > 1:
+                raise self._twice(what, places)
+        if variables and [number - 1 for number in variables] != records:
+            line = variables[0]
+            other = _RECORD.fullmatch(lines[line - 1]) if line else None
+            raise self._file.error(
+                f"{name} belongs to {other['stack']}/{other['key']}"
+                if other
+                else f"{name} stands here without a keyform record in the line above",
+                f"Remove {name}, or set `variable` (such as KEYFORM_{{KEY}}) or another path for this sink.",
+                line=line + 1,
+            )
+        if not records:
+            return _Found(None, None)
+        return _Found(records[0], self._variable_at(lines, records[0] + 1, key))
+
+    def _records_of(self, lines: list[str], key: str) -> list[int]:
+        """Record lines of this key, damaged ones too, as long as stack and key can be read."""
+        head = f"{_HEAD}{self._stack}/{key}"
+        return [
+            number
+            for number, line in enumerate(lines)
+            if line.startswith(head) and line[len(head) : len(head) + 1] in {"", " ", "\t", "\r"}
+        ]
+
+    def _variable_at(self, lines: list[str], number: int, key: str) -> re.Match[str] | None:
+        match = _ASSIGNMENT.fullmatch(lines[number]) if number < len(lines) else None
+        return match if match and match["name"] == _named(self._template, key) else None
+
+    def _record(self, line: str) -> SinkRecord | None:
+        match = _RECORD.fullmatch(line) if line.startswith(_HEAD) else None
+        if match is None or match["stack"] != self._stack or (created_at := parse_instant(match["created_at"])) is None:
+            return None
+        return SinkRecord(match["stack"], match["key"], int(match["generation"]), match["live_name"], created_at)
+
+    def _name(self, key: str) -> str:
+        name = _named(self._template, key)
+        if not _VARIABLE.fullmatch(name):
+            raise self._file.error(
+                f"the key {key} would give the variable {name}, which is not allowed in a shell",
+                "Set `variable` for this sink, such as KEYFORM_{KEY}.",
+            )
+        return name
+
+    def _quoted(self, secret: str, key: str) -> str:
+        if re.fullmatch(_PLAIN, secret):
+            return secret
+        if re.fullmatch(r"[ -~]+", secret):
+            if not any(word in secret for word in ("'", "\\", "${")):
+                return f"'{secret}'"
+            if not any(word in secret for word in ('"', "\\", "$", "`")):
+                return f'"{secret}"'
+        raise self._file.error(
+            f"the secret of {key} has characters that readers of .env files disagree about",
+            "Choose another sink for this key, such as one of type json.",
+        )
+
+    def _lines(self, content: bytes) -> list[str]:
+        if b"\0" in content:
+            raise self._file.error("is not a text file", "Choose another path.")
+        # Latin-1 gives each byte one character and back, so that a file in any ASCII-based encoding stays as it is.
+        return content.decode("latin-1").split("\n")
+
+    def _twice(self, what: str, places: list[int]) -> SinkError:
+        lines = " and ".join(str(number + 1) for number in places)
+        return self._file.error(
+            f"{what} stands here a second time (lines {lines})", "Remove all but one.", line=places[-1] + 1
+        )
+
+
+def _named(template: str, key: str) -> str:
+    return template.replace("{KEY}", key.upper().replace("-", "_"))
+
+
+def _value(assignment: re.Match[str]) -> Secret | None:
+    """The value, where all readers agree about it; None when it is empty, or something that they would interpret."""
+    match = None if assignment["quote"] else _VALUE.fullmatch(assignment["rest"])
+    return Secret(match["plain"] or match["single"] or match["double"]) if match else None
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "\n".join(lines).encode("latin-1")

@@ -1,0 +1,129 @@
+"""The `json` sink: an object with an entry per key, in which the secret and its record stand side by side.
+
+    {
+      "payments-api": {
+        "secret": "qLyjWDarjtT1zdp7dc",
+        "keyform": {
+          "stack": "inference-prod",
+          "generation": 2,
+          "live_name": "payments-api-g2",
+          "created_at": "2026-11-21T10:00:00.123456Z"
+        }
+      }
+    }
+
+Option: `path`. Ours are `secret` and `keyform` of an entry whose `keyform` names this stack; everything else, in the
+entry and around it, stays byte for byte.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from reconciler.model import Secret, SinkRecord
+from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
+from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.record import record_from_fields, record_to_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from reconciler.errors import SinkError
+
+_RECORD = "keyform"
+_SECRET = "secret"  # noqa: S105 - the name of a field
+
+
+class JsonFileSink(LocalFileSink):
+    """A JSON file in UTF-8; what is not a JSON object, or has a name twice, is refused without showing any of it."""
+
+    def check(self, content: bytes, keys: Collection[str]) -> None:
+        """Refuse an entry of a key's name that is not ours."""
+        members = self._members(self._text(content))
+        for key in keys:
+            self._entry(members, key)
+
+    def records(self, content: bytes) -> dict[str, SinkRecord]:
+        """Records of entries with a secret that is text and not empty."""
+        held = {name: self._held(member) for name, member in self._members(self._text(content)).items()}
+        return {name: found[0] for name, found in held.items() if found}
+
+    def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
+        """Secret and record in the entry, which comes last when it is new."""
+        text = self._text(content)
+        members = self._members(text)
+        member = self._entry(members, record.key)
+        if member and self._held(member) == (record, secret):
+            return content
+        entry = text[member.value_start : member.end] if member else "{}"
+        entry = set_member(entry, parse_object(entry), _SECRET, json.dumps(secret.reveal()), indent="  ")
+        fields = json.dumps(record_to_fields(record), indent=2).replace("\n", "\n    ")
+        entry = set_member(entry, parse_object(entry), _RECORD, fields, indent="  ")
+        return set_member(text, members, record.key, entry).encode()
+
+    def drop(self, content: bytes, key: str) -> bytes:
+        """Without secret and record; without the entry when nothing else is in it; `b""` when that was all."""
+        text = self._text(content)
+        members = self._members(text)
+        member = members.get(key)
+        if member is None or not self._is_ours(member):
+            return content
+        entry = text[member.value_start : member.end]
+        for name in (_SECRET, _RECORD):
+            if name in parse_object(entry):
+                entry = drop_member(entry, parse_object(entry), name)
+        if parse_object(entry):
+            return set_member(text, members, key, entry).encode()
+        return drop_member(text, members, key).encode() if len(members) > 1 else b""
+
+    def _text(self, content: bytes) -> str:
+        # Raised outside of the `except`: a decoding error carries the whole content.
+        try:
+            return content.decode() or "{}\n"
+        except UnicodeDecodeError:
+            pass
+        raise self._not_json()
+
+    def _members(self, text: str) -> dict[str, Member]:
+        try:
+            return parse_object(text)
+        except NotAnObject:
+            error = self._file.error("is JSON, but not an object", "Choose another path.")
+        except NameStandsTwice:
+            error = self._file.error("has an object in which a name stands twice", "Remove all but one of them.")
+        except (ValueError, RecursionError):
+            error = self._not_json()
+        raise error
+
+    def _not_json(self) -> SinkError:
+        return self._file.error("is not valid JSON in UTF-8", "Repair it, or choose another path.")
+
+    def _entry(self, members: dict[str, Member], key: str) -> Member | None:
+        """The key's entry, which must be ours when there is one."""
+        member = members.get(key)
+        if member is None or self._is_ours(member):
+            return member
+        match member.value:
+            case {"keyform": {"stack": str(stack)}} if re.fullmatch(r"[a-z0-9-]{1,63}", stack):
+                whose = f"belongs to the stack {stack}"
+            case _:
+                whose = "has no keyform record of this stack"
+        raise self._file.error(f'the entry "{key}" {whose}', "Remove the entry, or choose another path for this sink.")
+
+    def _is_ours(self, member: Member) -> bool:
+        """Whether the entry carries this stack's record, be it damaged."""
+        match member.value:
+            case {"keyform": {"stack": self._stack}}:
+                return True
+            case _:
+                return False
+
+    def _held(self, member: Member) -> tuple[SinkRecord, Secret] | None:
+        match member.value:
+            case {"secret": str(secret), "keyform": fields} if secret and self._is_ours(member):
+                record = record_from_fields(member.name, fields)
+                return (record, Secret(secret)) if record else None
+            case _:
+                return None

@@ -1,0 +1,271 @@
+"""A local file that holds secrets, and the rules for every touch of it.
+
+- Mode 0600, ours, a regular file with one name; a symbolic link is refused. Git must be unable to commit it.
+- A change is whole or not at all: a new file is written and synced, renamed over the old one, and the folder is synced.
+- Writers take turns by a lock on the *folder* itself (`flock`), threads and processes alike: a lock file would have to
+  be left behind, where git sees it; and the file itself cannot be locked, because each change replaces it.
+- The new file is made in a sub-folder `.keyform.tmp` (0700) that holds a `.gitignore` for all that is in it. No pattern
+  of the user's needs to cover it, and after a kill at any moment no `git add` can pick the secret up. The next change
+  of any file in that folder clears it away: under the lock, what is there is stale.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import SinkError
+from reconciler.sinks.git_ignore import GitSays, ask_git
+
+if TYPE_CHECKING:
+    from reconciler.effects import Effects
+
+MAX_BYTES = 10 * 1024 * 1024
+TEMPORARY_FOLDER = ".keyform.tmp"
+_OWNER_ONLY = 0o600
+
+_ACCESS = "Give the user that keyform runs as the right to read and write it and its folder, or choose another path."
+_TROUBLE: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full", "Free some space and run again."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space and run again."),
+    errno.EACCES: ("permission was denied", _ACCESS),
+    errno.EPERM: ("permission was denied", _ACCESS),
+    errno.EROFS: ("the file system is read-only", "Choose a path that can be written."),
+    errno.ELOOP: ("there is a symbolic link in the way", "Give the path of the file itself."),
+    errno.ENOTDIR: ("a part of its path is no folder", "Correct the path."),
+    errno.EISDIR: ("it is a folder", "Give the path of a file."),
+    errno.ENAMETOOLONG: ("its path is too long", "Choose a shorter path."),
+    errno.EEXIST: (f"{TEMPORARY_FOLDER} beside it could not be cleared", "Remove it and run again."),
+    errno.ENOLCK: ("its folder cannot be locked", "Choose a path on a local disk."),
+    errno.EOPNOTSUPP: ("its folder cannot be locked", "Choose a path on a local disk."),
+    errno.EXDEV: ("the file is mounted by itself", "Mount its folder, so that the file can be replaced in one step."),
+    errno.EBUSY: ("the file is mounted by itself", "Mount its folder, so that the file can be replaced in one step."),
+}
+
+
+class LocalFile:
+    """One path under these rules, which are checked anew at every touch; only git is asked once.
+
+    `shown` is the path as the user wrote it, for messages; all failures are SinkError, and none shows the content.
+    """
+
+    def __init__(self, path: Path, *, sink: str, shown: str, effects: Effects) -> None:
+        self._path = path
+        self._folder = path.parent
+        self._sink = sink
+        self._shown = shown
+        self._effects = effects
+        self._git_agrees = False
+
+    def error(self, message: str, way_out: str, *, line: int = 0, outcome_is_unknown: bool = False) -> SinkError:
+        """An error that names the sink and the path, and the line when there is one (counted from 1)."""
+        place = f"{self._shown}:{line}" if line else self._shown
+        return SinkError(
+            f"sink {self._sink}: {place}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown
+        )
+
+    def read(self) -> bytes | None:
+        """The content, all of it from one moment; None when there is no file."""
+        with self._told("cannot be read"):
+            return self._read()
+
+    def check_writable(self) -> None:
+        """Make sure that a change could be made now, as far as one can say without making one."""
+        with self._told("cannot be written"):
+            self._check_file()
+            folder = self._nearest_folder()
+            self._check_git(folder)
+            if not self._effects.can_write(folder):
+                # Which of the two cannot be told without trying; both have the same way out.
+                raise self.error(
+                    f"no file can be made in the folder {folder}: permission is denied, or it is read-only", _ACCESS
+                )
+            self._check_temporary_folder()
+
+    def edit(self, change: Callable[[bytes], bytes]) -> None:
+        """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
+
+        Content that stays as it is is not written again. Missing folders are made, 0700.
+        """
+        with self._told("cannot be written"):
+            self._check_file()
+            self._check_git(self._nearest_folder())
+            self._make_folders()
+            with self._lock():
+                if self._check_temporary_folder():
+                    self._clear()
+                old = self._read()
+                new = change(old or b"")
+                if len(new) > MAX_BYTES:
+                    raise self._too_big()
+                if new == (old or b"") and (old is None or self._is_owner_only()):
+                    pass
+                elif new:
+                    self._replace(new)
+                else:
+                    self._effects.remove_file(self._path)
+                self._confirm(new)
+
+    def _confirm(self, content: bytes) -> None:
+        """Make it durable and look at it: also when nothing changed, since an earlier run may have died before this."""
+        with self._told("may not have been saved", outcome_is_unknown=True):
+            self._effects.sync_folder(self._folder)
+            if content and self._effects.read_file(self._path) != content:
+                raise self.error(
+                    "something else was read back than was written",
+                    "Another program writes this file: stop it and run again.",
+                    outcome_is_unknown=True,
+                )
+
+    def _replace(self, content: bytes) -> None:
+        temporary = self._folder / TEMPORARY_FOLDER
+        try:
+            self._effects.make_folder(temporary)
+            self._effects.create_file(temporary / ".gitignore", b"*\n")
+            self._effects.create_file(temporary / "new", content)
+            try:
+                self._effects.rename(temporary / "new", self._path)
+            except OSError as error:
+                # A network file system may say no to what it did: then the source is gone.
+                unknown = not self._is_there(temporary / "new")
+                raise self._translated("cannot be written", error, outcome_is_unknown=unknown) from error
+        finally:
+            self._clear()
+
+    def _clear(self) -> None:
+        """Remove what `_replace` makes, the secret first; what stays is ignored by git, and others cannot read it."""
+        temporary = self._folder / TEMPORARY_FOLDER
+        with suppress(OSError):
+            self._effects.remove_file(temporary / "new")
+            self._effects.remove_file(temporary / ".gitignore")
+            self._effects.remove_folder(temporary)
+
+    @contextmanager
+    def _lock(self) -> Iterator[None]:
+        handle = self._effects.lock_folder(self._folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # what was done is done
+                self._effects.unlock_file(handle)
+
+    # --- What is looked at -------------------------------------------------------------------------------------------
+
+    def _read(self) -> bytes | None:
+        if self._check_file() is None:
+            return None
+        content = self._effects.read_file(self._path)
+        if len(content) > MAX_BYTES:
+            raise self._too_big()
+        return content
+
+    def _check_file(self) -> os.stat_result | None:
+        """Refuse what is not a file of our own; a mode wider than 0600 is none of it: writing tightens it."""
+        found = self._stat(self._path)
+        if found is None:
+            return None
+        if stat.S_ISLNK(found.st_mode):
+            raise self.error("is a symbolic link, which is not followed", "Give the path of the file itself.")
+        if not stat.S_ISREG(found.st_mode):
+            raise self.error("is not a regular file", "Give the path of a file.")
+        if found.st_uid != os.geteuid():
+            raise self.error(
+                "belongs to another user, who could read what is written to it",
+                "Give it to the user that keyform runs as, or choose another path.",
+            )
+        if found.st_nlink > 1:
+            raise self.error(
+                "has a second name (a hard link), under which an old secret would stay",
+                "Remove the other name, or choose another path.",
+            )
+        if found.st_size > MAX_BYTES:
+            raise self._too_big()
+        return found
+
+    def _check_temporary_folder(self) -> bool:
+        """Whether an earlier run left its folder; refuse anything else of that name."""
+        found = self._stat(self._folder / TEMPORARY_FOLDER)
+        if found is None:
+            return False
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            raise self.error(
+                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
+                "Remove it, or choose another path.",
+            )
+        return True
+
+    def _check_git(self, folder: Path) -> None:
+        if self._git_agrees:
+            return
+        name = str(self._path.relative_to(folder))
+        match ask_git(self._effects, folder, name):
+            case GitSays.OUT_OF_REACH:
+                self._git_agrees = True
+            case GitSays.TRACKED:
+                raise self.error(
+                    "is tracked by git, and must not hold secrets",
+                    f"Take it out with `git -C {folder} rm --cached {name}`, and add it to .gitignore.",
+                )
+            case GitSays.NOT_IGNORED:
+                raise self.error(
+                    "is not ignored by git, and could be committed by accident",
+                    f"Add a line for it to .gitignore: {self._path.name}",
+                )
+            case GitSays.UNCLEAR:
+                raise self.error(
+                    "git cannot say whether it would be ignored",
+                    f"See what `git -C {folder} status` says, and put it right.",
+                )
+
+    def _nearest_folder(self) -> Path:
+        folder = self._folder
+        while self._stat(folder) is None:
+            folder = folder.parent
+        return folder
+
+    def _make_folders(self) -> None:
+        nearest = self._nearest_folder()
+        missing = [folder for folder in (self._folder, *self._folder.parents) if folder.is_relative_to(nearest)][:-1]
+        for folder in reversed(missing):
+            try:
+                self._effects.make_folder(folder)
+            except FileExistsError:
+                continue  # another thread or process was faster
+            self._effects.sync_folder(folder.parent)
+
+    def _is_owner_only(self) -> bool:
+        found = self._stat(self._path)
+        return found is not None and stat.S_IMODE(found.st_mode) == _OWNER_ONLY
+
+    def _is_there(self, path: Path) -> bool:
+        with suppress(OSError):
+            return self._stat(path) is not None
+        return False
+
+    def _stat(self, path: Path) -> os.stat_result | None:
+        try:
+            return self._effects.stat(path)
+        except FileNotFoundError:
+            return None
+
+    # --- What is said ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _told(self, doing: str, *, outcome_is_unknown: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise self._translated(doing, error, outcome_is_unknown=outcome_is_unknown) from error
+
+    def _translated(self, doing: str, error: OSError, *, outcome_is_unknown: bool) -> SinkError:
+        number = error.errno or 0
+        what, way_out = _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
+        return self.error(f"{doing}: {what}", way_out, outcome_is_unknown=outcome_is_unknown)
+
+    def _too_big(self) -> SinkError:
+        return self.error(f"is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack.")

@@ -1,0 +1,72 @@
+"""What the sinks that keep their secrets in one local file have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import SinkError
+from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.sinks.local_file import LocalFile
+
+if TYPE_CHECKING:
+    from reconciler.effects import Effects
+
+
+class LocalFileSink(ABC):
+    """A `Sink` over one file: the file's rules are LocalFile's, its format is the subclass's four pure functions.
+
+    `b""` stands for a file that is not there. A relative `path` starts at the folder of the configuration file, so that
+    a run finds the same secrets from wherever it is started.
+    """
+
+    readable = True
+
+    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
+        self.name = settings.name
+        self._stack = stack
+        path = settings.options.get("path")
+        if not isinstance(path, str) or not path or "\0" in path:
+            raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
+        full = (Path(settings.place.file).parent / path).absolute()
+        self._file = LocalFile(full, sink=self.name, shown=path, effects=effects)
+
+    def probe(self, keys: Collection[str]) -> None:
+        """Make sure that these keys could be written or removed now, changing nothing."""
+        self._file.check_writable()
+        content = self._file.read() or b""
+        self.check(content, sorted(keys))
+
+    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:  # noqa: ARG002 - the whole file is read anyway
+        """All records of this stack whose secret stands beside them; a damaged one is not held."""
+        return self.records(self._file.read() or b"")
+
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        """Save a secret with its record in one step, durably; the same again leaves the file as it is."""
+        if record.stack != self._stack:
+            raise self._file.error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
+        self._file.edit(lambda content: self.put(content, record, secret))
+
+    def remove(self, key: str) -> None:
+        """Remove record and secret, and the file itself when nothing is left in it."""
+        content = self._file.read() or b""
+        if self.drop(content, key) != content:
+            self._file.edit(lambda content: self.drop(content, key))
+
+    @abstractmethod
+    def check(self, content: bytes, keys: Collection[str]) -> None:
+        """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""
+
+    @abstractmethod
+    def records(self, content: bytes) -> Mapping[str, SinkRecord]:
+        """This stack's records by key; only where the secret can be read by whoever needs it."""
+
+    @abstractmethod
+    def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
+        """The content with this secret and its record; all that is not ours stays byte for byte."""
+
+    @abstractmethod
+    def drop(self, content: bytes, key: str) -> bytes:
+        """The content without our record and secret of a key; `b""` when nothing is left."""

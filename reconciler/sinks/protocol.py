@@ -1,0 +1,40 @@
+"""What a sink is: where secrets are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from reconciler.model import Secret, SinkRecord
+
+
+class Sink(Protocol):
+    """One place where secrets are saved. All failures are `SinkError`, none of which holds a secret.
+
+    Rules for all: one atomic write per secret, with its record; idempotent; a record that is not ours (no keyform
+    record, or another stack's) is refused; other fields of a shared record are kept.
+    """
+
+    name: str
+    """Its name in the file."""
+    readable: bool
+    """Whether what it holds can be read back."""
+
+    def probe(self, keys: Collection[str]) -> None:
+        """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
+        ...
+
+    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
+        """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
+        ...
+
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
+
+        SinkError with `outcome_is_unknown` when it may have been saved.
+        """
+        ...
+
+    def remove(self, key: str) -> None:
+        """Remove this stack's record and secret of a key; nothing to do when there is none."""
+        ...

@@ -1,0 +1,301 @@
+"""The rules for a local file that holds secrets."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from sinks.stage import CANARY, FailsWhen, Kind, Watched, git, git_would_add, look, record, save
+
+from reconciler.effects import Completed, System
+from reconciler.errors import SinkError
+from reconciler.sinks import Sink
+from reconciler.sinks.local_file import TEMPORARY_FOLDER
+
+ACTS: tuple[Callable[[Sink], object], ...] = (
+    lambda sink: sink.probe(["payments-api"]),
+    lambda sink: sink.read(["payments-api"]),
+    lambda sink: save(sink, "payments-api"),
+    lambda sink: sink.remove("payments-api"),
+)
+
+
+def refuses_all(sink: Sink, message: str) -> None:
+    for act in ACTS:
+        with pytest.raises(SinkError, match=message) as refusal:
+            act(sink)
+        assert refusal.value.message.startswith("sink local: ")
+        assert refusal.value.way_out
+        assert not refusal.value.outcome_is_unknown
+
+
+def test_a_symbolic_link_is_not_followed(kind: Kind, path: Path) -> None:
+    path.symlink_to(path.parent / "elsewhere")
+    refuses_all(kind.open(path), "is a symbolic link")
+    (path.parent / "elsewhere").touch()
+    before = look(path.parent)
+    refuses_all(kind.open(path), "is a symbolic link")
+    assert look(path.parent) == before
+
+
+def test_a_second_name_of_the_file_is_refused(kind: Kind, path: Path) -> None:
+    save(kind.open(path), "payments-api")
+    os.link(path, path.parent / "second-name")
+    refuses_all(kind.open(path), "has a second name")
+
+
+def test_a_folder_or_a_pipe_is_refused(kind: Kind, path: Path) -> None:
+    path.mkdir()
+    refuses_all(kind.open(path), "is not a regular file")
+    path.rmdir()
+    os.mkfifo(path)
+    refuses_all(kind.open(path), "is not a regular file")
+
+
+def test_a_part_of_the_path_that_is_no_folder_is_refused(kind: Kind, path: Path) -> None:
+    path.touch()
+    refuses_all(kind.open(path / kind.name), "a part of its path is no folder")
+
+
+def test_another_users_file_is_refused(kind: Kind, path: Path) -> None:
+    class Strangers(System):
+        def stat(self, path: Path) -> os.stat_result:
+            found = list(super().stat(path))
+            found[4] += 1
+            return os.stat_result(found)
+
+    save(kind.open(path), "payments-api")
+    refuses_all(kind.open(path, effects=Strangers()), "belongs to another user")
+
+
+def test_our_own_file_that_others_could_read_is_tightened(kind: Kind, path: Path) -> None:
+    path.write_text(kind.users_own)
+    path.chmod(0o644)
+    sink = kind.open(path)
+    save(sink, "payments-api")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o644)
+    save(sink, "payments-api")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+# --- Git --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_that_git_tracks_is_refused(kind: Kind, repository: Path) -> None:
+    path = repository / kind.name
+    path.write_text(kind.users_own)
+    git(repository, "add", "--force", kind.name)
+    for act in (ACTS[0], ACTS[2]):
+        with pytest.raises(SinkError, match="is tracked by git") as refusal:
+            act(kind.open(path))
+        assert f"rm --cached {kind.name}" in refusal.value.way_out
+    assert path.read_text() == kind.users_own
+
+
+@pytest.mark.parametrize("folder", ["", "missing/folder"])
+def test_a_path_that_git_would_not_ignore_is_refused_before_anything_is_made(
+    kind: Kind, repository: Path, folder: str
+) -> None:
+    (repository / ".gitignore").write_text("/elsewhere\n")
+    before = look(repository)
+    for act in (ACTS[0], ACTS[2]):
+        with pytest.raises(SinkError, match="is not ignored by git") as refusal:
+            act(kind.open(repository / folder / kind.name))
+        assert kind.name in refusal.value.way_out
+    assert look(repository) == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name"),
+    [
+        ("*.env", "a.env"),
+        ("/local/", "local/deep/secrets"),
+        ("*.env\n!example.env", "b.env"),
+        ("secrets", "s/secrets"),
+        (r"\:odd\[1\]*", ":odd[1]*"),
+        ("-dash", "-dash"),
+        ("größe", "größe"),
+    ],
+)
+def test_a_path_that_git_ignores_is_written_and_git_sees_nothing(
+    kind: Kind, repository: Path, pattern: str, name: str
+) -> None:
+    (repository / ".gitignore").write_text(f"{pattern}\n")
+    git(repository, "commit", "--all", "--quiet", "--message", "other patterns")
+    sink = kind.open(repository / name)
+    sink.probe(["payments-api"])
+    save(sink, "payments-api")
+    assert sink.read([]) == {"payments-api": record("payments-api")}
+    assert git(repository, "status", "--porcelain", "--untracked-files=all") == ""
+
+
+@pytest.mark.parametrize("name", [":odd[1]*", "-dash", "b.env"])
+def test_an_odd_name_is_no_pattern(kind: Kind, repository: Path, name: str) -> None:
+    (repository / ".gitignore").write_text("*.env\n!b.env\n")
+    (repository / ":odd1x").touch()
+    git(repository, "add", "--all")  # what a pattern would find
+    with pytest.raises(SinkError, match="is not ignored by git"):
+        kind.open(repository / name).probe([])
+
+
+def test_the_repository_that_counts_is_the_one_around_the_file(
+    kind: Kind, repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A git hook sets GIT_DIR for its own repository, and everything below inherits it."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    tracked = repository / "sub" / kind.name
+    tracked.parent.mkdir()
+    tracked.write_text(kind.users_own)
+    git(repository, "add", "--force", str(tracked))
+    (tracked.parent / ".gitignore").write_text("*\n")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(other))
+    kind.open(repository / kind.name).probe([])
+    with pytest.raises(SinkError, match="is not ignored by git"):
+        kind.open(repository / "unknown").probe([])
+    with pytest.raises(SinkError, match="is tracked by git"):
+        kind.open(tracked).probe([])
+
+
+def test_inside_the_git_folder_nothing_can_be_committed(kind: Kind, repository: Path) -> None:
+    kind.open(repository / ".git" / kind.name).probe([])
+
+
+class Git(System):
+    """Git as it answers where the tests do not run."""
+
+    def __init__(self, answer: Completed | OSError) -> None:
+        super().__init__()
+        self.answer = answer
+
+    def run(self, *arguments: object, **named: object) -> Completed:
+        if isinstance(self.answer, OSError):
+            raise self.answer
+        return self.answer
+
+
+@pytest.mark.parametrize(
+    "answer", [FileNotFoundError(errno.ENOENT, "env"), Completed(127, "", "env: 'git': No such file or directory")]
+)
+def test_without_git_there_is_nothing_to_ask(kind: Kind, path: Path, answer: Completed | OSError) -> None:
+    save(kind.open(path, effects=Git(answer)), "payments-api")
+    assert path.exists()
+
+
+def test_when_git_cannot_say_the_path_is_refused(kind: Kind, path: Path) -> None:
+    """As in a container, where git distrusts a repository of another user's."""
+    answer = Completed(128, "", "fatal: detected dubious ownership in repository at '/builds'")
+    sink = kind.open(path, effects=Git(answer))
+    for act in (ACTS[0], ACTS[2]):
+        with pytest.raises(SinkError, match="git cannot say whether it would be ignored"):
+            act(sink)
+    assert not path.exists()
+
+
+def test_git_is_asked_once_for_each_sink(kind: Kind, repository: Path) -> None:
+    effects = Watched()
+    sink = kind.open(repository / kind.name, effects=effects)
+    sink.probe([])
+    for number in range(3):
+        save(sink, f"key-{number}")
+    assert effects.log.count("run") == 1
+
+
+# --- The temporary folder ---------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_run_left_is_unseen_by_git_and_cleared_by_the_next_write(kind: Kind, repository: Path) -> None:
+    stale = repository / TEMPORARY_FOLDER
+    stale.mkdir(mode=0o700)
+    (stale / ".gitignore").write_text("*\n")
+    (stale / "new").write_text(CANARY)
+    assert git_would_add(repository) == ""
+    save(kind.open(repository / kind.name), "payments-api", "abc")
+    assert not stale.exists()
+
+
+def test_what_is_not_ours_under_the_temporary_name_is_refused(kind: Kind, path: Path) -> None:
+    temporary = path.parent / TEMPORARY_FOLDER
+    (path.parent / "elsewhere").mkdir()
+    for make in (temporary.touch, lambda: temporary.symlink_to("elsewhere")):
+        make()
+        for act in (ACTS[0], ACTS[2]):
+            with pytest.raises(SinkError, match="is not a folder of keyform's own"):
+                act(kind.open(path))
+        temporary.unlink()
+
+
+def test_a_temporary_folder_with_something_else_in_it_is_left_and_told(kind: Kind, path: Path) -> None:
+    (path.parent / TEMPORARY_FOLDER).mkdir()
+    (path.parent / TEMPORARY_FOLDER / "notes").touch()
+    with pytest.raises(SinkError, match=r"\.keyform\.tmp beside it could not be cleared"):
+        save(kind.open(path), "payments-api")
+    assert not path.exists()
+
+
+# --- Errors of the system ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("effect", "number", "message"),
+    [
+        ("create_file", errno.ENOSPC, "cannot be written: the disk is full"),
+        ("create_file", errno.EDQUOT, "cannot be written: the disk quota is used up"),
+        ("make_folder", errno.EROFS, "cannot be written: the file system is read-only"),
+        ("make_folder", errno.EACCES, "cannot be written: permission was denied"),
+        ("lock_folder", errno.ENOLCK, "cannot be written: its folder cannot be locked"),
+        ("rename", errno.EBUSY, "cannot be written: the file is mounted by itself"),
+        ("stat", errno.ENAMETOOLONG, "cannot be written: its path is too long"),
+        ("stat", errno.ESTALE, f"cannot be written: {os.strerror(errno.ESTALE)}"),
+        ("read_file", errno.ELOOP, "cannot be written: there is a symbolic link in the way"),
+        ("run", errno.EACCES, "cannot be written: permission was denied"),
+    ],
+)
+def test_a_failing_effect_is_told_and_nothing_has_changed(
+    kind: Kind, path: Path, effect: str, number: int, message: str
+) -> None:
+    path.write_text(kind.users_own)
+    sink = kind.open(path, effects=FailsWhen(effect, OSError(number, "as the system puts it", "/some/path")))
+    with pytest.raises(SinkError) as failure:
+        save(sink, "payments-api")
+    assert failure.value.message == f"sink local: {path}: {message}"
+    assert failure.value.way_out
+    assert not failure.value.outcome_is_unknown
+    assert path.read_text() == kind.users_own
+    assert [entry.name for entry in path.parent.iterdir()] == [kind.name]
+
+
+def test_when_the_folder_cannot_be_synced_the_outcome_is_unknown(kind: Kind, path: Path) -> None:
+    with pytest.raises(SinkError, match="may not have been saved") as failure:
+        save(kind.open(path, effects=FailsWhen("sync_folder", OSError(errno.EIO, ""))), "payments-api")
+    assert failure.value.outcome_is_unknown
+
+
+def test_a_rename_that_was_done_although_it_failed_is_unknown(kind: Kind, path: Path) -> None:
+    """As over NFS, when the answer is lost and the second try finds nothing to rename."""
+
+    class LostAnswer(System):
+        def rename(self, source: Path, target: Path) -> None:
+            super().rename(source, target)
+            raise FileNotFoundError(errno.ENOENT, "")
+
+    with pytest.raises(SinkError) as failure:
+        save(kind.open(path, effects=LostAnswer()), "payments-api")
+    assert failure.value.outcome_is_unknown
+
+
+def test_something_else_that_is_read_back_is_an_unknown_outcome(kind: Kind, path: Path) -> None:
+    class Interferes(System):
+        def sync_folder(self, folder: Path) -> None:
+            super().sync_folder(folder)
+            path.write_text(kind.users_own)
+
+    with pytest.raises(SinkError, match="something else was read back") as failure:
+        save(kind.open(path, effects=Interferes()), "payments-api")
+    assert failure.value.outcome_is_unknown
