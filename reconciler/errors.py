@@ -6,6 +6,8 @@
     ├── ExtraMissing           an optional extra is not installed
     ├── PlanRefused            safety says no; nothing was changed
     ├── PlanIsStale            what was planned no longer fits what is live
+    ├── LockHeld               another apply has the stack's lock
+    ├── LockLost               the lock is no longer ours; nothing more is changed
     ├── ApiError               the API, or the way to it
     │   ├── ApiUnreachable         no answer at all
     │   ├── ApiRefused             a documented error answer (4xx)
@@ -82,6 +84,14 @@ class PlanRefused(_Bundle):
 
 class PlanIsStale(KeyformError):
     """What is live moved between the plan and its execution."""
+
+
+class LockHeld(KeyformError):
+    """Another apply has the stack's lock."""
+
+
+class LockLost(KeyformError):
+    """The lock is no longer ours; nothing more is changed."""
 
 
 class CredentialsMissing(KeyformError):

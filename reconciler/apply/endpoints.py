@@ -34,7 +34,7 @@ def rewrite_list(
         if not opening:
             require_valid_key(run, live, wanted)
         try:
-            run.api.set_api_keys(ref, wanted, opens=opening)
+            run.api.set_api_keys(ref, wanted, opens=opening, while_waiting=run.lock.keep_alive)
             trouble = None
         except Conflict as error:
             trouble = error

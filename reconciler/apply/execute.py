@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.apply.interface import Api
+from reconciler.apply.lock import Lock, NoLock
 from reconciler.apply.run import Run
 from reconciler.apply.steps import Incomplete, take_step
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, Interrupted, KeyformError, PlanRefused, SinkError
+from reconciler.errors import ApiError, Interrupted, KeyformError, LockLost, PlanIsStale, PlanRefused, SinkError
 from reconciler.plan.changes import (
     Bind,
     Change,
@@ -27,6 +28,8 @@ from reconciler.sinks.protocol import Sink
 
 PHASES: tuple[type[Change], ...] = (Describe, CreateGeneration, Bind, Publish, Unbind, RemoveRecord, DeleteKey)
 """Nothing is taken away before what replaces it is in place."""
+IRREVERSIBLE = (Publish, Unbind, RemoveRecord, DeleteKey)
+"""Before each of these the lock is looked at: whoever took it over would see what we did not."""
 
 
 def apply_plan(
@@ -35,27 +38,58 @@ def apply_plan(
     sinks: Mapping[str, Sink],
     effects: Effects,
     *,
+    lock: Lock | None = None,
+    lock_timeout: float = 0.0,
+    look_again: Callable[[], Plan] | None = None,
+    on_moved: Callable[[Plan], None] | None = None,
     parallelism: int = 10,
     listener: Callable[[Event], None] = lambda event: None,
     stop: threading.Event | None = None,
 ) -> Result:
     """Do what the plan says, and tell what came of it.
 
+    `lock` is taken first, waiting at most `lock_timeout` seconds; then `look_again` plans anew. If that differs, what is
+    live has moved since: `on_moved` is told the new plan, which is then applied, unless it raises; without it PlanIsStale
+    is raised.
+
     Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
-    changes are finished and no others begun. Raises PlanRefused for a plan that safety refuses, and SinkError when a
-    sink that is needed cannot be written: both before anything is changed.
+    changes are finished and no others begun. Raises PlanRefused for a plan that safety refuses, SinkError when a sink
+    that is needed cannot be written, LockHeld when somebody else is at it: all before anything is changed.
     """
+    check_plan(plan, sinks)
+    lock = lock or NoLock()
+    try:
+        lock.acquire(timeout=lock_timeout)
+        if look_again is not None and (moved := look_again()) != plan:
+            if on_moved is None:
+                raise PlanIsStale(
+                    "What is live has changed since the plan was made. Nothing was changed.",
+                    way_out="run again, and review the new plan",
+                )
+            check_plan(moved, sinks)
+            on_moved(moved)
+            plan = moved
+        return run_phases(Run(plan, api, sinks, effects, listener, stop or threading.Event(), lock), parallelism)
+    finally:
+        lock.release()
+
+
+def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
+    """Everything that can be known to stand in the way, before anything is changed."""
     if plan.refusals:
         raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
     probe_sinks(plan, sinks)
-    run = Run(plan, api, sinks, effects, listener, stop or threading.Event())
+
+
+def run_phases(run: Run, parallelism: int) -> Result:
+    """Phase by phase, each phase's changes side by side."""
     with ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="keyform") as pool:
         for phase in PHASES:
-            changes = [change for change in plan.changes if isinstance(change, phase)]
+            changes = [change for change in run.plan.changes if isinstance(change, phase)]
             for outcome in pool.map(lambda change: attempt(run, change), changes):
                 run.outcomes[outcome.change.id] = outcome
-    outcomes = tuple(run.outcomes[change.id] for change in plan.changes)
-    return Result(plan, outcomes, interrupted=run.stop.is_set())
+    outcomes = tuple(run.outcomes[change.id] for change in run.plan.changes)
+    return Result(run.plan, outcomes, interrupted=run.stop.is_set())
 
 
 def probe_sinks(plan: Plan, sinks: Mapping[str, Sink]) -> None:
@@ -93,9 +127,16 @@ def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
         return Outcome(change, state, detail, way_out, run.effects.monotonic() - begun)
 
     try:
+        if isinstance(change, IRREVERSIBLE):
+            run.lock.check()
+        else:
+            run.lock.keep_alive()
         take_step(run, change)
     except Incomplete as error:
         return outcome(OutcomeState.SKIPPED, error.message, error.way_out)
+    except LockLost as error:
+        run.stop.set()
+        return outcome(OutcomeState.FAILED, error.message, error.way_out)
     except Interrupted:
         return outcome(OutcomeState.UNKNOWN, "interrupted while it ran", "run apply again: it looks at what is live")
     except (ApiError, SinkError) as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -45,6 +45,16 @@ class Api(Protocol):
         """Delete a live key; False when it was gone already."""
         ...
 
-    def set_api_keys(self, ref: EndpointRef, names: Sequence[str], *, opens: bool = False) -> None:
-        """Write an endpoint's whole list and wait for the task; an empty list only where it `opens` the endpoint."""
+    def set_api_keys(
+        self,
+        ref: EndpointRef,
+        names: Sequence[str],
+        *,
+        opens: bool = False,
+        while_waiting: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Write an endpoint's whole list and wait for the task; an empty list only where it `opens` the endpoint.
+
+        `while_waiting` is called before each look at the task; what it raises ends the wait.
+        """
         ...

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler.apply.interface import Api
+from reconciler.apply.lock import Lock
 from reconciler.effects import Effects
 from reconciler.model import CreatedKey, EndpointRef
 from reconciler.plan.changes import Change, Plan, Publish
@@ -24,6 +25,7 @@ class Run:
     effects: Effects
     listener: Callable[[Event], None]
     stop: threading.Event
+    lock: Lock
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     created: dict[str, CreatedKey] = field(default_factory=dict)
     """By the planned live name: what was made for it, maybe under the next generation's name."""
@@ -33,7 +35,7 @@ class Run:
     """Links seen gone."""
     bindings_seen: frozenset[str] | None = None
     """Live names bound anywhere, read once before deletes."""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    guard: threading.Lock = field(default_factory=threading.Lock)
     changes: dict[str, Change] = field(init=False)
     """The plan's changes by id."""
     publications: dict[str, str] = field(init=False)

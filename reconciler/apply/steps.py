@@ -167,7 +167,7 @@ def delete(run: Run, change: DeleteKey) -> None:
 
 def names_bound(run: Run) -> frozenset[str]:
     """Every live name that an endpoint lists; read once, when the first delete asks, after all unbinding."""
-    with run.lock:
+    with run.guard:
         if run.bindings_seen is None:
             run.bindings_seen = frozenset(
                 name for endpoint in run.api.list_endpoints() for name in endpoint.api_keys

@@ -19,11 +19,19 @@ from reconciler.model.live import (
     SinkRecord,
     Snapshot,
 )
-from reconciler.model.names import EndpointKind, EndpointRef, generation_name
+from reconciler.model.names import (
+    LOCK_PREFIX,
+    EndpointKind,
+    EndpointRef,
+    generation_name,
+    lock_name,
+    read_lock_name,
+)
 from reconciler.model.ownership import Ownership, Phase, compose_description, read_description
 from reconciler.model.secret import Secret
 
 __all__ = [
+    "LOCK_PREFIX",
     "Auth",
     "Capabilities",
     "CreatedKey",
@@ -46,5 +54,7 @@ __all__ = [
     "Snapshot",
     "compose_description",
     "generation_name",
+    "lock_name",
     "read_description",
+    "read_lock_name",
 ]

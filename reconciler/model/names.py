@@ -1,7 +1,8 @@
-"""What things are called: endpoints, and the live names of a key's generations."""
+"""What things are called: endpoints, and the live names of a key's generations and of locks."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -27,3 +28,19 @@ class EndpointRef:
 def generation_name(key: str, generation: int) -> str:
     """The live name of a key's generation: `payments`, then `payments-g2`, `payments-g3` …"""
     return key if generation == 1 else f"{key}-g{generation}"
+
+
+LOCK_PREFIX = "keyform-lock-"
+"""What the live names of locks begin with; no key is called so."""
+_LOCK = re.compile(r"keyform-lock-(?P<stack>.+)-e(?P<number>[0-9]{1,8})")
+
+
+def lock_name(stack: str, number: int) -> str:
+    """The live name of a stack's lock; each one that is taken over or renewed has the next number."""
+    return f"{LOCK_PREFIX}{stack}-e{number}"
+
+
+def read_lock_name(name: str) -> tuple[str, int] | None:
+    """The stack and the number of a lock, by its live name; None for a key that is no lock."""
+    match = _LOCK.fullmatch(name)
+    return (match["stack"], int(match["number"])) if match else None

@@ -1,0 +1,303 @@
+"""What can go wrong with a request, translated in this one place: httpx's exceptions and error answers -> errors.py.
+
+Nothing here raises: a fault is a value, so that whoever decides to send again can look at it, and so that the error
+which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import (
+    ApiError,
+    ApiFault,
+    ApiRefused,
+    ApiUnreachable,
+    Conflict,
+    Forbidden,
+    NotAuthenticated,
+    NotFound,
+    RateLimited,
+    UnexpectedAnswer,
+)
+from reconciler.gcore.redaction import Redactor
+
+if TYPE_CHECKING:
+    import httpx
+
+CHECK_URL = "Check GCORE_BASE_URL, and any proxy on the way."
+AGAIN = "Run keyform again: it goes on from what is live."
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request of the API, and the words for it in errors.
+
+    `doing` completes "the API refused to …"; `subject` is the event's; `missing` is what a 404 means, as a sentence
+    without its full stop; `missing_way_out` what to do then.
+    """
+
+    method: str
+    path: str
+    doing: str
+    subject: str
+    missing: str
+    missing_way_out: str
+    query: tuple[tuple[str, int], ...] = ()
+    body: dict[str, Any] | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something."""
+        return self.method != "GET"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A 2xx answer: its JSON, or None for an empty body. Without a repr: it may hold a secret."""
+
+    payload: object
+
+    def __repr__(self) -> str:
+        return "Answer(…)"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why there is no answer.
+
+    `is_transient`: the same request may succeed a moment later. `may_have_happened`: the API may have processed it.
+    `retry_after` is in seconds, when the API says.
+    """
+
+    error: ApiError
+    is_transient: bool = False
+    may_have_happened: bool = False
+    retry_after: float | None = None
+
+
+def no_answer(failure: Exception, call: Call, host: str, redactor: Redactor) -> Fault:
+    """What an httpx exception means."""
+    import httpx  # noqa: PLC0415 - heavy; whoever gets here has loaded it
+
+    # These happen before a byte of the request is on its way; after all others the API may have processed it.
+    unsent = isinstance(
+        failure,
+        httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError | httpx.UnsupportedProtocol
+        | httpx.LocalProtocolError | httpx.InvalidURL | FileNotFoundError,
+    )  # fmt: skip
+    reason, way_out, hopeful = _why(failure, redactor)
+    error = ApiUnreachable(
+        f"The API at {host} could not be reached to {call.doing}: {reason}.",
+        way_out=way_out,
+        effect_is_unknown=call.writes and not unsent,
+    )
+    return Fault(error, is_transient=hopeful, may_have_happened=not unsent)
+
+
+def read_answer(response: httpx.Response, call: Call, host: str, redactor: Redactor, now: datetime) -> Answer | Fault:
+    """What an HTTP response means: the JSON of a 2xx, or the fault."""
+    status = response.status_code
+    if 200 <= status < 300:
+        return _read_success(response, call, host)
+    if 300 <= status < 400 or status < 200:
+        return _strange(
+            call, status, f"{host} answered with a redirect or another interim status ({status})", CHECK_URL
+        )
+    said = _read_error(response, redactor)
+    if status == 404 and not said.is_json:
+        # Some proxy's 404 must not be taken for "this key does not exist".
+        return _strange(call, status, f"{host} answered with {said.form} and status 404", CHECK_URL)
+    kind, finding, way_out = _explain(status, call)
+    request = f", request {said.request_id}" if said.request_id else ""
+    # A 401's own words are left out: they can repeat a part of the token.
+    words = f' It says: "{said.text}"' if said.text and status != 401 else ""
+    fields = f" Fields: {', '.join(said.fields)}." if said.fields and kind is ApiRefused else ""
+    # [I] 408: the server waited for the request's end in vain, or a gateway for the server.
+    in_doubt = status == 408 or status >= 500
+    error = kind(
+        f"{finding} (status {status}{request}).{words}{fields}",
+        way_out=way_out,
+        effect_is_unknown=in_doubt and call.writes,
+        status=status,
+        request_id=said.request_id,
+    )
+    seconds = read_retry_after(response.headers.get("retry-after"), now)
+    if isinstance(error, RateLimited | ApiFault):
+        error.retry_after = seconds
+    return Fault(error, is_transient=in_doubt or status == 429, may_have_happened=in_doubt, retry_after=seconds)
+
+
+def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
+    """The error of a status, its sentence without the full stop, and the way out [D for all but 408]."""
+    match status:
+        case 401:
+            way_out = "Check that it is complete, unexpired and not revoked, or make another in the Gcore portal."
+            return NotAuthenticated, "The API did not accept the token in GCORE_API_KEY", way_out
+        case 403:
+            way_out = "Give the token a role that may do this in the project, or raise the quota that is used up."
+            return Forbidden, f"The API forbids this token to {call.doing}", way_out
+        case 404:
+            return NotFound, call.missing, call.missing_way_out
+        case 408:
+            return ApiFault, f"The API did not wait for the request to {call.doing}", AGAIN
+        case 409:
+            finding = f"The API refused to {call.doing}: it conflicts with what is live"
+            return Conflict, finding, "Run plan again to see what is live now."
+        case 429:
+            finding = f"The API is asked too often, and would not {call.doing} now"
+            return RateLimited, finding, "Wait a moment and run keyform again, or lower --parallelism."
+        case _ if status < 500:
+            way_out = "Change what it objects to, and run keyform again."
+            return ApiRefused, f"The API refused to {call.doing}", way_out
+        case _:
+            return ApiFault, f"The API failed to {call.doing}", AGAIN
+
+
+def read_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait, from `Retry-After` in either of its forms: seconds, or an HTTP date. None for nonsense."""
+    if value is None:
+        return None
+    if re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
+        return float(value)
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to load, and hardly ever needed
+
+    try:
+        until = parsedate_to_datetime(value)
+        return max(0.0, (until - now).total_seconds())
+    except (ValueError, TypeError, OverflowError, IndexError):  # a naive date (zone -0000) is a TypeError
+        return None
+
+
+def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Fault:
+    status = response.status_code
+    body = response.content
+    if not body.strip():
+        return Answer(None)
+    payload = _json(body)
+    if payload is not _NOT_JSON:
+        return Answer(payload)
+    if _is_html(response):
+        return _strange(call, status, f"{host} answered with HTML, not JSON", CHECK_URL)
+    # Not a word of the body: that of a create holds the secret.
+    return _strange(call, status, f"{host} answered with a body that is not JSON, or cut short", AGAIN, transient=True)
+
+
+def _strange(call: Call, status: int, finding: str, way_out: str, *, transient: bool = False) -> Fault:
+    error = UnexpectedAnswer(
+        f"Asked to {call.doing}, {finding}.", way_out=way_out, effect_is_unknown=call.writes, status=status
+    )
+    return Fault(error, is_transient=transient, may_have_happened=True)
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What may be shown of an error answer."""
+
+    text: str = ""
+    request_id: str = ""
+    fields: tuple[str, ...] = ()
+    form: str = "HTML"
+    is_json: bool = False
+
+
+def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
+    """Read `{exception_class, message, request_id, invalid_fields}` [D] or `{code, message}` [C]; HTML says nothing."""
+    header_id = _identifier(response.headers.get("x-request-id"), redactor)
+    payload = _json(response.content)
+    if not isinstance(payload, dict):
+        form = "HTML" if _is_html(response) else "something that is not the API's JSON"
+        return _Said(request_id=header_id, form=form)
+    message = payload.get("message")
+    return _Said(
+        text=redactor.clean(message) if isinstance(message, str) else "",
+        request_id=_identifier(payload.get("request_id"), redactor) or header_id,
+        fields=_field_names(payload.get("invalid_fields"), redactor),
+        is_json=True,
+    )
+
+
+def _field_names(invalid: object, redactor: Redactor) -> tuple[str, ...]:
+    """The names in `invalid_fields`, whose form is undocumented: an object by name, a list of names or of objects."""
+    match invalid:
+        case dict():
+            found = list(invalid)
+        case list():
+            found = [entry.get("field") or entry.get("name") if isinstance(entry, dict) else entry for entry in invalid]
+        case _:
+            return ()
+    names = (redactor.clean(name, longest=60) for name in found[:10] if isinstance(name, str))
+    return tuple(name for name in names if name)
+
+
+def _identifier(value: object, redactor: Redactor) -> str:
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9._:-]{1,100}", value):
+        return ""
+    return value if redactor.clean(value) == value else ""
+
+
+_NOT_JSON = object()
+
+
+def _json(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # ValueError: also bytes that are no text, and numbers of 5,000 digits
+        return _NOT_JSON
+
+
+def _is_html(response: httpx.Response) -> bool:
+    return "html" in response.headers.get("content-type", "") or response.content.lstrip()[:1] == b"<"
+
+
+def _why(failure: Exception, redactor: Redactor) -> tuple[str, str, bool]:
+    """The reason in words, the way out, and whether waiting may help."""
+    import httpx  # noqa: PLC0415 - as above
+
+    for cause in _causes(failure):
+        # By their names: whoever imports socket or ssl could reach past the effects.
+        match type(cause).__name__:
+            case "gaierror":
+                return "its name cannot be resolved", f"Check the network. {CHECK_URL}", True
+            case "SSLCertVerificationError":
+                trouble = redactor.clean(str(getattr(cause, "verify_message", "")), longest=100) or "not verified"
+                way_out = "Check GCORE_BASE_URL; behind a company's proxy, set SSL_CERT_FILE to its certificates."
+                return f"its TLS certificate is not trusted ({trouble})", way_out, False
+            case "SSLError":
+                return "TLS could not be set up", CHECK_URL, True
+            case "ConnectionRefusedError":
+                return "it refused the connection", f"Check the network. {CHECK_URL}", True
+            case _:
+                continue
+    match failure:
+        case httpx.ConnectTimeout():
+            return "it could not be connected to in time", f"Check the network. {CHECK_URL}", True
+        case httpx.TimeoutException():
+            return "it did not answer in time", AGAIN, True
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return "its address is not one for HTTP", CHECK_URL, False
+        case httpx.LocalProtocolError():
+            # httpx's own words would show the header.
+            return "the request is not one that HTTP allows", "Check GCORE_API_KEY for stray characters.", False
+        case FileNotFoundError():
+            return "the trusted certificates cannot be read", "Check SSL_CERT_FILE and SSL_CERT_DIR.", False
+        case httpx.DecodingError():
+            return "its answer could not be decompressed", AGAIN, True
+        case httpx.ConnectError():
+            return "no connection was made", f"Check the network. {CHECK_URL}", True
+        case _:
+            return "the connection broke off", AGAIN, True
+
+
+def _causes(failure: BaseException) -> list[BaseException]:
+    """The exception and what is behind it; httpx wraps httpcore, which wraps the system's own."""
+    found: list[BaseException] = []
+    cause: BaseException | None = failure
+    while cause is not None and cause not in found:
+        found.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    return found

@@ -1,0 +1,266 @@
+"""The API's JSON, read into the model and written from it.
+
+Fields that nobody knows are ignored; a field that the contract promises and the answer lacks, or that has another type,
+is an `UnexpectedAnswer` that names the field, and never its value. Timestamps become aware instants in UTC here, and
+nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+from reconciler.errors import UnexpectedAnswer
+from reconciler.model import CreatedKey, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, Secret, read_description
+
+Item = TypeVar("Item")
+
+FINISHED = "FINISHED"
+FAILED = "ERROR"
+UNFINISHED = frozenset({"NEW", "RUNNING"})
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """One page of a list; `count` is how many objects all pages hold together [D]."""
+
+    count: int
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as far as waiting for it needs: one of NEW, RUNNING, FINISHED, ERROR, and the API's `error` text [D]."""
+
+    state: str
+    error: str
+
+
+def read_key(payload: object, name: str) -> LiveKey:
+    """The key of this name as GET and PATCH show it [D]. Raises UnexpectedAnswer, also for another key's."""
+    key = _key(Fields.of(payload, f"key {name}"))
+    if key.name != name:
+        raise unexpected(f"key {name}", "it is about another one")
+    return key
+
+
+def read_created_key(payload: object, name: str) -> CreatedKey:
+    """The key of this name as a create shows it: with its secret [D]. Raises UnexpectedAnswer."""
+    return CreatedKey(key=read_key(payload, name), secret=Fields.of(payload, f"key {name}").secret("secret"))
+
+
+def read_endpoint(payload: object, ref: EndpointRef) -> LiveEndpoint:
+    """The deployment or application of this name [D]. Raises UnexpectedAnswer, also for another one's."""
+    read = _deployment if ref.kind is EndpointKind.DEPLOYMENT else _application
+    endpoint = read(Fields.of(payload, str(ref)))
+    if endpoint.ref != ref:
+        raise unexpected(str(ref), "it is about another one")
+    return endpoint
+
+
+def read_page(payload: object, what: str, kind: type[LiveKey] | EndpointKind) -> Page[Any]:
+    """`{count, results}` [D]. Raises UnexpectedAnswer."""
+    fields = Fields.of(payload, what)
+    read: Callable[[Fields], LiveKey | LiveEndpoint]
+    match kind:
+        case EndpointKind.DEPLOYMENT:
+            read = _deployment
+        case EndpointKind.APPLICATION:
+            read = _application
+        case _:
+            read = _key
+    return Page(count=fields.whole_number("count"), items=tuple(read(entry) for entry in fields.objects("results")))
+
+
+def read_task_ids(payload: object, what: str) -> tuple[str, ...]:
+    """`{"tasks": [id]}` [D]. Raises UnexpectedAnswer."""
+    return Fields.of(payload, what).texts("tasks")
+
+
+def read_task(payload: object, what: str) -> Task:
+    """A task [D]. Raises UnexpectedAnswer."""
+    fields = Fields.of(payload, what)
+    error = fields.optional_text("error") if fields.has("error") else None
+    return Task(state=fields.text("state"), error=error or "")
+
+
+def read_instant(text: str) -> datetime:
+    """An instant in any of the API's forms [D], aware and in UTC. Raises ValueError.
+
+    `2023-10-01T12:00:00Z`, `2026-05-31T06:43:54.717473` (no zone means UTC), `+0000`, `+00:00`; a date alone is its
+    first instant [D, portal].
+    """
+    try:
+        value = datetime.fromisoformat(text.strip().upper())
+        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("out of range") from None
+
+
+def write_instant(instant: datetime) -> str:
+    """`YYYY-MM-DDTHH:MM:SSZ` [D: ISO 8601]. A naive datetime is a ValueError."""
+    if instant.tzinfo is None:
+        raise ValueError("an instant is aware")
+    return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Fields:
+    """A JSON object whose fields are asked for by name and type; `path` is where it stands (`results[3].`).
+
+    Without a repr: the values may be secret.
+    """
+
+    values: dict[str, object]
+    what: str
+    path: str = ""
+
+    @classmethod
+    def of(cls, payload: object, what: str, path: str = "") -> Fields:
+        """The object in `payload`; `what` says what the answer is about."""
+        if not isinstance(payload, dict):
+            raise unexpected(what, f"{path.removesuffix('.')!r} is not an object" if path else "it is not an object")
+        return cls(payload, what, path)
+
+    def has(self, name: str) -> bool:
+        """Whether there is such a field, be it null."""
+        return name in self.values
+
+    def text(self, name: str) -> str:
+        """A string. A lone surrogate, which no output could encode, is replaced."""
+        return self._printable(self._of_type(name, str, "a string"))
+
+    def optional_text(self, name: str) -> str | None:
+        """A string or null; the field itself is there."""
+        return None if self._field(name) is None else self.text(name)
+
+    def secret(self, name: str) -> Secret:
+        """A string that is taken as it is, or not at all."""
+        value = self._of_type(name, str, "a string")
+        if not value or not value.isprintable():  # a line break could not stand in a request header either
+            raise self._unexpected(name, "is not a secret that can be kept")
+        return Secret(value)
+
+    def whole_number(self, name: str) -> int:
+        """An integer of 0 or more."""
+        value = self._of_type(name, int, "a whole number")
+        if isinstance(value, bool) or value < 0:
+            raise self._unexpected(name, "is not a whole number")
+        return value
+
+    def optional_flag(self, name: str) -> bool | None:
+        """true or false; None when the field is null or not there."""
+        return None if self.values.get(name) is None else self._of_type(name, bool, "true or false")
+
+    def instant(self, name: str) -> datetime:
+        """A timestamp."""
+        try:
+            return read_instant(self.text(name))
+        except ValueError:
+            pass
+        raise self._unexpected(name, "is not a time")
+
+    def optional_instant(self, name: str) -> datetime | None:
+        """A timestamp or null; the field itself is there."""
+        return None if self._field(name) is None else self.instant(name)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings."""
+        entries = self._of_type(name, list, "a list")
+        if not all(isinstance(entry, str) for entry in entries):
+            raise self._unexpected(name, "is not a list of strings")
+        return tuple(self._printable(entry) for entry in entries)
+
+    def nullable_texts(self, name: str) -> tuple[str, ...]:
+        """A list of strings; null is an empty one; the field itself is there."""
+        return () if self._field(name) is None else self.texts(name)
+
+    def inner(self, name: str) -> Fields:
+        """An object in this one."""
+        return Fields.of(self._field(name), self.what, f"{self.path}{name}.")
+
+    def objects(self, name: str) -> tuple[Fields, ...]:
+        """A list of objects."""
+        entries = self._of_type(name, list, "a list")
+        return tuple(Fields.of(entry, self.what, f"{self.path}{name}[{index}].") for index, entry in enumerate(entries))
+
+    def members(self, name: str) -> tuple[Fields, ...]:
+        """The objects that an object holds under names of their own."""
+        inner = self.inner(name)
+        return tuple(Fields.of(value, self.what, f"{inner.path}*.") for value in inner.values.values())
+
+    def _field(self, name: str) -> object:
+        if name not in self.values:
+            raise self._unexpected(name, "is missing")
+        return self.values[name]
+
+    def _of_type(self, name: str, wanted: type[Value], said: str) -> Value:
+        value = self._field(name)
+        if not isinstance(value, wanted):
+            raise self._unexpected(name, f"is not {said}")
+        return value
+
+    def _unexpected(self, name: str, finding: str) -> UnexpectedAnswer:
+        return unexpected(self.what, f"{self.path + name!r} {finding}")
+
+    @staticmethod
+    def _printable(text: str) -> str:
+        return text.encode("utf-8", "replace").decode()
+
+
+Value = TypeVar("Value", str, int, bool, list[Any])
+
+
+def unexpected(what: str, finding: str) -> UnexpectedAnswer:
+    """The answer about `what` is not as the API's document promises."""
+    return UnexpectedAnswer(
+        f"The API's answer about {what} is not in its documented form: {finding}.",
+        way_out="Check that GCORE_BASE_URL is right. If it is, the API has changed: update keyform, or report this.",
+    )
+
+
+def _key(fields: Fields) -> LiveKey:
+    text, ownership = read_description(fields.optional_text("description"))
+    return LiveKey(
+        name=fields.text("name"),
+        text=text,
+        ownership=ownership,
+        created_at=fields.instant("created_at"),
+        expires_at=fields.optional_instant("expires_at"),
+    )
+
+
+def _deployment(fields: Fields) -> LiveEndpoint:
+    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts while it is there [D].
+
+    The deployment belongs to the application that an `AppDeployment` reference names [I].
+    """
+    api_keys = fields.nullable_texts("api_keys") if fields.has("api_keys") else ()
+    auth_enabled = fields.optional_flag("auth_enabled")
+    address = fields.optional_text("address")
+    owners = [
+        entry.text("name") for entry in fields.objects("object_references") if entry.text("kind") == "AppDeployment"
+    ]
+    return LiveEndpoint(
+        ref=EndpointRef(EndpointKind.DEPLOYMENT, fields.text("name")),
+        api_keys=api_keys,
+        auth_enabled=bool(api_keys) if auth_enabled is None else auth_enabled,
+        addresses=(address,) if address else (),
+        status=fields.text("status"),
+        application=owners[0] if owners else None,
+    )
+
+
+def _application(fields: Fields) -> LiveEndpoint:
+    """An application has no `auth_enabled`: authentication is on when it has keys [I]."""
+    api_keys = fields.nullable_texts("api_keys")
+    status = fields.inner("status")
+    return LiveEndpoint(
+        ref=EndpointRef(EndpointKind.APPLICATION, fields.text("name")),
+        api_keys=api_keys,
+        auth_enabled=bool(api_keys),
+        addresses=tuple(entry.text("address") for entry in status.members("expose_addresses")),
+        status=status.text("consolidated_status"),
+    )

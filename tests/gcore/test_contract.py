@@ -1,0 +1,148 @@
+"""Every request that keyform sends, against the API's published OpenAPI document.
+
+The variable KEYFORM_CONTRACT gives the document's path; without it these tests are skipped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
+
+from reconciler.emulator import Emulator, VirtualClock, seed
+from reconciler.gcore import V3
+from reconciler.model import EndpointKind, EndpointRef
+
+VARIABLE = "KEYFORM_CONTRACT"
+
+pytestmark = pytest.mark.skipif(
+    not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name the API's published OpenAPI document"
+)
+
+
+class Contract:
+    """The document, and what it says of a request."""
+
+    def __init__(self, path: Path) -> None:
+        # libyaml where it is there: the document has thousands of lines.
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        self.document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
+
+    def problems(self, request: httpx.Request) -> list[str]:
+        """Everything in the request that the document does not allow."""
+        found = self.operation(request)
+        if found is None:
+            return [f"{request.method} {request.url.path} is not in the document"]
+        operation, in_path = found
+        given = {"path": in_path, "query": dict(request.url.params)}
+        declared = {(each["in"], each["name"]): each for each in operation.get("parameters", [])}
+        problems = [
+            f"{place} parameter {name} is unknown"
+            for place, values in given.items()
+            for name in values
+            if (place, name) not in declared
+        ]
+        for (place, name), parameter in declared.items():
+            if name in given.get(place, {}):
+                text = given[place][name]
+                value = int(text) if parameter["schema"].get("type") == "integer" else text
+                problems += self.mismatches(value, parameter["schema"])
+            elif parameter.get("required"):
+                problems.append(f"{place} parameter {name} is missing")
+        return problems + self.body_problems(operation, request)
+
+    def operation(self, request: httpx.Request) -> tuple[dict[str, Any], dict[str, str]] | None:
+        """The operation that a request is for, and the parameters in its path."""
+        for template, methods in self.document["paths"].items():
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template))
+            match = re.fullmatch(pattern, request.url.raw_path.decode().partition("?")[0])
+            if match and request.method.lower() in methods:
+                return methods[request.method.lower()], match.groupdict()
+        return None
+
+    def body_problems(self, operation: dict[str, Any], request: httpx.Request) -> list[str]:
+        """What is wrong with a body; a field that the schema does not name is wrong too."""
+        if not request.content:
+            return []
+        if "requestBody" not in operation:
+            return ["there must be no body"]
+        assert request.headers["content-type"] == "application/json"
+        body = json.loads(request.content)
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        named = self.document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]["properties"]
+        unknown = [f"field {name} is unknown" for name in body if name not in named]
+        return unknown + self.mismatches(body, schema)
+
+    def mismatches(self, value: object, schema: dict[str, Any]) -> list[str]:
+        whole = {**schema, "components": self.document["components"]}
+        return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract(Path(os.environ[VARIABLE]))
+
+
+def everything_that_keyform_sends() -> list[httpx.Request]:
+    llama, webui = EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), EndpointRef(EndpointKind.APPLICATION, "webui")
+    keys = [{"name": f"key-{number}"} for number in range(1100)]
+    content = {"api_keys": keys, "deployments": [{"name": "llama3"}], "applications": [{"name": "webui"}]}
+    with Emulator(clock=VirtualClock(START), task_seconds=1) as emulator:
+        seed(emulator, {"tokens": {TOKEN: [PROJECT]}, "projects": {PROJECT: content}})
+        effects = EmulatedEffects(emulator)
+        api = make_api(effects)
+        api.check()
+        api.list_keys()
+        api.list_endpoints()
+        api.create_key("payments", "d" * 300, datetime(2027, 6, 30, tzinfo=UTC))
+        api.create_key("batch-jobs", "", None)
+        api.get_key("payments")
+        api.set_description("payments", "x")
+        for ref in (llama, webui):
+            api.get_endpoint(ref)
+            api.set_api_keys(ref, ["payments", "batch-jobs"])
+        api.set_api_keys(llama, [], opens=True)
+        api.delete_key("key-1")
+        return effects.sent
+
+
+def test_every_request_is_one_that_the_document_allows(contract: Contract) -> None:
+    sent = everything_that_keyform_sends()
+    assert {problem for request in sent for problem in contract.problems(request)} == set()
+    assert len({(request.method, len(request.url.path.split("/"))) for request in sent}) >= 5
+
+
+def test_the_check_sees_what_is_not_allowed(contract: Contract) -> None:
+    base = f"https://x/cloud/v3/inference/{PROJECT}"
+    wrong = [
+        httpx.Request("PUT", f"{base}/api_keys/payments"),
+        httpx.Request("GET", f"{base}/api_keys", params={"limit": 1001}),
+        httpx.Request("GET", f"{base}/api_keys", params={"page": 1}),
+        httpx.Request("GET", f"{base}/api_keys/a.b"),
+        httpx.Request("PATCH", f"{base}/api_keys/payments", json={"expires_at": "2027-06-30"}),
+        httpx.Request("POST", f"{base}/api_keys", json={"name": "payments", "description": None}),
+        httpx.Request("PATCH", f"{base}/applications/{PROJECT}/deployments/webui", json={"api_keys": None}),
+    ]
+    assert all(contract.problems(request) for request in wrong)
+
+
+def test_the_dialect_is_the_documents(contract: Contract) -> None:
+    paths = contract.document["paths"]
+    one_key = paths["/cloud/v3/inference/{project_id}/api_keys/{api_key_name}"]
+    (name,) = [each for each in one_key["get"]["parameters"] if each["name"] == "api_key_name"]
+    assert name["schema"]["pattern"] == f"^{V3.addressable_key_name}$"
+    patch = contract.document["components"]["schemas"]["ApiKeyUpdateRequestSerializer"]
+    assert set(patch["properties"]) == V3.mutable_key_fields
+    for place in (V3.keys, V3.deployments, V3.applications):
+        parameters = paths[place.path.replace("{project}", "{project_id}")]["get"]["parameters"]
+        limits = [each["schema"]["maximum"] for each in parameters if each["name"] == "limit"]
+        assert limits == ([] if place.page_limit is None else [place.page_limit])

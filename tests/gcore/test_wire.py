@@ -1,0 +1,260 @@
+"""The API's JSON: every form that it may have is read, and everything else is an error that names the field."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.http_fakes import (
+    ScriptedEffects,
+    answer,
+    application_json,
+    deployment_json,
+    key_json,
+    make_api,
+    page_json,
+    scripted_api,
+)
+
+from reconciler.errors import KeyformError, UnexpectedAnswer
+from reconciler.gcore.wire import read_instant, write_instant
+from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint
+
+LLAMA = EndpointRef(EndpointKind.DEPLOYMENT, "llama3")
+WEBUI = EndpointRef(EndpointKind.APPLICATION, "webui")
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2023-10-01T12:00:00Z", datetime(2023, 10, 1, 12, tzinfo=UTC)),
+        ("2023-10-01t12:00:00z", datetime(2023, 10, 1, 12, tzinfo=UTC)),
+        ("2026-05-31T06:43:54.717473", datetime(2026, 5, 31, 6, 43, 54, 717473, tzinfo=UTC)),
+        ("2026-05-31T06:43:54.717473123Z", datetime(2026, 5, 31, 6, 43, 54, 717473, tzinfo=UTC)),
+        ("2026-05-31T06:43:54+0000", datetime(2026, 5, 31, 6, 43, 54, tzinfo=UTC)),
+        ("2026-05-31T06:43:54.7+00:00", datetime(2026, 5, 31, 6, 43, 54, 700000, tzinfo=UTC)),
+        ("2026-05-31 06:43:54-05:30", datetime(2026, 5, 31, 12, 13, 54, tzinfo=UTC)),
+        ("2027-06-30", datetime(2027, 6, 30, tzinfo=UTC)),
+    ],
+)
+def test_every_form_of_a_timestamp_is_an_instant_in_utc(text: str, instant: datetime) -> None:
+    read = read_instant(text)
+    assert (read, read.tzinfo) == (instant, UTC)
+
+
+@pytest.mark.parametrize("text", ["", "now", "0", "2023-13-01", "12:00", "0001-01-01T00:00:00+23:59"])
+def test_what_is_no_timestamp_is_not_guessed_at(text: str) -> None:
+    with pytest.raises(ValueError):
+        read_instant(text)
+
+
+def test_a_naive_datetime_is_not_sent() -> None:
+    with pytest.raises(ValueError, match="an instant is aware"):
+        write_instant(datetime(2027, 6, 30))  # noqa: DTZ001 - that is the point
+
+
+ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+INSTANTS = st.datetimes(datetime(1970, 1, 2), datetime(9000, 1, 1), timezones=ZONES)  # noqa: DTZ001
+
+
+@given(INSTANTS)
+def test_an_instant_survives_every_form(instant: datetime) -> None:
+    whole = instant.replace(microsecond=0)
+    naive = instant.astimezone(UTC).replace(tzinfo=None)
+    assert read_instant(write_instant(whole)) == whole
+    assert read_instant(instant.isoformat()) == instant
+    assert read_instant(naive.isoformat()) == instant
+    assert read_instant(naive.isoformat() + "Z") == instant
+    assert read_instant(instant.strftime("%Y-%m-%dT%H:%M:%S.%f%z")) == instant
+
+
+@given(st.text(max_size=30))
+def test_no_text_breaks_the_reading_of_timestamps(text: str) -> None:
+    with contextlib.suppress(ValueError):
+        assert read_instant(text).tzinfo is UTC
+
+
+def test_fields_that_nobody_knows_are_ignored() -> None:
+    api, _ = scripted_api(answer(200, key_json(colour="blue", deployment_names=None)))
+    assert api.get_key("payments") is not None
+
+
+def endpoint(ref: EndpointRef, shown: dict[str, Any]) -> LiveEndpoint | None:
+    api, _ = scripted_api(answer(200, shown))
+    return api.get_endpoint(ref)
+
+
+@pytest.mark.parametrize(
+    ("fields", "keys", "auth_enabled"),
+    [
+        ({"api_keys": ["a"], "auth_enabled": True}, ("a",), True),
+        ({"api_keys": ["a"], "auth_enabled": False}, ("a",), False),
+        ({"api_keys": None, "auth_enabled": True}, (), True),
+        ({"api_keys": None, "auth_enabled": None}, (), False),
+        ({"api_keys": ["b", "a"], "auth_enabled": None}, ("b", "a"), True),
+    ],
+)
+def test_authentication_is_what_the_deprecated_field_says_while_it_is_there(
+    fields: dict[str, Any], keys: tuple[str, ...], auth_enabled: bool
+) -> None:
+    assert endpoint(LLAMA, deployment_json(**fields)) == LiveEndpoint(LLAMA, keys, auth_enabled, (), "ACTIVE", None)
+
+
+def test_without_the_deprecated_field_authentication_is_on_when_there_are_keys() -> None:
+    shown = deployment_json(api_keys=["a"])
+    del shown["auth_enabled"]
+    assert endpoint(LLAMA, shown) == LiveEndpoint(LLAMA, ("a",), True, (), "ACTIVE", None)
+    del shown["api_keys"]
+    assert endpoint(LLAMA, shown) == LiveEndpoint(LLAMA, (), False, (), "ACTIVE", None)
+
+
+def test_a_deployment_knows_its_application_and_its_address() -> None:
+    references = [{"kind": "Other", "name": "x"}, {"kind": "AppDeployment", "name": "webui"}]
+    shown = deployment_json(object_references=references, address="llama3.example:8443", status="PENDING")
+    assert endpoint(LLAMA, shown) == LiveEndpoint(LLAMA, (), True, ("llama3.example:8443",), "PENDING", "webui")
+
+
+def test_an_application_has_the_addresses_of_its_components() -> None:
+    addresses = {"web": {"address": "https://w.example"}, "model": {"address": "https://m.example"}}
+    status = {"consolidated_status": "PartiallyDeployed", "expose_addresses": addresses, "regions": []}
+    assert endpoint(WEBUI, application_json(api_keys=["a"], status=status)) == LiveEndpoint(
+        WEBUI, ("a",), True, ("https://w.example", "https://m.example"), "PartiallyDeployed", None
+    )
+
+
+def test_a_lone_surrogate_cannot_break_an_output() -> None:
+    api, _ = scripted_api(answer(200, text=json.dumps(key_json(description="x\ud800y"))))
+    key = api.get_key("payments")
+    assert key is not None
+    assert key.text == "x?y"
+
+
+@pytest.mark.parametrize(
+    ("shown", "finding"),
+    [
+        ([], "it is not an object"),
+        ({}, "'count' is missing"),
+        ({"count": -1, "results": []}, "'count' is not a whole number"),
+        ({"count": True, "results": []}, "'count' is not a whole number"),
+        ({"count": 0.5, "results": []}, "'count' is not a whole number"),
+        ({"count": 1}, "'results' is missing"),
+        ({"count": 1, "results": None}, "'results' is not a list"),
+        ({"count": 1, "results": [7]}, "'results[0]' is not an object"),
+        (page_json(key_json(), key_json(name=None)), "'results[1].name' is not a string"),
+        (page_json(key_json(description=5)), "'results[0].description' is not a string"),
+        (page_json(key_json(created_at=None)), "'results[0].created_at' is not a string"),
+        (page_json(key_json(created_at="yesterday")), "'results[0].created_at' is not a time"),
+        (page_json(key_json(expires_at=1700000000)), "'results[0].expires_at' is not a string"),
+        (page_json({"name": "payments", "created_at": "2026-01-01"}), "'results[0].description' is missing"),
+    ],
+)
+def test_a_list_in_another_shape_names_the_field(shown: Any, finding: str) -> None:
+    api, _ = scripted_api(answer(200, shown))
+    with pytest.raises(UnexpectedAnswer) as caught:
+        api.list_keys()
+    assert caught.value.message == f"The API's answer about the list of keys is not in its documented form: {finding}."
+
+
+@pytest.mark.parametrize(
+    ("ref", "shown", "finding"),
+    [
+        (LLAMA, deployment_json(api_keys="a"), "'api_keys' is not a list"),
+        (LLAMA, deployment_json(api_keys=[None]), "'api_keys' is not a list of strings"),
+        (LLAMA, deployment_json(auth_enabled="yes"), "'auth_enabled' is not true or false"),
+        (LLAMA, deployment_json(status=None), "'status' is not a string"),
+        (LLAMA, deployment_json(object_references=None), "'object_references' is not a list"),
+        (LLAMA, deployment_json(object_references=[{"kind": "x"}, 1]), "'object_references[1]' is not an object"),
+        (LLAMA, deployment_json("other"), "it is about another one"),
+        (WEBUI, {"name": "webui"}, "'api_keys' is missing"),
+        (WEBUI, application_json(status="Active"), "'status' is not an object"),
+        (WEBUI, application_json(status={"expose_addresses": {}}), "'status.consolidated_status' is missing"),
+        (
+            WEBUI,
+            application_json(status={"consolidated_status": "x", "expose_addresses": {"web": {"address": None}}}),
+            "'status.expose_addresses.*.address' is not a string",
+        ),
+    ],
+)
+def test_an_endpoint_in_another_shape_names_the_field(ref: EndpointRef, shown: Any, finding: str) -> None:
+    with pytest.raises(UnexpectedAnswer) as caught:
+        endpoint(ref, shown)
+    assert caught.value.message == f"The API's answer about {ref} is not in its documented form: {finding}."
+
+
+FIELD_NAMES = st.sampled_from(
+    [
+        "count",
+        "results",
+        "name",
+        "description",
+        "created_at",
+        "expires_at",
+        "secret",
+        "tasks",
+        "state",
+        "error",
+        "status",
+        "api_keys",
+        "auth_enabled",
+        "address",
+        "object_references",
+        "consolidated_status",
+        "expose_addresses",
+        "message",
+        "request_id",
+        "invalid_fields",
+    ]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 2000)
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["payments", "llama3", "webui", "2026-01-01T00:00:00Z", "FINISHED", "ERROR", "RUNNING"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELD_NAMES | st.text(max_size=5), inner, max_size=6),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from([200, 202, 400, 401, 404, 409, 429, 500]), VALUES), min_size=1, max_size=3))
+def test_no_json_ever_raises_anything_but_an_error_of_ours(answers: list[tuple[int, Any]]) -> None:
+    for action in range(7):
+        steps = [answer(status, text=json.dumps(body)) for status, body in answers]
+        api = make_api(ScriptedEffects(*steps), task_timeout=5.0)
+        try:
+            match action:
+                case 0:
+                    api.list_keys()
+                case 1:
+                    api.list_endpoints()
+                case 2:
+                    api.get_key("payments")
+                case 3:
+                    api.create_key("payments", "x", None)
+                case 4:
+                    api.set_description("payments", "x")
+                case 5:
+                    api.delete_key("payments")
+                case _:
+                    api.set_api_keys(LLAMA, ["payments"])
+        except KeyformError as error:
+            error.diagnostics().encode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"\xff\xfe", b"[" * 100_000, b'{"count": ' + b"9" * 5000 + b"}", b"nul", b"\x1f\x8b garbage", b"<"],
+    ids=["no text", "too deep", "too long a number", "half a word", "binary", "an angle"],
+)
+@pytest.mark.parametrize("status", [200, 404, 500])
+def test_no_bytes_ever_raise_anything_but_an_error_of_ours(body: bytes, status: int) -> None:
+    api, _ = scripted_api(answer(status, text=body))
+    with pytest.raises(KeyformError):
+        api.list_keys()
