@@ -1,0 +1,227 @@
+"""Tree -> DesiredState. What the schema refused already is passed over; what only its meaning shows is told here."""
+
+from __future__ import annotations
+
+import os.path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import PurePath
+
+from reconciler.config.environment import read_variables
+from reconciler.config.tree import (
+    Fault,
+    Listing,
+    Mark,
+    Node,
+    Path,
+    Scalar,
+    Table,
+    entries_of,
+    find_mark,
+    find_node,
+    place_of,
+)
+from reconciler.config.values import parse_duration, parse_instant
+from reconciler.model import (
+    Auth,
+    DesiredBinding,
+    DesiredEndpoint,
+    DesiredKey,
+    DesiredState,
+    EndpointKind,
+    EndpointRef,
+    Safety,
+    SinkSettings,
+)
+
+SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
+
+
+@dataclass(slots=True)
+class _Build:
+    """What building one state needs and finds."""
+
+    root: Table
+    env: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list)
+
+    def text(self, *path: str | int) -> str | None:
+        node = find_node(self.root, path)
+        return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else None
+
+    def number(self, *path: str | int) -> int | None:
+        node = find_node(self.root, path)
+        is_number = isinstance(node, Scalar) and isinstance(node.value, int) and not isinstance(node.value, bool)
+        return node.value if is_number else None  # type: ignore[union-attr,return-value]
+
+    def switch(self, *path: str | int) -> bool | None:
+        node = find_node(self.root, path)
+        return node.value if isinstance(node, Scalar) and isinstance(node.value, bool) else None
+
+    def texts(self, *path: str | int) -> Iterator[tuple[str, Mark, Path]]:
+        """The texts of a list, or the only text, with where each stands."""
+        node = find_node(self.root, path)
+        items = enumerate(node.items) if isinstance(node, Listing) else [(None, node)]
+        for index, item in items:
+            if isinstance(item, Scalar) and isinstance(item.value, str):
+                yield item.value, item.mark, (*path, *(() if index is None else (index,)))
+
+    def refuse(self, path: Path, message: str, way_out: str = "") -> None:
+        self.faults.append(Fault(find_mark(self.root, path), path, message, way_out))
+
+
+def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Fault]]:
+    """What the file says, in order of name, and the faults of its meaning; with faults, the state is only a sketch."""
+    build = _Build(root, env)
+    state = DesiredState(
+        stack=build.text("stack") or "",
+        project=_build_project(build),
+        keys=tuple(_build_keys(build)),
+        endpoints=tuple(sorted(_build_endpoints(build), key=lambda endpoint: endpoint.ref)),
+        sinks=tuple(_build_sinks(build)),
+        safety=_build_safety(build),
+        place=replace(place_of(root.mark, ()), line=1, column=1),
+    )
+    return state, build.faults
+
+
+def _build_project(build: _Build) -> int:
+    text = build.text("project")
+    if text is None:
+        return build.number("project") or 0
+    mark = find_mark(build.root, ("project",))
+    filled, faults = read_variables(text, build.env, mark, ("project",))
+    build.faults += faults
+    if faults:
+        return 0
+    number = filled.strip()
+    if number.isascii() and number.isdigit() and len(number) <= 18 and int(number) > 0:
+        return int(number)
+    way_out = "Its value must be a whole number of 1 or more."
+    build.refuse(("project",), "the environment variable does not hold a project's number", way_out)
+    return 0
+
+
+def _build_safety(build: _Build) -> Safety:
+    max_deletes = build.number("safety", "max_deletes")
+    return Safety(
+        max_deletes=Safety().max_deletes if max_deletes is None else max_deletes,
+        allow_empty=build.switch("safety", "allow_empty") or False,
+    )
+
+
+def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:
+    for section, kind in SECTIONS.items():
+        for name, entry in entries_of(build.root, section).items():
+            auth = build.text(section, name, "auth")
+            yield DesiredEndpoint(
+                ref=EndpointRef(kind, name),
+                auth=Auth(auth) if auth in tuple(Auth) else None,
+                exclusive=build.switch(section, name, "exclusive") or False,
+                place=place_of(entry.mark, (section, name)),
+            )
+
+
+# --- Keys -------------------------------------------------------------------------------------------------------------
+
+
+def _build_keys(build: _Build) -> Iterator[DesiredKey]:
+    default_sinks = tuple(name for name, _, _ in build.texts("defaults", "sink"))
+    default_overlap = _build_overlap(build, ("defaults", "rotation", "overlap"))
+    default_prevent = build.switch("defaults", "prevent_destroy") or False
+    for name, entry in sorted(entries_of(build.root, "keys").items()):
+        overlap = _build_overlap(build, ("keys", name, "rotation", "overlap"))
+        prevent = build.switch("keys", name, "prevent_destroy")
+        key = DesiredKey(
+            name=name,
+            description=(build.text("keys", name, "description") or "").strip(),
+            expires_at=_build_expiry(build, ("keys", name, "expires_at")),
+            bindings=tuple(sorted(_build_bindings(build, name), key=lambda binding: binding.endpoint)),
+            sinks=tuple(sink for sink, _, _ in build.texts("keys", name, "sink")) or default_sinks,
+            prevent_destroy=default_prevent if prevent is None else prevent,
+            adopt=build.text("keys", name, "adopt"),
+            place=place_of(entry.mark, ("keys", name)),
+        )
+        chosen = default_overlap if overlap is None else overlap
+        yield key if chosen is None else replace(key, overlap=chosen)
+
+
+def _build_bindings(build: _Build, key: str) -> Iterator[DesiredBinding]:
+    for section, kind in SECTIONS.items():
+        for name, mark, path in build.texts("keys", key, section):
+            yield DesiredBinding(EndpointRef(kind, name), place_of(mark, path))
+
+
+def _build_overlap(build: _Build, path: Path) -> timedelta | None:
+    text = build.text(*path)
+    if text is None:
+        return None
+    overlap = parse_duration(text)
+    if overlap is None:
+        build.refuse(path, "is longer than ten years (`3650d`)", "Write a shorter one.")
+    return overlap
+
+
+def _build_expiry(build: _Build, path: Path) -> datetime | None:
+    text = build.text(*path)
+    if text is None or text == "never":
+        return None
+    instant = parse_instant(text)
+    if instant is None:
+        build.refuse(path, "there is no such day, time or zone", "Check the day of the month, the hour and the offset.")
+    return instant
+
+
+# --- Sinks ------------------------------------------------------------------------------------------------------------
+
+
+def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
+    for name, entry in sorted(entries_of(build.root, "sinks").items()):
+        options = {
+            option: value
+            for option in entries_of(build.root, "sinks", name)
+            if option != "type" and (value := _build_option(build, ("sinks", name, option))) is not None
+        }
+        kind = build.text("sinks", name, "type") or ""
+        yield SinkSettings(name, kind, options, place=place_of(entry.mark, ("sinks", name)))
+
+
+def _build_option(build: _Build, path: Path) -> str | None:
+    text = build.text(*path)
+    if text is None:
+        return None
+    mark = find_mark(build.root, path)
+    filled, faults = read_variables(text, build.env, mark, path)
+    build.faults += faults
+    if faults or path[-1] != "path":
+        return None if faults else filled
+    return _resolve_path(build, filled, mark, path)
+
+
+def _resolve_path(build: _Build, text: str, mark: Mark, path: Path) -> str | None:
+    """An absolute path; a relative one begins at the folder of the file that it stands in. Links are not followed."""
+    if not text.isprintable() or text.endswith("/"):
+        build.refuse(path, "is not the path of a file once its variables are filled in", "Check their values.")
+        return None
+    if text.startswith("~"):
+        home = build.env.get("HOME", "")
+        if not text.startswith("~/"):
+            build.refuse(path, "of all home folders, only `~/` is read", "Write the path out.")
+            return None
+        if not home:
+            build.refuse(path, "`~/` is not known: `HOME` is not set", "Set `HOME`, or write the path out.")
+            return None
+        text = home + text[1:]
+    return os.path.abspath(PurePath(mark.file).parent / text)  # noqa: PTH100 - Path.resolve() would follow links
+
+
+def describe_node(node: Node) -> str:
+    """Which kind of value this is, for a file whose top is not a map."""
+    match node:
+        case Listing():
+            return "a list"
+        case Scalar(value=None):
+            return "nothing"
+        case _:
+            return "a single value"

@@ -1,0 +1,56 @@
+"""Tree -> faults against the schema: each violation at its line and column, one for each place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.config.schema import Violation, iter_violations
+from reconciler.config.sentences import say_bad_name, say_missing_field, say_unknown_field, say_violation
+from reconciler.config.tree import Fault, Node, Path, find_mark, find_name_mark, find_node, value_of
+
+PRECEDENCE = ("type", "not", "minItems", "const", "enum", "pattern", "minimum", "minLength", "maxLength")
+"""Which violation is told when a place has several."""
+
+
+def check_schema(root: Node) -> list[Fault]:
+    """All that the schema finds wrong with the file."""
+    faults: dict[object, tuple[int, Fault]] = {}
+    for violation in iter_violations(value_of(root)):
+        keyword = violation.keyword
+        rank = PRECEDENCE.index(keyword) if keyword in PRECEDENCE else len(PRECEDENCE)
+        for fault in _tell(root, violation):
+            place = (fault.path, fault.mark, fault.message if keyword == "required" else "")
+            if place not in faults or rank < faults[place][0]:
+                faults[place] = (rank, fault)
+    return [fault for _, fault in faults.values()]
+
+
+def _tell(root: Node, violation: Violation) -> Iterator[Fault]:
+    """The faults that a violation stands for: one for each field or name that is wrong."""
+    path = violation.path
+    if violation.is_of_name:
+        at = (*path, violation.instance)
+        yield Fault(find_name_mark(root, at), at, *say_bad_name(violation, violation.instance))
+    elif violation.keyword == "additionalProperties":
+        known = sorted(violation.schema["properties"])
+        for name in sorted(set(violation.instance) - set(known)):
+            at = (*path, name)
+            yield Fault(find_name_mark(root, at), at, *say_unknown_field(name, known))
+    elif violation.keyword == "required":
+        # jsonschema gives one violation for each missing field, without naming it: each tells all, told once.
+        for name in violation.expected:
+            if name not in violation.instance:
+                yield Fault(find_name_mark(root, path), path, *say_missing_field(name))
+    elif violation.keyword == "uniqueItems":
+        yield from _tell_repetitions(root, path, violation.instance)
+    else:
+        yield Fault(find_mark(root, path), path, *say_violation(violation, find_node(root, path)))
+
+
+def _tell_repetitions(root: Node, path: Path, items: list[Any]) -> Iterator[Fault]:
+    for index, item in enumerate(items):
+        first = items.index(item)
+        if first < index:
+            message = f"stands twice in this list; the first is at {find_mark(root, (*path, first))}"
+            yield Fault(find_mark(root, (*path, index)), (*path, index), message, "Remove one of them.")

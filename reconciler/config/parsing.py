@@ -1,0 +1,244 @@
+"""YAML text -> tree, in one pass over the parser's events, so that every name and value keeps its line and column.
+
+Building from events rather than loading has three more reasons: a name that stands twice is seen; nothing recurses
+deeper, and no alias unfolds further, than allowed here; and scalars mean what is written (`2027-06-30` is that text,
+`010` is not eight, `1e3` is not a float).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import yaml
+
+from reconciler.config.showing import shown_name
+from reconciler.config.syntax import explain_problem
+from reconciler.config.tree import Entry, Fault, Listing, Mark, Node, Path, Scalar, Table
+
+MAX_DEPTH = 30
+MAX_UNFOLDED = 100_000
+"""How many values all aliases of a file may stand for together."""
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})", re.ASCII)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
+_WORDS: dict[str, bool | None] = {
+    **{form: value for word, value in _BOOLEANS.items() for form in (word, word.capitalize(), word.upper())},
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+}
+"""The plain words that YAML 1.1 reads as true, false or nothing."""
+_QUOTED = frozenset({"'", '"', "|", ">"})
+_TEXT_TAGS = frozenset({"!", "tag:yaml.org,2002:str"})
+_OTHER_TAGS = frozenset({"!", "tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
+
+
+_Content = (yaml.ScalarEvent, yaml.SequenceStartEvent, yaml.MappingStartEvent)
+_ContentEvent: TypeAlias = yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.MappingStartEvent
+
+
+class ParsingStops(Exception):
+    """The text cannot be read any further."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.message)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True)
+class _Anchor:
+    """A node that an alias can stand for: of how many values it consists, and how deeply they are nested."""
+
+    node: Node
+    size: int
+    height: int
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is known while one file is read."""
+
+    file: str
+    text: str
+    events: Iterator[yaml.Event]
+    faults: list[Fault] = field(default_factory=list)
+    anchors: dict[str, _Anchor | None] = field(default_factory=dict)
+    """None stands for an anchor while its own value is being read."""
+    count: int = 0
+    unfolded: int = 0
+    deepest: int = 0
+
+    def mark_of(self, event: yaml.Event) -> Mark:
+        at = event.start_mark
+        return Mark(self.file, at.line + 1, at.column + 1) if at else Mark(self.file, 1, 1)
+
+    def next_event(self) -> yaml.Event:
+        try:
+            return next(self.events)
+        except yaml.MarkedYAMLError as error:
+            at = error.problem_mark or error.context_mark
+            mark = Mark(self.file, at.line + 1, at.column + 1) if at else Mark(self.file, 1, 1)
+            message, way_out = explain_problem(error.problem or "", self._character_at(mark))
+            raise ParsingStops(Fault(mark, (), message, way_out)) from None
+        except (yaml.YAMLError, ValueError, OverflowError):
+            # An escape beyond Unicode; or a character that YAML does not allow, which files.py looks for before.
+            message, way_out = explain_problem("", "")
+            raise ParsingStops(Fault(Mark(self.file, 1, 1), (), message, way_out)) from None
+
+    def _character_at(self, mark: Mark) -> str:
+        lines = self.text.splitlines()
+        line = lines[mark.line - 1] if mark.line <= len(lines) else ""
+        return line[mark.column - 1 : mark.column]
+
+
+def parse_yaml(text: str, file: str) -> tuple[Node | None, list[Fault]]:
+    """The tree of a file, and what is wrong with it as YAML; no tree when it cannot be read to its end."""
+    reading = _Reading(file, text, iter(yaml.parse(text, Loader=_LOADER)))
+    try:
+        return _read_document(reading), reading.faults
+    except ParsingStops as stop:
+        return None, [*reading.faults, stop.fault]
+
+
+def _read_document(reading: _Reading) -> Node:
+    reading.next_event()  # the stream's start
+    event = reading.next_event()
+    if isinstance(event, yaml.StreamEndEvent):
+        return Scalar(None, Mark(reading.file, 1, 1))
+    root = _read_node(reading, reading.next_event(), ())
+    reading.next_event()  # the document's end
+    event = reading.next_event()
+    if not isinstance(event, yaml.StreamEndEvent):
+        message = "a second document begins here, and a file holds one"
+        way_out = "Put it in a file of its own, and give both files."
+        raise ParsingStops(Fault(reading.mark_of(event), (), message, way_out))
+    return root
+
+
+def _read_node(reading: _Reading, event: yaml.Event, path: Path) -> Node:
+    """One value with all that it holds; `event` is its first."""
+    mark = reading.mark_of(event)
+    if isinstance(event, yaml.AliasEvent):
+        return _follow_alias(reading, event, path)
+    assert isinstance(event, _Content)  # noqa: S101 - the parser's grammar has nothing else here
+    depth = len(path)
+    _go_down(reading, depth, mark)
+    if event.anchor is None:
+        return _read_content(reading, event, path)
+    reading.anchors[event.anchor] = None
+    count, deepest = reading.count, reading.deepest
+    reading.deepest = depth
+    node = _read_content(reading, event, path)
+    reading.anchors[event.anchor] = _Anchor(node, reading.count - count, reading.deepest - depth)
+    reading.deepest = max(deepest, reading.deepest)
+    return node
+
+
+def _read_content(reading: _Reading, event: _ContentEvent, path: Path) -> Node:
+    reading.count += 1
+    if isinstance(event, yaml.ScalarEvent):
+        return _read_scalar(reading, event, path)
+    mark = reading.mark_of(event)
+    if event.tag is not None and event.tag not in _OTHER_TAGS:
+        _refuse_tag(reading, mark, path)
+    read = _read_list if isinstance(event, yaml.SequenceStartEvent) else _read_table
+    return read(reading, mark, path)
+
+
+def _go_down(reading: _Reading, depth: int, mark: Mark) -> None:
+    if depth > MAX_DEPTH:
+        raise ParsingStops(Fault(mark, (), "this is nested too deeply", "Check the indentation and the brackets."))
+    reading.deepest = max(reading.deepest, depth)
+
+
+def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node:
+    mark = reading.mark_of(event)
+    if event.anchor not in reading.anchors:
+        way_out = "Put a value that begins with `*` in quotes."
+        raise ParsingStops(Fault(mark, path, "no `&anchor` of this name stands above", way_out))
+    anchor = reading.anchors[event.anchor]
+    if anchor is None:
+        raise ParsingStops(Fault(mark, path, "the alias stands inside of what it stands for", "Write the value out."))
+    _go_down(reading, len(path) + anchor.height, mark)
+    reading.unfolded += anchor.size
+    reading.count += anchor.size
+    if reading.unfolded > MAX_UNFOLDED:
+        raise ParsingStops(Fault(mark, path, "the aliases of this file unfold to too much", "Write the values out."))
+    return anchor.node
+
+
+def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path) -> Scalar:
+    mark = reading.mark_of(event)
+    text: str = event.value
+    if _SURROGATE.search(text):
+        raise ParsingStops(Fault(mark, path, *explain_problem("escape code", "")))
+    if event.tag is not None and event.tag not in _TEXT_TAGS:
+        _refuse_tag(reading, mark, path)
+    is_quoted = event.style in _QUOTED or event.tag is not None
+    return Scalar(text if is_quoted else _resolve(text), mark, text, is_quoted)
+
+
+def _resolve(text: str) -> str | int | bool | None:
+    """What a plain word means: a whole number, true, false, nothing, or else just the text."""
+    if _WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    return _WORDS.get(text, text)
+
+
+def _refuse_tag(reading: _Reading, mark: Mark, path: Path) -> None:
+    message = "a value that begins with `!` has a meaning of its own in YAML, which is not used in this file"
+    reading.faults.append(Fault(mark, path, message, "Remove the `!…`, or put the value in quotes."))
+
+
+def _read_list(reading: _Reading, mark: Mark, path: Path) -> Listing:
+    items: list[Node] = []
+    while not isinstance(event := reading.next_event(), yaml.SequenceEndEvent):
+        items.append(_read_node(reading, event, (*path, len(items))))
+    return Listing(tuple(items), mark)
+
+
+def _read_table(reading: _Reading, mark: Mark, path: Path) -> Table:
+    entries: dict[str, Entry] = {}
+    merged: list[Table] = []
+    merge_mark: Mark | None = None
+    while not isinstance(event := reading.next_event(), yaml.MappingEndEvent):
+        name = _read_name(reading, event, path)
+        node = _read_node(reading, reading.next_event(), (*path, name.text))
+        if name.text == "<<" and not name.is_quoted and merge_mark is None:
+            merge_mark = name.mark
+            merged = _tables_to_merge(reading, node, path)
+        elif name.text == "<<" and merge_mark is not None:
+            _refuse_repetition(reading, (*path, "<<"), name.mark, merge_mark)
+        elif name.text in entries:
+            _refuse_repetition(reading, (*path, name.text), name.mark, entries[name.text].mark)
+        else:
+            entries[name.text] = Entry(name.mark, node)
+    inherited = {name: entry for table in reversed(merged) for name, entry in table.entries.items()}
+    return Table({**inherited, **entries} if inherited else entries, mark)
+
+
+def _read_name(reading: _Reading, event: yaml.Event, path: Path) -> Scalar:
+    """A name is always the text that was written: `on:` and `1234:` are names like others."""
+    node = _read_node(reading, event, (*path, ""))
+    if isinstance(node, Scalar):
+        return node
+    message = "a list or a map stands where a name is expected"
+    raise ParsingStops(Fault(node.mark, path, message, "Write `name: value`."))
+
+
+def _tables_to_merge(reading: _Reading, node: Node, path: Path) -> list[Table]:
+    nodes = node.items if isinstance(node, Listing) else (node,)
+    tables = [node for node in nodes if isinstance(node, Table)]
+    if len(tables) != len(nodes):
+        way_out = "Write `<<: *anchor`, or `<<: [*one, *another]`."
+        reading.faults.append(Fault(node.mark, path, "`<<` takes a map, or a list of maps", way_out))
+    return tables
+
+
+def _refuse_repetition(reading: _Reading, path: Path, mark: Mark, first: Mark) -> None:
+    name = shown_name(str(path[-1]))
+    message = f"{f'`{name}`' if name else 'this name'} stands twice in one map; the first is at {first}"
+    reading.faults.append(Fault(mark, path, message, "Remove one of them."))

@@ -1,0 +1,164 @@
+"""What a file means must hold together: small rules over the desired state, each telling what it finds.
+
+A rule sees the state and the tree; the tree only says where things stand. A place that the schema refused already is
+not told again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from reconciler.config.showing import ask_for, nearest_name, shown_name
+from reconciler.config.tree import Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
+from reconciler.config.values import is_variable_name, variable_name
+from reconciler.model import Auth, DesiredKey, DesiredState, SinkSettings
+
+FILE_FORMATS = ("dotenv", "json")
+_GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
+
+
+def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """Without a sink the secret, shown once, would be lost."""
+    for key in state.keys:
+        if not key.sinks and _says_nothing(root, "keys", key.name, "sink") and _says_nothing(root, "defaults", "sink"):
+            way_out = "Name one in `sink`, here or in `defaults`."
+            yield _at_name(root, ("keys", key.name), "the key has no sink, so its secret could not be saved", way_out)
+
+
+def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """A sink is named that the file does not have."""
+    known = [sink.name for sink in state.sinks]
+    for path in _sink_references(state, root):
+        node = find_node(root, path)
+        if isinstance(node, Scalar) and isinstance(node.value, str) and node.value not in known:
+            way_out = ask_for(nearest_name(node.value, filter(shown_name, known))) or "Declare it in `sinks`."
+            yield Fault(node.mark, path, "this sink is not declared", way_out)
+
+
+def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """A key on an endpoint that is to be public: one of the two is a mistake."""
+    opened = {endpoint.ref: endpoint for endpoint in state.endpoints if endpoint.auth is Auth.OPEN}
+    for key in state.keys:
+        for binding in key.bindings:
+            if endpoint := opened.get(binding.endpoint):
+                path = _path_of_binding(root, key, binding.endpoint.name, f"{binding.endpoint.kind.value}s")
+                message = f"this {binding.endpoint.kind.value} is declared `auth: open` at {endpoint.place.where}"
+                way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
+                yield Fault(find_mark(root, path), path, message, way_out)
+
+
+def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """One live key cannot become two keys."""
+    first: dict[str, Mark] = {}
+    for key in state.keys:
+        if key.adopt is not None:
+            path: Path = ("keys", key.name, "adopt")
+            mark = find_mark(root, path)
+            if first.setdefault(key.adopt, mark) != mark:
+                message = f"the same live key is adopted twice; the first is at {first[key.adopt]}"
+                yield Fault(mark, path, message, "Each live key becomes one key.")
+
+
+def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """A live key that is adopted has the name of another key, or of one of its generations."""
+    keys = {key.name: key for key in state.keys}
+    for key in state.keys:
+        owner = keys.get(_GENERATION.sub("", key.adopt)) or keys.get(key.adopt) if key.adopt else None
+        if owner is not None and owner.name != key.name:
+            path: Path = ("keys", key.name, "adopt")
+            at = find_name_mark(root, ("keys", owner.name))
+            message = f"this is the name of another key, or of a generation of it, declared at {at}"
+            yield Fault(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
+
+
+def variable_name_is_not_valid(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
+    for sink in (each for each in state.sinks if each.type == "dotenv"):
+        template = _template(sink)
+        if not is_variable_name(variable_name(template, "k")):
+            path: Path = ("sinks", sink.name, "variable")
+            message = "does not give the name of a variable: letters, digits and underscores, no digit first"
+            yield Fault(find_mark(root, path), path, message, "Write it such as `{KEY}_API_KEY`.")
+            continue
+        for key in state.keys:
+            if sink.name in key.sinks and not is_variable_name(variable_name(template, key.name)):
+                message = "the key's variable in a dotenv sink would begin with a digit"
+                way_out = f"Give the sink at {sink.place.where} a prefix, such as `variable: KEY_{{KEY}}`."
+                yield _at_name(root, ("keys", key.name), message, way_out)
+
+
+def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """Two sinks write the same line of the same file."""
+    sinks = {sink.name: sink for sink in state.sinks if "path" in sink.options}
+    first: dict[tuple[str, str], DesiredKey] = {}
+    for key in state.keys:
+        for sink in (sinks[name] for name in dict.fromkeys(key.sinks) if name in sinks):
+            line = variable_name(_template(sink), key.name) if sink.type == "dotenv" else key.name
+            slot = (str(sink.options["path"]), line)
+            if slot not in first:
+                first[slot] = key
+                continue
+            other = "this key" if first[slot] is key else f"the key at {first[slot].place.where}"
+            message = f"its secret would stand at the same place of the same file as that of {other}, by another sink"
+            way_out = f"Give the sinks different files, or different `variable`s: see {sink.place.where}."
+            yield _at_name(root, ("keys", key.name), message, way_out)
+
+
+def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """A dotenv sink and a json sink cannot write the same file."""
+    first: dict[str, str] = {}
+    for sink in state.sinks:
+        path = str(sink.options.get("path", ""))
+        if path and sink.type in FILE_FORMATS and sink.type != first.setdefault(path, sink.type):
+            at: Path = ("sinks", sink.name, "path")
+            other = next(each for each in state.sinks if each.options.get("path") == path)
+            message = f"another sink writes this file in another format, declared at {other.place.where}"
+            yield Fault(find_mark(root, at), at, message, "Give each its own file.")
+
+
+RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
+    key_has_no_sink,
+    sink_is_not_declared,
+    key_opens_an_open_endpoint,
+    live_key_is_adopted_twice,
+    adopted_name_is_taken,
+    variable_name_is_not_valid,
+    two_secrets_share_a_slot,
+    file_has_two_formats,
+)
+
+
+def check_meaning(state: DesiredState, root: Table) -> list[Fault]:
+    """All that the rules find, in no promised order."""
+    return [fault for rule in RULES for fault in rule(state, root)]
+
+
+def _template(sink: SinkSettings) -> str:
+    return str(sink.options.get("variable", "{KEY}"))
+
+
+def _says_nothing(root: Table, *path: str) -> bool:
+    return find_node(root, path) is None
+
+
+def _at_name(root: Table, path: Path, message: str, way_out: str) -> Fault:
+    return Fault(find_name_mark(root, path), path, message, way_out)
+
+
+def _sink_references(state: DesiredState, root: Table) -> Iterator[Path]:
+    owners: list[Path] = [("defaults", "sink"), *(("keys", key.name, "sink") for key in state.keys)]
+    for owner in owners:
+        node = find_node(root, owner)
+        if isinstance(node, Scalar):
+            yield owner
+        elif node is not None:
+            yield from ((*owner, index) for index in range(len(getattr(node, "items", ()))))
+
+
+def _path_of_binding(root: Table, key: DesiredKey, name: str, section: str) -> Path:
+    owner: Path = ("keys", key.name, section)
+    node = find_node(root, owner)
+    items = getattr(node, "items", ())
+    index = next((i for i, item in enumerate(items) if isinstance(item, Scalar) and item.value == name), None)
+    return owner if index is None else (*owner, index)

@@ -1,0 +1,94 @@
+"""The JSON Schema of the file, which editors use too: read from the package, and checked against a tree.
+
+jsonschema and its libraries take longer to import than all the rest of keyform, so only a check imports them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reconciler.config.tree import Path as TreePath
+from reconciler.config.tree import Value
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
+_RESOURCE = files("reconciler.config") / "keyform.schema.json"
+
+
+def schema() -> dict[str, Any]:
+    """The schema as data; a fresh copy, since a caller may change it."""
+    loaded: dict[str, Any] = json.loads(_RESOURCE.read_text(encoding="utf-8"))
+    return loaded
+
+
+def schema_path() -> Path:
+    """Where the packaged schema stands as a file, for an editor's settings."""
+    with as_file(_RESOURCE) as path:
+        return path
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A keyword of the schema that a value, or the name of an entry (`is_of_name`), does not keep to."""
+
+    keyword: str
+    expected: Any
+    schema: Mapping[str, Any]
+    path: TreePath
+    instance: Any
+    is_of_name: bool
+
+
+def iter_violations(value: Value) -> Iterator[Violation]:
+    """Every violation of the schema: all at once, in no promised order."""
+    whole = schema()
+    for error in _make_validator()(_inline(whole, whole["$defs"])).iter_errors(value):
+        yield Violation(
+            keyword=error.validator,
+            expected=error.validator_value,
+            schema=error.schema,
+            path=tuple(error.absolute_path),
+            instance=error.instance,
+            is_of_name="propertyNames" in error.absolute_schema_path,
+        )
+
+
+def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
+    """A part of the schema with what its `$ref`s stand for; looking them up is a third of the time of a check."""
+    if isinstance(part, list):
+        return [_inline(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    referred = definitions[part["$ref"].removeprefix("#/$defs/")] if "$ref" in part else {}
+    merged = {**referred, **{name: each for name, each in part.items() if name not in ("$ref", "$defs")}}
+    return {name: _inline(each, definitions) for name, each in merged.items()}
+
+
+@cache
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    r"""A pattern of the schema with the meaning that it has in an editor (ECMA 262) rather than Python's.
+
+    `$` is the very end of the text: Python's also matches before a trailing newline, which would let `"abcd\n"` pass as
+    a name. The schema's patterns keep to what else both read alike (no `\d`, `\w`, `\s`).
+    """
+    return re.compile(re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda m: r"\Z" if m[0] == "$" else m[0], pattern))
+
+
+@cache
+def _make_validator() -> Any:
+    from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415 - see the module's docstring
+    from jsonschema.validators import extend  # noqa: PLC0415
+
+    def check_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
+        if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
+            yield ValidationError("does not match")
+
+    return extend(Draft202012Validator, {"pattern": check_pattern})  # type: ignore[no-untyped-call]

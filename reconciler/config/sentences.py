@@ -1,0 +1,147 @@
+"""What each violated keyword of the schema means to a person: tables, one sentence for each.
+
+Where the schema has an `errorMessage` (editors show it too), that is the sentence; the offending value is never quoted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from reconciler.config.schema import Violation, compile_pattern
+from reconciler.config.showing import ask_for, listed, nearest_name, shown_name
+from reconciler.config.tree import Node, Scalar
+from reconciler.config.values import lacks_zone
+
+TYPES = {
+    "object": "a map (`name: value` lines)",
+    "array": "a list",
+    "string": "a text",
+    "integer": "a whole number",
+    "boolean": "`true` or `false`",
+}
+
+KEYWORDS: dict[str, Callable[[Any], str]] = {
+    "type": lambda types: f"must be {_any_type(types)}",
+    "const": lambda value: f"must be `{value}`",
+    "enum": lambda values: f"must be {listed(map(str, values), word='or')}",
+    "pattern": lambda _: "is not written as it must be",
+    "minLength": lambda length: f"must have {length} characters or more",
+    "maxLength": lambda length: f"must have {length} characters or less",
+    "minimum": lambda number: f"must be {number} or more",
+    "minItems": lambda _: "is an empty list",
+    "not": lambda _: "is not a name that is possible here",
+}
+
+FIELDS = {
+    "version": "Write `version: 1` at the top.",
+    "stack": "Write `stack: NAME`, the owner that is written on every key.",
+    "project": "Write `project: NUMBER`, or `project: ${GCORE_CLOUD_PROJECT_ID}`.",
+    "type": "Write `type: dotenv` or `type: json`.",
+    "path": "Write `path: FILE`.",
+}
+"""The way out where a required field is missing."""
+
+NOT_YET_FIELDS = {
+    "every": "Leave it out: keys are rotated by command.",
+    "lifetime": "Leave it out, or use `expires_at`.",
+    "prove": "Leave it out.",
+    "lock": "Leave it out.",
+}
+"""Fields that keyform will have, and what to do without them."""
+
+NOT_YET_SINKS = frozenset(
+    {
+        "aws",
+        "aws-secrets-manager",
+        "command",
+        "github",
+        "github-actions",
+        "gitlab",
+        "gitlab-ci",
+        "kubernetes",
+        "openbao",
+        "vault",
+    }
+)
+"""Types of sinks that keyform will have."""
+
+
+def _any_type(types: str | list[str]) -> str:
+    names = [types] if isinstance(types, str) else types
+    return " or ".join(TYPES[name] for name in names if name != "null")
+
+
+def say_violation(violation: Violation, node: Node | None) -> tuple[str, str]:
+    """What is wrong with a value, and the way out."""
+    sentence = _sentence(violation)
+    if violation.keyword == "minItems":
+        return sentence, "Put a name in it, or leave the field out."
+    if not isinstance(node, Scalar):
+        return sentence, ""
+    match violation.keyword:
+        case "type":
+            return sentence, _about_type(violation, node)
+        case "enum" if violation.expected == ["dotenv", "json"] and node.text in NOT_YET_SINKS:
+            return "this type of sink is not in this version of keyform yet", "Use `dotenv` or `json`."
+        case "enum":
+            return sentence, ask_for(nearest_name(node.text, violation.expected))
+        case "const" if isinstance(violation.expected, int) and node.is_quoted:
+            return sentence, "Write it without quotes."
+        case "pattern" if "never" in violation.expected and lacks_zone(node.text):
+            return "does not say in which zone it is", "End it with `Z` for UTC, or with an offset such as `+02:00`."
+        case "not" | "pattern":
+            return sentence, _about_name(violation, node.text)
+        case _:
+            return sentence, ""
+
+
+def say_bad_name(violation: Violation, name: str) -> tuple[str, str]:
+    """A name under which something is declared, and which the API would not accept."""
+    return _sentence(violation), _about_name(violation, name)
+
+
+def say_unknown_field(name: str, known: list[str]) -> tuple[str, str]:
+    """A field that the file does not have, with the one that was probably meant."""
+    if name in NOT_YET_FIELDS:
+        return f"`{name}` is not in this version of keyform yet", NOT_YET_FIELDS[name]
+    shown = shown_name(name)
+    what = f"unknown field `{shown}`" if shown else "unknown field (its name is not shown: it could be a secret)"
+    fields = "The field here is" if len(known) == 1 else "The fields here are"
+    return what, ask_for(nearest_name(name, known)) or f"{fields} {listed(known)}."
+
+
+def say_missing_field(name: str) -> tuple[str, str]:
+    """A field that must stand in the file."""
+    return f"the field `{name}` is missing", FIELDS.get(name, f"Write `{name}: …`.")
+
+
+def _sentence(violation: Violation) -> str:
+    if violation.keyword != "minItems" and "errorMessage" in violation.schema:
+        return str(violation.schema["errorMessage"])
+    return KEYWORDS.get(violation.keyword, KEYWORDS["pattern"])(violation.expected)
+
+
+def _about_type(violation: Violation, node: Scalar) -> str:
+    """The way out where YAML read something else than was meant."""
+    types = violation.expected
+    if node.value is None:
+        return "It is empty here: write the value behind the `:`, or leave the field out."
+    if "string" not in types:
+        return "Write it without quotes." if node.is_quoted and types in ("boolean", "integer") else ""
+    if not compile_pattern(violation.schema.get("pattern", "")).search(node.text):
+        return ""
+    if isinstance(node.value, bool):
+        return "YAML reads this word as true or false: put it in quotes."
+    return "YAML reads this as a number: put it in quotes." if isinstance(node.value, int) else ""
+
+
+def _about_name(violation: Violation, name: str) -> str:
+    """The way out for a name that is refused for a reason that surprises."""
+    if violation.keyword == "not":
+        return "A name does not end in `-g` and a number: that is how the generations of a key are named."
+    if "." in name and "name of a live key" in _sentence(violation):
+        return "The API cannot change a key with a dot in its name: make a new key, and delete that one in the portal."
+    if "." in name and "name of a key" in _sentence(violation):
+        return "The API makes a key with a dot in its name, but can then neither read nor delete it: use hyphens."
+    return ""

@@ -1,0 +1,152 @@
+"""A configuration file as a tree in which everything knows where it stands: names and values, each with its mark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from reconciler.config.showing import shown_name
+from reconciler.errors import Finding
+from reconciler.model import Place
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The names and positions that lead to a value from the top: `("keys", "payments", "deployments", 0)`."""
+
+Value: TypeAlias = "str | int | bool | list[Value] | dict[str, Value] | None"
+"""What a JSON Schema is checked against. There are no floats: `1e3` and `1.5` stay the text that was written."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """A place in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """A single value; `text` is as written, `is_quoted` tells `"on"` from `on`."""
+
+    value: str | int | bool | None
+    mark: Mark
+    text: str = ""
+    is_quoted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of values."""
+
+    items: tuple[Node, ...]
+    mark: Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A value under its name; `mark` is where the name stands."""
+
+    mark: Mark
+    node: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Values by name, each name once."""
+
+    entries: Mapping[str, Entry]
+    mark: Mark
+
+
+Node: TypeAlias = Scalar | Listing | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong, before it is told: `path` is empty for a fault of a whole file."""
+
+    mark: Mark | None
+    path: Path
+    message: str
+    way_out: str = ""
+    file: str = field(default="", kw_only=True)
+
+    def tell(self) -> Finding:
+        """The fault as its user reads it."""
+        where = str(self.mark) if self.mark else self.file
+        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=self.way_out)
+
+
+def render_path(path: Path, show: Callable[[str], str | None] = shown_name) -> str:
+    """`keys.payments.deployments[0]`; a name that could be a secret is not shown."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+            continue
+        name = show(part) or "(name not shown)"
+        text += f'["{name}"]' if "." in name else f".{name}" if text else name
+    return text
+
+
+def place_of(mark: Mark, path: Path) -> Place:
+    """A mark as the model keeps it, in full: a state is only given out when its names are names."""
+    return Place(file=mark.file, line=mark.line, column=mark.column, path=render_path(path, str))
+
+
+def value_of(node: Node) -> Value:
+    """The tree without its marks."""
+    match node:
+        case Scalar(value=value):
+            return value
+        case Listing(items=items):
+            return [value_of(item) for item in items]
+        case Table(entries=entries):
+            return {name: value_of(entry.node) for name, entry in entries.items()}
+
+
+def find_node(root: Node, path: Sequence[str | int]) -> Node | None:
+    """What stands at a path, if anything does."""
+    node = root
+    for part in path:
+        match node, part:
+            case Table(entries=entries), str() if part in entries:
+                node = entries[part].node
+            case Listing(items=items), int() if part < len(items):
+                node = items[part]
+            case _:
+                return None
+    return node
+
+
+def find_mark(root: Node, path: Sequence[str | int]) -> Mark:
+    """Where the value at a path stands; where it is missing, the nearest thing around it."""
+    node = root
+    for part in path:
+        match node, part:
+            case Table(entries=entries), str() if part in entries:
+                node = entries[part].node
+            case Listing(items=items), int() if part < len(items):
+                node = items[part]
+            case _:
+                break
+    return node.mark
+
+
+def find_name_mark(root: Node, path: Sequence[str | int]) -> Mark:
+    """Where the name stands that a path ends in; an item of a list, or the top itself, stands where its value does."""
+    parent = find_node(root, path[:-1]) if path else None
+    if isinstance(parent, Table) and isinstance(path[-1], str) and path[-1] in parent.entries:
+        return parent.entries[path[-1]].mark
+    return find_mark(root, path)
+
+
+def entries_of(root: Node, *path: str | int) -> Mapping[str, Entry]:
+    """The entries of the table at a path; nothing when there is none, or something else stands there."""
+    node = find_node(root, path)
+    return node.entries if isinstance(node, Table) else {}

@@ -1,0 +1,66 @@
+"""Texts of the file -> the model's values: durations, instants, the names of variables."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+
+LONGEST = timedelta(days=3650)
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_INSTANT = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"([Tt ](?P<time>[0-9]{2}:[0-9]{2})(:(?P<second>[0-9]{2})(\.(?P<fraction>[0-9]{1,6}))?)?"
+    r" ?(?P<zone>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?",
+    re.ASCII,
+)
+
+
+def parse_duration(text: str) -> timedelta | None:
+    """`90s`, `30m`, `12h`, `60d` or `8w`; None for anything else, or for more than ten years."""
+    digits, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
+        return None
+    duration = timedelta(**{_UNITS[unit]: int(digits)})
+    return duration if duration <= LONGEST else None
+
+
+def lacks_zone(text: str) -> bool:
+    """Whether a text is a date and time that does not say in which zone."""
+    match = _INSTANT.fullmatch(text)
+    return match is not None and match["time"] is not None and match["zone"] is None
+
+
+def parse_instant(text: str) -> datetime | None:
+    """An instant in UTC from a date (00:00 UTC) or a date and time with its zone; None where there is no such thing."""
+    match = _INSTANT.fullmatch(text)
+    if match is None or lacks_zone(text):
+        return None
+    try:
+        local = datetime.strptime(f"{match['date']} {match['time'] or '00:00'}", "%Y-%m-%d %H:%M").replace(
+            second=int(match["second"] or 0),
+            microsecond=int((match["fraction"] or "").ljust(6, "0")),
+            tzinfo=_parse_zone(match["zone"] or "Z"),
+        )
+        return local.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _parse_zone(text: str) -> timezone:
+    if text in "Zz":
+        return UTC
+    hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
+    offset = timedelta(hours=hours, minutes=minutes)
+    if minutes >= 60 or offset > timedelta(hours=14):
+        raise ValueError("no zone is that far from UTC")
+    return timezone(-offset if text[0] == "-" else offset)
+
+
+def variable_name(template: str, key: str) -> str:
+    """A key's variable in a dotenv file: `{KEY}` stands for the key's name in upper case with underscores."""
+    return template.replace("{KEY}", key.upper().replace("-", "_"))
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether shells and dotenv readers take a text as a variable's name."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text, re.ASCII) is not None

@@ -1,0 +1,204 @@
+"""A file becomes a DesiredState: sorted, with defaults filled in, each thing with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from reconciler.config import load_config
+from reconciler.config.values import parse_duration, parse_instant
+from reconciler.errors import ConfigError
+from reconciler.model import (
+    Auth,
+    DesiredBinding,
+    DesiredEndpoint,
+    DesiredKey,
+    DesiredState,
+    EndpointKind,
+    EndpointRef,
+    Place,
+    Safety,
+    SinkSettings,
+)
+
+Load = Callable[..., DesiredState]
+
+FILE = """\
+version: 1
+stack: inference-prod
+project: ${PROJECT}
+sinks:
+  local: {type: dotenv, path: secrets/team.env, variable: "${PREFIX}_{KEY}"}
+  jobs: {type: json, path: ~/jobs.json}
+defaults:
+  sink: local
+  rotation: {overlap: 7d}
+  prevent_destroy: true
+keys:
+  payments-api:
+    description: >
+      Checkout summaries, owned by team payments
+    deployments: [whisper, llama3]
+  batch-jobs:
+    expires_at: 2027-06-30
+    applications: [webui]
+    deployments: [llama3]
+    sink: [jobs, local]
+    prevent_destroy: false
+    rotation: {overlap: 0s}
+    adopt: portal-key
+  empty-one:
+deployments:
+  playground: {auth: open}
+  llama3: {auth: required, exclusive: true}
+applications:
+  webui:
+safety: {max_deletes: 2, allow_empty: true}
+"""
+
+DEPLOYMENT, APPLICATION = EndpointKind.DEPLOYMENT, EndpointKind.APPLICATION
+
+
+def test_a_file_with_everything(load: Load, folder: Path) -> None:
+    state = load(FILE, PROJECT=" 1234\n", PREFIX="GCORE", HOME="/home/me")
+    assert state == DesiredState(
+        stack="inference-prod",
+        project=1234,
+        keys=(
+            DesiredKey(
+                name="batch-jobs",
+                expires_at=datetime(2027, 6, 30, tzinfo=UTC),
+                bindings=(
+                    DesiredBinding(EndpointRef(APPLICATION, "webui")),
+                    DesiredBinding(EndpointRef(DEPLOYMENT, "llama3")),
+                ),
+                sinks=("jobs", "local"),
+                overlap=timedelta(0),
+                adopt="portal-key",
+            ),
+            DesiredKey(name="empty-one", sinks=("local",), overlap=timedelta(days=7), prevent_destroy=True),
+            DesiredKey(
+                name="payments-api",
+                description="Checkout summaries, owned by team payments",
+                bindings=(
+                    DesiredBinding(EndpointRef(DEPLOYMENT, "llama3")),
+                    DesiredBinding(EndpointRef(DEPLOYMENT, "whisper")),
+                ),
+                sinks=("local",),
+                overlap=timedelta(days=7),
+                prevent_destroy=True,
+            ),
+        ),
+        endpoints=(
+            DesiredEndpoint(EndpointRef(APPLICATION, "webui")),
+            DesiredEndpoint(EndpointRef(DEPLOYMENT, "llama3"), Auth.REQUIRED, exclusive=True),
+            DesiredEndpoint(EndpointRef(DEPLOYMENT, "playground"), Auth.OPEN),
+        ),
+        sinks=(
+            SinkSettings("jobs", "json", {"path": "/home/me/jobs.json"}),
+            SinkSettings("local", "dotenv", {"path": f"{folder}/secrets/team.env", "variable": "GCORE_{KEY}"}),
+        ),
+        safety=Safety(max_deletes=2, allow_empty=True),
+    )
+
+
+def test_everything_knows_its_place(load: Load) -> None:
+    state = load(FILE, PROJECT="1234", PREFIX="GCORE", HOME="/home/me")
+    places = [state.place, state.keys[2].place, state.keys[2].bindings[0].place, state.endpoints[1].place]
+    assert [*places, state.sinks[0].place] == [
+        Place("keyform.yaml", 1, 1, ""),
+        Place("keyform.yaml", 12, 3, "keys.payments-api"),
+        Place("keyform.yaml", 15, 28, "keys.payments-api.deployments[1]"),
+        Place("keyform.yaml", 27, 3, "deployments.llama3"),
+        Place("keyform.yaml", 6, 3, "sinks.jobs"),
+    ]
+
+
+def test_the_smallest_file(load: Load) -> None:
+    assert load("{version: 1, stack: demo, project: 7}") == DesiredState(stack="demo", project=7)
+
+
+def test_an_empty_section_is_an_absent_one(load: Load) -> None:
+    text = "version: 1\nstack: demo\nproject: 7\nkeys:\nsinks:\ndefaults:\ndeployments:\napplications:\nsafety:\n"
+    assert load(text) == DesiredState(stack="demo", project=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2027-06-30", datetime(2027, 6, 30, tzinfo=UTC)),
+        ("2027-06-30T18:00Z", datetime(2027, 6, 30, 18, tzinfo=UTC)),
+        ("2027-06-30 18:00:00 +02:00", datetime(2027, 6, 30, 16, tzinfo=UTC)),
+        ("2027-06-30t18:00:00.25z", datetime(2027, 6, 30, 18, 0, 0, 250_000, tzinfo=UTC)),
+        ("2027-06-30T00:30:00+0530", datetime(2027, 6, 29, 19, tzinfo=UTC)),
+        ("2027-06-30T23:00:00-08", datetime(2027, 7, 1, 7, tzinfo=UTC)),
+        ("2028-02-29", datetime(2028, 2, 29, tzinfo=UTC)),
+        ("2027-02-29", None),
+        ("0000-01-01", None),
+        ("0001-01-01T00:00:00+01:00", None),
+        ("2027-06-30T18:00:61Z", None),
+        ("2027-06-30T18:00:00+00:60", None),
+        ("2027-06-30T18:00:00", None),
+        ("2027-06-30\n", None),
+        ("\u0662\u0660\u0662\u0667-06-30", None),
+        ("never", None),
+    ],
+)
+def test_an_instant_is_in_utc_whatever_its_zone(text: str, expected: datetime | None) -> None:
+    assert parse_instant(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("30m", timedelta(minutes=30)),
+        ("12h", timedelta(hours=12)),
+        ("60d", timedelta(days=60)),
+        ("8w", timedelta(weeks=8)),
+        ("0s", timedelta(0)),
+        ("3650d", timedelta(days=3650)),
+        ("3651d", None),
+        ("\u0663d", None),
+        ("-1d", None),
+        ("d", None),
+        ("", None),
+    ],
+)
+def test_a_duration_is_a_whole_number_and_a_unit(text: str, expected: timedelta | None) -> None:
+    assert parse_duration(text) == expected
+
+
+def test_unquoted_dates_and_quoted_ones_are_the_same(load: Load) -> None:
+    head = "version: 1\nstack: demo\nproject: 7\nsinks: {local: {type: json, path: a.json}}\ndefaults: {sink: local}\n"
+    plain = load(f"{head}keys: {{payments: {{expires_at: 2027-06-30T18:00:00+02:00}}}}\n")
+    quoted = load(f"{head}keys: {{payments: {{expires_at: '2027-06-30T18:00:00+02:00'}}}}\n")
+    assert plain == quoted
+    assert load(f"{head}keys: {{payments: {{expires_at: never}}}}\n").keys[0].expires_at is None
+
+
+def test_a_path_begins_at_the_folder_of_its_file(folder: Path) -> None:
+    (folder / "stacks").mkdir()
+    (folder / "stacks" / "a.yaml").write_text("version: 1\nstack: demo\nproject: 7\n")
+    (folder / "sinks.yaml").write_text("sinks: {up: {type: dotenv, path: ../x/a.env}, abs: {type: json, path: /b}}\n")
+    state = load_config([folder / "stacks", Path("sinks.yaml")], {})
+    assert [sink.options["path"] for sink in state.sinks] == ["/b", f"{folder.parent}/x/a.env"]
+
+
+@pytest.mark.parametrize(
+    ("path", "env", "expected"),
+    [
+        ("~/a.env", {}, "`~/` is not known: `HOME` is not set"),
+        ("${DIR}/a.env", {"DIR": "a\nb"}, "is not the path of a file once its variables are filled in"),
+        ("a/${DIR}", {"DIR": "b/"}, "is not the path of a file once its variables are filled in"),
+    ],
+)
+def test_a_path_that_is_none_is_refused(path: str, env: dict[str, str], expected: str, folder: Path) -> None:
+    text = f"version: 1\nstack: demo\nproject: 7\nsinks: {{local: {{type: json, path: '{path}'}}}}\n"
+    (folder / "keyform.yaml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config([Path("keyform.yaml")], env)
+    assert [finding.message for finding in caught.value.findings] == [expected]
