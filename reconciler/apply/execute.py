@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
 from reconciler.apply.interface import Api
 from reconciler.apply.lock import Lock, NoLock
@@ -25,6 +24,7 @@ from reconciler.plan.changes import (
 )
 from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, Result
 from reconciler.sinks.protocol import Sink
+from reconciler.workers import side_by_side
 
 PHASES: tuple[type[Change], ...] = (Describe, CreateGeneration, Bind, Publish, Unbind, RemoveRecord, DeleteKey)
 """Nothing is taken away before what replaces it is in place."""
@@ -83,11 +83,10 @@ def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
 
 def run_phases(run: Run, parallelism: int) -> Result:
     """Phase by phase, each phase's changes side by side."""
-    with ThreadPoolExecutor(max_workers=parallelism, thread_name_prefix="keyform") as pool:
-        for phase in PHASES:
-            changes = [change for change in run.plan.changes if isinstance(change, phase)]
-            for outcome in pool.map(lambda change: attempt(run, change), changes):
-                run.outcomes[outcome.change.id] = outcome
+    for phase in PHASES:
+        changes = [change for change in run.plan.changes if isinstance(change, phase)]
+        for outcome in side_by_side(lambda change: attempt(run, change), changes, parallelism):
+            run.outcomes[outcome.change.id] = outcome
     outcomes = tuple(run.outcomes[change.id] for change in run.plan.changes)
     return Result(run.plan, outcomes, interrupted=run.stop.is_set())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -29,6 +28,7 @@ from reconciler.model import (
     Secret,
     read_description,
 )
+from reconciler.workers import side_by_side
 
 Item = TypeVar("Item")
 
@@ -92,10 +92,8 @@ class GcoreApi:
         def endpoints(kind: EndpointKind) -> tuple[LiveEndpoint, ...]:
             return self._list(self._dialect.endpoints(kind), f"{kind.value}s", kind, lambda endpoint: endpoint.ref.name)
 
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="keyform-list") as pool:
-            applications = pool.submit(endpoints, EndpointKind.APPLICATION)
-            deployments = endpoints(EndpointKind.DEPLOYMENT)
-            return tuple(sorted(deployments + applications.result(), key=lambda endpoint: endpoint.ref))
+        found = side_by_side(endpoints, tuple(EndpointKind), self._workers)
+        return tuple(sorted((endpoint for some in found for endpoint in some), key=lambda endpoint: endpoint.ref))
 
     def get_key(self, name: str) -> LiveKey | None:
         """One live key, or None when there is none."""

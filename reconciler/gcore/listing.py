@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from reconciler.effects import Effects
@@ -11,6 +10,7 @@ from reconciler.errors import UnexpectedAnswer
 from reconciler.gcore.events import ApiEvent, EventKind
 from reconciler.gcore.exchange import Exchange
 from reconciler.gcore.wire import Page
+from reconciler.workers import side_by_side
 
 Item = TypeVar("Item")
 
@@ -82,6 +82,4 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
     def read_from(offset: int) -> Page[Item]:
         return read_page(offset, step)
 
-    with ThreadPoolExecutor(max_workers=min(workers, len(offsets)), thread_name_prefix="keyform-pages") as pool:
-        # When one page fails, `map` calls off those that have not begun.
-        return [first, *pool.map(read_from, offsets)]
+    return [first, *side_by_side(read_from, offsets, workers)]

@@ -56,6 +56,8 @@ LAYERS = (
     Layer(name="model", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # The one seam for clock, sleep, files, transport and randomness. Who needs an effect is given one.
     Layer(name="effects", stages=_names("errors"), libraries_on_demand=_names("httpx"), tells_time=True),
+    # A few threads, or none; all stages that do several things at once use it.
+    Layer(name="workers", never=PAST_THE_SEAM - {"threading"}, opens_files=False),
     Layer(
         name="config",
         stages=_names("errors model"),
@@ -64,7 +66,7 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ effects errors model"),
+        stages=_names("__init__ effects errors model workers"),
         libraries=_names("httpx tenacity"),
         never=PAST_THE_SEAM,
         opens_files=False,
@@ -80,7 +82,7 @@ LAYERS = (
     Layer(name="sinks", stages=_names("__init__ effects errors model"), never=PAST_THE_SEAM, opens_files=False),
     Layer(
         name="snapshot",
-        stages=_names("apply.interface effects errors model sinks.protocol"),
+        stages=_names("apply.interface effects errors model sinks.protocol workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
@@ -102,7 +104,7 @@ LAYERS = (
     # Knows the API and the sinks by their protocols only; the command line hands it the real ones.
     Layer(
         name="apply",
-        stages=_names("__init__ effects errors model plan sinks.protocol snapshot"),
+        stages=_names("__init__ effects errors model plan sinks.protocol snapshot workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
