@@ -123,6 +123,7 @@ class System:
         self._timeout = timeout
         self._transport: httpx.HTTPTransport | None = None
         self._building = threading.Lock()
+        self._closed = False
         self._abandoned = threading.Event()
         self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -140,9 +141,9 @@ class System:
         return random.random()  # noqa: S311 - jitter, not cryptography
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        if self._abandoned.is_set():
-            raise Interrupted("Interrupted before a request.")
         with self._building:
+            if self._closed:
+                raise Interrupted("The run has ended.")
             if self._transport is None:
                 import httpx
 
@@ -152,34 +153,37 @@ class System:
                 self._transport = httpx.HTTPTransport(limits=limits)
         request.extensions.setdefault("timeout", dict.fromkeys(("connect", "read", "write", "pool"), self._timeout))
         request.extensions["trace"] = self._watch
-        response = self._transport.handle_request(request)
         try:
-            response.read()
+            response = self._transport.handle_request(request)
+            try:
+                response.read()
+            finally:
+                response.close()
         finally:
-            response.close()
+            if self._closed:
+                self._transport.close()
         return response
 
     def abandon(self) -> None:
-        """Wait for nothing any more: sleeping threads wake, and connections break, whatever is on its way there."""
+        """Wait for nothing any more: `sleep` raises Interrupted, and connections break, whatever is on its way there.
+
+        What is sent later still goes out, so that a lock can be given back.
+        """
         self._abandoned.set()
         for connection in list(self._sockets):
-            self._break(connection)
+            with contextlib.suppress(OSError):  # it may be closed already
+                connection.shutdown(SHUT_RDWR)
 
     def _watch(self, name: str, info: Mapping[str, Any]) -> None:
         """Keep every connection that is made (httpx's `trace` extension), so that `abandon` can break it."""
         if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
             connection = info["return_value"].get_extra_info("socket")
             self._sockets.add(connection)
-            if self._abandoned.is_set():
-                self._break(connection)
-
-    @staticmethod
-    def _break(connection: Any) -> None:
-        with contextlib.suppress(OSError):  # it may be closed already
-            connection.shutdown(SHUT_RDWR)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open, now and as soon as the last request under way has ended; no other begins."""
+        with self._building:
+            self._closed = True
         if self._transport is not None:
             self._transport.close()
 

@@ -3,52 +3,47 @@
 from __future__ import annotations
 
 import argparse
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.stage import Stage, open_stage, without_keys
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import KeyformError, PlanIsStale
+from reconciler.errors import KeyformError, PlanIsStale, PlanRefused
 
 if TYPE_CHECKING:
-    from types import FrameType
-
-
     from reconciler.plan.changes import Plan
-    from reconciler.plan.outcomes import Result
+
+NOTHING_TO_DESTROY = "Nothing to destroy: the stack owns no live key, and no sink has a record of it."
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Exit code 0 if and only if all that was planned was done."""
-    from reconciler.report.json import plan_to_json, result_to_json
-    from reconciler.report.outcomes import render_result
+    from reconciler.report.json import plan_to_json
     from reconciler.report.text import render_plan
 
-    narrow = without_keys if args.command == "destroy" else lambda desired: desired
+    destroys = args.command == "destroy"
     progress = ShownProgress(terminal)
-    with open_stage(args, terminal, listener=progress.on_api_event, narrow=narrow) as stage:
+    with open_stage(
+        args,
+        terminal,
+        listener=progress.on_api_event,
+        narrow=without_keys if destroys else lambda desired: desired,
+    ) as stage:
         plan = stage.plan()
+        text = render_plan(plan, colour=terminal.colour, width=terminal.width)
         if not args.json:
-            terminal.show(render_plan(plan, colour=terminal.colour, width=terminal.width))
+            terminal.show(NOTHING_TO_DESTROY if destroys and plan.is_empty and not plan.refusals else text)
         if plan.refusals:
             if args.json:
                 terminal.show(plan_to_json(plan))
-            terminal.tell("Error: safety refuses this plan; nothing was changed.")
-            return 1
-        if not plan.is_empty and not args.auto_approve:
-            approve(stage, plan, terminal, destroys=args.command == "destroy")
+            raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
         if plan.is_empty and not args.json:
             return 0
-        result = execute(stage, plan, args, terminal, progress)
-    if args.json:
-        terminal.show(result_to_json(result))
-    else:
-        terminal.show("\n" + render_result(result, colour=terminal.colour, width=terminal.width))
-    return 0 if result.complete else 1
+        if not plan.is_empty and not args.auto_approve:
+            if args.json:
+                terminal.tell(text)
+            approve(stage, plan, terminal, destroys=destroys)
+        return execute(stage, plan, args, terminal, progress)
 
 
 def approve(stage: Stage, plan: Plan, terminal: Terminal, *, destroys: bool) -> None:
@@ -64,43 +59,30 @@ def approve(stage: Stage, plan: Plan, terminal: Terminal, *, destroys: bool) -> 
         raise KeyformError("Not approved: nothing was changed.")
     if stage.plan(at=plan.made_at) != plan:
         raise PlanIsStale(
-            "What is live has changed since the plan was shown. Nothing was changed.", way_out="run apply again"
+            "What is live has changed since the plan was shown. Nothing was changed.",
+            way_out="run again: the new plan shows what is to be done now",
         )
 
 
-def execute(
-    stage: Stage, plan: Plan, args: argparse.Namespace, terminal: Terminal, progress: ShownProgress
-) -> Result:
-    """Do it, with progress; Ctrl-C finishes the running steps and begins no others."""
+def execute(stage: Stage, plan: Plan, args: argparse.Namespace, terminal: Terminal, progress: ShownProgress) -> int:
+    """Do it, with progress, and tell what came of it; Ctrl-C finishes the running steps and begins no others."""
     from reconciler.apply import apply_plan
+    from reconciler.report.json import result_to_json
+    from reconciler.report.outcomes import render_result
 
-    with stopping(stage, terminal) as stop, progress.shown(len(plan.changes)):
-        return apply_plan(
+    stage.interruption.begin_changes()
+    with progress.shown(len(plan.changes)):
+        result = apply_plan(
             plan,
             stage.api,
             stage.sinks,
             stage.effects,
             parallelism=args.parallelism,
             listener=progress.on_event,
-            stop=stop,
+            stop=stage.interruption.stop,
         )
-
-
-@contextmanager
-def stopping(stage: Stage, terminal: Terminal) -> Iterator[threading.Event]:
-    """The first SIGINT or SIGTERM lets running steps finish; the second one no longer waits for them."""
-    stop = threading.Event()
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            stage.effects.abandoned.set()
-            return
-        stop.set()
-        terminal.tell("\nStopping: running steps are being finished. Interrupt again to no longer wait for them.")
-
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    if args.json:
+        terminal.show(result_to_json(result))
+    else:
+        terminal.show("\n" + render_result(result, colour=terminal.colour, width=terminal.width))
+    return 0 if result.complete else 1

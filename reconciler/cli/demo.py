@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from reconciler.cli.emulator import PROJECT, TOKEN, extra_missing
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import KeyformError
-from reconciler.model import Secret
+from reconciler.effects import System
+from reconciler.errors import Interrupted, KeyformError
+from reconciler.model import EndpointKind, EndpointRef, Secret
 
 LIVE: dict[str, Any] = {
     "tokens": {TOKEN: [PROJECT]},
@@ -80,7 +80,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             "GCORE_API_KEY": TOKEN,
             "GCORE_BASE_URL": server.base_url,
         }
-        return Story(terminal, env, args.no_color).tell()
+        Story(terminal, env, flags=["--no-color"] if args.no_color else []).tell()
+    return 0
 
 
 @contextmanager
@@ -102,14 +103,14 @@ def working_folder(keep: str | None) -> Iterator[None]:
 class Story:
     """The demo's steps, each with its command as a person would type it."""
 
-    def __init__(self, terminal: Terminal, env: Mapping[str, str], no_color: bool) -> None:  # noqa: FBT001
+    def __init__(self, terminal: Terminal, env: Mapping[str, str], *, flags: list[str]) -> None:
         self.terminal = terminal
         self.env = env
-        self.flags = ["--no-color"] if no_color else []
+        self.flags = flags
 
-    def tell(self) -> int:
+    def tell(self) -> None:
         """From two keys in a file to a working call, and back to one key."""
-        self.say("A stack is a file in git: two keys, and what each opens. (An emulator of the API runs on this machine.)")
+        self.say("A stack is a file in git: two keys, and what each opens. (The API is an emulator on this machine.)")
         self.write(FIRST)
         self.keyform("plan")
         self.say("Apply it. Each secret is shown by the API once, and goes straight into the sink.")
@@ -129,7 +130,6 @@ class Story:
         self.call("llama3", "PAYMENTS_API")
         self.keyform("status")
         self.keyform("plan")
-        return 0
 
     def say(self, text: str) -> None:
         """A line of the story."""
@@ -138,7 +138,6 @@ class Story:
     def prompt(self, command: str) -> None:
         """A command, as typed."""
         self.terminal.show(self.paint("1", f"\n$ {command}"))
-        sys.stdout.flush()
 
     def paint(self, style: str, text: str) -> str:
         """The text in a style, where colours are shown."""
@@ -155,7 +154,10 @@ class Story:
         from reconciler.cli.main import main
 
         self.prompt(f"keyform {' '.join(argv)}")
-        if code := main([*argv, *self.flags], self.env):
+        code = main([*argv, *self.flags], self.env)
+        if code == Interrupted.exit_code:
+            raise KeyboardInterrupt
+        if code:
             raise KeyformError(f"The demo failed: keyform {argv[0]} ended with exit code {code}.")
 
     def secrets(self) -> dict[str, Secret]:
@@ -165,26 +167,36 @@ class Story:
 
     def show_sink(self) -> None:
         """The sink's file, its secrets masked."""
-        self.prompt("ls -l secrets.env; sed 's/=.*/=(sensitive value)/' secrets.env")
+        self.prompt("stat -c 'mode %a' secrets.env; sed 's/=.*/=(sensitive value)/' secrets.env")
         mode = Path("secrets.env").stat().st_mode & 0o777
         masked = re.sub(r"=.*", "=(sensitive value)", Path("secrets.env").read_text(encoding="utf-8"))
-        self.terminal.show(f"mode {mode:04o}\n{masked}")
+        self.terminal.show(f"mode {mode:o}\n{masked}")
 
     def call(self, deployment: str, variable: str | None, *, secret: Secret | None = None, expect: int = 0) -> None:
         """Ask the model, and see that the answer is the expected one (401 without a key, 200 with one)."""
-        from reconciler.effects import System
         from reconciler.gcore.dataplane import ask_model
 
         if variable and secret is None:
             secret = self.secrets()[variable]
         header = f' -H "X-API-Key: ${variable}"' if variable else ""
         self.prompt(f"curl{header} …/{deployment}/v1/chat/completions")
-        effects = System()
-        address = f"{self.env['GCORE_BASE_URL']}/dataplane/{PROJECT}/deployments/{deployment}"
-        try:
-            reply = ask_model(effects, address, secret, model=deployment, prompt="Say hello.")
-        finally:
-            effects.close()
+        with closing(System()) as effects:
+            reply = ask_model(effects, self.address_of(deployment, effects), secret, model=deployment, prompt="Hello?")
         self.terminal.show(f"{reply.status} {'Unauthorized' if reply.status == 401 else reply.text}")
         if reply.status != (expect or (200 if secret else 401)):
             raise KeyformError(f"The demo failed: {deployment} answered with {reply.status}.")
+
+    def address_of(self, deployment: str, effects: System) -> str:
+        """Where the API says that the deployment answers."""
+        from reconciler.gcore import GcoreApi
+
+        api = GcoreApi(
+            base_url=self.env["GCORE_BASE_URL"],
+            token=Secret(self.env["GCORE_API_KEY"]),
+            project=PROJECT,
+            effects=effects,
+        )
+        endpoint = api.get_endpoint(EndpointRef(EndpointKind.DEPLOYMENT, deployment))
+        if endpoint is None or not endpoint.addresses:
+            raise KeyformError(f"The demo failed: {deployment} has no address.")
+        return endpoint.addresses[0]

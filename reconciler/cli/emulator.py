@@ -31,9 +31,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             f"  export GCORE_API_KEY={token}\n"
             f"  export GCORE_CLOUD_PROJECT_ID={next(iter(projects), PROJECT)}"
         )
-        import sys
-
-        sys.stdout.flush()
 
     try:
         serve(emulator, args.host, args.port, ready)

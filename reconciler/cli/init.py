@@ -27,7 +27,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         with path.open("x", encoding="utf-8") as file:
             file.write(template(stack=stack, project=args.project))
     except FileExistsError:
-        raise KeyformError(f"{path} is there already; it was left as it is.", way_out="remove it, or give --file") from None
+        way_out = "remove it, or give another --file"
+        raise KeyformError(f"{path} is there already; it was left as it is.", way_out=way_out) from None
     except OSError as error:
         raise KeyformError(f"{path} cannot be written: {error.strerror}.", way_out="give another --file") from None
     terminal.show(f"Wrote {path}.")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 
 from reconciler.cli.parser import build_parser
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import KeyformError
+from reconciler.errors import Interrupted, KeyformError
 
 COMMANDS = {
     "init": "reconciler.cli.init",
@@ -25,24 +26,31 @@ COMMANDS = {
 
 
 def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
-    """Run `keyform` with these arguments and this environment (default: the process's); gives the exit code."""
+    """Run `keyform` with these arguments and this environment (default: the process's); gives the exit code.
+
+    Usage errors, `--help` and `--version` end in SystemExit, as argparse has it.
+    """
     parser = build_parser()
     args = parser.parse_args(argv)
     if args.command is None:
-        parser.print_help()
+        parser.print_help(sys.stderr)
         return 1
     terminal = Terminal.open(os.environ if env is None else env, no_color=args.no_color, log_level=args.log_level)
     try:
         code: int = importlib.import_module(COMMANDS[args.command]).run(args, terminal)
-        sys.stdout.flush()
     except KeyformError as error:
         terminal.fail(error)
-        return error.exit_code
+        code = error.exit_code
     except KeyboardInterrupt:
-        terminal.tell("Interrupted: nothing was changed.")
-        return 130
-    except BrokenPipeError:
-        # The reader went away (`keyform plan | head`): what is still buffered goes nowhere, and quietly.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        # Only while nothing is being changed: apply takes the signals for itself.
+        terminal.tell("\nInterrupted: nothing was changed.")
+        code = Interrupted.exit_code
+    except OSError as error:
+        # What no stage expects, such as a working folder that is gone.
+        where = f"{error.filename}: " if error.filename else ""
+        terminal.fail(KeyformError(f"{where}{error.strerror or type(error).__name__}."))
+        code = 1
+    if argv is None and threading.active_count() > 1:
+        # A reading was given up that still waits for a connection: the process would wait for it, up to half a minute.
+        os._exit(code)
     return code

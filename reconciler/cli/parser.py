@@ -40,13 +40,15 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"keyform {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands", parser_class=Parser)
 
-    def command(name: str, text: str, *parents: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def command(name: str, text: str, *parents: Parser) -> Parser:
         return commands.add_parser(name, help=text, description=text, parents=parents, allow_abbrev=False)
 
     output, files, api = output_options(), file_options(), api_options()
     init = command("init", "write a commented keyform.yaml, and ignore local secret files in git", output)
     init.add_argument("--stack", metavar="NAME", help="the stack's name (default: the folder's)")
-    init.add_argument("--project", metavar="ID", type=int, help="the project's number (default: from the environment)")
+    init.add_argument(
+        "--project", metavar="ID", type=project_number, help="the project's number (default: from the environment)"
+    )
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
     command("validate", "check the file, its schema and its meaning, offline", files, output)
@@ -72,7 +74,7 @@ def build_parser() -> Parser:
     emulator.add_argument("--db", metavar="FILE", help="keep everything in this file (default: in memory)")
     emulator.add_argument("--seed", metavar="FILE", help="start with what this YAML or JSON file holds")
     emulator.add_argument(
-        "--task-seconds", metavar="S", type=non_negative, default=1.0, help="how long tasks take (default: %(default)s)"
+        "--task-seconds", metavar="S", type=seconds, default=1.0, help="how long tasks take (default: %(default)s)"
     )
 
     demo = command("demo", "the whole story in one command, on an embedded emulator", output)
@@ -80,9 +82,9 @@ def build_parser() -> Parser:
     return parser
 
 
-def output_options() -> argparse.ArgumentParser:
+def output_options() -> Parser:
     """Options of every command."""
-    options = argparse.ArgumentParser(add_help=False)
+    options = Parser(add_help=False)
     options.add_argument("--no-color", action="store_true", help="no colours")
     options.add_argument(
         "--log-level",
@@ -93,9 +95,9 @@ def output_options() -> argparse.ArgumentParser:
     return options
 
 
-def file_options() -> argparse.ArgumentParser:
+def file_options() -> Parser:
     """Options of commands that read the configuration."""
-    options = argparse.ArgumentParser(add_help=False)
+    options = Parser(add_help=False)
     options.add_argument(
         "-f",
         "--file",
@@ -106,9 +108,9 @@ def file_options() -> argparse.ArgumentParser:
     return options
 
 
-def api_options() -> argparse.ArgumentParser:
+def api_options() -> Parser:
     """Options of commands that talk to the API."""
-    options = argparse.ArgumentParser(add_help=False)
+    options = Parser(add_help=False)
     options.add_argument(
         "--parallelism", type=worker_count, default=10, metavar="N", help="requests in flight (default: %(default)s)"
     )
@@ -117,23 +119,36 @@ def api_options() -> argparse.ArgumentParser:
 
 def worker_count(text: str) -> int:
     """A number from 1 to 64."""
-    number = int(text)
-    if not 1 <= number <= 64:
-        raise argparse.ArgumentTypeError("give a number from 1 to 64")
-    return number
+    return _whole_number(text, 1, 64)
 
 
 def port_number(text: str) -> int:
     """A port, or 0."""
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError("give a number from 0 to 65535")
+    return _whole_number(text, 0, 65535)
+
+
+def project_number(text: str) -> int:
+    """A project's number."""
+    return _whole_number(text, 1, 2**63 - 1)
+
+
+def seconds(text: str) -> float:
+    """A number of seconds, up to a day."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= 86400:
+        raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
     return number
 
 
-def non_negative(text: str) -> float:
-    """A number of seconds."""
-    number = float(text)
-    if not 0 <= number < 86400:
-        raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
+def _whole_number(text: str, lowest: int, highest: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = lowest - 1
+    if not lowest <= number <= highest:
+        limits = f"from {lowest} to {highest}" if highest < 2**63 - 1 else f"of {lowest} or more"
+        raise argparse.ArgumentTypeError(f"give a whole number {limits}")
     return number

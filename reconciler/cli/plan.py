@@ -6,6 +6,7 @@ import argparse
 
 from reconciler.cli.stage import open_stage
 from reconciler.cli.terminal import Terminal
+from reconciler.errors import PlanRefused
 
 CHANGES = 2
 """The exit code of `--detailed-exitcode` when there are changes."""
@@ -20,6 +21,5 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         plan = stage.plan()
     terminal.show(plan_to_json(plan) if args.json else render_plan(plan, colour=terminal.colour, width=terminal.width))
     if plan.refusals:
-        terminal.tell("Error: safety refuses this plan; apply would change nothing.")
-        return 1
+        raise PlanRefused("Apply would change nothing, because the plan is refused:", plan.refusals)
     return CHANGES if args.detailed_exitcode and not plan.is_empty else 0

@@ -6,9 +6,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO, cast
 
-from reconciler.cli.terminal import Terminal
+from reconciler.cli.terminal import LastingStream, Terminal
 from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, StepNote
 
 if TYPE_CHECKING:
@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from reconciler.report.progress import Progress
 
 NOTES = {
-    "retry": "{detail}; again in {wait:.1f}s",
+    "retry": "{detail} Again in {wait:.1f}s.",
     "task_started": "waiting for task {detail}",
 }
-"""What of the client's events a person wants to read, by kind."""
+"""What of the client's events a person wants to read beside a change, by kind."""
+LEVELS = {"request": "debug", "task_polling": "debug", "retry": "warning", "relist": "warning"}
+"""At which level an event is logged that is shown nowhere else; `info` for all others."""
+LONG_WAIT = 1.0
+"""Seconds that a person notices: a shorter wait is not worth a warning."""
 
 
 class ShownProgress:
-    """Gives apply's events, and the client's, to whatever shows them while the apply runs."""
+    """Gives apply's events, and the client's, to whatever shows them; before and after the apply, to the log."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -40,7 +44,9 @@ class ShownProgress:
         if self._terminal.live:
             from rich.console import Console
 
-            progress = LiveProgress(Console(file=sys.stderr, highlight=False, emoji=False), total=total)
+            stream = cast(TextIO, LastingStream(sys.stderr))
+            console = Console(file=stream, force_terminal=True, highlight=False, emoji=False)
+            progress = LiveProgress(console, total=total)
         else:
             progress = PlainProgress(self._terminal.tell)
         with progress:
@@ -65,10 +71,21 @@ class ShownProgress:
             self._progress(event)
 
     def on_api_event(self, event: ApiEvent) -> None:
-        """An event of the client, told as a note on the change that it belongs to."""
-        text = NOTES.get(event.kind.value)
+        """An event of the client: a note on the change that it belongs to, or a line of the log."""
+        kind = event.kind.value
+        text = NOTES.get(kind)
         if text is None or self._progress is None:
+            self._log(event, LEVELS.get(kind, "info"))
             return
         with self._lock:
             subject = self._running.get(event.subject, event.subject)
         self._progress(StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds)))
+
+    def _log(self, event: ApiEvent, level: str) -> None:
+        if level == "warning":
+            level = "warning" if event.wait_seconds >= LONG_WAIT else "info"
+            self._terminal.log(level, f"{event.detail} Again in {event.wait_seconds:.1f}s.")
+            return
+        wait = f", again in {event.wait_seconds:.1f}s" if event.wait_seconds else ""
+        detail = f" ({event.detail})" if event.detail else ""
+        self._terminal.log(level, f"{event.kind.value.replace('_', ' ')}: {event.method} {event.subject}{detail}{wait}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import CredentialsMissing
 from reconciler.model import Auth, DesiredState, Safety, Secret, Snapshot
@@ -35,6 +37,7 @@ class Stage:
     api: GcoreApi
     sinks: dict[str, Sink]
     effects: System
+    interruption: Interruption
 
     def look(self) -> Snapshot:
         """Read everything that is live."""
@@ -78,47 +81,65 @@ def open_stage(
     from reconciler.sinks import open_sinks
 
     effects = System(connections=args.parallelism)
+    interruption = Interruption(effects.abandon, terminal.tell)
     try:
-        api = GcoreApi(
-            base_url=terminal.env.get("GCORE_BASE_URL", "").strip() or DEFAULT_BASE_URL,
-            token=Secret(token),
-            project=desired.project,
-            effects=effects,
-            workers=args.parallelism,
-            listener=lambda event: tell_event(event, terminal, listener),
-        )
-        sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
-        with interrupting(effects):
-            yield Stage(desired, api, sinks, effects)
+        with interruption.listening():
+            api = GcoreApi(
+                base_url=terminal.env.get("GCORE_BASE_URL", "").strip() or DEFAULT_BASE_URL,
+                token=Secret(token),
+                project=desired.project,
+                effects=effects,
+                workers=args.parallelism,
+                listener=listener or ShownProgress(terminal).on_api_event,
+            )
+            sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
+            yield Stage(desired, api, sinks, effects, interruption)
     finally:
+        effects.abandon()  # after an error, other readings may still be under way
         effects.close()
 
 
-def tell_event(event: ApiEvent, terminal: Terminal, listener: Callable[[ApiEvent], None] | None) -> None:
-    """Pass an event of the client on, and log it for those who want to see it."""
-    if terminal.log_level > 1:
-        level = "debug" if event.kind.value in ("request", "task_polling") else "info"
-        wait = f" again in {event.wait_seconds:.1f}s" if event.wait_seconds else ""
-        detail = f" ({event.detail})" if event.detail else ""
-        terminal.log(level, f"{event.kind.value.replace('_', ' ')}: {event.method} {event.subject}{wait}{detail}")
-    if listener is not None:
-        listener(event)
+class Interruption:
+    """What Ctrl-C, SIGTERM and a closed terminal do to a run.
 
+    While nothing is being changed they end it at once. From `begin_changes` on, the first lets running steps finish and
+    sets `stop`, so that no others begin; the second no longer waits for those.
+    """
 
-@contextmanager
-def interrupting(effects: System) -> Iterator[None]:
-    """While nothing is changed yet, SIGINT and SIGTERM end the run at once: waiting threads wake and give up."""
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        effects.abandoned.set()
-        raise KeyboardInterrupt
+    def __init__(self, abandon: Callable[[], None], tell: Callable[[str], None]) -> None:
+        self.stop = threading.Event()
+        self._abandon = abandon
+        self._tell = tell
+        self._changes = False
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def begin_changes(self) -> None:
+        """From now on, what runs is finished."""
+        self._changes = True
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the signals; those that the caller has set to be ignored (`nohup`) stay ignored."""
+        before = {number: signal.getsignal(number) for number in self.SIGNALS}
+        taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+        for number in taken:
+            signal.signal(number, self._on_signal)
+        try:
+            yield
+        finally:
+            for number, handler in taken.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        if self.stop.is_set():
+            self._abandon()
+            return
+        self.stop.set()
+        if not self._changes:
+            self._abandon()
+            raise KeyboardInterrupt
+        self._tell("\nStopping: running steps are being finished. Interrupt again to no longer wait for them.")
 
 
 def without_keys(desired: DesiredState) -> DesiredState:

@@ -16,5 +16,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
     with open_stage(args, terminal) as stage:
         view = build_status(stage.desired, stage.look(), stage.effects.now())
-    terminal.show(status_to_json(view) if args.json else render_status(view, colour=terminal.colour, width=terminal.width))
+    if args.json:
+        terminal.show(status_to_json(view))
+    else:
+        terminal.show(render_status(view, colour=terminal.colour, width=terminal.width))
     return 0

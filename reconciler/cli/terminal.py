@@ -1,15 +1,25 @@
-"""Where output goes: results to stdout, all else to stderr; colour and live progress only where a person looks."""
+"""Where output goes: results to stdout, all else to stderr; colour and live progress only where a person looks.
+
+Output never ends a run that is changing something: a reader that went away (`keyform plan | head`), a terminal that was
+closed and a stream that was never open take nothing more, and the run goes on.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
 import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TextIO
 
 from reconciler.errors import KeyformError
 
 LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
+WIDTH_OF_A_PIPE = 100
+WIDEST = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,32 +38,35 @@ class Terminal:
 
     @classmethod
     def open(cls, env: Mapping[str, str], *, no_color: bool, log_level: str) -> Terminal:
-        """See what the streams are."""
-        plain = no_color or bool(env.get("NO_COLOR")) or env.get("TERM") == "dumb"
-        ci = bool(env.get("CI"))
+        """See what the streams are; from now on, what their encoding lacks is written as an escape (`\\u2713`)."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        in_ci = env.get("CI", "").lower() not in ("", "0", "false")
+        plain = in_ci or no_color or bool(env.get("NO_COLOR")) or env.get("TERM") == "dumb"
         return cls(
             env=env,
-            colour=sys.stdout.isatty() and not plain and not ci,
-            live=sys.stderr.isatty() and not plain and not ci,
-            interactive=sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty() and not ci,
-            width=min(shutil.get_terminal_size((100, 24)).columns, 120) if sys.stdout.isatty() else 100,
+            colour=_is_terminal(sys.stdout) and not plain,
+            live=_is_terminal(sys.stderr) and _draws(sys.stderr) and not plain,
+            interactive=_is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not in_ci,
+            width=_width() if _is_terminal(sys.stdout) else WIDTH_OF_A_PIPE,
             log_level=LEVELS[log_level],
         )
 
     def show(self, text: str) -> None:
-        """A result, on stdout."""
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        """A result, on stdout. KeyformError when it cannot be written, other than for want of a reader."""
+        error = _write(sys.stdout, text if text.endswith("\n") else f"{text}\n")
+        if error is not None and not isinstance(error, BrokenPipeError):
+            raise KeyformError(f"The output cannot be written: {error.strerror}.", way_out="see where stdout leads")
 
     def tell(self, text: str) -> None:
-        """Anything else, on stderr."""
-        sys.stdout.flush()
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        """Anything else, on stderr, or nowhere."""
+        _write(sys.stderr, f"{text}\n")
 
     def log(self, level: str, text: str) -> None:
         """Something for those who asked for it with `--log-level`."""
         if LEVELS[level] <= self.log_level:
-            self.tell(f"{level}: {text}")
+            self.tell(f"{level}: {printable(text)}")
 
     def fail(self, error: KeyformError) -> None:
         """An error, with its way out."""
@@ -62,12 +75,70 @@ class Terminal:
 
     def ask(self, question: str) -> str:
         """What a person answers; nothing at the end of input."""
-        sys.stdout.flush()
-        sys.stderr.write(question)
-        sys.stderr.flush()
-        return sys.stdin.readline().strip()
+        _write(sys.stderr, question)
+        try:
+            return sys.stdin.readline().strip()
+        except UnicodeDecodeError:
+            return ""
+
+
+class LastingStream(io.TextIOBase):
+    """stderr for whoever draws on it from a thread of its own: a terminal that was closed raises nothing there."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        """The stream's own."""
+        return self._stream.encoding
+
+    def isatty(self) -> bool:
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        _write(self._stream, text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
 
 
 def printable(text: str) -> str:
     """Text without control characters other than line ends: what a server says must not move the cursor."""
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+
+
+def _write(stream: TextIO | None, text: str) -> OSError | None:
+    """Write at once. A stream that takes no more is led into nothing, so that nothing fails when the process ends."""
+    if stream is None or stream.closed:  # Python has None for a stream that was closed before it began
+        return None
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)
+        return error
+    except RuntimeError:
+        # A signal came while its own thread was writing here: what it has to say is not worth a crash.
+        return None
+    return None
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _draws(stream: TextIO) -> bool:
+    """Whether its encoding has the characters that live progress is drawn with."""
+    return (stream.encoding or "").lower().replace("-", "").replace("_", "") == "utf8"
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size((WIDTH_OF_A_PIPE, 24)).columns, WIDEST)

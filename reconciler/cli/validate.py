@@ -11,12 +11,9 @@ from reconciler.cli.terminal import Terminal
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say that the file is valid, or raise ConfigError with everything that is wrong."""
     desired = read_configuration(args, terminal)
-    counts = (
-        count(len(desired.keys), "key"),
-        count(len({*(ref for key in desired.keys for ref in key.endpoints), *(e.ref for e in desired.endpoints)}), "endpoint"),
-        count(len(desired.sinks), "sink"),
-    )
-    terminal.show(f"Valid: stack {desired.stack} declares {', '.join(counts[:-1])} and {counts[-1]}.")
+    endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
+    keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
+    terminal.show(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
     return 0
 
 

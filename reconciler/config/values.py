@@ -9,7 +9,7 @@ LONGEST = timedelta(days=3650)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _INSTANT = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"([Tt ](?P<time>[0-9]{2}:[0-9]{2})(:(?P<second>[0-9]{2})(\.(?P<fraction>[0-9]{1,6}))?)?"
+    r"([Tt ](?P<time>[0-9]{2}:[0-9]{2})(:(?P<second>[0-9]{2})(\.[0-9]{1,6})?)?"
     r" ?(?P<zone>[Zz]|[+-][0-9]{2}(:?[0-9]{2})?)?)?",
     re.ASCII,
 )
@@ -31,14 +31,16 @@ def lacks_zone(text: str) -> bool:
 
 
 def parse_instant(text: str) -> datetime | None:
-    """An instant in UTC from a date (00:00 UTC) or a date and time with its zone; None where there is no such thing."""
+    """An instant in UTC from a date (00:00 UTC) or a date and time with its zone; None where there is no such thing.
+
+    To the second: a fraction is dropped, here as where live expiries are read, so that both compare.
+    """
     match = _INSTANT.fullmatch(text)
     if match is None or lacks_zone(text):
         return None
     try:
         local = datetime.strptime(f"{match['date']} {match['time'] or '00:00'}", "%Y-%m-%d %H:%M").replace(
             second=int(match["second"] or 0),
-            microsecond=int((match["fraction"] or "").ljust(6, "0")),
             tzinfo=_parse_zone(match["zone"] or "Z"),
         )
         return local.astimezone(UTC)

@@ -223,12 +223,14 @@ def unexpected(what: str, finding: str) -> UnexpectedAnswer:
 
 def _key(fields: Fields) -> LiveKey:
     text, ownership = read_description(fields.optional_text("description"))
+    expires_at = fields.optional_instant("expires_at")
     return LiveKey(
         name=fields.text("name"),
         text=text,
         ownership=ownership,
         created_at=fields.instant("created_at"),
-        expires_at=fields.optional_instant("expires_at"),
+        # To the second, as the file is read and as it is sent: whether the API keeps a fraction is unknown [U].
+        expires_at=expires_at.replace(microsecond=0) if expires_at else None,
     )
 
 
