@@ -48,7 +48,7 @@ class KeyformError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: where (`file:line:column`, may be empty), the path in the file, what, and the way out."""
+    """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out."""
 
     where: str
     path: str

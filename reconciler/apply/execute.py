@@ -43,14 +43,14 @@ def apply_plan(
     look_again: Callable[[], Plan] | None = None,
     on_moved: Callable[[Plan], None] | None = None,
     parallelism: int = 10,
-    listener: Callable[[Event], None] = lambda event: None,
+    listener: Callable[[Event], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> Result:
     """Do what the plan says, and tell what came of it.
 
-    `lock` is taken first, waiting at most `lock_timeout` seconds; then `look_again` plans anew. If that differs, what is
-    live has moved since: `on_moved` is told the new plan, which is then applied, unless it raises; without it PlanIsStale
-    is raised.
+    `lock` is taken first, waiting at most `lock_timeout` seconds; then `look_again` plans anew. If that differs, what
+    is live has moved since: `on_moved` is told the new plan, which is then applied, unless it raises; without it
+    PlanIsStale is raised.
 
     Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
     changes are finished and no others begun. Raises PlanRefused for a plan that safety refuses, SinkError when a sink

@@ -129,7 +129,7 @@ class ApiLock:
         *,
         stack: str,
         holder: str,
-        tell: Callable[[str], None] = lambda text: None,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._api = api
         self._effects = effects
@@ -243,7 +243,9 @@ class ApiLock:
             return  # it expires, and whoever takes the lock next removes it
 
 
-WAY_OUT = "wait for it, or give --lock-timeout; if its holder is dead, delete the key keyform-lock-{stack}-e… in the portal"
+WAY_OUT = (
+    "wait for it, or give --lock-timeout; if its holder is dead, delete the key keyform-lock-{stack}-e… in the portal"
+)
 
 
 def describe_holder(stack: str, locks: list[Holding]) -> str:

@@ -1,4 +1,4 @@
-"""What a run knows while it applies a plan: who it talks to, what came of each change, and secrets not yet published."""
+"""What a run knows while it applies: who it talks to, what came of each change, and secrets not yet published."""
 
 from __future__ import annotations
 

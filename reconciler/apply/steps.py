@@ -169,18 +169,14 @@ def names_bound(run: Run) -> frozenset[str]:
     """Every live name that an endpoint lists; read once, when the first delete asks, after all unbinding."""
     with run.guard:
         if run.bindings_seen is None:
-            run.bindings_seen = frozenset(
-                name for endpoint in run.api.list_endpoints() for name in endpoint.api_keys
-            )
+            run.bindings_seen = frozenset(name for endpoint in run.api.list_endpoints() for name in endpoint.api_keys)
         return run.bindings_seen
 
 
 def require_same_owner(name: str, live: Ownership | None, planned: Ownership) -> None:
     """A live key whose marker names another key or stack is not touched; none at all is fine for an adoption."""
     if live is not None and (live.stack, live.key) != (planned.stack, planned.key):
-        raise PlanIsStale(
-            f"the live key {name} belongs to {live.stack}/{live.key} by now", way_out="run plan again"
-        )
+        raise PlanIsStale(f"the live key {name} belongs to {live.stack}/{live.key} by now", way_out="run plan again")
 
 
 class Incomplete(KeyformError):

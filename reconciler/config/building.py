@@ -31,10 +31,13 @@ from reconciler.model import (
     DesiredState,
     EndpointKind,
     EndpointRef,
+    LockKind,
+    LockSettings,
     Safety,
     SinkSettings,
 )
 
+DEFAULT_LOCK_FILE = ".keyform.lock"
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
 
 
@@ -81,6 +84,7 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
         endpoints=tuple(sorted(_build_endpoints(build), key=lambda endpoint: endpoint.ref)),
         sinks=tuple(_build_sinks(build)),
         safety=_build_safety(build),
+        lock=_build_lock(build),
         place=replace(place_of(root.mark, ()), line=1, column=1),
     )
     return state, build.faults
@@ -109,6 +113,14 @@ def _build_safety(build: _Build) -> Safety:
         max_deletes=Safety().max_deletes if max_deletes is None else max_deletes,
         allow_empty=build.switch("safety", "allow_empty") or False,
     )
+
+
+def _build_lock(build: _Build) -> LockSettings:
+    kind = build.text("lock", "type")
+    path = _build_option(build, ("lock", "path"))
+    if kind == "file" and path is None:
+        path = _resolve_path(build, DEFAULT_LOCK_FILE, find_mark(build.root, ("lock",)), ("lock",))
+    return LockSettings(LockKind(kind) if kind in tuple(LockKind) else LockKind.API, path or "")
 
 
 def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:

@@ -54,4 +54,4 @@ def _misplaced(mark: Mark, path: Path) -> Fault:
 
 
 def _may_read_variables(path: Path) -> bool:
-    return path == ("project",) or (len(path) == 3 and path[0] == "sinks" and path[2] != "type")
+    return path in (("project",), ("lock", "path")) or (len(path) == 3 and path[0] == "sinks" and path[2] != "type")

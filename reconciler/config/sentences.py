@@ -12,6 +12,7 @@ from reconciler.config.schema import Violation, compile_pattern
 from reconciler.config.showing import ask_for, listed, nearest_name, shown_name
 from reconciler.config.tree import Node, Scalar
 from reconciler.config.values import lacks_zone
+from reconciler.model import LOCK_PREFIX
 
 TYPES = {
     "object": "a map (`name: value` lines)",
@@ -43,10 +44,9 @@ FIELDS = {
 """The way out where a required field is missing."""
 
 NOT_YET_FIELDS = {
-    "every": "Leave it out: keys are rotated by command.",
+    "every": "Leave it out.",
     "lifetime": "Leave it out, or use `expires_at`.",
     "prove": "Leave it out.",
-    "lock": "Leave it out.",
 }
 """Fields that keyform will have, and what to do without them."""
 
@@ -138,6 +138,8 @@ def _about_type(violation: Violation, node: Scalar) -> str:
 
 def _about_name(violation: Violation, name: str) -> str:
     """The way out for a name that is refused for a reason that surprises."""
+    if violation.keyword == "not" and name.startswith(LOCK_PREFIX):
+        return f"A name does not begin with `{LOCK_PREFIX}`: that is what the locks of stacks are named."
     if violation.keyword == "not":
         return "A name does not end in `-g` and a number: that is how the generations of a key are named."
     if "." in name and "name of a live key" in _sentence(violation):

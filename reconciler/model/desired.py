@@ -12,7 +12,7 @@ from reconciler.model.names import EndpointRef
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in the file: line and column count from 1; `path` is like `keys.payments.deployments[0]`."""
+    """Where something stands in the file; line and column count from 1, `path` is like `keys.payments.sink[0]`."""
 
     file: str = ""
     line: int = 0
@@ -96,6 +96,22 @@ class Safety:
     allow_empty: bool = False
 
 
+class LockKind(StrEnum):
+    """What keeps two applies of a stack apart."""
+
+    API = "api"
+    FILE = "file"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class LockSettings:
+    """The lock as declared; `path` is the absolute path of the lock file, for `file` only."""
+
+    kind: LockKind = LockKind.API
+    path: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class DesiredState:
     """All that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name."""
@@ -106,4 +122,5 @@ class DesiredState:
     endpoints: tuple[DesiredEndpoint, ...] = ()
     sinks: tuple[SinkSettings, ...] = ()
     safety: Safety = Safety()
+    lock: LockSettings = LockSettings()
     place: Place = field(default=NOWHERE, compare=False)

@@ -1,4 +1,4 @@
-"""What the API says, and what the sinks hold. Everything is normalised where it enters: instants are aware and in UTC."""
+"""What the API says, and what the sinks hold. All is normalised where it enters: instants are aware and in UTC."""
 
 from __future__ import annotations
 

@@ -46,9 +46,7 @@ IS_FOREIGN = Reason("endpoint_is_exclusive", "the endpoint is exclusive, and thi
 IS_OPEN = Reason("endpoint_is_open", "the file declares the endpoint open")
 
 
-def plan_bindings(
-    desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[Verdict], now: datetime
-) -> BindingPlan:
+def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[Verdict], now: datetime) -> BindingPlan:
     """Compare every endpoint's live list with what the verdicts and the file want there."""
     declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
     live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}

@@ -93,9 +93,7 @@ def gather_cases(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tu
 
     def generation(live: LiveKey, ownership: Ownership) -> Generation:
         key = declared.get(ownership.key)
-        holding = frozenset(
-            sink for sink, record in records[ownership.key].items() if record_is_of(record, live)
-        )
+        holding = frozenset(sink for sink, record in records[ownership.key].items() if record_is_of(record, live))
         may_hold = unreadable & frozenset(key.sinks) if key else unreadable
         return Generation(live, ownership, bindings.get(live.name, frozenset()), holding, may_hold)
 

@@ -168,7 +168,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the plan does to keys, each counted once by its strongest action; endpoints whose own setting changes too."""
+    """What the plan does to keys, each counted once by its strongest action, and to endpoints' own settings."""
 
     add: int = 0
     change: int = 0

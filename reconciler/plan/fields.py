@@ -1,4 +1,4 @@
-"""The one comparator: the differences that decide are the differences that are shown and sent. Only user of deepdiff."""
+"""The one comparator: the differences that decide are those that are shown and sent. The only user of deepdiff."""
 
 from __future__ import annotations
 
@@ -27,13 +27,11 @@ def duration(length: timedelta) -> str:
     return f"{seconds}s"
 
 
-def compare_fields(
-    live: Mapping[str, Value], desired: Mapping[str, Value]
-) -> tuple[FieldDiff, ...]:
+def compare_fields(live: Mapping[str, Value], desired: Mapping[str, Value]) -> tuple[FieldDiff, ...]:
     """The fields that differ, in order of name. Both sides are normalised and have the same fields."""
     if live == desired:  # deepdiff takes 150 ms to import, and most keys never differ
         return ()
-    from deepdiff import DeepDiff
+    from deepdiff import DeepDiff  # noqa: PLC0415 - see above
 
     found = DeepDiff(dict(live), dict(desired), view="tree", ignore_type_in_groups=[(str, bool, int, type(None))])
     paths = {str(item.path(output_format="list")[0]) for items in found.values() for item in items}

@@ -20,7 +20,7 @@ from reconciler.plan.fields import instant
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
 
-def publication_is_uncertain(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
+def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
     """A run ended between making this generation and marking it published, and its sink cannot be read back."""
     if newest.ownership.phase is Phase.PENDING and newest.sinks_that_may_hold_it:
         sinks = ", ".join(sorted(newest.sinks_that_may_hold_it))

@@ -1,12 +1,12 @@
 """What becomes of each generation of a key, and whether there is a new one.
 
-    generation                         file declares the key                     file does not
-    pending, in no sink                discard: unbind, delete                   discard
-    pending, in some or all sinks      mark published (it is in use), then as    remove
-                                       published
-    newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
-    older in use                       overlap; retire once the overlap is over  remove
-    foreign, named by `adopt`          adopt: it gets the marker                 -
+generation                         file declares the key                     file does not
+pending, in no sink                discard: unbind, delete                   discard
+pending, in some or all sinks      mark published (it is in use), then as    remove
+                                   published
+newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
+older in use                       overlap; retire once the overlap is over  remove
+foreign, named by `adopt`          adopt: it gets the marker                 -
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
             sink: Reason("sink_is_not_declared", f"the key no longer names sink {sink}") for sink in undeclared
         },
         refusals=refusals,
-        warnings=tuple(warn(case, key, newest, rulings, successor)),
+        warnings=tuple(warn(case, newest, rulings, successor)),
     )
 
 
@@ -282,7 +282,6 @@ def rewrite_descriptions(
 
 def warn(
     case: KeyCase,
-    key: DesiredKey,
     newest: Generation | None,
     rulings: tuple[Ruling, ...],
     successor: Successor | None,

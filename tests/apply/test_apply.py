@@ -189,7 +189,7 @@ def test_adoption_keeps_the_key_in_place_and_the_next_generation_takes_its_own_n
     assert world.converges(later)
 
 
-# --- Trouble --------------------------------------------------------------------------------------------------------------
+# --- Trouble ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_lost_create_is_discarded_and_the_next_generation_used(world: World) -> None:
@@ -351,9 +351,7 @@ def test_a_key_that_is_gone_already_counts_as_deleted(world: World) -> None:
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["nothing was written", "it was written all the same"])
-def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(
-    tmp_path: Path, after: bool
-) -> None:
+def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(tmp_path: Path, after: bool) -> None:
     world = World(tmp_path, LIVE, sinks={"local": "dotenv", "other": "json"})
     state = desired(key("payments", "llama3", sinks=["local", "other"], overlap=timedelta(hours=1)))
     sinks = world.sinks()

@@ -33,9 +33,14 @@ def files(draw: st.DrawFn) -> DesiredState:
         )
         for name in draw(st.sets(st.sampled_from(NAMES)))
     ]
-    endpoints = [declared(name, Auth.OPEN, exclusive=draw(st.booleans())) for name in opened]
-    for name in draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened)))):
-        endpoints.append(declared(name, draw(st.sampled_from([None, Auth.REQUIRED])), exclusive=draw(st.booleans())))
+    others = draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened))))
+    endpoints = [
+        *(declared(name, Auth.OPEN, exclusive=draw(st.booleans())) for name in opened),
+        *(
+            declared(name, draw(st.sampled_from([None, Auth.REQUIRED])), exclusive=draw(st.booleans()))
+            for name in others
+        ),
+    ]
     return desired(*keys, endpoints=endpoints, max_deletes=None, allow_empty=True)
 
 
@@ -45,18 +50,18 @@ def worlds(draw: st.DrawFn) -> Snapshot:
     keys = [live(name) for name in FOREIGN]
     held = []
     for name in draw(st.sets(st.sampled_from(NAMES))):
-        for generation in draw(st.sets(st.integers(1, 3), min_size=1)):
-            keys.append(
-                live(
-                    generation_name(name, generation),
-                    of=name,
-                    generation=generation,
-                    phase=draw(st.sampled_from(list(Phase))),
-                    since=NOW - timedelta(hours=draw(st.sampled_from([1, 48]))),
-                    expires_at=draw(st.sampled_from([None, None, NOW + days(30), NOW - days(1)])),
-                    protected=draw(st.booleans()) and draw(st.booleans()),
-                )
+        keys.extend(
+            live(
+                generation_name(name, generation),
+                of=name,
+                generation=generation,
+                phase=draw(st.sampled_from(list(Phase))),
+                since=NOW - timedelta(hours=draw(st.sampled_from([1, 48]))),
+                expires_at=draw(st.sampled_from([None, None, NOW + days(30), NOW - days(1)])),
+                protected=draw(st.booleans()) and draw(st.booleans()),
             )
+            for generation in draw(st.sets(st.integers(1, 3), min_size=1))
+        )
         held.append(draw(st.sampled_from([part.name for part in keys if part.ownership])))
     names = sorted(part.name for part in keys)
     endpoints = [endpoint(name, *draw(st.lists(st.sampled_from(names), unique=True, max_size=4))) for name in ENDPOINTS]

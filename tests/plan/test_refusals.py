@@ -26,7 +26,8 @@ def at(line: int, path: str) -> Place:
 
 PAYMENTS = replace(key("payments", "llama3"), place=at(9, "keys.payments"))
 MISBOUND = replace(
-    PAYMENTS, bindings=tuple(replace(binding, place=at(12, "keys.payments.deployments[0]")) for binding in PAYMENTS.bindings)
+    PAYMENTS,
+    bindings=tuple(replace(binding, place=at(12, "keys.payments.deployments[0]")) for binding in PAYMENTS.bindings),
 )
 OWNED = live("payments", of="payments")
 REMOVED = [live(f"key{number}", of=f"key{number}") for number in range(7)]
@@ -70,8 +71,8 @@ CASES = [
         desired(replace(PAYMENTS, expires_at=NOW - days(1))),
         snapshot(live("other"), endpoint("llama3", "other")),
         [
-            "keyform.yaml:9:3: keys.payments.expires_at: expires_at 2026-11-20T10:00:00Z is in the past, so the new key "
-            "would open nothing\n    give a later date, or never"
+            "keyform.yaml:9:3: keys.payments.expires_at: expires_at 2026-11-20T10:00:00Z is in the past, so the new "
+            "key would open nothing\n    give a later date, or never"
         ],
     ),
     Case(

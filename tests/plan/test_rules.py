@@ -144,7 +144,9 @@ CASES = [
     Case(
         "a removed key is unbound, then its record goes, then the live key",
         desired(key("batch", "llama3")),
-        snapshot(PUBLISHED, live("batch", of="batch"), endpoint("llama3", "batch", "payments"), held=["payments", "batch"]),
+        snapshot(
+            PUBLISHED, live("batch", of="batch"), endpoint("llama3", "batch", "payments"), held=["payments", "batch"]
+        ),
         [
             "unbind:deployment.llama3 [payments key_is_not_declared]",
             "remove-record:local/payments: key_is_not_declared",

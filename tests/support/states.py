@@ -24,6 +24,7 @@ from reconciler.model import (
 )
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
+A_MONTH_AGO = NOW - timedelta(days=30)
 STACK = "prod"
 
 
@@ -89,10 +90,10 @@ def live(
     of: str = "",
     generation: int = 1,
     phase: Phase = Phase.PUBLISHED,
-    since: datetime = NOW - days(30),
+    since: datetime = A_MONTH_AGO,
     text: str = "",
     expires_at: datetime | None = None,
-    created_at: datetime = NOW - days(30),
+    created_at: datetime = A_MONTH_AGO,
     protected: bool = False,
     stack: str = STACK,
 ) -> LiveKey:

@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
-
 from reconciler.apply import apply_plan
 from reconciler.effects import Effects
 from reconciler.emulator import Answer, Emulator, Modes, Request, VirtualClock, seed
@@ -20,6 +18,7 @@ from reconciler.plan.outcomes import Event, OutcomeState, Result
 from reconciler.sinks import open_sinks
 from reconciler.sinks.protocol import Sink
 from reconciler.snapshot import take_snapshot
+from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
 
 STACK = "prod"
 
@@ -101,7 +100,7 @@ class World:
             stop=stop,
         )
 
-    # --- Judging, by the emulator's own opinion ---------------------------------------------------------------------------
+    # --- Judging, by the emulator's own opinion -----------------------------------------------------------------------
 
     def live_names(self) -> list[str]:
         """All live keys."""
