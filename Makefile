@@ -73,8 +73,10 @@ docs: venv ## Only the tests of the documentation
 	@$(PY) -m pytest --quiet tests/project/test_docs.py
 
 .PHONY: bench
-bench: venv ## Measure how keyform behaves with many keys
-	@$(PY) tools/bench.py
+bench: venv ## Measure start-up, and plans and applies of many keys
+	@$(PY) benchmarks/startup.py
+	@echo
+	@$(PY) benchmarks/plan.py
 
 # --- Make -------------------------------------------------------------------------------------------------------------
 
@@ -93,13 +95,13 @@ lock: ## Resolve the development lock anew
 	cp "$$tmp/lock" constraints-dev.txt
 
 .PHONY: record
-record: venv ## Make the README's picture of a terminal
+record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py
 
 .PHONY: clean
 clean: ## Remove all that was made here
 	@rm -rf $(VENV) dist build .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	@find reconciler tests tools -name __pycache__ -prune -exec rm -rf {} +
+	@find reconciler tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 
 # --- Set-up: each stamp says that a step is done, and is older than what would make it due again -----------------------
 
