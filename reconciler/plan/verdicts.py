@@ -94,15 +94,15 @@ def judge(case: KeyCase) -> Verdict:
 
 def judge_removed(case: KeyCase) -> Verdict:
     """The file does not declare the key: everything of it goes, sink records before live keys."""
-    gone = Reason("key_is_not_declared", "the file no longer declares it")
+    gone = Reason("key_is_not_declared", "it is no longer declared")
     refusals = tuple(
         Finding(
             "",
             case.address,
-            f"prevent_destroy is set on the live key {generation.name}, and the file no longer declares it",
-            "put the key back with `prevent_destroy: false`, apply, and then remove it",
+            f"prevent_destroy is set on the live key {generation.name}, so it is not destroyed",
+            "declare the key with `prevent_destroy: false`, apply, and then remove it",
         )
-        for generation in case.generations
+        for generation in case.generations[-1:]  # older ones keep what was declared in their time
         if generation.ownership.protected
     )
     sinks = {*case.records, *case.unreadable_sinks} if case.generations else set(case.records)

@@ -63,7 +63,7 @@ DEPLOYMENT, APPLICATION = EndpointKind.DEPLOYMENT, EndpointKind.APPLICATION
 
 
 def test_a_file_with_everything(load: Load, folder: Path) -> None:
-    state = load(FILE, PROJECT=" 1234\n", PREFIX="GCORE", HOME="/home/me")
+    state = load(FILE, PROJECT=" 1234\n", PREFIX="GCORE", HOME="/srv/me")
     assert state == DesiredState(
         stack="inference-prod",
         project=1234,
@@ -98,7 +98,7 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
             DesiredEndpoint(EndpointRef(DEPLOYMENT, "playground"), Auth.OPEN),
         ),
         sinks=(
-            SinkSettings("jobs", "json", {"path": "/home/me/jobs.json"}),
+            SinkSettings("jobs", "json", {"path": "/srv/me/jobs.json"}),
             SinkSettings("local", "dotenv", {"path": f"{folder}/secrets/team.env", "variable": "GCORE_{KEY}"}),
         ),
         safety=Safety(max_deletes=2, allow_empty=True),
@@ -106,7 +106,7 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
 
 
 def test_everything_knows_its_place(load: Load) -> None:
-    state = load(FILE, PROJECT="1234", PREFIX="GCORE", HOME="/home/me")
+    state = load(FILE, PROJECT="1234", PREFIX="GCORE", HOME="/srv/me")
     places = [state.place, state.keys[2].place, state.keys[2].bindings[0].place, state.endpoints[1].place]
     assert [*places, state.sinks[0].place] == [
         Place("keyform.yaml", 1, 1, ""),

@@ -147,8 +147,8 @@ CASES = [
             held=["payments", "batch"],
         ),
         [
-            "key.payments: prevent_destroy is set on the live key payments, and the file no longer declares it\n"
-            "    put the key back with `prevent_destroy: false`, apply, and then remove it"
+            "key.payments: prevent_destroy is set on the live key payments, so it is not destroyed\n"
+            "    declare the key with `prevent_destroy: false`, apply, and then remove it"
         ],
     ),
     Case(
