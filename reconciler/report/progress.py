@@ -135,7 +135,9 @@ class LiveProgress:
                         for r in self._running
                     )
         if line is not None:
-            self._console.print(line)
+            # Under the lock that rich refreshes under: beside a refresh, with ten threads, one line in ten was lost.
+            with self._live._lock:  # noqa: SLF001 - rich offers no other way to order the two
+                self._console.print(line)
 
     def draw(self) -> ConsoleRenderable:
         """The live part as it stands: what runs, and the bar."""
