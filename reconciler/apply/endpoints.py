@@ -24,15 +24,24 @@ def rewrite_list(
     """
     trouble: ApiError | None = None
     wait = BUSY_WAIT
-    for _ in range(ATTEMPTS):
+    valid: set[str] = set()
+    writes = 0
+    surprised = False
+    while writes < ATTEMPTS:
         live = read_endpoint(run, ref)
         wanted = [name for name in live.api_keys if name not in remove]
         wanted += [name for name in add if name not in live.api_keys]
         opening = opens and not wanted
         if wanted == list(live.api_keys) and not (opening and live.auth_enabled):
-            return
-        if not opening:
-            require_valid_key(run, live, wanted)
+            if writes or surprised:
+                return
+            surprised = True  # the plan saw something to do: one reading alone may be older than that
+            continue
+        if not opening and live.auth_enabled and set(live.api_keys) - set(wanted) and not valid & set(wanted):
+            valid.add(find_valid_key(run, live, wanted))
+            continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
+        writes += 1
+        run.effects.sleep(0)  # raises when the user waits no longer
         try:
             run.api.set_api_keys(ref, wanted, opens=opening, while_waiting=run.lock.keep_alive)
             trouble = None
@@ -71,17 +80,15 @@ def read_endpoint(run: Run, ref: EndpointRef) -> LiveEndpoint:
     return live
 
 
-def require_valid_key(run: Run, live: LiveEndpoint, wanted: list[str]) -> None:
+def find_valid_key(run: Run, live: LiveEndpoint, wanted: list[str]) -> str:
     """Refuse to leave an endpoint that asks for keys without one that opens it: the last line of defence."""
-    removes = set(live.api_keys) - set(wanted)
-    if not live.auth_enabled or not removes:
-        return
     now = run.effects.now()
     for name in wanted:
         key = run.api.get_key(name)
         if key is not None and not key.is_expired(now):
-            return
+            return name
+    removes = sorted(set(live.api_keys) - set(wanted))
     raise KeyformError(
-        f"{live.ref} would be left without a valid key, so {', '.join(sorted(removes))} stays on it",
+        f"{live.ref} would be left without a valid key, so {', '.join(removes)} stays on it",
         way_out="bind another key to it, or declare it `auth: open` to make it public",
     )

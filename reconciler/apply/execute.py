@@ -23,11 +23,15 @@ from reconciler.plan.changes import (
     Unbind,
 )
 from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, Result
-from reconciler.sinks.protocol import Sink
+from reconciler.sinks.protocol import Sink, Tidies
 from reconciler.workers import side_by_side
 
-PHASES: tuple[type[Change], ...] = (Describe, CreateGeneration, Bind, Publish, Unbind, RemoveRecord, DeleteKey)
-"""Nothing is taken away before what replaces it is in place."""
+PHASES: tuple[type[Change], ...] = (CreateGeneration, Bind, Describe, Publish, Unbind, RemoveRecord, DeleteKey)
+"""Nothing is taken away before what replaces it is in place.
+
+Descriptions come after creates: a generation of which nobody knows whether its sink has it stays marked pending until
+its successor exists, or a run that died in between would take it for one that was surely published.
+"""
 IRREVERSIBLE = (Publish, Unbind, RemoveRecord, DeleteKey)
 """Before each of these the lock is looked at: whoever took it over would see what we did not."""
 
@@ -42,6 +46,7 @@ def apply_plan(
     lock_timeout: float = 0.0,
     look_again: Callable[[], Plan] | None = None,
     on_moved: Callable[[Plan], None] | None = None,
+    on_begin: Callable[[], None] = lambda: None,
     parallelism: int = 10,
     listener: Callable[[Event], None] = lambda _: None,
     stop: threading.Event | None = None,
@@ -50,7 +55,7 @@ def apply_plan(
 
     `lock` is taken first, waiting at most `lock_timeout` seconds; then `look_again` plans anew. If that differs, what
     is live has moved since: `on_moved` is told the new plan, which is then applied, unless it raises; without it
-    PlanIsStale is raised.
+    PlanIsStale is raised. `on_begin` is called when nothing is left to wait for.
 
     Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
     changes are finished and no others begun. Raises PlanRefused for a plan that safety refuses, SinkError when a sink
@@ -58,8 +63,14 @@ def apply_plan(
     """
     check_plan(plan, sinks)
     lock = lock or NoLock()
+    if plan.is_empty:
+        # Nothing to do, but a run that died after its last change may have left something behind.
+        lock.sweep()
+        tidy_sinks(sinks)
+        return Result(plan)
     try:
         lock.acquire(timeout=lock_timeout)
+        tidy_sinks(sinks)
         if look_again is not None and (moved := look_again()) != plan:
             if on_moved is None:
                 raise PlanIsStale(
@@ -69,6 +80,7 @@ def apply_plan(
             check_plan(moved, sinks)
             on_moved(moved)
             plan = moved
+        on_begin()
         return run_phases(Run(plan, api, sinks, effects, listener, stop or threading.Event(), lock), parallelism)
     finally:
         lock.release()
@@ -102,6 +114,14 @@ def probe_sinks(plan: Plan, sinks: Mapping[str, Sink]) -> None:
             needed.setdefault(change.sink, set()).add(change.key)
     for sink, keys in sorted(needed.items()):
         sinks[sink].probe(sorted(keys))
+
+
+def tidy_sinks(sinks: Mapping[str, Sink]) -> None:
+    """Let sinks clear away what a run left that died while it wrote, before any change rests on what they hold."""
+    for name in sorted(sinks):
+        sink = sinks[name]
+        if isinstance(sink, Tidies):
+            sink.tidy()
 
 
 def attempt(run: Run, change: Change) -> Outcome:

@@ -22,7 +22,7 @@ from typing import Protocol
 
 from reconciler.apply.interface import Api
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, Conflict, LockHeld, LockLost
+from reconciler.errors import ApiError, Conflict, Forbidden, Interrupted, LockHeld, LockLost
 from reconciler.model import LiveKey, lock_name, read_lock_name
 
 LIFETIME = timedelta(minutes=10)
@@ -54,6 +54,10 @@ class Lock(Protocol):
         """Give it back; what cannot be given back expires."""
         ...
 
+    def sweep(self) -> None:
+        """Remove what dead processes left of it, without taking it."""
+        ...
+
 
 class NoLock:
     """No lock at all: the user sees to it that only one apply runs."""
@@ -68,6 +72,9 @@ class NoLock:
         """Nothing."""
 
     def release(self) -> None:
+        """Nothing."""
+
+    def sweep(self) -> None:
         """Nothing."""
 
 
@@ -103,6 +110,9 @@ class FileLock:
         if self._handle is not None:
             self._effects.unlock_file(self._handle)
             self._handle = None
+
+    def sweep(self) -> None:
+        """The file stays: without it, two processes could lock two different files of that name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +208,14 @@ class ApiLock:
                 self._delete(self._own.name)
                 self._own = None
 
+    def sweep(self) -> None:
+        """Delete expired locks: a run that died after its last change left one, and maybe none takes the lock again."""
+        found = self._find()
+        in_force = self._others(found)
+        for lock in found:
+            if lock not in in_force:
+                self._delete(lock.key.name)
+
     def _lost(self, why: str) -> LockLost:
         return LockLost(f"The lock of stack {self._stack} is no longer ours: {why}.", way_out="run apply again")
 
@@ -220,6 +238,13 @@ class ApiLock:
             self._own = self._api.create_key(name, text, expires_at).key
         except Conflict:
             return False
+        except Forbidden as error:
+            raise Forbidden(
+                f"The lock of stack {self._stack} could not be made. {error.message}",
+                way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
+                status=error.status,
+                request_id=error.request_id,
+            ) from None
         except ApiError as error:
             if not error.effect_is_unknown:
                 raise
@@ -239,7 +264,7 @@ class ApiLock:
     def _delete(self, name: str) -> None:
         try:
             self._api.delete_key(name)
-        except ApiError:
+        except (ApiError, Interrupted):
             return  # it expires, and whoever takes the lock next removes it
 
 

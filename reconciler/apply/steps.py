@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from reconciler.apply.endpoints import rewrite_list
 from reconciler.apply.run import Run
@@ -96,7 +97,8 @@ def bind(run: Run, change: Bind) -> None:
     """Add what is there to be added, in one write; a generation that could not be made holds nobody else up."""
     ready = [link for link in change.links if _is_made(run, change, link)]
     if ready:
-        rewrite_list(run, change.endpoint, add=[run.live_name(link.live_name) for link in ready])
+        gained = [run.live_name(link.live_name) for link in ready]
+        rewrite_list(run, change.endpoint, add=[*change.stays, *gained])
     for link in ready:
         run.bound.add((change.endpoint, link.live_name))
     missing = [link.live_name for link in change.links if link not in ready]
@@ -123,7 +125,9 @@ def publish(run: Run, change: Publish) -> None:
                 way_out="see who else writes there, and run apply again",
                 outcome_is_unknown=True,
             )
-    mark = replace(change.ownership, generation=generation, phase=Phase.PUBLISHED, since=run.effects.now())
+    # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
+    since = (run.effects.now() + timedelta(seconds=1)).replace(microsecond=0)
+    mark = replace(change.ownership, generation=generation, phase=Phase.PUBLISHED, since=since)
     run.api.set_description(name, compose_description(change.text, mark))
 
 
@@ -133,7 +137,9 @@ def unbind(run: Run, change: Unbind) -> None:
     held = [link.live_name for link in change.links if link not in ready]
     if ready or (change.opens and not held):
         names = [link.live_name for link in ready]
-        rewrite_list(run, change.endpoint, remove=names, opens=change.opens and not held)
+        # A reading may be older than what this run has bound: taking off must not take that off too.
+        gained = [run.live_name(name) for endpoint, name in sorted(run.bound) if endpoint == change.endpoint]
+        rewrite_list(run, change.endpoint, add=[*change.stays, *gained], remove=names, opens=change.opens and not held)
     for link in ready:
         run.unbound.add((change.endpoint, link.live_name))
     if held:

@@ -16,11 +16,16 @@ from reconciler.plan.verdicts import Fate, Verdict
 
 @dataclass(frozen=True, slots=True)
 class Rebinding:
-    """What one endpoint's list gains and loses; `opens` when it ends up without authentication, as the file says."""
+    """What one endpoint's list gains and loses; `opens` when it ends up without authentication, as the file says.
+
+    `stays` are the stack's live keys that are on it and are wanted there; `present` are all of the stack's that are.
+    """
 
     endpoint: LiveEndpoint
     gains: tuple[Link, ...] = ()
     losses: tuple[Link, ...] = ()
+    stays: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
     opens: bool = False
 
     @property
@@ -112,7 +117,14 @@ def rebind(
             losses.append(Link(name, "", IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
     remain = (present - {link.live_name for link in losses}) | set(wanted)
     opens = declaration.auth is Auth.OPEN and endpoint.auth_enabled and not remain
-    return Rebinding(endpoint, gains, tuple(losses), opens)
+    return Rebinding(
+        endpoint,
+        gains,
+        tuple(losses),
+        stays=tuple(sorted(present & set(wanted))),
+        present=tuple(sorted(present & (set(wanted) | set(owners)))),
+        opens=opens,
+    )
 
 
 def refuse_rebinding(

@@ -95,10 +95,14 @@ class Describe(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind(Change):
-    """Add live keys to an endpoint's list, in one write; nothing is removed."""
+    """Add live keys to an endpoint's list, in one write; nothing is removed.
+
+    `stays` are the live keys of the stack that are on it: in this step none is lost, whatever a stale reading says.
+    """
 
     endpoint: EndpointRef
     links: tuple[Link, ...]
+    stays: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -121,10 +125,14 @@ class Publish(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unbind(Change):
-    """Take live keys off an endpoint's list, in one write; `opens` only where the file says `auth: open`."""
+    """Take live keys off an endpoint's list, in one write; `opens` only where the file says `auth: open`.
+
+    `stays` are the live keys of the stack that are on it and are wanted there.
+    """
 
     endpoint: EndpointRef
     links: tuple[Link, ...]
+    stays: tuple[str, ...] = ()
     opens: bool = False
 
     @property

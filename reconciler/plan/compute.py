@@ -54,29 +54,14 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Pl
 
 def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:
     """Every change, in the order of an apply: nothing is taken away before what replaces it is in place."""
-    yield from describe(verdicts)
     yield from create(verdicts)
     yield from bind(verdicts, bindings)
+    yield from describe(verdicts)
     touched = Touched(bindings)
     yield from publish(verdicts, touched)
     yield from unbind(verdicts, bindings)
     yield from remove_records(verdicts, touched)
     yield from delete(verdicts, touched)
-
-
-def describe(verdicts: Iterable[Verdict]) -> Iterator[Change]:
-    """Descriptions and markers of live keys."""
-    for verdict in verdicts:
-        for rewriting in verdict.rewritings:
-            yield Describe(
-                address=verdict.case.address,
-                action=verdict.action,
-                reason=rewriting.reason,
-                diff=rewriting.diff,
-                live_name=rewriting.live.name,
-                text=rewriting.text,
-                ownership=rewriting.ownership,
-            )
 
 
 def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
@@ -125,6 +110,23 @@ def bind(verdicts: Iterable[Verdict], bindings: BindingPlan) -> Iterator[Change]
                 depends_on=tuple(created),
                 endpoint=rebinding.endpoint.ref,
                 links=rebinding.gains,
+                stays=rebinding.present,
+            )
+
+
+def describe(verdicts: Iterable[Verdict]) -> Iterator[Change]:
+    """Descriptions and markers of live keys; what is replaced is marked only once its successor exists."""
+    for verdict in verdicts:
+        for rewriting in verdict.rewritings:
+            yield Describe(
+                address=verdict.case.address,
+                action=verdict.action,
+                reason=rewriting.reason,
+                diff=rewriting.diff,
+                depends_on=(f"create:{verdict.successor.live_name}",) if verdict.successor else (),
+                live_name=rewriting.live.name,
+                text=rewriting.text,
+                ownership=rewriting.ownership,
             )
 
 
@@ -167,6 +169,7 @@ def unbind(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Chang
             depends_on=(*([f"bind:{rebinding.endpoint.ref}"] if rebinding.gains else []), *published),
             endpoint=rebinding.endpoint.ref,
             links=rebinding.losses,
+            stays=rebinding.stays,
             opens=rebinding.opens,
         )
 

@@ -176,9 +176,9 @@ CASES = [
         desired(key("payments", "llama3", sinks=["local", "vault"])),
         snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, held=["payments"], more_sinks=["vault"]),
         [
-            "describe:payments: publication_is_unfinished",
             "create:payments-g2: secret_is_not_in_sink",
             "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "describe:payments: publication_is_unfinished",
             "publish:payments-g2: secret_is_not_in_sink",
         ],
         ("generation_is_in_overlap",),
@@ -188,9 +188,9 @@ CASES = [
         desired(key("payments", "llama3", sinks=["ci"])),
         snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, unreadable=["ci"]),
         [
-            "describe:payments: publication_is_unfinished",
             "create:payments-g2: publication_is_uncertain",
             "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "describe:payments: publication_is_unfinished",
             "publish:payments-g2: publication_is_uncertain",
         ],
         ("generation_is_in_overlap",),
@@ -252,8 +252,8 @@ CASES = [
             live("portal-made"), live("other"), endpoint("llama3", "other", "portal-made"), endpoint("whisper", "other")
         ),
         [
-            "describe:portal-made: key_is_adopted",
             "bind:deployment.whisper [portal-made binding_is_declared]",
+            "describe:portal-made: key_is_adopted",
             "unbind:deployment.llama3 [portal-made binding_is_not_declared]",
         ],
         ("adopted_secret_is_unknown",),
@@ -263,9 +263,9 @@ CASES = [
         desired(key("payments", "llama3", adopt="portal-made", expires_at=EXPIRY, overlap=timedelta(0))),
         snapshot(live("portal-made"), endpoint("llama3", "portal-made")),
         [
-            "describe:portal-made: key_is_adopted",
             "create:payments-g2: expiry_differs",
             "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "describe:portal-made: key_is_adopted",
             "publish:payments-g2: expiry_differs",
             "unbind:deployment.llama3 [portal-made overlap_is_over]",
             "delete:portal-made: overlap_is_over",
