@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from reconciler.cli.parser import build_parser
-from reconciler.cli.terminal import Terminal
+from reconciler.cli.terminal import Terminal, flush_output
 from reconciler.errors import Interrupted, KeyformError
 
 COMMANDS = {
@@ -31,7 +31,11 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     Usage errors, `--help` and `--version` end in SystemExit, as argparse has it.
     """
     parser = build_parser()
-    args = parser.parse_args(argv)
+    try:
+        args = parser.parse_args(argv)
+    except SystemExit:
+        flush_output()  # `keyform --help | head`
+        raise
     if args.command is None:
         parser.print_help(sys.stderr)
         return 1

@@ -64,9 +64,13 @@ def build_parser() -> Parser:
     status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
     status.add_argument("--json", action="store_true", help="the status as JSON")
 
+    lock_option(apply)
+
     destroy = command("destroy", "remove all that the stack owns", files, api, output)
     destroy.add_argument("--auto-approve", action="store_true", help="do not ask")
     destroy.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
+
+    lock_option(destroy)
 
     emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -115,6 +119,27 @@ def api_options() -> Parser:
         "--parallelism", type=worker_count, default=10, metavar="N", help="requests in flight (default: %(default)s)"
     )
     return options
+
+
+def lock_option(command: argparse.ArgumentParser) -> None:
+    """An option of commands that change something."""
+    command.add_argument(
+        "--lock-timeout",
+        metavar="TIME",
+        type=lock_time,
+        default="0s",
+        help="how long to wait while another apply has the stack's lock, such as 5m (default: %(default)s)",
+    )
+
+
+def lock_time(text: str) -> float:
+    """Seconds, from a duration as the file has them: `30s`, `5m`, `1h`."""
+    from reconciler.config.values import parse_duration
+
+    duration = parse_duration(text)
+    if duration is None:
+        raise argparse.ArgumentTypeError("give a duration such as 30s, 5m or 1h")
+    return duration.total_seconds()
 
 
 def worker_count(text: str) -> int:

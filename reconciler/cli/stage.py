@@ -95,7 +95,6 @@ def open_stage(
             sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
             yield Stage(desired, api, sinks, effects, interruption)
     finally:
-        effects.abandon()  # after an error, other readings may still be under way
         effects.close()
 
 

@@ -107,6 +107,11 @@ class LastingStream(io.TextIOBase):
         """Nothing is kept back."""
 
 
+def flush_output() -> None:
+    """Write what argparse has left on stdout, so that nothing is left to fail when the process ends."""
+    _write(sys.stdout, "")
+
+
 def printable(text: str) -> str:
     """Text without control characters other than line ends: what a server says must not move the cursor."""
     return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

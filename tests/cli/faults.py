@@ -1,0 +1,55 @@
+"""What an API can do to a request, put into the emulator."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from cli.stage import Fault, Proceed
+
+from reconciler.emulator import Answer, ConnectionLost, Request
+
+
+def refusal(status: int, message: str = "no", *, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
+    body = {"exception_class": "Error", "message": message, "request_id": "req-1", **fields}
+    return Answer(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode())
+
+
+def always(answer: Answer) -> Fault:
+    return lambda request, proceed: answer
+
+
+def on(method: str, ending: str, fault: Fault, *, times: int = 1_000_000) -> Fault:
+    """The fault, for the first requests of one kind; the others, and those of the lock, go on as ever."""
+    left = [times]
+
+    def interceptor(request: Request, proceed: Proceed) -> Answer:
+        if (
+            left[0]
+            and request.method == method
+            and request.path.endswith(ending)
+            and b"keyform-lock" not in request.body
+        ):
+            left[0] -= 1
+            return fault(request, proceed)
+        return proceed(request)
+
+    return interceptor
+
+
+def lost(request: Request, proceed: Proceed) -> Answer:
+    """Done, and the connection breaks before the answer."""
+    proceed(request)
+    raise ConnectionLost
+
+
+def cut_short(request: Request, proceed: Proceed) -> Answer:
+    """Done, and the answer ends in the middle."""
+    answer = proceed(request)
+    return Answer(answer.status, answer.headers, answer.body[: len(answer.body) // 2])
+
+
+def failed_after(request: Request, proceed: Proceed) -> Answer:
+    """Done, and answered with a 500."""
+    proceed(request)
+    return refusal(500, "Internal error")

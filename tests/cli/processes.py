@@ -1,0 +1,130 @@
+"""keyform as a process of its own: started, waited for, interrupted, and all that it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cli.stage import World
+
+PATIENCE = 20.0
+"""Seconds after which a test gives up waiting for a process; none takes nearly as long."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """How a run ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """What stdout holds, which is JSON and nothing else."""
+        return json.loads(self.out)
+
+
+class Running:
+    """keyform as a process of its own, in a clean environment."""
+
+    def __init__(
+        self,
+        world: World,
+        argv: Sequence[str],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        before: Callable[[], None] = lambda: None,
+        **streams: Any,
+    ) -> None:
+        self._world = world
+        whole = {**world.env, **(env or {}), **coverage_of_this_process()}
+        pipes: dict[str, Any] = {name: streams.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
+
+        def prepare() -> None:
+            # A test runner in the background may have it ignored, which a child would inherit.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            before()
+
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "reconciler", *argv],
+            cwd=cwd or world.folder,
+            env={name: value for name, value in whole.items() if value},
+            preexec_fn=prepare,  # noqa: PLW1509 - it takes no lock that another thread could hold
+            **pipes,
+            **streams,
+        )
+        self._texts = {"stdout": bytearray(), "stderr": bytearray()}
+        self._readers = [
+            threading.Thread(target=self._read, args=(name,), daemon=True)
+            for name in self._texts
+            if getattr(self.process, name) is not None
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, name: str) -> None:
+        stream = getattr(self.process, name)
+        while chunk := os.read(stream.fileno(), 65536):
+            self._texts[name] += chunk
+
+    @property
+    def err(self) -> str:
+        """stderr so far."""
+        return self._texts["stderr"].decode("utf-8", "replace")
+
+    def wait_for(self, text: str) -> None:
+        """Wait until it stands on stderr."""
+        wait_until(lambda: text in self.err or self.process.poll() is not None, f"{text!r} on stderr", lambda: self.err)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def finish(self, stdin: str | None = None) -> Ran:
+        """Wait for its end; search what it wrote."""
+        if self.process.stdin is not None:
+            if stdin:
+                self.process.stdin.write(stdin.encode())
+            self.process.stdin.close()
+        try:
+            code = self.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            raise AssertionError(f"keyform does not end; it said: {self.err}") from None
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        for name in self._texts:
+            if stream := getattr(self.process, name):
+                stream.close()
+        ran = Ran(code, self._texts["stdout"].decode("utf-8", "replace"), self.err)
+        self._world.search(ran.out, ran.err)
+        assert "Traceback" not in ran.err, ran.err
+        return ran
+
+
+def wait_until(holds: Callable[[], bool], what: str, told: Callable[[], str] = str) -> None:
+    """Look every few milliseconds, for a while."""
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain for {what}; {told()}")
+        time.sleep(0.005)
+
+
+def coverage_of_this_process() -> dict[str, str]:
+    """What a child needs to be measured as well, when this process is."""
+    names = [name for name in os.environ if name.startswith(("COVERAGE_", "COV_"))]
+    return {name: os.environ[name] for name in [*names, "PYTHONPATH"] if name in os.environ}

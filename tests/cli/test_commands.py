@@ -1,0 +1,277 @@
+"""init, validate, status, destroy, emulator and demo."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+from cli.conftest import Keyform
+from cli.processes import wait_until
+from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
+
+# --- init -------------------------------------------------------------------------------------------------------------
+
+
+def test_init_writes_a_file_that_is_valid_as_it_is(world: World, keyform: Keyform) -> None:
+    ran = keyform("init", "--project", "1234")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == (
+        "Wrote keyform.yaml.\n"
+        "Added secrets.env, secrets.json to .gitignore.\n"
+        "\nNext: name your keys and deployments in it, then run `keyform validate` and `keyform plan`.\n"
+    )
+    ran = keyform("validate", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": ""})
+    assert (ran.code, ran.out) == (0, "Valid: stack stack declares 0 keys, 0 endpoints and 1 sink.\n")
+    assert world.calls == []
+    assert keyform("plan").out == "No changes. The live API matches the file.\n"
+
+
+def test_init_reads_the_project_from_the_environment_unless_it_is_given(world: World, keyform: Keyform) -> None:
+    assert keyform("init", "--stack", "mine").code == 0
+    assert keyform("validate").code == 1
+    assert keyform("validate", env={"GCORE_CLOUD_PROJECT_ID": "1234"}).code == 0
+    assert "stack: mine\n" in (world.folder / "keyform.yaml").read_text()
+
+
+def test_after_init_git_ignores_what_the_sinks_write(world: World, keyform: Keyform) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=world.folder, check=True)
+    world.write("*.log", ".gitignore")  # a last line without its end
+    assert keyform("init", "--project", "1234").code == 0
+    text = (world.folder / "keyform.yaml").read_text().replace("keys: {}", "keys:\n  mine:\n    deployments: [llama3]")
+    world.write(text)
+    assert keyform("apply", "--auto-approve").code == 0
+    status = subprocess.run(
+        ["git", "status", "--porcelain", "-uall"], cwd=world.folder, check=True, capture_output=True, text=True
+    )
+    assert sorted(status.stdout.split()[1::2]) == [".gitignore", "keyform.yaml"]
+    assert "secrets.env" in {path.name for path in world.folder.iterdir()}
+
+
+def test_init_overwrites_nothing_and_repeats_nothing(world: World, keyform: Keyform) -> None:
+    mine = world.write("mine")
+    ran = keyform("init")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "Error: keyform.yaml is there already; it was left as it is.\n  remove it, or give another --file\n"
+    )
+    assert mine.read_text() == "mine"
+    assert not (world.folder / ".gitignore").exists()
+    assert keyform("init", "-f", "other.yaml").code == 0
+    ignored = (world.folder / ".gitignore").read_text()
+    assert keyform("init", "-f", "third.yaml").code == 0
+    assert (world.folder / ".gitignore").read_text() == ignored
+
+
+@pytest.mark.parametrize(
+    ("folder", "stack"), [("My Team's Keys!", "my-team-s-keys"), ("...", "inference"), ("x" * 80, "x" * 40)]
+)
+def test_init_names_the_stack_after_the_folder(world: World, keyform: Keyform, folder: str, stack: str) -> None:
+    (world.folder / folder).mkdir()
+    assert keyform("init", "--project", "1", "-f", f"{folder}/keyform.yaml").code == 0
+    assert keyform("validate", "-f", folder).out.startswith(f"Valid: stack {stack} declares")
+
+
+@pytest.mark.parametrize("argv", [["--stack", "Bad Name"], ["-f", "no/such/folder/keyform.yaml"]], ids=" ".join)
+def test_init_says_what_it_cannot_do(world: World, keyform: Keyform, argv: list[str]) -> None:
+    ran = keyform("init", *argv)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("Error: ")
+    assert list(world.folder.iterdir()) == []
+
+
+# --- validate ---------------------------------------------------------------------------------------------------------
+
+
+def test_validate_needs_neither_network_nor_token(world: World) -> None:
+    world.write(TWO_KEYS)
+    ran = world.run("validate", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": "http://127.0.0.1:9"})
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out == "Valid: stack shop declares 2 keys, 3 endpoints and 2 sinks.\n"
+    assert world.calls == []
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_shows_keys_endpoints_and_what_is_public(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    before = keyform("status")
+    assert before.code == 0
+    assert re.search(r"payments +missing +- ", before.out)
+    assert keyform("apply", "--auto-approve").code == 0
+    ran = keyform("status")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith("Stack shop (project 1234)\n")
+    assert re.search(r"payments +published +g1 .* never +2 +llama3, whisper +local ok", ran.out)
+    assert re.search(r"llama3 +deployment +protected +payments, search +portal-made +active", ran.out)
+    assert ran.out.endswith("1 foreign key in the project, not owned by this stack.\n")
+    shown = keyform("status", "--json").json
+    assert shown["stack"] == "shop"
+    (world.folder / "secrets.env").unlink()
+    assert "lost" in keyform("status").out
+
+
+def test_status_fits_narrow_and_wide_terminals(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    assert max(map(len, keyform("status").out.splitlines())) <= 100
+
+
+# --- destroy ----------------------------------------------------------------------------------------------------------
+
+
+def test_destroy_removes_all_that_the_stack_owns_and_nothing_else(world: World, keyform: Keyform) -> None:
+    world.write("MINE=1\n", "secrets.env")
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    ran = keyform("destroy", "--auto-approve")
+    assert ran.code == 0
+    assert "Plan: 0 to add, 0 to change, 0 to rotate, 2 to destroy." in ran.out
+    assert world.live_names() == ["portal-made"]
+    assert world.bound("llama3") == world.bound("whisper") == world.bound("webui", "application") == ["portal-made"]
+    assert (world.folder / "secrets.env").read_text() == "MINE=1\n"
+    assert not (world.folder / "jobs.json").exists()
+    ran = keyform("destroy", "--auto-approve")
+    assert ran.code == 0
+    assert ran.out == "Nothing to destroy: the stack owns no live key, and no sink has a record of it.\n"
+
+
+def test_destroy_leaves_no_deployment_without_a_key(world: World, keyform: Keyform) -> None:
+    world.write(ONE_KEY + "deployments:\n  llama3: {exclusive: true}\n")
+    assert keyform("apply", "--auto-approve").code == 0
+    assert world.bound("llama3") == ["payments"]
+    ran = keyform("destroy", "--auto-approve")
+    assert ran.code == 1
+    assert "deployment.llama3: would be left without a valid key" in ran.err
+    assert "declare the endpoint `auth: open`" in ran.err
+    assert world.bound("llama3") == ["payments"]
+    # Written, reviewed, and only then done.
+    world.write(HEAD + "keys:\n  payments:\n    description: idle\ndeployments:\n  llama3: {auth: open}\n")
+    assert keyform("destroy", "--auto-approve").code == 0
+    assert world.opens("llama3", None)
+
+
+def test_destroy_without_a_terminal_needs_auto_approve(world: World, keyform: Keyform) -> None:
+    world.write(ONE_KEY)
+    assert keyform("apply", "--auto-approve").code == 0
+    ran = keyform("destroy")
+    assert ran.code == 1
+    assert "There is nobody to ask" in ran.err
+    assert world.owned() == ["payments"]
+
+
+# --- emulator ---------------------------------------------------------------------------------------------------------
+
+SEED = """\
+tokens: {demo-token: [1234]}
+projects:
+  1234:
+    api_keys: [{name: portal-made}]
+    deployments: [{name: llama3, api_keys: [portal-made]}]
+"""
+
+
+def test_the_emulator_serves_what_it_is_seeded_with_and_keeps_it_in_a_file(world: World) -> None:
+    world.write(SEED, "seed.yaml")
+    world.write(ONE_KEY)
+    for run in range(2):
+        serving = world.start(
+            "emulator", "--port", "0", "--seed", "seed.yaml", "--db", "state.db", "--task-seconds", "0"
+        )
+        wait_until(lambda: b"CLOUD_PROJECT_ID" in serving._texts["stdout"], "the address", lambda: serving.err)  # noqa: B023
+        text = serving._texts["stdout"].decode()
+        env = dict(re.findall(r"export (\w+)=(\S+)", text))
+        assert env["GCORE_API_KEY"] == "demo-token"
+        assert env["GCORE_CLOUD_PROJECT_ID"] == "1234"
+        ran = world.run("apply", "--auto-approve", env=env)
+        assert ran.code == 0, ran.err
+        assert ("No changes." in ran.out) == (run == 1), "a restart forgets nothing"
+        serving.send(signal.SIGINT)
+        done = serving.finish()
+        assert (done.code, done.err) == (0, "")
+
+
+def test_the_emulator_says_when_its_port_is_taken(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = world.run("emulator", "--port", str(port))
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        f"Error: The emulator cannot listen on 127.0.0.1:{port}: Address already in use.\n"
+        "  give another --port; 0 takes a free one\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("projects: [", "seed.yaml:1:"),
+        ("projekts: {}", "projekts"),
+        ("projects: {1: {deployments: [{name: llama3, api_keys: [nobody]}]}}", "there is no key 'nobody'"),
+    ],
+)
+def test_a_seed_that_cannot_be_used_is_told_with_its_place(
+    world: World, keyform: Keyform, content: str, sentence: str
+) -> None:
+    world.write(content, "seed.yaml")
+    ran = keyform("emulator", "--seed", "seed.yaml")
+    assert (ran.code, ran.out) == (1, "")
+    assert sentence in ran.err
+
+
+def test_a_database_that_is_none_is_told(world: World, keyform: Keyform) -> None:
+    world.write("not a database " * 100, "state.db")
+    ran = keyform("emulator", "--db", "state.db")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("Error: ")
+
+
+# --- demo -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(world: World, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    ran = world.run("demo", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": "", "TMPDIR": str(temporary)})
+    assert ran.code == 0, ran.err
+    commands = re.findall(r"^\$ (\S+ ?[a-z]*)", ran.out, re.MULTILINE)
+    assert commands == [
+        "cat keyform", "keyform plan", "keyform apply", "stat ", "curl ", "curl ", "keyform plan", "cat keyform",
+        "keyform apply", "curl ", "curl ", "keyform status", "keyform plan",
+    ]  # fmt: skip
+    assert "Plan: 2 to add, 0 to change, 0 to rotate, 0 to destroy." in ran.out
+    assert "Plan: 0 to add, 1 to change, 0 to rotate, 1 to destroy." in ran.out
+    assert ran.out.count("401 Unauthorized") == 2
+    assert ran.out.count("200 You said: Hello?") == 2
+    assert "PAYMENTS_API=(sensitive value)" in ran.out
+    assert ran.out.endswith("No changes. The live API matches the file.\n")
+    assert list(temporary.iterdir()) == []
+    assert list(world.folder.iterdir()) == []
+
+
+def test_the_demo_can_be_kept_and_does_not_overwrite(world: World) -> None:
+    ran = world.run("demo", "--keep", "kept")
+    assert ran.code == 0
+    kept = {path.name for path in (world.folder / "kept").iterdir()}
+    assert kept == {"keyform.yaml", "secrets.env"}
+    secret = re.findall(r"^PAYMENTS_API=(\S+)", (world.folder / "kept/secrets.env").read_text(), re.MULTILINE)[0]
+    assert secret not in ran.out + ran.err
+    ran = world.run("demo", "--keep", "kept")
+    assert ran.code == 1
+    assert ran.err == "Error: kept has a keyform.yaml already.\n  give --keep an empty folder\n"
+
+
+def test_the_demo_can_be_interrupted(world: World, tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    running = world.start("demo", env={"TMPDIR": str(temporary)})
+    running.wait_for("waiting for task")
+    running.send(signal.SIGINT)
+    ran = running.finish()
+    assert ran.code == 1
+    assert ran.err.endswith("Error: The demo failed: keyform apply ended with exit code 1.\n")
+    assert list(temporary.iterdir()) == []

@@ -1,0 +1,230 @@
+"""Ctrl-C, SIGTERM and a closed terminal: what runs is finished, nothing else begun, and the next run goes on."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from cli.conftest import Keyform, MakeWorld, in_process
+from cli.processes import wait_until
+from cli.stage import HEAD, TWO_KEYS, Proceed, World
+
+from reconciler.emulator import Answer, Request
+
+STOPPING = "Stopping: running steps are being finished. Interrupt again to no longer wait for them.\n"
+INTERRUPTED = "\nInterrupted: nothing was changed.\n"
+
+
+@pytest.fixture
+def slow(make_world: MakeWorld) -> World:
+    """A world whose tasks do not end by themselves."""
+    world = make_world(task_seconds=3600)
+    world.write(TWO_KEYS)
+    return world
+
+
+def bindings_begun(world: World) -> bool:
+    return [call for call in world.writes if call.startswith("PATCH")] != []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    number: signal.Signals,
+) -> None:
+    world = make_world(task_seconds=0.4)
+    world.write(TWO_KEYS)
+    running = world.start("apply", "--auto-approve")
+    wait_until(lambda: bindings_begun(world), "a binding")
+    running.send(number)
+    ran = running.finish()
+    assert ran.code == 1
+    assert "\n" + STOPPING in ran.err
+    said = " ".join(ran.out.split())
+    assert "Apply was interrupted: 5 of 7 steps done. Keys: 0 added" in said
+    assert "Not started ! key.payments publishing payments to local ! key.search publishing search to" in said
+    assert "why: interrupted before its turn" in said
+    assert "It is safe to run apply again" in said
+    assert world.held() == {}, "nothing was published after the signal"
+    assert sorted(world.bound("llama3")) == ["payments", "portal-made", "search"], "what ran was finished"
+    keyform = in_process(world, monkeypatch, capsys)
+    assert keyform("apply", "--auto-approve").code == 0
+    world.in_order(keyform)
+
+
+def test_the_second_signal_no_longer_waits_for_tasks(slow: World) -> None:
+    running = slow.start("apply", "--auto-approve")
+    running.wait_for("waiting for task")
+    running.send(signal.SIGINT)
+    running.wait_for("Stopping")
+    began = time.monotonic()
+    running.send(signal.SIGINT)
+    ran = running.finish()
+    assert time.monotonic() - began < 3
+    assert ran.code == 1
+    said = " ".join(ran.out.split())
+    assert "Apply was interrupted: 2 of 7 steps done." in said
+    assert "Sent, but not confirmed ! application.webui binding search" in said
+    assert "why: interrupted while it ran" in said
+    assert "way out: run apply again: it looks at what is live" in said
+    assert slow.held() == {}
+
+
+def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World) -> None:
+    world.write(TWO_KEYS)
+    asked, answer = threading.Barrier(4), threading.Event()
+
+    def never(request: Request, proceed: Proceed) -> Answer:
+        if request.method == "PATCH" and not answer.is_set():
+            asked.wait(20)
+            answer.wait(20)
+        return proceed(request)
+
+    world.fail(never)
+    running = world.start("apply", "--auto-approve")
+    asked.wait(20)  # all three endpoints are being written
+    running.send(signal.SIGINT)
+    running.wait_for("Stopping")
+    running.send(signal.SIGINT)
+    ran = running.finish()
+    world.fail(None)
+    answer.set()
+    assert ran.code == 1
+    assert "Sent, but not confirmed" in ran.out
+    assert world.run("apply", "--auto-approve").code == 0
+    world.in_order()
+
+
+def test_an_interrupted_apply_tells_its_result_as_json_too(make_world: MakeWorld) -> None:
+    world = make_world(task_seconds=1.0)
+    world.write(TWO_KEYS)
+    running = world.start("apply", "--auto-approve", "--json", "--parallelism", "1")
+    running.wait_for("waiting for task")
+    running.send(signal.SIGINT)
+    ran = running.finish()
+    assert ran.code == 1
+    assert ran.json["keyform"]["interrupted"] is True
+    states = [outcome["state"] for outcome in ran.json["keyform"]["outcomes"]]
+    assert states == ["done", "done", "done", "not_started", "not_started", "not_started", "not_started"]
+
+
+@pytest.fixture
+def stuck(world: World) -> Iterator[threading.Event]:
+    """The API takes requests and never answers; set once one has come."""
+    asked, answer = threading.Event(), threading.Event()
+
+    def never(request: Request, proceed: Proceed) -> Answer:
+        asked.set()
+        answer.wait(20)
+        return proceed(request)
+
+    world.write(TWO_KEYS)
+    world.fail(never)
+    yield asked
+    answer.set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("command", [("plan",), ("status",), ("apply", "--auto-approve"), ("destroy",)], ids=" ".join)
+def test_while_nothing_is_changed_a_signal_ends_the_run_at_once(
+    world: World, stuck: threading.Event, command: tuple[str, ...], number: signal.Signals
+) -> None:
+    running = world.start(*command)
+    assert stuck.wait(20)
+    began = time.monotonic()
+    running.send(number)
+    ran = running.finish()
+    assert time.monotonic() - began < 3
+    assert (ran.code, ran.out, ran.err) == (130, "", INTERRUPTED)
+    assert world.writes == []
+
+
+def test_signals_that_come_in_a_burst_end_the_run_once(world: World, stuck: threading.Event) -> None:
+    running = world.start("plan")
+    assert stuck.wait(20)
+    for _ in range(5):
+        running.send(signal.SIGINT)
+    ran = running.finish()
+    assert (ran.code, ran.out, ran.err) == (130, "", INTERRUPTED)
+
+
+def test_a_signal_wakes_a_run_that_waits_to_ask_again(world: World) -> None:
+    world.write(TWO_KEYS)
+    body = json.dumps({"message": "Too many requests"}).encode()
+    busy = Answer(429, {"Content-Type": "application/json", "Retry-After": "30"}, body)
+    world.fail(lambda request, proceed: busy)
+    running = world.start("plan")
+    running.wait_for("warning: The API is asked too often")
+    running.send(signal.SIGINT)
+    ran = running.finish()
+    assert ran.code == 130
+    assert ran.err.endswith(INTERRUPTED)
+
+
+def test_a_signal_that_is_ignored_from_the_start_stays_ignored(make_world: MakeWorld) -> None:
+    """As under `nohup`, which is there to let a run outlive its terminal."""
+    world = make_world(task_seconds=0.5)
+    world.write(HEAD + "keys:\n  payments:\n    deployments: [llama3]\n")
+    running = world.start(
+        "apply", "--auto-approve", before=lambda: (signal.signal(signal.SIGHUP, signal.SIG_IGN), None)[1]
+    )
+    running.wait_for("waiting for task")
+    running.send(signal.SIGHUP)
+    ran = running.finish()
+    assert ran.code == 0
+    assert "Stopping" not in ran.err
+
+
+@pytest.mark.parametrize("moment", [1, 3, 6, 8])
+def test_a_kill_at_any_moment_leaves_what_the_next_run_completes(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], moment: int
+) -> None:
+    world = make_world(task_seconds=0.05)
+    world.write(TWO_KEYS.replace("{sink: local}", "{sink: local, rotation: {overlap: 0s}}"))
+    running = world.start("apply", "--auto-approve")
+    wait_until(lambda: len(world.writes) >= moment or running.process.poll() is not None, "a write")
+    running.process.kill()
+    running.finish()
+    keyform = in_process(world, monkeypatch, capsys)
+    if world.locks:
+        ran = keyform("apply", "--auto-approve")
+        assert ran.code == 1
+        assert ran.err.startswith("Error: The stack shop is locked by ")
+        assert "delete the key keyform-lock-shop-e" in ran.err
+        world.break_lock()
+    assert keyform("apply", "--auto-approve").code == 0
+    world.in_order(keyform)
+
+
+def test_two_applies_take_turns(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    asked, answer = threading.Event(), threading.Event()
+
+    def late(request: Request, proceed: Proceed) -> Answer:
+        if request.method == "PATCH":
+            asked.set()
+            answer.wait(20)
+        return proceed(request)
+
+    world.fail(late)
+    first = world.start("apply", "--auto-approve")
+    assert asked.wait(20)
+    ran = keyform("apply", "--auto-approve")
+    assert ran.code == 1
+    assert ran.err.startswith("Error: The stack shop is locked by ")
+    assert "  wait for it, or give --lock-timeout; " in ran.err
+    second = world.start("apply", "--auto-approve", "--lock-timeout", "60s")
+    second.wait_for("waiting for the lock, held by ")
+    answer.set()
+    assert first.finish().code == 0
+    ran = second.finish()
+    assert ran.code == 0, ran.err
+    assert "What is live has changed meanwhile. The plan is now:\n" in ran.out
+    assert ran.out.endswith("No changes. The live API matches the file.\n")
+    world.in_order(keyform)

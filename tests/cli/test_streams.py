@@ -1,0 +1,193 @@
+"""stdout carries the result and nothing else, whatever the streams are and wherever they lead; exit codes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli.conftest import Keyform
+from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
+
+import reconciler
+
+FOREIGN_WORDS = HEAD + "keys:\n  payments:\n    description: Zahlung für Łukasz — 支払い ✓\n    deployments: [llama3]\n"
+
+
+def test_the_exit_code_of_plan_tells_of_changes_only_when_asked(world: World, keyform: Keyform) -> None:
+    world.write(ONE_KEY)
+    assert keyform("plan").code == 0
+    assert keyform("plan", "--detailed-exitcode").code == 2
+    assert keyform("plan", "--detailed-exitcode", "--json").code == 2
+    assert keyform("apply", "--auto-approve").code == 0
+    assert keyform("plan", "--detailed-exitcode").code == 0
+    world.write(ONE_KEY.replace("llama3", "lama3"))
+    assert keyform("plan", "--detailed-exitcode").code == 1
+    assert keyform("plan", "--detailed-exitcode", "-f", "missing.yaml").code == 1
+    assert keyform("plan", "--detailed-exitcode", "--nonsense").code == 1
+
+
+def test_stdout_carries_the_result_and_stderr_the_progress(world: World) -> None:
+    world.write(TWO_KEYS)
+    ran = world.run("apply", "--auto-approve")
+    assert ran.code == 0
+    assert ran.out.startswith("keyform will perform the following actions in stack shop (project 1234):\n")
+    assert ran.out.endswith("\n\nApply complete! Keys: 2 added, 0 changed, 0 rotated, 0 destroyed.\n")
+    assert "key.payments: created payments in" in ran.err
+    assert "\x1b" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("level", ["error", "warning", "info", "debug"])
+def test_json_is_all_of_stdout_at_every_log_level(world: World, keyform: Keyform, level: str) -> None:
+    world.write(TWO_KEYS)
+    ran = keyform("plan", "--json", "--log-level", level)
+    assert ran.json["format_version"] == "1.0"
+    assert {change["address"] for change in ran.json["resource_changes"]} == {"key.payments", "key.search"}
+    assert ("debug: request: GET" in ran.err) == (level == "debug")
+    ran = keyform("apply", "--json", "--auto-approve", "--log-level", level)
+    assert ran.json["keyform"]["complete"] is True
+    assert keyform("status", "--json", "--log-level", level).json
+    ran = keyform("destroy", "--json", "--auto-approve", "--log-level", level)
+    assert ran.json["keyform"]["complete"] is True
+
+
+def test_two_plans_of_the_same_are_the_same_but_for_their_time(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    one, other = (re.sub(r"\d{4}-\d\d-\d\dT[0-9:]+Z", "", keyform("plan", "--json").out) for _ in range(2))
+    assert one == other
+    assert keyform("plan").out == keyform("plan").out
+
+
+@pytest.mark.parametrize("arguments", ["plan", "status", "apply --auto-approve", "--help", "plan --json"])
+def test_a_reader_that_goes_away_is_no_trouble(world: World, arguments: str) -> None:
+    world.write(TWO_KEYS)
+    with subprocess.Popen(["true"], stdin=subprocess.PIPE) as gone:
+        assert gone.stdin is not None
+        gone.wait()
+        ran = world.run(*arguments.split(), stdout=gone.stdin)
+    assert ran.code == 0
+    assert "Error" not in ran.err
+    assert "Exception" not in ran.err
+
+
+def test_an_apply_goes_on_when_nobody_reads_its_progress(world: World) -> None:
+    world.write(TWO_KEYS)
+    with subprocess.Popen(["true"], stdin=subprocess.PIPE) as gone:
+        assert gone.stdin is not None
+        gone.wait()
+        assert world.run("apply", "--auto-approve", stdout=gone.stdin, stderr=gone.stdin).code == 0
+    world.in_order()
+
+
+def closes(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=["stdin", "stdout", "stderr", "all"])
+def test_streams_that_are_closed_are_no_trouble(world: World, closed: tuple[int, ...]) -> None:
+    world.write(TWO_KEYS)
+    assert world.run("plan", "--detailed-exitcode", before=lambda: closes(*closed)).code == 2
+    assert world.run("apply", "--auto-approve", before=lambda: closes(*closed)).code == 0
+    world.in_order()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full, as Linux has it")
+def test_an_output_that_cannot_be_written_is_an_error(world: World) -> None:
+    world.write(TWO_KEYS)
+    with Path("/dev/full").open("wb") as full:
+        ran = world.run("plan", stdout=full)
+    assert ran.code == 1
+    assert ran.err == ("Error: The output cannot be written: No space left on device.\n  see where stdout leads\n")
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        {"LC_ALL": "C"},
+        {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        {"PYTHONIOENCODING": "ascii"},
+    ],
+    ids=["C", "POSIX", "ascii"],
+)
+def test_any_encoding_will_do(world: World, env: dict[str, str]) -> None:
+    world.write(FOREIGN_WORDS)
+    for command in (["apply", "--auto-approve"], ["status"]):
+        ran = world.run(*command, env=env)
+        assert ran.code == 0, ran.err
+        assert "UnicodeEncodeError" not in ran.err
+    description = world.emulator.live_keys(1234)["payments"].description or ""
+    assert description.startswith("Zahlung für Łukasz — 支払い ✓ [keyform"), "what is sent is not bent"
+    ran = world.run("plan", "-f", "für-✓.yaml", env=env)
+    assert ran.code == 1
+    assert "there is no such file" in ran.err
+
+
+def test_a_file_name_that_is_no_text_is_told(world: World) -> None:
+    ran = world.run("validate", "-f", os.fsdecode(b"\xff.yaml"))
+    assert ran.code == 1
+    assert "there is no such file" in ran.err
+
+
+# --- Help, version, start-up ------------------------------------------------------------------------------------------
+
+
+def test_the_version_is_the_packages(world: World) -> None:
+    ran = world.run("--version")
+    assert (ran.code, ran.out, ran.err) == (0, f"keyform {reconciler.__version__}\n", "")
+
+
+def test_the_help_lists_every_command_and_what_it_does(world: World, keyform: Keyform) -> None:
+    ran = keyform("--help")
+    assert (ran.code, ran.err) == (0, "")
+    commands = re.findall(r"^    ([a-z]+) {2,}(\S.*)$", ran.out, re.MULTILINE)
+    assert [name for name, _ in commands] == [
+        "init", "validate", "plan", "apply", "status", "destroy", "emulator", "demo",
+    ]  # fmt: skip
+    assert "GCORE_API_KEY" in ran.out
+    assert "130 interrupted" in ran.out
+    for name, text in commands:
+        ran = keyform(name, "--help")
+        assert ran.code == 0
+        assert ran.out.startswith(f"usage: keyform {name} ")
+        assert text.split()[0] in ran.out
+        assert ran.out.isascii()
+
+
+HEAVY = ("httpx", "tenacity", "deepdiff", "rich", "starlette", "uvicorn", "asyncio", "jsonschema", "yaml", "sqlite3")
+
+
+@pytest.mark.parametrize(
+    ("argv", "allowed"),
+    [
+        (["--version"], ()),
+        (["validate"], ("jsonschema", "yaml")),
+        # httpx loads rich for a command line of its own.
+        (["plan"], ("jsonschema", "yaml", "httpx", "tenacity", "deepdiff", "rich")),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_command_loads_no_library_that_it_does_not_need(
+    world: World, argv: list[str], allowed: tuple[str, ...]
+) -> None:
+    world.write(ONE_KEY)
+    script = (
+        "import sys, atexit\n"
+        f"heavy = {HEAVY!r}\n"
+        "atexit.register(lambda: print('loaded', *[n for n in heavy if n in sys.modules], file=sys.stderr))\n"
+        "from reconciler.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, *argv],
+        cwd=world.folder,
+        env={**world.env, **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loaded = set(done.stderr.split("loaded")[-1].split())
+    assert loaded <= set(allowed)
