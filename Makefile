@@ -5,6 +5,8 @@ PYTHON ?= python3
 JOBS ?= auto
 # More arguments for pytest, as in: make test PYTEST_ARGS="-k rotation"
 PYTEST_ARGS ?=
+# More arguments for the torture, as in: make torture TORTURE="--budget-seconds 600 --seed 7"
+TORTURE ?=
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -71,6 +73,14 @@ imports: venv ## Only the tests of who may import whom
 .PHONY: docs
 docs: venv ## Only the tests of the documentation
 	@$(PY) -m pytest --quiet tests/project/test_docs.py
+
+.PHONY: faults
+faults: venv ## A seeded part of the faults: at every effect one, in other modes, two at a time, and real kills
+	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal -m torture tests/faults $(PYTEST_ARGS)
+
+.PHONY: torture
+torture: venv ## Every fault at every effect, in every scenario and mode (TORTURE="--budget-seconds 600"), and docs/faults.md
+	@$(PY) tests/faults/torture.py --json docs/faults.json --page docs/faults.md $(TORTURE)
 
 .PHONY: bench
 bench: venv ## Measure start-up, and plans and applies of many keys

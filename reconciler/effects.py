@@ -6,24 +6,25 @@ else in keyform may reach past it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import subprocess
 import threading
 import time
-import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from socket import SHUT_RDWR
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from reconciler.child import Children
 from reconciler.errors import Interrupted
 
 if TYPE_CHECKING:
     import httpx
+
+    from reconciler.transport import Connections
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +111,49 @@ class Effects(Protocol):
         """Remove an empty folder; FileNotFoundError when there is none, OSError (ENOTEMPTY) when it is not empty."""
         ...
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> Completed:
-        """A child process, to its end; `env` is added to the environment. FileNotFoundError when there is no such program."""
+    def call(self, what: str, function: Callable[[], Answer]) -> Answer:
+        """One call of a library that speaks to a server itself; `what` names it, such as `secretsmanager:tag_resource`.
+
+        It fails by the library's own errors.
+        """
+        ...
+
+    def find_program(self, name: str) -> Path | None:
+        """The file that a program's name stands for, as a shell would find it; None when none can be executed."""
+        ...
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes = "",
+        env: Mapping[str, str] | None = None,
+        without: Collection[str] = (),
+        folder: Path | None = None,
+        timeout: float | None = None,
+    ) -> Completed:
+        """A child process, to its end, in a session of its own.
+
+        `env` is added to the environment, `without` are names taken out of it; `stdin` has at most 4096 bytes; of each
+        output the first 10 MB are kept. TimeoutError: it was not done after `timeout` seconds, and has been killed.
+        Any other OSError: it was not started (FileNotFoundError: no such program, or no such folder).
+        """
         ...
 
 
 class System:
     """The real world. One HTTP connection per worker is kept alive; `close` when done."""
 
-    def __init__(self, *, connections: int = 10, timeout: float = 30.0) -> None:
+    def __init__(self, *, connections: int = 10, request_timeout: float = 30.0) -> None:
+        """`request_timeout` is in seconds, for each silence of a server; to make a connection it has 5 at most."""
         self._connections = connections
-        self._timeout = timeout
-        self._transport: httpx.HTTPTransport | None = None
+        self._request_timeout = request_timeout
+        self._transport: Connections | None = None
         self._building = threading.Lock()
-        self._closed = False
-        self._abandoned = threading.Event()
-        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Its lock is reentrant: a signal handler may abandon the sleep of its own thread.
+        self._patience = threading.Condition()
+        self._abandoned = False
+        self._children = Children()
 
     def now(self) -> datetime:
         return datetime.now(UTC)
@@ -134,56 +162,35 @@ class System:
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        if self._abandoned.wait(seconds):
-            raise Interrupted("Interrupted while waiting.")
+        with self._patience:
+            if self._patience.wait_for(lambda: self._abandoned, seconds):
+                raise Interrupted("Interrupted while waiting.")
 
     def random(self) -> float:
         return random.random()  # noqa: S311 - jitter, not cryptography
 
     def send(self, request: httpx.Request) -> httpx.Response:
         with self._building:
-            if self._closed:
-                raise Interrupted("The run has ended.")
             if self._transport is None:
-                import httpx
+                from reconciler.transport import Connections  # noqa: PLC0415 - it loads httpx
 
-                # As many keep-alive connections as workers: with httpx's default of 20, 1,000 requests at 32 in flight
-                # opened about 1,000 connections.
-                limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._connections)
-                self._transport = httpx.HTTPTransport(limits=limits)
-        request.extensions.setdefault("timeout", dict.fromkeys(("connect", "read", "write", "pool"), self._timeout))
-        request.extensions["trace"] = self._watch
-        try:
-            response = self._transport.handle_request(request)
-            try:
-                response.read()
-            finally:
-                response.close()
-        finally:
-            if self._closed:
-                self._transport.close()
-        return response
+                self._transport = Connections(kept=self._connections, request_timeout=self._request_timeout)
+        return self._transport.send(request)
 
     def abandon(self) -> None:
-        """Wait for nothing any more: `sleep` raises Interrupted, and connections break, whatever is on its way there.
+        """Wait for nothing any more: `sleep` raises Interrupted, connections break, and child processes are killed.
 
         What is sent later still goes out, so that a lock can be given back.
         """
-        self._abandoned.set()
-        for connection in list(self._sockets):
-            with contextlib.suppress(OSError):  # it may be closed already
-                connection.shutdown(SHUT_RDWR)
-
-    def _watch(self, name: str, info: Mapping[str, Any]) -> None:
-        """Keep every connection that is made (httpx's `trace` extension), so that `abandon` can break it."""
-        if name in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
-            connection = info["return_value"].get_extra_info("socket")
-            self._sockets.add(connection)
+        with self._patience:
+            self._abandoned = True
+            self._patience.notify_all()
+        self._children.abandon()
+        if self._transport is not None:
+            self._transport.break_all()
 
     def close(self) -> None:
-        """Close what is open, now and as soon as the last request under way has ended; no other begins."""
-        with self._building:
-            self._closed = True
+        """Close what is open."""
         if self._transport is not None:
             self._transport.close()
 
@@ -213,7 +220,7 @@ class System:
         path.unlink(missing_ok=True)
 
     def lock_file(self, path: Path) -> int:
-        import fcntl
+        import fcntl  # noqa: PLC0415 - only POSIX has it; without it, `keyform validate` still works
 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
@@ -260,14 +267,32 @@ class System:
     def remove_folder(self, path: Path) -> None:
         path.rmdir()
 
-    def run(self, argv: Sequence[str], *, stdin: str = "", env: Mapping[str, str] | None = None) -> Completed:
-        # S603: argv is a list, never a shell line; no secret is ever in it.
-        done = subprocess.run(  # noqa: S603
-            list(argv),
-            input=stdin,
-            env={**os.environ, **(env or {})},
-            capture_output=True,
-            text=True,
-            check=False,
+    def call(self, what: str, function: Callable[[], Answer]) -> Answer:  # noqa: ARG002 - the name is for traces
+        return function()
+
+    def find_program(self, name: str) -> Path | None:
+        import shutil  # noqa: PLC0415 - it loads all kinds of archives
+
+        found = shutil.which(name)
+        return Path(found) if found else None
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes = "",
+        env: Mapping[str, str] | None = None,
+        without: Collection[str] = (),
+        folder: Path | None = None,
+        timeout: float | None = None,
+    ) -> Completed:
+        ended = self._children.run(
+            argv,
+            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
+            env={name: value for name, value in os.environ.items() if name not in without} | dict(env or {}),
+            folder=folder,
+            timeout=timeout,
         )
-        return Completed(done.returncode, done.stdout, done.stderr)
+        if ended.was_abandoned:
+            raise Interrupted("Interrupted while a command ran.")
+        return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
+
+ATTENTION = 0.5
+"""Seconds after which a waiting thread looks up."""
 
 
 def side_by_side(function: Callable[[Item], Outcome], items: Sequence[Item], workers: int) -> list[Outcome]:
@@ -19,8 +22,23 @@ def side_by_side(function: Callable[[Item], Outcome], items: Sequence[Item], wor
     if workers <= 1 or len(items) <= 1:
         return [function(item) for item in items]
     pool = ThreadPoolExecutor(max_workers=min(workers, len(items)), thread_name_prefix="keyform")
+    waits = True
     try:
-        return list(pool.map(function, items))
+        futures = [pool.submit(function, item) for item in items]
+        return [_await(future) for future in futures]
+    except KeyboardInterrupt:
+        waits = False  # what is under way may wait for an answer that never comes
+        raise
     finally:
-        # Nobody waits for the others when one has failed, or when the user has interrupted them.
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=waits, cancel_futures=True)
+
+
+def _await(future: Future[Outcome]) -> Outcome:
+    """What comes of it.
+
+    Python runs signal handlers in the main thread, and one that arrives in the instant before a wait without an end
+    would only be noticed after it.
+    """
+    while not future.done():
+        wait([future], timeout=ATTENTION)
+    return future.result()

@@ -140,10 +140,10 @@ def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:
 
 def _build_keys(build: _Build) -> Iterator[DesiredKey]:
     default_sinks = tuple(name for name, _, _ in build.texts("defaults", "sink"))
-    default_overlap = _build_overlap(build, ("defaults", "rotation", "overlap"))
+    default_overlap = _build_duration(build, ("defaults", "rotation", "overlap"))
     default_prevent = build.switch("defaults", "prevent_destroy") or False
     for name, entry in sorted(entries_of(build.root, "keys").items()):
-        overlap = _build_overlap(build, ("keys", name, "rotation", "overlap"))
+        overlap = _build_duration(build, ("keys", name, "rotation", "overlap"))
         prevent = build.switch("keys", name, "prevent_destroy")
         key = DesiredKey(
             name=name,
@@ -165,14 +165,14 @@ def _build_bindings(build: _Build, key: str) -> Iterator[DesiredBinding]:
             yield DesiredBinding(EndpointRef(kind, name), place_of(mark, path))
 
 
-def _build_overlap(build: _Build, path: Path) -> timedelta | None:
+def _build_duration(build: _Build, path: Path) -> timedelta | None:
     text = build.text(*path)
     if text is None:
         return None
-    overlap = parse_duration(text)
-    if overlap is None:
+    duration = parse_duration(text)
+    if duration is None:
         build.refuse(path, "is longer than ten years (`3650d`)", "Write a shorter one.")
-    return overlap
+    return duration
 
 
 def _build_expiry(build: _Build, path: Path) -> datetime | None:
@@ -193,10 +193,21 @@ def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
         options = {
             option: value
             for option in entries_of(build.root, "sinks", name)
-            if option != "type" and (value := _build_option(build, ("sinks", name, option))) is not None
+            if option != "type" and (value := _build_setting(build, ("sinks", name, option))) is not None
         }
         kind = build.text("sinks", name, "type") or ""
         yield SinkSettings(name, kind, options, place=place_of(entry.mark, ("sinks", name)))
+
+
+def _build_setting(build: _Build, path: Path) -> str | int | tuple[str, ...] | None:
+    """A setting of a sink: a list as a tuple, a time in seconds; variables are read in single texts alone."""
+    if isinstance(find_node(build.root, path), Listing):
+        return tuple(text for text, _, _ in build.texts(*path))
+    if path[-1] == "timeout":
+        timeout = _build_duration(build, path)
+        return None if timeout is None else int(timeout.total_seconds())
+    number = build.number(*path)
+    return _build_option(build, path) if number is None else number
 
 
 def _build_option(build: _Build, path: Path) -> str | None:

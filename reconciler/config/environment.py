@@ -50,6 +50,9 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Fault]:
 
 def _misplaced(mark: Mark, path: Path) -> Fault:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
+    if path[0] == "sinks" and path[2:3] in (("write",), ("remove",)):
+        # Others can see arguments, so that a variable with a secret in it must not get there.
+        way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Fault(mark, path, "`${…}` is not read here", way_out)
 
 

@@ -117,6 +117,17 @@ def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Fault]:
             yield Fault(find_mark(root, at), at, message, "Give each its own file.")
 
 
+def removal_asks_for_a_generation(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """What a command removes is a key, in whichever generation."""
+    for sink in (each for each in state.sinks if each.type == "command"):
+        arguments = sink.options.get("remove", ())
+        for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
+            if "{generation}" in argument:
+                path: Path = ("sinks", sink.name, "remove", index)
+                message = "a command that removes is told no generation: what goes is the key"
+                yield Fault(find_mark(root, path), path, message, "Take it out; it is given `{key}` and `{stack}`.")
+
+
 RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
     key_has_no_sink,
     sink_is_not_declared,
@@ -126,6 +137,7 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
     variable_name_is_not_valid,
     two_secrets_share_a_slot,
     file_has_two_formats,
+    removal_asks_for_a_generation,
 )
 
 

@@ -38,8 +38,9 @@ FIELDS = {
     "version": "Write `version: 1` at the top.",
     "stack": "Write `stack: NAME`, the owner that is written on every key.",
     "project": "Write `project: NUMBER`, or `project: ${GCORE_CLOUD_PROJECT_ID}`.",
-    "type": "Write `type: dotenv` or `type: json`.",
+    "type": "Write `type: dotenv`, or another type of sink.",
     "path": "Write `path: FILE`.",
+    "write": "Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
 }
 """The way out where a required field is missing."""
 
@@ -52,9 +53,6 @@ NOT_YET_FIELDS = {
 
 NOT_YET_SINKS = frozenset(
     {
-        "aws",
-        "aws-secrets-manager",
-        "command",
         "github",
         "github-actions",
         "gitlab",
@@ -82,10 +80,11 @@ def say_violation(violation: Violation, node: Node | None) -> tuple[str, str]:
     match violation.keyword:
         case "type":
             return sentence, _about_type(violation, node)
-        case "enum" if violation.expected == ["dotenv", "json"] and node.text in NOT_YET_SINKS:
-            return "this type of sink is not in this version of keyform yet", "Use `dotenv` or `json`."
+        case "enum" if "dotenv" in violation.expected and node.text in NOT_YET_SINKS:
+            way_out = f"Use {listed(violation.expected, word='or')}."
+            return "this type of sink is not in this version of keyform yet", way_out
         case "enum":
-            return sentence, ask_for(nearest_name(node.text, violation.expected))
+            return sentence, ask_for(nearest_name(node.text, map(str, violation.expected)))
         case "const" if isinstance(violation.expected, int) and node.is_quoted:
             return sentence, "Write it without quotes."
         case "pattern" if "never" in violation.expected and lacks_zone(node.text):

@@ -16,7 +16,6 @@ from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
 from reconciler.gcore.faults import Answer, Call
 from reconciler.gcore.listing import read_whole_list
-from reconciler.gcore.redaction import Redactor
 from reconciler.gcore.tasks import await_tasks
 from reconciler.model import (
     Capabilities,
@@ -28,6 +27,7 @@ from reconciler.model import (
     Secret,
     read_description,
 )
+from reconciler.redaction import Redactor
 from reconciler.workers import side_by_side
 
 Item = TypeVar("Item")
@@ -39,7 +39,8 @@ class GcoreApi:
     """One project's keys and endpoints. Safe between threads.
 
     Every failure is an `ApiError` whose text holds no secret and no token, with nothing chained to it that could. Reads
-    are repeated when that may help, with growing waits; of writes each method says what it does.
+    are repeated when that may help, with growing waits; of writes each method says what it does. When the API asks for
+    fewer requests, all wait, and fewer are in flight for a while.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class GcoreApi:
         dialect: Dialect = V3,
         workers: int = 10,
         listener: Listener | None = None,
-        task_timeout: float = 7200.0,
+        task_timeout: float = 1800.0,
     ) -> None:
-        """`workers` is how many pages are read side by side; `task_timeout` is in seconds, for all tasks of a write.
+        """`workers` is how many requests are in flight at most; fewer when the API asks for that.
+
+        `task_timeout` is in seconds, for all tasks of a write. How long one request may take is for the effects to say.
 
         Raises ConfigError for a base URL that a token must not go to: not http(s), plain http to another machine, with
         a password in it. Raises CredentialsMissing for a token that cannot stand in a header.
@@ -67,7 +70,12 @@ class GcoreApi:
         self._task_timeout = task_timeout
         self._redactor = Redactor(token)
         self._exchange = Exchange(
-            base_url=base_url, token=token, effects=effects, redactor=self._redactor, listener=listener
+            base_url=base_url,
+            token=token,
+            effects=effects,
+            redactor=self._redactor,
+            listener=listener,
+            workers=workers,
         )
 
     @property
@@ -113,10 +121,11 @@ class GcoreApi:
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
-        """Make a live key; `expires_at` None means never. Sent once, whatever happens.
+        """Make a live key; `expires_at` None means never. Done at most once, whatever happens.
 
         The API shows the secret in this answer and never again [D], so a second create could only be refused as a
-        duplicate. When an error says `effect_is_unknown`, there may be such a key, and its secret is lost.
+        duplicate. It is sent again only when the API itself refused it unseen, being asked too often (429, with its
+        error body). When an error says `effect_is_unknown`, there may be such a key, and its secret is lost.
         """
         what = f"key {name}"
         body = {"name": name}
@@ -135,7 +144,7 @@ class GcoreApi:
             missing_way_out=CHECK_PROJECT,
             body=body,
         )
-        answer = self._exchange.ask(call, Resend.NEVER)
+        answer = self._exchange.ask(call, Resend.IF_TOO_OFTEN)
         created = self._read(answer, lambda payload: wire.read_created_key(payload, name), in_doubt=True)
         self._redactor.learn(created.secret)
         return created

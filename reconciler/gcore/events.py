@@ -16,6 +16,9 @@ class EventKind(StrEnum):
     """It failed, and will be sent again after `wait_seconds`."""
     RELIST = "relist"
     """A list changed while its pages were read, and will be read again after `wait_seconds`."""
+    PACE = "pace"
+    """The API asks all for fewer requests, or takes as many as at first again: `detail` is the sentence that says so.
+    `method` and `subject` are empty; nobody sends for `wait_seconds`."""
     TASK_STARTED = "task_started"
     """A write was answered with a task; `detail` is its id."""
     TASK_POLLING = "task_polling"

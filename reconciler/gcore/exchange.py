@@ -10,44 +10,74 @@ from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.effects import Effects
-from reconciler.errors import ConfigError, CredentialsMissing
+from reconciler.errors import ConfigError, Conflict, CredentialsMissing, UnexpectedAnswer
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
-from reconciler.gcore.faults import Answer, Call, Fault, no_answer, read_answer
-from reconciler.gcore.redaction import Redactor
+from reconciler.gcore.faults import AGAIN, Answer, Call, Fault, not_asked, read_answer
+from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
+from reconciler.gcore.unreachable import no_answer
 from reconciler.model import Secret
+from reconciler.redaction import Redactor
 
 if TYPE_CHECKING:
     import httpx
     from tenacity import RetryCallState
 
 ATTEMPTS = 5
-FIRST_WAIT = 0.5
-LONGEST_WAIT = 8.0
-LONGEST_RETRY_AFTER = 60.0
-"""Seconds; what the API asks for beyond this is cut."""
+"""How often a request may fail; being asked to come back later (429) is no failure."""
+PATIENCE = 180.0
+"""Seconds for which a request comes back that is refused again and again while others are let through. One more wait
+fits into the half of the lock's life that is left when a step begins."""
 
 
 class Resend(Enum):
     """When a request may be sent again."""
 
-    NEVER = "never"
-    """Not even when it surely did not arrive: a create."""
+    IF_TOO_OFTEN = "if too often"
+    """Only when the API itself said that it was asked too often, and refused it unseen: a create."""
     IF_UNPROCESSED = "if unprocessed"
     """Only when the API surely did nothing: a write of a whole list, which rests on a reading just before it."""
     IF_TRANSIENT = "if transient"
     """Whenever that may help: a second time changes nothing."""
 
 
+class Refusals:
+    """How often the API came back to one request with 429, and whether that is for all of them, or for this one."""
+
+    def __init__(self) -> None:
+        self._since: float | None = None
+        self._overtaken = 0
+        self._let_through = -1
+
+    def are_too_many(self, now: float, let_through: int) -> bool:
+        """Called at each refusal, with how many requests were let through so far; whether to give up."""
+        if self._since is None:
+            self._since = now
+        if let_through != self._let_through:
+            # The first in line is refused, and another is not: the pace is not what is wrong with it.
+            self._overtaken += 1
+            self._let_through = let_through
+        return self._overtaken >= ATTEMPTS or now - self._since >= PATIENCE
+
+
 class Exchange:
     """One API's address, token and way of being asked. Safe between threads.
 
-    Proxies of the environment, cookies, redirects and .netrc play no part: what connects is `effects.send`.
+    Cookies, redirects and .netrc play no part. What connects, through a proxy or not, is `effects.send`.
     """
 
     def __init__(
-        self, *, base_url: str, token: Secret, effects: Effects, redactor: Redactor, listener: Listener | None
+        self,
+        *,
+        base_url: str,
+        token: Secret,
+        effects: Effects,
+        redactor: Redactor,
+        listener: Listener | None,
+        workers: int,
     ) -> None:
-        """Raises ConfigError for a base URL that a token must not go to, CredentialsMissing for an unusable token."""
+        """`workers` is how many requests may be in flight at most.
+
+        Raises ConfigError for a base URL that a token must not go to, CredentialsMissing for an unusable token."""
         # 100 ms that `keyform validate` need not wait.
         from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
 
@@ -63,6 +93,7 @@ class Exchange:
         self._redactor = redactor
         self._listener = listener
         self._host = urlsplit(address).netloc
+        self._gate = Gate(workers, effects, self._tell_of_pace)
         self._counting = threading.Lock()
         self._count = 0
         self._client = httpx.Client(
@@ -90,12 +121,21 @@ class Exchange:
         Raises ApiError; its `effect_is_unknown` tells of all attempts together, so that it is also true of a 404 to a
         DELETE of which an earlier one may have arrived. Interrupted comes from the waiting.
         """
-        outcome, doubtful = self._attempts(call, resend)
+        outcome, earlier = self._attempts(call, resend)
         match outcome:
             case Answer():
                 return outcome
+            case Fault(error=Conflict() as error) if earlier and resend is Resend.IF_TOO_OFTEN:
+                # Then the name was taken meanwhile; or the API refused what it had done. Nobody can tell.
+                raise UnexpectedAnswer(
+                    f"The API was asked too often to {call.doing}, and when asked again said that it is there"
+                    f" (status {error.status}): it may have been made the first time.",
+                    way_out=AGAIN,
+                    effect_is_unknown=True,
+                    status=error.status,
+                )
             case Fault(error=error):
-                error.effect_is_unknown |= call.writes and doubtful
+                error.effect_is_unknown |= call.writes and any(fault.may_have_happened for fault in earlier)
                 raise error
 
     def tell(self, event: ApiEvent) -> None:
@@ -103,52 +143,87 @@ class Exchange:
         if self._listener is not None:
             self._listener(event)
 
-    def _attempts(self, call: Call, resend: Resend) -> tuple[Answer | Fault, bool]:
-        """The last outcome, and whether any attempt before it may have had its effect."""
+    def _tell_of_pace(self, sentence: str, wait: float) -> None:
+        self.tell(ApiEvent(EventKind.PACE, "", "", wait_seconds=wait, detail=sentence))
+
+    def _attempts(self, call: Call, resend: Resend) -> tuple[Answer | Fault, list[Fault]]:
+        """The last outcome, and the faults of the attempts before it."""
         import tenacity  # noqa: PLC0415 - 30 ms that `keyform validate` need not wait
 
+        ticket = self._gate.draw_ticket()
         faults: list[Fault] = []
+        refusals = Refusals()
+        pause = 0.0
+        is_shut = False
 
         def attempt() -> Answer | Fault:
-            outcome = self._send(call, number=len(faults) + 1)
+            nonlocal pause, is_shut
+            try:
+                outcome, pause = self._send(call, ticket, number=len(faults) + 1)
+            except Shut as shut:
+                is_shut = True
+                if not faults:
+                    faults.append(not_asked(call, shut.seconds))
+                return faults[-1]
             if isinstance(outcome, Fault):
                 faults.append(outcome)
             return outcome
 
+        def failures() -> int:
+            return sum(not fault.is_too_often for fault in faults)
+
         def is_worth_another(outcome: Answer | Fault) -> bool:
-            return isinstance(outcome, Fault) and _may_resend(outcome, resend)
+            return isinstance(outcome, Fault) and not is_shut and _may_resend(outcome, resend)
+
+        def is_over(_: RetryCallState) -> bool:
+            if faults[-1].is_too_often and refusals.are_too_many(self._effects.monotonic(), self._gate.let_through):
+                return True
+            if faults[-1].asks_for_fewer and self._gate.is_shut():
+                return True
+            return failures() >= ATTEMPTS
 
         def tell_of_wait(state: RetryCallState) -> None:
             wait = state.next_action.sleep if state.next_action else 0.0
             self.tell(ApiEvent(EventKind.RETRY, call.method, call.subject, len(faults), wait, faults[-1].error.message))
 
+        def sleep(seconds: float) -> None:
+            if not faults[-1].asks_for_fewer:  # or else all wait, at the gate
+                self._effects.sleep(seconds)
+
         # Outcomes are values, not exceptions: an exception that tenacity holds would keep the frames that it passed.
         retrying = tenacity.Retrying(
-            sleep=self._effects.sleep,
-            stop=tenacity.stop_after_attempt(ATTEMPTS),
-            wait=lambda state: self._wait_seconds(state.attempt_number, faults[-1]),
+            sleep=sleep,
+            stop=is_over,
+            wait=lambda _: pause or self._wait_seconds(failures(), faults[-1]),
             retry=tenacity.retry_if_result(is_worth_another),
             before_sleep=tell_of_wait,
             retry_error_callback=lambda _: faults[-1],
         )
         outcome: Answer | Fault = retrying(attempt)
-        earlier = faults[:-1] if isinstance(outcome, Fault) else faults
-        return outcome, any(fault.may_have_happened for fault in earlier)
+        return outcome, faults[:-1] if isinstance(outcome, Fault) else faults
 
-    def _wait_seconds(self, attempt: int, fault: Fault) -> float:
-        """Doubled each time, with half of it left to chance; not less than what the API asks for, within reason."""
-        backoff: float = min(FIRST_WAIT * 2.0 ** (attempt - 1), LONGEST_WAIT)
-        jittered = backoff * (0.5 + self._effects.random() / 2)
-        if fault.retry_after is None:
-            return jittered
-        return min(fault.retry_after, LONGEST_RETRY_AFTER) + jittered
+    def _wait_seconds(self, failures: int, fault: Fault) -> float:
+        """Not less than what the API asks for, within reason."""
+        return min(fault.retry_after or 0.0, LONGEST_RETRY_AFTER) + backoff(failures, self._effects.random())
 
-    def _send(self, call: Call, *, number: int) -> Answer | Fault:
+    def _send(self, call: Call, ticket: int, *, number: int) -> tuple[Answer | Fault, float]:
+        """The outcome of one attempt, and for how many seconds nobody sends if the API asked for fewer requests."""
+        with self._gate.place(ticket) as place:
+            self.tell(ApiEvent(EventKind.REQUEST, call.method, call.subject, number))
+            with self._counting:
+                self._count += 1
+            outcome = self._exchange(call)
+            if isinstance(outcome, Answer):
+                place.passed()
+            elif outcome.asks_for_fewer:
+                return outcome, place.refused(outcome.retry_after, too_often=outcome.is_too_often)
+            elif outcome.error.status is not None and outcome.error.status < 500:
+                place.passed()
+        return outcome, 0.0
+
+    def _exchange(self, call: Call) -> Answer | Fault:
         import httpx  # noqa: PLC0415 - loaded by the constructor already
 
-        self.tell(ApiEvent(EventKind.REQUEST, call.method, call.subject, number))
-        with self._counting:
-            self._count += 1
         try:
             response = self._client.request(call.method, call.path, params=dict(call.query) or None, json=call.body)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as failure:
@@ -158,8 +233,8 @@ class Exchange:
 
 def _may_resend(fault: Fault, resend: Resend) -> bool:
     match resend:
-        case Resend.NEVER:
-            return False
+        case Resend.IF_TOO_OFTEN:
+            return fault.is_too_often and fault.is_documented
         case Resend.IF_UNPROCESSED:
             return fault.is_transient and not fault.may_have_happened
         case Resend.IF_TRANSIENT:

@@ -1,7 +1,7 @@
-"""What can go wrong with a request, translated in this one place: httpx's exceptions and error answers -> errors.py.
+"""What can go wrong with a request: error answers -> errors.py, as unreachable.py does it for httpx's exceptions.
 
-Nothing here raises: a fault is a value, so that whoever decides to send again can look at it, and so that the error
-which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
+Nothing in the two raises: a fault is a value, so that whoever decides to send again can look at it, and so that the
+error which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from reconciler.errors import (
     ApiError,
     ApiFault,
     ApiRefused,
-    ApiUnreachable,
     Conflict,
     Forbidden,
     NotAuthenticated,
@@ -24,13 +23,14 @@ from reconciler.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from reconciler.gcore.redaction import Redactor
+from reconciler.redaction import Redactor
 
 if TYPE_CHECKING:
     import httpx
 
 CHECK_URL = "Check GCORE_BASE_URL, and any proxy on the way."
 AGAIN = "Run keyform again: it goes on from what is live."
+LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +71,24 @@ class Fault:
     """Why there is no answer.
 
     `is_transient`: the same request may succeed a moment later. `may_have_happened`: the API may have processed it.
-    `retry_after` is in seconds, when the API says.
+    `retry_after` is in seconds, when the API says. `is_documented`: the body is an error as the API writes it.
     """
 
     error: ApiError
     is_transient: bool = False
     may_have_happened: bool = False
     retry_after: float | None = None
+    is_documented: bool = False
 
+    @property
+    def is_too_often(self) -> bool:
+        """Whether the API is asked too often, by its status for that [D]: the request was refused unseen."""
+        return self.error.status == 429
 
-def no_answer(failure: Exception, call: Call, host: str, redactor: Redactor) -> Fault:
-    """What an httpx exception means."""
-    import httpx  # noqa: PLC0415 - heavy; whoever gets here has loaded it
-
-    # These happen before a byte of the request is on its way; after all others the API may have processed it.
-    unsent = isinstance(
-        failure,
-        httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout | httpx.ProxyError | httpx.UnsupportedProtocol
-        | httpx.LocalProtocolError | httpx.InvalidURL | FileNotFoundError,
-    )  # fmt: skip
-    reason, way_out, hopeful = _why(failure, redactor)
-    error = ApiUnreachable(
-        f"The API at {host} could not be reached to {call.doing}: {reason}.",
-        way_out=way_out,
-        effect_is_unknown=call.writes and not unsent,
-    )
-    return Fault(error, is_transient=hopeful, may_have_happened=not unsent)
+    @property
+    def asks_for_fewer(self) -> bool:
+        """Whether fewer requests are the way to an answer: 429, and the 503 of a server that has too much to do."""
+        return self.error.status in (429, 503)
 
 
 def read_answer(response: httpx.Response, call: Call, host: str, redactor: Redactor, now: datetime) -> Answer | Fault:
@@ -129,7 +121,23 @@ def read_answer(response: httpx.Response, call: Call, host: str, redactor: Redac
     seconds = read_retry_after(response.headers.get("retry-after"), now)
     if isinstance(error, RateLimited | ApiFault):
         error.retry_after = seconds
-    return Fault(error, is_transient=in_doubt or status == 429, may_have_happened=in_doubt, retry_after=seconds)
+    return Fault(
+        error,
+        is_transient=in_doubt or status == 429,
+        may_have_happened=in_doubt,
+        retry_after=seconds,
+        is_documented=said.is_documented,
+    )
+
+
+def not_asked(call: Call, seconds: float) -> Fault:
+    """The request was not sent: the API has refused everything for a while, and asks for as many seconds more."""
+    error = RateLimited(
+        f"The API is asked too often, and has refused everything for a while: it was not asked to {call.doing}.",
+        way_out=LESS_OFTEN,
+    )
+    error.retry_after = seconds
+    return Fault(error)
 
 
 def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
@@ -150,7 +158,7 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
             return Conflict, finding, "Run plan again to see what is live now."
         case 429:
             finding = f"The API is asked too often, and would not {call.doing} now"
-            return RateLimited, finding, "Wait a moment and run keyform again, or lower --parallelism."
+            return RateLimited, finding, LESS_OFTEN
         case _ if status < 500:
             way_out = "Change what it objects to, and run keyform again."
             return ApiRefused, f"The API refused to {call.doing}", way_out
@@ -203,6 +211,7 @@ class _Said:
     fields: tuple[str, ...] = ()
     form: str = "HTML"
     is_json: bool = False
+    is_documented: bool = False
 
 
 def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
@@ -218,6 +227,7 @@ def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
         request_id=_identifier(payload.get("request_id"), redactor) or header_id,
         fields=_field_names(payload.get("invalid_fields"), redactor),
         is_json=True,
+        is_documented=isinstance(message, str) and ("exception_class" in payload or "code" in payload),
     )
 
 
@@ -252,52 +262,3 @@ def _json(body: bytes) -> object:
 
 def _is_html(response: httpx.Response) -> bool:
     return "html" in response.headers.get("content-type", "") or response.content.lstrip()[:1] == b"<"
-
-
-def _why(failure: Exception, redactor: Redactor) -> tuple[str, str, bool]:
-    """The reason in words, the way out, and whether waiting may help."""
-    import httpx  # noqa: PLC0415 - as above
-
-    for cause in _causes(failure):
-        # By their names: whoever imports socket or ssl could reach past the effects.
-        match type(cause).__name__:
-            case "gaierror":
-                return "its name cannot be resolved", f"Check the network. {CHECK_URL}", True
-            case "SSLCertVerificationError":
-                trouble = redactor.clean(str(getattr(cause, "verify_message", "")), longest=100) or "not verified"
-                way_out = "Check GCORE_BASE_URL; behind a company's proxy, set SSL_CERT_FILE to its certificates."
-                return f"its TLS certificate is not trusted ({trouble})", way_out, False
-            case "SSLError":
-                return "TLS could not be set up", CHECK_URL, True
-            case "ConnectionRefusedError":
-                return "it refused the connection", f"Check the network. {CHECK_URL}", True
-            case _:
-                continue
-    match failure:
-        case httpx.ConnectTimeout():
-            return "it could not be connected to in time", f"Check the network. {CHECK_URL}", True
-        case httpx.TimeoutException():
-            return "it did not answer in time", AGAIN, True
-        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return "its address is not one for HTTP", CHECK_URL, False
-        case httpx.LocalProtocolError():
-            # httpx's own words would show the header.
-            return "the request is not one that HTTP allows", "Check GCORE_API_KEY for stray characters.", False
-        case FileNotFoundError():
-            return "the trusted certificates cannot be read", "Check SSL_CERT_FILE and SSL_CERT_DIR.", False
-        case httpx.DecodingError():
-            return "its answer could not be decompressed", AGAIN, True
-        case httpx.ConnectError():
-            return "no connection was made", f"Check the network. {CHECK_URL}", True
-        case _:
-            return "the connection broke off", AGAIN, True
-
-
-def _causes(failure: BaseException) -> list[BaseException]:
-    """The exception and what is behind it; httpx wraps httpcore, which wraps the system's own."""
-    found: list[BaseException] = []
-    cause: BaseException | None = failure
-    while cause is not None and cause not in found:
-        found.append(cause)
-        cause = cause.__cause__ or cause.__context__
-    return found

@@ -10,8 +10,8 @@ from reconciler.gcore.dialects import Dialect
 from reconciler.gcore.events import ApiEvent, EventKind
 from reconciler.gcore.exchange import Exchange, Resend
 from reconciler.gcore.faults import AGAIN, Call
-from reconciler.gcore.redaction import Redactor
 from reconciler.gcore.wire import FAILED, FINISHED, UNFINISHED, read_task
+from reconciler.redaction import Redactor
 
 FIRST_WAIT = 0.2
 GROWTH = 1.5
@@ -44,6 +44,7 @@ def await_tasks(
             task_id,
             call,
             deadline=deadline,
+            timeout=timeout,
             exchange=exchange,
             effects=effects,
             dialect=dialect,
@@ -62,6 +63,7 @@ def _await_task(
     call: Call,
     *,
     deadline: float,
+    timeout: float,
     exchange: Exchange,
     effects: Effects,
     dialect: Dialect,
@@ -83,7 +85,8 @@ def _await_task(
         left = deadline - effects.monotonic()
         if looks and left <= 0:
             return TaskFailed(
-                f"Task {shown}, which is to {call.doing}, was not done in time. It may still finish.",
+                f"Task {shown}, which is to {call.doing}, was not done within {timeout:g} seconds."
+                " It may still finish.",
                 way_out="Wait until it ends in the Gcore portal, and run keyform again.",
                 effect_is_unknown=True,
             )

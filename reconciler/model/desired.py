@@ -80,11 +80,11 @@ class DesiredEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:
-    """A sink as declared: `type` picks the class, `options` are the type's own connection settings."""
+    """A sink as declared: `type` picks the class, `options` are the type's own settings; a duration is in seconds."""
 
     name: str
     type: str
-    options: Mapping[str, str | bool | int] = field(default_factory=dict)
+    options: Mapping[str, str | bool | int | tuple[str, ...]] = field(default_factory=dict)
     place: Place = field(default=NOWHERE, compare=False)
 
 

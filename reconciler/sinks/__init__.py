@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import SinkError
 from reconciler.model import SinkSettings
+from reconciler.sinks.aws_secrets_manager import AwsSecretsManagerSink
+from reconciler.sinks.command import CommandSink
 from reconciler.sinks.dotenv import DotenvSink
 from reconciler.sinks.json_file import JsonFileSink
 from reconciler.sinks.protocol import Sink
@@ -24,6 +26,8 @@ class _Opens(Protocol):
 
 
 _TYPES: dict[str, _Opens] = {
+    "aws-secrets-manager": AwsSecretsManagerSink,
+    "command": CommandSink,
     "dotenv": DotenvSink,
     "json": JsonFileSink,
 }

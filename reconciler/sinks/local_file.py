@@ -107,9 +107,21 @@ class LocalFile:
                     pass
                 elif new:
                     self._replace(new)
+                    self._confirm(new)
+                    self._clear()
+                    return
                 else:
                     self._effects.remove_file(self._path)
                 self._confirm(new)
+
+    def tidy(self) -> None:
+        """Make durable what a run that died here has put in place, and clear its temporary folder away."""
+        with self._told("cannot be tidied"):
+            if self._stat(self._folder) is None or not self._check_temporary_folder():
+                return
+            with self._lock():
+                self._effects.sync_folder(self._folder)
+                self._clear()
 
     def _confirm(self, content: bytes) -> None:
         """Make it durable and look at it: also when nothing changed, since an earlier run may have died before this."""
@@ -123,19 +135,23 @@ class LocalFile:
                 )
 
     def _replace(self, content: bytes) -> None:
+        """Put the new file in place. Its folder stays until that is durable: `tidy` tells by it what was cut short."""
         temporary = self._folder / TEMPORARY_FOLDER
         try:
             self._effects.make_folder(temporary)
             self._effects.create_file(temporary / ".gitignore", b"*\n")
             self._effects.create_file(temporary / "new", content)
-            try:
-                self._effects.rename(temporary / "new", self._path)
-            except OSError as error:
-                # A network file system may say no to what it did: then the source is gone.
-                unknown = not self._is_there(temporary / "new")
-                raise self._translated("cannot be written", error, outcome_is_unknown=unknown) from error
-        finally:
+        except BaseException:
             self._clear()
+            raise
+        try:
+            self._effects.rename(temporary / "new", self._path)
+        except OSError as error:
+            # A network file system may say no to what it did: then the source is gone.
+            unknown = not self._is_there(temporary / "new")
+            if not unknown:
+                self._clear()
+            raise self._translated("cannot be written", error, outcome_is_unknown=unknown) from error
 
     def _clear(self) -> None:
         """Remove what `_replace` makes, the secret first; what stays is ignored by git, and others cannot read it."""

@@ -55,6 +55,10 @@ class LocalFileSink(ABC):
         if self.drop(content, key) != content:
             self._file.edit(lambda content: self.drop(content, key))
 
+    def tidy(self) -> None:
+        """Finish a change of the file that was cut short."""
+        self._file.tidy()
+
     @abstractmethod
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from reconciler.model import Secret, SinkRecord
 
@@ -37,4 +37,13 @@ class Sink(Protocol):
 
     def remove(self, key: str) -> None:
         """Remove this stack's record and secret of a key; nothing to do when there is none."""
+        ...
+
+
+@runtime_checkable
+class Tidies(Protocol):
+    """A sink in which a write that was cut short leaves something to clear away, or to make durable."""
+
+    def tidy(self) -> None:
+        """Make what it holds durable, and clear away what is left over; touches nothing when nothing was cut short."""
         ...

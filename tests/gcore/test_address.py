@@ -92,10 +92,7 @@ def test_a_request_says_who_asks_and_what_for() -> None:
     assert headers["accept"] == "application/json"
 
 
-def test_neither_cookies_nor_the_environments_proxies_nor_redirects_play_a_part(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
+def test_cookies_play_no_part() -> None:
     cookie = answer(200, key_json(), headers={"set-cookie": "session=1; Path=/"})
     api, effects = scripted_api(cookie)
     api.get_key("payments")

@@ -18,8 +18,8 @@ from support.http_fakes import TOKEN, ScriptedEffects, Step, answer, key_json, m
 
 from reconciler.errors import ApiError, ApiUnreachable, KeyformError, UnexpectedAnswer
 from reconciler.gcore import ApiEvent, GcoreApi
-from reconciler.gcore.redaction import Redactor
 from reconciler.model import EndpointKind, EndpointRef, Secret
+from reconciler.redaction import Redactor
 
 SECRET = 'kf"S3cr3t/+canary=<&>\\ü-tail'
 LLAMA = EndpointRef(EndpointKind.DEPLOYMENT, "llama3")

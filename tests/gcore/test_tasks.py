@@ -67,7 +67,7 @@ def test_a_task_that_is_not_done_in_time_may_still_finish() -> None:
     effects = Tasks(one=[task("RUNNING")])
     error = trouble(effects, task_timeout=10.0)
     assert error.message == (
-        "Task one, which is to set the keys of deployment.llama3, was not done in time. It may still finish."
+        "Task one, which is to set the keys of deployment.llama3, was not done within 10 seconds. It may still finish."
     )
     assert (type(error), error.effect_is_unknown) == (TaskFailed, True)
     assert effects.monotonic() == pytest.approx(10)

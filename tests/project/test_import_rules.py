@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from support.import_rules import LAYERS, check_package, check_source
 
-HEAVY = ("deepdiff", "httpx", "jsonschema", "rich", "starlette", "tenacity", "uvicorn", "yaml", "asyncio")
+HEAVY = (
+    *("asyncio", "boto3", "botocore", "deepdiff", "httpx", "jsonschema", "rich", "starlette", "tenacity", "uvicorn"),
+    "yaml",
+)
 
 
 def test_the_package_keeps_the_rules(project_root: Path) -> None:
@@ -33,6 +36,7 @@ def test_every_layer_is_named_once() -> None:
         ("sinks.dotenv", "import reconciler.config as c", "sinks must not know config"),
         ("sinks.dotenv", "import httpx", "sinks must not use the library httpx"),
         ("sinks.command", "import subprocess", "sinks must not import subprocess"),
+        ("sinks.aws_client", "import boto3", "sinks must not use the library boto3"),
         ("apply.steps", "from reconciler.sinks.dotenv import DotenvSink", "apply must not know sinks.dotenv"),
         ("apply.steps", "from reconciler.gcore.client import Client", "apply must not know gcore.client"),
         ("snapshot", "from reconciler.apply.steps import create", "snapshot must not know apply.steps"),
@@ -87,6 +91,7 @@ def test_an_import_for_type_checking_is_subject_to_the_layers(statement: str) ->
         ("plan.rules", "import typing\nif typing.TYPE_CHECKING:\n    from pathlib import Path"),
         ("effects", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import httpx"),
         ("effects", "def send():\n    import httpx"),
+        ("sinks.aws_client", "def open_client():\n    import boto3"),
         ("plan.fields", "from deepdiff import DeepDiff"),
         ("snapshot", "from reconciler.apply.interface import Api"),
         ("sinks", "from reconciler.sinks.dotenv import DotenvSink"),

@@ -1,11 +1,18 @@
-"""Fixtures of the local sinks."""
+"""Fixtures of the sinks."""
 
 from __future__ import annotations
 
+import logging
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from sinks.stage import KINDS, Kind, git
+
+if TYPE_CHECKING:
+    from sinks.aws_stage import Aws
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.type)
@@ -30,3 +37,34 @@ def repository(tmp_path: Path, kind: Kind) -> Path:
     git(folder, "add", ".gitignore")
     git(folder, "commit", "--quiet", "--message", "start")
     return folder
+
+
+@pytest.fixture(scope="session")
+def aws_server() -> Iterator[Aws]:
+    """An AWS account on moto's server."""
+    from moto.server import ThreadedMotoServer
+    from sinks.aws_stage import Aws
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # it would write a line for every request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield Aws(f"http://{host}:{port}")
+    server.stop()
+
+
+@pytest.fixture
+def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """The account with nothing in it, and credentials for it in the environment alone."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
+    secretsmanager_backends.reset()
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "key",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    return aws_server

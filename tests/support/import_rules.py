@@ -55,7 +55,28 @@ LAYERS = (
     Layer(name="errors", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     Layer(name="model", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # The one seam for clock, sleep, files, transport and randomness. Who needs an effect is given one.
-    Layer(name="effects", stages=_names("errors"), libraries_on_demand=_names("httpx"), tells_time=True),
+    Layer(
+        name="effects",
+        stages=_names("child errors transport"),
+        libraries_on_demand=_names("httpx"),
+        tells_time=True,
+    ),
+    # How the seam sends a request; nobody else may.
+    Layer(
+        name="transport",
+        libraries=_names("httpx"),
+        never=PAST_THE_SEAM - {"socket", "time"},
+        opens_files=False,
+    ),
+    # How the seam runs a child process; nobody else may.
+    Layer(name="child", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "tempfile"}, opens_files=False),
+    # What is said of others' words, in the API's stage and in the sinks.
+    Layer(
+        name="redaction",
+        stages=_names("model"),
+        never=(CLOCK_AND_CHANCE | INPUT_AND_OUTPUT) - {"threading"},
+        opens_files=False,
+    ),
     # A few threads, or none; all stages that do several things at once use it.
     Layer(name="workers", never=PAST_THE_SEAM - {"threading"}, opens_files=False),
     Layer(
@@ -66,7 +87,7 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ effects errors model workers"),
+        stages=_names("__init__ effects errors model redaction workers"),
         libraries=_names("httpx tenacity"),
         never=PAST_THE_SEAM,
         opens_files=False,
@@ -74,12 +95,19 @@ LAYERS = (
     # Names exceptions of these two, to say what went wrong; opens no socket.
     Layer(
         name="gcore.faults",
-        stages=_names("errors model"),
+        stages=_names("errors model redaction"),
         libraries=_names("httpx"),
         never=PAST_THE_SEAM - {"socket", "ssl"},
         opens_files=False,
     ),
-    Layer(name="sinks", stages=_names("__init__ effects errors model"), never=PAST_THE_SEAM, opens_files=False),
+    # Their libraries are extras: each is loaded when its sink is first used.
+    Layer(
+        name="sinks",
+        stages=_names("__init__ effects errors model redaction workers"),
+        libraries_on_demand=_names("boto3 botocore"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
     Layer(
         name="snapshot",
         stages=_names("apply.interface effects errors model sinks.protocol workers"),

@@ -59,6 +59,8 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
             case DeleteKey(live_name=name):
                 assert not any(name in endpoint.api_keys for endpoint in endpoints.values()), f"{name} is still bound"
                 del keys[name]
+            case _:
+                raise TypeError(type(change))
         done.add(change.id)
     return replace(
         before,

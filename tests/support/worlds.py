@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.apply import apply_plan
 from reconciler.effects import Effects
-from reconciler.emulator import Answer, Emulator, Modes, Request, VirtualClock, seed
+from reconciler.emulator import Answer, Emulator, Kind, Modes, Request, VirtualClock, seed
 from reconciler.model import DesiredState, LiveKey, Secret, SinkSettings, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Plan
@@ -110,11 +110,11 @@ class World:
         """The stack's live keys, as keyform reads them."""
         return [key for key in self.api.list_keys() if key.ownership is not None and key.ownership.stack == STACK]
 
-    def bound(self, name: str, kind: str = "deployment") -> list[str]:
+    def bound(self, name: str, kind: Kind = "deployment") -> list[str]:
         """The keys of an endpoint."""
         return sorted(self.emulator.api_keys_of(PROJECT, kind, name))
 
-    def accepts(self, name: str, secret: str | None, kind: str = "deployment") -> bool:
+    def accepts(self, name: str, secret: str | None, kind: Kind = "deployment") -> bool:
         """Whether the data plane lets this secret in."""
         return self.emulator.accepts(PROJECT, kind, name, secret)
 

@@ -1,4 +1,4 @@
-"""What the API says may be shown only after this: it can repeat a token, a secret, or a terminal's control codes."""
+"""What others say may be shown only after this: it can repeat a token, a secret, or a terminal's control codes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MASK = "(sensitive value)"
 SHORTEST = 6
 """So many characters of a token in a row are masked: a 401 can echo a part of it."""
 LONGEST_TEXT = 300
-"""Characters of the API's own words in an error."""
+"""Characters of others' own words in an error."""
 _LONGEST_READ = 5_000
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|\x9b[0-?]*[ -/]*[@-~]")
@@ -24,11 +24,11 @@ _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 class Redactor:
-    """Knows the token and every secret that a client has seen, and masks them in any text. Safe between threads."""
+    """Knows tokens and secrets, and those it learns, and masks them in any text. Safe between threads."""
 
-    def __init__(self, token: Secret) -> None:
+    def __init__(self, *secrets: Secret) -> None:
         self._guard = threading.Lock()
-        self._unread: list[Secret] = [token]
+        self._unread: list[Secret] = list(secrets)
         self._pieces: set[str] = set()
         self._sizes: set[int] = set()
 

@@ -1,0 +1,221 @@
+"""The way to AWS Secrets Manager: every call is one effect, and every failure one `SinkError`, told in one place.
+
+boto3 comes with the extra `aws`, and is loaded at the first call.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import ExtraMissing, SinkError
+from reconciler.redaction import Redactor
+from reconciler.sinks.aws_record import AwsSecret, read_description, read_tags
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+
+    from reconciler.effects import Effects
+
+CALLS_THAT_HOLD_SECRETS = frozenset({"create_secret", "put_secret_value", "get_secret_value"})
+"""What AWS says to these is not shown: it may repeat what was sent."""
+_CONNECT_SECONDS, _READ_SECONDS, _TRIES = 5, 15, 4
+_CONNECTIONS = 32
+
+_CREDENTIALS = "Give keyform credentials as the AWS command line takes them: environment, profile, or role."
+_AGAIN = "Apply again: it looks at what AWS holds."
+_SAYS: dict[str, tuple[str, str]] = {
+    **dict.fromkeys(
+        ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"),
+        ("AWS asks for fewer requests", "Apply again in some minutes, with a lower --parallelism."),
+    ),
+    **dict.fromkeys(
+        (
+            *("UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException"),
+            *("SignatureDoesNotMatch", "IncompleteSignature", "MissingAuthenticationToken", "AuthFailure"),
+        ),
+        ("AWS does not accept the credentials", _CREDENTIALS),
+    ),
+    **dict.fromkeys(
+        ("ExpiredTokenException", "ExpiredToken", "RequestExpired"),
+        ("the credentials have expired", "Sign in again, or refresh them; see that the clock is right."),
+    ),
+    **dict.fromkeys(
+        ("EncryptionFailure", "DecryptionFailure"),
+        (
+            "AWS cannot use the secret's KMS key",
+            "See that the key is there and enabled, and allow kms:GenerateDataKey and kms:Decrypt on it.",
+        ),
+    ),
+    "ResourceNotFoundException": ("AWS has no such secret, or no such version of it", _AGAIN),
+    "ResourceExistsException": ("the secret, or this version of it, is there with something else in it", _AGAIN),
+    "LimitExceededException": (
+        "a quota of AWS is used up",
+        "See the quotas of Secrets Manager: secrets, versions of one, staging labels.",
+    ),
+    "PreconditionNotMetException": ("AWS refuses it because of an earlier error", _AGAIN),
+}
+
+
+class AwsRefusal(SinkError):
+    """AWS answered with an error; `code` is its own name for it, such as `ResourceNotFoundException`."""
+
+    def __init__(self, message: str, *, way_out: str, outcome_is_unknown: bool, code: str) -> None:
+        super().__init__(message, way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+        self.code = code
+
+
+class AwsClient:
+    """One client of boto3, made when it is first needed; safe between threads, as boto3's clients are."""
+
+    def __init__(self, sink: str, *, region: str, endpoint_url: str, profile: str, effects: Effects) -> None:
+        self._sink = sink
+        self._region = region
+        self._endpoint_url = endpoint_url
+        self._profile = profile
+        self._effects = effects
+        self._opening = threading.Lock()
+        self._client: Any = None
+
+    def call(self, operation: str, *, saves: bool = False, **parameters: Any) -> Mapping[str, Any]:
+        """One request, with boto3's own bounded retries; `operation` is the method's name, such as `tag_resource`.
+
+        With `saves`, a failure that does not say whether it took effect leaves the outcome unknown.
+        """
+        client = self._open()
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        # Raised outside of the `except`: botocore's errors carry the request along.
+        try:
+            answer: Mapping[str, Any] = self._effects.call(
+                f"secretsmanager:{operation}", lambda: getattr(client, operation)(**parameters)
+            )
+        except ClientError as trouble:
+            name = parameters.get("SecretId") or parameters.get("Name", "")
+            error: SinkError = self._refusal(trouble, operation, name, saves=saves)
+        except BotoCoreError as trouble:
+            error = self._failure(trouble, saves=saves)
+        else:
+            return answer
+        raise error
+
+    def describe(self, name: str) -> AwsSecret | None:
+        """A secret without its value; None when there is none."""
+        try:
+            return read_description(self.call("describe_secret", SecretId=name))
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+        return None
+
+    def list_tagged(self, tag: str, value: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Names and tags of the secrets that have a tag and a value that begin like this; AWS lags minutes behind."""
+        filters = [{"Key": "tag-key", "Values": [tag]}, {"Key": "tag-value", "Values": [value]}]
+        page: dict[str, Any] = {}
+        while True:
+            answer = self.call("list_secrets", Filters=filters, MaxResults=100, **page)
+            for entry in answer.get("SecretList") or ():
+                yield entry.get("Name", ""), read_tags(entry)
+            if not answer.get("NextToken"):
+                return
+            page = {"NextToken": answer["NextToken"]}
+
+    def error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
+        """An error that names the sink."""
+        return SinkError(f"sink {self._sink}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+
+    def _open(self) -> Any:
+        with self._opening:
+            if self._client is None:
+                try:
+                    import boto3
+                    from botocore.exceptions import BotoCoreError
+                except ImportError:
+                    raise ExtraMissing(
+                        f"sink {self._sink}: AWS Secrets Manager needs boto3, which is not installed.",
+                        way_out="pip install 'keyform[aws]'",
+                    ) from None
+                # At DEBUG it writes every request down, the secret in it too.
+                library = logging.getLogger("botocore")
+                library.setLevel(max(logging.INFO, library.level))
+                error = None
+                try:
+                    self._client = self._effects.call("secretsmanager:open", lambda: self._make(boto3))
+                except (BotoCoreError, ValueError) as trouble:
+                    error = self._failure(trouble, saves=False)
+                if error:
+                    raise error
+            return self._client
+
+    def _make(self, boto3: Any) -> Any:
+        from botocore.config import Config
+
+        session = boto3.session.Session(profile_name=self._profile or None, region_name=self._region or None)
+        return session.client(
+            "secretsmanager",
+            endpoint_url=self._endpoint_url or None,
+            config=Config(
+                connect_timeout=_CONNECT_SECONDS,
+                read_timeout=_READ_SECONDS,
+                retries={"mode": "standard", "total_max_attempts": _TRIES},
+                max_pool_connections=_CONNECTIONS,
+                user_agent_extra="keyform",
+            ),
+        )
+
+    def _refusal(self, trouble: ClientError, operation: str, name: str, *, saves: bool) -> AwsRefusal:
+        """An answer that is an error."""
+        code = str(trouble.response.get("Error", {}).get("Code", "")) or "Unknown"
+        words = str(trouble.response.get("Error", {}).get("Message", ""))
+        answer = trouble.response.get("ResponseMetadata", {})
+        is_fault = int(answer.get("HTTPStatusCode", 500)) >= 500
+        action = "".join(part.capitalize() for part in operation.split("_"))
+        if code in ("AccessDeniedException", "AccessDenied") and "kms" in words.lower():
+            what, way_out = _SAYS["DecryptionFailure"]
+        elif code in ("AccessDeniedException", "AccessDenied"):
+            what = "AWS denies the access"
+            way_out = f"Allow secretsmanager:{action} to the identity that keyform runs as."
+        elif code in _SAYS:
+            what, way_out = _SAYS[code]
+        elif operation == "create_secret" and code == "InvalidRequestException":
+            what, way_out = "AWS may still be deleting an earlier one of this name", "Apply again in some minutes."
+        elif is_fault:
+            what, way_out = "AWS failed", _AGAIN
+        else:
+            said = "" if operation in CALLS_THAT_HOLD_SECRETS else Redactor().clean(words)
+            what, way_out = f"AWS refuses it{': ' if said else ''}{said}", "Put it right, and apply again."
+        where = f"{name}: " if name else ""
+        return AwsRefusal(
+            f"sink {self._sink}: {where}{what} ({action}: {Redactor().clean(code, longest=60)})",
+            way_out=way_out,
+            # An earlier try of boto3's own may have taken effect, although the last one was refused.
+            outcome_is_unknown=saves and (is_fault or bool(answer.get("RetryAttempts"))),
+            code=code,
+        )
+
+    def _failure(self, trouble: Exception, *, saves: bool) -> SinkError:
+        """No answer, or no request: what is not set up, or not to be reached. botocore's own text is not shown."""
+        from botocore import exceptions as boto
+
+        match trouble:
+            case boto.NoRegionError() | boto.InvalidRegionError():
+                return self.error("there is no AWS region", "Set `region` for this sink, or AWS_DEFAULT_REGION.")
+            case boto.ProfileNotFound():
+                return self.error("there is no such AWS profile", "Correct `profile`, or AWS_PROFILE.")
+            case ValueError() if not isinstance(trouble, boto.BotoCoreError):
+                return self.error("`endpoint_url` is no address", "Write it such as https://localhost:4566.")
+            case boto.EndpointConnectionError() | boto.ConnectTimeoutError() | boto.ProxyConnectionError():
+                what, way_out = "AWS cannot be reached", "See the network, the region and `endpoint_url`."
+            case boto.SSLError():
+                what, way_out = "AWS cannot be trusted: TLS failed", "See `endpoint_url`, and AWS_CA_BUNDLE."
+            case boto.HTTPClientError() | boto.ReadTimeoutError() | boto.ConnectionError():
+                what, way_out = "AWS did not answer", _AGAIN
+            case boto.ParamValidationError():
+                return self.error("the request is not one that AWS takes", "Report this as a bug of keyform.")
+            case _:
+                # Credentials fail in a dozen ways, each with a class of its own, whose name says which.
+                name = type(trouble).__name__
+                return self.error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
+        return self.error(what, way_out, outcome_is_unknown=saves)

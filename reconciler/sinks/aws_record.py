@@ -1,0 +1,95 @@
+"""How a secret in AWS Secrets Manager says what it holds: by a tag for each version that keyform made.
+
+    keyform:stack                                          inference-prod
+    keyform:key                                            payments-api
+    keyform:version:7d3c0c0e-41f2-9a55-0c7e-1b2f5d8a9e10   g2 payments-api-g2 2026-11-21T10:00:00.123456Z
+
+A value and a tag cannot be written in one step. So a tag speaks of one version only, by its id, which keyform chooses:
+it is true before the version is there, and stays true when another is AWSCURRENT. What the secret holds is what stands
+in the tag of the version that is AWSCURRENT; without such a tag it holds nothing of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.model import SinkRecord
+from reconciler.sinks.record import format_instant, parse_instant
+
+CURRENT = "AWSCURRENT"
+STACK_TAG = "keyform:stack"
+KEY_TAG = "keyform:key"
+VERSION_TAG = "keyform:version:"
+_CLAIM = re.compile(
+    r"g(?P<generation>[1-9][0-9]{0,8}) (?P<live_name>[!-~]{1,80}) (?P<created_at>[0-9TZ:.-]+)(?: (?P<field>[!-~]+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a version holds: the secret of this record, as a whole (`field` is empty) or in a field."""
+
+    record: SinkRecord
+    field: str = ""
+
+    def tag(self, version: str) -> dict[str, str]:
+        """The tag that says so of a version."""
+        record = self.record
+        words = (f"g{record.generation}", record.live_name, format_instant(record.created_at), self.field)
+        return {"Key": f"{VERSION_TAG}{version}", "Value": " ".join(filter(None, words))}
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSecret:
+    """A secret as DescribeSecret shows it, without its value; `labels` are the staging labels of each version."""
+
+    tags: Mapping[str, str]
+    labels: Mapping[str, tuple[str, ...]]
+    is_scheduled_for_deletion: bool
+
+    @property
+    def current(self) -> str:
+        """The id of the version that consumers get; empty when there is none."""
+        return next((version for version, labels in self.labels.items() if CURRENT in labels), "")
+
+    def belongs_to(self, stack: str, key: str) -> bool:
+        """Whether it is tagged as this stack's, for this key."""
+        return self.tags.get(STACK_TAG) == stack and self.tags.get(KEY_TAG) == key
+
+    def claims(self) -> dict[str, Claim]:
+        """What is claimed of each version, by id; a tag that cannot be read claims nothing."""
+        found = {}
+        for name, value in self.tags.items():
+            match = _CLAIM.fullmatch(value) if name.startswith(VERSION_TAG) else None
+            if match and (created_at := parse_instant(match["created_at"])):
+                stack, key = self.tags.get(STACK_TAG, ""), self.tags.get(KEY_TAG, "")
+                record = SinkRecord(stack, key, int(match["generation"]), match["live_name"], created_at)
+                found[name.removeprefix(VERSION_TAG)] = Claim(record, match["field"] or "")
+        return found
+
+
+def read_description(answer: Mapping[str, Any]) -> AwsSecret:
+    """The answer of DescribeSecret."""
+    return AwsSecret(
+        tags=read_tags(answer),
+        labels={version: tuple(labels) for version, labels in (answer.get("VersionIdsToStages") or {}).items()},
+        is_scheduled_for_deletion=answer.get("DeletedDate") is not None,
+    )
+
+
+def read_tags(answer: Mapping[str, Any]) -> dict[str, str]:
+    """The tags in an answer that describes a secret."""
+    return {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags") or ()}
+
+
+def new_version_id(what: object, base: str) -> str:
+    """The id of the version that is to replace `base`, the same whenever the same is tried again: in a UUID's form.
+
+    It is AWS's idempotency token too. The secret has no part in it: who may see ids could try guesses.
+    """
+    digest = hashlib.sha256(f"{what!r} {base}".encode()).hexdigest()
+    return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))

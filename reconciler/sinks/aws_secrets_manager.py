@@ -1,0 +1,349 @@
+"""The `aws-secrets-manager` sink: a secret in AWS Secrets Manager for each key.
+
+    type: aws-secrets-manager
+    name: "{stack}/{key}"       # the secret's name
+    field: api_key              # optional: a field of a JSON object, whose other fields stay; else the whole secret
+    region: eu-west-1           # optional, as are profile, endpoint_url and kms_key_id (for secrets that are new)
+    recovery_days: 7            # how long a removed secret can be restored; 0: not at all
+
+Credentials are boto3's business. The identity needs, on the secrets of this name, secretsmanager: CreateSecret,
+DescribeSecret, TagResource, UntagResource, PutSecretValue, UpdateSecretVersionStage, DeleteSecret, RestoreSecret; with
+`field` GetSecretValue too (without it, keyform never reads a secret); and ListSecrets, which AWS grants on `*` alone.
+
+A write to a secret that is there takes steps, each harmless by itself (see aws_record.py for what the tag says):
+
+    1. tag        what the new version will hold
+    2. put        the new version, under a staging label of our own: no consumer sees it
+    3. move       AWSCURRENT from the version that was looked at to the new one: AWS refuses when it is elsewhere by now
+
+Only 3 changes what consumers get, at once and with its record. A new secret is created with value and tags in one call.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from reconciler.errors import SinkError
+from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.sinks.aws_client import AwsClient, AwsRefusal
+from reconciler.sinks.aws_record import (
+    CURRENT,
+    KEY_TAG,
+    STACK_TAG,
+    VERSION_TAG,
+    AwsSecret,
+    Claim,
+    new_version_id,
+)
+from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
+from reconciler.workers import side_by_side
+
+if TYPE_CHECKING:
+    from reconciler.effects import Effects
+
+_ATTEMPTS = 4
+"""How often a write begins anew because the secret was created, restored or written in the meantime."""
+_REMEMBERED = 8
+"""Of how many versions without a label the tags stay: a value may live on in versions that others made."""
+_READERS = 8
+_FEW = 10
+"""So many secrets are read one after the other."""
+_LABEL = "keyform"
+_NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
+_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class AwsSecretsManagerSink:
+    """A secret for each key; those of other stacks, and those without keyform's tags, are refused."""
+
+    readable = True
+
+    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
+        self.name = settings.name
+        self._stack = stack
+        options = settings.options
+        names = ("region", "endpoint_url", "profile", "kms_key_id", "field")
+        texts = {name: str(options.get(name, "")) for name in names}
+        self._aws = AwsClient(
+            self.name,
+            region=texts["region"],
+            endpoint_url=texts["endpoint_url"],
+            profile=texts["profile"],
+            effects=effects,
+        )
+        self._template = str(options.get("name", "{stack}/{key}"))
+        self._field = texts["field"]
+        self._kms_key_id = texts["kms_key_id"]
+        self._label = f"{_LABEL}-{self._field}" if self._field else _LABEL
+        self._written: set[str] = set()
+        if "{key}" not in self._template or not _NAME.fullmatch(self._secret_name("k")):
+            raise self._aws.error(
+                "`name` is no template of a secret's name",
+                'Letters, digits, /_+=.@- and {key}, such as `name: "{stack}/{key}"`.',
+            )
+        if self._field and not _FIELD.fullmatch(self._field):
+            raise self._aws.error("`field` is no name of a field", "Letters, digits, `_`, `.` and `-`, at most 64.")
+        days = options.get("recovery_days", 7)
+        if not isinstance(days, int) or isinstance(days, bool) or not (days == 0 or 7 <= days <= 30):
+            raise self._aws.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
+        self._recovery_days = days
+
+    # --- The protocol ------------------------------------------------------------------------------------------------
+
+    def probe(self, keys: Collection[str]) -> None:
+        """Refuse a secret that is not ours, or whose value has no place for our field."""
+
+        def probe_one(key: str) -> None:
+            secret = self._describe(key)
+            if secret is not None:
+                self._refuse_foreign(secret, key)
+                if self._field and secret.current and not secret.is_scheduled_for_deletion:
+                    self._members(key, self._value(key, secret.current))
+
+        side_by_side(probe_one, sorted(keys), _readers(keys))
+
+    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
+        """The records of these keys, and of all others that AWS lists, which may lag some minutes behind."""
+        reads_back = bool(keys) and self._written.issuperset(keys)
+        names = sorted(keys if reads_back else {*keys, *self._listed()})
+        records = side_by_side(self._held, names, _readers(names))
+        return {name: record for name, record in zip(names, records, strict=True) if record is not None}
+
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        """Make a version that holds the secret the one that consumers get."""
+        key = record.key
+        if record.stack != self._stack:
+            raise self._aws.error(f"{key} is a record of another stack", "Report this as a bug of keyform.")
+        for _ in range(_ATTEMPTS):
+            there = self._describe(key)
+            if there is None:
+                done = self._create(Claim(record, self._field), secret)
+            else:
+                self._refuse_foreign(there, key)
+                if there.is_scheduled_for_deletion:
+                    self._aws.call("restore_secret", SecretId=self._secret_name(key))
+                    done = False
+                else:
+                    done = self._replace(there, Claim(record, self._field), secret)
+            if done:
+                self._written.add(key)
+                return
+        raise self._always_in_the_way(key)
+
+    def remove(self, key: str) -> None:
+        """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
+        for _ in range(_ATTEMPTS):
+            there = self._describe(key)
+            if there is None or there.is_scheduled_for_deletion or not there.belongs_to(self._stack, key):
+                return
+            if self._field and there.current:
+                text = self._value(key, there.current)
+                members = self._members(key, text)
+                if self._field not in members:
+                    return
+                if len(members) > 1:
+                    rest = drop_member(text, members, self._field)
+                    version = new_version_id(("removed", self._stack, key, self._field), there.current)
+                    if self._put(key, version, rest, there.current):
+                        return
+                    continue
+            self._delete(key)
+            return
+        raise self._always_in_the_way(key)
+
+    # --- Reading -----------------------------------------------------------------------------------------------------
+
+    def _held(self, key: str) -> SinkRecord | None:
+        secret = self._describe(key)
+        if secret is None or secret.is_scheduled_for_deletion or not secret.belongs_to(self._stack, key):
+            return None
+        claims = secret.claims()
+        claim = claims.get(secret.current)
+        if claim is not None and claim.field == self._field:
+            return claim.record
+        if not self._field or not secret.current:
+            return None
+        # Somebody changed other fields, which made a version without a tag: ours may be in it as it was.
+        held = self._field_of(key, secret.current)
+        for version in sorted(claims, key=lambda each: claims[each].record.generation, reverse=True):
+            if held and claims[version].field == self._field and self._field_of(key, version) == held:
+                return claims[version].record
+        return None
+
+    def _listed(self) -> set[str]:
+        """The keys that this stack has secrets for, by their tags: also those that the file no longer declares."""
+        return {
+            key
+            for name, tags in self._aws.list_tagged(STACK_TAG, self._stack)
+            if tags.get(STACK_TAG) == self._stack and (key := tags.get(KEY_TAG, "")) and name == self._secret_name(key)
+        }
+
+    def _describe(self, key: str) -> AwsSecret | None:
+        return self._aws.describe(self._secret_name(key))
+
+    def _value(self, key: str, version: str) -> str:
+        """The whole text of a version."""
+        answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
+        text = answer.get("SecretString")
+        if not isinstance(text, str):
+            raise self._not_an_object(key)
+        return text
+
+    def _field_of(self, key: str, version: str) -> Secret | None:
+        """Our field in a version; None when the version is gone, or has no such text."""
+        try:
+            member = self._members(key, self._value(key, version)).get(self._field)
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+            return None
+        return Secret(member.value) if member and isinstance(member.value, str) and member.value else None
+
+    def _members(self, key: str, text: str) -> dict[str, Member]:
+        # Raised outside of the `except`: an error of parsing quotes the text.
+        try:
+            return parse_object(text)
+        except (ValueError, RecursionError):
+            pass
+        raise self._not_an_object(key)
+
+    # --- Writing -----------------------------------------------------------------------------------------------------
+
+    def _create(self, claim: Claim, secret: Secret) -> bool:
+        """A new secret, with value and tags in one step; False when there is one by now."""
+        record = claim.record
+        version = new_version_id(claim, "")
+        content = json.dumps({self._field: secret.reveal()}) if self._field else secret.reveal()
+        encryption = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
+        try:
+            self._aws.call(
+                "create_secret",
+                saves=True,
+                Name=self._secret_name(record.key),
+                Description=f"Inference API key {record.key} of the stack {record.stack}, written by keyform",
+                ClientRequestToken=version,
+                SecretString=content,
+                Tags=[
+                    {"Key": STACK_TAG, "Value": record.stack},
+                    {"Key": KEY_TAG, "Value": record.key},
+                    claim.tag(version),
+                ],
+                **encryption,
+            )
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceExistsException":
+                raise
+            return False
+        return True
+
+    def _replace(self, there: AwsSecret, claim: Claim, secret: Secret) -> bool:
+        """A new version in the place of the one that consumers get; False when somebody else was faster."""
+        key, base = claim.record.key, there.current
+        claims = there.claims()
+        is_held = bool(base) and claims.get(base) == claim
+        # Sending a version again changes nothing, and AWS refuses it when the secret is not the same.
+        version = base if is_held else new_version_id(claim, base)
+        content = secret.reveal()
+        if self._field:
+            text = self._value(key, base) if base else "{}"
+            members = self._members(key, text)
+            if is_held and self._field in members and members[self._field].value == content:
+                return True
+            version = new_version_id(claim, base)
+            content = set_member(text, members, self._field, json.dumps(content))
+        if claims.get(version) != claim:
+            self._tag(there, claim, version)
+        return self._put(key, version, content, base)
+
+    def _tag(self, there: AwsSecret, claim: Claim, version: str) -> None:
+        """Say what the version will hold, and no longer what old ones hold that no label keeps."""
+        name = self._secret_name(claim.record.key)
+        claims = there.claims()
+        unlabelled = [old for old in claims if claims[old].field == self._field and not there.labels.get(old)]
+        unlabelled.sort(key=lambda old: claims[old].record.generation)
+        if of_old := [f"{VERSION_TAG}{old}" for old in unlabelled[:-_REMEMBERED]]:
+            self._aws.call("untag_resource", SecretId=name, TagKeys=of_old)
+        self._aws.call("tag_resource", SecretId=name, Tags=[claim.tag(version)])
+
+    def _put(self, key: str, version: str, content: str, base: str) -> bool:
+        """Add the version, and make it the one that consumers get in the place of `base`."""
+        name = self._secret_name(key)
+        # The first version of all is what consumers get, whatever its labels.
+        labels = [self._label] if base else [CURRENT, self._label]
+        self._aws.call(
+            "put_secret_value",
+            saves=not base,
+            SecretId=name,
+            ClientRequestToken=version,
+            SecretString=content,
+            VersionStages=labels,
+        )
+        if not base or version == base:
+            return True
+        try:
+            self._aws.call(
+                "update_secret_version_stage",
+                saves=True,
+                SecretId=name,
+                VersionStage=CURRENT,
+                MoveToVersionId=version,
+                RemoveFromVersionId=base,
+            )
+        except AwsRefusal as refusal:
+            if refusal.code != "InvalidParameterException":
+                raise
+        else:
+            return True
+        # AWSCURRENT is elsewhere: moved by somebody else, or by a try of our own whose answer was lost.
+        there = self._describe(key)
+        return there is not None and there.current == version
+
+    def _delete(self, key: str) -> None:
+        how = {"RecoveryWindowInDays": self._recovery_days} if self._recovery_days else {}
+        try:
+            self._aws.call(
+                "delete_secret",
+                saves=True,
+                SecretId=self._secret_name(key),
+                **(how or {"ForceDeleteWithoutRecovery": True}),
+            )
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+
+    # --- What is said ------------------------------------------------------------------------------------------------
+
+    def _secret_name(self, key: str) -> str:
+        return self._template.replace("{stack}", self._stack).replace("{key}", key)
+
+    def _refuse_foreign(self, secret: AwsSecret, key: str) -> None:
+        if secret.belongs_to(self._stack, key):
+            return
+        stack, other = secret.tags.get(STACK_TAG, ""), secret.tags.get(KEY_TAG, "")
+        is_named = re.fullmatch(r"[a-z0-9-]{1,63}", stack) and re.fullmatch(r"[a-z0-9-]{1,63}", other)
+        whose = f"belongs to {stack}/{other}" if is_named else "has no keyform tags"
+        raise self._aws.error(
+            f"the secret {self._secret_name(key)} {whose}",
+            "Choose another `name` for this sink; or, to hand the secret over, tag it "
+            f"{STACK_TAG}={self._stack} and {KEY_TAG}={key}.",
+        )
+
+    def _not_an_object(self, key: str) -> SinkError:
+        return self._aws.error(
+            f"the secret {self._secret_name(key)} is not a JSON object with each name once, so it has no fields",
+            "Repair it, or leave `field` out, or choose another `name` for this sink.",
+        )
+
+    def _always_in_the_way(self, key: str) -> SinkError:
+        return self._aws.error(
+            f"the secret {self._secret_name(key)} was changed by somebody else each time that it was to be written",
+            "See who else writes it, and apply again.",
+        )
+
+
+def _readers(keys: Collection[str]) -> int:
+    """How many read at once: a few secrets are read in order, so that a run can be made repeatable."""
+    return 1 if len(keys) <= _FEW else _READERS

@@ -1,0 +1,176 @@
+"""The `command` sink: any program that takes a secret on its standard input. It cannot be read back.
+
+    type: command
+    write: [./save-secret.sh, "{key}"]
+    remove: [./forget-secret.sh, "{key}"]
+    timeout: 60s
+
+The program is started without a shell, in the folder of the configuration file, in a session of its own. It is given:
+
+- standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
+- arguments: as written, with `{key}`, `{stack}` and `{generation}` filled in, each staying one argument.
+- environment: keyform's own without GCORE_API_KEY, and with KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number),
+  KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT (`2026-11-21T10:00:00.123456Z`).
+
+The secret is in neither of the latter two. Exit status 0 means saved, durably. After any other, or when the time is up,
+it may have been saved all the same; only a program that could not be started has saved nothing for certain.
+
+`remove` gets nothing on its standard input, and KEYFORM_STACK and KEYFORM_KEY alone. It is called for each key that
+leaves the file, whether or not this sink ever had it, and again after a failure: it must take a missing secret for
+done. Without `remove`, nothing is removed: the live key is deleted, so that the secret which stays opens nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.errors import SinkError
+from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.redaction import MASK, Redactor
+from reconciler.sinks.record import format_instant
+
+if TYPE_CHECKING:
+    from reconciler.effects import Completed, Effects
+
+_KEPT_FROM_IT = ("GCORE_API_KEY",)
+_OURS = ("KEYFORM_STACK", "KEYFORM_KEY", "KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT")
+_DEFAULT_TIMEOUT = 60
+_LONGEST_WORDS = 300
+_LONGEST_LOOKED_AT = 4000
+_PLACEHOLDER = re.compile(r"\{(key|stack|generation)\}")
+# An earlier secret, which nobody here knows any more: a long run of letters and digits that no person would write.
+_LIKE_A_TOKEN = re.compile(
+    r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}|(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9])[\w-]{16,}",
+    re.ASCII,
+)
+
+_SAVED_OR_NOT = "Put it right and apply again: a new generation is then published, whether or not this one was saved."
+_REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and must take a missing secret for done."
+
+
+class CommandSink:
+    """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
+
+    readable = False
+
+    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
+        self.name = settings.name
+        self._stack = stack
+        self._effects = effects
+        self._folder = Path(settings.place.file).parent.absolute()
+        self._write = self._argv(settings, "write")
+        self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
+        if any("{generation}" in argument for argument in self._remove):
+            raise self._error(
+                "`remove` names {generation}, but what is removed is the key, in whichever generation",
+                "Take it out; `{key}` and `{stack}` are known.",
+            )
+        timeout = settings.options.get("timeout", _DEFAULT_TIMEOUT)
+        if not isinstance(timeout, int) or timeout < 1:
+            raise self._error("`timeout` is no time that a command could run", "Write it such as `timeout: 60s`.")
+        self._timeout = timeout
+
+    def probe(self, keys: Collection[str]) -> None:  # noqa: ARG002 - the same programs see to every key
+        """Make sure that the programs are there and can be executed, starting none of them."""
+        for argv in filter(None, (self._write, self._remove)):
+            if self._effects.find_program(self._program(argv)) is None:
+                raise self._error(
+                    f"there is no program {argv[0]} that can be executed",
+                    "Install it, or make it executable; a path with a slash starts at the configuration file's folder.",
+                )
+
+    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:  # noqa: ARG002 - nothing can be read
+        """Nothing: what the program did with a secret is its own business."""
+        return {}
+
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
+        if record.stack != self._stack:
+            raise self._error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
+        variables = {
+            "KEYFORM_STACK": record.stack,
+            "KEYFORM_KEY": record.key,
+            "KEYFORM_GENERATION": str(record.generation),
+            "KEYFORM_LIVE_NAME": record.live_name,
+            "KEYFORM_CREATED_AT": format_instant(record.created_at),
+        }
+        values = {"key": record.key, "stack": record.stack, "generation": str(record.generation)}
+        self._run(_filled(self._write, values), variables, _SAVED_OR_NOT, secret)
+
+    def remove(self, key: str) -> None:
+        """Let the program remove the key's secret; without a program, leave it where it is."""
+        if self._remove:
+            argv = _filled(self._remove, {"key": key, "stack": self._stack})
+            self._run(argv, {"KEYFORM_STACK": self._stack, "KEYFORM_KEY": key}, _REMOVED_OR_NOT)
+
+    def _run(self, argv: list[str], variables: dict[str, str], way_out: str, secret: Secret | None = None) -> None:
+        # Raised outside of the `except`: no error carries another one along that could hold what was run.
+        try:
+            done = self._effects.run(
+                [self._program(argv), *argv[1:]],
+                stdin=secret.reveal() if secret else "",
+                env=variables,
+                without=(*_KEPT_FROM_IT, *_OURS),
+                folder=self._folder,
+                timeout=self._timeout,
+            )
+        except TimeoutError:
+            error = self._error(
+                f"{argv[0]} did not end within {self._timeout} seconds, and was killed",
+                f"{way_out} If it needs more time, raise `timeout`.",
+                outcome_is_unknown=True,
+            )
+        except OSError as trouble:
+            error = self._error(
+                f"{argv[0]} could not be started: {trouble.strerror or 'the system refused'}",
+                "See that it is there and can be executed, and apply again.",
+            )
+        else:
+            if done.returncode == 0:
+                return
+            error = self._error(_ending(argv[0], done, secret), way_out, outcome_is_unknown=True)
+        raise error
+
+    def _program(self, argv: Collection[str]) -> str:
+        """As the system is to find it: a bare name on PATH, anything with a slash from the folder on."""
+        name = next(iter(argv))
+        return str(self._folder / name) if "/" in name else name
+
+    def _argv(self, settings: SinkSettings, option: str) -> tuple[str, ...]:
+        argv = settings.options.get(option)
+        if not isinstance(argv, tuple) or not argv or not argv[0] or any("\0" in argument for argument in argv):
+            raise self._error(
+                f"`{option}` is no command: a list of the program and its arguments",
+                f'Write it such as `{option}: [./{option}-secret.sh, "{{key}}"]`.',
+            )
+        return argv
+
+    def _error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
+        return SinkError(f"sink {self.name}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+
+
+def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
+    """The program as it is, and its arguments with what they ask for; other braces are the program's own."""
+    program, *arguments = argv
+    return [program, *(_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in arguments)]
+
+
+def _ending(program: str, done: Completed, secret: Secret | None) -> str:
+    how = f"ended with status {done.returncode}"
+    if done.returncode < 0:
+        number = -done.returncode
+        how = f"was killed by {signal.Signals(number).name if number in set(signal.Signals) else f'signal {number}'}"
+    words = _words(done.stderr, secret) or _words(done.stdout, secret)
+    return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
+
+
+def _words(output: str, secret: Secret | None) -> str:
+    """The end of what a program said, fit to be shown: it may have repeated its input, or what it found before."""
+    redactor = Redactor(secret) if secret else Redactor()
+    line = redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
+    text = _LIKE_A_TOKEN.sub(MASK, line)
+    return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"

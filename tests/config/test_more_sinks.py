@@ -1,0 +1,145 @@
+"""The sinks that are not files: what is read of `command` and `aws-secrets-manager`, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from reconciler.effects import System
+from reconciler.model import DesiredState
+from reconciler.sinks import open_sinks
+
+Load = Callable[..., DesiredState]
+Refusal = Callable[..., str]
+
+
+def with_sink(text: str) -> str:
+    return f"version: 1\nstack: demo\nproject: 1\nsinks:\n  one: {text}\n"
+
+
+def options(state: DesiredState) -> dict[str, object]:
+    (sink,) = state.sinks
+    open_sinks(state.sinks, stack=state.stack, effects=System())  # the sink takes what the file gives
+    return dict(sink.options)
+
+
+def test_a_command_is_a_list_and_its_timeout_seconds(load: Load) -> None:
+    text = '{type: command, write: [./save.sh, "{key} {generation}"], remove: [rm, "{key}"], timeout: 5m}'
+    assert options(load(with_sink(text))) == {
+        "write": ("./save.sh", "{key} {generation}"),
+        "remove": ("rm", "{key}"),
+        "timeout": 300,
+    }
+
+
+def test_a_command_needs_only_what_writes(load: Load) -> None:
+    assert options(load(with_sink("{type: command, write: [pass]}"))) == {"write": ("pass",)}
+
+
+def test_aws_needs_nothing(load: Load) -> None:
+    assert options(load(with_sink("{type: aws-secrets-manager}"))) == {}
+
+
+def test_settings_of_aws_read_variables(load: Load) -> None:
+    text = (
+        '{type: aws-secrets-manager, name: "${TEAM}/{key}", field: api_key, region: "${AWS_REGION}", profile: team, '
+        'endpoint_url: "http://localhost:${PORT}", kms_key_id: alias/team, recovery_days: 0}'
+    )
+    assert options(load(with_sink(text), TEAM="payments", AWS_REGION="eu-west-1", PORT="4566")) == {
+        "name": "payments/{key}",
+        "field": "api_key",
+        "region": "eu-west-1",
+        "profile": "team",
+        "endpoint_url": "http://localhost:4566",
+        "kms_key_id": "alias/team",
+        "recovery_days": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("sink", "finding"),
+    [
+        (
+            "{type: command}",
+            "5:3: sinks.one: the field `write` is missing\n"
+            "    Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
+        ),
+        (
+            "{type: command, write: ./save.sh sk-canary}",
+            "5:31: sinks.one.write: must be a list of the program and its arguments, such as "
+            '`[./save-secret.sh, "{key}"]`',
+        ),
+        (
+            "{type: command, write: []}",
+            "5:31: sinks.one.write: is an empty list\n    Put a name in it, or leave the field out.",
+        ),
+        (
+            '{type: command, write: [""]}',
+            "5:32: sinks.one.write[0]: must be the name or the path of a program",
+        ),
+        (
+            "{type: command, write: [a, 3]}",
+            "5:35: sinks.one.write[1]: must be a text of at most 4096 characters\n"
+            "    YAML reads this as a number: put it in quotes.",
+        ),
+        (
+            '{type: command, write: [a, "${TOKEN}"]}',
+            "5:35: sinks.one.write[1]: `${…}` is not read here\n"
+            "    A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment.",
+        ),
+        (
+            '{type: command, write: [a], remove: [b, "{generation}"]}',
+            "5:48: sinks.one.remove[1]: a command that removes is told no generation: what goes is the key\n"
+            "    Take it out; it is given `{key}` and `{stack}`.",
+        ),
+        (
+            "{type: command, write: [a], timeout: 0s}",
+            "5:45: sinks.one.timeout: must be a duration: a whole number of 1 or more and a unit, such as `60s` or "
+            "`5m`",
+        ),
+        (
+            "{type: command, write: [a], timeout: 9999d}",
+            "5:45: sinks.one.timeout: is longer than ten years (`3650d`)\n    Write a shorter one.",
+        ),
+        (
+            "{type: command, write: [a], wirte: [b]}",
+            "5:36: sinks.one.wirte: unknown field `wirte`\n    Did you mean `write`?",
+        ),
+        (
+            '{type: aws-secrets-manager, name: "{stack}"}',
+            "5:42: sinks.one.name: must be letters, digits and `/_+=.@-` around `{key}`, such as `{stack}/{key}`",
+        ),
+        (
+            "{type: aws-secrets-manager, field: a b}",
+            "5:43: sinks.one.field: must be the name of a field: at most 64 letters, digits, `_`, `.` and `-`",
+        ),
+        (
+            "{type: aws-secrets-manager, recovery_days: 3}",
+            "5:51: sinks.one.recovery_days: must be 0, or a whole number from 7 to 30",
+        ),
+        (
+            "{type: aws-secrets-manager, endpoint_url: localhost}",
+            "5:50: sinks.one.endpoint_url: must be an address such as `https://localhost:4566`",
+        ),
+        (
+            '{type: aws-secrets-manager, region: "${NOWHERE}"}',
+            "5:44: sinks.one.region: the environment variable `NOWHERE` is not set\n    Set it where keyform runs.",
+        ),
+        (
+            "{type: aws-secrets-manager, access_key: canary}",
+            "5:36: sinks.one.access_key: unknown field `access_key`\n"
+            "    The fields here are `endpoint_url`, `field`, `kms_key_id`, `name`, `profile`, `recovery_days`, "
+            "`region` and `type`.",
+        ),
+        (
+            "{type: aws-secret-manager}",
+            "5:15: sinks.one.type: must be a type of sink: `dotenv`, `json`, `command` or `aws-secrets-manager`\n"
+            "    Did you mean `aws-secrets-manager`?",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_where_it_stands(refusal: Refusal, sink: str, finding: str) -> None:
+    told = refusal(with_sink(sink))
+    assert told == f"keyform.yaml:{finding}"
+    assert "canary" not in told

@@ -1,0 +1,14 @@
+"""The harness is proven: every planted bug is caught, by the promise that it breaks."""
+
+import pytest
+from support.faults.bugs import BUGS, Bug
+from support.faults.catching import find_failures
+
+
+@pytest.mark.parametrize("bug", BUGS, ids=str)
+def test_a_planted_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = find_failures(bug)
+    assert not clean, "without the bug nothing is found: " + "\n".join(clean[:5])
+    bug.plant(monkeypatch)
+    found = find_failures(bug)
+    assert any(f"| P{bug.promise}: " in failure for failure in found), "\n".join(found[:20]) or "it was not caught"

@@ -1,0 +1,265 @@
+"""The command sink, with real child processes: what they are given, and what their end is taken for."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sinks.command_stage import is_gone, open_command, refused, save, script, wait_until
+from sinks.stage import CANARY, CREATED_AT, record
+
+from reconciler.effects import System
+from reconciler.errors import Interrupted, SinkError
+from reconciler.model import Secret, SinkRecord
+
+PY = sys.executable
+GIVEN = ("KEYFORM_STACK", "KEYFORM_KEY", "KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT")
+SAVE = """\
+import json, os, pathlib, sys
+seen = {"argv": sys.argv[1:], "env": dict(os.environ), "stdin": sys.stdin.buffer.read().decode(), "cwd": os.getcwd()}
+pathlib.Path("seen.json").write_text(json.dumps(seen))
+"""
+
+
+# --- What it is given -------------------------------------------------------------------------------------------------
+
+
+def test_the_secret_is_on_standard_input_and_nowhere_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCORE_API_KEY", "t0ken-of-the-api")
+    monkeypatch.setenv("TEAM", "payments")
+    name = script(tmp_path, SAVE)
+    save(open_command(tmp_path, write=(name, "{key}", "--stack={stack}", "g{generation}", "{other} {{key}}", "a b;$x")))
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert seen["stdin"] == CANARY
+    assert seen["argv"] == [
+        "payments-api",
+        "--stack=inference-prod",
+        "g2",
+        "{other} {payments-api}",
+        "a b;$x",
+    ]
+    assert {name: value for name, value in seen["env"].items() if name in (*GIVEN, "GCORE_API_KEY", "TEAM")} == {
+        "KEYFORM_STACK": "inference-prod",
+        "KEYFORM_KEY": "payments-api",
+        "KEYFORM_GENERATION": "2",
+        "KEYFORM_LIVE_NAME": "payments-api-g2",
+        "KEYFORM_CREATED_AT": "2026-11-21T10:00:00.123456Z",
+        "TEAM": "payments",
+    }
+    assert CANARY not in json.dumps([seen["argv"], seen["env"]])
+    assert seen["cwd"] == str(tmp_path)
+
+
+def test_every_byte_of_the_secret_arrives(tmp_path: Path) -> None:
+    secret = "a'\"\\ $é\n\t" + "x" * 3000
+    save(open_command(tmp_path, write=("sh", "-c", "cat > out")), secret=secret)
+    assert (tmp_path / "out").read_bytes() == secret.encode()
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_the_system_shows_no_secret_of_a_command_while_it_runs(tmp_path: Path) -> None:
+    sink = open_command(
+        tmp_path, write=("sh", "-c", "echo $$ > pid.new; mv pid.new pid; cat go > /dev/null; cat > out")
+    )
+    os.mkfifo(tmp_path / "go")
+    writing = threading.Thread(target=save, args=(sink,))
+    writing.start()
+    wait_until((tmp_path / "pid").exists)
+    process = Path("/proc") / (tmp_path / "pid").read_text().strip()
+    shown = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    assert b"KEYFORM_KEY=payments-api" in shown
+    assert CANARY.encode() not in shown
+    assert os.getsid(int(process.name)) == int(process.name)  # Ctrl-C at keyform's terminal does not reach it
+    (tmp_path / "go").write_text("")
+    writing.join(20)
+    assert (tmp_path / "out").read_text() == CANARY
+
+
+def test_removing_is_told_the_key_and_nothing_of_a_generation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYFORM_GENERATION", "of a run around this one")
+    name = script(tmp_path, SAVE)
+    open_command(tmp_path, write=("true",), remove=(name, "{stack}/{key}")).remove("payments-api")
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert (seen["stdin"], seen["argv"]) == ("", ["inference-prod/payments-api"])
+    assert [name for name in GIVEN if name in seen["env"]] == ["KEYFORM_STACK", "KEYFORM_KEY"]
+
+
+def test_without_a_command_for_removing_nothing_is_removed(tmp_path: Path) -> None:
+    class Still(System):
+        def run(self, *arguments: object, **named: object) -> Any:
+            raise AssertionError
+
+    open_command(tmp_path, Still(), write=("true",)).remove("payments-api")
+
+
+def test_it_says_that_it_cannot_be_read_back(tmp_path: Path) -> None:
+    sink = open_command(tmp_path, write=("true",))
+    assert (sink.name, sink.readable, sink.read(["payments-api"])) == ("pager", False, {})
+
+
+# --- How it ends ------------------------------------------------------------------------------------------------------
+
+
+def test_a_command_that_fails_may_have_saved_it(tmp_path: Path) -> None:
+    error = refused(lambda: save(open_command(tmp_path, write=("sh", "-c", "echo no room >&2; exit 3"))))
+    assert error.message == "sink pager: sh ended with status 3, saying: no room"
+    assert error.way_out == (
+        "Put it right and apply again: a new generation is then published, whether or not this one was saved."
+    )
+    assert error.outcome_is_unknown
+
+
+def test_a_command_that_is_killed_may_have_saved_it(tmp_path: Path) -> None:
+    error = refused(lambda: save(open_command(tmp_path, write=("sh", "-c", "kill -9 $$"))))
+    assert (error.message, error.outcome_is_unknown) == ("sink pager: sh was killed by SIGKILL, without a word", True)
+
+
+def test_a_command_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
+    sink = open_command(tmp_path, write=("sh", "-c", "sleep 600 & echo $! > pid; wait"), timeout=1)
+    error = refused(lambda: save(sink))
+    assert error.message == "sink pager: sh did not end within 1 seconds, and was killed"
+    assert "raise `timeout`" in error.way_out
+    assert error.outcome_is_unknown
+    wait_until(lambda: is_gone(int((tmp_path / "pid").read_text())))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (("./missing.sh",), "./missing.sh could not be started: No such file or directory"),
+        (("keyform-no-such-program",), "keyform-no-such-program could not be started: No such file or directory"),
+        (("./plain.txt",), "./plain.txt could not be started: Permission denied"),
+        (("./not-a-program",), "./not-a-program could not be started: Exec format error"),
+    ],
+)
+def test_a_command_that_cannot_be_started_has_saved_nothing(
+    tmp_path: Path, write: tuple[str, ...], message: str
+) -> None:
+    (tmp_path / "plain.txt").write_text("#!/bin/sh\n")
+    (tmp_path / "not-a-program").write_bytes(b"\x00\x01")
+    (tmp_path / "not-a-program").chmod(0o755)
+    error = refused(lambda: save(open_command(tmp_path, write=write)))
+    assert (error.message, error.outcome_is_unknown) == (f"sink pager: {message}", False)
+
+
+def test_a_secret_longer_than_a_pipe_takes_at_once_is_refused(tmp_path: Path) -> None:
+    error = refused(lambda: save(open_command(tmp_path, write=("cat",)), secret=CANARY * 200))
+    assert not error.outcome_is_unknown
+
+
+def test_a_command_that_does_not_read_its_input_is_believed(tmp_path: Path) -> None:
+    save(open_command(tmp_path, write=("true",)))
+
+
+def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    save(open_command(tmp_path, write=("sh", "-c", "sleep 5 & echo $! > pid")))
+    assert time.monotonic() - begun < 4.5
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+
+def test_a_failed_removal_is_told(tmp_path: Path) -> None:
+    sink = open_command(tmp_path, write=("true",), remove=("sh", "-c", "echo not today >&2; exit 1"))
+    error = refused(lambda: sink.remove("payments-api"))
+    assert error.message == "sink pager: sh ended with status 1, saying: not today"
+    assert "must take a missing secret for done" in error.way_out
+    assert error.outcome_is_unknown
+
+
+# --- Before a key is made ---------------------------------------------------------------------------------------------
+
+
+def test_probing_starts_nothing(tmp_path: Path) -> None:
+    name = script(tmp_path, SAVE)
+    open_command(tmp_path, write=(name,), remove=("sh",)).probe(["payments-api"])
+    assert not (tmp_path / "seen.json").exists()
+
+
+@pytest.mark.parametrize("option", ["write", "remove"])
+@pytest.mark.parametrize("program", ["./missing.sh", "keyform-no-such-program", "./plain.txt", "./folder"])
+def test_a_program_that_cannot_be_executed_is_found_by_probing(tmp_path: Path, program: str, option: str) -> None:
+    (tmp_path / "plain.txt").touch()
+    (tmp_path / "folder").mkdir()
+    sink = open_command(tmp_path, **{"write": ("true",), option: (program,)})
+    error = refused(lambda: sink.probe(["payments-api"]))
+    assert error.message == f"sink pager: there is no program {program} that can be executed"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"write": ()},
+        {"write": ("",)},
+        {"write": "./save.sh {key}"},
+        {"write": ("a", "b\0c")},
+        {"write": ("true",), "remove": ()},
+        {"write": ("true",), "remove": ("true", "{generation}")},
+        {"write": ("true",), "timeout": 0},
+        {"write": ("true",), "timeout": "60s"},
+    ],
+)
+def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    assert refused(lambda: open_command(tmp_path, **options)).message.startswith("sink pager: `")
+
+
+def test_a_record_of_another_stack_is_never_written(tmp_path: Path) -> None:
+    other = SinkRecord("other", "payments-api", 1, "payments-api", CREATED_AT)
+    sink = open_command(tmp_path, write=("sh", "-c", "touch out"))
+    refused(lambda: sink.write(other, Secret(CANARY)))
+    assert not (tmp_path / "out").exists()
+
+
+# --- The end of a run ------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_waits_for_nothing_any_more_kills_its_commands(tmp_path: Path) -> None:
+    effects = System()
+    sink = open_command(tmp_path, effects, write=("sh", "-c", "echo $$ > pid.new; mv pid.new pid; exec sleep 600"))
+    ended: list[BaseException] = []
+
+    def write() -> None:
+        try:
+            save(sink)
+        except Interrupted as error:
+            ended.append(error)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    wait_until((tmp_path / "pid").exists)
+    effects.abandon()
+    writing.join(20)
+    assert [str(error) for error in ended] == ["Interrupted while a command ran."]
+    assert is_gone(int((tmp_path / "pid").read_text()))
+    open_command(tmp_path, effects, write=("true",)).write(record("payments-api"), Secret(CANARY))
+
+
+def test_no_descriptor_is_left_open(tmp_path: Path) -> None:
+    def descriptors() -> int:
+        return len(list(Path("/dev/fd").iterdir()))
+
+    sinks = [open_command(tmp_path, write=write, timeout=1) for write in (("true",), ("./no",), ("sleep", "9"))]
+    before = descriptors()
+    for sink in sinks:
+        with suppress(SinkError):
+            save(sink)
+    wait_until(lambda: descriptors() <= before)
+
+
+def test_a_full_system_is_told_as_what_it_is(tmp_path: Path) -> None:
+    class Full(System):
+        def run(self, *arguments: object, **named: object) -> Any:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    error = refused(lambda: save(open_command(tmp_path, Full(), write=("true",))))
+    assert error.message == "sink pager: true could not be started: Resource temporarily unavailable"
+    assert not error.outcome_is_unknown

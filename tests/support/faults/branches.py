@@ -1,0 +1,82 @@
+"""Recovery branches of plan and apply, each told by what a run shows: all of them have to be reached by the suite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from reconciler.errors import LockHeld
+from reconciler.plan.outcomes import OutcomeState
+from support.faults.effects import Kind
+from support.faults.run import Ran
+
+REASONS = {
+    "generation_was_never_published": "a generation that was never published is discarded",
+    "publication_is_unfinished": "a publication that was cut short is marked",
+    "publication_is_uncertain": "a publication of unknown outcome is replaced",
+    "secret_is_not_in_sink": "a secret that a sink lacks is replaced",
+    "overlap_is_over": "a generation is retired",
+}
+BRANCHES = (
+    *REASONS.values(),
+    "a lost create is discarded within the run",
+    "the next generation's name is used after a lost create",
+    "a list is written again",
+    "a plan that moved is applied as it is now",
+    "a lock that somebody holds keeps the run out",
+    "a stale lock is taken over",
+    "an expired lock is swept away by a run with nothing to do",
+    "a lock that was lost stops the run",
+    "a task that fails is told",
+    "a task that hangs is given up",
+    "a step waits for one that was not done",
+    "what a dead run left on the disk is tidied",
+    "a key that is gone counts as deleted",
+)
+
+
+def observe(ran: Ran) -> Iterator[str]:  # noqa: PLR0912 - a list of what can be seen
+    """The names of the branches that a run went through."""
+    result, names = ran.result, [effect.name for effect in ran.trace]
+    kinds = [(effect.kind, effect.name) for effect in ran.trace]
+    locks = [name for kind, name in kinds if kind is Kind.LOCK]
+    taken = [name.removeprefix("POST ") for name in locks if name.startswith("POST ")]
+    if any(name.startswith("DELETE ") and name.removeprefix("DELETE ") not in taken for name in locks):
+        swept = ran.plan is not None and ran.plan.is_empty
+        yield "an expired lock is swept away by a run with nothing to do" if swept else "a stale lock is taken over"
+    if isinstance(ran.error, LockHeld):
+        yield "a lock that somebody holds keeps the run out"
+    if ran.moved:
+        yield "a plan that moved is applied as it is now"
+    syncs = [name for kind, name in kinds if kind is Kind.SYNC_FOLDER]
+    if syncs and not any(kind is Kind.CREATE_FILE for kind, _ in kinds) and ran.plan is not None and ran.code == 0:
+        yield "what a dead run left on the disk is tidied"
+    if result is None:
+        return
+    for outcome in result.outcomes:
+        code = outcome.change.reason.code
+        if outcome.state is OutcomeState.DONE and code in REASONS:
+            yield REASONS[code]
+        if "no longer ours" in outcome.detail:
+            yield "a lock that was lost stops the run"
+        if "failed." in outcome.detail and "Task" in outcome.detail:
+            yield "a task that fails is told"
+        if "was not done in time" in outcome.detail:
+            yield "a task that hangs is given up"
+        if outcome.state is OutcomeState.SKIPPED:
+            yield "a step waits for one that was not done"
+        change = outcome.change.id
+        if change.startswith("create:") and outcome.state is OutcomeState.DONE:
+            creates = [name for kind, name in kinds if kind is Kind.CREATE]
+            if len(creates) > len({name for name in creates if name.removeprefix("POST ") in change}):
+                yield "the next generation's name is used after a lost create"
+            first = change.removeprefix("create:")
+            if f"DELETE {first}" in names:
+                yield "a lost create is discarded within the run"
+        if change.startswith("delete:") and outcome.state is OutcomeState.DONE:
+            name = change.removeprefix("delete:")
+            if f"DELETE {name}" not in names or names.count(f"DELETE {name}") > 1:
+                yield "a key that is gone counts as deleted"
+    binds = [name for kind, name in kinds if kind is Kind.BIND]
+    wanted = sum(change.id.startswith(("bind:", "unbind:")) for change in result.plan.changes)
+    if len(binds) > wanted:
+        yield "a list is written again"

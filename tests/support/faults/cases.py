@@ -1,0 +1,332 @@
+"""A case: a prepared world, one or two faults, and the recovery from them; judged all along."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+from zlib import crc32
+
+from reconciler.apply.lock import GRACE, LIFETIME
+from reconciler.emulator import Modes
+from support.faults.canaries import search
+from support.faults.effects import WRITES, Effect, Kind, TracedEffects
+from support.faults.faults import BY_NAME as FAULTS_BY_NAME
+from support.faults.faults import Injection, injections, pending_effects
+from support.faults.judge import (
+    judge_clean_run,
+    judge_exit_code,
+    judge_requests,
+    judge_second_run,
+    judge_state,
+    longest_overlap,
+    run_again,
+)
+from support.faults.run import Ran, run_once
+from support.faults.scenarios import Scenario
+from support.faults.watch import Violation, Watch
+from support.faults.world import FaultWorld
+
+LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE})
+ROUND = 3600
+
+
+@dataclass
+class Tally:
+    """What a number of cases amounted to."""
+
+    effects: int = 0
+    injected: Counter[str] = field(default_factory=Counter)
+    evaluations: Counter[int] = field(default_factory=Counter)
+    runs_to_converge: Counter[int] = field(default_factory=Counter)
+    searched: int = 0
+    hits: int = 0
+    failures: list[str] = field(default_factory=list)
+    reached: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Tally) -> None:
+        """Take another's figures in."""
+        self.effects += other.effects
+        self.injected += other.injected
+        self.evaluations += other.evaluations
+        self.runs_to_converge += other.runs_to_converge
+        self.searched += other.searched
+        self.hits += other.hits
+        self.failures += other.failures
+        self.reached += other.reached
+
+
+@dataclass
+class Verdict:
+    """What came of a recovery."""
+
+    violations: tuple[Violation, ...]
+    evaluations: Counter[int]
+    runs: int
+    searched: int
+    hits: int
+    reached: Counter[str]
+
+
+Recoveries = dict[object, Verdict]
+
+
+@dataclass
+class Prepared:
+    """A scenario in a mode, up to the moment at which the file changes."""
+
+    scenario: Scenario
+    modes: Modes
+    world: FaultWorld
+    watch: Watch
+    recoveries: Recoveries = field(default_factory=dict)
+
+    def fork(self) -> tuple[FaultWorld, Watch]:
+        """A copy to spoil."""
+        world = self.world.fork()
+        return world, self.watch.fork(world)
+
+
+@lru_cache(maxsize=32)
+def prepare(scenario: Scenario, modes: Modes) -> Prepared:
+    """Bring about the state before, without faults."""
+    sinks = dict(scenario.sinks)
+    if modes.secret_shape == "symbols":
+        # A .env file refuses secrets that its readers would read differently; JSON takes them all.
+        sinks = {name: "json" if kind == "dotenv" else kind for name, kind in sinks.items()}
+    world = FaultWorld.make(scenario.live, sinks, modes)
+    if scenario.before.keys:
+        ran = run_once(world, scenario.before)
+        assert ran.code == 0, ran.said
+    world.clock.advance(scenario.pause)
+    return Prepared(scenario, modes, world, Watch(world, scenario.before, scenario.after).begin())
+
+
+def run_injected(
+    prepared: Prepared, injection: Injection | None, *, hook: Callable[..., Any] | None = None
+) -> tuple[Ran, FaultWorld, Watch]:
+    """One run of the new file, with a fault in it."""
+    world, watch = prepared.fork()
+    if injection is not None and injection.fault.name == "stale" and injection.lasting:
+        # A whole list written without an ETag on readings that are all of the past: nobody can keep P3 then.
+        watch.suspended.update(watch.endpoints)
+    effects = TracedEffects(world, hook=hook or injection, watch=watch)
+    ran = run_once(world, prepared.scenario.after, effects)
+    return ran, world, watch
+
+
+def judge_injected(prepared: Prepared, injection: Injection, tally: Tally) -> Verdict:
+    """One fault, and the recovery from it."""
+    from support.faults.branches import observe
+
+    ran, world, watch = run_injected(prepared, injection)
+    tally.effects += len(ran.trace)
+    tally.reached.update(observe(ran))
+    finish_injected(prepared, injection, ran, world, watch, tally)
+    return recover(prepared, world, watch)
+
+
+def finish_injected(  # noqa: PLR0917 - each is another thing
+    prepared: Prepared, injection: Injection, ran: Ran, world: FaultWorld, watch: Watch, tally: Tally
+) -> None:
+    """Judge the run that the fault was in."""
+    if injection.fault.name.startswith("machine"):
+        watch.forget_undone()
+    if injection.fault.ends:
+        watch.check(str(injection))
+    if injection.fault.name == "stale" and injection.lasting:
+        return  # a run that is shown nothing but the past cannot know what it has done
+    saw_less = injection.fault.name == "stale" or injection.fault.name.startswith("late")
+    judge_exit_code(ran, world, prepared.scenario, watch, saw_less=saw_less)
+    search_all(ran, world, watch, tally)
+
+
+def search_all(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
+    """P4: no secret and no token is in what the run showed, or in what others can read; and what it sent was right."""
+    judge_requests(ran, watch)
+    relied = {relied.secret for found in watch.reliances.values() for relied in found}
+    characters, hits = search(ran, world, relied | set(world.live_secrets().values()))
+    tally.searched += characters
+    tally.hits += len(hits)
+    watch.evaluations[4] += 1
+    for hit in hits:
+        watch.violate(4, hit)
+
+
+def recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
+    """Time passes, a run without faults follows, and another; equal worlds have equal recoveries."""
+    pass_time(world)
+    watch.suspended.clear()
+    place = (world.fingerprint(), watch.fingerprint())
+    known = prepared.recoveries.get(place)
+    mine = (tuple(watch.violations), watch.evaluations)
+    watch.violations, watch.evaluations = [], Counter()
+    if known is None:
+        known = _recover(prepared, world, watch)
+        if len(prepared.recoveries) < 2000:
+            prepared.recoveries[place] = known
+    return replace(known, violations=mine[0] + known.violations, evaluations=mine[1] + known.evaluations)
+
+
+def pass_time(world: FaultWorld) -> None:
+    """Until every lock of a dead process has expired, and to a full hour, so that equal worlds are equal in time."""
+    world.clock.advance((LIFETIME + GRACE).total_seconds() + 1)
+    stamp = world.clock.now().timestamp()
+    world.clock.advance(-stamp % ROUND)
+    world.chances = max(1_000_000, world.chances)
+
+
+def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
+    scenario = prepared.scenario
+    tally = Tally()
+    runs = 1
+    if pending_effects(world):
+        ran = run_once(world, scenario.after, TracedEffects(world, hook=deliver_after_reading, watch=watch))
+        world.deliver()
+        watch.suspended.clear()
+        _note(ran, world, watch, tally)
+        pass_time(world)
+        runs += 1
+    ran = run_again(world, scenario, watch)
+    _note(ran, world, watch, tally)
+    judge_clean_run(ran, scenario, watch)
+    judge_state(world, scenario, watch, settled=False)
+    judge_second_run(run_again(world, scenario, watch), scenario, watch)
+    overlap = longest_overlap(scenario).total_seconds()
+    if overlap:
+        world.clock.advance(overlap + 1)
+        ran = run_again(world, scenario, watch)
+        _note(ran, world, watch, tally)
+        judge_clean_run(ran, scenario, watch)
+        judge_second_run(run_again(world, scenario, watch), scenario, watch)
+    judge_state(world, scenario, watch, settled=True)
+    return Verdict(tuple(watch.violations), watch.evaluations, runs, tally.searched, tally.hits, tally.reached)
+
+
+def _note(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
+    from support.faults.branches import observe
+
+    search_all(ran, world, watch, tally)
+    tally.reached.update(observe(ran))
+
+
+def deliver_after_reading(effect: Effect, perform: Callable[[], Any], effects: TracedEffects) -> Any:
+    """What is late arrives when the next run has read everything, just before it changes something."""
+    if effect.kind in LATER_KINDS:
+        effects.world.deliver()
+    return perform()
+
+
+# --- Singles ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Pass:
+    """A run without faults: its trace, and the world before and after each effect."""
+
+    ran: Ran
+    before: dict[int, tuple[FaultWorld, Watch]]
+    after: dict[int, tuple[FaultWorld, Watch]]
+    unsettled: set[int]
+    """Effects before or after which a crash of the machine is worse than a kill."""
+
+
+def pass_through(prepared: Prepared) -> Pass:
+    """Run without faults, keeping the world as a kill at each effect would leave it."""
+    done = Pass(Ran(None, []), {}, {}, set())
+    world, watch = prepared.fork()
+
+    def keep(effect: Effect, perform: Callable[[], Any], _effects: TracedEffects) -> Any:
+        if next(iter(injections(effect)), None) is None:
+            return perform()
+
+        def note(places: dict[int, tuple[FaultWorld, Watch]]) -> None:
+            copy = world.fork()
+            places[effect.number] = (copy, watch.fork(copy))
+            if not world.disk.is_settled:
+                done.unsettled.add(effect.number)
+
+        note(done.before)
+        try:
+            return perform()
+        finally:
+            watch(effect)
+            note(done.after)
+
+    done.ran = run_once(world, prepared.scenario.after, TracedEffects(world, hook=keep, watch=watch))
+    watch.check("the run without faults")
+    done.ran.code = done.ran.code if not watch.violations else 99
+    assert not watch.violations, watch.violations
+    return done
+
+
+def singles(done: Pass) -> Iterator[Injection]:
+    """Every fault at every effect of a run, once and for good."""
+    for effect in done.ran.trace:
+        yield from injections(effect, unsettled=effect.number in done.unsettled)
+
+
+def in_short(done: Pass, injection: Injection, seed: int = 0) -> bool:
+    """Whether a single belongs to the short run.
+
+    All kills do, all faults that strike a write once, a third of those that strike it for good, and of those that
+    strike a reading one in twelve.
+    """
+    effect = done.ran.trace[injection.number]
+    if injection.fault.ends or (effect.kind in WRITES and not injection.lasting):
+        return True
+    return crc32(f"{seed} {injection}".encode()) % (3 if effect.kind in WRITES else 12) == 0
+
+
+def judge_single(prepared: Prepared, done: Pass, injection: Injection, tally: Tally) -> Verdict:
+    """One single fault; kills start from the world that was kept."""
+    kept = {"killed before": done.before, "killed after": done.after}.get(injection.fault.name)
+    if kept is None:
+        verdict = judge_injected(prepared, injection, tally)
+    else:
+        world, watch = kept[injection.number]
+        copy = world.fork()
+        verdict = recover(prepared, copy, watch.fork(copy))
+    count(prepared, injection, verdict, tally)
+    return verdict
+
+
+# --- Doubles ----------------------------------------------------------------------------------------------------------
+
+
+def judge_double(prepared: Prepared, first: Injection, choose: Callable[[list[Injection]], list[Injection]],
+                 tally: Tally) -> None:  # fmt: skip
+    """Replay a single, trace the run that recovers from it, and inject chosen faults into that run too."""
+    ran, world, watch = run_injected(prepared, first)
+    finish_injected(prepared, first, ran, world, watch, tally)
+    pass_time(world)
+    world.deliver()
+    watch.suspended.clear()
+    copy = world.fork()
+    traced = run_once(copy, prepared.scenario.after, TracedEffects(copy))
+    for second in choose([found for effect in traced.trace for found in injections(effect)]):
+        again = world.fork()
+        its_watch = watch.fork(again)
+        if second.fault.name == "stale" and second.lasting:
+            its_watch.suspended.update(its_watch.endpoints)
+        ran = run_once(again, prepared.scenario.after, TracedEffects(again, hook=second, watch=its_watch))
+        finish_injected(prepared, second, ran, again, its_watch, tally)
+        count(prepared, f"{first}, then {second}", recover(prepared, again, its_watch), tally, "double")
+
+
+def count(prepared: Prepared, injection: object, verdict: Verdict, tally: Tally, kind: str = "single") -> None:
+    """Take a verdict into the figures."""
+    tally.injected[kind] += 1
+    tally.evaluations += verdict.evaluations
+    tally.runs_to_converge[verdict.runs] += 1
+    tally.searched += verdict.searched
+    tally.hits += verdict.hits
+    tally.reached += verdict.reached
+    tally.failures += [f"{prepared.scenario} | {injection} | {violation}" for violation in verdict.violations]
+
+
+def find_injection(name: str, number: int, *, lasting: bool = False) -> Injection:
+    """By the name of its fault."""
+    return Injection(number, FAULTS_BY_NAME[name], lasting)

@@ -1,0 +1,282 @@
+"""Effects of an emulated world, each with a number and a name, and with room around it for a fault."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+
+from reconciler.effects import Completed
+from reconciler.emulator import Answer, ConnectionLost, Request
+
+if TYPE_CHECKING:
+    from support.faults.world import FaultWorld
+
+SECONDS_PER_REQUEST = 0.01
+"""How far the clock moves with every request, so that no two things happen at one instant."""
+STORE = "keep-secret"
+"""The program of a store that takes a secret on its standard input and cannot be read back."""
+
+
+class Kind(StrEnum):
+    """What an effect is: which faults fit it depends on this alone."""
+
+    READ = "read"
+    POLL = "poll"
+    CREATE = "create"
+    LOCK = "lock"
+    DESCRIBE = "describe"
+    BIND = "bind"
+    DELETE = "delete"
+    READ_FILE = "read_file"
+    CREATE_FILE = "create_file"
+    RENAME = "rename"
+    SYNC_FOLDER = "sync_folder"
+    REMOVE_FILE = "remove_file"
+    MAKE_FOLDER = "make_folder"
+    REMOVE_FOLDER = "remove_folder"
+    LOCK_FOLDER = "lock_folder"
+    UNLOCK = "unlock"
+    LOOK = "look"
+    """stat and access."""
+    STORE = "store"
+    """A child process that saves a secret."""
+    CALL = "call"
+    """A call of a library that speaks to a server itself."""
+    GIT = "git"
+    SLEEP = "sleep"
+    CLOCK = "clock"
+    CHANCE = "chance"
+
+
+HTTP = frozenset({Kind.READ, Kind.POLL, Kind.CREATE, Kind.LOCK, Kind.DESCRIBE, Kind.BIND, Kind.DELETE})
+HTTP_WRITES = HTTP - {Kind.READ, Kind.POLL}
+FILE_WRITES = frozenset(
+    {
+        *(Kind.CREATE_FILE, Kind.RENAME, Kind.SYNC_FOLDER, Kind.REMOVE_FILE, Kind.MAKE_FOLDER, Kind.REMOVE_FOLDER),
+    }
+)
+FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
+WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE}
+SEEN = WRITES | HTTP | {Kind.SLEEP}
+"""After these the world may be another: requests and sleeping let tasks go on."""
+COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
+"""These cannot fail; they are numbered and named all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One place where a run touches the world; `number` counts from 0 within the run."""
+
+    number: int
+    kind: Kind
+    name: str
+    request: Request | None = field(default=None, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.name}"
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches this, and no effect happens any more."""
+
+
+Answered = TypeVar("Answered")
+Hook = Callable[[Effect, Callable[[], Any], "TracedEffects"], Any]
+
+
+class TracedEffects:
+    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter."""
+
+    def __init__(
+        self,
+        world: FaultWorld,
+        *,
+        hook: Hook | None = None,
+        watch: Callable[[Effect], None] | None = None,
+    ) -> None:
+        self.world = world
+        self.hook = hook
+        self.watch = watch
+        self.trace: list[Effect] = []
+        self.dead = False
+        self.deliver_at: int | None = None
+        """The number of the effect before which late requests arrive."""
+        self._writing = (Path(), b"")
+        self.refused: set[int] = set()
+        """Numbers of requests that surely were not processed: no connection, or 429."""
+        self.said: list[str] = []
+        """Arguments and environments of child processes."""
+        self._numbers = itertools.count()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process was not killed."""
+        return not self.dead
+
+    def die(self) -> None:
+        """Kill the process, here and now."""
+        self.dead = True
+        self.world.disk.locks.clear()
+        raise Killed
+
+    def _do(self, kind: Kind, name: str, perform: Callable[[], Any], request: Request | None = None) -> Any:
+        if self.dead:
+            raise Killed
+        effect = Effect(next(self._numbers), kind, name, request)
+        self.trace.append(effect)
+        if self.deliver_at is not None and effect.number >= self.deliver_at:
+            self.deliver_at = None
+            self.world.deliver()
+        try:
+            return perform() if self.hook is None else self.hook(effect, perform, self)
+        finally:
+            if kind in SEEN and self.watch is not None and self.is_alive:
+                self.watch(effect)
+
+    # --- Clock and chance ---------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return self._do(Kind.CLOCK, "now", self.world.clock.now)  # type: ignore[no-any-return]
+
+    def monotonic(self) -> float:
+        return self._do(Kind.CLOCK, "monotonic", self.world.clock.now().timestamp)  # type: ignore[no-any-return]
+
+    def sleep(self, seconds: float) -> None:
+        self._do(Kind.SLEEP, "sleep", lambda: self.world.clock.advance(seconds))
+
+    def random(self) -> float:
+        return self._do(Kind.CHANCE, "random", self.world.chance)  # type: ignore[no-any-return]
+
+    # --- HTTP ---------------------------------------------------------------------------------------------------------
+
+    def send(self, request: httpx.Request) -> httpx.Response:
+        target = request.url.raw_path.decode().partition("?")
+        incoming = Request(request.method, target[0], target[2], dict(request.headers), request.content)
+        kind, name = name_request(incoming)
+        place = len(self.trace)
+        try:
+            given: Answer = self._do(kind, name, lambda: self._respond(kind, incoming), incoming)
+        except ConnectionLost as lost:
+            raise httpx.ReadError("", request=request) from lost
+        except httpx.RequestError as error:
+            if isinstance(error, httpx.ConnectError):
+                self.refused.add(place)
+            error.request = request
+            raise
+        if given.status == 429:
+            self.refused.add(place)
+        return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+
+    def _respond(self, kind: Kind, request: Request) -> Answer:
+        if kind in HTTP_WRITES:
+            self.world.images.append(self.world.emulator.dump())
+        return self.world.respond(request)
+
+    # --- Files --------------------------------------------------------------------------------------------------------
+
+    def read_file(self, path: Path) -> bytes:
+        return self._do(Kind.READ_FILE, f"read {path}", lambda: self.world.disk.read(path))  # type: ignore[no-any-return]
+
+    def create_file(self, path: Path, content: bytes) -> None:
+        self._writing = (path, content)
+        self._do(Kind.CREATE_FILE, f"create {path}", lambda: self.world.disk.create(path, content))
+
+    def tear(self) -> None:
+        """Leave half of the file that is being created, as a kill in the middle of writing it does."""
+        path, content = self._writing
+        self.world.disk.create(path, content[: len(content) // 2])
+
+    def rename(self, source: Path, target: Path) -> None:
+        self._do(Kind.RENAME, f"rename to {target}", lambda: self.world.disk.rename(source, target))
+
+    def sync_folder(self, path: Path) -> None:
+        self._do(Kind.SYNC_FOLDER, f"sync {path}", lambda: self.world.disk.sync_folder(path))
+
+    def remove_file(self, path: Path) -> None:
+        self._do(Kind.REMOVE_FILE, f"remove {path}", lambda: self.world.disk.remove(path))
+
+    def lock_file(self, path: Path) -> int:
+        return self.lock_folder(path)
+
+    def try_lock_file(self, path: Path) -> int | None:
+        return None if str(path) in self.world.disk.locks else self.lock_folder(path)
+
+    def lock_folder(self, path: Path) -> int:
+        def lock() -> int:
+            assert str(path) not in self.world.disk.locks, f"{path} is locked: this process would wait for ever"
+            self.world.disk.locks.add(str(path))
+            return self.world.handle(str(path))
+
+        return self._do(Kind.LOCK_FOLDER, f"lock {path}", lock)  # type: ignore[no-any-return]
+
+    def unlock_file(self, handle: int) -> None:
+        path = self.world.handles[handle]
+        self._do(Kind.UNLOCK, f"unlock {path}", lambda: self.world.disk.locks.discard(path))
+
+    def stat(self, path: Path) -> os.stat_result:
+        return self._do(Kind.LOOK, f"stat {path}", lambda: self.world.disk.stat(path))  # type: ignore[no-any-return]
+
+    def can_write(self, path: Path) -> bool:
+        return self._do(Kind.LOOK, f"access {path}", lambda: self.world.disk.exists(path))  # type: ignore[no-any-return]
+
+    def make_folder(self, path: Path) -> None:
+        self._do(Kind.MAKE_FOLDER, f"mkdir {path}", lambda: self.world.disk.make_folder(path))
+
+    def remove_folder(self, path: Path) -> None:
+        self._do(Kind.REMOVE_FOLDER, f"rmdir {path}", lambda: self.world.disk.remove_folder(path))
+
+    # --- Child processes ----------------------------------------------------------------------------------------------
+
+    def call(self, what: str, function: Callable[[], Answered]) -> Answered:
+        return self._do(Kind.CALL, what, function)  # type: ignore[no-any-return]
+
+    def find_program(self, name: str) -> Path | None:
+        return self._do(Kind.LOOK, f"find {name}", lambda: Path("/bin") / name)  # type: ignore[no-any-return]
+
+    def run(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | bytes = "",
+        env: Mapping[str, str] | None = None,
+        without: Collection[str] = (),
+        folder: Path | None = None,
+        timeout: float | None = None,
+    ) -> Completed:
+        self.said += [*argv, *(f"{name}={value}" for name, value in (env or {}).items())]
+        if argv[0] == STORE:
+            return self._do(Kind.STORE, " ".join(argv[:4]), lambda: self._keep(argv, stdin))  # type: ignore[no-any-return]
+        return self._do(Kind.GIT, "git", lambda: Completed(127, "", "git: not found"))  # type: ignore[no-any-return]
+
+    def _keep(self, argv: Sequence[str], stdin: str | bytes) -> Completed:
+        _, verb, store, key = argv[:4]
+        if verb == "write":
+            self.world.disk.stored[store, key] = stdin if isinstance(stdin, str) else stdin.decode()
+        else:
+            self.world.disk.stored.pop((store, key), None)
+        return Completed(0, "", "")
+
+
+def name_request(request: Request) -> tuple[Kind, str]:
+    """What a request is, and its name in a trace."""
+    last = request.path.rsplit("/", 1)[-1]
+    name = f"{request.method} {last}"
+    if request.method == "GET":
+        return (Kind.POLL, "GET task") if "/tasks/" in request.path else (Kind.READ, name)
+    if "keyform-lock-" in last:
+        return Kind.LOCK, name
+    if request.method == "POST":
+        made = json.loads(request.body)["name"]
+        return (Kind.LOCK if made.startswith("keyform-lock-") else Kind.CREATE), f"POST {made}"
+    if request.method == "DELETE":
+        return Kind.DELETE, name
+    return (Kind.DESCRIBE if "/api_keys/" in request.path else Kind.BIND), name

@@ -1,0 +1,308 @@
+"""Every fault, and the table of which effects it fits.
+
+A fault is injected at one effect of a run, once or for good. For good means: at that effect and at every later one of
+the same run that it fits and that is alike (`family`): a token that is refused is refused for all that follows, a full
+disk is full for every file, while a refused create refuses creates alone.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import httpx
+
+from reconciler.effects import Completed
+from reconciler.emulator import Answer, ConnectionLost, Emulator
+from support.faults.effects import (
+    COUNTED,
+    FILE_WRITES,
+    FILES,
+    HTTP,
+    HTTP_WRITES,
+    Effect,
+    Kind,
+    TracedEffects,
+)
+from support.faults.world import FaultWorld
+
+Perform = Callable[[], Any]
+Act = Callable[[Effect, Perform, TracedEffects], Any]
+
+READS = frozenset({Kind.READ, Kind.POLL})
+ANSWERED = HTTP - {Kind.LOCK}
+DISK_WRITES = FILE_WRITES - {Kind.SYNC_FOLDER}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong, at which kinds of effects, and what else it strikes when it lasts."""
+
+    name: str
+    fits: frozenset[Kind]
+    act: Act
+    family: frozenset[Kind] | None = None
+    """For good it strikes these; None: it happens once only."""
+    ends: bool = False
+    """The process ends with it."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------------
+
+
+def refusal(status: int, kind: str, headers: dict[str, str] | None = None) -> Answer:
+    """An error in the API's documented form."""
+    body = {"exception_class": kind, "message": "injected", "request_id": "req-injected"}
+    return Answer(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode())
+
+
+HTML = Answer(502, {"Content-Type": "text/html"}, b"<html><body>502 Bad Gateway</body></html>")
+
+
+def instead(answer: Answer) -> Act:
+    """The request does not get through; this comes back."""
+    return lambda _effect, _perform, _effects: answer
+
+
+def after(answer: Answer) -> Act:
+    """The request takes effect; this comes back."""
+
+    def act(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Answer:
+        perform()
+        return answer
+
+    return act
+
+
+def refuse_connection(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+    """Surely not sent."""
+    raise httpx.ConnectError("injected")
+
+
+def break_before(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+    """Sent, not processed, and nobody can know."""
+    raise ConnectionLost
+
+
+def break_after(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """Processed, and the answer is lost."""
+    perform()
+    raise ConnectionLost
+
+
+def delay(effect: Effect, _perform: Perform, effects: TracedEffects) -> Any:
+    """Under way for so long that the next run has read everything before it arrives."""
+    assert effect.request is not None
+    effects.world.late.append(effect.request)
+    raise httpx.ReadTimeout("injected")
+
+
+def delay_by(effects_later: int, effect: Effect, _perform: Perform, effects: TracedEffects) -> Any:
+    """The request arrives so many effects later."""
+    assert effect.request is not None
+    effects.world.late.append(effect.request)
+    effects.deliver_at = effect.number + effects_later
+    raise httpx.ReadTimeout("injected")
+
+
+def cut_short(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """Half of the answer arrives, and looks like all of it."""
+    answer: Answer = perform()
+    return Answer(answer.status, answer.headers, answer.body[: len(answer.body) // 2] or b"{")
+
+
+# --- Tasks ------------------------------------------------------------------------------------------------------------
+
+
+def _tasks(answer: Answer) -> list[str]:
+    return json.loads(answer.body)["tasks"] if answer.status == 200 else []
+
+
+def fail_task(_effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """The write is taken; its task ends in ERROR."""
+    answer: Answer = perform()
+    for task in _tasks(answer):
+        effects.world.emulator.fail_task(task, "injected")
+    return answer
+
+
+def hold_task(_effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """The write is taken; its task ends only when the next run has read everything."""
+    answer: Answer = perform()
+    for task in _tasks(answer):
+        effects.world.emulator.hold_task(task)
+        effects.world.held_tasks.append(task)
+    return answer
+
+
+# --- Reads ------------------------------------------------------------------------------------------------------------
+
+
+def stale(effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """The answer is as it was some writes ago: the newest old one that differs, if any does."""
+    assert effect.request is not None
+    world = effects.world
+    answer: Answer = perform()
+    for image in reversed(world.images):
+        with Emulator.load(image, clock=world.clock.copy(), modes=world.emulator.modes, seed=7) as then:
+            old = then.respond(effect.request)
+        if old.body != answer.body:
+            return old
+    return answer
+
+
+# --- Files and child processes ----------------------------------------------------------------------------------------
+
+
+def fail_file(number: int) -> Act:
+    """The system refuses, and nothing has happened."""
+
+    def act(effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+        raise OSError(number, os.strerror(number), effect.name.split(" ", 1)[-1])
+
+    return act
+
+
+def fail_file_after(effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """It has happened, and the system reports an error (as network file systems may)."""
+    perform()
+    raise OSError(errno.EIO, os.strerror(errno.EIO), effect.name.split(" ", 1)[-1])
+
+
+def store_fails(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+    """The program fails and keeps nothing."""
+    return Completed(1, "", "injected")
+
+
+def store_fails_after(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """The program keeps the secret, and then fails."""
+    perform()
+    return Completed(1, "", "injected")
+
+
+# --- Ends of the process ----------------------------------------------------------------------------------------------
+
+
+def kill_before(_effect: Effect, _perform: Perform, effects: TracedEffects) -> Any:
+    """Killed before the effect."""
+    effects.die()
+
+
+def kill_after(_effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """Killed after the effect, before anything came of it."""
+    perform()
+    effects.die()
+
+
+def tear(_effect: Effect, _perform: Perform, effects: TracedEffects) -> Any:
+    """Killed in the middle of writing a file."""
+    effects.tear()
+    effects.die()
+
+
+def crash_before(_effect: Effect, _perform: Perform, effects: TracedEffects) -> Any:
+    """The machine stops before the effect: what was not synced is gone."""
+    effects.world.disk.crash()
+    effects.die()
+
+
+def crash_after(_effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """The machine stops after the effect."""
+    perform()
+    effects.world.disk.crash()
+    effects.die()
+
+
+EVERY = frozenset(Kind) - COUNTED
+FAULTS: tuple[Fault, ...] = (
+    # HTTP: the connection.
+    Fault("no connection", HTTP, refuse_connection, HTTP),
+    Fault("broken before", HTTP, break_before, HTTP),
+    Fault("answer lost", HTTP_WRITES, break_after, HTTP_WRITES),
+    Fault("late by 4", HTTP_WRITES, partial(delay_by, 4)),
+    Fault("late by 25", HTTP_WRITES, partial(delay_by, 25)),
+    Fault("late until the next run has read", HTTP_WRITES, delay),
+    # HTTP: answers.
+    Fault("401", HTTP, instead(refusal(401, "Unauthorized")), HTTP),
+    Fault("409", HTTP_WRITES, instead(refusal(409, "ConflictError")), HTTP_WRITES),
+    Fault("429", HTTP, instead(refusal(429, "TooManyRequests")), HTTP),
+    Fault("429 with Retry-After", HTTP, instead(refusal(429, "TooManyRequests", {"Retry-After": "7"})), HTTP),
+    Fault("500", HTTP, instead(refusal(500, "ServerError")), HTTP),
+    Fault("500 after", HTTP_WRITES, after(refusal(500, "ServerError")), HTTP_WRITES),
+    Fault("HTML 502", HTTP, instead(HTML), HTTP),
+    Fault("HTML 502 after", HTTP_WRITES, after(HTML), HTTP_WRITES),
+    Fault("cut short", HTTP - {Kind.DELETE}, cut_short, HTTP - {Kind.DELETE}),
+    Fault("stale", READS, stale, READS),
+    # HTTP: tasks.
+    Fault("task fails", frozenset({Kind.BIND}), fail_task, frozenset({Kind.BIND})),
+    Fault("task hangs", frozenset({Kind.BIND}), hold_task, frozenset({Kind.BIND})),
+    Fault("task forgotten", frozenset({Kind.POLL}), instead(refusal(404, "NotFoundError")), frozenset({Kind.POLL})),
+    # Files.
+    # Closing a file gives its lock back, whatever the system says.
+    Fault("EIO", FILES - {Kind.UNLOCK}, fail_file(errno.EIO), FILES - {Kind.UNLOCK}),
+    Fault("EIO after", FILE_WRITES | {Kind.UNLOCK}, fail_file_after, FILE_WRITES | {Kind.UNLOCK}),
+    Fault(
+        "disk full",
+        frozenset({Kind.CREATE_FILE, Kind.MAKE_FOLDER}),
+        fail_file(errno.ENOSPC),
+        frozenset({Kind.CREATE_FILE, Kind.MAKE_FOLDER}),
+    ),
+    # Child processes.
+    Fault("store fails", frozenset({Kind.STORE}), store_fails, frozenset({Kind.STORE})),
+    Fault("store fails after", frozenset({Kind.STORE}), store_fails_after, frozenset({Kind.STORE})),
+    # Ends.
+    Fault("killed before", EVERY, kill_before, ends=True),
+    Fault("killed after", EVERY, kill_after, ends=True),
+    Fault("torn write", frozenset({Kind.CREATE_FILE}), tear, ends=True),
+    Fault("machine stops before", FILES | HTTP | {Kind.STORE}, crash_before, ends=True),
+    Fault("machine stops after", FILES | HTTP | {Kind.STORE}, crash_after, ends=True),
+)
+BY_NAME = {fault.name: fault for fault in FAULTS}
+
+
+@dataclass(frozen=True)
+class Injection:
+    """A fault at one effect of a run; `lasting` for good."""
+
+    number: int
+    fault: Fault
+    lasting: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.fault} at effect {self.number}{' for good' if self.lasting else ''}"
+
+    def __call__(self, effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+        """Stand around an effect."""
+        strikes = effect.number == self.number or (
+            self.lasting and effect.number > self.number and effect.kind in self._family(effects)
+        )
+        return self.fault.act(effect, perform, effects) if strikes and effect.kind in self.fault.fits else perform()
+
+    def _family(self, effects: TracedEffects) -> frozenset[Kind]:
+        """Of a fault in writes alone, those of the same kind as the one that it struck first."""
+        family = self.fault.family or frozenset()
+        first = effects.trace[self.number].kind
+        return frozenset({first}) if family == HTTP_WRITES else family
+
+
+def injections(effect: Effect, *, unsettled: bool = True) -> Iterator[Injection]:
+    """Every fault that fits an effect, once and for good; a crash of the machine only where it differs from a kill."""
+    for fault in FAULTS:
+        if effect.kind not in fault.fits or (fault.name.startswith("machine") and not unsettled):
+            continue
+        yield Injection(effect.number, fault)
+        if fault.family is not None:
+            yield Injection(effect.number, fault, lasting=True)
+
+
+def pending_effects(world: FaultWorld) -> bool:
+    """Whether something is still on its way."""
+    return bool(world.late or world.held_tasks)

@@ -1,0 +1,179 @@
+"""Promises 4, 6, 7 and 8: what has to hold at the end of a run, and of a recovery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+
+from reconciler.model import Auth
+from reconciler.plan.changes import DeleteKey, Plan
+from reconciler.plan.outcomes import OutcomeState
+from support.faults.effects import Kind, TracedEffects
+from support.faults.run import Ran, run_once
+from support.faults.scenarios import Scenario
+from support.faults.watch import Watch
+from support.faults.world import MARKER, FaultWorld
+from support.http_fakes import PROJECT
+
+
+def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watch, *, saw_less: bool) -> None:
+    """P8: exit code 0 if and only if all that was planned was done.
+
+    After 0, nothing that was planned is still to be done by a look without faults; and nothing else is either, unless
+    the run could not see it (`saw_less`): its readings were stale, or a request took effect after they were made. After
+    another code, the run says what is not done, and why. (A step that was done but never confirmed counts as not done:
+    nobody can know.)
+    """
+    if ran.code is None:
+        return
+    watch.evaluations[8] += 1
+    if ran.code == 0:
+        left = look(world, scenario)
+        planned = {change.id for change in ran.plan.changes} if ran.plan else set()
+        undone = [change.id for change in left.changes if change.id in planned or not saw_less]
+        if undone or (left.refusals and not saw_less):
+            watch.violate(8, f"exit code 0, and still to be done: {', '.join(undone)}")
+    elif ran.result is not None:
+        told = [outcome for outcome in ran.result.outcomes if outcome.state is not OutcomeState.DONE]
+        if not told or not all(outcome.detail for outcome in told):
+            watch.violate(8, "exit code 1, and no outcome says why")
+        live = world.live_secrets()
+        for outcome in told:
+            change = outcome.change
+            if isinstance(change, DeleteKey) and outcome.state is OutcomeState.FAILED and change.live_name not in live:
+                watch.violate(8, f"{change.live_name} is deleted, and the run says that this failed")
+    elif ran.error is None or not ran.error.message:
+        watch.violate(8, "exit code 1 without an error")
+
+
+def judge_requests(ran: Ran, watch: Watch) -> None:
+    """What may never be sent: a create again (P1: the first secret would be lost), an empty list (P2).
+
+    A create that surely was not processed (429, no connection) may be sent again.
+    """
+    watch.evaluations[1] += 1
+    watch.evaluations[2] += 1
+    creates = [effect.name for effect in ran.trace if effect.kind is Kind.CREATE and effect.number not in ran.refused]
+    if len(creates) != len(set(creates)):
+        watch.violate(1, "a create was sent twice")
+    opened = {endpoint.ref.name for endpoint in watch.after.endpoints if endpoint.auth is Auth.OPEN}
+    for effect in ran.trace:
+        if effect.kind is not Kind.BIND or effect.request is None or effect.name.split(" ")[-1] in opened:
+            continue
+        if not json.loads(effect.request.body).get("api_keys"):
+            watch.violate(2, f"an empty list was sent: {effect}")
+
+
+def look(world: FaultWorld, scenario: Scenario) -> Plan:
+    """What a run would do now, seen without a fault and without doing anything."""
+    from support.faults.run import plan_once
+
+    return plan_once(world, scenario.after, TracedEffects(world))
+
+
+def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
+    """P6, first half: a run without faults does all that is to be done; or it is refused as it has to be."""
+    watch.evaluations[6] += 1
+    if scenario.refused:
+        if ran.code != 1 or ran.plan is None or not ran.plan.refusals or ran.writes:
+            watch.violate(6, "a plan that has to be refused was not, or something was changed")
+    elif ran.code != 0:
+        why = (
+            ran.error.message
+            if ran.error
+            else "; ".join(
+                f"{outcome.change.id} {outcome.state.value}: {outcome.detail}"
+                for outcome in (ran.result.outcomes if ran.result else ())
+                if outcome.state is not OutcomeState.DONE
+            )
+        )
+        watch.violate(6, f"a clean run ended with {ran.code}: {why}")
+
+
+def judge_second_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
+    """P7: a second apply makes no mutating call and no sink write."""
+    watch.evaluations[7] += 1
+    if ran.code != (1 if scenario.refused else 0) or ran.writes:
+        names = ", ".join(str(effect) for effect in ran.writes)
+        watch.violate(7, f"a second run ended with {ran.code}, and did: {names}")
+
+
+def judge_state(world: FaultWorld, scenario: Scenario, watch: Watch, *, settled: bool) -> None:
+    """P6, second half: what is live is what the file says, with nothing left over; `settled`: no overlap is pending."""
+    watch.evaluations[6] += 1
+    world.clock.advance(world.emulator.modes.data_plane_lag)
+    watch.check("recovery")
+    for text in find_faults(world, scenario, settled=settled):
+        watch.violate(6, text)
+
+
+def find_faults(  # noqa: PLR0912 - a list of what can be wrong
+    world: FaultWorld, scenario: Scenario, *, settled: bool
+) -> Iterator[str]:
+    """Everything that is not as the file says."""
+    live = world.emulator.live_keys(PROJECT)
+    marked = world.marked()
+    yield from (f"the lock {name} is left" for name in live if name.startswith("keyform-lock-"))
+    expected = {world.path_of(sink) for sink, kind in world.sinks.items() if kind != "store"}
+    if scenario.refused:
+        return  # and so nothing was tidied
+    yield from (f"the file {path} is left" for path in world.disk.files() if path not in expected)
+    yield from (f"the folder {path} is left" for path in world.disk.seen if path.endswith(".keyform.tmp"))
+    after = scenario.after
+    declared = {key.name: key for key in after.keys}
+    for found in marked:
+        if found.phase == "pending" or found.key not in declared:
+            yield f"{found.live_name} is left, {found.phase}"
+    for sink in world.sinks:
+        for held, secret in world.holds(sink).items():
+            if held not in declared or sink not in declared[held].sinks:
+                yield f"sink {sink} still holds {held}"
+            elif secret not in {found.secret for found in marked if found.key == held}:
+                yield f"sink {sink} holds a secret of {held} that opens nothing"
+    for name, key in declared.items():
+        mine = sorted((found for found in marked if found.key == name), key=lambda found: found.generation)
+        if not mine or (settled and len(mine) > 1):
+            yield f"{name} has {len(mine)} generations"
+            continue
+        newest = mine[-1]
+        text = MARKER.sub("", live[newest.live_name].description or "").strip()
+        if text != key.description:
+            yield f"{newest.live_name} is described as {text!r}"
+        if live[newest.live_name].expires_at != key.expires_at:
+            yield f"{newest.live_name} expires {live[newest.live_name].expires_at}"
+        for sink in key.sinks if newest.phase != "adopted" else ():
+            if world.holds(sink).get(name) != newest.secret:
+                yield f"sink {sink} does not hold {newest.live_name}"
+        for ref in key.endpoints:
+            if not world.accepts(ref, newest.secret):
+                yield f"{ref} refuses {newest.live_name}"
+    for ref in watch_endpoints(world):
+        names = {
+            found.live_name
+            for found in marked
+            if ref in (declared[found.key].endpoints if found.key in declared else ())
+        }
+        there = {found.live_name for found in marked if found.live_name in world.bound(ref)}
+        if there - names or (settled and there != names):
+            yield f"{ref} has {sorted(there)} and not {sorted(names)}"
+    for endpoint in after.endpoints:
+        if endpoint.auth is Auth.OPEN and not world.accepts(endpoint.ref, None):
+            yield f"{endpoint.ref} is not open"
+
+
+def watch_endpoints(world: FaultWorld) -> list:  # type: ignore[type-arg]
+    """All endpoints."""
+    from support.states import desired
+
+    return Watch(world, desired(), desired()).endpoints
+
+
+def longest_overlap(scenario: Scenario) -> timedelta:
+    """After so long, all overlaps of a rotation are over."""
+    return max((key.overlap for key in scenario.after.keys), default=timedelta(0))
+
+
+def run_again(world: FaultWorld, scenario: Scenario, watch: Watch) -> Ran:
+    """A run without faults, watched."""
+    return run_once(world, scenario.after, TracedEffects(world, watch=watch))

@@ -1,0 +1,162 @@
+"""Kills for real: the command line as a process of its own, over HTTP, with files; SIGKILL at one of its effects."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reconciler.emulator import Answer, Emulator, EmulatorServer, Request, seed
+from support.faults import launcher
+from support.faults.canaries import forms
+from support.http_fakes import PROJECT
+
+TOKEN = "1234$canary/token+of==kills"
+LATER = 12 * 60
+"""Seconds by which the next process's clock is ahead, so that the dead one's lock has expired."""
+FILE = """\
+version: 1
+stack: shop
+project: {project}
+sinks:
+  local: {{type: dotenv, path: secrets.env}}
+  jobs: {{type: json, path: jobs.json}}
+defaults: {{sink: [local, jobs], rotation: {{overlap: 0s}}}}
+keys:
+  payments: {{deployments: [llama3, whisper], expires_at: {expires}}}
+{more}"""
+BEFORE = FILE.format(project=PROJECT, expires="never", more="  batch: {deployments: [llama3]}\n")
+AFTER = FILE.format(project=PROJECT, expires="2031-01-01", more="  search: {deployments: [whisper]}\n")
+LIVE = {
+    "api_keys": [{"name": "portal-made"}],
+    "deployments": [
+        {"name": name, "image": f"demo/{name}", "api_keys": ["portal-made"]} for name in ("llama3", "whisper")
+    ],
+}
+STORIES = {"create": (None, AFTER), "replace, add and remove": (BEFORE, AFTER)}
+
+
+@dataclass
+class Ground:
+    """A folder and a served emulator."""
+
+    folder: Path
+    server: EmulatorServer
+    outputs: list[str] = field(default_factory=list)
+    opened: list[str] = field(default_factory=list)
+    issued: set[str] = field(default_factory=set)
+
+    def watch(self, request: Request, answer: Answer) -> None:
+        """P2, P3 after every write: no endpoint is public, and what the sinks hold is accepted where it was bound."""
+        if request.method == "POST" and answer.status == 200 and request.path.endswith("/api_keys"):
+            self.issued.add(answer.json()["secret"])
+        if request.method == "GET" or request.path.startswith("/dataplane"):
+            return
+        for name in ("llama3", "whisper"):
+            if self.server.emulator.accepts(PROJECT, "deployment", name, None):
+                self.opened.append(f"P2: {name} is public after {request.method} {request.path}")
+            payments = self.held().get("payments")
+            if payments and not self.server.emulator.accepts(PROJECT, "deployment", name, payments):
+                self.opened.append(f"P3: {name} refuses payments after {request.method} {request.path}")
+
+    def held(self) -> dict[str, str]:
+        """What the JSON sink holds."""
+        path = self.folder / "jobs.json"
+        return {name: entry["secret"] for name, entry in json.loads(path.read_text()).items()} if path.exists() else {}
+
+    def run(self, text: str, *, kill_at: int = -1, later: int = 0) -> tuple[int, int]:
+        """One process; gives its exit code and how many effects it had."""
+        (self.folder / "keyform.yaml").write_text(text)
+        trace = self.folder.parent / "trace"
+        trace.write_text("")
+        environment = {
+            "PATH": os.environ["PATH"],
+            "GCORE_API_KEY": TOKEN,
+            "GCORE_BASE_URL": self.server.base_url,
+            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
+        }
+        argv = [str(kill_at), str(later), str(trace), "--", "apply", "--auto-approve", "--parallelism", "1"]
+        done = subprocess.run(
+            [sys.executable, launcher.__file__, *argv],
+            cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        self.outputs += [done.stdout, done.stderr]
+        return done.returncode, len(trace.read_text().splitlines())
+
+
+def find_faults(ground: Ground) -> list[str]:
+    """All that is not as AFTER says."""
+    emulator = ground.server.emulator
+    found = list(ground.opened)
+    names = sorted(emulator.live_keys(PROJECT))
+    owned = [name for name in names if name != "portal-made"]
+    if any(name.startswith("keyform-lock-") for name in names):
+        found.append("P6: a lock is left")
+    held = ground.held()
+    if sorted(held) != ["payments", "search"] or len(owned) != 2:
+        found.append(f"P6: sinks hold {sorted(held)}, and live are {owned}")
+    for name, where in (("payments", ["llama3", "whisper"]), ("search", ["whisper"])):
+        found += [
+            f"P3: {deployment} refuses {name}"
+            for deployment in where
+            if not emulator.accepts(PROJECT, "deployment", deployment, held.get(name))
+        ]
+    found += [
+        f"P5: the foreign key is gone from {name}"
+        for name in ("llama3", "whisper")
+        if "portal-made" not in emulator.api_keys_of(PROJECT, "deployment", name)
+    ]
+    left = sorted(path.name for path in ground.folder.rglob("*") if path.is_file())
+    if left != ["jobs.json", "keyform.yaml", "secrets.env"]:
+        found.append(f"P6: files are {left}")
+    said = "\n".join(ground.outputs)
+    found += ["P4: a secret is shown" for value in {TOKEN, *ground.issued} for form in forms(value) if form in said]
+    return found
+
+
+def start(folder: Path, story: str) -> Ground:
+    """A world as it is before the run that is to be killed. The caller stops the server."""
+    emulator = Emulator(tokens={TOKEN: [PROJECT]}, seed=7, task_seconds=0.0)
+    seed(emulator, {"projects": {PROJECT: LIVE}})
+    (folder / "work").mkdir(parents=True)
+    ground = Ground(folder / "work", EmulatorServer(emulator).start())
+    before = STORIES[story][0]
+    if before is not None:
+        code, _ = ground.run(before)
+        assert code == 0, ground.outputs
+    emulator.listeners.append(ground.watch)
+    return ground
+
+
+def count_effects(folder: Path, story: str) -> int:
+    """How many kill points a story has."""
+    ground = start(folder, story)
+    try:
+        code, effects = ground.run(STORIES[story][1])
+        assert code == 0, ground.outputs
+        return effects
+    finally:
+        ground.server.stop()
+
+
+def judge_kill(folder: Path, story: str, kill_at: int) -> list[str]:
+    """Kill a process at an effect; the next one has to bring everything about."""
+    ground = start(folder, story)
+    try:
+        code, _ = ground.run(STORIES[story][1], kill_at=kill_at)
+        if code != -9:
+            return [f"it was not killed, and ended with {code}"]
+        code, _ = ground.run(STORIES[story][1], later=LATER)
+        found = [] if code == 0 else [f"P6: the next run ended with {code}: {ground.outputs[-1]}"]
+        writes: list[str] = []
+        emulator = ground.server.emulator
+        emulator.listeners.append(lambda request, _: writes.append(request.method) if request.method != "GET" else None)
+        code, _ = ground.run(STORIES[story][1], later=LATER)
+        if code or writes:
+            found.append(f"P7: a second run ended with {code} and sent {writes}")
+        return [*found, *find_faults(ground)]
+    finally:
+        ground.server.stop()

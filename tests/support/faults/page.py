@@ -1,0 +1,56 @@
+"""The figures as a page of the documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def write_page(figures: dict[str, Any]) -> str:
+    """Markdown."""
+    faults, runs, bugs = figures["faults"], figures["runs_to_converge"], figures["planted_bugs"]
+    branches, canaries = figures["branches"], figures["canaries"]
+    rows = {
+        "Effects traced": f"{figures['effects_traced']:,}",
+        "Single faults injected": f"{faults['single']:,}",
+        "Double faults injected": f"{faults['double']:,}",
+        "Meetings with a portal user or a second process": f"{faults['meetings']:,}",
+        "Kills for real (SIGKILL of the command line)": f"{faults['real_kills']:,}",
+        "Scenarios, modes, and how many pairs were run": f"{figures['scenarios']}, {figures['modes']}, "
+        f"{figures['scenarios_in_modes']}",
+        "Evaluations of promises": f"{sum(figures['evaluations'].values()):,}",
+        "Violations": f"{figures['violations']:,}",
+        "Runs to converge, mean and most": f"{runs['mean']} and {runs['most']}",
+        "Planted bugs caught": f"{bugs['caught']} of {bugs['planted']}",
+        "Recovery branches reached": f"{branches['reached']} of {branches['known']}",
+        "Characters searched for canaries, and hits": f"{canaries['characters_searched']:,} and {canaries['hits']}",
+        "Orphans left": f"{figures['orphans_left']}",
+        "Wall time": f"{figures['seconds']} s",
+        "Commit and seed": f"{figures['commit']}, {figures['seed']}",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    left = "\n".join(f"- not reached: {name}" for name in branches["not_reached"])
+    return f"""# Faults
+
+Every effect of an apply passes one seam: each HTTP request, file operation, lock, sleep, look at the clock and random
+number. The suite makes each of them fail in every way that fits it, lets the next run recover, and checks the promises
+after every event against the emulator's data plane and what the sinks hold. `make torture` makes this page; `make test`
+runs a seeded part.
+
+**These figures are measured on the bundled emulator, not on the real API.**
+
+| | |
+|---|---|
+{table}
+
+{left}
+
+## What nobody can keep
+
+- A list of keys is written as a whole, and the API has no ETag. An edit in the portal between keyform's reading of the
+  list and the end of its write is lost. keyform reads right before it writes, with no other request in between.
+- When every reading of a run shows the past, a whole-list write can take off what those readings do not show. One stale
+  reading does no harm.
+- Where the data plane follows a change only after a while, a new secret is refused for as long: keyform publishes when
+  the API says that the change is done.
+- Where the API turns authentication off as the last key expires, the endpoint opens; keyform has no part in it.
+"""

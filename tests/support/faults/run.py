@@ -1,0 +1,130 @@
+"""One run of `keyform apply --auto-approve`, in process: a new process's objects, and what its user would see."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from reconciler.apply import apply_plan
+from reconciler.apply.lock import ApiLock
+from reconciler.errors import KeyformError, PlanRefused
+from reconciler.gcore import GcoreApi
+from reconciler.model import DesiredState, Secret
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Plan
+from reconciler.plan.outcomes import Result
+from reconciler.report.json import plan_to_json, result_to_json
+from reconciler.report.outcomes import render_result
+from reconciler.report.text import render_plan
+from reconciler.snapshot import take_snapshot
+from support.faults.effects import Effect, Killed, TracedEffects
+from support.faults.sinks import open_all
+from support.faults.world import FaultWorld
+from support.http_fakes import BASE_URL, TOKEN
+
+TASK_TIMEOUT = 60.0
+
+
+@dataclass
+class Ran:
+    """How a run ended: `code` is the process's, None when it was killed; `said` is all that it showed or logged."""
+
+    code: int | None
+    trace: list[Effect]
+    plan: Plan | None = None
+    result: Result | None = None
+    error: KeyformError | None = None
+    moved: bool = False
+    refused: set[int] = field(default_factory=set)
+    """Numbers of requests that surely were not processed."""
+    said: list[str] = field(default_factory=list, repr=False)
+
+    @property
+    def writes(self) -> list[Effect]:
+        """What it did that could change something."""
+        from support.faults.effects import WRITES
+
+        return [effect for effect in self.trace if effect.kind in WRITES]
+
+
+def run_once(
+    world: FaultWorld, desired: DesiredState, effects: TracedEffects | None = None, *, holder: str = "ci@runner-1"
+) -> Ran:
+    """Plan, and if there is something to do, lock, look again and do it; as the command line does."""
+    effects = effects or TracedEffects(world)
+    ran = Ran(None, effects.trace, refused=effects.refused)
+    tell: Callable[[object], None] = lambda event: ran.said.append(str(event))  # noqa: E731 - a listener
+    try:
+        ran.code = _run(world, desired, effects, ran, tell, holder)
+    except Killed:
+        ran.code = None
+    except KeyformError as error:
+        ran.code, ran.error = error.exit_code, error
+        ran.said.append(error.diagnostics())
+        ran.said += traceback.TracebackException.from_exception(error, capture_locals=True).format()
+    ran.said += effects.said
+    return ran
+
+
+def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects) -> Plan:
+    """What a run would do."""
+    api = _open_api(desired, effects, lambda event: None)
+    snapshot = take_snapshot(api, open_all(world, desired.stack, effects), desired, workers=1)
+    return compute_plan(desired, snapshot, effects.now().replace(microsecond=0))
+
+
+def _open_api(desired: DesiredState, effects: TracedEffects, tell: Callable[[object], None]) -> GcoreApi:
+    return GcoreApi(
+        base_url=BASE_URL,
+        token=Secret(TOKEN),
+        project=desired.project,
+        effects=effects,
+        workers=1,
+        listener=tell,
+        task_timeout=TASK_TIMEOUT,
+    )
+
+
+def _run(  # noqa: PLR0917 - each is another thing
+    world: FaultWorld,
+    desired: DesiredState,
+    effects: TracedEffects,
+    ran: Ran,
+    tell: Callable[[object], None],
+    holder: str,
+) -> int:
+    api = _open_api(desired, effects, tell)
+    sinks = open_all(world, desired.stack, effects)
+
+    def look(at: datetime | None = None) -> Plan:
+        snapshot = take_snapshot(api, sinks, desired, workers=1)
+        return compute_plan(desired, snapshot, at or effects.now().replace(microsecond=0))
+
+    def show(plan: Plan) -> None:
+        ran.plan = plan
+        ran.said += [render_plan(plan, colour=False), plan_to_json(plan)]
+
+    def note_move(plan: Plan) -> None:
+        ran.moved = True
+        show(plan)
+
+    plan = look()
+    show(plan)
+    if plan.refusals:
+        raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
+    result = apply_plan(
+        plan,
+        api,
+        sinks,
+        effects,
+        lock=ApiLock(api, effects, stack=desired.stack, holder=holder, tell=tell),
+        look_again=lambda: look(plan.made_at),
+        on_moved=note_move,
+        parallelism=1,
+        listener=tell,
+    )
+    ran.result = result
+    ran.said += [render_result(result, colour=False), result_to_json(result)]
+    return 0 if result.complete else 1

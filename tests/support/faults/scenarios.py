@@ -1,0 +1,152 @@
+"""What the suite runs through: each scenario is a state, the file as it was, and the file as it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from reconciler.model import Auth, DesiredState
+from support.http_fakes import START
+from support.states import application, days, declared, deployment, desired, key
+
+HOUR = timedelta(hours=1)
+NONE = timedelta(0)
+LIVE: dict[str, Any] = {
+    "api_keys": [{"name": "portal-made", "description": "somebody's own"}],
+    "deployments": [
+        {"name": "llama3", "image": "demo/llama3", "api_keys": ["portal-made"]},
+        {"name": "whisper", "image": "demo/whisper", "api_keys": ["portal-made"]},
+    ],
+}
+ALONE: dict[str, Any] = {"api_keys": [], "deployments": [{"name": "llama3", "image": "demo/llama3", "api_keys": []}]}
+THREE: dict[str, Any] = {
+    "api_keys": LIVE["api_keys"],
+    "deployments": [*LIVE["deployments"], {"name": "flux", "image": "demo/flux", "api_keys": ["portal-made"]}],
+}
+WEBUI: dict[str, Any] = {
+    "api_keys": LIVE["api_keys"],
+    "applications": [
+        {
+            "name": "webui",
+            "application_name": "open-webui",
+            "api_keys": ["portal-made"],
+            "components": {"web": {"exposed": True}},
+        }
+    ],
+}
+LATER = START + days(90)
+
+
+@dataclass(frozen=True, eq=False)
+class Scenario:
+    """A story in data. `before` is applied without faults; `pause` seconds pass; then `after` is applied with them."""
+
+    name: str
+    after: DesiredState
+    before: DesiredState = field(default_factory=desired)
+    live: Mapping[str, Any] = field(default_factory=lambda: LIVE)
+    sinks: Mapping[str, str] = field(default_factory=lambda: {"local": "dotenv"})
+    pause: float = 100.0
+    refused: bool = False
+    """The plan has to be refused, with nothing changed."""
+
+    def __str__(self) -> str:
+        return self.name
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("first create", desired(key("payments", "llama3", "whisper", text="Checkout"))),
+    Scenario(
+        "description",
+        desired(key("payments", "llama3", text="New words")),
+        desired(key("payments", "llama3", text="Old words")),
+    ),
+    Scenario(
+        "expiry, with overlap",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR)),
+        desired(key("payments", "llama3", overlap=HOUR)),
+    ),
+    Scenario(
+        "expiry, cut at once",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=NONE)),
+        desired(key("payments", "llama3", overlap=NONE)),
+    ),
+    Scenario(
+        "the only key is replaced",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=NONE)),
+        desired(key("payments", "llama3", overlap=NONE)),
+        live=ALONE,
+    ),
+    Scenario(
+        "two keys and a foreign one share a deployment",
+        desired(key("batch", "llama3", overlap=NONE), key("payments", "llama3", expires_at=LATER, overlap=NONE)),
+        desired(key("payments", "llama3", overlap=NONE)),
+    ),
+    Scenario("three deployments", desired(key("payments", "flux", "llama3", "whisper")), live=THREE),
+    Scenario(
+        "an application",
+        desired(key("payments", "app:webui", expires_at=LATER, overlap=NONE)),
+        desired(key("payments", "app:webui", overlap=NONE)),
+        live=WEBUI,
+    ),
+    Scenario("a removed binding", desired(key("payments", "llama3")), desired(key("payments", "llama3", "whisper"))),
+    Scenario(
+        "a removed key",
+        desired(key("payments", "llama3")),
+        desired(key("batch", "llama3", "whisper"), key("payments", "llama3")),
+    ),
+    Scenario(
+        "the last key removed", desired(allow_empty=True), desired(key("payments", "llama3")), ALONE, refused=True
+    ),
+    Scenario(
+        "open",
+        desired(endpoints=[declared("llama3", Auth.OPEN)], allow_empty=True),
+        desired(key("payments", "llama3")),
+        ALONE,
+    ),
+    Scenario(
+        "exclusive",
+        desired(key("payments", "llama3", "whisper"), endpoints=[declared("llama3", Auth.REQUIRED, exclusive=True)]),
+        desired(key("payments", "whisper")),
+    ),
+    Scenario("adoption", desired(key("payments", "llama3", "whisper", adopt="portal-made"))),
+    Scenario(
+        "an adopted key is replaced",
+        desired(key("payments", "llama3", adopt="portal-made", expires_at=LATER, overlap=HOUR)),
+        desired(key("payments", "llama3", adopt="portal-made", overlap=HOUR)),
+        live=LIVE | {"deployments": LIVE["deployments"][:1]},
+    ),
+    Scenario(
+        "an expired key still attached",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR)),
+        desired(key("payments", "llama3", expires_at=START + HOUR, overlap=HOUR)),
+        pause=7200.0,
+    ),
+    Scenario(
+        "a write-only sink",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, sinks=["vault"])),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["vault"])),
+        sinks={"vault": "store"},
+    ),
+    Scenario(
+        "two sinks",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, sinks=["jobs", "local"])),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["jobs", "local"])),
+        sinks={"jobs": "json", "local": "dotenv"},
+    ),
+    Scenario(
+        "a readable and a write-only sink",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "vault"])),
+        sinks={"local": "dotenv", "vault": "store"},
+    ),
+    Scenario(
+        "rename by remove and add",
+        desired(key("search", "llama3", "whisper", overlap=NONE)),
+        desired(key("payments", "llama3", "whisper", overlap=NONE)),
+    ),
+)
+BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
+APPLICATION = application("webui")
+LLAMA = deployment("llama3")

@@ -1,0 +1,308 @@
+"""The promises, checked after every event against the data plane and the sinks; keyform's own opinion does not count.
+
+A consumer may read a sink at any instant and go on using what it read. What a sink showed at some instant is therefore
+relied on until the overlap after its replacement is over, or until the file takes the key, or the binding, away.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from reconciler.emulator import LiveKey
+from reconciler.model import Auth, DesiredKey, DesiredState, EndpointRef
+from support.faults.effects import Effect, Kind
+from support.faults.world import FaultWorld
+from support.http_fakes import PROJECT
+
+ADOPTED = "the portal"
+"""Stands for a sink: where consumers of a key that is adopted have its secret from."""
+SLACK = timedelta(seconds=90)
+"""By how much an overlap may be too short where a generation was replaced before anybody saw its publication through.
+
+Its marker tells when a run found it, and not when consumers were given its successor, up to a task's time later.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that did not hold."""
+
+    promise: int
+    text: str
+    after: str = ""
+
+    def __str__(self) -> str:
+        return f"P{self.promise}: {self.text}" + (f" (after {self.after})" if self.after else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reliance:
+    """A secret that consumers of a key have read from a sink; `until` None: the sink still shows it."""
+
+    sink: str
+    key: str
+    secret: str
+    since: datetime
+    until: datetime | None = None
+    is_old: bool = False
+    """From before the file was changed."""
+
+
+@dataclass
+class Watch:
+    """Looks at one world through faults and recoveries. `before` is the file of earlier runs, `after` of all others."""
+
+    world: FaultWorld
+    before: DesiredState
+    after: DesiredState
+    violations: list[Violation] = field(default_factory=list)
+    evaluations: Counter[int] = field(default_factory=Counter)
+    reliances: dict[tuple[str, str], list[Reliance]] = field(default_factory=dict)
+    foreign: dict[str, LiveKey] = field(default_factory=dict)
+    foreign_on: dict[EndpointRef, frozenset[str]] = field(default_factory=dict)
+    closed: frozenset[EndpointRef] = frozenset()
+    suspended: set[EndpointRef] = field(default_factory=set)
+    """Endpoints at which nobody can keep P3 until the next run (where, and why, is said where they are put here)."""
+    crowded: set[str] = field(default_factory=set)
+    """Keys that had three generations at once."""
+    expiries: dict[str, datetime | None] = field(default_factory=dict)
+    """When each secret that was ever live expires."""
+    _seen: object = None
+
+    def begin(self) -> Watch:
+        """Take the world as it is for right."""
+        owned = {marked.live_name for marked in self.world.marked()}
+        adopted = {key.adopt: key for key in self.after.keys if key.adopt}
+        live = self.world.emulator.live_keys(PROJECT)
+        self.foreign = {name: key for name, key in live.items() if name not in owned and name not in adopted}
+        self.foreign_on = {ref: frozenset(self.foreign.keys() & self.world.bound(ref)) for ref in self.endpoints}
+        self.closed = frozenset(ref for ref in self.endpoints if not self.world.accepts(ref, None))
+        for name, key in adopted.items():
+            if name in live and name not in owned:
+                self._rely(ADOPTED, key.name, live[name].secret, is_old=True)
+        self._look_at_sinks(is_old=True)
+        return self
+
+    def fork(self, world: FaultWorld) -> Watch:
+        """The same watch over a copy of the world."""
+        return replace(
+            self,
+            world=world,
+            violations=[],
+            evaluations=Counter(),
+            reliances={place: list(found) for place, found in self.reliances.items()},
+            foreign=dict(self.foreign),
+            foreign_on=dict(self.foreign_on),
+            suspended=set(self.suspended),
+            expiries=dict(self.expiries),
+            crowded=set(self.crowded),
+        )
+
+    def fingerprint(self) -> object:
+        """What decides, beside the world, about all later verdicts."""
+        relied = tuple(sorted((place, tuple(found)) for place, found in self.reliances.items()))
+        return relied, tuple(sorted(self.suspended)), tuple(sorted(self.crowded)), frozenset(self.foreign_on.items())
+
+    @property
+    def endpoints(self) -> list[EndpointRef]:
+        """Every deployment and application that has keys of its own."""
+        from reconciler.model import EndpointKind
+
+        children = {f"{name}-web" for name in self.world.emulator.names(PROJECT, "application")}
+        return [
+            EndpointRef(kind, name)
+            for kind in EndpointKind
+            for name in self.world.emulator.names(PROJECT, kind.value)
+            if name not in children
+        ]
+
+    # --- After every event --------------------------------------------------------------------------------------------
+
+    def __call__(self, effect: Effect) -> None:
+        """Check what may have changed by this effect."""
+        with self.world.emulator.editing() as store:
+            changes = store.db.total_changes
+        moves = effect.kind is Kind.SLEEP and self._time_matters
+        seen = (changes, self.world.disk.fingerprint(), self.world.clock.now() if moves else None)
+        if seen != self._seen:
+            self._seen = seen
+            self.check(str(effect))
+
+    @property
+    def _time_matters(self) -> bool:
+        return bool(self.world.emulator.modes.data_plane_lag) or any(key.expires_at for key in self.after.keys)
+
+    def check(self, after: str) -> None:
+        """Promises 1, 2, 3 and 5, as of this instant."""
+        self._look_at_sinks(after=after)
+        self.check_published(after)
+        self.check_closed(after)
+        self.check_relied(after)
+        self.check_foreign(after)
+
+    def violate(self, promise: int, text: str, after: str = "") -> None:
+        """Note a broken promise, once."""
+        if all((promise, text) != (known.promise, known.text) for known in self.violations):
+            self.violations.append(Violation(promise, text, after))
+
+    def _look_at_sinks(self, *, is_old: bool = False, after: str = "") -> None:
+        """P1, first half: what a sink shows for a key never vanishes and is never damaged while the file has both."""
+        for sink in self.world.sinks:
+            self.evaluations[1] += 1
+            try:
+                holds = self.world.holds(sink)
+            except ValueError:
+                self.violate(1, f"sink {sink} cannot be read", after)
+                continue
+            for key, secret in holds.items():
+                self._rely(sink, key, secret, is_old=is_old)
+            for (place, key), found in self.reliances.items():
+                if place == sink and key not in holds and found and found[-1].until is None:
+                    if self._declares(key, sink):
+                        self.violate(1, f"sink {sink} no longer holds a secret for {key}", after)
+                    found[-1] = replace(found[-1], until=self.world.now())
+
+    def _declares(self, name: str, sink: str) -> bool:
+        key = find_key(self.after, name)
+        return key is not None and sink in key.sinks
+
+    def _rely(self, sink: str, key: str, secret: str, *, is_old: bool) -> None:
+        found = self.reliances.setdefault((sink, key), [])
+        now = self.world.now()
+        if found and found[-1].secret == secret and found[-1].until is None:
+            return
+        if found and found[-1].until is None:
+            found[-1] = replace(found[-1], until=now)
+        found.append(Reliance(sink, key, secret, now, None, is_old))
+        if sink != ADOPTED and (ADOPTED, key) in self.reliances and not is_old:
+            portal = self.reliances[ADOPTED, key]
+            if portal and portal[-1].until is None:
+                portal[-1] = replace(portal[-1], until=now)
+
+    def forget_undone(self) -> None:
+        """After a crash of the machine: what it took back was never durable, and nobody is left who relies on it."""
+        for (sink, key), found in self.reliances.items():
+            if sink == ADOPTED:
+                continue
+            try:
+                shown = self.world.holds(sink).get(key)
+            except ValueError:
+                continue
+            while found and found[-1].until is None and found[-1].secret != shown and not found[-1].is_old:
+                found.pop()
+                if found and found[-1].secret == shown:
+                    found[-1] = replace(found[-1], until=None)
+
+    def check_published(self, after: str) -> None:
+        """P1, second half: a key's newest generation, once it is marked published, is held by each of its sinks."""
+        marked = self.world.marked()
+        counts = Counter(found.key for found in marked)
+        self.crowded |= {name for name, count in counts.items() if count > 2}
+        for key in self.after.keys:
+            self.evaluations[1] += 1
+            mine = {found.secret: found.generation for found in marked if found.key == key.name}
+            generations = [found for found in marked if found.key == key.name]
+            newest = max(generations, key=lambda found: found.generation, default=None)
+            old = find_key(self.before, key.name)
+            for sink in key.sinks if newest and newest.phase == "published" else ():
+                if old is not None and sink not in old.sinks:
+                    continue
+                secret = self._shown(sink, key.name)
+                if newest and (secret is None or mine.get(secret, 0) < newest.generation):
+                    self.violate(1, f"{newest.live_name} is marked published, and sink {sink} does not hold it", after)
+
+    def _shown(self, sink: str, key: str) -> str | None:
+        found = self.reliances.get((sink, key))
+        return found[-1].secret if found and found[-1].until is None else None
+
+    def check_closed(self, after: str) -> None:
+        """P2: an endpoint that asks for keys goes on doing so, unless the file declares it open.
+
+        Where the server takes expired keys off by itself and then turns authentication off, that is its own doing: an
+        endpoint all of whose keys have expired is left out in that mode.
+        """
+        opened = {endpoint.ref for endpoint in self.after.endpoints if endpoint.auth is Auth.OPEN}
+        modes = self.world.emulator.modes
+        by_itself = modes.expired_key == "detached" and modes.last_key_detached == "auth_turns_off"
+        for ref in self.closed - opened:
+            self.evaluations[2] += 1
+            if self.world.accepts(ref, None) and not (by_itself and self._only_expired(ref)):
+                self.violate(2, f"{ref} is public", after)
+
+    def _only_expired(self, ref: EndpointRef) -> bool:
+        """Whether everything that could have been bound there has expired."""
+        now = self.world.now()
+        bound = set(self.world.bound(ref)) | self.foreign_on[ref]
+        live = self.world.emulator.live_keys(PROJECT)
+        return all((expiry := live[name].expires_at) is not None and expiry <= now for name in bound if name in live)
+
+    def check_relied(self, after: str) -> None:
+        """P3: each endpoint that a key opens accepts what consumers of the key rely on.
+
+        That is what the sink shows, and what it showed before until the overlap is over. A secret from before the file
+        was changed is relied on where the file bound the key before and binds it still; a newer one, wherever the file
+        binds it. Where the data plane follows with a lag, a new secret has that lag.
+        """
+        now = self.world.now()
+        lag = timedelta(seconds=self.world.emulator.modes.data_plane_lag)
+        self.expiries |= {key.secret: key.expires_at for key in self.world.emulator.live_keys(PROJECT).values()}
+        for (sink, name), found in self.reliances.items():
+            key = find_key(self.after, name)
+            if key is None:
+                continue
+            for relied in found:
+                slack = SLACK if name in self.crowded else timedelta(0)
+                if relied.until is not None and now >= relied.until + key.overlap - slack:
+                    continue
+                expires_at = self.expiries.get(relied.secret)
+                if (expires_at is not None and expires_at <= now) or now < relied.since + lag:
+                    continue
+                for ref in self._opens(key, relied) - self.suspended:
+                    self.evaluations[3] += 1
+                    if not self.world.accepts(ref, relied.secret):
+                        shows = "shows" if relied.until is None else "showed within the overlap"
+                        self.violate(3, f"{ref} refuses what sink {sink} {shows} for {name}", after)
+
+    def _opens(self, key: DesiredKey, relied: Reliance) -> frozenset[EndpointRef]:
+        if not relied.is_old:
+            return key.endpoints
+        old = find_key(self.before, key.name)
+        return (
+            key.endpoints & old.endpoints
+            if old
+            else key.endpoints & frozenset(ref for ref in self.endpoints if key.adopt in self.world.bound(ref))
+        )
+
+    def check_foreign(self, after: str) -> None:
+        """P5: foreign keys live on as they are, and are bound where they were; `exclusive` endpoints may lose them."""
+        live = self.world.emulator.live_keys(PROJECT)
+        exclusive = {endpoint.ref for endpoint in self.after.endpoints if endpoint.exclusive}
+        detached = self.world.emulator.modes.expired_key == "detached"
+        now = self.world.now()
+        for name, key in self.foreign.items():
+            self.evaluations[5] += 1
+            if live.get(name) != key:
+                self.violate(5, f"the foreign key {name} is not what it was", after)
+        for ref, names in self.foreign_on.items():
+            self.evaluations[5] += 1
+            there = frozenset(self.foreign.keys() & self.world.bound(ref))
+            missing = names - there
+            if detached:
+                missing = frozenset(
+                    name for name in missing if (expiry := self.foreign[name].expires_at) is None or expiry > now
+                )
+            if there - names or (missing and ref not in exclusive):
+                self.violate(5, f"foreign keys on {ref} are {sorted(there)}, and were {sorted(names)}", after)
+
+
+def find_key(desired: DesiredState, name: str) -> DesiredKey | None:
+    """A declared key by name."""
+    return next((key for key in desired.keys if key.name == name), None)
+
+
+def overlaps(desired: DesiredState) -> Mapping[str, timedelta]:
+    """Each key's overlap."""
+    return {key.name: key.overlap for key in desired.keys}

@@ -1,0 +1,163 @@
+"""One project on the emulator, one disk, one clock: what a run touches, and what a judge looks at past keyform."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reconciler.emulator import Answer, Emulator, Modes, Request, VirtualClock, seed
+from reconciler.model import EndpointRef
+from support.faults.disk import Disk
+from support.faults.effects import SECONDS_PER_REQUEST
+from support.http_fakes import PROJECT, START, TOKEN
+
+TASK_SECONDS = 0.3
+"""Long enough that a task is seen running, short enough that few polls are needed."""
+FOLDER = "/disk"
+MARKER = re.compile(
+    r"\[keyform (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)( protected)?\]$"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A live key with keyform's marker, read without keyform's help."""
+
+    live_name: str
+    key: str
+    generation: int
+    phase: str
+    secret: str
+
+
+class FaultWorld:
+    """`sinks` gives each sink's type by name: `dotenv` and `json` are files on the disk, `store` is not readable."""
+
+    def __init__(self, emulator: Emulator, clock: VirtualClock, disk: Disk, sinks: Mapping[str, str]) -> None:
+        self.emulator = emulator
+        self.clock = clock
+        self.disk = disk
+        self.sinks = dict(sinks)
+        self.chances = 0
+        self.handles: dict[int, str] = {}
+        self.late: list[Request] = []
+        """Requests under way that nobody waits for any more."""
+        self.held_tasks: list[str] = []
+        self.images: list[bytes] = []
+        """The emulator's state before each write so far, for stale reads."""
+
+    @classmethod
+    def make(cls, live: Mapping[str, Any], sinks: Mapping[str, str], modes: Modes | None = None) -> FaultWorld:
+        """A world with these live objects and empty sinks."""
+        clock = VirtualClock(START)
+        emulator = Emulator(clock=clock, modes=modes, tokens={TOKEN: [PROJECT]}, task_seconds=TASK_SECONDS, seed=7)
+        seed(emulator, {"projects": {PROJECT: dict(live)}})
+        disk = Disk()
+        disk.seen = {**disk.seen}
+        for name in (FOLDER, *(f"{FOLDER}/{sink}" for sink in sinks)):
+            disk.seen[name] = disk._inode(None)
+        disk.durable = dict(disk.seen)
+        return cls(emulator, clock, disk, sinks)
+
+    def fork(self) -> FaultWorld:
+        """A copy that goes its own way; what is late stays on its way in both."""
+        clock = self.clock.copy()
+        other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
+        other.images = list(self.images)
+        other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
+        return other
+
+    def fingerprint(self) -> object:
+        """Equal for worlds from which everything goes on alike."""
+        image = hashlib.blake2b(self.emulator.dump()).digest()
+        late = tuple((request.method, request.path, request.body) for request in self.late)
+        return image, self.clock.now(), self.disk.fingerprint(), self.chances, late, tuple(self.held_tasks)
+
+    # --- What effects do ----------------------------------------------------------------------------------------------
+
+    def respond(self, request: Request) -> Answer:
+        """Let the emulator answer; time passes."""
+        self.clock.advance(SECONDS_PER_REQUEST)
+        return self.emulator.respond(request)
+
+    def chance(self) -> float:
+        """Repeatable, and never the same twice: a lock's holder is told by it."""
+        self.chances += 1
+        digest = hashlib.blake2b(str(self.chances).encode(), digest_size=6).digest()
+        return int.from_bytes(digest, "big") / 256**6
+
+    def handle(self, path: str) -> int:
+        """A number for a lock."""
+        self.handles[len(self.handles)] = path
+        return len(self.handles) - 1
+
+    def deliver(self) -> None:
+        """What was late takes effect now, in the order in which it was sent."""
+        late, self.late = self.late, []
+        for request in late:
+            self.emulator.respond(request)
+        held, self.held_tasks = self.held_tasks, []
+        for task in held:
+            self.emulator.release_task(task)
+
+    def path_of(self, sink: str) -> str:
+        """Where a sink's file is."""
+        return f"{FOLDER}/{sink}/secrets.{self.sinks[sink]}"
+
+    # --- What a judge sees --------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        """The instant."""
+        return self.clock.now()
+
+    def accepts(self, ref: EndpointRef, secret: str | None) -> bool:
+        """The data plane's verdict."""
+        return self.emulator.accepts(PROJECT, ref.kind.value, ref.name, secret)
+
+    def bound(self, ref: EndpointRef) -> tuple[str, ...]:
+        """The live names on an endpoint."""
+        return self.emulator.api_keys_of(PROJECT, ref.kind.value, ref.name)
+
+    def holds(self, sink: str) -> dict[str, str]:
+        """Every secret that a consumer would read from a sink now, by key; ValueError when it is not readable."""
+        if self.sinks[sink] == "store":
+            return {key: secret for (store, key), secret in self.disk.stored.items() if store == sink}
+        content = self.disk.files().get(self.path_of(sink), b"")
+        return read_json(content) if self.sinks[sink] == "json" else read_dotenv(content)
+
+    def marked(self) -> list[Marked]:
+        """All live keys that keyform owns."""
+        return [
+            Marked(key.name, match["key"], int(match["generation"]), match["phase"], key.secret)
+            for key in self.emulator.live_keys(PROJECT).values()
+            if (match := MARKER.search(key.description or ""))
+        ]
+
+    def live_secrets(self) -> dict[str, str]:
+        """The secret of every live key."""
+        return {name: key.secret for name, key in self.emulator.live_keys(PROJECT).items()}
+
+
+def read_json(content: bytes) -> dict[str, str]:
+    """As a consumer with a JSON library reads it."""
+    loaded = json.loads(content or b"{}")
+    return {name: entry["secret"] for name, entry in loaded.items() if "secret" in entry}
+
+
+def read_dotenv(content: bytes) -> dict[str, str]:
+    """As a consumer with a dotenv library reads it; a line that is neither a comment nor a variable is an error."""
+    found = {}
+    for line in content.decode().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, equals, value = line.partition("=")
+        if not equals or not value or value.count("'") not in (0, 2) or not content.endswith(b"\n"):
+            raise ValueError("a line is not whole")
+        quoted = value[0] == value[-1] and value[0] in "'\"" and len(value) > 1
+        found[name.lower().replace("_", "-")] = value[1:-1] if quoted else value
+    return found
