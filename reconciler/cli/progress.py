@@ -73,6 +73,9 @@ class ShownProgress:
     def on_api_event(self, event: ApiEvent) -> None:
         """An event of the client: a note on the change that it belongs to, or a line of the log."""
         kind = event.kind.value
+        if kind == "pace":  # it is for all requests, and says itself how long they wait
+            self._terminal.log("warning" if event.wait_seconds >= LONG_WAIT else "info", event.detail)
+            return
         text = NOTES.get(kind)
         if text is None or self._progress is None:
             self._log(event, LEVELS.get(kind, "info"))

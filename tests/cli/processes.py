@@ -49,7 +49,8 @@ class Running:
         **streams: Any,
     ) -> None:
         self._world = world
-        whole = {**world.env, **(env or {}), **coverage_of_this_process()}
+        given = {**world.env, **coverage_of_this_process(), **(env or {})}
+        whole = {name: value for name, value in given.items() if value}
         pipes: dict[str, Any] = {name: streams.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
 
         def prepare() -> None:
