@@ -54,8 +54,10 @@ class Running:
         pipes: dict[str, Any] = {name: streams.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
 
         def prepare() -> None:
-            # A test runner in the background may have it ignored, which a child would inherit.
+            # A test runner in the background, or under nohup, may have them ignored, which a child would inherit.
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             before()
 
         self.process = subprocess.Popen(
