@@ -35,6 +35,7 @@ from reconciler.model import (
     LockSettings,
     Safety,
     SinkSettings,
+    Warnings,
 )
 
 DEFAULT_LOCK_FILE = ".keyform.lock"
@@ -85,6 +86,7 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
         sinks=tuple(_build_sinks(build)),
         safety=_build_safety(build),
         lock=_build_lock(build),
+        warnings=_build_warnings(build),
         place=replace(place_of(root.mark, ()), line=1, column=1),
     )
     return state, build.faults
@@ -115,6 +117,13 @@ def _build_safety(build: _Build) -> Safety:
     )
 
 
+def _build_warnings(build: _Build) -> Warnings:
+    if not isinstance(find_node(build.root, ("warnings", "expiry")), Listing):
+        return Warnings()
+    lengths = {_read_duration(build, text, path) for text, _, path in build.texts("warnings", "expiry")} - {None}
+    return Warnings(expiry=tuple(sorted((length for length in lengths if length is not None), reverse=True)))
+
+
 def _build_lock(build: _Build) -> LockSettings:
     kind = build.text("lock", "type")
     path = _build_option(build, ("lock", "path"))
@@ -140,10 +149,11 @@ def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:
 
 def _build_keys(build: _Build) -> Iterator[DesiredKey]:
     default_sinks = tuple(name for name, _, _ in build.texts("defaults", "sink"))
-    default_overlap = _build_duration(build, ("defaults", "rotation", "overlap"))
+    default_rotation = _build_rotation(build, ("defaults",))
     default_prevent = build.switch("defaults", "prevent_destroy") or False
     for name, entry in sorted(entries_of(build.root, "keys").items()):
-        overlap = _build_duration(build, ("keys", name, "rotation", "overlap"))
+        rotation = default_rotation | _build_rotation(build, ("keys", name))
+        expires = find_node(build.root, ("keys", name, "expires_at")) is not None
         prevent = build.switch("keys", name, "prevent_destroy")
         key = DesiredKey(
             name=name,
@@ -153,10 +163,19 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             sinks=tuple(sink for sink, _, _ in build.texts("keys", name, "sink")) or default_sinks,
             prevent_destroy=default_prevent if prevent is None else prevent,
             adopt=build.text("keys", name, "adopt"),
+            every=rotation.get("every"),
+            # What a key says of its own expiry goes before the lifetime that holds for all.
+            lifetime=None if expires else rotation.get("lifetime"),
             place=place_of(entry.mark, ("keys", name)),
         )
-        chosen = default_overlap if overlap is None else overlap
+        chosen = rotation.get("overlap")
         yield key if chosen is None else replace(key, overlap=chosen)
+
+
+def _build_rotation(build: _Build, owner: Path) -> dict[str, timedelta | None]:
+    """What is said of rotation there, and nothing else; `never` is None."""
+    said = entries_of(build.root, *owner, "rotation")
+    return {name: _build_duration(build, (*owner, "rotation", name)) for name in said}
 
 
 def _build_bindings(build: _Build, key: str) -> Iterator[DesiredBinding]:
@@ -167,8 +186,10 @@ def _build_bindings(build: _Build, key: str) -> Iterator[DesiredBinding]:
 
 def _build_duration(build: _Build, path: Path) -> timedelta | None:
     text = build.text(*path)
-    if text is None:
-        return None
+    return None if text is None or text == "never" else _read_duration(build, text, path)
+
+
+def _read_duration(build: _Build, text: str, path: Path) -> timedelta | None:
     duration = parse_duration(text)
     if duration is None:
         build.refuse(path, "is longer than ten years (`3650d`)", "Write a shorter one.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
@@ -46,6 +47,34 @@ def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fau
                 message = f"this {binding.endpoint.kind.value} is declared `auth: open` at {endpoint.place.where}"
                 way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
                 yield Fault(find_mark(root, path), path, message, way_out)
+
+
+def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """An instant for the key, and a length for each of its generations: only one of them can hold."""
+    for key in state.keys:
+        path = ("keys", key.name, "rotation", "lifetime")
+        if not _says_nothing(root, *path) and not _says_nothing(root, "keys", key.name, "expires_at"):
+            message = f"excludes `expires_at`, which stands at {find_mark(root, ('keys', key.name, 'expires_at'))}"
+            yield Fault(find_mark(root, path), path, message, "Leave one of them out.")
+
+
+def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """A generation has to live until the overlap with its successor is over."""
+    told: set[Path] = set()
+    for key in state.keys:
+        if key.lifetime is None:
+            continue
+        needed = key.overlap + (key.every or timedelta(0))
+        if needed > key.lifetime or key.overlap == key.lifetime:
+            own = ("keys", key.name, "rotation", "lifetime")
+            path = ("defaults", "rotation", "lifetime") if _says_nothing(root, *own) else own
+            if path in told:
+                continue
+            told.add(path)
+            of = f" of the key {key.name}" if path[0] == "defaults" else ""
+            parts = f"`every` and `overlap`{of} do" if key.every else f"`overlap`{of} does"
+            message = f"is too short: {parts} not fit in it, so a generation would expire while it is in use"
+            yield Fault(find_mark(root, path), path, message, "Write a longer one, or rotate sooner.")
 
 
 def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Fault]:
@@ -132,6 +161,8 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
     key_has_no_sink,
     sink_is_not_declared,
     key_opens_an_open_endpoint,
+    key_says_two_expiries,
+    rotation_does_not_fit,
     live_key_is_adopted_twice,
     adopted_name_is_taken,
     variable_name_is_not_valid,

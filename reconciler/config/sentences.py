@@ -45,8 +45,6 @@ FIELDS = {
 """The way out where a required field is missing."""
 
 NOT_YET_FIELDS = {
-    "every": "Leave it out.",
-    "lifetime": "Leave it out, or use `expires_at`.",
     "prove": "Leave it out.",
 }
 """Fields that keyform will have, and what to do without them."""

@@ -11,6 +11,7 @@ from reconciler.model.desired import (
     Place,
     Safety,
     SinkSettings,
+    Warnings,
 )
 from reconciler.model.live import (
     Capabilities,
@@ -56,6 +57,7 @@ __all__ = [
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "Warnings",
     "compose_description",
     "generation_name",
     "lock_name",

@@ -48,8 +48,9 @@ class DesiredKey:
     """A key as declared, defaults filled in.
 
     `description` is the human text without the marker (`""` for none); `expires_at` is an instant in UTC, or None for
-    never; `overlap` is how long an old generation stays valid after the new one is published; `adopt` is the live name
-    of a portal-made key to take over.
+    never; `overlap` is how long an old generation stays valid after the new one is published; `every` is the age at
+    which a generation is replaced (None: never for its age); `lifetime` is what each generation is given to live from
+    when it is made (None: `expires_at` says); `adopt` is the live name of a portal-made key to take over.
     """
 
     name: str
@@ -60,6 +61,8 @@ class DesiredKey:
     overlap: timedelta = timedelta(hours=24)
     prevent_destroy: bool = False
     adopt: str | None = None
+    every: timedelta | None = None
+    lifetime: timedelta | None = None
     place: Place = field(default=NOWHERE, compare=False)
 
     @property
@@ -96,6 +99,13 @@ class Safety:
     allow_empty: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Warnings:
+    """When a plan warns: `expiry` are the lengths of time before a key expires, the longest first."""
+
+    expiry: tuple[timedelta, ...] = (timedelta(days=30), timedelta(days=7))
+
+
 class LockKind(StrEnum):
     """What keeps two applies of a stack apart."""
 
@@ -123,4 +133,5 @@ class DesiredState:
     sinks: tuple[SinkSettings, ...] = ()
     safety: Safety = Safety()
     lock: LockSettings = LockSettings()
+    warnings: Warnings = Warnings()
     place: Place = field(default=NOWHERE, compare=False)

@@ -24,6 +24,10 @@ class Phase(StrEnum):
     """Its secret may have been written to a sink: in use."""
     ADOPTED = "adopted"
     """Taken over from the portal: in use, but its secret is unknown to keyform."""
+    PARTIAL = "partial"
+    """A run ended while it published: some of the key's sinks may hold its secret. In use, but it replaced nothing."""
+    REVOKED = "revoked"
+    """Its secret leaked: in use until a successor is published, and cut then, without an overlap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,8 @@ class Ownership:
 
 _MARKER = re.compile(
     r"\s*\[keyform (?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9]\d{0,4}) "
-    r"(?P<phase>pending|published|adopted) (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)(?P<protected> protected)?\]\s*\Z"
+    r"(?P<phase>pending|published|adopted|partial|revoked) (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
+    r"(?P<protected> protected)?\]\s*\Z"
 )
 
 

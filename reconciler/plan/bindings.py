@@ -89,7 +89,7 @@ def gather_wanted(
         case, successor = verdict.case, verdict.successor
         for ruling in verdict.rulings:
             name = ruling.generation.name
-            stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP)
+            stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP, Fate.KEEP)
             owners[name] = (case.name, IS_NOT_DECLARED if stays else ruling.reason)
             for ref in ruling.endpoints(case.desired, has_successor=successor is not None):
                 wanted[ref][name] = Link(name, case.name, IS_DECLARED)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from reconciler.model import DesiredKey, DesiredState, EndpointRef, LiveKey, Ownership, Phase, SinkRecord, Snapshot
+from reconciler.plan.changes import Demand
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,19 @@ class Generation:
             or bool(self.sinks_that_may_hold_it)
         )
 
+    @property
+    def is_unfinished(self) -> bool:
+        """No run has told that it was published: marked pending, or partial."""
+        return self.ownership.phase in (Phase.PENDING, Phase.PARTIAL)
+
+    def has_replaced(self, sinks: Iterable[str]) -> bool:
+        """Whether its secret is in every sink of its key, so that what they held before is relied on no longer."""
+        return not self.is_unfinished or set(sinks) <= self.sinks_that_hold_it
+
+    def revoked(self) -> Generation:
+        """The same, to be cut as soon as another is published."""
+        return replace(self, ownership=replace(self.ownership, phase=Phase.REVOKED))
+
 
 @dataclass(frozen=True, slots=True)
 class KeyCase:
@@ -59,6 +73,14 @@ class KeyCase:
     """Where each live key is bound."""
     mutable_fields: frozenset[str]
     now: datetime
+    warn_before: tuple[timedelta, ...] = ()
+    """How long before its expiry a key that nothing rotates is warned of, the longest first."""
+    rotates: bool = False
+    """A rotation is asked for, whatever the file says."""
+    revokes: bool = False
+    """It is asked for because the secret leaked."""
+    is_set_aside: bool = False
+    """Something else is asked for: this key stays as it is."""
 
     @property
     def address(self) -> str:
@@ -75,7 +97,9 @@ class KeyCase:
         return next((generation for generation in reversed(self.generations) if generation.is_in_use), None)
 
 
-def gather_cases(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tuple[KeyCase, ...]:
+def gather_cases(
+    desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None
+) -> tuple[KeyCase, ...]:
     """One case for every key that the file declares, that the stack owns live, or that a sink has a record of."""
     declared = {key.name: key for key in desired.keys}
     live_keys = {key.name: key for key in snapshot.keys}
@@ -112,6 +136,10 @@ def gather_cases(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tu
             bindings=bindings,
             mutable_fields=snapshot.capabilities.mutable_key_fields,
             now=now,
+            warn_before=desired.warnings.expiry,
+            rotates=demand is not None and name in demand.keys,
+            revokes=demand is not None and demand.revoke and name in demand.keys,
+            is_set_aside=demand is not None and name not in demand.keys,
         )
         for name in sorted({*declared, *owned, *records})
     )

@@ -166,6 +166,14 @@ class DeleteKey(Change):
 
 
 @dataclass(frozen=True, slots=True)
+class Demand:
+    """What is asked for beside the file: a rotation of these keys now, and nothing else. `revoke`: no overlap."""
+
+    keys: frozenset[str]
+    revoke: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """Something a reader should know that is not a change. `code` is stable."""
 
@@ -188,7 +196,8 @@ class Summary:
 class Plan:
     """What would be done, in order. `refusals` not empty: safety says no, and nothing may be applied.
 
-    `exposures` say which endpoints become public, or already are; they go to the top of every report.
+    `exposures` say which endpoints become public, or already are; they go to the top of every report. `expiring` are
+    the keys that have expired or soon will, and that nothing rotates: no change, and no error.
     """
 
     stack: str
@@ -198,6 +207,7 @@ class Plan:
     refusals: tuple[Finding, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
+    expiring: tuple[Note, ...] = ()
     key_count: int = field(default=0)
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model import DesiredState, Ownership, Phase, Snapshot
@@ -15,6 +16,7 @@ from reconciler.plan.changes import (
     Change,
     CreateGeneration,
     DeleteKey,
+    Demand,
     Describe,
     FieldDiff,
     Link,
@@ -31,9 +33,14 @@ from reconciler.plan.verdicts import Fate, Successor, Verdict, judge
 GOING = (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
 
 
-def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Plan:
-    """The plan that takes what is live to what is desired; deterministic to the byte, and without secrets."""
-    verdicts = [judge(case) for case in gather_cases(desired, snapshot, now)]
+def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
+    """The plan that takes what is live to what is desired; deterministic to the byte, and without secrets.
+
+    With a `demand`, the keys that it names are rotated, and all else stays as it is, endpoints' own settings too.
+    """
+    if demand is not None:
+        desired = replace(desired, keys=tuple(key for key in desired.keys if key.name in demand.keys), endpoints=())
+    verdicts = [judge(case) for case in gather_cases(desired, snapshot, now, demand)]
     bindings = plan_bindings(desired, snapshot, verdicts, now)
     refusals = (
         *check_safety(desired, verdicts),
@@ -48,6 +55,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Pl
         refusals=refusals,
         exposures=bindings.exposures,
         warnings=(*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings),
+        expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         key_count=len(desired.keys),
     )
 
@@ -74,10 +82,9 @@ def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
         diff = [FieldDiff("generation", newest.name if newest else None, successor.live_name)]
         if newest is None or newest.live.text != key.description:
             diff.append(FieldDiff("description", newest.live.text if newest else None, key.description))
-        if newest is None or newest.live.expires_at != key.expires_at:
-            diff.append(
-                FieldDiff("expires_at", instant(newest.live.expires_at) if newest else None, instant(key.expires_at))
-            )
+        if newest is None or newest.live.expires_at != successor.expires_at:
+            live = instant(newest.live.expires_at) if newest else None
+            diff.append(FieldDiff("expires_at", live, instant(successor.expires_at)))
         yield CreateGeneration(
             address=verdict.case.address,
             action=verdict.action,
@@ -86,7 +93,7 @@ def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
             live_name=successor.live_name,
             text=key.description,
             ownership=owner_of(verdict, successor, Phase.PENDING),
-            expires_at=key.expires_at,
+            expires_at=successor.expires_at,
         )
 
 

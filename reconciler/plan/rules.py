@@ -2,27 +2,45 @@
 
 The first that finds something decides.
 
-    key_is_missing               no live key embodies it                                     create
+    key_is_missing               no live key embodies it                                      create
+    key_is_revoked               its secret leaked                                            rotate
+    rotation_is_asked            `rotate` names the key                                       rotate
     publication_is_uncertain     the newest was being written to a sink that nobody can read  rotate
     expiry_differs               expires_at cannot be changed in place                        rotate
+    lifetime_differs             the newest outlives what each generation is given            rotate
     secret_is_not_in_sink        a declared sink does not hold the secret                     rotate
+    rotation_is_due              the newest is older than `every`                             rotate
+    expiry_is_near               the newest would expire within the overlap                   rotate
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 
 from reconciler.model import DesiredKey, Phase
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import Reason
-from reconciler.plan.fields import instant
+from reconciler.plan.fields import duration, instant
 
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
 
+def key_is_revoked(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
+    """`rotate --revoke` marked it, in this run or in one that did not come to its end."""
+    if newest.ownership.phase is Phase.REVOKED:
+        return Reason("key_is_revoked", f"{newest.name} is revoked: it is cut as soon as another is published")
+    return None
+
+
+def rotation_is_asked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
+    """`rotate` names the key."""
+    return Reason("rotation_is_asked", f"a rotation of {newest.name} is asked for") if case.rotates else None
+
+
 def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
     """A run ended between making this generation and marking it published, and its sink cannot be read back."""
-    if newest.ownership.phase is Phase.PENDING and newest.sinks_that_may_hold_it:
+    if newest.is_unfinished and newest.sinks_that_may_hold_it:
         sinks = ", ".join(sorted(newest.sinks_that_may_hold_it))
         return Reason(
             "publication_is_uncertain",
@@ -33,13 +51,25 @@ def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generatio
 
 def expiry_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """The API cannot change a key's expiry: it takes a new key, with a new secret."""
-    if "expires_at" not in case.mutable_fields and newest.live.expires_at != key.expires_at:
+    if key.lifetime is None and "expires_at" not in case.mutable_fields and newest.live.expires_at != key.expires_at:
         return Reason(
             "expiry_differs",
             f"expires_at changes from {instant(newest.live.expires_at)} to {instant(key.expires_at)}, "
             "which takes a new generation",
         )
     return None
+
+
+def lifetime_differs(_case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
+    """One that lives longer than the file allows is replaced; one that lives shorter is, when that is due."""
+    if key.lifetime is None:
+        return None
+    expires = newest.live.expires_at
+    # Its marker is as old as its expiry or younger, and told by the same clock.
+    if expires is not None and expires <= newest.ownership.since + key.lifetime:
+        return None
+    outlives = f"{newest.name} expires {instant(expires)}" if expires else f"{newest.name} never expires"
+    return Reason("lifetime_differs", f"{outlives}, and rotation.lifetime is {duration(key.lifetime)}")
 
 
 def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
@@ -52,7 +82,65 @@ def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) ->
     return None
 
 
-RULES: tuple[Rule, ...] = (publication_is_uncertain, expiry_differs, secret_is_not_in_sink)
+def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
+    """It has become as old as the file lets it."""
+    due = due_by_age(key, newest)
+    if due is None or key.every is None or due > case.now:
+        return None
+    published = f"{newest.name} was published {instant(newest.ownership.since)}"
+    return Reason("rotation_is_due", f"{published}, and rotation.every is {duration(key.every)}")
+
+
+def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
+    """It has to be replaced while there is time left for the overlap."""
+    due = due_by_expiry(case, key, newest)
+    if due is None or due > case.now:
+        return None
+    expires = newest.live.expires_at
+    word = "expired" if newest.live.is_expired(case.now) else "expires"
+    return Reason(
+        "expiry_is_near", f"{newest.name} {word} {instant(expires)}, and the overlap takes {duration(key.overlap)}"
+    )
+
+
+def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
+    """When the generation becomes as old as `every`; None if its age is no reason."""
+    return newest.ownership.since + key.every if key.every is not None else None
+
+
+def due_by_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | None:
+    """When only the overlap is left until it expires; None if it does not, or if another would expire no later."""
+    expires = newest.live.expires_at
+    if expires is None or (key.every is None and key.lifetime is None):
+        return None
+    successors = expiry_of_successor(case, key)
+    return expires - key.overlap if successors is None or successors > expires else None
+
+
+def expiry_of_successor(case: KeyCase, key: DesiredKey) -> datetime | None:
+    """When a generation expires that is made now; None for never."""
+    return case.now + key.lifetime if key.lifetime is not None else key.expires_at
+
+
+def next_rotation(case: KeyCase) -> datetime | None:
+    """When the next rotation is due that only passing time brings about; None if there is none to come."""
+    newest = case.newest_in_use
+    if case.desired is None or newest is None:
+        return None
+    dues = (due_by_age(case.desired, newest), due_by_expiry(case, case.desired, newest))
+    return min((due for due in dues if due is not None), default=None)
+
+
+RULES: tuple[Rule, ...] = (
+    key_is_revoked,
+    rotation_is_asked,
+    publication_is_uncertain,
+    expiry_differs,
+    lifetime_differs,
+    secret_is_not_in_sink,
+    rotation_is_due,
+    expiry_is_near,
+)
 
 
 def find_reason_for_successor(case: KeyCase, key: DesiredKey, newest: Generation | None) -> Reason | None:

@@ -11,7 +11,7 @@ from reconciler.plan.verdicts import Verdict
 
 def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
     """Count the keys that would go. `prevent_destroy` is found with the key, opening an endpoint with the endpoint."""
-    removed = [verdict.case.name for verdict in verdicts if verdict.case.desired is None and verdict.case.generations]
+    removed = [verdict.case.name for verdict in verdicts if _is_removed(verdict)]
     where, safety = desired.place.where, desired.safety
     if removed and not desired.keys and not safety.allow_empty:
         message = f"the file declares no keys, but the stack has {len(removed)} live: {_name_some(removed)}"
@@ -22,6 +22,10 @@ def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Fi
             Finding(where, "safety.max_deletes", message, f"set `safety: {{max_deletes: {len(removed)}}}` if so meant"),
         )
     return ()
+
+
+def _is_removed(verdict: Verdict) -> bool:
+    return verdict.case.desired is None and not verdict.case.is_set_aside and bool(verdict.case.generations)
 
 
 def _name_some(names: list[str]) -> str:

@@ -2,16 +2,22 @@
 
 generation                         file declares the key                     file does not
 pending, in no sink                discard: unbind, delete                   discard
-pending, in some or all sinks      mark published (it is in use), then as    remove
+pending, in all sinks              mark published (it is in use), then as    remove
                                    published
+pending, perhaps in some sinks     mark partial (it is in use), and make     remove
+                                   another
 newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
 older in use                       overlap; retire once the overlap is over  remove
+revoked                            retire as soon as another is published    remove
 foreign, named by `adopt`          adopt: it gets the marker                 -
+
+An overlap begins when a newer generation is in every sink of the key: while one of them may hold the older secret, it
+is relied on. A partial generation has therefore replaced nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
@@ -22,7 +28,7 @@ from reconciler.model import DesiredKey, EndpointRef, LiveKey, Ownership, Phase,
 from reconciler.plan.cases import Generation, KeyCase, record_is_of
 from reconciler.plan.changes import Action, FieldDiff, Note, Reason
 from reconciler.plan.fields import compare_fields, duration, instant
-from reconciler.plan.rules import find_reason_for_successor
+from reconciler.plan.rules import due_by_expiry, expiry_of_successor, find_reason_for_successor
 
 
 class Fate(StrEnum):
@@ -33,6 +39,8 @@ class Fate(StrEnum):
     RETIRE = "retire"
     DISCARD = "discard"
     REMOVE = "remove"
+    KEEP = "keep"
+    """Something else is asked for: it stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +53,8 @@ class Ruling:
 
     def endpoints(self, desired: DesiredKey | None, *, has_successor: bool) -> frozenset[EndpointRef]:
         """Where the generation is to be bound once the plan is done."""
+        if self.fate is Fate.KEEP:
+            return self.generation.bound_to
         if desired is None or self.fate in (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE):
             return frozenset()
         if self.fate is Fate.CURRENT and not has_successor:
@@ -54,10 +64,11 @@ class Ruling:
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """A generation to be made."""
+    """A generation to be made; it expires at an instant in UTC, or never (None)."""
 
     live_name: str
     generation: int
+    expires_at: datetime | None
     reason: Reason
 
 
@@ -85,10 +96,16 @@ class Verdict:
     """Sinks whose record of the key is to be removed."""
     refusals: tuple[Finding, ...] = ()
     warnings: tuple[Note, ...] = ()
+    expiring: tuple[Note, ...] = ()
 
 
 def judge(case: KeyCase) -> Verdict:
     """Decide about one key."""
+    if case.is_set_aside:
+        kept = Reason("key_is_not_asked_for", "only the keys that are asked for change")
+        return Verdict(
+            case, Action.UPDATE, tuple(Ruling(generation, Fate.KEEP, kept) for generation in case.generations)
+        )
     return judge_removed(case) if case.desired is None else judge_declared(case, case.desired)
 
 
@@ -122,9 +139,12 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
         return Verdict(case, Action.UPDATE, refusals=refusals)
     if adopted is not None:
         case = replace(case, generations=(adopted,))
+    if case.revokes:
+        generations = tuple(each.revoked() if each.is_in_use else each for each in case.generations)
+        case = replace(case, generations=generations)
     newest = case.newest_in_use
     reason = find_reason_for_successor(case, key, newest)
-    successor = choose_successor(case, reason) if reason else None
+    successor = choose_successor(case, key, reason) if reason else None
     refusals = (*refuse_taken_name(case, key, successor), *refuse_past_expiry(case, key, successor))
     rulings = tuple(rule_on(case, key, generation, newest, successor) for generation in case.generations)
     action = Action.UPDATE if successor is None else Action.CREATE if newest is None else Action.ROTATE
@@ -140,6 +160,7 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
         },
         refusals=refusals,
         warnings=tuple(warn(case, newest, rulings, successor)),
+        expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
     )
 
 
@@ -172,12 +193,12 @@ def judge_adoption(case: KeyCase, key: DesiredKey) -> tuple[Generation | None, t
     return Generation(live, ownership, case.bound_to(live.name), held, frozenset()), ()
 
 
-def choose_successor(case: KeyCase, reason: Reason) -> Successor:
+def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successor:
     """The next free generation number; a numbered name that someone else holds is passed over."""
     number = 1 + max((generation.number for generation in case.generations), default=0)
     while number > 1 and generation_name(case.name, number) in case.live_keys:
         number += 1
-    return Successor(generation_name(case.name, number), number, reason)
+    return Successor(generation_name(case.name, number), number, expiry_of_successor(case, key), reason)
 
 
 def refuse_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
@@ -218,6 +239,8 @@ def rule_on(
         )
     if generation is newest and successor is None:
         return Ruling(generation, Fate.CURRENT, Reason("generation_is_current", "nothing newer is published"))
+    if generation.ownership.phase is Phase.REVOKED:
+        return Ruling(generation, Fate.RETIRE, Reason("key_is_revoked", f"{generation.name} is revoked"))
     end = overlap_end(case, key, generation)
     if key.overlap <= timedelta(0) or (end is not None and end <= case.now):
         sentence = f"{generation.name} has been replaced, and the overlap is over"
@@ -234,11 +257,11 @@ def rule_on(
 
 
 def overlap_end(case: KeyCase, key: DesiredKey, generation: Generation) -> datetime | None:
-    """When the overlap ends that began when the first newer generation was published; None if none is."""
+    """When the overlap ends that began when the first newer generation was in every sink; None if none is."""
     published = [
-        case.now if newer.ownership.phase is Phase.PENDING else newer.ownership.since
+        case.now if newer.is_unfinished else newer.ownership.since
         for newer in case.generations
-        if newer.number > generation.number and newer.is_in_use
+        if newer.number > generation.number and newer.is_in_use and newer.has_replaced(key.sinks)
     ]
     return min(published) + key.overlap if published else None
 
@@ -254,15 +277,22 @@ def rewrite_descriptions(
     found: list[Rewriting] = []
     for ruling in rulings:
         generation = ruling.generation
-        if ruling.fate not in (Fate.CURRENT, Fate.OVERLAP) and generation.live.ownership is not None:
+        is_newly_revoked = generation.ownership.phase is Phase.REVOKED and not _is_marked(generation, Phase.REVOKED)
+        stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP)
+        if not stays and not is_newly_revoked and generation.live.ownership is not None:
             continue
         live, ownership, text = generation.live, generation.ownership, generation.live.text
         reason: Reason | None = None
         if live.ownership is None:
             reason = ADOPTION
-        elif ownership.phase is Phase.PENDING:
+        elif is_newly_revoked:
+            reason = Reason("key_is_revoked", "its secret leaked: it is cut as soon as another is published")
+        elif generation.is_unfinished and generation.has_replaced(key.sinks):
             ownership = replace(ownership, phase=Phase.PUBLISHED, since=case.now)
             reason = Reason("publication_is_unfinished", "an earlier run ended before it marked this as published")
+        elif ownership.phase is Phase.PENDING:
+            ownership = replace(ownership, phase=Phase.PARTIAL, since=case.now)
+            reason = Reason("publication_is_uncertain", "an earlier run ended while it was being published")
         diff: tuple[FieldDiff, ...] = ()
         if generation is newest and successor is None:
             ownership = replace(ownership, protected=key.prevent_destroy)
@@ -280,6 +310,27 @@ def rewrite_descriptions(
     return tuple(found)
 
 
+def _is_marked(generation: Generation, phase: Phase) -> bool:
+    return generation.live.ownership is not None and generation.live.ownership.phase is phase
+
+
+def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterator[Note]:
+    """A key that expires, or has expired, and that nothing replaces before: by the shortest length that it has left."""
+    expires = newest.live.expires_at
+    if expires is None or due_by_expiry(case, key, newest) is not None:
+        return
+    if expires <= case.now:
+        sentence = f"{newest.name} expired {instant(expires)}, and nothing rotates it"
+        yield Note("key_has_expired", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
+        return
+    near = [length for length in case.warn_before if expires - length <= case.now]
+    if near:
+        sentence = (
+            f"{newest.name} expires {instant(expires)}, in less than {duration(min(near))}, and nothing rotates it"
+        )
+        yield Note("key_expires_soon", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
+
+
 def warn(
     case: KeyCase,
     newest: Generation | None,
@@ -291,9 +342,6 @@ def warn(
     if newest and successor is None and newest.ownership.phase is Phase.ADOPTED:
         sentence = f"{newest.name} was adopted: its secret is unknown, and no sink is written until the next generation"
         notes.append(Note("adopted_secret_is_unknown", case.address, sentence))
-    if newest and successor is None and newest.live.is_expired(case.now):
-        sentence = f"{newest.name} expired {instant(newest.live.expires_at)}: give a later expires_at to replace it"
-        notes.append(Note("key_has_expired", case.address, sentence))
     for ruling in rulings:
         if ruling.fate is Fate.OVERLAP:
             sentence = f"{ruling.reason.sentence}; a later apply retires it"

@@ -23,6 +23,10 @@ class KeyState(StrEnum):
     """A generation is made, and its secret is in no sink yet."""
     ADOPTED = "adopted"
     """Taken over; its secret is unknown to keyform."""
+    PARTIAL = "partial"
+    """A run ended while it published: some sinks may hold the secret, and the next apply makes another."""
+    REVOKED = "revoked"
+    """Its secret leaked: it is cut as soon as another is published."""
     EXPIRED = "expired"
     """The data plane refuses it."""
     MISSING = "missing"
@@ -135,13 +139,10 @@ def _state(current: Generation | None, now: datetime) -> KeyState:
         return KeyState.MISSING
     if current.live.is_expired(now):
         return KeyState.EXPIRED
-    match current.ownership.phase:
-        case Phase.PENDING:
-            return KeyState.PENDING
-        case Phase.PUBLISHED:
-            return KeyState.PUBLISHED
-        case Phase.ADOPTED:
-            return KeyState.ADOPTED
+    return _STATES[current.ownership.phase]
+
+
+_STATES = {phase: KeyState(phase.value) for phase in Phase}
 
 
 def _until(case: KeyCase, other: Generation) -> datetime | None:

@@ -22,6 +22,7 @@ from reconciler.model import (
     Place,
     Safety,
     SinkSettings,
+    Warnings,
 )
 
 Load = Callable[..., DesiredState]
@@ -35,7 +36,7 @@ sinks:
   jobs: {type: json, path: ~/jobs.json}
 defaults:
   sink: local
-  rotation: {overlap: 7d}
+  rotation: {every: 60d, overlap: 7d, lifetime: 90d}
   prevent_destroy: true
 keys:
   payments-api:
@@ -48,7 +49,7 @@ keys:
     deployments: [llama3]
     sink: [jobs, local]
     prevent_destroy: false
-    rotation: {overlap: 0s}
+    rotation: {overlap: 0s, every: never}
     adopt: portal-key
   empty-one:
 deployments:
@@ -57,6 +58,7 @@ deployments:
 applications:
   webui:
 safety: {max_deletes: 2, allow_empty: true}
+warnings: {expiry: [1d, 2w]}
 """
 
 DEPLOYMENT, APPLICATION = EndpointKind.DEPLOYMENT, EndpointKind.APPLICATION
@@ -79,7 +81,14 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
                 overlap=timedelta(0),
                 adopt="portal-key",
             ),
-            DesiredKey(name="empty-one", sinks=("local",), overlap=timedelta(days=7), prevent_destroy=True),
+            DesiredKey(
+                name="empty-one",
+                sinks=("local",),
+                overlap=timedelta(days=7),
+                prevent_destroy=True,
+                every=timedelta(days=60),
+                lifetime=timedelta(days=90),
+            ),
             DesiredKey(
                 name="payments-api",
                 description="Checkout summaries, owned by team payments",
@@ -90,6 +99,8 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
                 sinks=("local",),
                 overlap=timedelta(days=7),
                 prevent_destroy=True,
+                every=timedelta(days=60),
+                lifetime=timedelta(days=90),
             ),
         ),
         endpoints=(
@@ -102,6 +113,7 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
             SinkSettings("local", "dotenv", {"path": f"{folder}/secrets/team.env", "variable": "GCORE_{KEY}"}),
         ),
         safety=Safety(max_deletes=2, allow_empty=True),
+        warnings=Warnings(expiry=(timedelta(days=14), timedelta(days=1))),
     )
 
 

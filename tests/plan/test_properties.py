@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,14 @@ from reconciler.plan import compute_plan
 NAMES = ("alpha", "beta", "gamma")
 ENDPOINTS = ("llama3", "whisper", "app:webui")
 FOREIGN = ("portal-made", "theirs")
+ROTATIONS: tuple[dict[str, Any], ...] = (
+    {"expires_at": None},
+    {"expires_at": NOW + days(30)},
+    {"expires_at": NOW + days(30), "every": days(10)},
+    {"every": days(10)},
+    {"every": days(60), "lifetime": days(90)},
+    {"lifetime": days(31)},
+)
 
 
 @st.composite
@@ -25,11 +34,11 @@ def files(draw: st.DrawFn) -> DesiredState:
             name,
             *draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened)))),
             text=draw(st.sampled_from(["", "text"])),
-            expires_at=draw(st.sampled_from([None, NOW + days(30)])),
             sinks=draw(st.sampled_from([["local"], ["ci"], ["local", "ci"]])),
             overlap=timedelta(hours=draw(st.sampled_from([0, 24]))),
             prevent_destroy=draw(st.booleans()),
             adopt=draw(st.sampled_from([None, None, "portal-made"])) if name == "alpha" else None,
+            **draw(st.sampled_from(ROTATIONS)),
         )
         for name in draw(st.sets(st.sampled_from(NAMES)))
     ]
@@ -56,7 +65,7 @@ def worlds(draw: st.DrawFn) -> Snapshot:
                 of=name,
                 generation=generation,
                 phase=draw(st.sampled_from(list(Phase))),
-                since=NOW - timedelta(hours=draw(st.sampled_from([1, 48]))),
+                since=NOW - timedelta(hours=draw(st.sampled_from([1, 48, 70 * 24]))),
                 expires_at=draw(st.sampled_from([None, None, NOW + days(30), NOW - days(1)])),
                 protected=draw(st.booleans()) and draw(st.booleans()),
             )
@@ -114,7 +123,12 @@ def test_once_every_overlap_is_over_only_what_is_desired_is_left(state: DesiredS
         wanted = next(want for want in state.keys if one.ownership and want.name == one.ownership.key)
         bound = {old.ref for old in after.endpoints if one.name in old.api_keys}
         assert bound == wanted.endpoints
-        assert (one.text, one.expires_at) == (wanted.description, wanted.expires_at)
+        assert one.text == wanted.description
+        if wanted.lifetime is None:
+            assert one.expires_at == wanted.expires_at
+        else:
+            assert one.expires_at is not None
+            assert later < one.expires_at <= later + wanted.lifetime
 
 
 def test_a_thousand_keys_are_planned_without_comparing_each_with_each() -> None:

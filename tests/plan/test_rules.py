@@ -22,6 +22,7 @@ class Case:
     changes: list[str]
     """`id: reason`, with the names that a bind or unbind moves."""
     notes: tuple[str, ...] = ()
+    expiring: tuple[str, ...] = ()
 
 
 def told(change: Change) -> str:
@@ -178,7 +179,7 @@ CASES = [
         [
             "create:payments-g2: secret_is_not_in_sink",
             "bind:deployment.llama3 [payments-g2 generation_succeeds]",
-            "describe:payments: publication_is_unfinished",
+            "describe:payments: publication_is_uncertain",
             "publish:payments-g2: secret_is_not_in_sink",
         ],
         ("generation_is_in_overlap",),
@@ -190,7 +191,7 @@ CASES = [
         [
             "create:payments-g2: publication_is_uncertain",
             "bind:deployment.llama3 [payments-g2 generation_succeeds]",
-            "describe:payments: publication_is_unfinished",
+            "describe:payments: publication_is_uncertain",
             "publish:payments-g2: publication_is_uncertain",
         ],
         ("generation_is_in_overlap",),
@@ -370,7 +371,7 @@ CASES = [
         desired(key("payments", "llama3", expires_at=NOW - days(1))),
         snapshot(live("payments", of="payments", expires_at=NOW - days(1)), LLAMA, held=["payments"]),
         [],
-        ("key_has_expired",),
+        expiring=("key_has_expired",),
     ),
 ]
 
@@ -381,6 +382,7 @@ def test_what_is_planned(case: Case) -> None:
     assert plan.refusals == ()
     assert [told(change) for change in plan.changes] == case.changes
     assert tuple(note.code for note in (*plan.exposures, *plan.warnings)) == case.notes
+    assert tuple(note.code for note in plan.expiring) == case.expiring
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)

@@ -57,10 +57,14 @@ def key(
     overlap: timedelta = timedelta(hours=24),
     prevent_destroy: bool = False,
     adopt: str | None = None,
+    every: timedelta | None = None,
+    lifetime: timedelta | None = None,
 ) -> DesiredKey:
     """A declared key."""
     bindings = tuple(DesiredBinding(endpoint) for endpoint in sorted(map(ref, endpoints)))
-    return DesiredKey(name, text, expires_at, bindings, tuple(sinks), overlap, prevent_destroy, adopt)
+    return DesiredKey(
+        name, text, expires_at, bindings, tuple(sinks), overlap, prevent_destroy, adopt, every=every, lifetime=lifetime
+    )
 
 
 def desired(
