@@ -1,11 +1,11 @@
-"""`keyform apply` and `keyform destroy`: plan, ask, look again, do, and tell what came of it."""
+"""`keyform apply`, `destroy` and `rotate`: plan, ask, look again, do, and tell what came of it."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,17 +14,19 @@ from reconciler.cli.progress import ShownProgress
 from reconciler.cli.stage import Stage, open_stage, without_keys
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import KeyformError, PlanIsStale, PlanRefused
-from reconciler.model import LockKind, LockSettings
+from reconciler.model import DesiredState, LockKind, LockSettings
 
 if TYPE_CHECKING:
     from reconciler.apply.lock import Lock
-    from reconciler.plan.changes import Plan
+    from reconciler.plan.changes import Demand, Plan
 
 NOTHING_TO_DESTROY = "Nothing to destroy: the stack owns no live key, and no sink has a record of it."
 
 
-def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Exit code 0 if and only if all that was planned was done."""
+def run(
+    args: argparse.Namespace, terminal: Terminal, ask: Callable[[DesiredState], Demand | None] = lambda _: None
+) -> int:
+    """Exit code 0 if and only if all that was planned was done; `ask` gives what is asked for beside the file."""
     from reconciler.report.json import plan_to_json
     from reconciler.report.text import render_plan
 
@@ -35,6 +37,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal,
         listener=progress.on_api_event,
         narrow=without_keys if destroys else lambda desired: desired,
+        ask=ask,
     ) as stage:
         plan = stage.plan()
         text = render_plan(plan, colour=terminal.colour, width=terminal.width)

@@ -19,6 +19,7 @@ COMMANDS = {
     "apply": "reconciler.cli.apply",
     "destroy": "reconciler.cli.apply",
     "status": "reconciler.cli.status",
+    "rotate": "reconciler.cli.rotate",
     "emulator": "reconciler.cli.emulator",
     "demo": "reconciler.cli.demo",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import timedelta
 from typing import NoReturn
 
 from reconciler import __version__
@@ -65,6 +66,19 @@ def build_parser() -> Parser:
     status.add_argument("--json", action="store_true", help="the status as JSON")
 
     lock_option(apply)
+
+    rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
+    rotate.add_argument("keys", nargs="*", metavar="KEY", help="a key to rotate, as it stands under `keys:`")
+    rotate.add_argument(
+        "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
+    )
+    rotate.add_argument(
+        "--due", metavar="TIME", type=length, help="only show what falls due within this time, such as 14d"
+    )
+    rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
+    rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
+
+    lock_option(rotate)
 
     destroy = command("destroy", "remove all that the stack owns", files, api, output)
     destroy.add_argument("--auto-approve", action="store_true", help="do not ask")
@@ -134,12 +148,17 @@ def lock_option(command: argparse.ArgumentParser) -> None:
 
 def lock_time(text: str) -> float:
     """Seconds, from a duration as the file has them: `30s`, `5m`, `1h`."""
+    return length(text).total_seconds()
+
+
+def length(text: str) -> timedelta:
+    """A length of time as the file has them: `30s`, `5m`, `14d`."""
     from reconciler.config.values import parse_duration
 
     duration = parse_duration(text)
     if duration is None:
-        raise argparse.ArgumentTypeError("give a duration such as 30s, 5m or 1h")
-    return duration.total_seconds()
+        raise argparse.ArgumentTypeError("give a duration such as 30s, 5m, 1h or 14d")
+    return duration
 
 
 def worker_count(text: str) -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from reconciler.effects import System
     from reconciler.gcore import ApiEvent, GcoreApi
-    from reconciler.plan.changes import Plan
+    from reconciler.plan.changes import Demand, Plan
     from reconciler.sinks import Sink
 
 DEFAULT_BASE_URL = "https://api.gcore.com"
@@ -38,6 +38,8 @@ class Stage:
     sinks: dict[str, Sink]
     effects: System
     interruption: Interruption
+    demand: Demand | None = None
+    """What is asked for beside the file."""
 
     def look(self) -> Snapshot:
         """Read everything that is live."""
@@ -50,7 +52,7 @@ class Stage:
         from reconciler.plan import compute_plan
 
         snapshot = self.look()
-        return compute_plan(self.desired, snapshot, at or self.effects.now().replace(microsecond=0))
+        return compute_plan(self.desired, snapshot, at or self.effects.now().replace(microsecond=0), self.demand)
 
 
 def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:
@@ -67,9 +69,14 @@ def open_stage(
     *,
     listener: Callable[[ApiEvent], None] | None = None,
     narrow: Callable[[DesiredState], DesiredState] = lambda desired: desired,
+    ask: Callable[[DesiredState], Demand | None] = lambda _: None,
 ) -> Iterator[Stage]:
-    """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError."""
+    """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError.
+
+    `narrow` makes of what the file says what this command desires; `ask` gives what it asks for beside that.
+    """
     desired = narrow(read_configuration(args, terminal))
+    demand = ask(desired)
     token = terminal.env.get("GCORE_API_KEY", "").strip()
     if not token:
         raise CredentialsMissing(
@@ -93,7 +100,7 @@ def open_stage(
                 listener=listener or ShownProgress(terminal).on_api_event,
             )
             sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
-            yield Stage(desired, api, sinks, effects, interruption)
+            yield Stage(desired, api, sinks, effects, interruption, demand)
     finally:
         effects.close()
 

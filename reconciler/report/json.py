@@ -91,6 +91,7 @@ def _plan(plan: Plan) -> dict[str, Value]:
             "exposures": [{**asdict(note)} for note in plan.exposures],
             "refusals": [_finding(finding) for finding in plan.refusals],
             "warnings": [{**asdict(note)} for note in plan.warnings],
+            "expiring": [{**asdict(note)} for note in plan.expiring],
             "changes": [_change(change) for change in plan.changes],
         },
     }

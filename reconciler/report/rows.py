@@ -24,6 +24,9 @@ from reconciler.report.terminal import items, printable
 Words = tuple[str, tuple[str, ...]]
 """A printable text, and the styles of its words."""
 
+REVOCATION = "key_is_revoked"
+"""The reason of what is cut at once because a secret leaked: shown in red."""
+_URGENT = ("bold", "red")
 _UNQUOTED = frozenset({"expires_at", "auth", "generation", "phase"})
 
 
@@ -57,7 +60,7 @@ def rows_of(block: Block) -> tuple[Row, ...]:
         sinks = [step.sink for step in removals if _note(block, step) == sentence]
         rows.append(_row("-", "records", *items(sinks), note=sentence))
     rows += [
-        _row("-", "generation", printable(step.live_name), note=_note(block, step))
+        Row("-", "generation", ((printable(step.live_name), _styles(step.reason.code)),), _note(block, step))
         for step in block.steps
         if isinstance(step, DeleteKey)
     ]
@@ -89,7 +92,8 @@ def _description(block: Block, step: Describe) -> Iterator[Row]:
     if step.reason.code == "key_is_adopted":
         yield _row("~", "adopts", name, note=_note(block, step))
     elif not step.diff:
-        yield _row("~", "marker", f"{name} is {step.ownership.phase.value}", note=_note(block, step))
+        words = (f"{name} is {step.ownership.phase.value}", _styles(step.reason.code))
+        yield Row("~", "marker", (words,), _note(block, step))
     yield from (_difference(diff) for diff in step.diff)
 
 
@@ -107,10 +111,10 @@ def _moves(block: Block, moves: list[Move], symbol: str, label: str) -> Iterator
     for move in moves:
         groups.setdefault((move.link.live_name, move.link.reason.code), []).append(move)
     for (live_name, code), found in groups.items():
-        words: list[Words] = [(" ".join(items(sorted(str(move.endpoint) for move in found))), ())]
+        words: list[Words] = [(" ".join(items(sorted(str(move.endpoint) for move in found))), _styles(code))]
         if several:
             preposition = "to" if symbol == "+" else "from"
-            words = [(printable(live_name), ()), (preposition, ("dim",)), *words]
+            words = [(printable(live_name), _styles(code)), (preposition, ("dim",)), *words]
         tell = code != block.reason.code and (symbol == "-" or block.action is Action.UPDATE)
         yield Row(symbol, label, tuple(words), found[0].link.reason.sentence if tell else "")
 
@@ -153,6 +157,10 @@ def _difference(diff: FieldDiff) -> Row:
 
 def _transition(live: str, desired: str) -> tuple[Words, ...]:
     return (live, ("dim",)), ("->", ("dim",)), *([(desired, ())] if desired else [])
+
+
+def _styles(code: str) -> tuple[str, ...]:
+    return _URGENT if code == REVOCATION else ()
 
 
 def _row(symbol: str, label: str, *words: str, note: str = "") -> Row:

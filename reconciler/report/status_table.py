@@ -23,6 +23,8 @@ _KEY_COLOURS = {
     KeyState.PUBLISHED: "green",
     KeyState.PENDING: "yellow",
     KeyState.ADOPTED: "cyan",
+    KeyState.PARTIAL: "yellow",
+    KeyState.REVOKED: "bold red",
     KeyState.EXPIRED: "bold red",
     KeyState.MISSING: "bold red",
 }

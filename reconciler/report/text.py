@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from reconciler.errors import Finding
 from reconciler.plan.changes import Action, Note, Plan
 from reconciler.report.blocks import Block, group_changes
-from reconciler.report.rows import Row, rows_of
+from reconciler.report.rows import REVOCATION, Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
 from reconciler.report.terminal import Palette, cells, one_line, pad, printable, wrap
 
@@ -28,6 +28,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
         *_section(palette, "Exposures", "red", [_note_words(note) for note in plan.exposures], width),
         *_section(palette, "Refused", "red", [_finding_words(finding) for finding in plan.refusals], width),
         *_section(palette, "Warnings", "yellow", [_note_words(note) for note in elsewhere], width),
+        *_section(palette, "Expiring", "yellow", [_note_words(note) for note in plan.expiring], width),
     ]
     if not blocks:
         return "\n\n".join([*parts, palette.paint(NO_CHANGES, "bold")]) + "\n"
@@ -113,7 +114,9 @@ def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[s
     used = _ADDRESS_COLUMN + cells(address)
     fits = used + 2 <= column and width - column >= _NARROWEST_TEXT
     indent = column if fits else _ADDRESS_COLUMN + 2
-    reason = [palette.paint(line, "dim") for line in wrap(one_line(block.reason.sentence).split(" "), width - indent)]
+    styles = ("bold", "red") if block.reason.code == REVOCATION else ("dim",)
+    sentence = one_line(block.reason.sentence).split(" ")
+    reason = [palette.paint(line, *styles) for line in wrap(sentence, width - indent)]
     if fits:
         yield head + " " * (column - used) + reason.pop(0)
     else:

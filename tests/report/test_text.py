@@ -1,5 +1,6 @@
 """The plan as text."""
 
+import re
 from dataclasses import replace
 from textwrap import dedent
 
@@ -20,10 +21,12 @@ from report.builders import (
     owner,
     plan,
 )
+from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
 from reconciler.errors import Finding
 from reconciler.model import Phase
-from reconciler.plan.changes import Action, DeleteKey, Describe, Link, Note, Reason, Summary, Unbind
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Action, DeleteKey, Demand, Describe, Link, Note, Reason, Summary, Unbind
 from reconciler.report.summary import summarise
 from reconciler.report.terminal import Palette, cells, printable, wrap
 from reconciler.report.text import render_plan
@@ -236,3 +239,28 @@ def test_wide_characters_count_two_columns_and_paint_none():
     assert cells("e\u0301") == 1
     assert cells(Palette(colour=True).paint("abc", "red")) == 3
     assert wrap(["漢字", "漢字"], 8) == ["漢字", "漢字"]
+
+
+def test_a_revocation_is_red():
+    before = snapshot(live("payments", of="payments"), endpoint("llama3", "payments"), held=["payments"])
+    demand = Demand(frozenset({"payments"}), revoke=True)
+    painted = render_plan(compute_plan(desired(key("payments", "llama3")), before, NOW, demand), colour=True, width=120)
+    red = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in painted.splitlines() if "\x1b[1;31m" in line]
+    assert [" ".join(line.split()) for line in red] == [
+        "+/- key.payments payments is revoked: it is cut as soon as another is published",
+        "~ marker payments is revoked",
+        "- unbinds payments from deployment.llama3",
+        "- generation payments",
+    ]
+
+
+def test_keys_that_expire_have_a_section_of_their_own():
+    before = snapshot(live("payments", of="payments", expires_at=NOW + days(3)), held=["payments"])
+    found = compute_plan(desired(key("payments", expires_at=NOW + days(3))), before, NOW)
+    assert text(found, width=100) == (
+        "Expiring\n"
+        "  ! key.payments  payments expires 2026-11-24T10:00:00Z, in less than 7d, and nothing rotates it:\n"
+        "                  give a later expires_at, or a rotation.lifetime\n"
+        "\n"
+        "No changes. The live API matches the file.\n"
+    )

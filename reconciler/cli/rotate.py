@@ -1,0 +1,63 @@
+"""`keyform rotate`: new generations now, whatever the file says of their age; or a look at what falls due."""
+
+from __future__ import annotations
+
+import argparse
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from reconciler.cli import apply
+from reconciler.cli.stage import open_stage
+from reconciler.cli.terminal import Terminal
+from reconciler.errors import KeyformError
+from reconciler.model import DesiredState
+
+if TYPE_CHECKING:
+    from reconciler.plan.changes import Demand
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Exit code 0 if and only if all that was asked for was done."""
+
+    if args.due is not None:
+        return show_due(args, terminal)
+    if not args.keys:
+        raise KeyformError(
+            "No key is named.", way_out="name the keys to rotate, or give --due 14d to see which fall due by themselves"
+        )
+
+    def ask(desired: DesiredState) -> Demand:
+        from reconciler.plan.changes import Demand
+
+        require_declared(args.keys, desired)
+        return Demand(frozenset(args.keys), revoke=args.revoke)
+
+    return apply.run(args, terminal, ask)
+
+
+def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Change nothing; tell which keys an apply within that time would rotate."""
+    from reconciler.report.due import due_to_json, list_due, render_due
+
+    if args.keys or args.revoke:
+        raise KeyformError(
+            "--due only shows what falls due.", way_out="leave out the keys and --revoke, or leave out --due"
+        )
+    with open_stage(args, terminal) as stage:
+        snapshot = stage.look()
+        now = stage.effects.now().replace(microsecond=0)
+        found = list_due(stage.desired, snapshot, now, args.due)
+    terminal.show((due_to_json if args.json else render_due)(found, now, args.due))
+    return 0
+
+
+def require_declared(names: list[str], desired: DesiredState) -> None:
+    """Only what the file declares is rotated: it says where the new secret goes."""
+    declared = [key.name for key in desired.keys]
+    for name in names:
+        if name not in declared:
+            near = get_close_matches(name, declared, n=1)
+            raise KeyformError(
+                f"The file declares no key {name!a}. Nothing was changed.",
+                way_out=f"did you mean {near[0]}?" if near else "name keys as they stand under `keys:`",
+            )
