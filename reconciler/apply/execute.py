@@ -17,6 +17,7 @@ from reconciler.plan.changes import (
     CreateGeneration,
     DeleteKey,
     Describe,
+    Link,
     Plan,
     Publish,
     RemoveRecord,
@@ -142,8 +143,8 @@ def attempt(run: Run, change: Change) -> Outcome:
 def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
     """Take the step; every failure becomes an outcome."""
 
-    def outcome(state: OutcomeState, detail: str = "", way_out: str = "") -> Outcome:
-        return Outcome(change, state, detail, way_out, run.effects.monotonic() - begun)
+    def outcome(state: OutcomeState, detail: str = "", way_out: str = "", links: tuple[Link, ...] = ()) -> Outcome:
+        return Outcome(change, state, detail, way_out, run.effects.monotonic() - begun, links)
 
     try:
         if isinstance(change, IRREVERSIBLE):
@@ -152,7 +153,8 @@ def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
             run.lock.keep_alive()
         take_step(run, change)
     except Incomplete as error:
-        return outcome(OutcomeState.SKIPPED, error.message, error.way_out)
+        state = OutcomeState.PARTLY_DONE if error.links else OutcomeState.SKIPPED
+        return outcome(state, error.message, error.way_out, error.links)
     except LockLost as error:
         run.stop.set()
         return outcome(OutcomeState.FAILED, error.message, error.way_out)

@@ -8,6 +8,10 @@ name that only one caller can create, an `expires_at` some minutes ahead, and a 
 Taking it: see that no unexpired lock of the stack is there; create the next number (one caller succeeds); look again,
 and give it back if another one is there after all. A stale lock is never deleted before its successor exists, so two
 who take it over at once cannot both go on: each looks after it has created, and at least one sees the other.
+
+Giving it back: every lock that a run has made, or may have made, is known by name before its create is sent, so that
+not even an interrupted create leaves one behind. When the API asks for fewer requests, its turn is waited for, for a
+while; a lock that cannot be given back expires, and the user is told when.
 """
 
 from __future__ import annotations
@@ -18,11 +22,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeGuard
 
 from reconciler.apply.interface import Api
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, Conflict, Forbidden, Interrupted, LockHeld, LockLost
+from reconciler.errors import ApiError, ApiFault, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
 from reconciler.model import LiveKey, lock_name, read_lock_name
 
 LIFETIME = timedelta(minutes=10)
@@ -31,6 +35,12 @@ GRACE = timedelta(minutes=1)
 """How long after its expiry a lock still counts, since clocks differ."""
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 10.0
+GIVING_BACK = 75.0
+"""Seconds that giving the lock back may wait for its turn: longer than any pause that the API's pace leads to."""
+MAY_BE_LATE = timedelta(seconds=2)
+"""How long after its create was sent a lock that is not there may still appear."""
+REFUSALS = 5
+"""How often the API may refuse to take it back for the pace alone."""
 
 _HOLDER = re.compile(r"held by (?P<holder>.*) since (?P<since>\S+) \[keyform-lock (?P<nonce>[0-9a-f]+)\]\Z")
 
@@ -51,7 +61,7 @@ class Lock(Protocol):
         ...
 
     def release(self) -> None:
-        """Give it back; what cannot be given back expires."""
+        """Give it back. What cannot be given back expires; the user is told when."""
         ...
 
     def sweep(self) -> None:
@@ -149,6 +159,9 @@ class ApiLock:
         self._nonce = f"{int(effects.random() * 16**12):012x}"
         self._own: LiveKey | None = None
         self._number = 0
+        self._is_lost = False
+        self._to_give_back: dict[str, datetime] = {}
+        """What is ours, or may be, and when it expires, by name: from before its create until it is seen gone."""
         self._guard = threading.RLock()
 
     def acquire(self, *, timeout: float) -> None:
@@ -199,14 +212,22 @@ class ApiLock:
             if not self._create(self._number + 1):
                 self._own = None
                 raise self._lost("somebody took it over")
-            self._delete(old.name)
+            if self._delete(old.name):
+                self._to_give_back.pop(old.name, None)  # or else it is tried again in the end
 
     def release(self) -> None:
-        """Delete the lock; if that fails it expires."""
+        """Delete the lock, and what else of ours may be live; what stays expires, and that is told."""
         with self._guard:
-            if self._own is not None:
-                self._delete(self._own.name)
-                self._own = None
+            deadline = self._effects.monotonic() + GIVING_BACK if self._to_give_back else 0.0
+            for name, expires_at in list(self._to_give_back.items()):
+                why = "Interrupted."
+                try:
+                    why = self._give_back(name, expires_at, deadline)
+                finally:
+                    if why:
+                        self._tell(not_given_back(self._stack, name, expires_at, why))
+                del self._to_give_back[name]
+            self._own = None
 
     def sweep(self) -> None:
         """Delete expired locks: a run that died after its last change left one, and maybe none takes the lock again."""
@@ -216,7 +237,45 @@ class ApiLock:
             if lock not in in_force:
                 self._delete(lock.key.name)
 
+    def _give_back(self, name: str, expires_at: datetime, deadline: float) -> str:
+        """Delete a lock, if it is ours; why it stays, or nothing when it is gone."""
+        refusals = 0
+        while True:
+            try:
+                if self._is_ours(name, expires_at):
+                    self._api.delete_key(name)
+            except Interrupted as error:
+                return error.message
+            except ApiError as error:
+                left = deadline - self._effects.monotonic()
+                refusals += error.status is not None
+                if not _asks_to_wait(error) or refusals == REFUSALS or left <= 0:
+                    return error.message
+                try:
+                    self._effects.sleep(min(error.retry_after or 0.0, left))
+                except Interrupted as interrupted:
+                    return interrupted.message
+            else:
+                return ""
+
+    def _is_ours(self, name: str, expires_at: datetime) -> bool:
+        """Whether a lock is ours to delete: once it was lost, or never confirmed, another may have its name."""
+        is_sure = self._own is not None and self._own.name == name and not self._is_lost
+        if is_sure and self._effects.now() < expires_at:
+            return True
+        live = self._api.get_key(name)
+        late = MAY_BE_LATE - (self._effects.now() - (expires_at - LIFETIME))
+        if live is None and late > timedelta(0):
+            self._effects.sleep(late.total_seconds())
+            live = self._api.get_key(name)
+        return live is not None and self._made_by_us(live)
+
+    def _made_by_us(self, live: LiveKey) -> bool:
+        lock = read_lock(live, self._stack)
+        return lock is not None and lock.nonce == self._nonce
+
     def _lost(self, why: str) -> LockLost:
+        self._is_lost = True
         return LockLost(f"The lock of stack {self._stack} is no longer ours: {why}.", way_out="run apply again")
 
     def _find(self) -> list[Holding]:
@@ -234,38 +293,38 @@ class ApiLock:
         name, now = lock_name(self._stack, number), self._effects.now()
         text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
         expires_at = (now + LIFETIME).replace(microsecond=0)
+        is_new = name not in self._to_give_back
+        self._to_give_back[name] = expires_at
         try:
             self._own = self._api.create_key(name, text, expires_at).key
-        except Conflict:
-            return False
-        except Forbidden as error:
-            raise Forbidden(
-                f"The lock of stack {self._stack} could not be made. {error.message}",
-                way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
-                status=error.status,
-                request_id=error.request_id,
-            ) from None
         except ApiError as error:
             if not error.effect_is_unknown:
-                raise
+                if is_new:
+                    del self._to_give_back[name]
+                if isinstance(error, Conflict):
+                    return False
+                raise _refused(error, self._stack) from None
             live = self._api.get_key(name)
-            if live is None or (lock := read_lock(live, self._stack)) is None or lock.nonce != self._nonce:
+            if live is None or not self._made_by_us(live):
                 return False
             self._own = live
         self._number = number
+        self._is_lost = False
         return True
 
     def _remove_others(self, found: list[Holding]) -> None:
         """Delete stale locks, and those that lost answers of our own left behind."""
         for lock in found:
-            if self._own is not None and lock.key.name != self._own.name:
-                self._delete(lock.key.name)
+            if self._own is not None and lock.key.name != self._own.name and self._delete(lock.key.name):
+                self._to_give_back.pop(lock.key.name, None)
 
-    def _delete(self, name: str) -> None:
+    def _delete(self, name: str) -> bool:
+        """Delete a lock that is in nobody's way; whether it is gone."""
         try:
             self._api.delete_key(name)
         except (ApiError, Interrupted):
-            return  # it expires, and whoever takes the lock next removes it
+            return False  # it expires, and whoever takes the lock next removes it
+        return True
 
 
 WAY_OUT = (
@@ -280,6 +339,32 @@ def describe_holder(stack: str, locks: list[Holding]) -> str:
     lock = locks[-1]
     until = f", until {lock.key.expires_at:%Y-%m-%dT%H:%M:%SZ} at the latest" if lock.key.expires_at else ""
     return f"The stack {stack} is locked by {lock.holder}{until}."
+
+
+def not_given_back(stack: str, name: str, expires_at: datetime, why: str) -> str:
+    """What becomes of a lock that was not seen gone."""
+    until = (expires_at + GRACE).astimezone(UTC)
+    return (
+        f"The lock of stack {stack} may be left behind. {why} If so, it expires: other runs are kept out until"
+        f" {until:%Y-%m-%dT%H:%M:%SZ}, or until someone deletes the key {name} in the portal."
+    )
+
+
+def _refused(error: ApiError, stack: str) -> ApiError:
+    """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
+    if not isinstance(error, Forbidden):
+        return error
+    return Forbidden(
+        f"The lock of stack {stack} could not be made. {error.message}",
+        way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
+        status=error.status,
+        request_id=error.request_id,
+    )
+
+
+def _asks_to_wait(error: ApiError) -> TypeGuard[RateLimited | ApiFault]:
+    """Whether it was asked too often (429), or has too much to do (503): then waiting may help."""
+    return isinstance(error, RateLimited) or (isinstance(error, ApiFault) and error.status == 503)
 
 
 def read_lock(key: LiveKey, stack: str) -> Holding | None:

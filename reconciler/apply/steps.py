@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -103,7 +104,7 @@ def bind(run: Run, change: Bind) -> None:
         run.bound.add((change.endpoint, link.live_name))
     missing = [link.live_name for link in change.links if link not in ready]
     if missing:
-        raise Incomplete(f"not bound, since they were not made: {', '.join(missing)}")
+        raise Incomplete(f"not bound, since they were not made: {', '.join(missing)}", ready)
 
 
 def _is_made(run: Run, change: Bind, link: Link) -> bool:
@@ -143,7 +144,7 @@ def unbind(run: Run, change: Unbind) -> None:
     for link in ready:
         run.unbound.add((change.endpoint, link.live_name))
     if held:
-        raise Incomplete(f"still bound, since what replaces them is not published: {', '.join(held)}")
+        raise Incomplete(f"still bound, since what replaces them is not published: {', '.join(held)}", ready)
 
 
 def _may_go(run: Run, link: Link) -> bool:
@@ -186,4 +187,8 @@ def require_same_owner(name: str, live: Ownership | None, planned: Ownership) ->
 
 
 class Incomplete(KeyformError):
-    """A coalesced write was done in part, because of what it depends on."""
+    """A coalesced write was done in part, because of what it depends on; `links` are the part that was done."""
+
+    def __init__(self, message: str, links: Sequence[Link]) -> None:
+        super().__init__(message)
+        self.links = tuple(links)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.plan.changes import Change, Plan
+from reconciler.plan.changes import Bind, Change, Link, Plan, Unbind
 
 
 class OutcomeState(StrEnum):
@@ -15,6 +15,8 @@ class OutcomeState(StrEnum):
     """What is live was seen to be as planned."""
     FAILED = "failed"
     """It was refused, or gave up: it had no effect that anyone relies on."""
+    PARTLY_DONE = "partly_done"
+    """Of a write for several keys, some links are seen to be as planned; the others wait for a change that was not."""
     SKIPPED = "skipped"
     """A change that it depends on was not done."""
     UNKNOWN = "unknown"
@@ -25,13 +27,40 @@ class OutcomeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one change: `detail` says what went wrong, `way_out` what to do; `seconds` is how long it took."""
+    """What came of one change: `detail` says what went wrong, `way_out` what to do; `seconds` is how long it took.
+
+    `links` are those that were done of a write that is PARTLY_DONE.
+    """
 
     change: Change
     state: OutcomeState
     detail: str = ""
     way_out: str = ""
     seconds: float = 0.0
+    links: tuple[Link, ...] = ()
+
+    @property
+    def links_done(self) -> tuple[Link, ...]:
+        """What a Bind has seen in place, or an Unbind gone."""
+        if isinstance(self.change, Bind | Unbind) and self.state is OutcomeState.DONE:
+            return self.change.links
+        return self.links
+
+    @property
+    def done_part(self) -> Change:
+        """The change with those links alone that were done."""
+        return _only(self.change, self.links_done)
+
+    @property
+    def undone_part(self) -> Change:
+        """The change without the links that were done."""
+        if not isinstance(self.change, Bind | Unbind):
+            return self.change
+        return _only(self.change, tuple(link for link in self.change.links if link not in self.links_done))
+
+
+def _only(change: Change, links: tuple[Link, ...]) -> Change:
+    return replace(change, links=links) if isinstance(change, Bind | Unbind) else change
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from reconciler.plan.changes import (
 from reconciler.plan.fields import instant
 from reconciler.plan.outcomes import Outcome, Result
 from reconciler.report.blocks import Block, group_changes
-from reconciler.report.outcomes import complete_outcomes, count_done
+from reconciler.report.outcomes import complete_outcomes, count_done, count_steps
 from reconciler.report.summary import summarise
 
 FORMAT_VERSION = "1.0"
@@ -62,13 +62,17 @@ def plan_to_json(plan: Plan) -> str:
 
 
 def result_to_json(result: Result) -> str:
-    """The plan and, under `keyform.outcomes`, what came of each of its changes."""
+    """The plan and, under `keyform`, what came of it: `outcomes` by change, `resources` by key and endpoint."""
     tree = _plan(result.plan)
     ours = tree["keyform"]
     assert isinstance(ours, dict)  # noqa: S101 - for the type checker
     ours["complete"] = result.complete
     ours["interrupted"] = result.interrupted
     ours["done"] = _summary(count_done(result))
+    ours["resources"] = [
+        {"address": block.address, "action": block.action.value, "steps": of, "steps_done": done}
+        for block, done, of in count_steps(result)
+    ]
     ours["outcomes"] = [_outcome(outcome) for outcome in complete_outcomes(result)]
     return dump(tree)
 
@@ -244,6 +248,7 @@ def _summary(summary: Summary) -> Value:
 
 
 def _outcome(outcome: Outcome) -> Value:
+    links: list[Value] = [link.live_name for link in outcome.links_done]
     return {
         "id": outcome.change.id,
         "address": outcome.change.address,
@@ -251,4 +256,5 @@ def _outcome(outcome: Outcome) -> Value:
         "detail": outcome.detail,
         "way_out": outcome.way_out,
         "seconds": round(outcome.seconds, 3),
+        **({"links_done": links} if isinstance(outcome.change, Bind | Unbind) else {}),
     }

@@ -20,6 +20,7 @@ _MOST_STEPS = 20
 _TITLES = {
     OutcomeState.FAILED: ("Failed", "red"),
     OutcomeState.UNKNOWN: ("Sent, but not confirmed", "red"),
+    OutcomeState.PARTLY_DONE: ("Done in part, because a step before was not done", "yellow"),
     OutcomeState.SKIPPED: ("Skipped, because a step before was not done", "yellow"),
     OutcomeState.NOT_STARTED: ("Not started", "yellow"),
 }
@@ -60,17 +61,28 @@ def count_done(result: Result) -> Summary:
     return count_blocks(_done_blocks(result)[0])
 
 
+def count_steps(result: Result) -> tuple[tuple[Block, int, int], ...]:
+    """Each block of the plan, with how many of how many of its steps were done."""
+    outcomes = complete_outcomes(result)
+    by_id = {outcome.change.id: outcome for outcome in outcomes}
+    return tuple(
+        (block, sum(_is_done(block, by_id[change.id]) for change in block.changes), len(block.changes))
+        for block in group_changes(result.plan.changes)
+    )
+
+
+def _is_done(block: Block, outcome: Outcome) -> bool:
+    """Whether a step was done as far as this block is concerned: of a write for several keys, its own links count."""
+    if outcome.state is not OutcomeState.PARTLY_DONE or block.opens:
+        return outcome.state is OutcomeState.DONE
+    return all(move.link in outcome.links_done for move in block.moves if move.change.id == outcome.change.id)
+
+
 def _done_blocks(result: Result) -> tuple[list[Block], list[tuple[Block, int, int]]]:
     """The blocks with all their steps done; and those with some, with how many of how many."""
-    done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
-    whole, begun = [], []
-    for block in group_changes(result.plan.changes):
-        count = sum(change.id in done for change in block.changes)
-        if count == len(block.changes):
-            whole.append(block)
-        elif count:
-            begun.append((block, count, len(block.changes)))
-    return whole, begun
+    counts = count_steps(result)
+    whole = [block for block, done, of in counts if done == of]
+    return whole, [(block, done, of) for block, done, of in counts if 0 < done < of]
 
 
 def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str]:
@@ -106,7 +118,7 @@ def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterat
     for (detail, way_out), found in causes.items():
         for outcome in found[:_MOST_STEPS]:
             address = palette.paint(pad(printable(outcome.change.address), column), "bold")
-            lines.append(f"  {palette.paint('!', 'bold', colour)} {address}  {doing(outcome.change)}")
+            lines.append(f"  {palette.paint('!', 'bold', colour)} {address}  {doing(outcome.undone_part)}")
         if len(found) > _MOST_STEPS:
             lines.append(f"    and {len(found) - _MOST_STEPS} more")
         if detail:

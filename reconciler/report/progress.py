@@ -74,6 +74,8 @@ def describe_outcome(outcome: Outcome) -> str:
     match outcome.state:
         case OutcomeState.DONE:
             return f"{done(outcome.change)} in {elapsed(outcome.seconds)}"
+        case OutcomeState.PARTLY_DONE:
+            return f"{done(outcome.done_part)} in {elapsed(outcome.seconds)}; {one_line(outcome.detail)}"
         case OutcomeState.FAILED:
             return f"{step} failed after {elapsed(outcome.seconds)}{detail}"
         case OutcomeState.UNKNOWN:
@@ -173,6 +175,7 @@ _MARKS = {
     OutcomeState.DONE: ("✓", "green"),
     OutcomeState.FAILED: ("✗", "bold red"),
     OutcomeState.UNKNOWN: ("?", "bold red"),
+    OutcomeState.PARTLY_DONE: ("-", "yellow"),
     OutcomeState.SKIPPED: ("-", "yellow"),
     OutcomeState.NOT_STARTED: ("-", "yellow"),
 }

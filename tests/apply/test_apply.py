@@ -15,7 +15,9 @@ from support.worlds import BrokenSink, World, states
 from reconciler.emulator import Answer, ConnectionLost, Request
 from reconciler.errors import PlanRefused, SinkError
 from reconciler.model import Auth, Phase
+from reconciler.plan.changes import Summary
 from reconciler.plan.outcomes import ChangeFinished, OutcomeState
+from reconciler.report.outcomes import count_done
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -246,11 +248,35 @@ def test_a_refused_create_holds_no_other_key_up(world: World) -> None:
     assert states(result) == {
         "create:batch": OutcomeState.FAILED,
         "create:payments": OutcomeState.DONE,
-        "bind:deployment.llama3": OutcomeState.SKIPPED,
+        "bind:deployment.llama3": OutcomeState.PARTLY_DONE,
         "bind:deployment.whisper": OutcomeState.SKIPPED,
         "publish:batch": OutcomeState.SKIPPED,
         "publish:payments": OutcomeState.DONE,
     }
+    assert world.bound("llama3") == ["payments", "portal-made"]
+    (partly,) = (outcome for outcome in result.outcomes if outcome.state is OutcomeState.PARTLY_DONE)
+    assert [link.live_name for link in partly.links_done] == ["payments"]
+    assert partly.detail == "not bound, since they were not made: batch"
+    assert count_done(result) == Summary(add=1)
+    world.emulator.interceptor = None
+    assert world.apply(state).complete
+    assert world.converges(state)
+
+
+def test_a_key_that_is_removed_counts_though_another_stays_bound_until_its_successor_is_published(world: World) -> None:
+    """Both leave the list in one write; only one of them may go."""
+    cut = timedelta(0)
+    assert world.apply(desired(key("batch", "llama3", overlap=cut), key("payments", "llama3", overlap=cut))).complete
+
+    def refuse_create(request: Request, proceed: Proceed) -> Answer:
+        return Answer(403, {}, b"{}") if is_call(request, "POST", "/api_keys") else proceed(request)
+
+    world.emulator.interceptor = refuse_create
+    state = desired(key("payments", "llama3", overlap=cut, expires_at=START + timedelta(days=9)))
+    result = world.apply(state)
+    assert states(result)["unbind:deployment.llama3"] is OutcomeState.PARTLY_DONE
+    assert states(result)["delete:batch"] is OutcomeState.DONE
+    assert count_done(result) == Summary(destroy=1)
     assert world.bound("llama3") == ["payments", "portal-made"]
     world.emulator.interceptor = None
     assert world.apply(state).complete

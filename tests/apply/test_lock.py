@@ -1,9 +1,11 @@
 """The lock of a stack: one holder at a time, whoever dies, whatever is lost."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,7 +17,7 @@ from reconciler.apply import apply_plan
 from reconciler.apply.lock import GRACE, LIFETIME, ApiLock, FileLock
 from reconciler.effects import System
 from reconciler.emulator import Answer, ConnectionLost, Emulator, Request
-from reconciler.errors import LockHeld, LockLost, PlanIsStale
+from reconciler.errors import Interrupted, LockHeld, LockLost, PlanIsStale, RateLimited
 from reconciler.plan.outcomes import ChangeFinished, OutcomeState
 
 LIVE = {
@@ -35,9 +37,10 @@ class Effects(WorldEffects):
         return self.chance
 
 
-def make_lock(world: World, holder: str, chance: float) -> ApiLock:
+def make_lock(world: World, holder: str, chance: float, told: list[str] | None = None) -> ApiLock:
     effects = Effects(world.emulator, chance)
-    return ApiLock(make_api(effects, workers=1), effects, stack=STACK, holder=holder)
+    tell = [].append if told is None else told.append
+    return ApiLock(make_api(effects, workers=1), effects, stack=STACK, holder=holder, tell=tell)
 
 
 @pytest.fixture
@@ -151,6 +154,170 @@ def test_a_lost_answer_neither_loses_nor_keeps_the_lock(world: World, ours: ApiL
     ours.check()
     ours.release()
     assert locks(world) == []
+
+
+# --- Giving it back when that is not easy -----------------------------------------------------------------------------
+
+
+def too_often(retry_after: int | None = None) -> Answer:
+    """The API's own refusal of a request that comes too soon."""
+    headers = {"Content-Type": "application/json"} | ({} if retry_after is None else {"Retry-After": str(retry_after)})
+    body = {"exception_class": "TooManyRequests", "message": "slow down", "request_id": "r"}
+    return Answer(429, headers, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("retry_after", [None, 30], ids=["without Retry-After", "with Retry-After"])
+def test_a_lock_is_given_back_though_the_api_has_refused_everything_for_a_while(
+    world: World, retry_after: int | None
+) -> None:
+    """The gate is shut by then; the API opens again before anybody's patience is over."""
+    told: list[str] = []
+    lock = make_lock(world, "ci@one", 0.25, told)
+    lock.acquire(timeout=0)
+    world.emulator.interceptor = lambda request, proceed: too_often(retry_after)
+    with pytest.raises(RateLimited):
+        lock.check()
+    with pytest.raises(RateLimited, match="it was not asked"):
+        lock.check()
+    begun = world.clock.now()
+    opens = begun + timedelta(seconds=20)
+    world.emulator.interceptor = lambda request, proceed: (
+        too_often(retry_after) if world.clock.now() < opens else proceed(request)
+    )
+    lock.release()
+    assert locks(world) == []
+    assert told == []
+    assert world.clock.now() - begun < timedelta(seconds=75)
+
+
+@pytest.mark.parametrize("retry_after", [None, 5, 3600])
+def test_a_lock_that_cannot_be_given_back_is_told_with_the_end_of_it(world: World, retry_after: int | None) -> None:
+    told: list[str] = []
+    lock = make_lock(world, "ci@one", 0.25, told)
+    lock.acquire(timeout=0)
+    asked: list[str] = []
+
+    def refuse(request: Request, proceed: object) -> Answer:
+        asked.append(request.method)
+        return too_often(retry_after)
+
+    world.emulator.interceptor = refuse
+    with pytest.raises(RateLimited):
+        lock.check()
+    asked.clear()
+    begun = world.clock.now()
+    lock.release()
+    assert 1 <= asked.count("DELETE") <= 5
+    assert world.clock.now() - begun <= timedelta(seconds=150)
+    assert locks(world) == ["keyform-lock-prod-e1"]
+    (sentence,) = told
+    assert sentence.startswith("The lock of stack prod may be left behind. The API is asked too often")
+    assert sentence.endswith(
+        " If so, it expires: other runs are kept out until 2026-11-21T10:11:00Z, or until someone deletes the key"
+        " keyform-lock-prod-e1 in the portal."
+    )
+    lock.release()
+    assert len(told) == 1, "what was told is not told again"
+
+
+def test_who_waits_no_longer_does_not_wait_to_give_the_lock_back(world: World) -> None:
+    told: list[str] = []
+    lock = make_lock(world, "ci@one", 0.25, told)
+    lock.acquire(timeout=0)
+    world.emulator.interceptor = lambda request, proceed: too_often()
+    with pytest.raises(RateLimited):
+        lock.check()
+
+    def abandoned(seconds: float) -> None:
+        raise Interrupted("Interrupted while waiting.")
+
+    lock._effects.sleep = abandoned  # type: ignore[method-assign]
+    lock.release()
+    (sentence,) = told
+    assert "may be left behind. Interrupted while waiting. If so, it expires: " in sentence
+
+
+def test_an_old_lock_that_a_renewal_left_behind_goes_with_the_new_one(world: World, ours: ApiLock) -> None:
+    ours.acquire(timeout=0)
+    world.clock.advance(LIFETIME.total_seconds() * 0.6)
+    world.emulator.interceptor = lambda request, proceed: (
+        too_often() if request.method == "DELETE" else proceed(request)  # type: ignore[operator]
+    )
+    ours.check()
+    assert locks(world) == ["keyform-lock-prod-e1", "keyform-lock-prod-e2"]
+    world.emulator.interceptor = None
+    ours.release()
+    assert locks(world) == []
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted], ids=lambda error: error.__name__)
+@pytest.mark.parametrize("number", [1, 2], ids=["taking it", "renewing it"])
+def test_a_lock_whose_create_was_interrupted_is_given_back(
+    world: World, ours: ApiLock, number: int, error: type[BaseException]
+) -> None:
+    """Its name is known before the create is sent, though its answer never came."""
+    creates = 0
+    send = ours._effects.send
+
+    def interrupted(request: httpx.Request) -> httpx.Response:
+        nonlocal creates
+        answer = send(request)
+        creates += request.method == "POST"
+        if request.method == "POST" and creates == number:
+            raise error("stop")
+        return answer
+
+    ours._effects.send = interrupted  # type: ignore[method-assign]
+    if number == 1:
+        with pytest.raises(error):
+            ours.acquire(timeout=0)
+    else:
+        ours.acquire(timeout=0)
+        world.clock.advance(LIFETIME.total_seconds() * 0.6)
+        with pytest.raises(error):
+            ours.check()
+    assert locks(world) == [f"keyform-lock-prod-e{at}" for at in range(1, number + 1)]
+    ours.release()
+    assert locks(world) == []
+
+
+def test_a_lock_that_appears_only_after_its_create_was_interrupted_is_given_back(world: World, ours: ApiLock) -> None:
+    send, late = ours._effects.send, list[httpx.Request]()
+
+    def interrupted(request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            late.append(request)
+            raise KeyboardInterrupt
+        return send(request)
+
+    ours._effects.send = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        ours.acquire(timeout=0)
+    sleep = ours._effects.sleep
+    ours._effects.sleep = lambda seconds: (sleep(seconds), send(late.pop()))  # type: ignore[method-assign,assignment,func-returns-value]
+    ours.release()
+    assert (late, locks(world)) == ([], [])
+
+
+def test_the_lock_of_somebody_else_is_not_given_back_by_whoever_wanted_that_number(
+    world: World, ours: ApiLock, theirs: ApiLock
+) -> None:
+    """Both create the same number; ours is interrupted, and it was theirs that was first."""
+    send = ours._effects.send
+
+    def too_late(request: httpx.Request) -> httpx.Response:
+        if request.method != "POST":
+            return send(request)
+        theirs.acquire(timeout=0)
+        send(request)
+        raise KeyboardInterrupt
+
+    ours._effects.send = too_late  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        ours.acquire(timeout=0)
+    ours._effects.send = send  # type: ignore[method-assign]
+    ours.release()
+    theirs.check()
 
 
 def test_another_stack_has_a_lock_of_its_own(world: World, ours: ApiLock) -> None:

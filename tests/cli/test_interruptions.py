@@ -143,6 +143,29 @@ def test_while_nothing_is_changed_a_signal_ends_the_run_at_once(
     assert world.writes == []
 
 
+def test_a_lock_whose_create_is_interrupted_is_given_back(world: World) -> None:
+    """The API has made it, and its answer is still on the way."""
+    made, answer = threading.Event(), threading.Event()
+
+    def slow_to_answer(request: Request, proceed: Proceed) -> Answer:
+        given = proceed(request)
+        if request.method == "POST":
+            made.set()
+            answer.wait(20)
+        return given
+
+    world.write(TWO_KEYS)
+    world.fail(slow_to_answer)
+    running = world.start("apply", "--auto-approve")
+    assert made.wait(20)
+    assert world.locks == ["keyform-lock-shop-e1"]
+    running.send(signal.SIGINT)
+    ran = running.finish()
+    answer.set()
+    assert (ran.code, ran.err) == (130, INTERRUPTED)
+    assert (world.locks, world.writes) == ([], [])
+
+
 def test_signals_that_come_in_a_burst_end_the_run_once(world: World, stuck: threading.Event) -> None:
     running = world.start("plan")
     assert stuck.wait(20)

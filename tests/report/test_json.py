@@ -107,12 +107,17 @@ def test_outcomes_stand_beside_the_plan_one_for_every_change():
     )
     tree = json.loads(result_to_json(result))
     ours = tree["keyform"]
-    added = {name: ours.pop(name) for name in ("complete", "interrupted", "done", "outcomes")}
+    added = {name: ours.pop(name) for name in ("complete", "interrupted", "done", "resources", "outcomes")}
     assert tree == json.loads(plan_to_json(result.plan))
     assert added == {
         "complete": False,
         "interrupted": True,
         "done": {"add": 0, "change": 0, "rotate": 0, "destroy": 0},
+        "resources": [
+            {"address": "key.batch-jobs", "action": "update", "steps": 1, "steps_done": 0},
+            {"address": "key.old-demo", "action": "delete", "steps": 1, "steps_done": 0},
+            {"address": "key.payments-api", "action": "create", "steps": 2, "steps_done": 1},
+        ],
         "outcomes": [
             {
                 "id": "create:payments-api",
@@ -129,6 +134,7 @@ def test_outcomes_stand_beside_the_plan_one_for_every_change():
                 "detail": "HTTP 500",
                 "way_out": "try again",
                 "seconds": 2.0,
+                "links_done": [],
             },
             {
                 "id": "delete:old-demo",
@@ -140,6 +146,19 @@ def test_outcomes_stand_beside_the_plan_one_for_every_change():
             },
         ],
     }
+
+
+def test_a_write_for_several_keys_tells_for_which_it_was_done():
+    partly = Outcome(BIND, OutcomeState.PARTLY_DONE, "not bound", links=BIND.links[1:])
+    result = Result(plan(CREATE, BIND), (Outcome(CREATE, OutcomeState.DONE), partly))
+    ours = json.loads(result_to_json(result))["keyform"]
+    assert ours["outcomes"][1]["state"] == "partly_done"
+    assert ours["outcomes"][1]["links_done"] == ["payments-api"]
+    assert ours["done"]["add"] == 1
+    assert ours["resources"] == [
+        {"address": "key.batch-jobs", "action": "update", "steps": 1, "steps_done": 0},
+        {"address": "key.payments-api", "action": "create", "steps": 2, "steps_done": 2},
+    ]
 
 
 def test_nothing_but_ascii_reaches_a_terminal():

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from textwrap import dedent
 
-from report.builders import EVERYTHING, plan
+from report.builders import BIND, EVERYTHING, FOREIGN, OPEN, UNBIND, plan
 
+from reconciler.plan.changes import Link, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
-from reconciler.report.outcomes import render_result
+from reconciler.report.outcomes import count_done, render_result
 
 DONE = {change.id: Outcome(change, OutcomeState.DONE, seconds=0.4) for change in EVERYTHING.changes}
 
@@ -73,6 +74,52 @@ def test_an_incomplete_apply_says_what_was_done_what_was_not_why_and_what_now():
         is done stays done, and nothing is done twice.
         """
     )
+
+
+def test_what_a_write_for_several_keys_did_counts_for_the_keys_that_it_did_it_for():
+    """One key could not be made; the other is bound by the same write, and published."""
+    why = "not bound, since they were not made: batch-jobs-g2"
+    partial = result(
+        other("create:batch-jobs-g2", OutcomeState.FAILED, "quota"),
+        replace(other("bind:deployment.llama3", OutcomeState.PARTLY_DONE, why), links=BIND.links[1:]),
+        other("publish:batch-jobs-g2", OutcomeState.SKIPPED, "waits for create:batch-jobs-g2"),
+        replace(other("unbind:deployment.llama3", OutcomeState.PARTLY_DONE, "still bound"), links=UNBIND.links[1:]),
+    )
+    shown = text(partial)
+    assert shown.startswith(
+        dedent(
+            """\
+            Apply is not complete: 7 of 11 steps done. Keys: 1 added, 3 changed, 0 rotated,
+            0 destroyed.
+
+            Done
+                + key.payments-api
+                ~ key.search, deployment.llama3, deployment.playground
+
+            Begun
+                - key.old-demo  3 of 4 steps
+
+            """
+        )
+    )
+    assert (
+        dedent(
+            """\
+            Done in part, because a step before was not done
+              ! deployment.llama3  binding batch-jobs-g2
+                  why:     not bound, since they were not made: batch-jobs-g2
+              ! deployment.llama3  unbinding old-demo
+                  why:     still bound
+            """
+        )
+        in shown
+    )
+
+
+def test_an_endpoint_that_was_to_become_public_is_not_done_while_a_key_is_held_on_it():
+    held = replace(OPEN, links=(*OPEN.links, Link("portal-made", "", FOREIGN)))
+    outcome = Outcome(held, OutcomeState.PARTLY_DONE, "still bound", links=held.links[1:])
+    assert count_done(Result(plan(held), (outcome,))) == Summary()
 
 
 def test_an_interrupted_apply_counts_changes_without_an_outcome_as_not_started():

@@ -46,6 +46,17 @@ def test_in_a_pipe_every_event_is_one_line():
     ]
 
 
+def test_a_write_that_was_done_in_part_tells_which_part():
+    lines = []
+    why = "not bound, since they were not made: batch-jobs-g2"
+    PlainProgress(lines.append)(
+        ChangeFinished(Outcome(BIND, OutcomeState.PARTLY_DONE, why, seconds=1.5, links=BIND.links[1:]))
+    )
+    assert lines == [
+        "deployment.llama3: bound payments-api in 1.5s; not bound, since they were not made: batch-jobs-g2"
+    ]
+
+
 def test_every_kind_of_step_has_its_words():
     lines = []
     progress = PlainProgress(lines.append)
