@@ -13,7 +13,7 @@ from reconciler.errors import KeyformError, PlanRefused
 from reconciler.gcore import GcoreApi
 from reconciler.model import DesiredState, Secret
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Plan
+from reconciler.plan.changes import Demand, Plan
 from reconciler.plan.outcomes import Result
 from reconciler.report.json import plan_to_json, result_to_json
 from reconciler.report.outcomes import render_result
@@ -50,14 +50,22 @@ class Ran:
 
 
 def run_once(
-    world: FaultWorld, desired: DesiredState, effects: TracedEffects | None = None, *, holder: str = "ci@runner-1"
+    world: FaultWorld,
+    desired: DesiredState,
+    effects: TracedEffects | None = None,
+    *,
+    holder: str = "ci@runner-1",
+    demand: Demand | None = None,
 ) -> Ran:
-    """Plan, and if there is something to do, lock, look again and do it; as the command line does."""
+    """Plan, and if there is something to do, lock, look again and do it; as the command line does.
+
+    With a demand, as `keyform rotate` does.
+    """
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
     tell: Callable[[object], None] = lambda event: ran.said.append(str(event))  # noqa: E731 - a listener
     try:
-        ran.code = _run(world, desired, effects, ran, tell, holder)
+        ran.code = _run(world, desired, effects, ran, tell, holder, demand)
     except Killed:
         ran.code = None
     except KeyformError as error:
@@ -94,13 +102,14 @@ def _run(  # noqa: PLR0917 - each is another thing
     ran: Ran,
     tell: Callable[[object], None],
     holder: str,
+    demand: Demand | None,
 ) -> int:
     api = _open_api(desired, effects, tell)
     sinks = open_all(world, desired.stack, effects)
 
     def look(at: datetime | None = None) -> Plan:
         snapshot = take_snapshot(api, sinks, desired, workers=1)
-        return compute_plan(desired, snapshot, at or effects.now().replace(microsecond=0))
+        return compute_plan(desired, snapshot, at or effects.now().replace(microsecond=0), demand)
 
     def show(plan: Plan) -> None:
         ran.plan = plan
