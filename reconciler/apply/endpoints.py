@@ -82,7 +82,7 @@ def read_endpoint(run: Run, ref: EndpointRef) -> LiveEndpoint:
 
 def find_valid_key(run: Run, live: LiveEndpoint, wanted: list[str]) -> str:
     """Refuse to leave an endpoint that asks for keys without one that opens it: the last line of defence."""
-    now = run.effects.now()
+    now = run.api.now()
     for name in wanted:
         key = run.api.get_key(name)
         if key is not None and not key.is_expired(now):

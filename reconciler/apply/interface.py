@@ -17,6 +17,10 @@ class Api(Protocol):
         """What depends on the API's generation."""
         ...
 
+    def now(self) -> datetime:
+        """The instant by the API's own clock, aware and in UTC: what decides whether something is due, or over."""
+        ...
+
     def list_keys(self) -> tuple[LiveKey, ...]:
         """All live keys of the project, in order of name."""
         ...

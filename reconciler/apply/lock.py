@@ -32,7 +32,7 @@ from reconciler.model import LiveKey, lock_name, read_lock_name
 LIFETIME = timedelta(minutes=10)
 """How long a lock lasts unless it is renewed, which happens at half of it."""
 GRACE = timedelta(minutes=1)
-"""How long after its expiry a lock still counts, since clocks differ."""
+"""How long after its expiry a lock still counts: what each side knows of the API's clock may differ by a second."""
 FIRST_WAIT = 1.0
 LONGEST_WAIT = 10.0
 GIVING_BACK = 75.0
@@ -203,7 +203,7 @@ class ApiLock:
         with self._guard:
             if self._own is None or self._own.expires_at is None:
                 return
-            left = self._own.expires_at - self._effects.now()
+            left = self._own.expires_at - self._api.now()
             if left <= timedelta(0):
                 raise self._lost("it expired")
             if left > LIFETIME / 2:
@@ -285,12 +285,12 @@ class ApiLock:
 
     def _others(self, found: list[Holding]) -> list[Holding]:
         """What keeps us out; not what an answer that was lost left behind of our own."""
-        now = self._effects.now()
+        now = self._api.now()
         return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
 
     def _create(self, number: int) -> bool:
         """Whether this number is ours now."""
-        name, now = lock_name(self._stack, number), self._effects.now()
+        name, now = lock_name(self._stack, number), self._api.now()
         text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
         expires_at = (now + LIFETIME).replace(microsecond=0)
         is_new = name not in self._to_give_back

@@ -66,7 +66,7 @@ def create(run: Run, change: CreateGeneration) -> None:
     lost: ApiError | None = None
     for number in range(ownership.generation, ownership.generation + CREATES):
         name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)
-        mark = replace(ownership, generation=number, since=run.effects.now())
+        mark = replace(ownership, generation=number, since=run.api.now())
         try:
             made = run.api.create_key(name, compose_description(change.text, mark), change.expires_at)
         except Conflict as error:
@@ -127,7 +127,7 @@ def publish(run: Run, change: Publish) -> None:
                 outcome_is_unknown=True,
             )
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
-    since = (run.effects.now() + timedelta(seconds=1)).replace(microsecond=0)
+    since = (run.api.now() + timedelta(seconds=1)).replace(microsecond=0)
     mark = replace(change.ownership, generation=generation, phase=Phase.PUBLISHED, since=since)
     run.api.set_description(name, compose_description(change.text, mark))
 

@@ -76,6 +76,9 @@ class ShownProgress:
         if kind == "pace":  # it is for all requests, and says itself how long they wait
             self._terminal.log("warning" if event.wait_seconds >= LONG_WAIT else "info", event.detail)
             return
+        if kind == "clock":
+            self._terminal.log("warning", event.detail)
+            return
         text = NOTES.get(kind)
         if text is None or self._progress is None:
             self._log(event, LEVELS.get(kind, "info"))

@@ -45,7 +45,7 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     with open_stage(args, terminal) as stage:
         snapshot = stage.look()
-        now = stage.effects.now().replace(microsecond=0)
+        now = stage.api.now().replace(microsecond=0)
         found = list_due(stage.desired, snapshot, now, args.due)
     terminal.show((due_to_json if args.json else render_due)(found, now, args.due))
     return 0

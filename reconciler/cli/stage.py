@@ -51,8 +51,8 @@ class Stage:
         """What would change as of now, or as of an instant."""
         from reconciler.plan import compute_plan
 
-        snapshot = self.look()
-        return compute_plan(self.desired, snapshot, at or self.effects.now().replace(microsecond=0), self.demand)
+        snapshot = self.look()  # first: its answers tell the API's clock
+        return compute_plan(self.desired, snapshot, at or self.api.now().replace(microsecond=0), self.demand)
 
 
 def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:

@@ -15,7 +15,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from reconciler.report.status_table import render_status
 
     with open_stage(args, terminal) as stage:
-        view = build_status(stage.desired, stage.look(), stage.effects.now())
+        view = build_status(stage.desired, stage.look(), stage.api.now())
     if args.json:
         terminal.show(status_to_json(view))
     else:

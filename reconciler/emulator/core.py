@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -16,7 +16,7 @@ from uuid import uuid4
 from reconciler.emulator import bindings, tasks
 from reconciler.emulator.access import admit, check_project, grant
 from reconciler.emulator.bindings import Kind
-from reconciler.emulator.clock import Clock, RealClock, VirtualClock, instant, micros
+from reconciler.emulator.clock import Clock, RealClock, VirtualClock, http_date, instant, micros
 from reconciler.emulator.modes import Modes
 from reconciler.emulator.routes import WORKS, find_route
 from reconciler.emulator.store import open_store, restore
@@ -103,6 +103,7 @@ class Emulator:
     def _proceed(self, request: Request) -> Answer:
         with self._lock:
             answer = self._answer(request)
+            answer = replace(answer, headers={**answer.headers, "Date": http_date(self.clock.now())})
         for listener in self.listeners:
             listener(request, answer)
         return answer

@@ -123,6 +123,7 @@ def _make_server(emulator: Emulator) -> uvicorn.Server:
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=1,
         server_header=False,
+        date_header=False,  # the emulator's own clock tells the date
     )
     return Server(config)
 

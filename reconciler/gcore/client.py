@@ -83,6 +83,10 @@ class GcoreApi:
         """How many requests were sent so far, the repeated ones too."""
         return self._exchange.request_count
 
+    def now(self) -> datetime:
+        """The instant by the API's clock, as far as its answers told it; the machine's clock before the first."""
+        return self._exchange.clock.now()
+
     def check(self) -> None:
         """See that the API can be reached, takes the token and knows the project: one cheap read."""
         self._read_page(self._dialect.keys, "keys", LiveKey, 0, 1)

@@ -19,6 +19,8 @@ class EventKind(StrEnum):
     PACE = "pace"
     """The API asks all for fewer requests, or takes as many as at first again: `detail` is the sentence that says so.
     `method` and `subject` are empty; nobody sends for `wait_seconds`."""
+    CLOCK = "clock"
+    """This machine's clock and the API's are far apart: `detail` is the sentence that says so. The rest is empty."""
     TASK_STARTED = "task_started"
     """A write was answered with a task; `detail` is its id."""
     TASK_POLLING = "task_polling"

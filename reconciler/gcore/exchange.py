@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from reconciler import __version__
 from reconciler.effects import Effects
 from reconciler.errors import ConfigError, Conflict, CredentialsMissing, UnexpectedAnswer
+from reconciler.gcore.clock import ApiClock
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.faults import AGAIN, Answer, Call, Fault, not_asked, read_answer
 from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
@@ -94,6 +95,7 @@ class Exchange:
         self._listener = listener
         self._host = urlsplit(address).netloc
         self._gate = Gate(workers, effects, self._tell_of_pace)
+        self.clock = ApiClock(effects.now, self._tell_of_clock)
         self._counting = threading.Lock()
         self._count = 0
         self._client = httpx.Client(
@@ -145,6 +147,9 @@ class Exchange:
 
     def _tell_of_pace(self, sentence: str, wait: float) -> None:
         self.tell(ApiEvent(EventKind.PACE, "", "", wait_seconds=wait, detail=sentence))
+
+    def _tell_of_clock(self, sentence: str) -> None:
+        self.tell(ApiEvent(EventKind.CLOCK, "", "", detail=sentence))
 
     def _attempts(self, call: Call, resend: Resend) -> tuple[Answer | Fault, list[Fault]]:
         """The last outcome, and the faults of the attempts before it."""
@@ -224,11 +229,17 @@ class Exchange:
     def _exchange(self, call: Call) -> Answer | Fault:
         import httpx  # noqa: PLC0415 - loaded by the constructor already
 
+        sent = self._effects.now()
         try:
             response = self._client.request(call.method, call.path, params=dict(call.query) or None, json=call.body)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as failure:
             return no_answer(failure, call, self._host, self._redactor)
-        return read_answer(response, call, self._host, self._redactor, self._effects.now())
+        received = self._effects.now()
+        outcome = read_answer(response, call, self._host, self._redactor, self.clock.glance)
+        # Whatever stands in between has a clock of its own: only the API's answers tell, and none from a cache.
+        if (isinstance(outcome, Answer) or outcome.is_documented) and "age" not in response.headers:
+            self.clock.note(response.headers.get("date"), sent=sent, received=received)
+        return outcome
 
 
 def _may_resend(fault: Fault, resend: Resend) -> bool:

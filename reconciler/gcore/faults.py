@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -91,8 +92,10 @@ class Fault:
         return self.error.status in (429, 503)
 
 
-def read_answer(response: httpx.Response, call: Call, host: str, redactor: Redactor, now: datetime) -> Answer | Fault:
-    """What an HTTP response means: the JSON of a 2xx, or the fault."""
+def read_answer(
+    response: httpx.Response, call: Call, host: str, redactor: Redactor, now: Callable[[], datetime]
+) -> Answer | Fault:
+    """What an HTTP response means: the JSON of a 2xx, or the fault. `now` is asked when it names an instant."""
     status = response.status_code
     if 200 <= status < 300:
         return _read_success(response, call, host)
@@ -166,7 +169,7 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
             return ApiFault, f"The API failed to {call.doing}", AGAIN
 
 
-def read_retry_after(value: str | None, now: datetime) -> float | None:
+def read_retry_after(value: str | None, now: Callable[[], datetime]) -> float | None:
     """Seconds to wait, from `Retry-After` in either of its forms: seconds, or an HTTP date. None for nonsense."""
     if value is None:
         return None
@@ -176,7 +179,7 @@ def read_retry_after(value: str | None, now: datetime) -> float | None:
 
     try:
         until = parsedate_to_datetime(value)
-        return max(0.0, (until - now).total_seconds())
+        return max(0.0, (until - now()).total_seconds())
     except (ValueError, TypeError, OverflowError, IndexError):  # a naive date (zone -0000) is a TypeError
         return None
 

@@ -47,7 +47,7 @@ def retry_the_create(patch: pytest.MonkeyPatch) -> None:
     """A lost create is sent again under its name, as the official SDK does."""
 
     def create(run: Any, change: Any) -> None:
-        mark = replace(change.ownership, since=run.effects.now())
+        mark = replace(change.ownership, since=run.api.now())
         text = compose_description(change.text, mark)
         try:
             made = run.api.create_key(change.live_name, text, change.expires_at)
@@ -171,7 +171,7 @@ def mark_published_before_writing(patch: pytest.MonkeyPatch) -> None:
 
     def publish(run: Any, change: Any) -> None:
         made = run.created[change.live_name]
-        mark = replace(change.ownership, phase=Phase.PUBLISHED, since=run.effects.now())
+        mark = replace(change.ownership, phase=Phase.PUBLISHED, since=run.api.now())
         run.api.set_description(made.key.name, compose_description(change.text, mark))
         whole(run, change)
 

@@ -80,7 +80,7 @@ def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects) 
     """What a run would do."""
     api = _open_api(desired, effects, lambda event: None)
     snapshot = take_snapshot(api, open_all(world, desired.stack, effects), desired, workers=1)
-    return compute_plan(desired, snapshot, effects.now().replace(microsecond=0))
+    return compute_plan(desired, snapshot, api.now().replace(microsecond=0))
 
 
 def _open_api(desired: DesiredState, effects: TracedEffects, tell: Callable[[object], None]) -> GcoreApi:
@@ -109,7 +109,7 @@ def _run(  # noqa: PLR0917 - each is another thing
 
     def look(at: datetime | None = None) -> Plan:
         snapshot = take_snapshot(api, sinks, desired, workers=1)
-        return compute_plan(desired, snapshot, at or effects.now().replace(microsecond=0), demand)
+        return compute_plan(desired, snapshot, at or api.now().replace(microsecond=0), demand)
 
     def show(plan: Plan) -> None:
         ran.plan = plan

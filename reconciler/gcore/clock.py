@@ -1,0 +1,110 @@
+"""What time it is for the API, by the `Date` header of its answers.
+
+Whether a rotation is due, an overlap over or a lock expired is for one clock to say, on whatever machine keyform runs:
+the API's, which also enforces every `expires_at`.
+
+An answer's `Date` is cut off to whole seconds and was written at some moment between sending and receiving. So it tells
+an interval in which the offset between the two clocks lies, about a second wide. The offset is that nearest to zero: a
+machine whose clock may be right is taken at its word. Of the latest answers the middle one counts, so that a single
+absurd date moves nothing, and a machine whose clock is set while keyform runs is believed again.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+LATEST = 9
+"""How many answers the offset is taken from."""
+LONGEST_ROUND_TRIP = timedelta(seconds=10)
+"""An answer that took longer tells too little of when it was written."""
+WORTH_TELLING = timedelta(seconds=30)
+"""A machine's clock that is further off is wrong by more than a network explains."""
+
+_SECOND = timedelta(seconds=1)
+_NONE = timedelta(0)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_DATE = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4})"
+    r" (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d) GMT",
+    re.ASCII,
+)
+
+
+class ApiClock:
+    """The API's clock, as far as its answers tell; without any, the machine's. Safe between threads."""
+
+    def __init__(self, local: Callable[[], datetime], tell: Callable[[str], None] = lambda _: None) -> None:
+        """`local` is the machine's clock; `tell` is given a sentence, once, when the two are far apart."""
+        self._local = local
+        self._tell = tell
+        self._guard = threading.Lock()
+        self._offsets: deque[timedelta] = deque(maxlen=LATEST)
+        self._told = False
+
+    def note(self, date: str | None, *, sent: datetime, received: datetime) -> None:
+        """Take an answer's `Date` into account; `sent` and `received` are instants of the machine's clock."""
+        written = read_date(date)
+        if written is None or not _NONE <= received - sent <= LONGEST_ROUND_TRIP:
+            return
+        earliest, latest = written - received, written + _SECOND - sent
+        offset = _NONE if earliest <= _NONE <= latest else (earliest + latest) / 2
+        with self._guard:
+            self._offsets.append(offset)
+
+    @property
+    def offset(self) -> timedelta:
+        """How far the API's clock is ahead of the machine's; negative when it is behind, zero when nothing tells."""
+        with self._guard:
+            known = sorted(self._offsets)
+        # Of two in the middle, the one that says less.
+        return min(known[(len(known) - 1) // 2], known[len(known) // 2], key=abs) if known else _NONE
+
+    def now(self) -> datetime:
+        """The instant for a decision, aware and in UTC."""
+        offset = self.offset
+        if abs(offset) > WORTH_TELLING:
+            with self._guard:
+                told, self._told = self._told, True
+            if not told:
+                self._tell(describe(offset))
+        return self._local() + offset
+
+    def glance(self) -> datetime:
+        """The same instant for what decides nothing: nobody is told anything."""
+        return self._local() + self.offset
+
+
+def read_date(value: str | None) -> datetime | None:
+    """An HTTP date in the one form that servers may write [RFC 9110, 5.6.7]; None for anything else."""
+    match = _DATE.fullmatch(value.strip()) if value is not None else None
+    if match is None or match["month"] not in _MONTHS:
+        return None
+    day, hour, minute, second = (int(match[name]) for name in ("day", "hour", "minute", "second"))
+    try:
+        return datetime(int(match["year"]), _MONTHS.index(match["month"]) + 1, day, hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def describe(offset: timedelta) -> str:
+    """What a person should know of clocks that are so far apart."""
+    side = "behind" if offset > _NONE else "ahead of"
+    return (
+        f"This machine's clock is {_length(abs(offset))} {side} the API's."
+        " What is due, and since when, is decided by the API's clock; set this machine's."
+    )
+
+
+def _length(length: timedelta) -> str:
+    """Rounded, in the two largest units that count: `2 hours`, `3 days 4 hours`."""
+    seconds = round(length.total_seconds())
+    parts: list[str] = []
+    for name, size in (("day", 86400), ("hour", 3600), ("minute", 60), ("second", 1)):
+        count, seconds = divmod(seconds, size)
+        if count:
+            parts.append(f"{count} {name}{'' if count == 1 else 's'}")
+    return " ".join(parts[:2])
