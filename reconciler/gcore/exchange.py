@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -223,7 +224,7 @@ class Exchange:
         # all the rest of a request within this process.
         request = None
         try:
-            url = httpx.URL(self._address + call.path, params=dict(call.query) or None)
+            url = _url(self._address + call.path, call.query)
             request = httpx.Request(call.method, url, headers=self._headers, json=call.body)
             response = self._effects.send(request)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as failure:
@@ -241,6 +242,14 @@ def _may_resend(fault: Fault, resend: Resend) -> bool:
             return fault.is_transient and not fault.may_have_happened
         case Resend.IF_TRANSIENT:
             return fault.is_transient
+
+
+@lru_cache(maxsize=64)
+def _url(address: str, query: tuple[tuple[str, int], ...]) -> httpx.URL:
+    """An address, parsed; the lists are asked for again and again."""
+    import httpx  # noqa: PLC0415 - loaded by the constructor already
+
+    return httpx.URL(address, params=dict(query) or None)
 
 
 def _address(base_url: str) -> str:
