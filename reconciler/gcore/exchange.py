@@ -220,8 +220,8 @@ class Exchange:
     def _exchange(self, call: Call) -> Answer | Fault:
         import httpx  # noqa: PLC0415 - loaded by the constructor already
 
-        # Not through httpx.Client: of what that adds, nothing but its default headers is wanted, and it takes longer than
-        # all the rest of a request within this process.
+        # Not through httpx.Client: of what that adds, nothing but its default headers is wanted, and it takes longer
+        # than all the rest of a request within this process.
         request = None
         try:
             url = _url(self._address + call.path, call.query)

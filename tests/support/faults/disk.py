@@ -41,7 +41,7 @@ class Disk:
         self._last = 1
 
     def copy(self, *, locked: bool = False) -> Disk:
-        """Another disk with the same on it; locks belong to processes, and are copied only if one goes on (`locked`)."""
+        """Another disk with the same on it; locks belong to processes, and are copied if one goes on (`locked`)."""
         other = Disk()
         other.seen, other.durable, other.stored = dict(self.seen), dict(self.durable), dict(self.stored)
         other.locks = set(self.locks) if locked else set()
