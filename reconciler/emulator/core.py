@@ -76,6 +76,8 @@ class Emulator:
         self.listeners: list[Listener] = []
         self.interceptor: Interceptor | None = None
         self._world = World(store, modes or Modes(), base_url, task_seconds, seed)
+        self._settled: tuple[int, int] | None = None
+        """When all that was due was last brought about, and how much had been written by then."""
         self._lock = threading.RLock()
         self._finalizer = weakref.finalize(self, store.close)
         with self._lock:
@@ -142,8 +144,10 @@ class Emulator:
     def _settle(self) -> int:
         """Bring about whatever is due, and give the present instant."""
         now = micros(self.clock.now())
-        tasks.settle(self._world, now, WORKS)
-        self._world.db.commit()
+        if self._settled != (now, self._world.db.total_changes):
+            tasks.settle(self._world, now, WORKS)
+            self._world.db.commit()
+            self._settled = now, self._world.db.total_changes
         return now
 
     def grant(self, tokens: Mapping[str, Collection[int]]) -> None:

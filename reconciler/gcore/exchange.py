@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -79,10 +80,7 @@ class Exchange:
         """`workers` is how many requests may be in flight at most.
 
         Raises ConfigError for a base URL that a token must not go to, CredentialsMissing for an unusable token."""
-        # 100 ms that `keyform validate` need not wait.
-        from http.cookiejar import CookieJar, DefaultCookiePolicy  # noqa: PLC0415
-
-        import httpx  # noqa: PLC0415
+        import httpx  # noqa: PLC0415 - 100 ms that `keyform validate` need not wait
 
         address = _address(base_url)
         if not (token.reveal().isascii() and token.reveal().isprintable() and " " not in token.reveal()):
@@ -98,17 +96,15 @@ class Exchange:
         self.clock = ApiClock(effects.now, self._tell_of_clock)
         self._counting = threading.Lock()
         self._count = 0
-        self._client = httpx.Client(
-            base_url=address,
-            transport=_transport(effects),
-            trust_env=False,
-            # A load balancer's cookie would make one thread's answers depend on another's.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            headers={
-                "Authorization": f"APIKey {token.reveal()}",  # [C] as the official SDK writes it
-                "User-Agent": f"keyform/{__version__}",
+        self._address = address
+        self._headers = httpx.Headers(
+            {
                 "Accept": "application/json",
-            },
+                "Accept-Encoding": "gzip, deflate",
+                "Connection": "keep-alive",
+                "User-Agent": f"keyform/{__version__}",
+                "Authorization": f"APIKey {token.reveal()}",  # [C] as the official SDK writes it
+            }
         )
 
     @property
@@ -230,9 +226,16 @@ class Exchange:
         import httpx  # noqa: PLC0415 - loaded by the constructor already
 
         sent = self._effects.now()
+        # Not through httpx.Client: of what that adds, nothing but its default headers is wanted, and it takes longer
+        # than all the rest of a request within this process.
+        request = None
         try:
-            response = self._client.request(call.method, call.path, params=dict(call.query) or None, json=call.body)
+            url = _url(self._address + call.path, call.query)
+            request = httpx.Request(call.method, url, headers=self._headers, json=call.body)
+            response = self._effects.send(request)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as failure:
+            if isinstance(failure, httpx.RequestError) and request is not None:
+                failure.request = request  # its extensions tell of limits and proxies
             return no_answer(failure, call, self._host, self._redactor)
         received = self._effects.now()
         outcome = read_answer(response, call, self._host, self._redactor, self.clock.glance)
@@ -252,17 +255,12 @@ def _may_resend(fault: Fault, resend: Resend) -> bool:
             return fault.is_transient
 
 
-def _transport(effects: Effects) -> httpx.BaseTransport:
-    """What httpx asks for a connection: the run's effects."""
+@lru_cache(maxsize=64)
+def _url(address: str, query: tuple[tuple[str, int], ...]) -> httpx.URL:
+    """An address, parsed; the lists are asked for again and again."""
     import httpx  # noqa: PLC0415 - loaded by the constructor already
 
-    class Seam(httpx.BaseTransport):
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            # How long to wait is for the effects to say; httpx.Client would put its own five seconds there.
-            request.extensions.pop("timeout", None)
-            return effects.send(request)
-
-    return Seam()
+    return httpx.URL(address, params=dict(query) or None)
 
 
 def _address(base_url: str) -> str:

@@ -33,8 +33,9 @@ def test_every_promise_holds_under_two_faults(scenario: Scenario) -> None:
     chance = random.Random(f"{SEED} {scenario}")
     prepared = prepare(scenario, Modes())
     tally = Tally()
-    for first in chance.sample(list(singles(pass_through(prepared))), 4):
-        judge_double(prepared, first, lambda found: chance.sample(found, min(4, len(found))), tally)
+    done = pass_through(prepared)
+    for first in chance.sample(list(singles(done)), 4):
+        judge_double(prepared, done, first, lambda found: chance.sample(found, min(4, len(found))), tally)
     assert not tally.failures, "\n".join(tally.failures[:30])
 
 

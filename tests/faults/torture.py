@@ -55,7 +55,7 @@ def torture_scenario(job: tuple[str, int, int, float]) -> Tally:
             break
         judge_single(prepared, done, injection, tally)
         if place % 10 == 0:
-            judge_double(prepared, injection, lambda found: chance.sample(found, min(5, len(found))), tally)
+            judge_double(prepared, done, injection, lambda found: chance.sample(found, min(5, len(found))), tally)
     return tally
 
 

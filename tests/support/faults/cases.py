@@ -12,7 +12,7 @@ from zlib import crc32
 from reconciler.apply.lock import GRACE, LIFETIME
 from reconciler.emulator import Modes
 from support.faults.canaries import search
-from support.faults.effects import WRITES, Effect, Kind, TracedEffects
+from support.faults.effects import WRITES, Came, Effect, Kind, TracedEffects
 from support.faults.faults import BY_NAME as FAULTS_BY_NAME
 from support.faults.faults import Injection, injections, pending_effects
 from support.faults.judge import (
@@ -104,25 +104,25 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
     return Prepared(scenario, modes, world, Watch(world, scenario.before, scenario.after).begin())
 
 
-def run_injected(
-    prepared: Prepared, injection: Injection | None, *, hook: Callable[..., Any] | None = None
-) -> tuple[Ran, FaultWorld, Watch]:
-    """One run of the new file, with a fault in it."""
-    world, watch = prepared.fork()
-    if injection is not None and injection.fault.name == "stale" and injection.lasting:
+def run_injected(prepared: Prepared, done: Pass, injection: Injection) -> tuple[Ran, FaultWorld, Watch]:
+    """One run of the new file, with a fault in it; up to the fault it is the run without faults."""
+    kept, its_watch = done.before[injection.number]
+    world = kept.fork(mid_run=True)
+    watch = its_watch.fork(world)
+    if injection.fault.name == "stale" and injection.lasting:
         # A whole list written without an ETag on readings that are all of the past: nobody can keep P3 then.
         watch.suspended.update(watch.endpoints)
-    effects = TracedEffects(world, hook=hook or injection, watch=watch)
+    effects = TracedEffects(world, hook=injection, watch=watch, replay=done.came[: injection.number])
     ran = run_once(world, prepared.scenario.after, effects)
     return ran, world, watch
 
 
-def judge_injected(prepared: Prepared, injection: Injection, tally: Tally) -> Verdict:
+def judge_injected(prepared: Prepared, done: Pass, injection: Injection, tally: Tally) -> Verdict:
     """One fault, and the recovery from it."""
     from support.faults.branches import observe
 
-    ran, world, watch = run_injected(prepared, injection)
-    tally.effects += len(ran.trace)
+    ran, world, watch = run_injected(prepared, done, injection)
+    tally.effects += len(ran.trace) - injection.number
     tally.reached.update(observe(ran))
     finish_injected(prepared, injection, ran, world, watch, tally)
     return recover(prepared, world, watch)
@@ -231,6 +231,8 @@ class Pass:
     after: dict[int, tuple[FaultWorld, Watch]]
     unsettled: set[int]
     """Effects before or after which a crash of the machine is worse than a kill."""
+    came: list[tuple[Effect, Came]] = field(default_factory=list)
+    """What came of each effect."""
 
 
 def pass_through(prepared: Prepared) -> Pass:
@@ -239,11 +241,20 @@ def pass_through(prepared: Prepared) -> Pass:
     world, watch = prepared.fork()
 
     def keep(effect: Effect, perform: Callable[[], Any], _effects: TracedEffects) -> Any:
+        try:
+            value = keep_worlds(effect, perform)
+        except Exception as error:
+            done.came.append((effect, Came(error=error)))
+            raise
+        done.came.append((effect, Came(value)))
+        return value
+
+    def keep_worlds(effect: Effect, perform: Callable[[], Any]) -> Any:
         if next(iter(injections(effect)), None) is None:
             return perform()
 
         def note(places: dict[int, tuple[FaultWorld, Watch]]) -> None:
-            copy = world.fork()
+            copy = world.fork(mid_run=True)
             places[effect.number] = (copy, watch.fork(copy))
             if not world.disk.is_settled:
                 done.unsettled.add(effect.number)
@@ -281,14 +292,20 @@ def in_short(done: Pass, injection: Injection, seed: int = 0) -> bool:
 
 
 def judge_single(prepared: Prepared, done: Pass, injection: Injection, tally: Tally) -> Verdict:
-    """One single fault; kills start from the world that was kept."""
-    kept = {"killed before": done.before, "killed after": done.after}.get(injection.fault.name)
-    if kept is None:
-        verdict = judge_injected(prepared, injection, tally)
-    else:
+    """One single fault; what ends the process needs no process, but the world that was kept."""
+    name = injection.fault.name
+    kept = done.after if name.endswith(" after") else done.before
+    if injection.fault.ends and name != "torn write":
         world, watch = kept[injection.number]
         copy = world.fork()
-        verdict = recover(prepared, copy, watch.fork(copy))
+        its_watch = watch.fork(copy)
+        if name.startswith("machine"):
+            copy.disk.crash()
+            its_watch.forget_undone()
+        its_watch.check(str(injection))
+        verdict = recover(prepared, copy, its_watch)
+    else:
+        verdict = judge_injected(prepared, done, injection, tally)
     count(prepared, injection, verdict, tally)
     return verdict
 
@@ -296,10 +313,15 @@ def judge_single(prepared: Prepared, done: Pass, injection: Injection, tally: Ta
 # --- Doubles ----------------------------------------------------------------------------------------------------------
 
 
-def judge_double(prepared: Prepared, first: Injection, choose: Callable[[list[Injection]], list[Injection]],
-                 tally: Tally) -> None:  # fmt: skip
+def judge_double(
+    prepared: Prepared,
+    done: Pass,
+    first: Injection,
+    choose: Callable[[list[Injection]], list[Injection]],
+    tally: Tally,
+) -> None:
     """Replay a single, trace the run that recovers from it, and inject chosen faults into that run too."""
-    ran, world, watch = run_injected(prepared, first)
+    ran, world, watch = run_injected(prepared, done, first)
     finish_injected(prepared, first, ran, world, watch, tally)
     pass_time(world)
     world.deliver()

@@ -40,9 +40,10 @@ def find_failures(bug: Bug) -> list[str]:
             if tally.failures:
                 break
     else:
-        for injection in singles(pass_through(prepared)):
+        done = pass_through(prepared)
+        for injection in singles(done):
             if injection.fault.name in bug.faults and not injection.lasting:
-                count(prepared, injection, judge_injected(prepared, injection, tally), tally)
+                count(prepared, injection, judge_injected(prepared, done, injection, tally), tally)
                 if any(f"| P{bug.promise}: " in failure for failure in tally.failures):
                     break
     prepared.recoveries.clear()

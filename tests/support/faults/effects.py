@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -93,8 +94,27 @@ Answered = TypeVar("Answered")
 Hook = Callable[[Effect, Callable[[], Any], "TracedEffects"], Any]
 
 
+@dataclass(slots=True)
+class Came:
+    """What came of an effect: a value, or what it raised. `response` is an answer as httpx has it, made when needed."""
+
+    value: Any = None
+    error: Exception | None = None
+    response: httpx.Response | None = None
+
+    def again(self) -> Any:
+        """The same once more."""
+        if self.error is not None:
+            raise copy(self.error).with_traceback(None)
+        return self.value
+
+
 class TracedEffects:
-    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter."""
+    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter.
+
+    A process that does the same as an earlier one up to some effect need not do it in a world: with `replay`, what came
+    of the first effects then comes of them again, and `world` is as it was after them. `came` is there for that.
+    """
 
     def __init__(
         self,
@@ -102,8 +122,10 @@ class TracedEffects:
         *,
         hook: Hook | None = None,
         watch: Callable[[Effect], None] | None = None,
+        replay: Sequence[tuple[Effect, Came]] = (),
     ) -> None:
         self.world = world
+        self.replay = replay
         self.hook = hook
         self.watch = watch
         self.trace: list[Effect] = []
@@ -122,6 +144,11 @@ class TracedEffects:
         """Whether the process was not killed."""
         return not self.dead
 
+    @property
+    def is_replaying(self) -> bool:
+        """Whether the next effect's outcome is known."""
+        return len(self.trace) < len(self.replay)
+
     def die(self) -> None:
         """Kill the process, here and now."""
         self.dead = True
@@ -133,6 +160,10 @@ class TracedEffects:
             raise Killed
         effect = Effect(next(self._numbers), kind, name, request)
         self.trace.append(effect)
+        if effect.number < len(self.replay):
+            known, came = self.replay[effect.number]
+            assert known == effect, f"a replayed process does {effect} where it did {known}"
+            return came.again()
         if self.deliver_at is not None and effect.number >= self.deliver_at:
             self.deliver_at = None
             self.world.deliver()
@@ -159,8 +190,11 @@ class TracedEffects:
     # --- HTTP ---------------------------------------------------------------------------------------------------------
 
     def send(self, request: httpx.Request) -> httpx.Response:
+        if self.is_replaying:
+            return self._send_again(request)
         target = request.url.raw_path.decode().partition("?")
-        incoming = Request(request.method, target[0], target[2], dict(request.headers), request.content)
+        headers = {name.decode("ascii"): value.decode("ascii") for name, value in request.headers.raw}
+        incoming = Request(request.method, target[0], target[2], headers, request.content)
         kind, name = name_request(incoming)
         place = len(self.trace)
         try:
@@ -175,6 +209,16 @@ class TracedEffects:
         if given.status == 429:
             self.refused.add(place)
         return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+
+    def _send_again(self, request: httpx.Request) -> httpx.Response:
+        """What came of the same request before; a run without faults has no refusals."""
+        effect, came = self.replay[len(self.trace)]
+        assert effect.request is not None
+        assert effect.request.path == request.url.raw_path.decode().partition("?")[0], effect
+        given: Answer = self._do(effect.kind, effect.name, lambda: None, effect.request)
+        if came.response is None:
+            came.response = httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+        return came.response
 
     def _respond(self, kind: Kind, request: Request) -> Answer:
         if kind in HTTP_WRITES:
@@ -208,7 +252,8 @@ class TracedEffects:
         return self.lock_folder(path)
 
     def try_lock_file(self, path: Path) -> int | None:
-        return None if str(path) in self.world.disk.locks else self.lock_folder(path)
+        is_locked = str(path) in self.world.disk.locks and not self.is_replaying
+        return None if is_locked else self.lock_folder(path)
 
     def lock_folder(self, path: Path) -> int:
         def lock() -> int:
@@ -259,10 +304,8 @@ class TracedEffects:
 
     def _keep(self, argv: Sequence[str], stdin: str | bytes) -> Completed:
         _, verb, store, key = argv[:4]
-        if verb == "write":
-            self.world.disk.stored[store, key] = stdin if isinstance(stdin, str) else stdin.decode()
-        else:
-            self.world.disk.stored.pop((store, key), None)
+        text = stdin if isinstance(stdin, str) else stdin.decode()
+        self.world.disk.store(store, key, text if verb == "write" else None)
         return Completed(0, "", "")
 
 

@@ -14,7 +14,6 @@ from support.faults.run import Ran, run_once
 from support.faults.scenarios import Scenario
 from support.faults.watch import Watch
 from support.faults.world import MARKER, FaultWorld
-from support.http_fakes import PROJECT
 
 
 def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watch, *, saw_less: bool) -> None:
@@ -104,15 +103,16 @@ def judge_state(world: FaultWorld, scenario: Scenario, watch: Watch, *, settled:
     watch.evaluations[6] += 1
     world.clock.advance(world.emulator.modes.data_plane_lag)
     watch.check("recovery")
-    for text in find_faults(world, scenario, settled=settled):
-        watch.violate(6, text)
+    with world.standing_still():
+        for text in find_faults(world, scenario, settled=settled):
+            watch.violate(6, text)
 
 
 def find_faults(  # noqa: PLR0912 - a list of what can be wrong
     world: FaultWorld, scenario: Scenario, *, settled: bool
 ) -> Iterator[str]:
     """Everything that is not as the file says."""
-    live = world.emulator.live_keys(PROJECT)
+    live = world.live_keys()
     marked = world.marked()
     yield from (f"the lock {name} is left" for name in live if name.startswith("keyform-lock-"))
     expected = {world.path_of(sink) for sink, kind in world.sinks.items() if kind != "store"}

@@ -63,7 +63,12 @@ def run_once(
     """
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
-    tell: Callable[[object], None] = lambda event: ran.said.append(str(event))  # noqa: E731 - a listener
+
+    def tell(event: object) -> None:
+        # What a replayed process says was searched when the process ran that it replays.
+        if not effects.is_replaying:
+            ran.said.append(str(event))
+
     try:
         ran.code = _run(world, desired, effects, ran, tell, holder, demand)
     except Killed:
@@ -113,7 +118,8 @@ def _run(  # noqa: PLR0917 - each is another thing
 
     def show(plan: Plan) -> None:
         ran.plan = plan
-        ran.said += [render_plan(plan, colour=False), plan_to_json(plan)]
+        if not effects.is_replaying:
+            ran.said += [render_plan(plan, colour=False), plan_to_json(plan)]
 
     def note_move(plan: Plan) -> None:
         ran.moved = True

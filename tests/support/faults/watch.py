@@ -12,10 +12,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from reconciler.emulator import LiveKey
-from reconciler.model import Auth, DesiredKey, DesiredState, EndpointRef
+from reconciler.model import Auth, DesiredKey, DesiredState, EndpointKind, EndpointRef
 from support.faults.effects import Effect, Kind
 from support.faults.world import FaultWorld
-from support.http_fakes import PROJECT
 
 ADOPTED = "the portal"
 """Stands for a sink: where consumers of a key that is adopted have its secret from."""
@@ -76,7 +75,7 @@ class Watch:
         """Take the world as it is for right."""
         owned = {marked.live_name for marked in self.world.marked()}
         adopted = {key.adopt: key for key in self.after.keys if key.adopt}
-        live = self.world.emulator.live_keys(PROJECT)
+        live = self.world.live_keys()
         self.foreign = {name: key for name, key in live.items() if name not in owned and name not in adopted}
         self.foreign_on = {ref: frozenset(self.foreign.keys() & self.world.bound(ref)) for ref in self.endpoints}
         self.closed = frozenset(ref for ref in self.endpoints if not self.world.accepts(ref, None))
@@ -109,24 +108,17 @@ class Watch:
     @property
     def endpoints(self) -> list[EndpointRef]:
         """Every deployment and application that has keys of its own."""
-        from reconciler.model import EndpointKind
-
-        children = {f"{name}-web" for name in self.world.emulator.names(PROJECT, "application")}
+        children = {f"{name}-web" for name in self.world.names(EndpointKind.APPLICATION)}
         return [
-            EndpointRef(kind, name)
-            for kind in EndpointKind
-            for name in self.world.emulator.names(PROJECT, kind.value)
-            if name not in children
+            EndpointRef(kind, name) for kind in EndpointKind for name in self.world.names(kind) if name not in children
         ]
 
     # --- After every event --------------------------------------------------------------------------------------------
 
     def __call__(self, effect: Effect) -> None:
         """Check what may have changed by this effect."""
-        with self.world.emulator.editing() as store:
-            changes = store.db.total_changes
         moves = effect.kind is Kind.SLEEP and self._time_matters
-        seen = (changes, self.world.disk.fingerprint(), self.world.clock.now() if moves else None)
+        seen = (self.world.version(), self.world.clock.now() if moves else None)
         if seen != self._seen:
             self._seen = seen
             self.check(str(effect))
@@ -137,11 +129,12 @@ class Watch:
 
     def check(self, after: str) -> None:
         """Promises 1, 2, 3 and 5, as of this instant."""
-        self._look_at_sinks(after=after)
-        self.check_published(after)
-        self.check_closed(after)
-        self.check_relied(after)
-        self.check_foreign(after)
+        with self.world.standing_still():
+            self._look_at_sinks(after=after)
+            self.check_published(after)
+            self.check_closed(after)
+            self.check_relied(after)
+            self.check_foreign(after)
 
     def violate(self, promise: int, text: str, after: str = "") -> None:
         """Note a broken promise, once."""
@@ -236,7 +229,7 @@ class Watch:
         """Whether everything that could have been bound there has expired."""
         now = self.world.now()
         bound = set(self.world.bound(ref)) | self.foreign_on[ref]
-        live = self.world.emulator.live_keys(PROJECT)
+        live = self.world.live_keys()
         return all((expiry := live[name].expires_at) is not None and expiry <= now for name in bound if name in live)
 
     def check_relied(self, after: str) -> None:
@@ -248,7 +241,7 @@ class Watch:
         """
         now = self.world.now()
         lag = timedelta(seconds=self.world.emulator.modes.data_plane_lag)
-        self.expiries |= {key.secret: key.expires_at for key in self.world.emulator.live_keys(PROJECT).values()}
+        self.expiries |= {key.secret: key.expires_at for key in self.world.live_keys().values()}
         for (sink, name), found in self.reliances.items():
             key = find_key(self.after, name)
             if key is None:
@@ -278,7 +271,7 @@ class Watch:
 
     def check_foreign(self, after: str) -> None:
         """P5: foreign keys live on as they are, and are bound where they were; `exclusive` endpoints may lose them."""
-        live = self.world.emulator.live_keys(PROJECT)
+        live = self.world.live_keys()
         exclusive = {endpoint.ref for endpoint in self.after.endpoints if endpoint.exclusive}
         detached = self.world.emulator.modes.expired_key == "detached"
         now = self.world.now()

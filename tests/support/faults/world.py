@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from reconciler.emulator import Answer, Emulator, Modes, Request, VirtualClock, seed
-from reconciler.model import EndpointRef
+from reconciler.emulator import Answer, Emulator, LiveKey, Modes, Request, VirtualClock, seed
+from reconciler.model import EndpointKind, EndpointRef
 from support.faults.disk import Disk
 from support.faults.effects import SECONDS_PER_REQUEST
 from support.http_fakes import PROJECT, START, TOKEN
@@ -22,6 +23,9 @@ FOLDER = "/disk"
 MARKER = re.compile(
     r"\[keyform (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)( protected)?\]$"
 )
+
+
+Seen = TypeVar("Seen")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,7 @@ class FaultWorld:
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
+        self._known: dict[Hashable, Any] | None = None
 
     @classmethod
     def make(cls, live: Mapping[str, Any], sinks: Mapping[str, str], modes: Modes | None = None) -> FaultWorld:
@@ -64,10 +69,11 @@ class FaultWorld:
         disk.durable = dict(disk.seen)
         return cls(emulator, clock, disk, sinks)
 
-    def fork(self) -> FaultWorld:
-        """A copy that goes its own way; what is late stays on its way in both."""
+    def fork(self, *, mid_run: bool = False) -> FaultWorld:
+        """A copy that goes its own way; what is late stays on its way in both. `mid_run`: its process goes on too."""
         clock = self.clock.copy()
-        other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
+        other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(locked=mid_run), self.sinks)
+        other.handles = dict(self.handles) if mid_run else {}
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
         return other
@@ -111,17 +117,49 @@ class FaultWorld:
 
     # --- What a judge sees --------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def standing_still(self) -> Iterator[None]:
+        """Within the block nothing changes, so that whatever is looked at twice is asked for once."""
+        outer, self._known = self._known, {}
+        try:
+            yield
+        finally:
+            self._known = outer
+
+    def _look(self, what: Hashable, ask: Callable[[], Seen]) -> Seen:
+        if self._known is None:
+            return ask()
+        if what not in self._known:
+            self._known[what] = ask()
+        return self._known[what]  # type: ignore[no-any-return]
+
+    def version(self) -> object:
+        """Another one after every change that a judge could see, but for the passing of time."""
+        with self.emulator.editing() as store:
+            return store.db.total_changes, self.disk.changes
+
     def now(self) -> datetime:
         """The instant."""
         return self.clock.now()
 
     def accepts(self, ref: EndpointRef, secret: str | None) -> bool:
         """The data plane's verdict."""
+        return self._look(("accepts", ref, secret), lambda: self._accepts(ref, secret))
+
+    def _accepts(self, ref: EndpointRef, secret: str | None) -> bool:
         return self.emulator.accepts(PROJECT, ref.kind.value, ref.name, secret)
+
+    def names(self, kind: EndpointKind) -> tuple[str, ...]:
+        """All deployments, or all applications."""
+        return self._look(("names", kind), lambda: self.emulator.names(PROJECT, kind.value))
+
+    def live_keys(self) -> dict[str, LiveKey]:
+        """Every live key, by name."""
+        return self._look("keys", lambda: self.emulator.live_keys(PROJECT))
 
     def bound(self, ref: EndpointRef) -> tuple[str, ...]:
         """The live names on an endpoint."""
-        return self.emulator.api_keys_of(PROJECT, ref.kind.value, ref.name)
+        return self._look(("bound", ref), lambda: self.emulator.api_keys_of(PROJECT, ref.kind.value, ref.name))
 
     def holds(self, sink: str) -> dict[str, str]:
         """Every secret that a consumer would read from a sink now, by key; ValueError when it is not readable."""
@@ -132,15 +170,19 @@ class FaultWorld:
 
     def marked(self) -> list[Marked]:
         """All live keys that keyform owns."""
-        return [
-            Marked(key.name, match["key"], int(match["generation"]), match["phase"], key.secret)
-            for key in self.emulator.live_keys(PROJECT).values()
-            if (match := MARKER.search(key.description or ""))
-        ]
+
+        def read() -> list[Marked]:
+            return [
+                Marked(key.name, match["key"], int(match["generation"]), match["phase"], key.secret)
+                for key in self.live_keys().values()
+                if (match := MARKER.search(key.description or ""))
+            ]
+
+        return self._look("marked", read)
 
     def live_secrets(self) -> dict[str, str]:
         """The secret of every live key."""
-        return {name: key.secret for name, key in self.emulator.live_keys(PROJECT).items()}
+        return {name: key.secret for name, key in self.live_keys().items()}
 
 
 def read_json(content: bytes) -> dict[str, str]:

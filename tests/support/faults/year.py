@@ -1,9 +1,9 @@
-"""A year of a stack: hourly applies, rotations, revocations, edits and faults, judged by clients that never stop calling.
+"""A year of a stack: hourly applies, rotations, leaks, edits and faults, judged by clients that never stop calling.
 
-Two clients call every deployment that a key opens, over the emulator's data plane. One reads the sink before each call.
-The other keeps what it read, and reads again only when an overlap has nearly passed, as a service does that is restarted
-now and then. Neither is ever to be refused. What they may rely on is what the file has declared since an apply last
-came to its end, so that a binding that is being made, or was taken away, is not called.
+Two clients call every deployment that a key opens, over the emulator's data plane. One reads the sink before each
+call. The other keeps what it read, and reads again only when an overlap has nearly passed, as a service does that is
+restarted now and then. Neither is ever to be refused. What they may rely on is what the file has declared since an
+apply last came to its end, so that a binding that is being made, or was taken away, is not called.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ KEYS = (
 SEEN = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.POLL}
 """After these what a client meets may be different."""
 UNKEEPABLE = frozenset({Kind.BIND})
-"""A list that arrives late overwrites what was written since, and the API has no ETag: no client of it can keep that."""
+"""A list that arrives late overwrites what was written since, and the API has no ETag: nobody can keep that."""
 
 
 @dataclass
