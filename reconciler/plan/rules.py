@@ -16,13 +16,19 @@ The first that finds something decides.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.model import DesiredKey, Phase
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import Reason
 from reconciler.plan.fields import duration, instant
 
+CLOSE = timedelta(days=1)
+"""How much longer than the file says a generation may live and be left alone.
+
+Its expiry and its marker were told at two moments, by clocks that may not agree: were every second to count, a machine
+whose clock is wrong would make a new generation with every apply.
+"""
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
 
@@ -65,8 +71,7 @@ def lifetime_differs(_case: KeyCase, key: DesiredKey, newest: Generation) -> Rea
     if key.lifetime is None:
         return None
     expires = newest.live.expires_at
-    # Its marker is as old as its expiry or younger, and told by the same clock.
-    if expires is not None and expires <= newest.ownership.since + key.lifetime:
+    if expires is not None and expires <= newest.ownership.since + key.lifetime + CLOSE:
         return None
     outlives = f"{newest.name} expires {instant(expires)}" if expires else f"{newest.name} never expires"
     return Reason("lifetime_differs", f"{outlives}, and rotation.lifetime is {duration(key.lifetime)}")

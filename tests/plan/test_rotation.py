@@ -96,6 +96,13 @@ def test_a_lifetime_that_is_new_or_shorter_replaces_what_outlives_it() -> None:
     assert changes(state, world(since=NOW - days(1), expires_at=NOW + days(200))) == rotates("lifetime_differs")
 
 
+def test_a_generation_that_outlives_it_by_hours_is_left_alone() -> None:
+    """A clock was wrong when it was made: it would be when the next is made, too."""
+    state = desired(key("payments", "llama3", lifetime=days(90)))
+    assert changes(state, world(since=NOW - days(1), expires_at=NOW + days(90))) == []
+    assert changes(state, world(since=NOW - days(1), expires_at=NOW + days(90) + SECOND)) == rotates("lifetime_differs")
+
+
 def test_a_lifetime_that_is_longer_waits_for_the_next_rotation() -> None:
     state = desired(key("payments", "llama3", lifetime=days(90)))
     assert changes(state, world(since=NOW - days(1), expires_at=NOW + days(20))) == []
