@@ -261,10 +261,10 @@ class ApiLock:
     def _is_ours(self, name: str, expires_at: datetime) -> bool:
         """Whether a lock is ours to delete: once it was lost, or never confirmed, another may have its name."""
         is_sure = self._own is not None and self._own.name == name and not self._is_lost
-        if is_sure and self._effects.now() < expires_at:
+        if is_sure and self._api.now() < expires_at:
             return True
         live = self._api.get_key(name)
-        late = MAY_BE_LATE - (self._effects.now() - (expires_at - LIFETIME))
+        late = MAY_BE_LATE - (self._api.now() - (expires_at - LIFETIME))
         if live is None and late > timedelta(0):
             self._effects.sleep(late.total_seconds())
             live = self._api.get_key(name)

@@ -98,7 +98,7 @@ def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reaso
 
 def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """It has to be replaced while there is time left for the overlap."""
-    due = due_by_expiry(case, key, newest)
+    due = due_by_expiry(key, newest)
     if due is None or due > case.now:
         return None
     expires = newest.live.expires_at
@@ -113,13 +113,16 @@ def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
     return newest.ownership.since + key.every if key.every is not None else None
 
 
-def due_by_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | None:
+def due_by_expiry(key: DesiredKey, newest: Generation) -> datetime | None:
     """When only the overlap is left until it expires; None if it does not, or if another would expire no later."""
     expires = newest.live.expires_at
     if expires is None or (key.every is None and key.lifetime is None):
         return None
-    successors = expiry_of_successor(case, key)
-    return expires - key.overlap if successors is None or successors > expires else None
+    # With a lifetime, one that is made when this is due expires later: the overlap is shorter than the lifetime. To
+    # compare instants here would say otherwise right after a generation is made.
+    if key.lifetime is None and key.expires_at is not None and key.expires_at <= expires:
+        return None
+    return expires - key.overlap
 
 
 def expiry_of_successor(case: KeyCase, key: DesiredKey) -> datetime | None:
@@ -132,7 +135,7 @@ def next_rotation(case: KeyCase) -> datetime | None:
     newest = case.newest_in_use
     if case.desired is None or newest is None:
         return None
-    dues = (due_by_age(case.desired, newest), due_by_expiry(case, case.desired, newest))
+    dues = (due_by_age(case.desired, newest), due_by_expiry(case.desired, newest))
     return min((due for due in dues if due is not None), default=None)
 
 

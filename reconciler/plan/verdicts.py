@@ -317,7 +317,7 @@ def _is_marked(generation: Generation, phase: Phase) -> bool:
 def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterator[Note]:
     """A key that expires, or has expired, and that nothing replaces before: by the shortest length that it has left."""
     expires = newest.live.expires_at
-    if expires is None or due_by_expiry(case, key, newest) is not None:
+    if expires is None or due_by_expiry(key, newest) is not None:
         return
     if expires <= case.now:
         sentence = f"{newest.name} expired {instant(expires)}, and nothing rotates it"

@@ -66,7 +66,7 @@ def test_a_rotation_is_due_and_its_overlap_over_when_the_api_s_clock_says_so(sto
     story.done("apply", "--auto-approve")
     assert abs(story.since("payments") - START) <= CLOSE
     story.pass_by(days=60, hours=-1)
-    assert story.plans_nothing()
+    assert story.done("plan").out == NO_CHANGES
     story.pass_by(hours=1, seconds=5)
     assert "Plan: 0 to add, 0 to change, 1 to rotate, 0 to destroy." in story.done("plan").out
     story.done("apply", "--auto-approve")
@@ -85,7 +85,7 @@ def test_a_lifetime_is_counted_by_the_api_s_clock(story: Story) -> None:
     live = story.world.emulator.live_keys(PROJECT)["payments"]
     assert live.expires_at is not None
     assert abs(live.expires_at - START - timedelta(days=30)) <= CLOSE
-    assert story.plans_nothing()
+    assert story.done("plan").out == NO_CHANGES
 
 
 def test_a_lock_is_in_force_as_long_as_the_api_s_clock_says(story: Story) -> None:
@@ -142,7 +142,7 @@ def test_clocks_that_are_close_are_not_worth_a_word(wrong_by, make_world, monkey
     story = tell(wrong_by, make_world, monkeypatch, capsys)
     story.world.write(ROTATED)
     assert "clock" not in story.done("apply", "--auto-approve").err
-    assert story.plans_nothing()
+    assert story.done("plan").out == NO_CHANGES
 
 
 @pytest.mark.parametrize("date", [None, "the day after tomorrow"])

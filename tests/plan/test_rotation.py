@@ -372,6 +372,14 @@ def test_one_that_rotates_before_is_not_warned_of() -> None:
     assert compute_plan(state, world(since=NOW - days(1), expires_at=NOW + days(8)), NOW).expiring == ()
 
 
+@pytest.mark.parametrize("moment", [timedelta(0), SECOND])
+def test_one_that_was_made_a_moment_ago_is_not_warned_of_however_short_its_lifetime(moment: timedelta) -> None:
+    made = world(since=NOW, expires_at=NOW + days(10))
+    state = desired(key("payments", "llama3", lifetime=days(10), overlap=days(2)))
+    assert compute_plan(state, made, NOW + moment).expiring == ()
+    assert compute_plan(state, made, NOW - moment).expiring == ()  # clocks differ by that much
+
+
 def test_the_file_says_how_long_before() -> None:
     expiry = NOW + days(50)
     state = replace(desired(key("payments", "llama3", expires_at=expiry)), warnings=Warnings((days(60), days(1))))
