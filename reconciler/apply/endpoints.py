@@ -10,17 +10,28 @@ from reconciler.model import EndpointRef, LiveEndpoint
 
 ATTEMPTS = 5
 """How often a list is written before giving up on someone who keeps changing it."""
+INVALID = 400
+"""What the API answers to a list with a name that it does not take."""
 BUSY_WAIT = 2.0
 """Seconds before trying again when the API refuses a write because a task runs on the endpoint; doubled each time."""
 
 
 def rewrite_list(
-    run: Run, ref: EndpointRef, *, add: Collection[str] = (), remove: Collection[str] = (), opens: bool = False
+    run: Run,
+    ref: EndpointRef,
+    *,
+    add: Collection[str] = (),
+    remove: Collection[str] = (),
+    opens: bool = False,
+    going: Collection[str] = (),
 ) -> None:
     """Bring an endpoint's list to where all of `add` and none of `remove` is on it; others' entries stay.
 
     The API has no ETag, so a write that crosses someone else's can only be noticed by reading back: then the list is
     read and written again. An empty list is sent only when `opens`.
+
+    `going` are entries that a later step takes off. An API that refuses a list with an expired key on it [U] would
+    never let that step come: those of them that have expired, and open nothing any more, are then taken off at once.
     """
     trouble: ApiError | None = None
     wait = BUSY_WAIT
@@ -56,7 +67,10 @@ def rewrite_list(
             break
         except ApiError as error:
             if not error.effect_is_unknown:
-                raise
+                expired = find_expired(run, set(wanted) & set(going)) if error.status == INVALID else set()
+                if not expired:
+                    raise
+                add, remove = [name for name in add if name not in expired], {*remove, *expired}
             trouble = error  # what came of it, the next reading tells
     live = read_endpoint(run, ref)
     if not set(add) - set(live.api_keys) and not set(remove) & set(live.api_keys):
@@ -78,6 +92,12 @@ def read_endpoint(run: Run, ref: EndpointRef) -> LiveEndpoint:
             way_out="bind the key to the application instead",
         )
     return live
+
+
+def find_expired(run: Run, names: Collection[str]) -> set[str]:
+    """Those that have expired, of live keys of the stack."""
+    now = run.effects.now()
+    return {name for name in sorted(names) if (key := run.api.get_key(name)) is not None and key.is_expired(now)}
 
 
 def find_valid_key(run: Run, live: LiveEndpoint, wanted: list[str]) -> str:

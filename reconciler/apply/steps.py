@@ -99,7 +99,9 @@ def bind(run: Run, change: Bind) -> None:
     ready = [link for link in change.links if _is_made(run, change, link)]
     if ready:
         gained = [run.live_name(link.live_name) for link in ready]
-        rewrite_list(run, change.endpoint, add=[*change.stays, *gained])
+        unbinding = run.changes.get(f"unbind:{change.endpoint}")
+        going = [link.live_name for link in unbinding.links if link.key] if isinstance(unbinding, Unbind) else []
+        rewrite_list(run, change.endpoint, add=[*change.stays, *gained], going=going)
     for link in ready:
         run.bound.add((change.endpoint, link.live_name))
     missing = [link.live_name for link in change.links if link not in ready]

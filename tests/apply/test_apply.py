@@ -12,7 +12,7 @@ from support.http_fakes import PROJECT, START, TOKEN
 from support.states import declared, desired, key
 from support.worlds import BrokenSink, World, states
 
-from reconciler.emulator import Answer, ConnectionLost, Request
+from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
 from reconciler.model import Auth, Phase
 from reconciler.plan.changes import Summary
@@ -341,6 +341,19 @@ def test_the_last_valid_key_stays_even_if_the_plan_saw_another(world: World) -> 
     assert world.bound("llama3") == ["payments"]
     assert "payments" in world.live_names()
     assert world.held("payments") is not None
+
+
+def test_an_expired_generation_holds_its_successor_up_in_no_list(tmp_path: Path) -> None:
+    """[U] An API that refuses an expired key in a list refuses every list that has one on it already."""
+    world = World(tmp_path, LIVE, modes=Modes(attach_expired="rejected", expired_key="stays"))
+    hour = timedelta(hours=1)
+    assert world.apply(desired(key("payments", "llama3", expires_at=START + hour, overlap=hour))).complete
+    world.clock.advance(7200)
+    state = desired(key("payments", "llama3", expires_at=START + 48 * hour, overlap=hour))
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments-g2", "portal-made"]
+    assert world.live_names() == ["payments-g2", "portal-made"]
+    assert world.converges(state)
 
 
 def test_a_key_that_is_bound_again_is_not_deleted(world: World) -> None:

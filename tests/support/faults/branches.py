@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from reconciler.errors import LockHeld
 from reconciler.plan.outcomes import OutcomeState
@@ -34,6 +35,41 @@ BRANCHES = (
 )
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What leads to a branch: a fault, or what meets a run, at effects of a scenario whose names begin with `at`."""
+
+    scenario: str
+    what: str
+    at: str = ""
+
+
+SHOWN_BY: dict[str, Shown] = {
+    "a generation that was never published is discarded": Shown("first create", "killed after", "POST payments"),
+    "a publication that was cut short is marked": Shown("first create", "killed before", "PATCH payments"),
+    "a publication of unknown outcome is replaced": Shown("a write-only sink", "killed after", "keep-secret write"),
+    "a secret that a sink lacks is replaced": Shown("two sinks", "killed after", "rename to"),
+    "a generation is retired": Shown("expiry, with overlap", "killed before", "GET"),
+    "a lost create is discarded within the run": Shown("first create", "answer lost", "POST payments"),
+    "the next generation's name is used after a lost create": Shown("first create", "late by 25", "POST payments"),
+    "a list is written again": Shown("first create", "answer lost", "PATCH llama3"),
+    "a plan that moved is applied as it is now": Shown("first create", "a second process", "GET"),
+    "a lock that somebody holds keeps the run out": Shown("first create", "broken before", "POST keyform-lock"),
+    "a stale lock is taken over": Shown("first create", "killed after", "POST keyform-lock"),
+    "an expired lock is swept away by a run with nothing to do": Shown(
+        "first create", "killed after", "PATCH payments"
+    ),
+    "a lock that was lost stops the run": Shown(
+        "two keys and a foreign one share a deployment", "stale", "GET keyform-lock"
+    ),
+    "a task that fails is told": Shown("first create", "task fails", "PATCH llama3"),
+    "a task that hangs is given up": Shown("first create", "task hangs", "PATCH llama3"),
+    "a step waits for one that was not done": Shown("first create", "409", "PATCH llama3"),
+    "what a dead run left on the disk is tidied": Shown("first create", "EIO after", "rename to"),
+    "a key that is gone counts as deleted": Shown("expiry, cut at once", "late by 25", "DELETE payments"),
+}
+
+
 def observe(ran: Ran) -> Iterator[str]:  # noqa: PLR0912 - a list of what can be seen
     """The names of the branches that a run went through."""
     result, names = ran.result, [effect.name for effect in ran.trace]
@@ -60,7 +96,7 @@ def observe(ran: Ran) -> Iterator[str]:  # noqa: PLR0912 - a list of what can be
             yield "a lock that was lost stops the run"
         if "failed." in outcome.detail and "Task" in outcome.detail:
             yield "a task that fails is told"
-        if "was not done in time" in outcome.detail:
+        if "was not done within" in outcome.detail:
             yield "a task that hangs is given up"
         if outcome.state is OutcomeState.SKIPPED:
             yield "a step waits for one that was not done"

@@ -18,6 +18,7 @@ from reconciler.plan.changes import Bind, CreateGeneration, DeleteKey, Describe,
 from reconciler.plan.outcomes import StepNote
 from reconciler.sinks.local_file import LocalFile
 
+Names = Collection[str]
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -66,11 +67,11 @@ def send_an_empty_list(patch: pytest.MonkeyPatch) -> None:
     whole = endpoints.rewrite_list
 
     def rewrite(
-        run: Any, ref: Any, *, add: Collection[str] = (), remove: Collection[str] = (), opens: bool = False
+        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
     ) -> None:
         if add and not remove:
             run.api.set_api_keys(ref, [], opens=True)
-        whole(run, ref, add=add, remove=remove, opens=opens)
+        whole(run, ref, add=add, remove=remove, opens=opens, going=going)
 
     patch.setattr(steps, "rewrite_list", rewrite)
 
@@ -84,7 +85,7 @@ def union_from_a_stale_list(patch: pytest.MonkeyPatch) -> None:
         return first.setdefault((id(run), ref), live)
 
     def rewrite(
-        run: Any, ref: Any, *, add: Collection[str] = (), remove: Collection[str] = (), opens: bool = False
+        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
     ) -> None:
         live = read(run, ref)
         wanted = [name for name in live.api_keys if name not in remove]
@@ -133,7 +134,7 @@ def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
     """A task that ended is taken for one that was done."""
 
     def rewrite(
-        run: Any, ref: Any, *, add: Collection[str] = (), remove: Collection[str] = (), opens: bool = False
+        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
     ) -> None:
         live = endpoints.read_endpoint(run, ref)
         wanted = [name for name in live.api_keys if name not in remove]
@@ -217,7 +218,7 @@ def clean_out_foreign_keys(patch: pytest.MonkeyPatch) -> None:
     """A list is written with the stack's own keys alone."""
 
     def rewrite(
-        run: Any, ref: Any, *, add: Collection[str] = (), remove: Collection[str] = (), opens: bool = False
+        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
     ) -> None:
         run.api.set_api_keys(ref, list(add), opens=not add)
 

@@ -28,6 +28,7 @@ from support.faults.run import Ran, run_once
 from support.faults.scenarios import Scenario
 from support.faults.watch import Violation, Watch
 from support.faults.world import FaultWorld
+from support.states import desired
 
 LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE})
 ROUND = 3600
@@ -97,11 +98,16 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
         # A .env file refuses secrets that its readers would read differently; JSON takes them all.
         sinks = {name: "json" if kind == "dotenv" else kind for name, kind in sinks.items()}
     world = FaultWorld.make(scenario.live, sinks, modes)
-    if scenario.before.keys:
-        ran = run_once(world, scenario.before)
-        assert ran.code == 0, ran.said
-    world.clock.advance(scenario.pause)
-    return Prepared(scenario, modes, world, Watch(world, scenario.before, scenario.after).begin())
+    watch = Watch(world, desired(), scenario.stages[0][0]).begin()
+    files = [file for file, _ in scenario.stages[1:]] + [scenario.after]
+    for (file, pause), following in zip(scenario.stages, files, strict=True):
+        if file.keys:
+            ran = run_once(world, file, TracedEffects(world, watch=watch))
+            assert ran.code == 0, ran.said
+        world.clock.advance(pause)
+        assert not watch.violations, watch.violations
+        watch = watch.edit(following)
+    return Prepared(scenario, modes, world, watch)
 
 
 def run_injected(prepared: Prepared, done: Pass, injection: Injection) -> tuple[Ran, FaultWorld, Watch]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from reconciler.emulator import Answer, Emulator, EmulatorServer, Request, seed
@@ -37,6 +40,44 @@ LIVE = {
     ],
 }
 STORIES = {"create": (None, AFTER), "replace, add and remove": (BEFORE, AFTER)}
+
+
+class Launcher:
+    """The process that starts all others; see launcher.py."""
+
+    def __init__(self) -> None:
+        environment = {
+            name: os.environ[name] for name in ("PATH", "PYTHONPATH", "PYTHONSAFEPATH") if name in os.environ
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, launcher.__file__],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, job: launcher.Job) -> int:
+        """The exit code of one run."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(job.line())
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        """End it."""
+        with self._process:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+
+
+@cache
+def start_launcher() -> Launcher:
+    """One for each process of the suite."""
+    found = Launcher()
+    atexit.register(found.close)
+    return found
 
 
 @dataclass
@@ -72,19 +113,20 @@ class Ground:
         (self.folder / "keyform.yaml").write_text(text)
         trace = self.folder.parent / "trace"
         trace.write_text("")
-        environment = {
-            "PATH": os.environ["PATH"],
-            "GCORE_API_KEY": TOKEN,
-            "GCORE_BASE_URL": self.server.base_url,
-            **{name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ},
-        }
-        argv = [str(kill_at), str(later), str(trace), "--", "apply", "--auto-approve", "--parallelism", "1"]
-        done = subprocess.run(
-            [sys.executable, launcher.__file__, *argv],
-            cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=60,
-        )  # fmt: skip
-        self.outputs += [done.stdout, done.stderr]
-        return done.returncode, len(trace.read_text().splitlines())
+        output = self.folder.parent / "output"
+        output.write_text("")
+        job = launcher.Job(
+            argv=["apply", "--auto-approve", "--parallelism", "1"],
+            folder=str(self.folder),
+            environment={"PATH": os.environ["PATH"], "GCORE_API_KEY": TOKEN, "GCORE_BASE_URL": self.server.base_url},
+            output=str(output),
+            trace=str(trace),
+            kill_at=kill_at,
+            later=later,
+        )
+        code = start_launcher().run(job)
+        self.outputs.append(output.read_text())
+        return code, len(trace.read_text().splitlines())
 
 
 def find_faults(ground: Ground) -> list[str]:
@@ -117,16 +159,33 @@ def find_faults(ground: Ground) -> list[str]:
     return found
 
 
+@cache
+def make_before(story: str) -> tuple[bytes, dict[str, bytes]]:
+    """The emulator and the files as they are before the run that is to be killed."""
+    with Emulator(tokens={TOKEN: [PROJECT]}, seed=7) as emulator, tempfile.TemporaryDirectory() as folder:
+        seed(emulator, {"projects": {PROJECT: LIVE}})
+        work = Path(folder) / "work"
+        work.mkdir()
+        before = STORIES[story][0]
+        if before is not None:
+            with EmulatorServer(emulator) as server:
+                ground = Ground(work, server)
+                code, _ = ground.run(before)
+                assert code == 0, ground.outputs
+        return emulator.dump(), {path.name: path.read_bytes() for path in work.iterdir()}
+
+
 def start(folder: Path, story: str) -> Ground:
     """A world as it is before the run that is to be killed. The caller stops the server."""
-    emulator = Emulator(tokens={TOKEN: [PROJECT]}, seed=7, task_seconds=0.0)
-    seed(emulator, {"projects": {PROJECT: LIVE}})
-    (folder / "work").mkdir(parents=True)
-    ground = Ground(folder / "work", EmulatorServer(emulator).start())
-    before = STORIES[story][0]
-    if before is not None:
-        code, _ = ground.run(before)
-        assert code == 0, ground.outputs
+    image, files = make_before(story)
+    work = folder / "work"
+    work.mkdir(parents=True)
+    for name, content in files.items():
+        (work / name).write_bytes(content)
+        (work / name).chmod(0o600)
+    emulator = Emulator.load(image, seed=7)
+    ground = Ground(work, EmulatorServer(emulator).start())
+    ground.issued |= {key.secret for key in emulator.live_keys(PROJECT).values()}
     emulator.listeners.append(ground.watch)
     return ground
 

@@ -1,17 +1,21 @@
-"""`keyform`, killed for real: a script that lets the process kill itself at one of its effects.
+"""`keyform`, killed for real: processes that kill themselves with SIGKILL at one of their effects.
 
-    python launcher.py KILL_AT LATER_SECONDS TRACE -- apply --auto-approve …
-
-The process sends itself SIGKILL before effect KILL_AT (never, when it is negative); its clock is LATER_SECONDS ahead,
-so that a dead process's lock has expired; each effect's name is appended to the file TRACE.
+Started once, this script loads keyform and then reads one run per line of its standard input, as JSON (see `Job`). For
+each it forks a process, which is `keyform` from there on: its own arguments, environment, folder and output; and it
+answers with the exit code, negative for a signal. Forking saves every process the half second of loading.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
+import pkgutil
 import signal
 import sys
+import traceback
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +29,35 @@ NAMES = (
 )
 
 
-def install(kill_at: int, later: float, trace: Path) -> None:
+LOADED = ("httpx", "jsonschema", "rich.console", "tenacity", "yaml")
+"""Libraries that a run loads when it comes to need them."""
+LONGEST = 60
+"""Seconds after which a process that hangs is ended."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of `keyform`.
+
+    It sends itself SIGKILL before effect `kill_at` (never, when that is negative); its clock is `later` seconds ahead,
+    so that a dead process's lock has expired; each effect's name is appended to the file `trace`.
+    """
+
+    argv: list[str]
+    folder: str
+    environment: dict[str, str]
+    output: str
+    """The file for standard output and standard error."""
+    trace: str
+    kill_at: int = -1
+    later: float = 0.0
+
+    def line(self) -> str:
+        """For the launcher's standard input."""
+        return json.dumps(asdict(self)) + "\n"
+
+
+def install(job: Job) -> None:
     """Count the effects of every `System` of this process; sleeping takes a tenth of its time."""
     count = 0
     system = reconciler.effects.System
@@ -33,10 +65,10 @@ def install(kill_at: int, later: float, trace: Path) -> None:
     def counted(name: str, whole: Callable[..., Any]) -> Callable[..., Any]:
         def effect(self: Any, *args: Any, **named: Any) -> Any:
             nonlocal count
-            if count == kill_at:
+            if count == job.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
             count += 1
-            with trace.open("a") as file:
+            with Path(job.trace).open("a") as file:
                 file.write(f"{name}\n")
             return whole(self, *args, **named)
 
@@ -47,7 +79,7 @@ def install(kill_at: int, later: float, trace: Path) -> None:
     now, sleep = system.now, system.sleep
 
     def later_now(self: Any) -> datetime:
-        return now(self) + timedelta(seconds=later)
+        return now(self) + timedelta(seconds=job.later)
 
     def shorter_sleep(self: Any, seconds: float) -> None:
         sleep(self, seconds / 10)
@@ -56,6 +88,47 @@ def install(kill_at: int, later: float, trace: Path) -> None:
     setattr(system, "sleep", shorter_sleep)  # noqa: B010
 
 
+def become(job: Job) -> int:
+    """Be `keyform`, in a process of its own."""
+    os.chdir(job.folder)
+    os.environ.clear()
+    os.environ.update(job.environment)
+    output = os.open(job.output, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for number, descriptor in enumerate((nothing, output, output)):
+        os.dup2(descriptor, number)
+    signal.alarm(LONGEST)
+    install(job)
+    try:
+        return main(job.argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+
+
+def serve() -> None:
+    """One process for each line."""
+    for name in LOADED:
+        importlib.import_module(name)
+    for module in pkgutil.walk_packages(reconciler.__path__, "reconciler."):
+        if not module.name.startswith(("reconciler.emulator", "reconciler.__main__")):
+            importlib.import_module(module.name)
+    for line in sys.stdin:
+        job = Job(**json.loads(line))
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                code = become(job)
+            except BaseException:  # noqa: BLE001 - whatever it is, this process ends here
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
+        sys.stdout.flush()
+
+
 if __name__ == "__main__":
-    install(int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3]))
-    sys.exit(main(sys.argv[5:]))
+    serve()

@@ -10,8 +10,18 @@ from reconciler.model import DesiredState
 from support.faults.cases import Prepared, Tally, Verdict, count, recover, search_all
 from support.faults.effects import HTTP, Effect, Kind, TracedEffects
 from support.faults.run import Ran, run_once
-from support.faults.scenarios import LLAMA
+from support.faults.scenarios import BY_NAME, LLAMA
 from support.http_fakes import PROJECT, TOKEN
+from support.states import desired, key
+
+MEETINGS: dict[str, DesiredState] = {
+    "expiry, cut at once": desired(
+        key("payments", "llama3", "whisper", overlap=BY_NAME["expiry, cut at once"].after.keys[0].overlap)
+    ),
+    "first create": BY_NAME["first create"].after,
+    "a removed key": BY_NAME["a removed key"].before,
+}
+"""The scenarios in which a run meets somebody, and the file that a second process has in its place."""
 
 
 def meet(prepared: Prepared, at: int, what: Callable[[], None]) -> Callable[..., Any]:

@@ -41,7 +41,11 @@ LATER = START + days(90)
 
 @dataclass(frozen=True, eq=False)
 class Scenario:
-    """A story in data. `before` is applied without faults; `pause` seconds pass; then `after` is applied with them."""
+    """A story in data. `before` is applied without faults; `pause` seconds pass; then `after` is applied with them.
+
+    A story with more to tell has `earlier` files, each with the seconds that pass after it; an apply that is to happen
+    twice is there twice.
+    """
 
     name: str
     after: DesiredState
@@ -49,11 +53,17 @@ class Scenario:
     live: Mapping[str, Any] = field(default_factory=lambda: LIVE)
     sinks: Mapping[str, str] = field(default_factory=lambda: {"local": "dotenv"})
     pause: float = 100.0
+    earlier: tuple[tuple[DesiredState, float], ...] = ()
     refused: bool = False
     """The plan has to be refused, with nothing changed."""
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stages(self) -> tuple[tuple[DesiredState, float], ...]:
+        """All that is applied without faults, and how long nothing happens after each."""
+        return *self.earlier, (self.before, self.pause)
 
 
 SCENARIOS: tuple[Scenario, ...] = (

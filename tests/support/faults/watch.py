@@ -85,6 +85,14 @@ class Watch:
         self._look_at_sinks(is_old=True)
         return self
 
+    def edit(self, after: DesiredState) -> Watch:
+        """The file changes: what was relied on still is, as far as the new file has it."""
+        later = Watch(self.world, self.after, after, expiries=dict(self.expiries), crowded=set(self.crowded))
+        later.reliances = {
+            place: [replace(relied, is_old=True) for relied in found] for place, found in self.reliances.items()
+        }
+        return later.begin()
+
     def fork(self, world: FaultWorld) -> Watch:
         """The same watch over a copy of the world."""
         return replace(

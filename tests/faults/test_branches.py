@@ -1,0 +1,39 @@
+"""Sometimes: every branch by which keyform recovers is reached, so that none of them is good by never being tried."""
+
+import pytest
+from support.faults.branches import BRANCHES, SHOWN_BY
+from support.faults.cases import Tally, judge_single, pass_through, prepare, singles
+from support.faults.meetings import judge_portal_edit, judge_two_processes
+from support.faults.scenarios import BY_NAME
+
+from reconciler.emulator import Modes
+
+pytestmark = pytest.mark.no_cover
+
+
+def test_for_every_branch_it_is_known_what_leads_there() -> None:
+    assert sorted(SHOWN_BY) == sorted(BRANCHES)
+
+
+@pytest.mark.parametrize("branch", BRANCHES)
+def test_a_recovery_takes_every_branch(branch: str) -> None:
+    shown = SHOWN_BY[branch]
+    prepared = prepare(BY_NAME[shown.scenario], Modes())
+    done = pass_through(prepared)
+    tally = Tally()
+    for place, effect in enumerate(done.ran.trace):
+        if branch in tally.reached:
+            break
+        if not effect.name.startswith(shown.at):
+            continue
+        match shown.what:
+            case "a second process":
+                judge_two_processes(prepared, prepared.scenario.after, place, tally)
+            case "a portal edit":
+                judge_portal_edit(prepared, place, tally)
+            case fault:
+                for injection in singles(done):
+                    if injection.number == place and injection.fault.name == fault:
+                        judge_single(prepared, done, injection, tally)
+    assert branch in tally.reached, f"{shown} does not lead there any more"
+    assert not tally.failures
