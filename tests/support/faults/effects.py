@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SECONDS_PER_REQUEST = 0.01
 """How far the clock moves with every request, so that no two things happen at one instant."""
+SHORTEST = 1e-6
+"""The clock tells no less: a shorter sleep would end at the instant at which it began, again and again."""
 STORE = "keep-secret"
 """The program of a store that takes a secret on its standard input and cannot be read back."""
 
@@ -182,7 +184,7 @@ class TracedEffects:
         return self._do(Kind.CLOCK, "monotonic", self.world.clock.now().timestamp)  # type: ignore[no-any-return]
 
     def sleep(self, seconds: float) -> None:
-        self._do(Kind.SLEEP, "sleep", lambda: self.world.clock.advance(seconds))
+        self._do(Kind.SLEEP, "sleep", lambda: self.world.clock.advance(max(seconds, SHORTEST)))
 
     def random(self) -> float:
         return self._do(Kind.CHANCE, "random", self.world.chance)  # type: ignore[no-any-return]
