@@ -8,10 +8,11 @@ import subprocess
 
 import pytest
 from cli.conftest import Keyform, MakeWorld
-from cli.stage import HEAD, ONE_KEY, PROJECT, TOKEN, TWO_KEYS, World
+from cli.faults import refusal
+from cli.stage import HEAD, ONE_KEY, PROJECT, TOKEN, TWO_KEYS, Proceed, World
 from cli.terminals import on_terminal
 
-from reconciler.emulator import Request
+from reconciler.emulator import Answer, Request
 
 QUESTION = "Do you want keyform to make these changes? Only 'yes' is taken for an answer: "
 
@@ -66,6 +67,25 @@ def test_progress_is_live_and_leaves_a_clean_screen(make_world: MakeWorld) -> No
             assert line in terminal.text or line.replace("jobs, local", "local, jobs") in terminal.text
         last = terminal.text.strip().splitlines()[-1]
         assert last == "Apply complete! Keys: 2 added, 0 changed, 0 rotated, 0 destroyed."
+
+
+def test_progress_shows_that_the_api_asks_for_fewer_requests(world: World) -> None:
+    """Not as lines that scroll by: for as long as it does."""
+    world.write(TWO_KEYS)
+    refused = [1]
+
+    def too_often(request: Request, proceed: Proceed) -> Answer:
+        if request.method == "POST" and b"keyform-lock" not in request.body and refused:
+            refused.pop()
+            return refusal(429, headers={"Retry-After": "2"})
+        return proceed(request)
+
+    world.fail(too_often)
+    with on_terminal(world, "apply", "--auto-approve") as terminal:
+        terminal.wait_for("The API asks for fewer requests: at most 5 of 10 in flight, next in 2.")
+        assert terminal.end() == 0
+        assert "warning: The API asks for fewer" not in terminal.text
+        assert "Apply complete! Keys: 2 added" in terminal.text
 
 
 def test_progress_is_live_while_the_result_goes_into_a_pipe(make_world: MakeWorld) -> None:
