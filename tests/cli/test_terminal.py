@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 from cli.conftest import Keyform, MakeWorld
-from cli.faults import refusal
+from cli.faults import HeldTasks, refusal
+from cli.processes import wait_until
 from cli.stage import HEAD, ONE_KEY, PROJECT, TOKEN, TWO_KEYS, Proceed, World
 from cli.terminals import on_terminal
 
@@ -147,25 +148,28 @@ def test_ctrl_c_at_the_question_changes_nothing(world: World) -> None:
     assert world.writes == []
 
 
-def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(make_world: MakeWorld) -> None:
-    world = make_world(task_seconds=0.5)
-    world.write(TWO_KEYS)
-    with on_terminal(world, "apply", "--auto-approve") as terminal:
+def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(held: HeldTasks) -> None:
+    with on_terminal(held.world, "apply", "--auto-approve") as terminal:
+        wait_until(lambda: held.count == 3, "all three tasks")
         terminal.wait_for("waiting for task")
         terminal.running.send(signal.SIGINT)
+        terminal.wait_for("Stopping")
+        held.let_go()
         assert terminal.end() == 1
         assert "Stopping: running steps are being finished." in terminal.text
         assert "Apply was interrupted: 5 of 7 steps done." in terminal.text
         assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 
-def test_a_terminal_that_is_closed_lets_running_steps_finish(make_world: MakeWorld) -> None:
-    world = make_world(task_seconds=0.5)
-    world.write(TWO_KEYS)
+def test_a_terminal_that_is_closed_lets_running_steps_finish(held: HeldTasks) -> None:
+    world = held.world
     with on_terminal(world, "apply", "--auto-approve") as terminal:
-        terminal.wait_for("waiting for task")
+        wait_until(lambda: held.count == 3, "all three tasks")
         os.dup2(os.open(os.devnull, os.O_RDWR), terminal._master)  # the last hold on it
         terminal.running.send(signal.SIGHUP)
+        asked = held.looks
+        wait_until(lambda: held.looks > asked + 2, "three more looks at a task")  # the signal has long come by then
+        held.let_go()
         assert terminal.running.finish().code == 1
     assert sorted(world.bound("llama3")) == ["payments", "portal-made", "search"]
     assert world.run("apply", "--auto-approve").code == 0

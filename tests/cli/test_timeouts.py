@@ -7,7 +7,8 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from cli.conftest import Keyform
+from cli.conftest import Keyform, in_process
+from cli.faults import HeldTasks
 from cli.stage import ONE_KEY, TWO_KEYS, Fault, Proceed, World
 
 from reconciler.emulator import Answer, Request
@@ -81,18 +82,11 @@ def test_a_write_that_hangs_is_an_unconfirmed_step_that_the_next_run_repairs(
     world.in_order(keyform)
 
 
-def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(world: World, keyform: Keyform) -> None:
-    tasks: list[str] = []
-
-    def held(request: Request, proceed: Proceed) -> Answer:
-        given = proceed(request)
-        if request.method == "PATCH" and request.path.endswith("/llama3"):
-            tasks.extend(given.json()["tasks"])
-            world.emulator.hold_task(tasks[-1])
-        return given
-
+def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(
+    held: HeldTasks, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = held.world
     world.write(ONE_KEY)
-    world.fail(held)
     ran = world.run("apply", "--auto-approve", "--task-timeout", "1s")
     assert ran.code == 1
     said = " ".join(ran.out.split())
@@ -102,9 +96,8 @@ def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(w
     assert "way out: Wait until it ends in the Gcore portal, and run keyform again." in said
     assert world.held() == {}, "nothing is published that may not open what it is to open"
     assert world.locks == []
-    world.fail(None)
-    for task in tasks:
-        world.emulator.release_task(task)
+    held.let_go()
+    keyform = in_process(world, monkeypatch, capsys)
     assert keyform("apply", "--auto-approve").code == 0
     world.in_order(keyform)
 
