@@ -37,5 +37,5 @@ def take_snapshot(api: Api, sinks: Mapping[str, Sink], desired: DesiredState, *,
 def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
     """What one sink holds."""
     if not sink.readable:
-        return SinkContents(readable=False)
-    return SinkContents(records=dict(sink.read(keys)))
+        return SinkContents(readable=False, removable=sink.removable)
+    return SinkContents(records=dict(sink.read(keys)), removable=sink.removable)

@@ -38,6 +38,7 @@ def run(
         listener=progress.on_api_event,
         narrow=without_keys if destroys else lambda desired: desired,
         ask=ask,
+        task_timeout=args.task_timeout,
     ) as stage:
         plan = stage.plan()
         text = render_plan(plan, colour=terminal.colour, width=terminal.width)

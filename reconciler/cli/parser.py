@@ -65,7 +65,7 @@ def build_parser() -> Parser:
     status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
     status.add_argument("--json", action="store_true", help="the status as JSON")
 
-    lock_option(apply)
+    waiting_options(apply)
 
     rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
     rotate.add_argument("keys", nargs="*", metavar="KEY", help="a key to rotate, as it stands under `keys:`")
@@ -78,13 +78,13 @@ def build_parser() -> Parser:
     rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
     rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
 
-    lock_option(rotate)
+    waiting_options(rotate)
 
     destroy = command("destroy", "remove all that the stack owns", files, api, output)
     destroy.add_argument("--auto-approve", action="store_true", help="do not ask")
     destroy.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
 
-    lock_option(destroy)
+    waiting_options(destroy)
 
     emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -132,11 +132,18 @@ def api_options() -> Parser:
     options.add_argument(
         "--parallelism", type=worker_count, default=10, metavar="N", help="requests in flight (default: %(default)s)"
     )
+    options.add_argument(
+        "--request-timeout",
+        metavar="TIME",
+        type=request_time,
+        default="30s",
+        help="how long the API may be silent on a request, such as 10s (default: %(default)s)",
+    )
     return options
 
 
-def lock_option(command: argparse.ArgumentParser) -> None:
-    """An option of commands that change something."""
+def waiting_options(command: argparse.ArgumentParser) -> None:
+    """Options of commands that change something: how long they wait for others."""
     command.add_argument(
         "--lock-timeout",
         metavar="TIME",
@@ -144,11 +151,28 @@ def lock_option(command: argparse.ArgumentParser) -> None:
         default="0s",
         help="how long to wait while another apply has the stack's lock, such as 5m (default: %(default)s)",
     )
+    command.add_argument(
+        "--task-timeout",
+        metavar="TIME",
+        type=task_time,
+        default="30m",
+        help="how long a task of the API may take, such as 20m (default: %(default)s)",
+    )
 
 
 def lock_time(text: str) -> float:
     """Seconds, from a duration as the file has them: `30s`, `5m`, `1h`."""
     return length(text).total_seconds()
+
+
+def request_time(text: str) -> float:
+    """Seconds for a request: a second to a minute, so that its five attempts end before the lock has to be renewed."""
+    return _time_between(text, 1, 60, "give a duration from 1s to 1m")
+
+
+def task_time(text: str) -> float:
+    """Seconds for a task: a second to a day."""
+    return _time_between(text, 1, 86400, "give a duration from 1s to 1d, such as 20m")
 
 
 def length(text: str) -> timedelta:
@@ -185,6 +209,16 @@ def seconds(text: str) -> float:
     if not 0 <= number <= 86400:
         raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
     return number
+
+
+def _time_between(text: str, lowest: float, highest: float, advice: str) -> float:
+    try:
+        given = length(text).total_seconds()
+    except argparse.ArgumentTypeError:
+        given = lowest - 1
+    if not lowest <= given <= highest:
+        raise argparse.ArgumentTypeError(advice)
+    return given
 
 
 def _whole_number(text: str, lowest: int, highest: int) -> int:

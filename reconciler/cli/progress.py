@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
 from reconciler.cli.terminal import LastingStream, Terminal
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, StepNote
+from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, PaceChanged, StepNote
 
 if TYPE_CHECKING:
     from reconciler.gcore import ApiEvent
@@ -65,7 +65,7 @@ class ShownProgress:
             case ChangeFinished(outcome):
                 with self._lock:
                     self._running.pop(f"key.{getattr(outcome.change, 'live_name', '')}", None)
-            case StepNote():
+            case StepNote() | PaceChanged():
                 pass
         if self._progress is not None:
             self._progress(event)
@@ -73,8 +73,8 @@ class ShownProgress:
     def on_api_event(self, event: ApiEvent) -> None:
         """An event of the client: a note on the change that it belongs to, or a line of the log."""
         kind = event.kind.value
-        if kind == "pace":  # it is for all requests, and says itself how long they wait
-            self._terminal.log("warning" if event.wait_seconds >= LONG_WAIT else "info", event.detail)
+        if kind == "pace":
+            self._tell_of_pace(event)
             return
         if kind == "clock":
             self._terminal.log("warning", event.detail)
@@ -86,6 +86,15 @@ class ShownProgress:
         with self._lock:
             subject = self._running.get(event.subject, event.subject)
         self._progress(StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds)))
+
+    def _tell_of_pace(self, event: ApiEvent) -> None:
+        """It is for all requests, and its words say how long they wait; who sees it live needs no warning."""
+        progress, is_worth_it = self._progress, event.wait_seconds >= LONG_WAIT
+        if progress is not None:
+            progress(PaceChanged(event.in_flight, event.most, event.wait_seconds))
+            is_worth_it = is_worth_it and not self._terminal.live
+        is_detail = not event.wait_seconds and event.in_flight < event.most
+        self._terminal.log("warning" if is_worth_it else "debug" if is_detail else "info", event.detail)
 
     def _log(self, event: ApiEvent, level: str) -> None:
         if level == "warning":

@@ -70,10 +70,12 @@ def open_stage(
     listener: Callable[[ApiEvent], None] | None = None,
     narrow: Callable[[DesiredState], DesiredState] = lambda desired: desired,
     ask: Callable[[DesiredState], Demand | None] = lambda _: None,
+    task_timeout: float = 0.0,
 ) -> Iterator[Stage]:
     """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError.
 
     `narrow` makes of what the file says what this command desires; `ask` gives what it asks for beside that.
+    `task_timeout` is for those that wait for tasks.
     """
     desired = narrow(read_configuration(args, terminal))
     demand = ask(desired)
@@ -87,7 +89,7 @@ def open_stage(
     from reconciler.gcore import GcoreApi
     from reconciler.sinks import open_sinks
 
-    effects = System(connections=args.parallelism)
+    effects = System(connections=args.parallelism, request_timeout=args.request_timeout)
     interruption = Interruption(effects.abandon, terminal.tell)
     try:
         with interruption.listening():
@@ -98,6 +100,7 @@ def open_stage(
                 effects=effects,
                 workers=args.parallelism,
                 listener=listener or ShownProgress(terminal).on_api_event,
+                task_timeout=task_timeout,
             )
             sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
             yield Stage(desired, api, sinks, effects, interruption, demand)

@@ -12,8 +12,7 @@ from datetime import timedelta
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
-from reconciler.config.values import is_variable_name, variable_name
-from reconciler.model import Auth, DesiredKey, DesiredState, SinkSettings
+from reconciler.model import Auth, DesiredKey, DesiredState, SinkSettings, is_variable_name, variable_name
 
 FILE_FORMATS = ("dotenv", "json")
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)

@@ -112,15 +112,11 @@ def value_of(node: Node) -> Value:
 
 def find_node(root: Node, path: Sequence[str | int]) -> Node | None:
     """What stands at a path, if anything does."""
-    node = root
+    node: Node | None = root
     for part in path:
-        match node, part:
-            case Table(entries=entries), str() if part in entries:
-                node = entries[part].node
-            case Listing(items=items), int() if part < len(items):
-                node = items[part]
-            case _:
-                return None
+        if node is None:
+            return None
+        node = _below(node, part)
     return node
 
 
@@ -128,14 +124,22 @@ def find_mark(root: Node, path: Sequence[str | int]) -> Mark:
     """Where the value at a path stands; where it is missing, the nearest thing around it."""
     node = root
     for part in path:
-        match node, part:
-            case Table(entries=entries), str() if part in entries:
-                node = entries[part].node
-            case Listing(items=items), int() if part < len(items):
-                node = items[part]
-            case _:
-                break
+        below = _below(node, part)
+        if below is None:
+            break
+        node = below
     return node.mark
+
+
+def _below(node: Node, part: str | int) -> Node | None:
+    """What stands under a name of a table, or at a number of a list."""
+    match node, part:
+        case Table(entries=entries), str() if part in entries:
+            return entries[part].node
+        case Listing(items=items), int() if part < len(items):
+            return items[part]
+        case _:
+            return None
 
 
 def find_name_mark(root: Node, path: Sequence[str | int]) -> Mark:

@@ -1,4 +1,4 @@
-"""Texts of the file -> the model's values: durations, instants, the names of variables."""
+"""Texts of the file -> the model's values: durations, instants."""
 
 from __future__ import annotations
 
@@ -56,13 +56,3 @@ def _parse_zone(text: str) -> timezone:
     if minutes >= 60 or offset > timedelta(hours=14):
         raise ValueError("no zone is that far from UTC")
     return timezone(-offset if text[0] == "-" else offset)
-
-
-def variable_name(template: str, key: str) -> str:
-    """A key's variable in a dotenv file: `{KEY}` stands for the key's name in upper case with underscores."""
-    return template.replace("{KEY}", key.upper().replace("-", "_"))
-
-
-def is_variable_name(text: str) -> bool:
-    """Whether shells and dotenv readers take a text as a variable's name."""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text, re.ASCII) is not None

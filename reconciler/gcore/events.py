@@ -17,8 +17,8 @@ class EventKind(StrEnum):
     RELIST = "relist"
     """A list changed while its pages were read, and will be read again after `wait_seconds`."""
     PACE = "pace"
-    """The API asks all for fewer requests, or takes as many as at first again: `detail` is the sentence that says so.
-    `method` and `subject` are empty; nobody sends for `wait_seconds`."""
+    """The API asks all for fewer requests, or takes more again: `detail` is the sentence that says so. `method` and
+    `subject` are empty; nobody sends for `wait_seconds`, and then `in_flight` of `most` requests may be in flight."""
     CLOCK = "clock"
     """This machine's clock and the API's are far apart: `detail` is the sentence that says so. The rest is empty."""
     TASK_STARTED = "task_started"
@@ -39,6 +39,8 @@ class ApiEvent:
     attempt: int = 1
     wait_seconds: float = 0.0
     detail: str = ""
+    in_flight: int = 0
+    most: int = 0
 
 
 Listener = Callable[[ApiEvent], None]

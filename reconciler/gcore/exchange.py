@@ -92,6 +92,7 @@ class Exchange:
         self._redactor = redactor
         self._listener = listener
         self._host = urlsplit(address).netloc
+        self._workers = max(1, workers)
         self._gate = Gate(workers, effects, self._tell_of_pace)
         self.clock = ApiClock(effects.now, self._tell_of_clock)
         self._counting = threading.Lock()
@@ -141,8 +142,9 @@ class Exchange:
         if self._listener is not None:
             self._listener(event)
 
-    def _tell_of_pace(self, sentence: str, wait: float) -> None:
-        self.tell(ApiEvent(EventKind.PACE, "", "", wait_seconds=wait, detail=sentence))
+    def _tell_of_pace(self, sentence: str, wait: float, in_flight: int) -> None:
+        event = ApiEvent(EventKind.PACE, "", "", 1, wait, sentence, in_flight, self._workers)
+        self.tell(event)
 
     def _tell_of_clock(self, sentence: str) -> None:
         self.tell(ApiEvent(EventKind.CLOCK, "", "", detail=sentence))

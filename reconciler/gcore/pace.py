@@ -80,7 +80,7 @@ class Pace:
         self.not_before = now + self.distance if now is not None and self.distance else None
 
     def note_passed(self, sent_in: int) -> bool:
-        """A request was let through that was sent in this round; whether as many as at first may be in flight again."""
+        """A request was let through that was sent in this round; whether one more may be in flight from now on."""
         self.let_through += 1
         self._counted += 1
         if sent_in != self.round:
@@ -95,7 +95,7 @@ class Pace:
             return False
         self._towards_more = 0
         self.limit += 1
-        return self.limit == self.most
+        return True
 
     def note_refused(
         self, sent_in: int, now: float, *, too_often: bool, retry_after: float | None, chance: float
@@ -175,8 +175,9 @@ class Gate:
     whatever it raises: `Interrupted` comes through. With one worker there is nobody to wait for.
     """
 
-    def __init__(self, workers: int, effects: Effects, tell: Callable[[str, float], None]) -> None:
-        """`tell` is given a sentence when the pace changes, and the seconds until the next request may be sent."""
+    def __init__(self, workers: int, effects: Effects, tell: Callable[[str, float, int], None]) -> None:
+        """`tell` is given a sentence when the pace changes, the seconds until the next request may be sent, and how
+        many may be in flight."""
         self._effects = effects
         self._tell = tell
         self._guard = threading.Lock()
@@ -213,9 +214,10 @@ class Gate:
     def note_passed(self, sent_in: int) -> None:
         """See `Place.passed`."""
         with self._guard:
-            recovered = self._pace.note_passed(sent_in)
-        if recovered:
-            self._tell(f"The API takes {self._pace.most} requests in flight again.", 0.0)
+            has_grown, limit = self._pace.note_passed(sent_in), self._pace.limit
+        if has_grown:
+            again = " again" if limit == self._pace.most else ""
+            self._tell(f"The API takes {limit} requests in flight{again}.", 0.0, limit)
 
     def note_refused(self, sent_in: int, retry_after: float | None, *, too_often: bool) -> float:
         """See `Place.refused`."""
@@ -226,7 +228,7 @@ class Gate:
             after, pause = self._pace.limit, self._pace.pause(now)
         if is_new:
             limit = f"{before} -> {after}" if after != before else f"{after}"
-            self._tell(f"The API asks for fewer requests: {limit} in flight, next in {pause:.1f}s.", pause)
+            self._tell(f"The API asks for fewer requests: {limit} in flight, next in {pause:.1f}s.", pause, after)
         return pause
 
     def _enter(self, ticket: int) -> int:

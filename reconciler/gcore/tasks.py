@@ -58,6 +58,12 @@ def await_tasks(
         raise max(failures, key=lambda failure: failure.effect_is_unknown)
 
 
+def _in_words(seconds: float) -> str:
+    """`90 seconds`, `20 minutes`."""
+    number, unit = (seconds / 60, "minute") if seconds % 60 == 0 else (seconds, "second")
+    return f"{number:g} {unit}{'s' if number != 1 else ''}"
+
+
 def _await_task(
     task_id: str,
     call: Call,
@@ -85,7 +91,7 @@ def _await_task(
         left = deadline - effects.monotonic()
         if looks and left <= 0:
             return TaskFailed(
-                f"Task {shown}, which is to {call.doing}, was not done within {timeout:g} seconds."
+                f"Task {shown}, which is to {call.doing}, was not done within {_in_words(timeout)}."
                 " It may still finish.",
                 way_out="Wait until it ends in the Gcore portal, and run keyform again.",
                 effect_is_unknown=True,

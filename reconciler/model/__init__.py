@@ -27,8 +27,10 @@ from reconciler.model.names import (
     EndpointKind,
     EndpointRef,
     generation_name,
+    is_variable_name,
     lock_name,
     read_lock_name,
+    variable_name,
 )
 from reconciler.model.ownership import Ownership, Phase, compose_description, read_description
 from reconciler.model.secret import Secret
@@ -60,7 +62,9 @@ __all__ = [
     "Warnings",
     "compose_description",
     "generation_name",
+    "is_variable_name",
     "lock_name",
     "read_description",
     "read_lock_name",
+    "variable_name",
 ]

@@ -68,10 +68,14 @@ class SinkRecord:
 
 @dataclass(frozen=True, slots=True)
 class SinkContents:
-    """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records."""
+    """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
+
+    From a sink that is not `removable` nothing can be removed: what it holds stays.
+    """
 
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
     readable: bool = True
+    removable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

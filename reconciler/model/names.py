@@ -1,4 +1,4 @@
-"""What things are called: endpoints, and the live names of a key's generations and of locks."""
+"""What things are called: endpoints, the live names of a key's generations and of locks, and a key's variable."""
 
 from __future__ import annotations
 
@@ -28,6 +28,16 @@ class EndpointRef:
 def generation_name(key: str, generation: int) -> str:
     """The live name of a key's generation: `payments`, then `payments-g2`, `payments-g3` …"""
     return key if generation == 1 else f"{key}-g{generation}"
+
+
+def variable_name(template: str, key: str) -> str:
+    """A key's variable: in the template, `{KEY}` stands for the key's name in upper case with underscores."""
+    return template.replace("{KEY}", key.upper().replace("-", "_"))
+
+
+def is_variable_name(text: str) -> bool:
+    """Whether shells and readers of .env files take a text as a variable's name."""
+    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is not None
 
 
 LOCK_PREFIX = "keyform-lock-"

@@ -67,6 +67,8 @@ class KeyCase:
     records: Mapping[str, SinkRecord]
     """What each readable sink holds for the key."""
     unreadable_sinks: frozenset[str]
+    lasting_sinks: frozenset[str]
+    """Sinks from which nothing can be removed."""
     live_keys: Mapping[str, LiveKey]
     """All live keys by name, foreign ones too."""
     bindings: Mapping[str, frozenset[EndpointRef]]
@@ -104,6 +106,7 @@ def gather_cases(
     declared = {key.name: key for key in desired.keys}
     live_keys = {key.name: key for key in snapshot.keys}
     unreadable = frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable)
+    lasting = frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable)
     bindings = gather_bindings(snapshot)
     owned: dict[str, list[tuple[LiveKey, Ownership]]] = defaultdict(list)
     for key in snapshot.keys:
@@ -132,6 +135,7 @@ def gather_cases(
             ),
             records=dict(records[name]),
             unreadable_sinks=unreadable,
+            lasting_sinks=lasting,
             live_keys=live_keys,
             bindings=bindings,
             mutable_fields=snapshot.capabilities.mutable_key_fields,

@@ -103,5 +103,14 @@ class StepNote:
     text: str
 
 
-Event = ChangeStarted | ChangeFinished | StepNote
-"""What apply tells its listener, from several worker threads."""
+@dataclass(frozen=True, slots=True)
+class PaceChanged:
+    """The API asks for fewer requests, or takes more again: `in_flight` of `most`, and none for `wait_seconds`."""
+
+    in_flight: int
+    most: int
+    wait_seconds: float
+
+
+Event = ChangeStarted | ChangeFinished | StepNote | PaceChanged
+"""What is told while an apply runs, from several worker threads."""

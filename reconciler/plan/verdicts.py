@@ -127,8 +127,16 @@ def judge_removed(case: KeyCase) -> Verdict:
         case,
         Action.DELETE,
         rulings=tuple(Ruling(generation, Fate.REMOVE, gone) for generation in case.generations),
-        obsolete_records=dict.fromkeys(sorted(sinks), gone),
+        obsolete_records=dict.fromkeys(sorted(sinks - case.lasting_sinks), gone),
         refusals=refusals,
+        warnings=tuple(
+            Note(
+                "record_stays",
+                case.address,
+                f"what sink {sink} holds of {case.name} stays there: this sink removes nothing, so remove it by hand",
+            )
+            for sink in sorted(sinks & case.lasting_sinks)
+        ),
     )
 
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from reconciler.plan.changes import Change
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, StepNote
+from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, PaceChanged, StepNote
 from reconciler.report.terminal import one_line, printable
 from reconciler.report.times import elapsed
 from reconciler.report.verbs import doing, done
@@ -57,6 +57,8 @@ class PlainProgress:
                     self._write(f"{printable(outcome.change.address)}: {describe_outcome(outcome)}")
                 case StepNote(subject, text):
                     self._write(f"{printable(self._addresses.get(subject, subject))}: {one_line(text)}")
+                case PaceChanged():
+                    pass  # it is about no step: the log has it
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +111,8 @@ class LiveProgress:
         self._lock = threading.Lock()
         self._running: tuple[_Running, ...] = ()
         self._finished: tuple[OutcomeState, ...] = ()
+        self._pace: tuple[PaceChanged, float] | None = None
+        """What the API asks for, and until when nobody sends."""
         self._spinner = Spinner("dots", style="cyan")
         self._live = Live(console=console, get_renderable=self.draw, refresh_per_second=10, transient=True)
 
@@ -136,13 +140,15 @@ class LiveProgress:
                         replace(r, note=one_line(text)) if subject in (r.change.id, r.change.address) else r
                         for r in self._running
                     )
+                case PaceChanged(wait_seconds=wait):
+                    self._pace = (event, self._console.get_time() + wait)
         if line is not None:
             # Under the lock that rich refreshes under: beside a refresh, with ten threads, one line in ten was lost.
             with self._live._lock:  # noqa: SLF001 - rich offers no other way to order the two
                 self._console.print(line)
 
     def draw(self) -> ConsoleRenderable:
-        """The live part as it stands: what runs, and the bar."""
+        """The live part as it stands: what runs, what the API asks for, and the bar."""
         from rich.console import Group  # noqa: PLC0415
         from rich.progress_bar import ProgressBar  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
@@ -168,7 +174,17 @@ class LiveProgress:
         bar.add_row(
             ProgressBar(total=max(1, self._total), completed=len(finished), width=30, complete_style="green"), counts
         )
-        return Group(steps, bar)
+        pace = self._words_of_pace(now)
+        return Group(steps, *([Text(pace, "yellow")] if pace else []), bar)
+
+    def _words_of_pace(self, now: float) -> str:
+        if self._pace is None:
+            return ""
+        pace, until = self._pace
+        if pace.in_flight == pace.most and now >= until:
+            return ""
+        wait = f", next in {elapsed(until - now)}" if now < until else ""
+        return f"The API asks for fewer requests: at most {pace.in_flight} of {pace.most} in flight{wait}"
 
 
 _MARKS = {

@@ -60,6 +60,7 @@ class AwsSecretsManagerSink:
     """A secret for each key; those of other stacks, and those without keyform's tags, are refused."""
 
     readable = True
+    removable = True
 
     def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
         self.name = settings.name

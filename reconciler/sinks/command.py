@@ -17,7 +17,8 @@ it may have been saved all the same; only a program that could not be started ha
 
 `remove` gets nothing on its standard input, and KEYFORM_STACK and KEYFORM_KEY alone. It is called for each key that
 leaves the file, whether or not this sink ever had it, and again after a failure: it must take a missing secret for
-done. Without `remove`, nothing is removed: the live key is deleted, so that the secret which stays opens nothing.
+done. Without `remove`, nothing is removed, and the plan says so. The live key is deleted all the same, so that the
+secret which stays opens nothing.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class CommandSink:
         self._folder = Path(settings.place.file).parent.absolute()
         self._write = self._argv(settings, "write")
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
+        self.removable = bool(self._remove)
         if any("{generation}" in argument for argument in self._remove):
             raise self._error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",

@@ -26,7 +26,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import Secret, SinkRecord, SinkSettings, is_variable_name, variable_name
 from reconciler.sinks.local_sink import LocalFileSink
 from reconciler.sinks.record import format_instant, parse_instant
 
@@ -51,7 +51,6 @@ _PLAIN = r"[A-Za-z0-9_./+=:@%-]+"
 _VALUE = re.compile(
     rf"=(?:(?P<plain>{_PLAIN})|'(?P<single>(?:(?!\$\{{)[^'\\])+)'|\"(?P<double>[^\"\\$`]+)\")(?:[ \t]+#.*|[ \t]*)\r?"
 )
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,11 @@ class DotenvSink(LocalFileSink):
     def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
         super().__init__(settings, stack=stack, effects=effects)
         template = settings.options.get("variable", "{KEY}")
-        if not isinstance(template, str) or "{KEY}" not in template or not _VARIABLE.fullmatch(_named(template, "k")):
+        if (
+            not isinstance(template, str)
+            or "{KEY}" not in template
+            or not is_variable_name(variable_name(template, "k"))
+        ):
             raise self._file.error(
                 "`variable` is no template of a variable's name",
                 "Letters, digits, underscores and {KEY}, such as `variable: GCORE_{KEY}_TOKEN`.",
@@ -95,7 +98,7 @@ class DotenvSink(LocalFileSink):
                     found[record.key] = record
                     places.setdefault(line.split()[2], []).append(number)
         for key in found:
-            for what in (f"{self._stack}/{key}", _named(self._template, key)):
+            for what in (f"{self._stack}/{key}", variable_name(self._template, key)):
                 if len(places[what]) > 1:
                     raise self._twice(what, places[what])
         return found
@@ -177,7 +180,7 @@ class DotenvSink(LocalFileSink):
 
     def _variable_at(self, lines: list[str], number: int, key: str) -> re.Match[str] | None:
         match = _ASSIGNMENT.fullmatch(lines[number]) if number < len(lines) else None
-        return match if match and match["name"] == _named(self._template, key) else None
+        return match if match and match["name"] == variable_name(self._template, key) else None
 
     def _record(self, line: str) -> SinkRecord | None:
         match = _RECORD.fullmatch(line) if line.startswith(_HEAD) else None
@@ -186,8 +189,8 @@ class DotenvSink(LocalFileSink):
         return SinkRecord(match["stack"], match["key"], int(match["generation"]), match["live_name"], created_at)
 
     def _name(self, key: str) -> str:
-        name = _named(self._template, key)
-        if not _VARIABLE.fullmatch(name):
+        name = variable_name(self._template, key)
+        if not is_variable_name(name):
             raise self._file.error(
                 f"the key {key} would give the variable {name}, which is not allowed in a shell",
                 "Set `variable` for this sink, such as KEYFORM_{KEY}.",
@@ -218,10 +221,6 @@ class DotenvSink(LocalFileSink):
         return self._file.error(
             f"{what} stands here a second time (lines {lines})", "Remove all but one.", line=places[-1] + 1
         )
-
-
-def _named(template: str, key: str) -> str:
-    return template.replace("{KEY}", key.upper().replace("-", "_"))
 
 
 def _value(assignment: re.Match[str]) -> Secret | None:

@@ -23,6 +23,7 @@ class LocalFileSink(ABC):
     """
 
     readable = True
+    removable = True
 
     def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
         self.name = settings.name

@@ -19,6 +19,8 @@ class Sink(Protocol):
     """Its name in the file."""
     readable: bool
     """Whether what it holds can be read back."""
+    removable: bool
+    """Whether what it holds can be removed; otherwise `remove` does nothing, and what it holds stays there."""
 
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.faults import HeldTasks
 from cli.processes import Ran
-from cli.stage import LIVE, PROJECT, TOKEN, World
+from cli.stage import LIVE, PROJECT, TOKEN, TWO_KEYS, World
 
 from reconciler.effects import System
 from reconciler.emulator import Emulator, EmulatorServer
@@ -40,6 +41,14 @@ def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
 def world(make_world: MakeWorld) -> World:
     """A folder, and an emulator with two deployments, an application and a foreign key; tasks are over at once."""
     return make_world()
+
+
+@pytest.fixture
+def held(make_world: MakeWorld) -> HeldTasks:
+    """A world whose tasks do not end by themselves, with two keys to be made in it."""
+    world = make_world(task_seconds=3600)
+    world.write(TWO_KEYS)
+    return HeldTasks(world)
 
 
 @pytest.fixture

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
-from cli.stage import Fault, Proceed
+from cli.stage import Fault, Proceed, World
 
 from reconciler.emulator import Answer, ConnectionLost, Request
 
@@ -47,6 +48,47 @@ def cut_short(request: Request, proceed: Proceed) -> Answer:
     """Done, and the answer ends in the middle."""
     answer = proceed(request)
     return Answer(answer.status, answer.headers, answer.body[: len(answer.body) // 2])
+
+
+class HeldTasks:
+    """A fault: tasks go on until they are let go, so that nothing depends on how fast a machine is.
+
+    For a world whose tasks take hours.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.looks = 0
+        """How often somebody asked how a task is."""
+        self._guard = threading.Lock()
+        self._begun: list[str] = []
+        self._are_over = False
+        world.fail(self)
+
+    @property
+    def count(self) -> int:
+        """How many have begun."""
+        return len(self._begun)
+
+    def __call__(self, request: Request, proceed: Proceed) -> Answer:
+        answer = proceed(request)
+        tasks = answer.json().get("tasks", []) if request.method == "PATCH" and answer.status == 200 else []
+        with self._guard:
+            self.looks += "/tasks/" in request.path
+            self._begun += tasks
+            if self._are_over:
+                self._end(tasks)
+        return answer
+
+    def let_go(self) -> None:
+        """End those that have begun, and from now on each at once."""
+        with self._guard:
+            self._are_over = True
+            self._end(self._begun)
+
+    def _end(self, tasks: list[str]) -> None:
+        for task in tasks:
+            self.world.emulator.release_task(task)
 
 
 def failed_after(request: Request, proceed: Proceed) -> Answer:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cli.stage import World
 
-PATIENCE = 20.0
-"""Seconds after which a test gives up waiting for a process; none takes nearly as long."""
+PATIENCE = 60.0
+"""Seconds after which a test gives up waiting for a process; none takes nearly as long, on whichever machine."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from cli.processes import Running, wait_until
+from cli.processes import PATIENCE, Running, wait_until
 from cli.stage import World
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
@@ -60,7 +60,7 @@ class Terminal:
     def end(self) -> int:
         """Wait for the process; gives its exit code."""
         code = self.running.finish().code
-        self._reader.join(5)
+        self._reader.join(PATIENCE)
         return code
 
 

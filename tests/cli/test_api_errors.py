@@ -167,14 +167,17 @@ def test_trouble_that_passes_is_waited_out(world: World, keyform: Keyform, answe
     seen: set[tuple[str, str]] = set()
 
     def once_each(request: Request, proceed: Proceed) -> Answer:
-        # Not a create: it is sent once, whatever happens.
-        if request.method != "POST" and (request.method, request.path) not in seen:
+        # A create is sent again only after the API's own 429: then it surely did nothing.
+        may_come_again = request.method != "POST" or answer.status == 429
+        if may_come_again and (request.method, request.path) not in seen:
             seen.add((request.method, request.path))
             return answer
         return proceed(request)
 
     world.fail(once_each)
     assert keyform("apply", "--auto-approve").code == 0
+    assert any(method == "POST" for method, _ in seen) == (answer.status == 429)
+    assert world.owned() == ["payments", "search"], "each was made once, under its first name"
     world.fail(None)
     world.in_order(keyform)
 

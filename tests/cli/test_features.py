@@ -34,6 +34,29 @@ def test_a_new_key_is_made_bound_and_published(world: World, keyform: Keyform) -
     assert not world.opens("whisper", world.secret_of("payments"))
 
 
+@pytest.mark.parametrize("removes", [True, False], ids=["with remove", "without remove"])
+def test_a_record_that_a_command_cannot_remove_is_told_and_is_no_step(
+    world: World, keyform: Keyform, removes: bool
+) -> None:
+    remove = ', remove: [sh, -c, "echo gone >> removed"]' if removes else ""
+    sink = f'  pager: {{type: command, write: [sh, -c, "cat > /dev/null"]{remove}}}\n'
+    head = HEAD.replace("defaults: {sink: local}", f"{sink}defaults: {{sink: pager}}")
+    world.write(head + "keys:\n  payments: {deployments: [llama3]}\n  search: {}\n")
+    assert keyform("apply", "--auto-approve").code == 0
+    world.write(head + "keys:\n  payments: {deployments: [llama3]}\n")
+    ran = keyform("apply", "--auto-approve")
+    assert ran.code == 0, ran.err
+    said = " ".join(ran.out.split())
+    assert ("records pager" in said) is removes
+    assert "removing the record" not in ran.err or removes
+    by_hand = "what sink pager holds of search stays there: this sink removes nothing, so remove it by hand"
+    assert (by_hand in said) is not removes
+    assert (world.folder / "removed").exists() is removes
+    assert world.owned() == ["payments"]
+    again = keyform("plan", "--detailed-exitcode")
+    assert (again.code, again.out) == (0, "No changes. The live API matches the file.\n")
+
+
 def test_a_second_apply_changes_nothing_and_writes_no_sink(world: World, keyform: Keyform) -> None:
     apply(world, keyform, TWO_KEYS)
     before, files = len(world.writes), world.files()

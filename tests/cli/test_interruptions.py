@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
 from cli.conftest import Keyform, MakeWorld, in_process
-from cli.processes import wait_until
+from cli.faults import HeldTasks
+from cli.processes import PATIENCE, Running, wait_until
 from cli.stage import HEAD, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Request
@@ -19,28 +19,21 @@ STOPPING = "Stopping: running steps are being finished. Interrupt again to no lo
 INTERRUPTED = "\nInterrupted: nothing was changed.\n"
 
 
-@pytest.fixture
-def slow(make_world: MakeWorld) -> World:
-    """A world whose tasks do not end by themselves."""
-    world = make_world(task_seconds=3600)
-    world.write(TWO_KEYS)
-    return world
-
-
-def bindings_begun(world: World) -> bool:
+def wait_for_tasks(running: Running) -> None:
     """All three endpoints of the two keys are being written: one of them alone may be ahead of the others."""
-    return len([call for call in world.writes if call.startswith("PATCH")]) == 3
+    wait_until(lambda: running.err.count("waiting for task") == 3, "all three tasks", lambda: running.err)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
-    make_world: MakeWorld, number: signal.Signals
+    held: HeldTasks, number: signal.Signals
 ) -> None:
-    world = make_world(task_seconds=1.5)
-    world.write(TWO_KEYS)
+    world = held.world
     running = world.start("apply", "--auto-approve")
-    wait_until(lambda: bindings_begun(world), "the bindings")
+    wait_for_tasks(running)
     running.send(number)
+    running.wait_for("Stopping")
+    held.let_go()
     ran = running.finish()
     assert ran.code == 1
     assert "\n" + STOPPING in ran.err
@@ -55,23 +48,21 @@ def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
     world.in_order()
 
 
-def test_the_second_signal_no_longer_waits_for_tasks(slow: World) -> None:
-    running = slow.start("apply", "--auto-approve")
-    wait_until(lambda: bindings_begun(slow), "the bindings")
-    running.wait_for("waiting for task")
+def test_the_second_signal_no_longer_waits_for_tasks(held: HeldTasks) -> None:
+    world = held.world
+    running = world.start("apply", "--auto-approve")
+    wait_for_tasks(running)
     running.send(signal.SIGINT)
     running.wait_for("Stopping")
-    began = time.monotonic()
     running.send(signal.SIGINT)
     ran = running.finish()
-    assert time.monotonic() - began < 3
     assert ran.code == 1
     said = " ".join(ran.out.split())
     assert "Apply was interrupted: 2 of 7 steps done." in said
     assert "Sent, but not confirmed ! application.webui binding search" in said
     assert "why: interrupted while it ran" in said
     assert "way out: run apply again: it looks at what is live" in said
-    assert slow.held() == {}
+    assert world.held() == {}
 
 
 def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World) -> None:
@@ -80,13 +71,13 @@ def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World) -
 
     def never(request: Request, proceed: Proceed) -> Answer:
         if request.method == "PATCH" and not answer.is_set():
-            asked.wait(20)
-            answer.wait(20)
+            asked.wait(PATIENCE)
+            answer.wait(PATIENCE)
         return proceed(request)
 
     world.fail(never)
     running = world.start("apply", "--auto-approve")
-    asked.wait(20)  # all three endpoints are being written
+    asked.wait(PATIENCE)  # all three endpoints are being written
     running.send(signal.SIGINT)
     running.wait_for("Stopping")
     running.send(signal.SIGINT)
@@ -99,12 +90,12 @@ def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World) -
     world.in_order()
 
 
-def test_an_interrupted_apply_tells_its_result_as_json_too(make_world: MakeWorld) -> None:
-    world = make_world(task_seconds=1.0)
-    world.write(TWO_KEYS)
-    running = world.start("apply", "--auto-approve", "--json", "--parallelism", "1")
+def test_an_interrupted_apply_tells_its_result_as_json_too(held: HeldTasks) -> None:
+    running = held.world.start("apply", "--auto-approve", "--json", "--parallelism", "1")
     running.wait_for("waiting for task")
     running.send(signal.SIGINT)
+    running.wait_for("Stopping")
+    held.let_go()
     ran = running.finish()
     assert ran.code == 1
     assert ran.json["keyform"]["interrupted"] is True
@@ -119,7 +110,7 @@ def stuck(world: World) -> Iterator[threading.Event]:
 
     def never(request: Request, proceed: Proceed) -> Answer:
         asked.set()
-        answer.wait(20)
+        answer.wait(PATIENCE)
         return proceed(request)
 
     world.write(TWO_KEYS)
@@ -134,11 +125,9 @@ def test_while_nothing_is_changed_a_signal_ends_the_run_at_once(
     world: World, stuck: threading.Event, command: tuple[str, ...], number: signal.Signals
 ) -> None:
     running = world.start(*command)
-    assert stuck.wait(20)
-    began = time.monotonic()
+    assert stuck.wait(PATIENCE)
     running.send(number)
-    ran = running.finish()
-    assert time.monotonic() - began < 3
+    ran = running.finish()  # though what was asked is not answered
     assert (ran.code, ran.out, ran.err) == (130, "", INTERRUPTED)
     assert world.writes == []
 
@@ -151,13 +140,13 @@ def test_a_lock_whose_create_is_interrupted_is_given_back(world: World) -> None:
         given = proceed(request)
         if request.method == "POST":
             made.set()
-            answer.wait(20)
+            answer.wait(PATIENCE)
         return given
 
     world.write(TWO_KEYS)
     world.fail(slow_to_answer)
     running = world.start("apply", "--auto-approve")
-    assert made.wait(20)
+    assert made.wait(PATIENCE)
     assert world.locks == ["keyform-lock-shop-e1"]
     running.send(signal.SIGINT)
     ran = running.finish()
@@ -168,7 +157,7 @@ def test_a_lock_whose_create_is_interrupted_is_given_back(world: World) -> None:
 
 def test_signals_that_come_in_a_burst_end_the_run_once(world: World, stuck: threading.Event) -> None:
     running = world.start("plan")
-    assert stuck.wait(20)
+    assert stuck.wait(PATIENCE)
     for _ in range(5):
         running.send(signal.SIGINT)
     ran = running.finish()
@@ -230,12 +219,12 @@ def test_two_applies_take_turns(world: World, keyform: Keyform) -> None:
     def late(request: Request, proceed: Proceed) -> Answer:
         if request.method == "PATCH":
             asked.set()
-            answer.wait(20)
+            answer.wait(PATIENCE)
         return proceed(request)
 
     world.fail(late)
     first = world.start("apply", "--auto-approve")
-    assert asked.wait(20)
+    assert asked.wait(PATIENCE)
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
     assert ran.err.startswith("Error: The stack shop is locked by ")

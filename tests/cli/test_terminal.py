@@ -8,10 +8,12 @@ import subprocess
 
 import pytest
 from cli.conftest import Keyform, MakeWorld
-from cli.stage import HEAD, ONE_KEY, PROJECT, TOKEN, TWO_KEYS, World
+from cli.faults import HeldTasks, refusal
+from cli.processes import wait_until
+from cli.stage import HEAD, ONE_KEY, PROJECT, TOKEN, TWO_KEYS, Proceed, World
 from cli.terminals import on_terminal
 
-from reconciler.emulator import Request
+from reconciler.emulator import Answer, Request
 
 QUESTION = "Do you want keyform to make these changes? Only 'yes' is taken for an answer: "
 
@@ -66,6 +68,25 @@ def test_progress_is_live_and_leaves_a_clean_screen(make_world: MakeWorld) -> No
             assert line in terminal.text or line.replace("jobs, local", "local, jobs") in terminal.text
         last = terminal.text.strip().splitlines()[-1]
         assert last == "Apply complete! Keys: 2 added, 0 changed, 0 rotated, 0 destroyed."
+
+
+def test_progress_shows_that_the_api_asks_for_fewer_requests(world: World) -> None:
+    """Not as lines that scroll by: for as long as it does."""
+    world.write(TWO_KEYS)
+    refused = [1]
+
+    def too_often(request: Request, proceed: Proceed) -> Answer:
+        if request.method == "POST" and b"keyform-lock" not in request.body and refused:
+            refused.pop()
+            return refusal(429, headers={"Retry-After": "2"})
+        return proceed(request)
+
+    world.fail(too_often)
+    with on_terminal(world, "apply", "--auto-approve") as terminal:
+        terminal.wait_for("The API asks for fewer requests: at most 5 of 10 in flight, next in 2.")
+        assert terminal.end() == 0
+        assert "warning: The API asks for fewer" not in terminal.text
+        assert "Apply complete! Keys: 2 added" in terminal.text
 
 
 def test_progress_is_live_while_the_result_goes_into_a_pipe(make_world: MakeWorld) -> None:
@@ -127,25 +148,28 @@ def test_ctrl_c_at_the_question_changes_nothing(world: World) -> None:
     assert world.writes == []
 
 
-def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(make_world: MakeWorld) -> None:
-    world = make_world(task_seconds=0.5)
-    world.write(TWO_KEYS)
-    with on_terminal(world, "apply", "--auto-approve") as terminal:
+def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(held: HeldTasks) -> None:
+    with on_terminal(held.world, "apply", "--auto-approve") as terminal:
+        wait_until(lambda: held.count == 3, "all three tasks")
         terminal.wait_for("waiting for task")
         terminal.running.send(signal.SIGINT)
+        terminal.wait_for("Stopping")
+        held.let_go()
         assert terminal.end() == 1
         assert "Stopping: running steps are being finished." in terminal.text
         assert "Apply was interrupted: 5 of 7 steps done." in terminal.text
         assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 
-def test_a_terminal_that_is_closed_lets_running_steps_finish(make_world: MakeWorld) -> None:
-    world = make_world(task_seconds=0.5)
-    world.write(TWO_KEYS)
+def test_a_terminal_that_is_closed_lets_running_steps_finish(held: HeldTasks) -> None:
+    world = held.world
     with on_terminal(world, "apply", "--auto-approve") as terminal:
-        terminal.wait_for("waiting for task")
+        wait_until(lambda: held.count == 3, "all three tasks")
         os.dup2(os.open(os.devnull, os.O_RDWR), terminal._master)  # the last hold on it
         terminal.running.send(signal.SIGHUP)
+        asked = held.looks
+        wait_until(lambda: held.looks > asked + 2, "three more looks at a task")  # the signal has long come by then
+        held.let_go()
         assert terminal.running.finish().code == 1
     assert sorted(world.bound("llama3")) == ["payments", "portal-made", "search"]
     assert world.run("apply", "--auto-approve").code == 0

@@ -49,7 +49,7 @@ class Hurried(System):
 
 def make_gate(workers: int, effects: System | None = None) -> tuple[Gate, list[tuple[str, float]]]:
     told: list[tuple[str, float]] = []
-    return Gate(workers, effects or Hurried(), lambda sentence, wait: told.append((sentence, wait))), told
+    return Gate(workers, effects or Hurried(), lambda sentence, wait, _: told.append((sentence, wait))), told
 
 
 # --- The gate ---------------------------------------------------------------------------------------------------------
@@ -321,9 +321,11 @@ def test_40_keys_are_made_over_http_by_ten_workers_at_10_a_second(says_when: boo
 def test_recovery_is_told_too() -> None:
     events: list[ApiEvent] = []
     effects = ScriptedEffects(refusal(429), answer(200, key_json()))
-    api = make_api(effects, events=events, workers=2)
-    api.get_key("payments")
-    assert [event.detail for event in events if event.kind is EventKind.PACE] == [
-        "The API asks for fewer requests: 2 -> 1 in flight, next in 0.4s.",
-        "The API takes 2 requests in flight again.",
+    api = make_api(effects, events=events, workers=4)
+    for _ in range(5):
+        api.get_key("payments")
+    assert [(event.detail, event.in_flight, event.most) for event in events if event.kind is EventKind.PACE] == [
+        ("The API asks for fewer requests: 4 -> 2 in flight, next in 0.4s.", 2, 4),
+        ("The API takes 3 requests in flight.", 3, 4),
+        ("The API takes 4 requests in flight again.", 4, 4),
     ]

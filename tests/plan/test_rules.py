@@ -203,6 +203,38 @@ CASES = [
         [],
     ),
     Case(
+        "a removed key is removed from a sink that cannot be read back, whether or not it is there",
+        desired(key("other", "llama3")),
+        snapshot(
+            PUBLISHED,
+            live("other", of="other"),
+            endpoint("llama3", "other", "payments"),
+            held=["other"],
+            unreadable=["ci"],
+        ),
+        [
+            "unbind:deployment.llama3 [payments key_is_not_declared]",
+            "remove-record:ci/payments: key_is_not_declared",
+            "delete:payments: key_is_not_declared",
+        ],
+    ),
+    Case(
+        "from a sink that removes nothing a removed key has to be removed by hand",
+        desired(key("other", "llama3")),
+        snapshot(
+            PUBLISHED,
+            live("other", of="other"),
+            endpoint("llama3", "other", "payments"),
+            held=["other"],
+            lasting=["ci"],
+        ),
+        [
+            "unbind:deployment.llama3 [payments key_is_not_declared]",
+            "delete:payments: key_is_not_declared",
+        ],
+        ("record_stays",),
+    ),
+    Case(
         "a secret that the sink lost can only be replaced",
         desired(key("payments", "llama3")),
         snapshot(PUBLISHED, LLAMA),

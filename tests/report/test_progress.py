@@ -6,7 +6,7 @@ from io import StringIO
 from report.builders import BIND, CREATE, DELETE, DESCRIBE, EVERYTHING, OPEN, PUBLISH, REMOVE_RECORD, UNBIND
 from rich.console import Console
 
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Outcome, OutcomeState, StepNote
+from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Outcome, OutcomeState, PaceChanged, StepNote
 from reconciler.report.progress import LiveProgress, PlainProgress
 
 EVENTS = [
@@ -103,6 +103,37 @@ def test_on_a_terminal_what_runs_is_shown_with_its_time_its_note_and_the_bar():
     running, bar = (" ".join(line.split()) for line in screen.getvalue().splitlines())
     assert running[2:] == "deployment.llama3 binding batch-jobs-g2, payments-api waiting for task 7f 1m 15s"
     assert bar.endswith("0 of 4 done, 1 failed")
+
+
+def test_on_a_terminal_the_pace_that_the_api_asks_for_is_shown_until_it_is_over():
+    screen, now = StringIO(), [0.0]
+    console = Console(file=screen, width=90, get_time=lambda: now[0])
+    progress = LiveProgress(console, total=4)
+
+    def shown():
+        screen.truncate(0)
+        screen.seek(0)
+        console.print(progress.draw())
+        return [" ".join(line.split()) for line in screen.getvalue().splitlines()][:-1]
+
+    assert shown() == []
+    progress(PaceChanged(5, 10, 8.0))
+    now[0] = 1.5
+    assert shown() == ["The API asks for fewer requests: at most 5 of 10 in flight, next in 6.5s"]
+    now[0] = 9.0
+    assert shown() == ["The API asks for fewer requests: at most 5 of 10 in flight"]
+    progress(PaceChanged(10, 10, 0.0))
+    assert shown() == []
+    progress(PaceChanged(1, 1, 3.0))
+    assert shown() == ["The API asks for fewer requests: at most 1 of 1 in flight, next in 3.0s"]
+    now[0] = 12.0
+    assert shown() == []
+
+
+def test_in_a_pipe_the_pace_is_left_to_the_log():
+    lines = []
+    PlainProgress(lines.append)(PaceChanged(5, 10, 8.0))
+    assert lines == []
 
 
 def test_on_a_terminal_many_running_steps_do_not_fill_the_screen():

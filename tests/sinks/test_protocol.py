@@ -31,7 +31,7 @@ def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(kind: K
 
 def test_a_sink_says_its_name_and_that_it_can_be_read_back(kind: Kind, path: Path) -> None:
     sink: Sink = kind.open(path)
-    assert (sink.name, sink.readable) == ("local", True)
+    assert (sink.name, sink.readable, sink.removable) == ("local", True, True)
 
 
 def test_where_there_is_no_file_nothing_is_held(kind: Kind, tmp_path: Path) -> None:

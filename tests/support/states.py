@@ -117,6 +117,7 @@ def snapshot(
     held: Iterable[str] = (),
     sink: str = "local",
     unreadable: Iterable[str] = (),
+    lasting: Iterable[str] = (),
     more_sinks: Iterable[str] = (),
 ) -> Snapshot:
     """What is live; `held` names the live keys whose secret the sink holds."""
@@ -130,4 +131,5 @@ def snapshot(
     sinks = {sink: SinkContents(records)}
     sinks.update({name: SinkContents() for name in more_sinks})
     sinks.update({name: SinkContents(readable=False) for name in unreadable})
+    sinks.update({name: SinkContents(readable=False, removable=False) for name in lasting})
     return Snapshot(keys, endpoints, sinks)

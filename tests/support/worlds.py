@@ -151,6 +151,7 @@ class BrokenSink:
         self._after = after
         self.name = sink.name
         self.readable = sink.readable
+        self.removable = sink.removable
 
     def probe(self, keys: Any) -> None:
         self._sink.probe(keys)

@@ -16,6 +16,7 @@ class StoreSink:
     """Hands each secret to a program on its standard input."""
 
     readable = False
+    removable = True
 
     def __init__(self, name: str, effects: Effects) -> None:
         self.name = name
