@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from reconciler.model import Capabilities, CreatedKey, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.model import Capabilities, CreatedKey, EndpointRef, LiveEndpoint, LiveKey, Secret
+from reconciler.model.verification import Reply
 
 
 class Api(Protocol):
@@ -60,5 +61,12 @@ class Api(Protocol):
         """Write an endpoint's whole list and wait for the task; an empty list only where it `opens` the endpoint.
 
         `while_waiting` is called before each look at the task; what it raises ends the wait.
+        """
+        ...
+
+    def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
+        """Ask an endpoint itself, at its address, with a secret or without a key; never with keyform's own token.
+
+        `timeout` is in seconds. It does not fail: no answer is a reply, too.
         """
         ...

@@ -20,6 +20,7 @@ COMMANDS = {
     "destroy": "reconciler.cli.apply",
     "status": "reconciler.cli.status",
     "rotate": "reconciler.cli.rotate",
+    "verify": "reconciler.cli.verify",
     "emulator": "reconciler.cli.emulator",
     "demo": "reconciler.cli.demo",
 }

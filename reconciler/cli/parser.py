@@ -65,6 +65,20 @@ def build_parser() -> Parser:
     status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
     status.add_argument("--json", action="store_true", help="the status as JSON")
 
+    verify = command(
+        "verify", "see on the endpoints that keys are asked for, and that what the sinks hold is accepted",
+        files, api, output,
+    )  # fmt: skip
+    verify.add_argument("--json", action="store_true", help="what was found as JSON")
+    verify.add_argument(
+        "--timeout",
+        metavar="TIME",
+        type=waiting_time,
+        default="60s",
+        help="how long to wait for an endpoint that gives no clear answer, such as one that is scaled to zero"
+        " (default: %(default)s)",
+    )
+
     waiting_options(apply)
 
     rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
@@ -147,7 +161,7 @@ def waiting_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--lock-timeout",
         metavar="TIME",
-        type=lock_time,
+        type=waiting_time,
         default="0s",
         help="how long to wait while another apply has the stack's lock, such as 5m (default: %(default)s)",
     )
@@ -160,7 +174,7 @@ def waiting_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def lock_time(text: str) -> float:
+def waiting_time(text: str) -> float:
     """Seconds, from a duration as the file has them: `30s`, `5m`, `1h`."""
     return length(text).total_seconds()
 

@@ -12,6 +12,8 @@ from reconciler.emulator.world import Call
 
 READY = {"ACTIVE", "PARTIALLYDEPLOYED", "PENDING"}
 OWNER = "emulator"
+WAKING_SECONDS = 30
+"""How long a deployment at zero takes to wake, where requests are not held meanwhile."""
 
 
 def serve_inference(call: Call) -> Answer:
@@ -24,13 +26,19 @@ def serve_inference(call: Call) -> Answer:
     )
     if row is None or not row["exposed"]:
         raise _refusal(404, "There is no endpoint at this address", "not_found")
-    if not _is_admitted(call, row["id"]):
+    is_admitted = _is_admitted(call, row["id"])
+    if not is_admitted and not (row["status"] == "PENDING" and world.modes.scaled_to_zero == "gate_sleeps_too"):
         raise _refusal(401, "Invalid or missing API key", "invalid_api_key")
     if row["status"] not in READY:
         raise _refusal(503, "The endpoint is not running", "service_unavailable")
     # [D]: a deployment that is scaled to zero is PENDING, and wakes up when a request is made.
     if row["status"] == "PENDING":
+        if not _is_awake(call, row["id"]):
+            # Not raised: a request that is refused wakes nothing.
+            return _refusal(503, "The endpoint is not ready", "service_unavailable").answer
         world.run("UPDATE deployments SET status = 'ACTIVE' WHERE id = ?", row["id"])
+        if not is_admitted:
+            return _refusal(401, "Invalid or missing API key", "invalid_api_key").answer
     match call.request.method, call.path["rest"]:
         case "GET", "v1/models":
             created = row["created_at"] // 1_000_000
@@ -40,6 +48,20 @@ def serve_inference(call: Call) -> Answer:
             return _complete(call)
         case _:
             raise _refusal(404, "Not Found", "not_found")
+
+
+def _is_awake(call: Call, deployment_id: int) -> bool:
+    """Whether a deployment at zero answers by now; the first request that finds it asleep wakes it."""
+    world = call.world
+    if world.modes.scaled_to_zero == "held":
+        return True
+    name = f"awake:{deployment_id}"
+    world.run("INSERT OR IGNORE INTO counters VALUES (?, ?)", name, call.now + WAKING_SECONDS * 1_000_000)
+    row = world.row("SELECT value FROM counters WHERE name = ?", name)
+    if row is None or row["value"] > call.now:
+        return False
+    world.run("DELETE FROM counters WHERE name = ?", name)
+    return True
 
 
 def _is_admitted(call: Call, deployment_id: int) -> bool:

@@ -72,6 +72,9 @@ class Modes:
     """The body of a 401: the documented error, `{code, message}`, or a message that repeats a part of the token."""
     dual_credentials: Literal["either", "x_api_key_decides"] = "either"
     """On the data plane, a junk `X-API-Key` beside a good Bearer: accepted, or refused."""
+    scaled_to_zero: Literal["held", "unavailable", "gate_sleeps_too"] = "held"
+    """What a request gets from a deployment at zero, which it wakes: its answer, late (here at once); a 503 until the
+    deployment is awake; or the same, whatever key it holds, since keys are looked at only where something runs."""
     data_plane_lag: Literal[0, 5] = 0
     """Seconds until the data plane follows a change of keys."""
 

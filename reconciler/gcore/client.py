@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from reconciler.effects import Effects
 from reconciler.errors import ApiRefused, NotFound, UnexpectedAnswer
 from reconciler.gcore import wire
+from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import V3, Collection, Dialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
@@ -27,6 +28,7 @@ from reconciler.model import (
     Secret,
     read_description,
 )
+from reconciler.model.verification import Reply
 from reconciler.redaction import Redactor
 from reconciler.workers import side_by_side
 
@@ -213,6 +215,15 @@ class GcoreApi:
             timeout=self._task_timeout,
             while_waiting=while_waiting,
         )
+
+    # --- The data plane -----------------------------------------------------------------------------------------------
+
+    def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
+        """Ask an endpoint itself, at its address, with a secret or without a key; never with the API's token.
+
+        `timeout` is in seconds. It does not fail: no answer is a reply, too. It is not part of the API's pace.
+        """
+        return ask_endpoint(self._effects, address, secret, timeout=timeout)
 
     # --- Calls --------------------------------------------------------------------------------------------------------
 

@@ -1,27 +1,138 @@
-"""The data plane: what a consumer of a key sees of an endpoint."""
+"""The data plane: what a consumer of a key sees of an endpoint.
+
+A secret leaves this machine here, in the header `X-API-Key` [D], and only over https to the address that the API gives
+for the endpoint (plain http: to this machine alone). Redirects are not followed. Nothing of what an endpoint answers is
+shown but its status.
+"""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from reconciler import __version__
 from reconciler.errors import ApiUnreachable
+from reconciler.gcore.faults import read_retry_after
+from reconciler.gcore.unreachable import reason_for
 from reconciler.model import Secret
+from reconciler.model.verification import Admission, Reply
+from reconciler.redaction import Redactor
 
 if TYPE_CHECKING:
+    import httpx
+
     from reconciler.effects import Effects
+
+PROBE = "/v1/models"
+"""What is asked for [D]: of all requests whose answer depends on the key, the cheapest. A model computes nothing."""
+LONGEST_CONNECT = 5.0
+
+
+def ask_endpoint(effects: Effects, address: str, secret: Secret | None, *, timeout: float) -> Reply:
+    """One request for the list of models, with this secret or without a key; `timeout` is in seconds.
+
+    `address` is the endpoint's own, opaque; what is asked for is one path below it. Failures are replies, too.
+    """
+    import httpx  # noqa: PLC0415 - heavy
+
+    url = address if "://" in address else f"https://{address}"
+    if trouble := _trouble_with(url) or _trouble_in(secret):
+        return Reply(Admission.UNCLEAR, detail=trouble)
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"keyform/{__version__}",
+        **({"X-API-Key": secret.reveal()} if secret else {}),
+    }
+    limits = {"connect": min(timeout, LONGEST_CONNECT), **dict.fromkeys(("read", "write", "pool", "whole"), timeout)}
+    # Nothing that is raised here goes on: it could carry the request along, and with it the secret.
+    try:
+        request = httpx.Request("GET", f"{url.rstrip('/')}{PROBE}", headers=headers, extensions={"timeout": limits})
+    except httpx.InvalidURL:
+        return Reply(Admission.UNCLEAR, detail="has an address that is no URL")
+    try:
+        response = effects.send(request)
+    except (httpx.HTTPError, httpx.StreamError, OSError) as failure:
+        if isinstance(failure, httpx.RequestError):
+            failure.request = request  # it tells which limit was passed
+        reason, is_transient = reason_for(failure, Redactor(*([secret] if secret else [])))
+        return Reply(Admission.UNCLEAR, detail=f"could not be reached: {reason}", is_transient=is_transient)
+    return _read(response, effects)
+
+
+def _read(response: httpx.Response, effects: Effects) -> Reply:
+    status = response.status_code
+    if status == 401:
+        return Reply(Admission.REFUSED, status, "refused it (status 401)")
+    if 200 <= status < 300:
+        if _is_json(response):
+            return Reply(Admission.ADMITTED, status, f"answered (status {status})")
+        return Reply(Admission.BEYOND, status, f"answered with something that is no list of models (status {status})")
+    if 300 <= status < 400:
+        return Reply(Admission.UNCLEAR, status, f"answered with a redirect, which is not followed (status {status})")
+    if status in (403, 407, 451):
+        return Reply(Admission.UNCLEAR, status, f"answered with status {status}, where 401 is what a missing key gets")
+    if status in (408, 425, 429) or not 400 <= status < 500:
+        retry_after = read_retry_after(response.headers.get("retry-after"), effects.now)
+        return Reply(
+            Admission.UNCLEAR, status, f"answered with status {status}", is_transient=True, retry_after=retry_after
+        )
+    return Reply(Admission.BEYOND, status, f"answered with status {status}")
+
+
+def _is_json(response: httpx.Response) -> bool:
+    try:
+        json.loads(response.content)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _trouble_with(address: str) -> str:
+    """Why no secret may go there; nothing when it may."""
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        host, parts = None, urlsplit("")
+    if not host or not address.isprintable() or " " in address or "\\" in address:
+        return "has an address that is no URL"
+    if parts.username is not None or parts.query or parts.fragment:
+        return "has an address with more in it than host and path, and was not called"
+    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+        return "has an address that is not https, and was not called"
+    return ""
+
+
+def _trouble_in(secret: Secret | None) -> str:
+    """Why no header can hold the secret; nothing when one can."""
+    if secret is None:
+        return ""
+    value = secret.reveal()
+    if value.isascii() and value.isprintable() and value == value.strip():
+        return ""
+    return "was not called: the secret holds characters that cannot stand in a request"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """How an endpoint answered: the HTTP status, and what the model said ("" unless it was 200)."""
+class Completion:
+    """How a model answered: the HTTP status, and what it said ("" unless it was 200)."""
 
     status: int
     text: str = ""
 
 
-def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: str, prompt: str) -> Reply:
+def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: str, prompt: str) -> Completion:
     """One chat completion, with `X-API-Key` [D] or without a key; 401 [D] when the key is missing or not accepted.
 
     `address` is the endpoint's own, opaque; the path behind it is OpenAI's [D]. ApiUnreachable when nothing answers.
@@ -39,4 +150,4 @@ def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: s
         text = str(response.json()["choices"][0]["message"]["content"]) if response.status_code == 200 else ""
     except (json.JSONDecodeError, KeyError, IndexError, TypeError):
         text = ""
-    return Reply(response.status_code, text)
+    return Completion(response.status_code, text)

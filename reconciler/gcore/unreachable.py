@@ -28,6 +28,12 @@ def no_answer(failure: Exception, call: Call, host: str, redactor: Redactor) -> 
     return Fault(error, is_transient=hopeful, may_have_happened=not unsent)
 
 
+def reason_for(failure: Exception, redactor: Redactor) -> tuple[str, bool]:
+    """Why no answer came, in words that say nothing of an address or a header, and whether waiting may help."""
+    reason, _, hopeful = _why(failure, redactor)
+    return reason, hopeful
+
+
 def _why(failure: Exception, redactor: Redactor) -> tuple[str, str, bool]:
     """The reason in words, the way out, and whether waiting may help."""
     for cause in _causes(failure):

@@ -42,7 +42,13 @@ _MOST_RESERVED = 14
 
 
 def render_status(view: StatusView, *, colour: bool, width: int = 100) -> str:
-    """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them.
+    """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them."""
+    width = max(width, _NARROWEST)
+    return draw(status_parts(view, width=width), colour=colour, width=width)
+
+
+def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
+    """Renderables as text, in lines of at most `width` columns, or 80.
 
     Below 80 columns rich would cut words short, and a cut state or sink is worse than a line that the terminal wraps.
     """
@@ -64,7 +70,7 @@ def render_status(view: StatusView, *, colour: bool, width: int = 100) -> str:
         _environ={},
     )
     with console.capture() as captured:
-        for part in status_parts(view, width=width):
+        for part in parts:
             console.print(part)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
@@ -96,7 +102,7 @@ def _alarm(view: StatusView) -> list[RenderableType]:
     return [Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red")]
 
 
-def _table(columns: Sequence[tuple[str, bool]]) -> Table:
+def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
     """A table with these columns; those with True are not wrapped unless a single word is very long."""
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
@@ -117,7 +123,7 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
 
     columns = [("Key", _fits(key.name for key in view.keys)), ("State", True), ("Generation", True)]
     columns += [("Age", True)] if wide else []
-    table = _table([*columns, ("Expires", True), ("Bound to", False), ("Sinks", True)])
+    table = new_table([*columns, ("Expires", True), ("Bound to", False), ("Sinks", True)])
     longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
     for key in view.keys:
@@ -186,7 +192,7 @@ def _sinks(key: KeyStatus) -> Text:
 def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
     from rich.text import Text  # noqa: PLC0415
 
-    table = _table(
+    table = new_table(
         [
             ("Endpoint", _fits(endpoint.ref.name for endpoint in endpoints)),
             ("Kind", True),

@@ -39,6 +39,7 @@ from reconciler.sinks.aws_record import (
     new_version_id,
 )
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
+from reconciler.sinks.protocol import HeldSecret
 from reconciler.workers import side_by_side
 
 if TYPE_CHECKING:
@@ -113,6 +114,12 @@ class AwsSecretsManagerSink:
         records = side_by_side(self._held, names, _readers(names))
         return {name: record for name, record in zip(names, records, strict=True) if record is not None}
 
+    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
+        """Records and secrets of these keys; it takes the right to get the values, which `read` mostly does not."""
+        names = sorted(keys)
+        found = side_by_side(self._held_secret, names, _readers(names))
+        return {name: held for name, held in zip(names, found, strict=True) if held is not None}
+
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Make a version that holds the secret the one that consumers get."""
         key = record.key
@@ -158,7 +165,18 @@ class AwsSecretsManagerSink:
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def _held(self, key: str) -> SinkRecord | None:
-        secret = self._describe(key)
+        return self._record_in(key, self._describe(key))
+
+    def _held_secret(self, key: str) -> HeldSecret | None:
+        """The record, and the value of the very version that it is about."""
+        there = self._describe(key)
+        record = self._record_in(key, there)
+        if there is None or record is None:
+            return None
+        secret = self._field_of(key, there.current) if self._field else self._whole(key, there.current)
+        return HeldSecret(record, secret) if secret else None
+
+    def _record_in(self, key: str, secret: AwsSecret | None) -> SinkRecord | None:
         if secret is None or secret.is_scheduled_for_deletion or not secret.belongs_to(self._stack, key):
             return None
         claims = secret.claims()
@@ -192,6 +210,12 @@ class AwsSecretsManagerSink:
         if not isinstance(text, str):
             raise self._not_an_object(key)
         return text
+
+    def _whole(self, key: str, version: str) -> Secret | None:
+        """A version's whole text; None when it has none, or an empty one."""
+        answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
+        text = answer.get("SecretString")
+        return Secret(text) if isinstance(text, str) and text else None
 
     def _field_of(self, key: str, version: str) -> Secret | None:
         """Our field in a version; None when the version is gone, or has no such text."""

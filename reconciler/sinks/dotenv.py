@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model import Secret, SinkRecord, SinkSettings, is_variable_name, variable_name
 from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.protocol import HeldSecret
 from reconciler.sinks.record import format_instant, parse_instant
 
 if TYPE_CHECKING:
@@ -84,18 +85,18 @@ class DotenvSink(LocalFileSink):
         for key in keys:
             self._find(lines, key)
 
-    def records(self, content: bytes) -> dict[str, SinkRecord]:
+    def held(self, content: bytes) -> dict[str, HeldSecret]:
         """Records right above their variable, which must have a value that all readers agree about."""
         lines = self._lines(content)
-        found: dict[str, SinkRecord] = {}
+        found: dict[str, HeldSecret] = {}
         places: dict[str, list[int]] = {}
         for number, line in enumerate(lines):
             if assignment := _ASSIGNMENT.fullmatch(line):
                 places.setdefault(assignment["name"], []).append(number)
             elif record := self._record(line):
                 below = self._variable_at(lines, number + 1, record.key)
-                if below and _value(below):
-                    found[record.key] = record
+                if below and (secret := _value(below)):
+                    found[record.key] = HeldSecret(record, secret)
                     places.setdefault(line.split()[2], []).append(number)
         for key in found:
             for what in (f"{self._stack}/{key}", variable_name(self._template, key)):

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import Secret, SinkRecord
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
 from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.protocol import HeldSecret
 from reconciler.sinks.record import record_from_fields, record_to_fields
 
 if TYPE_CHECKING:
@@ -45,17 +46,17 @@ class JsonFileSink(LocalFileSink):
         for key in keys:
             self._entry(members, key)
 
-    def records(self, content: bytes) -> dict[str, SinkRecord]:
-        """Records of entries with a secret that is text and not empty."""
+    def held(self, content: bytes) -> dict[str, HeldSecret]:
+        """Entries with a record, and a secret that is text and not empty."""
         held = {name: self._held(member) for name, member in self._members(self._text(content)).items()}
-        return {name: found[0] for name, found in held.items() if found}
+        return {name: found for name, found in held.items() if found}
 
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
         """Secret and record in the entry, which comes last when it is new."""
         text = self._text(content)
         members = self._members(text)
         member = self._entry(members, record.key)
-        if member and self._held(member) == (record, secret):
+        if member and self._held(member) == HeldSecret(record, secret):
             return content
         entry = text[member.value_start : member.end] if member else "{}"
         entry = set_member(entry, parse_object(entry), _SECRET, json.dumps(secret.reveal()), indent="  ")
@@ -120,10 +121,10 @@ class JsonFileSink(LocalFileSink):
             case _:
                 return False
 
-    def _held(self, member: Member) -> tuple[SinkRecord, Secret] | None:
+    def _held(self, member: Member) -> HeldSecret | None:
         match member.value:
             case {"secret": str(secret), "keyform": fields} if secret and self._is_ours(member):
                 record = record_from_fields(member.name, fields)
-                return (record, Secret(secret)) if record else None
+                return HeldSecret(record, Secret(secret)) if record else None
             case _:
                 return None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
 from reconciler.sinks.local_file import LocalFile
+from reconciler.sinks.protocol import HeldSecret
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -44,6 +45,11 @@ class LocalFileSink(ABC):
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
         return self.records(self._file.read() or b"")
 
+    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
+        """Records and secrets of these keys."""
+        held = self.held(self._file.read() or b"")
+        return {key: held[key] for key in sorted(keys) if key in held}
+
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record in one step, durably; the same again leaves the file as it is."""
         if record.stack != self._stack:
@@ -60,13 +66,17 @@ class LocalFileSink(ABC):
         """Finish a change of the file that was cut short."""
         self._file.tidy()
 
+    def records(self, content: bytes) -> dict[str, SinkRecord]:
+        """This stack's records by key."""
+        return {key: held.record for key, held in self.held(content).items()}
+
     @abstractmethod
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""
 
     @abstractmethod
-    def records(self, content: bytes) -> Mapping[str, SinkRecord]:
-        """This stack's records by key; only where the secret can be read by whoever needs it."""
+    def held(self, content: bytes) -> Mapping[str, HeldSecret]:
+        """This stack's records and secrets by key; only where the secret can be read by whoever needs it."""
 
     @abstractmethod
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from reconciler.model import Secret, SinkRecord
@@ -39,6 +40,27 @@ class Sink(Protocol):
 
     def remove(self, key: str) -> None:
         """Remove this stack's record and secret of a key; nothing to do when there is none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeldSecret:
+    """A secret as a sink holds it, and the record that stands beside it."""
+
+    record: SinkRecord
+    secret: Secret
+
+
+@runtime_checkable
+class ReadsSecrets(Protocol):
+    """A sink whose secrets can be read back. Only `verify` does: nothing else that keyform does needs a secret."""
+
+    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
+        """What a consumer finds for these keys, as far as it is this stack's; a key that is not held is left out.
+
+        A value that a program may not get as it stands here (empty, or quoted by hand in a way that readers differ
+        about) is not held. All failures are SinkError, none of which holds a secret.
+        """
         ...
 
 

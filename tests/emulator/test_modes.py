@@ -6,7 +6,7 @@ from itertools import combinations
 
 import pytest
 
-from reconciler.emulator import Modes
+from reconciler.emulator import Modes, seed
 
 
 def test_an_unknown_key_is_refused_at_once_or_fails_the_task(make_api) -> None:
@@ -314,6 +314,38 @@ def test_the_data_plane_may_follow_a_few_seconds_late(make_api) -> None:
     assert (api.opens("llama3", old), api.opens("llama3", new)) == (False, True)
     api.clock.advance(2)
     assert (api.opens("llama3", old), api.opens("llama3", new)) == (True, True)
+
+
+@pytest.mark.parametrize(("mode", "refused"), [("unavailable", 401), ("gate_sleeps_too", 503)])
+def test_a_deployment_at_zero_may_be_unavailable_until_it_is_awake(make_api, mode, refused) -> None:
+    api = make_api(scaled_to_zero=mode)
+    content = {
+        "api_keys": [{"name": "payments", "secret": "s3cret"}],
+        "deployments": [{"name": "sleeper", "status": "PENDING", "api_keys": ["payments"]}],
+    }
+    seed(api.emulator, {"projects": {1234: content}})
+    for _ in range(2):
+        assert api.chat("sleeper", X_API_Key="junk").status == refused
+        assert api.chat("sleeper", X_API_Key="s3cret").status == 503
+        assert api.deployment("sleeper")["status"] == "PENDING"
+        api.clock.advance(29.9)
+        assert api.chat("sleeper", X_API_Key="s3cret").status == 503
+        api.clock.advance(0.1)
+        assert api.chat("sleeper", X_API_Key="s3cret").status == 200
+        assert api.deployment("sleeper")["status"] == "ACTIVE"
+        assert api.chat("sleeper", X_API_Key="junk").status == 401
+        with api.emulator.editing() as world:  # to zero again
+            world.run("UPDATE deployments SET status = 'PENDING' WHERE name = 'sleeper'")
+
+
+def test_only_a_request_wakes_a_deployment_at_zero(make_api) -> None:
+    api = make_api(scaled_to_zero="unavailable")
+    content = {"deployments": [{"name": "sleeper", "status": "PENDING"}]}
+    seed(api.emulator, {"projects": {1234: content}})
+    api.clock.advance(3600)
+    assert api.chat("sleeper").status == 503
+    api.clock.advance(30)
+    assert api.chat("sleeper").status == 200
 
 
 def test_a_mode_outside_its_choices_is_an_error() -> None:

@@ -17,6 +17,7 @@ from sinks.stage import CANARY, STACK
 
 from reconciler.errors import ExtraMissing, SinkError
 from reconciler.model import Secret
+from reconciler.sinks.protocol import HeldSecret, ReadsSecrets
 
 NAME = f"{STACK}/payments-api"
 
@@ -330,3 +331,21 @@ def test_options_that_make_no_sense_are_refused(aws: Aws, options: dict[str, Any
 def test_a_record_of_another_stack_is_never_written(aws: Aws) -> None:
     refused(lambda: aws.open().write(generation(1, stack="other"), Secret("one")))
     assert aws.value() is None
+
+
+def test_a_secret_can_be_read_back_with_its_record(aws: Aws) -> None:
+    aws.open().write(generation(1), Secret("old"))
+    aws.open().write(generation(2), Secret("new"))
+    effects = Counted()
+    sink: Any = aws.open(effects=effects)
+    assert isinstance(sink, ReadsSecrets)
+    held = sink.read_secrets(["payments-api", "unknown"])
+    assert held == {"payments-api": HeldSecret(generation(2), Secret("new"))}
+    assert effects.log == ["open", "describe_secret", "get_secret_value", "describe_secret"]
+    assert "new" not in repr(held)
+
+
+def test_another_stacks_secret_is_not_read_back(aws: Aws) -> None:
+    aws.open(stack="other", name="shared/{key}").write(generation(1, stack="other"), Secret("theirs"))
+    sink: Any = aws.open(name="shared/{key}")
+    assert sink.read_secrets(["payments-api"]) == {}

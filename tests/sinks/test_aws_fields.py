@@ -10,6 +10,7 @@ from sinks.aws_stage import Aws, Counted, generation
 
 from reconciler.errors import SinkError
 from reconciler.model import Secret
+from reconciler.sinks.protocol import HeldSecret
 
 
 def refused(act: Callable[[], object]) -> SinkError:
@@ -124,3 +125,13 @@ def test_removing_a_field_leaves_the_others_and_the_way_back(aws: Aws) -> None:
     aws.edit('{"api_key": "two"}', SHARED)
     sink.remove("payments-api")
     assert aws.value(SHARED) is None
+
+
+def test_a_field_can_be_read_back_also_after_somebody_changed_others(aws: Aws) -> None:
+    sink: Any = aws.open(**FIELD)
+    sink.write(generation(1), Secret("one"))
+    assert sink.read_secrets(["payments-api"]) == {"payments-api": HeldSecret(generation(1), Secret("one"))}
+    aws.edit('{"api_key": "one", "host": "h"}', SHARED)
+    assert sink.read_secrets(["payments-api"]) == {"payments-api": HeldSecret(generation(1), Secret("one"))}
+    aws.edit('{"api_key": "mine", "host": "h"}', SHARED)
+    assert sink.read_secrets(["payments-api"]) == {}, "it holds nothing of ours, and a wrong secret is not sent"

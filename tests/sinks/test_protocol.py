@@ -15,6 +15,7 @@ from reconciler.errors import SinkError
 from reconciler.model import Secret
 from reconciler.model.desired import Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
+from reconciler.sinks.protocol import HeldSecret, ReadsSecrets
 
 
 def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(kind: Kind, path: Path) -> None:
@@ -272,3 +273,27 @@ def test_no_error_shows_a_secret_nor_carries_one_along(kind: Kind, path: Path) -
             assert error.__context__ is None
             assert error.way_out
     assert refused >= 6
+
+
+def test_a_secret_can_be_read_back_with_its_record(kind: Kind, path: Path) -> None:
+    sink = kind.open(path)
+    save(sink, "payments-api", "a'b c/+=")
+    save(sink, "batch-jobs", "other", generation=3)
+    assert isinstance(sink, ReadsSecrets)
+    held = kind.open(path).read_secrets(["payments-api", "unknown"])  # type: ignore[attr-defined]
+    assert held == {"payments-api": HeldSecret(record("payments-api"), Secret("a'b c/+="))}
+    assert "a'b" not in repr(held)
+    assert kind.open(path.parent / "missing" / kind.name).read_secrets(["x"]) == {}  # type: ignore[attr-defined]
+
+
+def test_secrets_that_are_not_ours_or_damaged_are_not_read_back(kind: Kind, path: Path) -> None:
+    kind.open(path, stack="other").write(record("payments-api", stack="other"), Secret("theirs"))
+    sink = kind.open(path)
+    assert sink.read_secrets(["payments-api"]) == {}  # type: ignore[attr-defined]
+    path.unlink()
+    save(sink, "payments-api")
+    for text in kind.damage(path.read_text()):
+        path.write_text(text)
+        assert sink.read_secrets(["payments-api"]) == {}  # type: ignore[attr-defined]
+    path.write_text(kind.by_hand.format(secret="mine"))
+    assert sink.read_secrets(["payments-api"]) == {}  # type: ignore[attr-defined]

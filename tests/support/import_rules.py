@@ -114,6 +114,20 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
+    # Asking an endpoint again; the API is known by its protocol.
+    Layer(
+        name="patience",
+        stages=_names("apply.interface effects errors model"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
+    # The only stage that has secrets read from sinks; it is handed the API, the sinks and the effects.
+    Layer(
+        name="verify",
+        stages=_names("apply.interface effects errors model patience plan sinks.protocol workers"),
+        never=PAST_THE_SEAM - {"threading"},
+        opens_files=False,
+    ),
     # Pure functions of (desired, snapshot, now).
     Layer(
         name="plan",
@@ -150,7 +164,7 @@ LAYERS = (
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
-        stages=_names("__init__ apply config effects emulator errors gcore model plan report sinks snapshot")
+        stages=_names("__init__ apply config effects emulator errors gcore model plan report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         tells_time=True,

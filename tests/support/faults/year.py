@@ -282,4 +282,3 @@ class Turn:
 def live_a_year(seed: int = 1, length: timedelta = timedelta(days=365), step: timedelta = HOUR) -> Figures:
     """A stack's year; deterministic by its seed."""
     return Year(seed, step=step).live_through(length)
-

@@ -1,0 +1,32 @@
+"""`keyform verify`: on the data plane, whether keys are asked for, and whether what the sinks hold is accepted."""
+
+from __future__ import annotations
+
+import argparse
+
+from reconciler.cli.stage import open_stage
+from reconciler.cli.terminal import Terminal, printable
+
+
+def run(args: argparse.Namespace, terminal: Terminal) -> int:
+    """Print what was found; exit code 0 if and only if all is as declared, as far as it can be checked at all."""
+    from reconciler.report.verification_json import verification_to_json
+    from reconciler.report.verification_table import render_verification
+    from reconciler.verify import verify
+
+    with open_stage(args, terminal) as stage:
+        found = verify(
+            stage.desired,
+            stage.look(),
+            stage.api,
+            stage.sinks,
+            stage.effects,
+            timeout=args.timeout,
+            parallelism=args.parallelism,
+            tell=lambda text: terminal.tell(printable(text)),
+        )
+    if args.json:
+        terminal.show(verification_to_json(found))
+    else:
+        terminal.show(render_verification(found, colour=terminal.colour, width=terminal.width))
+    return 0 if found.as_declared else 1

@@ -1,0 +1,179 @@
+"""What `verify` found as tables: endpoints, then the secrets that open them, then why what is not as declared is not.
+
+In the manner of status: what is public is said at the top, and a narrow terminal wraps rather than cuts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from reconciler.model.verification import Access, EndpointCheck, SecretCheck, SecretState, Verification
+from reconciler.report.status_table import draw, new_table
+from reconciler.report.terminal import one_line, printable
+from reconciler.report.verbs import some_of
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.table import Table
+    from rich.text import Text
+
+_ACCESS = {
+    Access.PROTECTED: ("protected", "green"),
+    Access.OPEN: ("open, as declared", "cyan"),
+    Access.PUBLIC: ("PUBLIC", "bold red"),
+    Access.ANY_KEY: ("ANY KEY OPENS IT", "bold red"),
+    Access.NOT_OPEN: ("not open", "bold red"),
+    Access.ASLEEP: ("asleep", "yellow"),
+    Access.UNCLEAR: ("unclear", "yellow"),
+    Access.MISSING: ("missing", "bold red"),
+    Access.NOT_CHECKED: ("not checked", "dim"),
+}
+_SECRET = {
+    SecretState.ACCEPTED: ("accepted", "green"),
+    SecretState.REFUSED: ("REFUSED", "bold red"),
+    SecretState.LOST: ("lost", "bold red"),
+    SecretState.UNREADABLE: ("cannot be read", "bold red"),
+    SecretState.UNPUBLISHED: ("not published", "bold red"),
+    SecretState.ASLEEP: ("asleep", "yellow"),
+    SecretState.UNCLEAR: ("unclear", "yellow"),
+    SecretState.NOT_CHECKED: ("not checked", "dim"),
+}
+
+_MOST_REASONS = 20
+
+
+def render_verification(found: Verification, *, colour: bool, width: int = 100) -> str:
+    """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them."""
+    return draw(verification_parts(found), colour=colour, width=width)
+
+
+def verification_parts(found: Verification) -> list[RenderableType]:
+    """The parts in order, as rich renderables."""
+    from rich.text import Text  # noqa: PLC0415 - rich takes longer to import than most runs to compute
+
+    head = Text.assemble(("Stack ", "dim"), (printable(found.stack), "bold"), (f" (project {found.project})", "dim"))
+    parts: list[RenderableType] = [*_alarm(found), head]
+    if found.endpoints:
+        parts.append(_endpoint_table(found.endpoints))
+    if found.secrets:
+        parts.append(_secret_table(found.secrets))
+    parts += _reasons(found)
+    parts += _left_out(found)
+    parts.append(_verdict(found))
+    return parts
+
+
+def _alarm(found: Verification) -> Iterator[RenderableType]:
+    from rich.text import Text  # noqa: PLC0415
+
+    public = [printable(str(check.ref)) for check in found.endpoints if check.access is Access.PUBLIC]
+    if public:
+        what = "1 endpoint is" if len(public) == 1 else f"{len(public)} endpoints are"
+        yield Text(f"{what} PUBLIC, open to anyone who knows the address: {', '.join(public)}\n", "bold red")
+
+
+def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
+    from rich.text import Text  # noqa: PLC0415
+
+    table = new_table(
+        [("Endpoint", False), ("Kind", True), ("Without a key", True), ("Made-up key", True), ("Access", True)]
+    )
+    for check in checks:
+        table.add_row(
+            Text(printable(check.ref.name), "bold"),
+            Text(check.ref.kind.value, "dim"),
+            _answer(check.without_key),
+            _answer(check.random_key),
+            Text(*_ACCESS[check.access]),
+        )
+    return table
+
+
+def _answer(status: int | None) -> Text:
+    """`401 refused`, `200 let in`, or the status of an answer that tells nothing by itself."""
+    from rich.text import Text  # noqa: PLC0415
+
+    if status is None:
+        return Text("-", "dim")
+    if status == 401:
+        return Text("401 refused")
+    return Text(f"{status} let in" if 200 <= status < 300 else str(status), "yellow")
+
+
+def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
+    from rich.text import Text  # noqa: PLC0415
+
+    table = new_table([("Key", False), ("Generation", True), ("Endpoint", False), ("Sink", False), ("Secret", True)])
+    before = ""
+    for check in checks:
+        table.add_row(
+            Text("" if check.key == before else printable(check.key), "bold"),
+            Text(f"g{check.generation}") if check.generation else Text("-", "dim"),
+            printable(check.endpoint.name),
+            printable(check.sink),
+            Text(*_SECRET[check.state]),
+        )
+        before = check.key
+    return table
+
+
+def _reasons(found: Verification) -> Iterator[RenderableType]:
+    """Why, for each check that is not as declared."""
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    problems = [*found.problems()]
+    if not problems:
+        return
+    table = Table.grid(padding=(0, 1))
+    for problem in problems[:_MOST_REASONS]:
+        label = _ACCESS[problem.access] if isinstance(problem, EndpointCheck) else _SECRET[problem.state]
+        subject = (
+            str(problem.ref)
+            if isinstance(problem, EndpointCheck)
+            else f"key.{problem.key} at {problem.endpoint} ({problem.sink})"
+        )
+        told = Text.assemble((printable(subject), "bold"), "  ", label)
+        if problem.reason:
+            told.append(f"\n{one_line(problem.reason)}")
+        table.add_row(Text("  !", "bold red"), told)
+    yield table
+    more = len(problems) - _MOST_REASONS
+    yield Text(f"    and {more} more, in the tables and in --json\n" if more > 0 else "")
+
+
+def _left_out(found: Verification) -> Iterator[RenderableType]:
+    """What was not checked, those with the same reason together: it is no failure, and must not look like a success."""
+    from rich.text import Text  # noqa: PLC0415
+
+    groups: dict[str, list[str]] = {}
+    for endpoint in found.endpoints:
+        if endpoint.access is Access.NOT_CHECKED:
+            groups.setdefault(endpoint.reason, []).append(str(endpoint.ref))
+    for secret in found.secrets:
+        if secret.state is SecretState.NOT_CHECKED:
+            groups.setdefault(secret.reason, []).append(f"key.{secret.key} at {secret.endpoint} ({secret.sink})")
+    if found.in_overlap:
+        groups["in overlap: no sink holds its secret any more"] = [*found.in_overlap]
+    if not groups:
+        return
+    lines = [f"Not checked: {some_of(subjects)}: {one_line(reason)}" for reason, subjects in groups.items()]
+    yield Text("\n".join(lines) + "\n", "dim")
+
+
+def _verdict(found: Verification) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    problems = len([*found.problems()])
+    skipped = sum(check.state is SecretState.NOT_CHECKED for check in found.secrets)
+    skipped += sum(check.access is Access.NOT_CHECKED for check in found.endpoints)
+    total = len(found.endpoints) + len(found.secrets)
+    if problems:
+        return Text(f"Not as declared: {problems} of {total} checks.", "bold red")
+    if not total:
+        return Text("Nothing to verify: the file declares no endpoint.", "bold")
+    if skipped == total:
+        return Text("Nothing could be checked.", "bold yellow")
+    text = Text(f"All as declared: {total - skipped} of {total} checks.", "bold green")
+    return text.append(f" {skipped} not checked.", "not bold yellow") if skipped else text

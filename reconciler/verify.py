@@ -1,0 +1,339 @@
+"""Seeing on the data plane that what is live is what the file declares, and that what the sinks hold opens it.
+
+Every endpoint of the stack is asked without a key and with a made-up one; where both are refused, every secret that a
+sink holds is tried at every endpoint that its key is declared to open. No other endpoint is called, nothing is changed.
+"""
+
+from __future__ import annotations
+
+import string
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler.apply.interface import Api
+from reconciler.effects import Effects
+from reconciler.errors import KeyformError
+from reconciler.model import (
+    Auth,
+    DesiredState,
+    EndpointRef,
+    LiveEndpoint,
+    Phase,
+    Secret,
+    SinkRecord,
+    Snapshot,
+)
+from reconciler.model.verification import (
+    Access,
+    Admission,
+    EndpointCheck,
+    Reply,
+    SecretCheck,
+    SecretState,
+    Verification,
+)
+from reconciler.patience import NO_REQUESTS, Question, ask_until, is_asleep
+from reconciler.plan.cases import KeyCase, gather_cases, record_is_of
+from reconciler.plan.fields import instant
+from reconciler.sinks.protocol import HeldSecret, ReadsSecrets, Sink
+from reconciler.workers import side_by_side
+
+SETTLING = 10.0
+"""Seconds from the beginning in which an answer that is not as declared is asked for again: changes of keys take a
+moment to reach the data plane [I], and `verify` often comes right after `apply`."""
+RANDOM_KEY_HEAD = "keyform-verify-"
+"""What the made-up key begins with, so that whoever reads an endpoint's log knows where it comes from."""
+_ALPHABET = string.ascii_letters + string.digits
+
+
+def verify(
+    desired: DesiredState,
+    snapshot: Snapshot,
+    api: Api,
+    sinks: Mapping[str, Sink],
+    effects: Effects,
+    *,
+    timeout: float,
+    parallelism: int,
+    tell: Callable[[str], None],
+) -> Verification:
+    """Ask every endpoint of the stack, and tell what was found; `snapshot` was read just before.
+
+    `timeout` is how many seconds each endpoint is waited for that gives no clear answer. `tell` is given a sentence
+    when one is waited for. Nothing fails but by Interrupted: what cannot be found out is a finding.
+    """
+    inquiry = Inquiry(desired, snapshot, api, effects, timeout=timeout, tell=tell)
+    cases = {case.name: case for case in gather_cases(desired, snapshot, api.now()) if case.desired}
+    refs = sorted({*(e.ref for e in desired.endpoints), *(ref for key in desired.keys for ref in key.endpoints)})
+    checks = dict(zip(refs, side_by_side(inquiry.check_endpoint, refs, parallelism), strict=True))
+    shelves = read_shelves(desired, sinks)
+    trials = [
+        inquiry.prepare(cases[key.name], ref, sink, shelves[sink], checks[ref])
+        for key in desired.keys
+        for ref in sorted(key.endpoints)
+        for sink in key.sinks
+    ]
+    distinct = {(trial.ref, trial.secret): trial for trial in trials if trial.secret is not None}
+    replies = side_by_side(inquiry.try_secret, list(distinct.values()), parallelism)
+    answers = dict(zip(distinct, replies, strict=True))
+    return Verification(
+        stack=desired.stack,
+        project=desired.project,
+        now=api.now(),
+        endpoints=tuple(checks[ref] for ref in refs),
+        secrets=tuple(
+            trial.check if trial.secret is None else inquiry.judge(trial, answers[trial.ref, trial.secret])
+            for trial in trials
+        ),
+        in_overlap=tuple(name for case in cases.values() for name in older_in_use(case)),
+    )
+
+
+def older_in_use(case: KeyCase) -> list[str]:
+    """The live names of generations beside the current one that consumers may still rely on, and no sink holds."""
+    older = (generation for generation in case.generations if generation is not case.newest_in_use)
+    return [g.name for g in older if g.is_in_use and not g.sinks_that_hold_it and not g.live.is_expired(case.now)]
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """What one sink holds for the stack's keys; `trouble` says why that cannot be known, `is_fault` if it should be."""
+
+    held: Mapping[str, HeldSecret] = field(default_factory=dict)
+    trouble: str = ""
+    is_fault: bool = False
+
+
+def read_shelves(desired: DesiredState, sinks: Mapping[str, Sink]) -> dict[str, Shelf]:
+    """The secrets of all sinks that the keys name; one that fails does not hold up the others."""
+    keys: dict[str, list[str]] = {}
+    for key in desired.keys:
+        for sink in key.sinks:
+            keys.setdefault(sink, []).append(key.name)
+    return {name: read_shelf(sinks[name], names) for name, names in sorted(keys.items())}
+
+
+def read_shelf(sink: Sink, keys: Collection[str]) -> Shelf:
+    """The secrets of one sink."""
+    if not isinstance(sink, ReadsSecrets):
+        return Shelf(trouble="this kind of sink cannot be read back")
+    try:
+        return Shelf(sink.read_secrets(keys))
+    except KeyformError as error:
+        return Shelf(trouble=error.message, is_fault=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A secret to be tried at an endpoint; without a secret, `check` is the result already."""
+
+    ref: EndpointRef
+    check: SecretCheck
+    secret: Secret | None = None
+    record: SinkRecord | None = None
+    case: KeyCase | None = None
+
+
+class Inquiry:
+    """One run of `verify`. Safe between threads."""
+
+    def __init__(
+        self,
+        desired: DesiredState,
+        snapshot: Snapshot,
+        api: Api,
+        effects: Effects,
+        *,
+        timeout: float,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._declared = {endpoint.ref: endpoint.auth for endpoint in desired.endpoints}
+        self._live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
+        self._keys = {key.name: key for key in snapshot.keys}
+        self._endpoints = snapshot.endpoints
+        self._api = api
+        self._effects = effects
+        self._timeout = timeout
+        self._tell = tell
+        self._settled_at = effects.monotonic() + SETTLING
+        self._guard = threading.Lock()
+        self._deadlines: dict[tuple[str, bool], float] = {}
+        self._gave_up: dict[str, Reply] = {}
+        self._told: set[EndpointRef] = set()
+        letters = (_ALPHABET[int(effects.random() * len(_ALPHABET))] for _ in range(32))
+        self._random_key = Secret(RANDOM_KEY_HEAD + "".join(letters))
+
+    # --- Endpoints ----------------------------------------------------------------------------------------------------
+
+    def check_endpoint(self, ref: EndpointRef) -> EndpointCheck:
+        """Whom the endpoint lets in, at each of its addresses: the worst of them counts."""
+        auth, live = self._declared.get(ref), self._live.get(ref)
+        blank = EndpointCheck(ref, auth, live.status if live else "", Access.NOT_CHECKED)
+        if live is None:
+            return replace(blank, access=Access.MISSING, reason=f"there is no {ref.kind.value} {ref.name}")
+        if reason := NO_REQUESTS.get(live.status):
+            return replace(blank, reason=reason)
+        if not live.addresses:
+            if live.status == "DEPLOYING":
+                return replace(blank, access=Access.UNCLEAR, reason="it is being deployed, and has no address yet")
+            return replace(blank, reason="it has no address")
+        found = [self._check_address(blank, live, address) for address in live.addresses]
+        return max(found, key=lambda check: _WORST.index(check.access))
+
+    def _check_address(self, blank: EndpointCheck, live: LiveEndpoint, address: str) -> EndpointCheck:
+        is_open = blank.auth is Auth.OPEN
+        hoped = (Admission.ADMITTED, Admission.BEYOND) if is_open else (Admission.REFUSED,)
+        keyless = self._ask(live, address, None, hoped)
+        check = replace(blank, without_key=keyless.status)
+        if is_open or keyless.admission is not Admission.REFUSED:
+            return self._judge_keyless(check, live, keyless)
+        random = self._ask(live, address, self._random_key, hoped)
+        check = replace(check, random_key=random.status)
+        match random.admission:
+            case Admission.REFUSED:
+                return replace(check, access=Access.PROTECTED)
+            case Admission.ADMITTED | Admission.BEYOND:
+                return replace(check, access=Access.ANY_KEY, reason=f"with a made-up key, it {random.detail}")
+            case Admission.UNCLEAR:
+                return replace(
+                    check,
+                    access=self._unclear(live),
+                    reason=self._excuse(live, f"with a made-up key, it {_of(random)}"),
+                )
+
+    def _judge_keyless(self, check: EndpointCheck, live: LiveEndpoint, reply: Reply) -> EndpointCheck:
+        says_on = live.auth_enabled
+        match reply.admission:
+            case Admission.REFUSED:
+                return replace(check, access=Access.NOT_OPEN, reason="the file declares it open, and it asks for a key")
+            case Admission.BEYOND if says_on:
+                reason = f"without a key, it {reply.detail}, although the API says that it asks for keys"
+                return replace(check, access=Access.UNCLEAR, reason=reason)
+            case Admission.ADMITTED | Admission.BEYOND if check.auth is Auth.OPEN:
+                return replace(check, access=Access.OPEN, reason="as declared")
+            case Admission.ADMITTED | Admission.BEYOND:
+                although = ", although the API says that it asks for keys" if says_on else ""
+                reason = f"without a key, it {reply.detail}{although}"
+                return replace(check, access=Access.PUBLIC, reason=reason)
+            case Admission.UNCLEAR:
+                reason = self._excuse(live, f"without a key, it {_of(reply)}")
+                return replace(check, access=self._unclear(live), reason=reason)
+
+    # --- Secrets ------------------------------------------------------------------------------------------------------
+
+    def prepare(self, case: KeyCase, ref: EndpointRef, sink: str, shelf: Shelf, endpoint: EndpointCheck) -> Trial:
+        """What is to be tried for one key, endpoint and sink, or why nothing is."""
+        current = case.newest_in_use
+        blank = SecretCheck(case.name, ref, sink, SecretState.NOT_CHECKED)
+        held = shelf.held.get(case.name)
+        if held is not None:
+            blank = replace(blank, generation=held.record.generation, live_name=held.record.live_name)
+            if endpoint.access is Access.PROTECTED:
+                return Trial(ref, blank, held.secret, held.record, case)
+            return Trial(ref, replace(blank, reason=_POINTLESS.get(endpoint.access, endpoint.reason)))
+        if shelf.is_fault:
+            return Trial(ref, replace(blank, state=SecretState.UNREADABLE, reason=shelf.trouble))
+        if current is None:
+            reason = f"no generation of {case.name} is published: run apply"
+            return Trial(ref, replace(blank, state=SecretState.UNPUBLISHED, reason=reason))
+        if shelf.trouble:
+            return Trial(ref, replace(blank, reason=shelf.trouble))
+        if current.ownership.phase is Phase.ADOPTED:
+            reason = f"{current.name} was adopted, and its secret is unknown to keyform"
+            return Trial(ref, replace(blank, reason=reason))
+        reason = f"{sink} does not hold it: apply makes a new generation"
+        return Trial(ref, replace(blank, state=SecretState.LOST, reason=reason))
+
+    def try_secret(self, trial: Trial) -> Reply:
+        """What the endpoint makes of the secret, at each of its addresses: the first that does not take it counts."""
+        live = self._live[trial.ref]
+        hoped = (Admission.ADMITTED, Admission.BEYOND)
+        reply = Reply(Admission.UNCLEAR)
+        for address in live.addresses:
+            reply = self._ask(live, address, trial.secret, hoped)
+            if reply.admission not in hoped:
+                break
+        return reply
+
+    def judge(self, trial: Trial, reply: Reply) -> SecretCheck:
+        """What the answer says of the secret: a request without a key was refused there, so that any other answer than
+        401 comes from behind the door."""
+        check, live = replace(trial.check, status=reply.status), self._live[trial.ref]
+        match reply.admission:
+            case Admission.ADMITTED | Admission.BEYOND:
+                return replace(check, state=SecretState.ACCEPTED)
+            case Admission.REFUSED:
+                return replace(check, state=SecretState.REFUSED, reason=self._diagnose(trial, live))
+            case Admission.UNCLEAR:
+                state = SecretState.ASLEEP if self._unclear(live) is Access.ASLEEP else SecretState.UNCLEAR
+                return replace(check, state=state, reason=self._excuse(live, f"{live.ref} {_of(reply)}"))
+
+    def _diagnose(self, trial: Trial, live: LiveEndpoint) -> str:
+        """Why the secret is refused, as far as what is live tells."""
+        record, case = trial.record, trial.case
+        if record is None or case is None:
+            return ""
+        key = self._keys.get(record.live_name)
+        if key is None or not record_is_of(record, key):
+            return f"the live key {record.live_name} that the sink's record names is gone: run plan"
+        if key.is_expired(case.now):
+            return f"{key.name} expired {instant(key.expires_at)}"
+        if key.name not in live.api_keys:
+            return f"{key.name} is not bound to it: run plan"
+        return f"{key.name} is bound to it and valid: what the sink holds is not its secret"
+
+    # --- Asking -------------------------------------------------------------------------------------------------------
+
+    def _ask(self, live: LiveEndpoint, address: str, secret: Secret | None, hoped: Iterable[Admission]) -> Reply:
+        """An answer; an address that was waited for in vain is not asked again."""
+        with self._guard:
+            if address in self._gave_up:
+                return self._gave_up[address]
+            phase = address, secret in (None, self._random_key)  # secrets may be tried long after the door was
+            deadline = self._deadlines.setdefault(phase, self._effects.monotonic() + self._timeout)
+        question = Question(address, secret, tuple(hoped), deadline, min(self._settled_at, deadline))
+        reply = ask_until(question, self._api, self._effects, while_waiting=lambda r, _: self._tell_of(live, r))
+        if reply.admission is Admission.UNCLEAR and reply.is_transient:
+            with self._guard:
+                self._gave_up.setdefault(address, reply)
+        return reply
+
+    def _tell_of(self, live: LiveEndpoint, reply: Reply) -> None:
+        """Say once that an endpoint is waited for."""
+        if reply.admission is not Admission.UNCLEAR:
+            return
+        with self._guard:
+            if live.ref in self._told:
+                return
+            self._told.add(live.ref)
+        self._tell(f"{live.ref} {self._excuse(live, _of(reply))}; waiting for it, at most {self._timeout:g} seconds.")
+
+    def _unclear(self, live: LiveEndpoint) -> Access:
+        return Access.ASLEEP if is_asleep(live, self._endpoints) else Access.UNCLEAR
+
+    def _excuse(self, live: LiveEndpoint, reason: str) -> str:
+        if is_asleep(live, self._endpoints):
+            return f"{reason}; it is scaled to zero, and a request may wake it"
+        return f"{reason}; its status is {live.status}" if live.status.upper() not in ("ACTIVE", "") else reason
+
+
+def _of(reply: Reply) -> str:
+    return reply.detail or "gave no answer"
+
+
+_POINTLESS = {
+    Access.PUBLIC: "the endpoint lets everyone in",
+    Access.OPEN: "the endpoint lets everyone in, as declared",
+    Access.ANY_KEY: "the endpoint lets any key in",
+    Access.NOT_OPEN: "the file declares the endpoint open",
+    Access.ASLEEP: "the endpoint is asleep",
+    Access.UNCLEAR: "the endpoint gives no clear answer",
+}
+"""Why a secret is not tried, where the door itself is not as it should be."""
+
+_WORST = (
+    *(Access.NOT_CHECKED, Access.PROTECTED, Access.OPEN, Access.MISSING, Access.NOT_OPEN),
+    *(Access.ASLEEP, Access.UNCLEAR, Access.ANY_KEY, Access.PUBLIC),
+)
+"""Harmless first: of an application's addresses the worst counts."""
