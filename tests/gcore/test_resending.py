@@ -230,6 +230,8 @@ def test_every_attempt_and_every_wait_is_told() -> None:
             "",
             "",
             wait_seconds=0.375,
+            in_flight=5,
+            most=10,
             detail="The API asks for fewer requests: 10 -> 5 in flight, next in 0.4s.",
         ),
         ApiEvent(
