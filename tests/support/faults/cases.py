@@ -66,6 +66,7 @@ class Verdict:
     violations: tuple[Violation, ...]
     evaluations: Counter[int]
     runs: int
+    effects: int
     searched: int
     hits: int
     reached: Counter[str]
@@ -208,12 +209,15 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
         judge_clean_run(ran, scenario, watch)
         judge_second_run(run_again(world, scenario, watch), scenario, watch)
     judge_state(world, scenario, watch, settled=True)
-    return Verdict(tuple(watch.violations), watch.evaluations, runs, tally.searched, tally.hits, tally.reached)
+    return Verdict(
+        tuple(watch.violations), watch.evaluations, runs, tally.effects, tally.searched, tally.hits, tally.reached
+    )
 
 
 def _note(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
     from support.faults.branches import observe
 
+    tally.effects += len(ran.trace)
     search_all(ran, world, watch, tally)
     tally.reached.update(observe(ran))
 
@@ -347,6 +351,7 @@ def judge_double(
 def count(prepared: Prepared, injection: object, verdict: Verdict, tally: Tally, kind: str = "single") -> None:
     """Take a verdict into the figures."""
     tally.injected[kind] += 1
+    tally.effects += verdict.effects
     tally.evaluations += verdict.evaluations
     tally.runs_to_converge[verdict.runs] += 1
     tally.searched += verdict.searched
