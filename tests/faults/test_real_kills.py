@@ -11,8 +11,9 @@ PARTS = 6
 
 
 def judge_kills(folder: Path, story: str, points: Iterable[int]) -> None:
-    failures = {point: found for point in points if (found := judge_kill(folder / str(point), story, point))}
-    assert not failures
+    killed = {point: judge_kill(folder / str(point), story, point) for point in points}
+    assert {point: found.failures for point, found in killed.items() if found.failures} == {}
+    assert all(found.searched for found in killed.values())
 
 
 @pytest.mark.parametrize("story", STORIES)

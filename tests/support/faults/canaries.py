@@ -39,7 +39,7 @@ def texts(ran: Ran, world: FaultWorld) -> Iterator[str]:
 
 
 def search(ran: Ran, world: FaultWorld, secrets: Iterable[str]) -> tuple[int, list[str]]:
-    """How many characters were searched, and what was found, without showing it."""
+    """How many bytes were searched, and what was found, without showing it."""
     text = "\n".join(texts(ran, world))
     hits = [
         f"{'the token' if value == TOKEN else 'a secret'} at character {text.find(form)}"
@@ -47,4 +47,4 @@ def search(ran: Ran, world: FaultWorld, secrets: Iterable[str]) -> tuple[int, li
         for form in forms(value)
         if form in text
     ]
-    return len(text), hits
+    return len(text.encode()), hits

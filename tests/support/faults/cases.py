@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
@@ -32,6 +33,8 @@ from support.states import desired
 
 LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE})
 ROUND = 3600
+QUIET = 180.0
+"""Seconds; longer than two runs without faults take."""
 
 
 @dataclass
@@ -66,6 +69,7 @@ class Verdict:
     violations: tuple[Violation, ...]
     evaluations: Counter[int]
     runs: int
+    effects: int
     searched: int
     hits: int
     reached: Counter[str]
@@ -184,6 +188,17 @@ def pass_time(world: FaultWorld) -> None:
     world.chances = max(1_000_000, world.chances)
 
 
+def step_over(world: FaultWorld, scenario: Scenario) -> None:
+    """Past every overlap that would end between a run and the one after it, which then has something to do indeed."""
+    overlaps = {key.name: key.overlap for key in scenario.after.keys}
+    now = world.now()
+    ends = [found.since + overlaps.get(found.key, timedelta()) for found in world.marked()]
+    for end in sorted(ends):
+        if now < end < now + timedelta(seconds=QUIET):
+            world.clock.advance((end - now).total_seconds() + 1)
+            now = world.now()
+
+
 def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     scenario = prepared.scenario
     tally = Tally()
@@ -195,6 +210,7 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
         _note(ran, world, watch, tally)
         pass_time(world)
         runs += 1
+    step_over(world, scenario)
     ran = run_again(world, scenario, watch)
     _note(ran, world, watch, tally)
     judge_clean_run(ran, scenario, watch)
@@ -203,17 +219,21 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     overlap = longest_overlap(scenario).total_seconds()
     if overlap:
         world.clock.advance(overlap + 1)
+        step_over(world, scenario)
         ran = run_again(world, scenario, watch)
         _note(ran, world, watch, tally)
         judge_clean_run(ran, scenario, watch)
         judge_second_run(run_again(world, scenario, watch), scenario, watch)
     judge_state(world, scenario, watch, settled=True)
-    return Verdict(tuple(watch.violations), watch.evaluations, runs, tally.searched, tally.hits, tally.reached)
+    return Verdict(
+        tuple(watch.violations), watch.evaluations, runs, tally.effects, tally.searched, tally.hits, tally.reached
+    )
 
 
 def _note(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
     from support.faults.branches import observe
 
+    tally.effects += len(ran.trace)
     search_all(ran, world, watch, tally)
     tally.reached.update(observe(ran))
 
@@ -347,6 +367,7 @@ def judge_double(
 def count(prepared: Prepared, injection: object, verdict: Verdict, tally: Tally, kind: str = "single") -> None:
     """Take a verdict into the figures."""
     tally.injected[kind] += 1
+    tally.effects += verdict.effects
     tally.evaluations += verdict.evaluations
     tally.runs_to_converge[verdict.runs] += 1
     tally.searched += verdict.searched

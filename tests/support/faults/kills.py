@@ -151,6 +151,11 @@ def find_faults(ground: Ground) -> list[str]:
         for name in ("llama3", "whisper")
         if "portal-made" not in emulator.api_keys_of(PROJECT, "deployment", name)
     ]
+    found += [
+        f"P4: others can read {path.name}"
+        for path in ground.folder.iterdir()
+        if path.name != "keyform.yaml" and path.stat().st_mode & 0o077
+    ]
     left = sorted(path.name for path in ground.folder.rglob("*") if path.is_file())
     if left != ["jobs.json", "keyform.yaml", "secrets.env"]:
         found.append(f"P6: files are {left}")
@@ -201,13 +206,21 @@ def count_effects(folder: Path, story: str) -> int:
         ground.server.stop()
 
 
-def judge_kill(folder: Path, story: str, kill_at: int) -> list[str]:
+@dataclass(frozen=True)
+class Killed:
+    """What came of a kill: what was wrong, and how many bytes of output were searched."""
+
+    failures: list[str]
+    searched: int
+
+
+def judge_kill(folder: Path, story: str, kill_at: int) -> Killed:
     """Kill a process at an effect; the next one has to bring everything about."""
     ground = start(folder, story)
     try:
         code, _ = ground.run(STORIES[story][1], kill_at=kill_at)
         if code != -9:
-            return [f"it was not killed, and ended with {code}"]
+            return Killed([f"it was not killed, and ended with {code}"], 0)
         code, _ = ground.run(STORIES[story][1], later=LATER)
         found = [] if code == 0 else [f"P6: the next run ended with {code}: {ground.outputs[-1]}"]
         writes: list[str] = []
@@ -216,6 +229,6 @@ def judge_kill(folder: Path, story: str, kill_at: int) -> list[str]:
         code, _ = ground.run(STORIES[story][1], later=LATER)
         if code or writes:
             found.append(f"P7: a second run ended with {code} and sent {writes}")
-        return [*found, *find_faults(ground)]
+        return Killed([*found, *find_faults(ground)], sum(len(output.encode()) for output in ground.outputs))
     finally:
         ground.server.stop()

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.faults.faults import FAULTS
+
 
 def write_page(figures: dict[str, Any]) -> str:
     """Markdown."""
-    faults, runs, bugs = figures["faults"], figures["runs_to_converge"], figures["planted_bugs"]
+    effects, faults, runs, bugs = (figures[name] for name in ("effects", "faults", "runs_to_converge", "planted_bugs"))
     branches, canaries = figures["branches"], figures["canaries"]
     rows = {
-        "Effects traced": f"{figures['effects_traced']:,}",
+        "Effects of runs without faults, which are the places to fail": f"{effects['in_runs_without_faults']:,}",
+        "Effects traced, in runs with faults and recoveries": f"{effects['traced']:,}",
         "Single faults injected": f"{faults['single']:,}",
         "Double faults injected": f"{faults['double']:,}",
         "Meetings with a portal user or a second process": f"{faults['meetings']:,}",
-        "Kills for real (SIGKILL of the command line)": f"{faults['real_kills']:,}",
+        "Kills for real (SIGKILL of the command line), of so many kill points": f"{faults['real_kills']:,} of "
+        f"{faults['real_kill_points']:,}",
         "Scenarios, modes, and how many pairs were run": f"{figures['scenarios']}, {figures['modes']}, "
         f"{figures['scenarios_in_modes']}",
         "Evaluations of promises": f"{sum(figures['evaluations'].values()):,}",
@@ -22,19 +26,25 @@ def write_page(figures: dict[str, Any]) -> str:
         "Runs to converge, mean and most": f"{runs['mean']} and {runs['most']}",
         "Planted bugs caught": f"{bugs['caught']} of {bugs['planted']}",
         "Recovery branches reached": f"{branches['reached']} of {branches['known']}",
-        "Characters searched for canaries, and hits": f"{canaries['characters_searched']:,} and {canaries['hits']}",
+        "Bytes searched for canaries, and hits": f"{canaries['bytes_searched']:,} and {canaries['hits']}",
         "Orphans left": f"{figures['orphans_left']}",
-        "Wall time": f"{figures['seconds']} s",
+        "Wall time, of a budget": f"{figures['seconds']:,} s of {figures['budget_seconds']:,.0f} s",
+        "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",
     }
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    left = "\n".join(f"- not reached: {name}" for name in branches["not_reached"])
+    promises = "\n".join(f"| {name} | {number:,} |" for name, number in figures["evaluations"].items())
+    left = "".join(f"\nNot reached in this run: {name}." for name in branches["not_reached"])
+    kinds = "\n".join(
+        f"- {fault}{' (also for good)' if fault.family is not None else ''}: at {', '.join(sorted(fault.fits))}"
+        for fault in FAULTS
+    )
     return f"""# Faults
 
 Every effect of an apply passes one seam: each HTTP request, file operation, lock, sleep, look at the clock and random
 number. The suite makes each of them fail in every way that fits it, lets the next run recover, and checks the promises
-after every event against the emulator's data plane and what the sinks hold. `make torture` makes this page; `make test`
-runs a seeded part.
+after every event against the emulator's data plane and what the sinks hold. `make torture` makes this page from
+[faults.json](faults.json); `make test` runs a seeded part, and `make faults` a larger one.
 
 **These figures are measured on the bundled emulator, not on the real API.**
 
@@ -43,6 +53,14 @@ runs a seeded part.
 {table}
 
 {left}
+
+| promise | evaluations |
+|---|---|
+{promises}
+
+## What fails
+
+{kinds}
 
 ## What nobody can keep
 

@@ -36,6 +36,7 @@ class Marked:
     key: str
     generation: int
     phase: str
+    since: datetime
     secret: str
 
 
@@ -173,7 +174,14 @@ class FaultWorld:
 
         def read() -> list[Marked]:
             return [
-                Marked(key.name, match["key"], int(match["generation"]), match["phase"], key.secret)
+                Marked(
+                    key.name,
+                    match["key"],
+                    int(match["generation"]),
+                    match["phase"],
+                    datetime.fromisoformat(match["since"]),
+                    key.secret,
+                )
                 for key in self.live_keys().values()
                 if (match := MARKER.search(key.description or ""))
             ]

@@ -1,0 +1,43 @@
+"""The published figures: the page is made of them, and they are what they have to be."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.faults import torture
+from support.faults.bugs import BUGS
+from support.faults.page import write_page
+from support.faults.scenarios import BY_NAME
+
+
+def test_the_page_is_made_from_the_figures(project_root: Path) -> None:
+    figures = json.loads((project_root / "docs" / "faults.json").read_text())
+    assert (project_root / "docs" / "faults.md").read_text() == write_page(figures)
+
+
+def test_the_published_figures_hold_what_the_readme_says(project_root: Path) -> None:
+    figures = json.loads((project_root / "docs" / "faults.json").read_text())
+    assert (figures["violations"], figures["canaries"]["hits"], figures["orphans_left"]) == (0, 0, 0)
+    assert figures["planted_bugs"]["not_caught"] == []
+    assert figures["faults"]["single"] > 10_000
+    assert figures["faults"]["double"] > 100
+    assert figures["faults"]["real_kills"] == figures["faults"]["real_kill_points"]
+    assert figures["parts_cut_short"] == 0
+    assert not figures["commit"].endswith("-dirty")
+
+
+@pytest.mark.no_cover
+def test_a_budget_is_kept_and_what_it_left_no_time_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torture, "BUGS", BUGS[:1])
+    monkeypatch.setattr(torture, "SCENARIOS", [BY_NAME["description"], BY_NAME["first create"]])
+    figures = torture.torture(seed=3, budget=4.0, workers=1)
+    assert figures["seconds"] < 30
+    assert figures["violations"] == 0, figures["failures"]
+    assert figures["parts_cut_short"] > 0
+    assert figures["faults"]["single"] > 0
+
+
+def test_a_seed_decides_which_cases_are_taken_and_in_which_order() -> None:
+    points = {"create": 3}
+    assert list(torture.jobs(1, 0.0, 60.0, points)) == list(torture.jobs(1, 0.0, 60.0, points))
+    assert list(torture.jobs(1, 0.0, 60.0, points)) != list(torture.jobs(2, 0.0, 60.0, points))

@@ -1,0 +1,263 @@
+"""All of it, as far as a budget goes: jobs in an order that the seed decides, and the figures that come of them.
+
+Every job is a function of (seed, what, deadline) and can run in any process. The order is: planted bugs; every single
+fault in the default mode, with what meets a run; kills for real; then other modes and doubles for as long as there is
+time. What has the least time for itself has a part of the budget kept for it.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+import random
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reconciler.emulator import Modes
+from support.faults.branches import BRANCHES, SHOWN_BY
+from support.faults.bugs import BUGS
+from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare, singles
+from support.faults.catching import find_failures
+from support.faults.kills import STORIES, count_effects, judge_kill
+from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
+from support.faults.scenarios import BY_NAME, SCENARIOS
+
+SINGLES_UNTIL = 0.6
+KILLS_UNTIL = 0.85
+"""Parts of the budget after which no single in the default mode, and no kill for real, begins."""
+PER_MODE = 40
+"""Singles of one scenario in one other mode, at a time."""
+PER_DOUBLE = 6
+"""First faults of one scenario at a time, each with as many second ones."""
+
+
+@dataclass
+class Figures:
+    """What a job found out."""
+
+    tally: Tally = field(default_factory=Tally)
+    places: int = 0
+    """Effects of runs without faults."""
+    kills: int = 0
+    caught: dict[str, bool] = field(default_factory=dict)
+    worlds: set[tuple[str, int]] = field(default_factory=set)
+    """Scenarios, and modes by number."""
+    unfinished: int = 0
+    """Jobs that the budget cut short."""
+
+    def add(self, other: Figures) -> None:
+        """Take another's in."""
+        self.tally.add(other.tally)
+        self.places += other.places
+        self.kills += other.kills
+        self.caught |= other.caught
+        self.worlds |= other.worlds
+        self.unfinished += other.unfinished
+
+
+@dataclass(frozen=True)
+class Job:
+    """`what` names one of the functions below; it ends at `deadline`, on the clock of all processes."""
+
+    what: str
+    scenario: str
+    number: int
+    seed: int
+    deadline: float
+
+    def is_over(self) -> bool:
+        """Whether the time is up."""
+        return time.time() > self.deadline
+
+    @property
+    def chance(self) -> random.Random:
+        """The same for the same job."""
+        return random.Random(f"{self.seed} {self.what} {self.scenario} {self.number}")
+
+
+def catch_bug(job: Job, found: Figures) -> None:
+    """Plant one bug, and see whether it is caught by the promise that it breaks."""
+    bug = BUGS[job.number]
+    prepare(BY_NAME[bug.scenario], Modes())  # the state before it is kept, and made without the bug
+    with pytest.MonkeyPatch.context() as patch:
+        bug.plant(patch)
+        found.caught[bug.name] = any(f"| P{bug.promise}: " in failure for failure in find_failures(bug))
+
+
+def take_singles(job: Job, found: Figures) -> None:
+    """The singles of a scenario: all of them in the default mode, a part in another one."""
+    prepared = prepare(BY_NAME[job.scenario], Modes.pairwise()[job.number])
+    done = pass_through(prepared)
+    found.places += len(done.ran.trace)
+    found.worlds.add((job.scenario, job.number))
+    cases = list(singles(done))
+    job.chance.shuffle(cases)
+    for injection in cases if job.number == 0 else cases[:PER_MODE]:
+        if job.is_over():
+            found.unfinished += 1
+            return
+        judge_single(prepared, done, injection, found.tally)
+
+
+def take_meetings(job: Job, found: Figures) -> None:
+    """A second process, and a portal user, at every effect of a run."""
+    prepared = prepare(BY_NAME[job.scenario], Modes())
+    for at in range(len(pass_through(prepared).ran.trace) + 1):
+        if job.is_over():
+            found.unfinished += 1
+            return
+        judge_two_processes(prepared, MEETINGS[job.scenario], at, found.tally)
+        judge_portal_edit(prepared, at, found.tally)
+
+
+def take_doubles(job: Job, found: Figures) -> None:
+    """Some first faults, and in the recovery from each some second ones."""
+    prepared = prepare(BY_NAME[job.scenario], Modes())
+    done = pass_through(prepared)
+    chance = job.chance
+    for first in chance.sample(list(singles(done)), PER_DOUBLE):
+        if job.is_over():
+            return
+        judge_double(
+            prepared, done, first, lambda known: chance.sample(known, min(PER_DOUBLE, len(known))), found.tally
+        )
+
+
+def kill_for_real(job: Job, found: Figures) -> None:
+    """One kill of the command line."""
+    if job.is_over():
+        found.unfinished += 1
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        killed = judge_kill(Path(folder), job.scenario, job.number)
+    found.kills += 1
+    found.tally.searched += killed.searched
+    found.tally.failures += [f"{job.scenario} | killed at {job.number} | {text}" for text in killed.failures]
+
+
+DOES: dict[str, Callable[[Job, Figures], None]] = {
+    "bug": catch_bug,
+    "singles": take_singles,
+    "meetings": take_meetings,
+    "doubles": take_doubles,
+    "kill": kill_for_real,
+}
+
+
+def do(job: Job) -> Figures:
+    """One job, in whatever process."""
+    found = Figures()
+    if job.what in ("singles", "doubles") and job.is_over():
+        found.unfinished += job.number == 0 and job.what == "singles"
+        return found
+    DOES[job.what](job, found)
+    return found
+
+
+def jobs(seed: int, begun: float, budget: float, points: dict[str, int]) -> Iterator[Job]:
+    """All jobs in their order; `points` is how many kill points each story has."""
+    chance = random.Random(seed)
+    yield from (Job("bug", bug.scenario, number, seed, begun + budget) for number, bug in enumerate(BUGS))
+    early = begun + budget * SINGLES_UNTIL
+    longest = sorted(SCENARIOS, key=lambda found: len(found.before.keys) + len(found.after.keys), reverse=True)
+    yield from (Job("singles", scenario.name, 0, seed, early) for scenario in longest)
+    yield from (Job("meetings", name, 0, seed, early) for name in MEETINGS)
+    kills = [
+        Job("kill", story, point, seed, begun + budget * KILLS_UNTIL)
+        for story in points
+        for point in range(points[story])
+    ]
+    chance.shuffle(kills)
+    yield from kills
+    modes = [
+        Job("singles", scenario.name, mode, seed, begun + budget)
+        for mode in range(1, len(Modes.pairwise()))
+        for scenario in SCENARIOS
+    ]
+    chance.shuffle(modes)
+    doubles = [
+        Job("doubles", scenario.name, number, seed, begun + budget)
+        for number in range(len(modes) // len(SCENARIOS))
+        for scenario in SCENARIOS
+    ]
+    for mode, double in zip(modes, doubles, strict=True):
+        yield mode
+        yield double
+
+
+def torture(seed: int, budget: float, workers: int) -> dict[str, Any]:
+    """The figures, within the budget and the time of the job that is last."""
+    begun = time.time()
+    points = {}
+    for story in STORIES:
+        with tempfile.TemporaryDirectory() as folder:
+            points[story] = count_effects(Path(folder) / "count", story)
+    total = Figures()
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        for found in pool.imap_unordered(do, jobs(seed, begun, budget, points)):
+            total.add(found)
+        pool.close()
+        pool.join()
+    return show(total, points, seed, budget, time.time() - begun)
+
+
+def show(found: Figures, points: dict[str, int], seed: int, budget: float, seconds: float) -> dict[str, Any]:
+    """The figures as they are written down."""
+    tally = found.tally
+    reached = [branch for branch in BRANCHES if branch in tally.reached]
+    return {
+        "measured_on": "the bundled emulator",
+        "commit": _commit(),
+        "seed": seed,
+        "budget_seconds": budget,
+        "seconds": round(seconds),
+        "python": platform.python_version(),
+        "effects": {"in_runs_without_faults": found.places, "traced": tally.effects},
+        "faults": {
+            "single": tally.injected["single"],
+            "double": tally.injected["double"],
+            "meetings": tally.injected["meeting"],
+            "real_kills": found.kills,
+            "real_kill_points": sum(points.values()),
+        },
+        "scenarios": len(SCENARIOS),
+        "modes": len(Modes.pairwise()),
+        "scenarios_in_modes": len(found.worlds),
+        "parts_cut_short": found.unfinished,
+        "evaluations": {f"P{promise}": number for promise, number in sorted(tally.evaluations.items())},
+        "violations": len(tally.failures),
+        "failures": sorted(tally.failures)[:100],
+        "runs_to_converge": {"most": max(tally.runs_to_converge, default=0), "mean": _mean(tally.runs_to_converge)},
+        "planted_bugs": {
+            "planted": len(BUGS),
+            "caught": sum(found.caught.values()),
+            "not_caught": sorted(bug.name for bug in BUGS if not found.caught.get(bug.name)),
+        },
+        "branches": {
+            "known": len(SHOWN_BY),
+            "reached": len(reached),
+            "not_reached": sorted(set(BRANCHES) - set(reached)),
+        },
+        "canaries": {"bytes_searched": tally.searched, "hits": tally.hits},
+        "orphans_left": sum("is left" in failure for failure in tally.failures),
+    }
+
+
+def _mean(runs: Counter[int]) -> float:
+    return round(sum(number * times for number, times in runs.items()) / max(1, runs.total()), 3)
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--exclude=*"],
+        capture_output=True, text=True, check=False, cwd=Path(__file__).parent,
+    )  # fmt: skip
+    return asked.stdout.strip() or "unknown"
