@@ -103,7 +103,7 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
         sinks = {name: "json" if kind == "dotenv" else kind for name, kind in sinks.items()}
     world = FaultWorld.make(scenario.live, sinks, modes)
     watch = Watch(world, desired(), scenario.stages[0][0]).begin()
-    files = [file for file, _ in scenario.stages[1:]] + [scenario.after]
+    files = [*(file for file, _ in scenario.stages[1:]), scenario.promised or scenario.after]
     for (file, pause), following in zip(scenario.stages, files, strict=True):
         if file.keys:
             ran = run_once(world, file, TracedEffects(world, watch=watch))
@@ -123,7 +123,7 @@ def run_injected(prepared: Prepared, done: Pass, injection: Injection) -> tuple[
         # A whole list written without an ETag on readings that are all of the past: nobody can keep P3 then.
         watch.suspended.update(watch.endpoints)
     effects = TracedEffects(world, hook=injection, watch=watch, replay=done.came[: injection.number])
-    ran = run_once(world, prepared.scenario.after, effects)
+    ran = run_once(world, prepared.scenario.after, effects, demand=prepared.scenario.demand)
     return ran, world, watch
 
 
@@ -292,7 +292,8 @@ def pass_through(prepared: Prepared) -> Pass:
             watch(effect)
             note(done.after)
 
-    done.ran = run_once(world, prepared.scenario.after, TracedEffects(world, hook=keep, watch=watch))
+    effects = TracedEffects(world, hook=keep, watch=watch)
+    done.ran = run_once(world, prepared.scenario.after, effects, demand=prepared.scenario.demand)
     watch.check("the run without faults")
     done.ran.code = done.ran.code if not watch.violations else 99
     assert not watch.violations, watch.violations

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from reconciler.model import Auth
-from reconciler.plan.changes import DeleteKey, Plan
+from reconciler.plan.changes import Bind, Change, DeleteKey, Plan, Unbind
 from reconciler.plan.outcomes import OutcomeState
 from support.faults.effects import Kind, TracedEffects
 from support.faults.run import Ran, run_once
@@ -29,8 +29,8 @@ def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watc
     watch.evaluations[8] += 1
     if ran.code == 0:
         left = look(world, scenario)
-        planned = {change.id for change in ran.plan.changes} if ran.plan else set()
-        undone = [change.id for change in left.changes if change.id in planned or not saw_less]
+        planned = {part for change in ran.plan.changes for part in parts_of(change)} if ran.plan else set()
+        undone = [change.id for change in left.changes if planned & parts_of(change) or not saw_less]
         if undone or (left.refusals and not saw_less):
             watch.violate(8, f"exit code 0, and still to be done: {', '.join(undone)}")
     elif ran.result is not None:
@@ -44,6 +44,12 @@ def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watc
                 watch.violate(8, f"{change.live_name} is deleted, and the run says that this failed")
     elif ran.error is None or not ran.error.message:
         watch.violate(8, "exit code 1 without an error")
+
+
+def parts_of(change: Change) -> set[tuple[str, str]]:
+    """What a change does, one by one: a write of an endpoint's list does as much as it has links."""
+    links = [link.live_name for link in change.links] if isinstance(change, Bind | Unbind) else []
+    return {(change.id, name) for name in links or [""]}
 
 
 def judge_requests(ran: Ran, watch: Watch) -> None:
@@ -123,7 +129,7 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
     after = scenario.after
     declared = {key.name: key for key in after.keys}
     for found in marked:
-        if found.phase == "pending" or found.key not in declared:
+        if found.phase in ("pending", "revoked") or found.key not in declared:
             yield f"{found.live_name} is left, {found.phase}"
     for sink in world.sinks:
         for held, secret in world.holds(sink).items():
@@ -140,7 +146,7 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
         text = MARKER.sub("", live[newest.live_name].description or "").strip()
         if text != key.description:
             yield f"{newest.live_name} is described as {text!r}"
-        if live[newest.live_name].expires_at != key.expires_at:
+        if key.lifetime is None and live[newest.live_name].expires_at != key.expires_at:
             yield f"{newest.live_name} expires {live[newest.live_name].expires_at}"
         for sink in key.sinks if newest.phase != "adopted" else ():
             if world.holds(sink).get(name) != newest.secret:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 from reconciler.model import Auth, DesiredState
+from reconciler.plan.changes import Demand
 from support.http_fakes import START
 from support.states import application, days, declared, deployment, desired, key
 
@@ -56,6 +57,10 @@ class Scenario:
     earlier: tuple[tuple[DesiredState, float], ...] = ()
     refused: bool = False
     """The plan has to be refused, with nothing changed."""
+    demand: Demand | None = None
+    """What the run with the faults is asked for beside the file; those that recover from it are plain applies."""
+    promised: DesiredState | None = None
+    """What consumers may rely on meanwhile, where that is less than the file says: a revocation leaves no overlap."""
 
     def __str__(self) -> str:
         return self.name
@@ -65,6 +70,10 @@ class Scenario:
         """All that is applied without faults, and how long nothing happens after each."""
         return *self.earlier, (self.before, self.pause)
 
+
+DAY = days(1)
+DAILY = key("payments", "llama3", "whisper", every=DAY, overlap=HOUR)
+DUE = 86400.0 + 60
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("first create", desired(key("payments", "llama3", "whisper", text="Checkout"))),
@@ -155,6 +164,52 @@ SCENARIOS: tuple[Scenario, ...] = (
         "rename by remove and add",
         desired(key("search", "llama3", "whisper", overlap=NONE)),
         desired(key("payments", "llama3", "whisper", overlap=NONE)),
+    ),
+    Scenario("a rotation is due", desired(DAILY), desired(DAILY), pause=DUE),
+    Scenario(
+        "a generation is about to expire",
+        desired(key("payments", "llama3", lifetime=DAY, overlap=HOUR)),
+        desired(key("payments", "llama3", lifetime=DAY, overlap=HOUR)),
+        pause=DUE - 3600,
+    ),
+    Scenario(
+        "in an overlap a binding comes and another goes",
+        desired(key("payments", "flux", "llama3", every=DAY, overlap=HOUR)),
+        desired(DAILY),
+        live=THREE,
+        earlier=((desired(DAILY), DUE),),
+        pause=600.0,
+    ),
+    Scenario(
+        "in an overlap the key is removed",
+        desired(key("batch", "llama3", overlap=HOUR)),
+        desired(DAILY, key("batch", "llama3", overlap=HOUR)),
+        earlier=((desired(DAILY), DUE),),
+        pause=600.0,
+    ),
+    Scenario("an overlap is over", desired(DAILY), desired(DAILY), earlier=((desired(DAILY), DUE),), pause=3700.0),
+    Scenario(
+        "a second rotation in an overlap",
+        desired(DAILY),
+        desired(DAILY),
+        earlier=((desired(DAILY), DUE),),
+        pause=600.0,
+        demand=Demand(frozenset({"payments"})),
+    ),
+    Scenario(
+        "a leaked secret is revoked",
+        desired(DAILY, key("batch", "llama3", overlap=HOUR)),
+        desired(DAILY, key("batch", "llama3", overlap=HOUR)),
+        demand=Demand(frozenset({"payments"}), revoke=True),
+        promised=desired(replace(DAILY, overlap=NONE), key("batch", "llama3", overlap=HOUR)),
+    ),
+    Scenario(
+        "a leaked secret is revoked, with a sink that cannot be read back",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "vault"])),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "vault"])),
+        sinks={"local": "dotenv", "vault": "store"},
+        demand=Demand(frozenset({"payments"}), revoke=True),
+        promised=desired(key("payments", "llama3", overlap=NONE, sinks=["local", "vault"])),
     ),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
