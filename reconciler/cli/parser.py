@@ -63,7 +63,15 @@ def build_parser() -> Parser:
     apply.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
 
     status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
-    status.add_argument("--json", action="store_true", help="the status as JSON")
+    shape = status.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--format",
+        choices=["text", "json", "html"],
+        default="text",
+        help="tables, data, or a page (default: %(default)s)",
+    )
+    shape.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
+    status.add_argument("--out", metavar="FILE", help="write it to this file (default: to standard output)")
 
     verify = command(
         "verify", "see on the endpoints that keys are asked for, and that what the sinks hold is accepted",

@@ -101,18 +101,46 @@ def test_status_shows_keys_endpoints_and_what_is_public(world: World, keyform: K
     world.write(TWO_KEYS)
     before = keyform("status")
     assert before.code == 0
-    assert re.search(r"payments +missing +- ", before.out)
+    assert re.search(r"payments +missing +- +- ", before.out)
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("status")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Stack shop (project 1234)\n")
-    assert re.search(r"payments +published +g1 .* never +2 +llama3, whisper +local ok", ran.out)
+    assert ran.out.startswith("Foreign keys open endpoints of this stack: application.webui (portal-made), ")
+    assert "\nStack shop (project 1234)\n" in ran.out
+    assert re.search(r"payments +g1 published .* never +never +2 +llama3, whisper +local ok", ran.out)
     assert re.search(r"llama3 +deployment +protected +payments, search +portal-made +active", ran.out)
     assert ran.out.endswith("1 foreign key in the project, not owned by this stack.\n")
     shown = keyform("status", "--json").json
     assert shown["stack"] == "shop"
     (world.folder / "secrets.env").unlink()
     assert "lost" in keyform("status").out
+
+
+def test_status_comes_in_three_forms_and_goes_to_a_file_when_asked_to(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    assert keyform("status", "--format", "json").json.keys() == keyform("status", "--json").json.keys()
+    page = keyform("status", "--format", "html")
+    assert (page.code, page.err) == (0, "")
+    assert page.out.startswith("<!doctype html>\n")
+    assert "payments" in page.out
+    written = keyform("status", "--format", "html", "--out", "status.html")
+    assert (written.code, written.out, written.err) == (0, "", "Written to status.html.\n")
+    text = (world.folder / "status.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>\n")
+    assert text.endswith("</html>\n")
+    world.search(text)
+
+
+def test_a_status_that_cannot_be_written_is_an_error_that_names_the_file(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    ran = keyform("status", "--format", "html", "--out", "nowhere/status.html")
+    assert (ran.code, ran.out, ran.err) == (1, "", "Error: nowhere/status.html: No such file or directory.\n")
+
+
+@pytest.mark.parametrize("choice", [("--format", "svg"), ("--json", "--format", "html")])
+def test_a_form_of_the_status_that_there_is_not_is_refused(keyform: Keyform, choice: tuple[str, ...]) -> None:
+    assert keyform("status", *choice).code == 1
 
 
 def test_status_fits_narrow_and_wide_terminals(world: World, keyform: Keyform) -> None:
