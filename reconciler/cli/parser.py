@@ -52,7 +52,10 @@ def build_parser() -> Parser:
     )
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
-    command("validate", "check the file, its schema and its meaning, offline", files, output)
+    validate = command("validate", "check the file, its schema and its meaning, offline", files, api, output)
+    validate.add_argument(
+        "--live", action="store_true", help="ask the API which keys are live: theirs may have dates in the past"
+    )
 
     plan = command("plan", "show what apply would change", files, api, output)
     plan.add_argument("--json", action="store_true", help="the plan as JSON")
