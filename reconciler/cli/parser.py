@@ -52,7 +52,10 @@ def build_parser() -> Parser:
     )
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
-    command("validate", "check the file, its schema and its meaning, offline", files, output)
+    validate = command("validate", "check the file, its schema and its meaning, offline", files, api, output)
+    validate.add_argument(
+        "--live", action="store_true", help="ask the API which keys are live: theirs may have dates in the past"
+    )
 
     plan = command("plan", "show what apply would change", files, api, output)
     plan.add_argument("--json", action="store_true", help="the plan as JSON")
@@ -63,7 +66,15 @@ def build_parser() -> Parser:
     apply.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
 
     status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
-    status.add_argument("--json", action="store_true", help="the status as JSON")
+    shape = status.add_mutually_exclusive_group()
+    shape.add_argument(
+        "--format",
+        choices=["text", "json", "html"],
+        default="text",
+        help="tables, data, or a page (default: %(default)s)",
+    )
+    shape.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
+    status.add_argument("--out", metavar="FILE", help="write it to this file (default: to standard output)")
 
     verify = command(
         "verify", "see on the endpoints that keys are asked for, and that what the sinks hold is accepted",

@@ -3,21 +3,36 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from reconciler.cli.stage import open_stage
 from reconciler.cli.terminal import Terminal
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Print the tables, or JSON."""
+    """Show the tables, the JSON or the page, or write it to a file."""
     from reconciler.report.status import build_status
-    from reconciler.report.status_json import status_to_json
-    from reconciler.report.status_table import render_status
 
     with open_stage(args, terminal) as stage:
-        view = build_status(stage.desired, stage.look(), stage.api.now())
-    if args.json:
-        terminal.show(status_to_json(view))
+        snapshot = stage.look()  # first: its answers tell the API's clock
+        view = build_status(stage.desired, snapshot, stage.api.now().replace(microsecond=0))
+    to_file = args.out is not None
+    match args.format:
+        case "json":
+            from reconciler.report.status_json import status_to_json
+
+            text = status_to_json(view)
+        case "html":
+            from reconciler.report.status_html import status_to_html
+
+            text = status_to_html(view)
+        case _:
+            from reconciler.report.status_table import render_status
+
+            text = render_status(view, colour=terminal.colour and not to_file, width=terminal.width)
+    if to_file:
+        Path(args.out).write_text(text, encoding="utf-8")
+        terminal.tell(f"Written to {args.out}.")
     else:
-        terminal.show(render_status(view, colour=terminal.colour, width=terminal.width))
+        terminal.show(text)
     return 0

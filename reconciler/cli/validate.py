@@ -1,20 +1,46 @@
-"""`keyform validate`: the file, its schema and its meaning, offline."""
+"""`keyform validate`: the file, its schema and its meaning, offline; with `--live`, its dates against what is live."""
 
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
-from reconciler.cli.stage import read_configuration
+from reconciler.cli.stage import open_stage, read_configuration
 from reconciler.cli.terminal import Terminal
+from reconciler.errors import ConfigError
+from reconciler.model import DesiredState
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say that the file is valid, or raise ConfigError with everything that is wrong."""
     desired = read_configuration(args, terminal)
+    check_dates(desired, args, terminal)
     endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
     terminal.show(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
     return 0
+
+
+def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> None:
+    """Refuse an `expires_at` that is over. Only the API can tell whose it may be, and by which clock."""
+    from reconciler.plan.expiry import find_past_dates
+
+    if args.live:
+        with open_stage(args, terminal) as stage:
+            live_keys = stage.api.list_keys()  # first: its answer tells the API's clock
+            found = find_past_dates(desired, live_keys, stage.api.now())
+    elif any(key.expires_at is not None for key in desired.keys):
+        from reconciler.effects import System
+
+        with closing(System()) as effects:
+            found = find_past_dates(desired, None, effects.now())
+    else:
+        return
+    for note in found.notes:
+        terminal.tell(f"note: {note.address}: {note.sentence}.")
+    if found.findings:
+        things = "1 thing is" if len(found.findings) == 1 else f"{len(found.findings)} things are"
+        raise ConfigError(f"The configuration is not valid: {things} wrong.", found.findings)
 
 
 def count(number: int, noun: str) -> str:

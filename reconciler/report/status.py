@@ -1,18 +1,20 @@
-"""How a stack stands: keys, generations, where each is bound, what the sinks hold, and endpoints that are public.
+"""How a stack stands: keys and their generations, what falls due, what expires, where each is bound, what is public.
 
-The view is data, computed from what was read; text and JSON are made of it. What a generation is, and which one is
-current, is decided by the planner's own functions, so that status never says other than plan.
+The view is data, computed from what was read; text, JSON and HTML are made of it. Which generation is current, what
+becomes of the others, when the next rotation is due and which expiry is worth a warning is decided by the planner's own
+functions, so that status never says other than plan.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciler.model import DesiredState, EndpointRef, LiveEndpoint, Phase, Snapshot
+from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, EndpointRef, LiveEndpoint, Phase, Snapshot
 from reconciler.plan.cases import Generation, KeyCase, gather_cases
-from reconciler.plan.verdicts import overlap_end
+from reconciler.plan.verdicts import Fate, Verdict, judge, overlap_end
+from reconciler.report.due import Due, find_due
 
 
 class KeyState(StrEnum):
@@ -46,34 +48,112 @@ class SinkState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class OldGeneration:
-    """A generation beside the current one; `until` is when its overlap ends (None: it is not in an overlap)."""
+class GenerationStatus:
+    """One live key that embodies a key.
+
+    `since` is when it came into its phase, as its marker says; `fate` is what the next apply does with it. `until` is
+    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap).
+    """
 
     live_name: str
     generation: int
     phase: Phase
+    is_current: bool
+    fate: Fate
+    created_at: datetime
+    since: datetime
+    expires_at: datetime | None
     until: datetime | None
+    bound_to: tuple[EndpointRef, ...]
+
+    @property
+    def is_in_overlap(self) -> bool:
+        """Another is published, and this one stays valid for a while."""
+        return self.fate is Fate.OVERLAP and not self.is_current
+
+
+class Expiry(StrEnum):
+    """How near the current generation's expiry is."""
+
+    NEVER = "never"
+    LATER = "later"
+    SOON = "soon"
+    """Within `warnings.expiry`, and nothing rotates it before."""
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """What the file says of a key's rotation: lengths of time, None where it says nothing."""
+
+    every: timedelta | None = None
+    overlap: timedelta | None = None
+    lifetime: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """One key. `live_name` is `""`, and `generation` 0, when no live key embodies it."""
+    """One key. Without a live key that embodies it, there are no generations, and `current` is None.
+
+    `next_rotation` is the one that time brings about, or that is due already; its reason is the planner's.
+    """
 
     name: str
+    description: str
     declared: bool
     state: KeyState
-    live_name: str
-    generation: int
-    created_at: datetime | None
-    expires_at: datetime | None
-    others: tuple[OldGeneration, ...]
-    bound_to: tuple[EndpointRef, ...]
+    generations: tuple[GenerationStatus, ...]
+    """Oldest first."""
+    expiry: Expiry
+    timing: Timing
+    next_rotation: Due | None
     sinks: tuple[tuple[str, SinkState], ...]
+    wanted: tuple[EndpointRef, ...] = ()
+    """What the file says that it opens."""
+
+    @property
+    def current(self) -> GenerationStatus | None:
+        """The newest generation that a consumer may rely on, or else the newest."""
+        return next((each for each in self.generations if each.is_current), None)
+
+    @property
+    def others(self) -> tuple[GenerationStatus, ...]:
+        """All but the current one."""
+        return tuple(each for each in self.generations if not each.is_current)
+
+    @property
+    def live_name(self) -> str:
+        """The current generation's, or nothing."""
+        return self.current.live_name if self.current else ""
+
+    @property
+    def generation(self) -> int:
+        """The current generation's number, or 0."""
+        return self.current.generation if self.current else 0
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the current generation was made."""
+        return self.current.created_at if self.current else None
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When the current generation expires; None for never, or when there is none."""
+        return self.current.expires_at if self.current else None
+
+    @property
+    def bound_to(self) -> tuple[EndpointRef, ...]:
+        """Where the current generation is bound."""
+        return self.current.bound_to if self.current else ()
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
-    """One endpoint: the live names bound to it, apart those of this stack and the foreign ones."""
+    """One endpoint: the live names bound to it, apart those of this stack and the foreign ones.
+
+    `managed`: the file has an entry for it, or one of its keys opens it, or is bound to it. `auth` and `exclusive` are
+    what the file says.
+    """
 
     ref: EndpointRef
     public: bool
@@ -81,6 +161,14 @@ class EndpointStatus:
     foreign: tuple[str, ...]
     status: str
     application: str | None
+    managed: bool = False
+    auth: Auth | None = None
+    exclusive: bool = False
+
+    @property
+    def is_meant_to_be_public(self) -> bool:
+        """The file says `auth: open`."""
+        return self.auth is Auth.OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,39 +187,87 @@ class StatusView:
         """The endpoints that everyone may call."""
         return tuple(endpoint for endpoint in self.endpoints if endpoint.public)
 
+    @property
+    def with_foreign_keys(self) -> tuple[EndpointStatus, ...]:
+        """The managed endpoints that keys open which this stack does not own."""
+        return tuple(endpoint for endpoint in self.endpoints if endpoint.managed and endpoint.foreign)
+
+    @property
+    def expired(self) -> tuple[KeyStatus, ...]:
+        """The keys whose current generation is refused by now; the first that expired first."""
+        return self._by_expiry(Expiry.EXPIRED)
+
+    @property
+    def expiring(self) -> tuple[KeyStatus, ...]:
+        """The keys that soon expire, and that nothing rotates before; the next first."""
+        return self._by_expiry(Expiry.SOON)
+
+    def _by_expiry(self, expiry: Expiry) -> tuple[KeyStatus, ...]:
+        found = [key for key in self.keys if key.expiry is expiry]
+        return tuple(sorted(found, key=lambda key: (key.expires_at or self.now, key.name)))
+
 
 def build_status(desired: DesiredState, snapshot: Snapshot, now: datetime) -> StatusView:
     """The view at one instant; a pure function of what was read."""
     owned = {key.name for key in snapshot.keys if key.ownership is not None and key.ownership.stack == desired.stack}
+    declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
+    opened = {ref for key in desired.keys for ref in key.endpoints}
     return StatusView(
         stack=desired.stack,
         project=desired.project,
         now=now,
         keys=tuple(_key(case) for case in gather_cases(desired, snapshot, now)),
-        endpoints=tuple(_endpoint(endpoint, owned) for endpoint in sorted(snapshot.endpoints, key=lambda e: e.ref)),
+        endpoints=tuple(
+            _endpoint(endpoint, owned, declared.get(endpoint.ref), opened)
+            for endpoint in sorted(snapshot.endpoints, key=lambda e: e.ref)
+        ),
         foreign_keys=tuple(key.name for key in snapshot.keys if key.name not in owned),
     )
 
 
 def _key(case: KeyCase) -> KeyStatus:
     current = case.newest_in_use or (case.generations[-1] if case.generations else None)
+    verdict = judge(case)
+    fates = {ruling.generation.name: ruling.fate for ruling in verdict.rulings}
     sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
     return KeyStatus(
         name=case.name,
+        description=case.desired.description if case.desired else current.live.text if current else "",
         declared=case.desired is not None,
         state=_state(current, case.now),
-        live_name=current.name if current else "",
-        generation=current.number if current else 0,
-        created_at=current.live.created_at if current else None,
-        expires_at=current.live.expires_at if current else None,
-        others=tuple(
-            OldGeneration(other.name, other.number, other.ownership.phase, _until(case, other))
-            for other in case.generations
-            if other is not current
+        generations=tuple(
+            GenerationStatus(
+                live_name=each.name,
+                generation=each.number,
+                phase=each.ownership.phase,
+                is_current=each is current,
+                fate=fates.get(each.name, Fate.KEEP),
+                created_at=each.live.created_at,
+                since=each.ownership.since,
+                expires_at=each.live.expires_at,
+                until=None if each is current else _until(case, each),
+                bound_to=tuple(sorted(each.bound_to)),
+            )
+            for each in case.generations
         ),
-        bound_to=tuple(sorted(current.bound_to)) if current else (),
+        expiry=_expiry(current, verdict),
+        timing=_timing(case.desired),
+        next_rotation=find_due(case),
         sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
+        wanted=tuple(sorted(case.desired.endpoints)) if case.desired else (),
     )
+
+
+def _timing(key: DesiredKey | None) -> Timing:
+    return Timing(key.every, key.overlap, key.lifetime) if key else Timing()
+
+
+def _expiry(current: Generation | None, verdict: Verdict) -> Expiry:
+    if current is None or current.live.expires_at is None:
+        return Expiry.NEVER
+    if current.live.is_expired(verdict.case.now):
+        return Expiry.EXPIRED
+    return Expiry.SOON if verdict.expiring else Expiry.LATER
 
 
 def _state(current: Generation | None, now: datetime) -> KeyState:
@@ -163,12 +299,18 @@ def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkSta
     return SinkState.LOST if current.ownership.phase is Phase.PUBLISHED else SinkState.NOT_YET
 
 
-def _endpoint(endpoint: LiveEndpoint, owned: set[str]) -> EndpointStatus:
+def _endpoint(
+    endpoint: LiveEndpoint, owned: set[str], declared: DesiredEndpoint | None, opened: set[EndpointRef]
+) -> EndpointStatus:
+    own = tuple(name for name in endpoint.api_keys if name in owned)
     return EndpointStatus(
         ref=endpoint.ref,
         public=endpoint.is_public,
-        own=tuple(name for name in endpoint.api_keys if name in owned),
+        own=own,
         foreign=tuple(name for name in endpoint.api_keys if name not in owned),
         status=endpoint.status,
         application=endpoint.application,
+        managed=declared is not None or endpoint.ref in opened or bool(own),
+        auth=declared.auth if declared else None,
+        exclusive=declared.exclusive if declared else False,
     )

@@ -1,12 +1,39 @@
-"""The status as JSON; instants are ISO 8601 in UTC, or null."""
+"""The status as JSON, for programs. Instants are ISO 8601 in UTC, lengths of time whole seconds; null: there is none.
+
+format_version, stack, project
+now                             the instant that all lengths are counted from, by the API's clock
+keys[]                          in order of name
+  name, description, declared   as in the file; `declared` false: live or in a sink, and in no file
+  state                         published, pending, adopted, partial, revoked, expired or missing
+  expiry                        never, later, soon (and nothing rotates it before) or expired
+  live_name, generation         of the current generation, as are the next five; null when the key is missing
+  created_at, age_seconds, expires_at, expires_in_seconds (negative once it has expired), bound_to[]
+  rotation                      {every_seconds, overlap_seconds, lifetime_seconds}
+  next_rotation                 {due_at, due_in_seconds (0: an apply would rotate it now), reason, sentence}
+  generations[]                 all of them, the oldest first
+    live_name, generation, current, created_at, age_seconds, expires_at, bound_to[]
+    phase, since                pending, published, adopted, partial or revoked, and since when
+    fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
+    overlap_ends_at, overlap_left_seconds (0 once it is over)
+  sinks                         {name: ok, lost, unknown or not yet}
+endpoints[]                     in order of address
+  address, kind, name, public, keys[], foreign_keys[], status, application
+  managed                       the stack has to do with it: an entry in the file, or a key that opens it
+  auth, exclusive               as in the file; `auth` null: it says nothing
+public_endpoints[]              addresses
+expired_keys[], expiring_keys[] names, the first to expire first
+foreign_keys[]                  live names of the project that the stack does not own
+foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from reconciler.plan.fields import instant
+from reconciler.report.due import Due
 from reconciler.report.json import FORMAT_VERSION, Value, dump
-from reconciler.report.status import EndpointStatus, KeyStatus, StatusView
+from reconciler.report.status import EndpointStatus, GenerationStatus, KeyStatus, StatusView, Timing
 
 
 def status_to_json(view: StatusView) -> str:
@@ -17,34 +44,75 @@ def status_to_json(view: StatusView) -> str:
             "stack": view.stack,
             "project": view.project,
             "now": instant(view.now),
-            "keys": [_key(key) for key in view.keys],
+            "keys": [_key(key, view.now) for key in view.keys],
             "endpoints": [_endpoint(endpoint) for endpoint in view.endpoints],
             "public_endpoints": [str(endpoint.ref) for endpoint in view.public],
+            "expired_keys": [key.name for key in view.expired],
+            "expiring_keys": [key.name for key in view.expiring],
             "foreign_keys": [*view.foreign_keys],
+            "foreign_bindings": [
+                {"address": str(endpoint.ref), "live_name": name}
+                for endpoint in view.with_foreign_keys
+                for name in endpoint.foreign
+            ],
         }
     )
 
 
-def _key(key: KeyStatus) -> Value:
+def _key(key: KeyStatus, now: datetime) -> Value:
     return {
         "name": key.name,
+        "description": key.description,
         "declared": key.declared,
         "state": key.state.value,
+        "expiry": key.expiry.value,
         "live_name": key.live_name or None,
         "generation": key.generation or None,
         "created_at": _instant(key.created_at),
+        "age_seconds": _seconds(now - key.created_at if key.created_at else None),
         "expires_at": _instant(key.expires_at),
-        "other_generations": [
-            {
-                "live_name": other.live_name,
-                "generation": other.generation,
-                "phase": other.phase.value,
-                "until": _instant(other.until),
-            }
-            for other in key.others
-        ],
+        "expires_in_seconds": _seconds(key.expires_at - now if key.expires_at else None),
         "bound_to": [str(ref) for ref in key.bound_to],
+        "rotation": _timing(key.timing),
+        "next_rotation": _due(key.next_rotation, now),
+        "generations": [_generation(each, now) for each in key.generations],
         "sinks": {sink: state.value for sink, state in key.sinks},
+    }
+
+
+def _timing(timing: Timing) -> Value:
+    return {
+        "every_seconds": _seconds(timing.every),
+        "overlap_seconds": _seconds(timing.overlap),
+        "lifetime_seconds": _seconds(timing.lifetime),
+    }
+
+
+def _due(due: Due | None, now: datetime) -> Value:
+    if due is None:
+        return None
+    return {
+        "due_at": instant(due.due_at),
+        "due_in_seconds": max(0, _whole(due.due_at - now)),
+        "reason": due.reason.code,
+        "sentence": due.reason.sentence,
+    }
+
+
+def _generation(each: GenerationStatus, now: datetime) -> Value:
+    return {
+        "live_name": each.live_name,
+        "generation": each.generation,
+        "current": each.is_current,
+        "phase": each.phase.value,
+        "since": instant(each.since),
+        "fate": each.fate.value,
+        "created_at": instant(each.created_at),
+        "age_seconds": _whole(now - each.created_at),
+        "expires_at": _instant(each.expires_at),
+        "overlap_ends_at": _instant(each.until),
+        "overlap_left_seconds": max(0, _whole(each.until - now)) if each.until else None,
+        "bound_to": [str(ref) for ref in each.bound_to],
     }
 
 
@@ -54,6 +122,9 @@ def _endpoint(endpoint: EndpointStatus) -> Value:
         "kind": endpoint.ref.kind.value,
         "name": endpoint.ref.name,
         "public": endpoint.public,
+        "managed": endpoint.managed,
+        "auth": endpoint.auth.value if endpoint.auth else None,
+        "exclusive": endpoint.exclusive,
         "keys": [*endpoint.own],
         "foreign_keys": [*endpoint.foreign],
         "status": endpoint.status,
@@ -63,3 +134,12 @@ def _endpoint(endpoint: EndpointStatus) -> Value:
 
 def _instant(value: datetime | None) -> str | None:
     return None if value is None else instant(value)
+
+
+def _seconds(length: timedelta | None) -> int | None:
+    return None if length is None else _whole(length)
+
+
+def _whole(length: timedelta) -> int:
+    """Rounded down."""
+    return length // timedelta(seconds=1)

@@ -1,15 +1,25 @@
-"""The status as tables: keys, endpoints, and what needs a look.
+"""The status as tables: keys, endpoints, and what needs a look, which stands above them.
 
-A narrow terminal gets fewer columns rather than broken ones; what is public or lost is red wherever it stands.
+A narrow terminal gets fewer columns rather than broken ones; what is public, expired or lost is red wherever it stands.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from reconciler.model import Phase
-from reconciler.report.status import EndpointStatus, KeyState, KeyStatus, SinkState, StatusView
+from reconciler.report.status import (
+    EndpointStatus,
+    Expiry,
+    GenerationStatus,
+    KeyState,
+    KeyStatus,
+    SinkState,
+    StatusView,
+)
 from reconciler.report.terminal import cells, printable
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
@@ -28,15 +38,16 @@ _KEY_COLOURS = {
     KeyState.EXPIRED: "bold red",
     KeyState.MISSING: "bold red",
 }
+_EXPIRY_COLOURS = {Expiry.NEVER: "dim", Expiry.LATER: "", Expiry.SOON: "yellow", Expiry.EXPIRED: "bold red"}
 _SINK_COLOURS = {
     SinkState.OK: "green",
     SinkState.LOST: "bold red",
     SinkState.UNKNOWN: "yellow",
     SinkState.NOT_YET: "dim",
 }
-_SOON_DAYS = 14
+_UNIT = re.compile(r" (s|mi|h|d|mo|y)[a-z]+")
 _NARROWEST = 80
-_WIDE = 92
+_WIDE = 100
 _LONGEST_WHOLE_NAME = 24
 _MOST_RESERVED = 14
 
@@ -95,11 +106,33 @@ def status_parts(view: StatusView, *, width: int) -> list[RenderableType]:
 def _alarm(view: StatusView) -> list[RenderableType]:
     from rich.text import Text  # noqa: PLC0415
 
-    if not view.public:
-        return []
-    names = ", ".join(printable(str(endpoint.ref)) for endpoint in view.public)
-    what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
-    return [Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red")]
+    lines: list[RenderableType] = []
+    if view.public:
+        names = ", ".join(printable(str(endpoint.ref)) for endpoint in view.public)
+        what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
+        lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red"))
+    if view.expired:
+        names = some_of([_with_expiry(key, view) for key in view.expired])
+        what = "1 key has" if len(view.expired) == 1 else f"{len(view.expired)} keys have"
+        lines.append(Text(f"{what} EXPIRED: {names}\n", "bold red"))
+    if view.expiring:
+        names = some_of([_with_expiry(key, view) for key in view.expiring])
+        what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
+        lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", "yellow"))
+    if view.with_foreign_keys:
+        bound = [f"{printable(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
+        lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", "yellow"))
+    return lines
+
+
+def _them(keys: Sequence[KeyStatus]) -> str:
+    return "it" if len(keys) == 1 else "them"
+
+
+def _with_expiry(key: KeyStatus, view: StatusView) -> str:
+    """`batch-jobs (in 9 days)`."""
+    when = f" ({relative(key.expires_at, view.now)})" if key.expires_at else ""
+    return f"{printable(key.name)}{when}"
 
 
 def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
@@ -121,9 +154,9 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
     """One row per key; where there is little room, without the age."""
     from rich.text import Text  # noqa: PLC0415
 
-    columns = [("Key", _fits(key.name for key in view.keys)), ("State", True), ("Generation", True)]
+    columns = [("Key", _fits(key.name for key in view.keys)), ("Generation", True)]
     columns += [("Age", True)] if wide else []
-    table = new_table([*columns, ("Expires", True), ("Bound to", False), ("Sinks", True)])
+    table = new_table([*columns, ("Rotates", True), ("Expires", True), ("Bound to", False), ("Sinks", False)])
     longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
     for key in view.keys:
@@ -133,10 +166,10 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
         age = Text(span(view.now - key.created_at) if key.created_at else "-", "" if key.created_at else "dim")
         table.add_row(
             name,
-            Text(key.state.value, _KEY_COLOURS[key.state]),
             _generations(key, view),
             *([age] if wide else []),
-            _expiry(key, view),
+            _rotation(key, view, wide=wide),
+            _expiry(key, view, wide=wide),
             _bindings(key, wide=wide),
             _sinks(key),
         )
@@ -144,28 +177,48 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
 
 
 def _generations(key: KeyStatus, view: StatusView) -> Text:
-    """`g2`, and on lines of their own the generations beside it."""
+    """`g2 published`, and on lines of their own the generations beside it."""
     from rich.text import Text  # noqa: PLC0415
 
-    text = Text(f"g{key.generation}") if key.generation else Text("-", "dim")
+    text = Text(f"g{key.generation} " if key.generation else "")
+    text.append(key.state.value, _KEY_COLOURS[key.state])
     for other in key.others:
-        if other.phase is Phase.PENDING:
-            told = "pending"
-        elif other.until is None or other.until <= view.now:
-            told = "to retire"
-        else:
-            told = f"until {relative(other.until, view.now)}".replace("until in", "for")
-        text.append(f"\n+g{other.generation} {told}", "dim")
+        text.append(f"\n+g{other.generation} {_beside(other, view)}", "dim")
     return text
 
 
-def _expiry(key: KeyStatus, view: StatusView) -> Text:
+def _beside(other: GenerationStatus, view: StatusView) -> str:
+    """How a generation stands that is not the current one."""
+    if other.phase in (Phase.PENDING, Phase.PARTIAL, Phase.REVOKED):
+        return other.phase.value
+    if other.until is None:
+        return other.fate.value
+    return f"for {span(other.until - view.now)}" if other.until > view.now else "to retire"
+
+
+def _rotation(key: KeyStatus, view: StatusView, *, wide: bool) -> Text:
+    """When the next rotation is due."""
+    from rich.text import Text  # noqa: PLC0415
+
+    due = key.next_rotation
+    if due is None:
+        is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
+        return Text("never" if is_settled else "-", "dim")
+    return Text("due", "bold yellow") if due.due_at <= view.now else Text(_when(due.due_at, view.now, wide=wide))
+
+
+def _expiry(key: KeyStatus, view: StatusView, *, wide: bool) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if key.expires_at is None:
         return Text("never" if key.live_name else "-", "dim")
-    days = (key.expires_at - view.now).total_seconds() / 86400
-    return Text(relative(key.expires_at, view.now), "bold red" if days <= 0 else "yellow" if days < _SOON_DAYS else "")
+    return Text(_when(key.expires_at, view.now, wide=wide), _EXPIRY_COLOURS[key.expiry])
+
+
+def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
+    """`in 41 days`, or `in 41d` where there is little room."""
+    text = relative(instant, now)
+    return text if wide else _UNIT.sub(lambda unit: "mo" if unit[1] == "mo" else unit[1][0], text)
 
 
 def _bindings(key: KeyStatus, *, wide: bool) -> Text:

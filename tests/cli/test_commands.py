@@ -6,12 +6,16 @@ import re
 import signal
 import socket
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cli.conftest import Keyform
+from cli.conftest import Keyform, MakeWorld, in_process
 from cli.processes import wait_until
 from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
+
+from reconciler.effects import System
+from reconciler.emulator import VirtualClock
 
 # --- init -------------------------------------------------------------------------------------------------------------
 
@@ -94,6 +98,59 @@ def test_validate_needs_neither_network_nor_token(world: World) -> None:
     assert world.calls == []
 
 
+def dated(date: str) -> str:
+    """A file whose first key has this date, and whose second is to come for a long time."""
+    return ONE_KEY + f"    expires_at: {date}\n  search:\n    deployments: [llama3]\n    expires_at: 2099-01-01\n"
+
+
+def test_validate_refuses_a_date_in_the_past_and_says_where_it_stands(world: World, keyform: Keyform) -> None:
+    world.write(dated("2020-01-31"))
+    ran = keyform("validate")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == (
+        "Error: The configuration is not valid: 1 thing is wrong.\n"
+        "  keyform.yaml:9:3: keys.payments.expires_at: expires_at 2020-01-31T00:00:00Z is in the past,"
+        " so a new key would open nothing\n"
+        "    Give a later date, or never. If the key is live already, `keyform validate --live` sees that.\n"
+    )
+    assert world.calls == []
+
+
+def test_validate_accepts_the_past_date_of_a_key_that_is_live_when_it_may_ask(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = VirtualClock(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
+    world = make_world(clock=clock)
+    keyform = in_process(world, monkeypatch, capsys)
+    world.write(dated("2026-12-01"))
+    monkeypatch.setattr(System, "now", lambda self: clock.now())
+    assert keyform("validate").code == 0
+    assert keyform("apply", "--auto-approve").code == 0
+    clock.advance(20 * 86400)
+    assert keyform("validate").code == 1
+    before = len(world.calls)
+    live = keyform("validate", "--live")
+    assert (live.code, live.out) == (0, "Valid: stack shop declares 2 keys, 1 endpoint and 2 sinks.\n")
+    assert live.err == (
+        "note: key.payments: expires_at 2026-12-01T00:00:00Z is in the past: payments is live, and has expired.\n"
+    )
+    assert [str(call) for call in world.calls[before:]] == ["GET api_keys"]
+    assert keyform("plan").code == 0  # reading the file knows no time
+    world.write(dated("2026-12-02"))
+    other = keyform("validate", "--live")
+    assert other.code == 1
+    assert "the live key payments expires 2026-12-01T00:00:00Z: a new generation with that date" in other.err
+    monkeypatch.setattr(System, "now", lambda self: clock.now() - timedelta(days=15))
+    world.write(dated("2026-12-05"))
+    assert keyform("validate").code == 0, "by this machine's clock it is to come"
+    assert keyform("validate", "--live").code == 1, "by the API's it is over"
+
+
+def test_validate_live_needs_a_token(world: World, keyform: Keyform) -> None:
+    world.write(ONE_KEY)
+    assert "GCORE_API_KEY is not set" in keyform("validate", "--live", env={"GCORE_API_KEY": ""}).err
+
+
 # --- status -----------------------------------------------------------------------------------------------------------
 
 
@@ -101,18 +158,46 @@ def test_status_shows_keys_endpoints_and_what_is_public(world: World, keyform: K
     world.write(TWO_KEYS)
     before = keyform("status")
     assert before.code == 0
-    assert re.search(r"payments +missing +- ", before.out)
+    assert re.search(r"payments +missing +- +- ", before.out)
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("status")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Stack shop (project 1234)\n")
-    assert re.search(r"payments +published +g1 .* never +2 +llama3, whisper +local ok", ran.out)
+    assert ran.out.startswith("Foreign keys open endpoints of this stack: application.webui (portal-made), ")
+    assert "\nStack shop (project 1234)\n" in ran.out
+    assert re.search(r"payments +g1 published .* never +never +2 +llama3, whisper +local ok", ran.out)
     assert re.search(r"llama3 +deployment +protected +payments, search +portal-made +active", ran.out)
     assert ran.out.endswith("1 foreign key in the project, not owned by this stack.\n")
     shown = keyform("status", "--json").json
     assert shown["stack"] == "shop"
     (world.folder / "secrets.env").unlink()
     assert "lost" in keyform("status").out
+
+
+def test_status_comes_in_three_forms_and_goes_to_a_file_when_asked_to(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    assert keyform("status", "--format", "json").json.keys() == keyform("status", "--json").json.keys()
+    page = keyform("status", "--format", "html")
+    assert (page.code, page.err) == (0, "")
+    assert page.out.startswith("<!doctype html>\n")
+    assert "payments" in page.out
+    written = keyform("status", "--format", "html", "--out", "status.html")
+    assert (written.code, written.out, written.err) == (0, "", "Written to status.html.\n")
+    text = (world.folder / "status.html").read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>\n")
+    assert text.endswith("</html>\n")
+    world.search(text)
+
+
+def test_a_status_that_cannot_be_written_is_an_error_that_names_the_file(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    ran = keyform("status", "--format", "html", "--out", "nowhere/status.html")
+    assert (ran.code, ran.out, ran.err) == (1, "", "Error: nowhere/status.html: No such file or directory.\n")
+
+
+@pytest.mark.parametrize("choice", [("--format", "svg"), ("--json", "--format", "html")])
+def test_a_form_of_the_status_that_there_is_not_is_refused(keyform: Keyform, choice: tuple[str, ...]) -> None:
+    assert keyform("status", *choice).code == 1
 
 
 def test_status_fits_narrow_and_wide_terminals(world: World, keyform: Keyform) -> None:

@@ -6,6 +6,8 @@ from textwrap import dedent
 
 import pytest
 from report.builders import NOW, deployment
+from support.stacks import make_stack
+from support.states import NOW as STACKS_NOW
 
 from reconciler.model import (
     DesiredBinding,
@@ -21,7 +23,9 @@ from reconciler.model import (
     SinkRecord,
     Snapshot,
 )
-from reconciler.report.status import build_status
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Action, CreateGeneration, DeleteKey
+from reconciler.report.status import Expiry, build_status
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
 
@@ -39,9 +43,9 @@ def live(name, key, generation=1, phase=Phase.PUBLISHED, *, age=40, expires=None
     return LiveKey(name, "", marker, made, NOW + days(expires) if expires is not None else None)
 
 
-def declared(name, *endpoints, sinks=("vault",)):
+def declared(name, *endpoints, sinks=("vault",), **traits):
     bindings = tuple(DesiredBinding(endpoint) for endpoint in endpoints)
-    return DesiredKey(name, bindings=bindings, sinks=sinks, overlap=days(7))
+    return DesiredKey(name, bindings=bindings, sinks=sinks, overlap=days(7), **traits)
 
 
 LIVE = (
@@ -90,8 +94,8 @@ DESIRED = DesiredState(
     STACK,
     1234,
     keys=(
-        declared("assistants", deployment("llama3")),
-        declared("batch-jobs", deployment("llama3"), WEBUI, sinks=("vault", "gha")),
+        declared("assistants", deployment("llama3"), every=days(60), description="Chat \u202e<script>"),
+        declared("batch-jobs", deployment("llama3"), WEBUI, sinks=("vault", "gha"), expires_at=NOW + days(9)),
         declared("bot", deployment("whisper")),
         declared("fresh"),
         declared("new-one", deployment("llama3")),
@@ -99,6 +103,7 @@ DESIRED = DesiredState(
     ),
 )
 VIEW = build_status(DESIRED, SNAPSHOT, NOW)
+BY_KEY = {key.name: key for key in VIEW.keys}
 
 
 def test_the_tables_at_80_columns():
@@ -106,21 +111,28 @@ def test_the_tables_at_80_columns():
         """\
         1 endpoint is PUBLIC, open to anyone who knows the address: deployment.forgotten
 
+        1 key has EXPIRED: old-demo (2 days ago)
+
+        1 key expires soon, with nothing to rotate it: batch-jobs (in 9 days)
+
+        Foreign keys open endpoints of this stack: deployment.llama3 (portal-made),
+        deployment.whisper (elsewhere)
+
         Stack inference-prod (project 1234)
 
-         Key           State      Generation      Expires     Bound to     Sinks
-         ───────────────────────────────────────────────────────────────────────────────
-         assistants    published  g2              never       1  llama3    vault ok
-                                  +g1 for 4 days
-         batch-jobs    published  g1              in 9 days   2  webui,    vault ok
-                                                                 llama3    gha unknown
-         bot           adopted    g1              never       1  whisper   vault not yet
-         fresh         pending    g1              never       nowhere      vault not yet
-         new-one       missing    -               -           -            vault not yet
-         old-demo      expired    g1              2 days ago  1  whisper   vault ok
+         Key           Generation      Rotates  Expires  Bound to     Sinks
+         ───────────────────────────────────────────────────────────────────────────
+         assistants    g2 published    in 57d   never    1  llama3    vault ok
+                       +g1 for 4 days
+         batch-jobs    g1 published    never    in 9d    2  webui,    vault ok
+                                                            llama3    gha unknown
+         bot           g1 adopted      never    never    1  whisper   vault not yet
+         fresh         g1 pending      -        never    nowhere      vault not yet
+         new-one       missing         -        -        -            vault not yet
+         old-demo      g1 expired      -        2d ago   1  whisper   vault ok
          not declared
-         search        published  g1              never       2  llama3,   vault lost
-                                                                 whisper
+         search        g1 published    due      never    2  llama3,   vault lost
+                                                            whisper
 
 
          Endpoint       Kind         Access     Keys            Foreign      Status
@@ -147,20 +159,26 @@ def test_the_tables_at_110_columns():
         """\
         1 endpoint is PUBLIC, open to anyone who knows the address: deployment.forgotten
 
+        1 key has EXPIRED: old-demo (2 days ago)
+
+        1 key expires soon, with nothing to rotate it: batch-jobs (in 9 days)
+
+        Foreign keys open endpoints of this stack: deployment.llama3 (portal-made), deployment.whisper (elsewhere)
+
         Stack inference-prod (project 1234)
 
-         Key           State      Generation      Age        Expires     Bound to            Sinks
-         ──────────────────────────────────────────────────────────────────────────────────────────────────
-         assistants    published  g2              3 days     never       1  llama3           vault ok
-                                  +g1 for 4 days
-         batch-jobs    published  g1              24 hours   in 9 days   2  webui, llama3    vault ok
-                                                                                             gha unknown
-         bot           adopted    g1              13 months  never       1  whisper          vault not yet
-         fresh         pending    g1              0 seconds  never       nowhere             vault not yet
-         new-one       missing    -               -          -           -                   vault not yet
-         old-demo      expired    g1              10 months  2 days ago  1  whisper          vault ok
+         Key           Generation      Age        Rotates     Expires     Bound to            Sinks
+         ───────────────────────────────────────────────────────────────────────────────────────────────────
+         assistants    g2 published    3 days     in 57 days  never       1  llama3           vault ok
+                       +g1 for 4 days
+         batch-jobs    g1 published    24 hours   never       in 9 days   2  webui, llama3    vault ok
+                                                                                              gha unknown
+         bot           g1 adopted      13 months  never       never       1  whisper          vault not yet
+         fresh         g1 pending      0 seconds  -           never       nowhere             vault not yet
+         new-one       missing         -          -           -           -                   vault not yet
+         old-demo      g1 expired      10 months  -           2 days ago  1  whisper          vault ok
          not declared
-         search        published  g1              40 days    never       2  llama3, whisper  vault lost
+         search        g1 published    40 days    due         never       2  llama3, whisper  vault lost
 
 
          Endpoint       Kind         Access     Keys                                       Foreign      Status
@@ -191,23 +209,80 @@ def test_the_json_has_everything_that_the_tables_show():
     }
     assert tree["keys"][0] == {
         "name": "assistants",
+        "description": "Chat \u202e<script>",
         "declared": True,
         "state": "published",
+        "expiry": "never",
         "live_name": "assistants-g2",
         "generation": 2,
         "created_at": "2026-11-18T10:00:00Z",
+        "age_seconds": 3 * 86400,
         "expires_at": None,
-        "other_generations": [
-            {"live_name": "assistants", "generation": 1, "phase": "published", "until": "2026-11-25T10:00:00Z"}
-        ],
+        "expires_in_seconds": None,
         "bound_to": ["deployment.llama3"],
+        "rotation": {"every_seconds": 60 * 86400, "overlap_seconds": 7 * 86400, "lifetime_seconds": None},
+        "next_rotation": {
+            "due_at": "2027-01-17T10:00:00Z",
+            "due_in_seconds": 57 * 86400,
+            "reason": "rotation_is_due",
+            "sentence": "rotation.every is 60d",
+        },
+        "generations": [
+            {
+                "live_name": "assistants",
+                "generation": 1,
+                "current": False,
+                "phase": "published",
+                "since": "2026-09-12T10:00:00Z",
+                "fate": "overlap",
+                "created_at": "2026-09-12T10:00:00Z",
+                "age_seconds": 70 * 86400,
+                "expires_at": None,
+                "overlap_ends_at": "2026-11-25T10:00:00Z",
+                "overlap_left_seconds": 4 * 86400,
+                "bound_to": ["deployment.llama3"],
+            },
+            {
+                "live_name": "assistants-g2",
+                "generation": 2,
+                "current": True,
+                "phase": "published",
+                "since": "2026-11-18T10:00:00Z",
+                "fate": "current",
+                "created_at": "2026-11-18T10:00:00Z",
+                "age_seconds": 3 * 86400,
+                "expires_at": None,
+                "overlap_ends_at": None,
+                "overlap_left_seconds": None,
+                "bound_to": ["deployment.llama3"],
+            },
+        ],
         "sinks": {"vault": "ok"},
     }
+    by_name = {key["name"]: key for key in tree["keys"]}
+    assert by_name["batch-jobs"]["expires_in_seconds"] == 9 * 86400
+    assert {name: key["expiry"] for name, key in by_name.items() if key["expiry"] != "never"} == {
+        "batch-jobs": "soon",
+        "old-demo": "expired",
+    }
+    assert (tree["expired_keys"], tree["expiring_keys"]) == (["old-demo"], ["batch-jobs"])
+    assert by_name["search"]["next_rotation"] == {
+        "due_at": "2026-11-21T10:00:00Z",
+        "due_in_seconds": 0,
+        "reason": "secret_is_not_in_sink",
+        "sentence": "sink vault does not hold the secret of search",
+    }
+    assert by_name["new-one"]["next_rotation"] is None
+    assert by_name["fresh"]["generations"][0]["fate"] == "discard"
+    assert by_name["old-demo"]["generations"][0]["fate"] == "remove"
     assert tree["endpoints"][3] == {
         "address": "deployment.webui-backend",
         "kind": "deployment",
         "name": "webui-backend",
         "public": False,
+        "managed": True,
+        "auth": None,
+        "exclusive": False,
         "keys": ["batch-jobs"],
         "foreign_keys": [],
         "status": "PENDING",
@@ -215,6 +290,10 @@ def test_the_json_has_everything_that_the_tables_show():
     }
     assert tree["public_endpoints"] == ["deployment.forgotten"]
     assert tree["foreign_keys"] == ["elsewhere", "portal-made"]
+    assert tree["foreign_bindings"] == [
+        {"address": "deployment.llama3", "live_name": "portal-made"},
+        {"address": "deployment.whisper", "live_name": "elsewhere"},
+    ]
     assert status_to_json(VIEW) == status_to_json(build_status(DESIRED, SNAPSHOT, NOW))
 
 
@@ -241,3 +320,54 @@ def test_with_colour_public_is_red(monkeypatch):
     for name in ("NO_COLOR", "TERM"):  # what the caller decided is not decided again from the environment
         monkeypatch.setenv(name, "dumb")
     assert "\x1b[1;31mPUBLIC" in render_status(VIEW, colour=True, width=100)
+
+
+# --- What status says is what plan does -------------------------------------------------------------------------------
+
+
+def rotated(plan):
+    creates = [change for change in plan.changes if isinstance(change, CreateGeneration)]
+    return {change.ownership.key for change in creates if change.action is Action.ROTATE}
+
+
+def test_a_rotation_that_is_due_is_one_that_plan_would_do():
+    plan = compute_plan(DESIRED, SNAPSHOT, NOW)
+    due = {key.name for key in VIEW.keys if key.next_rotation and key.next_rotation.due_at <= NOW}
+    assert due == rotated(plan) == {"search"}
+
+
+@pytest.mark.parametrize("count", [30, 100])
+def test_the_next_rotation_is_when_plan_begins_to_rotate(count):
+    """At each key's instant plan rotates it, and a second before it does not."""
+    desired, snapshot = make_stack(count)
+    view = build_status(desired, snapshot, STACKS_NOW)
+    ahead = [key for key in view.keys if key.next_rotation and key.next_rotation.due_at > STACKS_NOW]
+    assert len(ahead) > count / 3
+    for at in sorted({key.next_rotation.due_at for key in ahead})[:12]:
+        names = {key.name for key in ahead if key.next_rotation.due_at == at}
+        assert names <= rotated(compute_plan(desired, snapshot, at))
+        assert not names & rotated(compute_plan(desired, snapshot, at - timedelta(seconds=1)))
+
+
+def test_what_expires_soon_or_has_expired_is_what_plan_warns_of():
+    desired, snapshot = make_stack(300)
+    view = build_status(desired, snapshot, STACKS_NOW)
+    warned = {(note.code, note.address) for note in compute_plan(desired, snapshot, STACKS_NOW).expiring}
+    declared = [key for key in (*view.expired, *view.expiring) if key.declared]
+    told = {
+        ("key_has_expired" if key.expiry is Expiry.EXPIRED else "key_expires_soon", f"key.{key.name}")
+        for key in declared
+    }
+    assert {"key_has_expired", "key_expires_soon"} == {code for code, _ in told}
+    assert told == warned
+
+
+def test_an_old_generation_goes_when_its_overlap_is_over_by_plan():
+    (old,) = BY_KEY["assistants"].others
+    assert old.until == NOW + days(4)
+    before, after = (
+        {change.live_name for change in compute_plan(DESIRED, SNAPSHOT, at).changes if isinstance(change, DeleteKey)}
+        for at in (old.until - timedelta(seconds=1), old.until)
+    )
+    assert "assistants" not in before
+    assert "assistants" in after

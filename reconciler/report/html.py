@@ -1,0 +1,68 @@
+"""HTML that is right by construction: text is escaped unless it is markup already, and a page refers to nothing.
+
+What others wrote (names, descriptions, statuses) reaches a page as plain `str`, and `tag` escapes it; only what `tag`
+made is `Html`. Control and bidirectional characters stand as their escapes, as they do in a terminal. A page allows
+itself no script and nothing from elsewhere: its Content-Security-Policy names the hash of its one style sheet.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from html import escape
+
+from reconciler.report.terminal import printable
+
+
+class Html(str):
+    """Markup, which needs no escaping."""
+
+    __slots__ = ()
+
+
+NEWLINE = Html("\n")
+"""Between elements, so that a change of one shows as that."""
+_VOID = frozenset({"meta", "br", "hr"})
+_SHAPES = frozenset({"rect", "line", "path", "circle"})
+
+
+def text(value: str) -> Html:
+    """Markup as it is; anything else escaped, for content and for attributes."""
+    return value if isinstance(value, Html) else Html(escape(printable(value), quote=True))
+
+
+def join(parts: Iterable[str], separator: str = "") -> Html:
+    """Parts one after the other, each escaped unless it is markup."""
+    return Html(separator.join(text(part) for part in parts))
+
+
+def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
+    """An element. `class_` stands for `class`, and other underscores for hyphens; False leaves an attribute out."""
+    shown = "".join(
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(str(value))}"')
+        for key, value in attributes.items()
+        if value is not False
+    )
+    if name in _VOID:
+        return Html(f"<{name}{shown}>")
+    if name in _SHAPES and not content:
+        return Html(f"<{name}{shown}/>")
+    return Html(f"<{name}{shown}>{join(content)}</{name}>")
+
+
+def page(title: str, style: str, *body: str) -> str:
+    """A whole page, with a newline at its end. `style` is our own CSS: it holds no text of others."""
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    head = (
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=Html(policy)),
+        tag("meta", name_="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name_="color-scheme", content="light dark"),
+        tag("meta", name_="referrer", content="no-referrer"),
+        tag("title", title),
+        Html(f"<style>{style}</style>"),
+    )
+    lines = ["<!doctype html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", *body, "</body>", "</html>"]
+    return "\n".join(lines) + "\n"

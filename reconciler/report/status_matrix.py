@@ -1,0 +1,132 @@
+"""The matrix of a status page: keys down, endpoints across, and in each cell how the one opens the other.
+
+A cell is told by its shape and in words for those who do not see it; colour only adds to that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from reconciler.model import EndpointKind, EndpointRef
+from reconciler.report.html import NEWLINE, Html, join, tag
+from reconciler.report.status import EndpointStatus, KeyStatus, StatusView
+
+MANY = 20
+"""With more rows than that, the frame scrolls by itself, so that its head stays in sight."""
+FEW = 6
+"""Up to so many columns have room for a name that lies flat."""
+
+
+class Cell(StrEnum):
+    """How a key opens an endpoint; the value is what a screen reader says, the name the cell's class."""
+
+    BOUND = "bound"
+    BOTH = "bound, by two generations"
+    OTHER = "only another generation is bound"
+    WANTED = "declared, not bound yet"
+    EXTRA = "bound, and no longer declared"
+    FOREIGN = "foreign key"
+
+
+def draw_matrix(view: StatusView) -> Html:
+    """The table, in a frame of its own that scrolls when it is too wide."""
+    columns = choose_columns(view)
+    if not columns:
+        return tag("p", "No endpoint has to do with this stack.", class_="quiet")
+    heads = [_head(endpoint) for endpoint in columns]
+    corner = tag("th", tag("span", "Key", class_="vh"), scope="col", class_="corner")
+    rows = [_row(key, columns) for key in view.keys]
+    foreign = _foreign_rows(columns)
+    few = " few" if len(columns) <= FEW else ""
+    table = tag(
+        "table",
+        tag("caption", "Which key opens which endpoint", class_="vh"),
+        tag("thead", tag("tr", corner, *heads)),
+        NEWLINE,
+        tag("tbody", join(rows, "\n")),
+        NEWLINE,
+        *([tag("tbody", *foreign)] if foreign else []),
+        class_=f"matrix{few}",
+    )
+    rest = sum(1 for endpoint in view.endpoints if endpoint.application is None) - len(
+        [endpoint for endpoint in columns if endpoint.application is None]
+    )
+    notes = [legend(has_foreign=bool(foreign))]
+    if rest:
+        noun = "endpoint has" if rest == 1 else "endpoints have"
+        notes.append(tag("p", f"{rest} more {noun} nothing to do with this stack.", class_="quiet"))
+    tall = " tall" if len(rows) > MANY else ""
+    frame = tag("div", table, class_=f"frame{tall}", role="region", aria_label="Keys and endpoints", tabindex=0)
+    return join((frame, *notes), "\n")
+
+
+def choose_columns(view: StatusView) -> list[EndpointStatus]:
+    """What the stack has to do with, or what is public. A deployment of an application mirrors it, and is left out."""
+    return [
+        endpoint
+        for endpoint in view.endpoints
+        if endpoint.public or (endpoint.managed and endpoint.application is None)
+    ]
+
+
+def judge_cell(key: KeyStatus, ref: EndpointRef) -> Cell | None:
+    """How the key opens the endpoint; None when it does not."""
+    is_bound = ref in key.bound_to
+    is_old = any(ref in other.bound_to for other in key.others)
+    is_wanted = ref in key.wanted
+    if is_bound and not is_wanted:
+        return Cell.EXTRA
+    if is_bound:
+        return Cell.BOTH if is_old else Cell.BOUND
+    if is_old:
+        return Cell.OTHER
+    return Cell.WANTED if is_wanted else None
+
+
+def _head(endpoint: EndpointStatus) -> Html:
+    parts = [tag("span", endpoint.ref.name, class_="name")]
+    if endpoint.ref.kind is EndpointKind.APPLICATION:
+        parts.append(tag("span", "application", class_="kind"))
+    if endpoint.public:
+        parts.append(tag("span", "PUBLIC", class_="badge bad"))
+    return tag("th", tag("div", *parts), scope="col", class_="public" if endpoint.public else False)
+
+
+def _row(key: KeyStatus, columns: Iterable[EndpointStatus]) -> Html:
+    cells = [_cell(judge_cell(key, endpoint.ref), endpoint) for endpoint in columns]
+    return tag("tr", tag("th", key.name, scope="row"), *cells)
+
+
+def _cell(cell: Cell | None, endpoint: EndpointStatus) -> Html:
+    public = "public" if endpoint.public else ""
+    if cell is None:
+        return tag("td", class_=public or False)
+    return tag("td", tag("span", cell.value), class_=f"{cell.name.lower()} {public}".rstrip())
+
+
+def _foreign_rows(columns: list[EndpointStatus]) -> list[Html]:
+    names = sorted({name for endpoint in columns for name in endpoint.foreign})
+    if not names:
+        return []
+    title = tag("tr", tag("th", "Foreign keys", scope="rowgroup", colspan=len(columns) + 1, class_="group"))
+    return [
+        title,
+        *(
+            tag(
+                "tr",
+                tag("th", name, scope="row"),
+                *(_cell(Cell.FOREIGN if name in endpoint.foreign else None, endpoint) for endpoint in columns),
+            )
+            for name in names
+        ),
+    ]
+
+
+def legend(*, has_foreign: bool) -> Html:
+    """What the shapes mean."""
+    shown = [cell for cell in Cell if has_foreign or cell is not Cell.FOREIGN]
+    items = [
+        tag("li", tag("span", class_=f"key {cell.name.lower()}", aria_hidden="true"), cell.value) for cell in shown
+    ]
+    return tag("ul", *items, class_="legend")

@@ -1,0 +1,87 @@
+"""The status page as a browser shows it: on a phone and on a wide screen, light and dark.
+
+With KEYFORM_PICTURES=FOLDER the pictures are kept, for people to look at.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.browser import Browser, find_chromium, open_browser
+from support.stacks import make_stack
+from support.states import NOW
+
+from reconciler.report.status import build_status
+from reconciler.report.status_html import status_to_html
+
+CHROMIUM = find_chromium()
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install one, or name it in KEYFORM_CHROMIUM"),
+]
+BELOW = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.frame, .vh, svg')
+ && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
+SMALL = """[...document.querySelectorAll('body *')].filter(e => [...e.childNodes].some(n => n.nodeType == 3
+ && n.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 12).map(e => e.outerHTML.slice(0, 80))"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    assert CHROMIUM is not None
+    with open_browser(CHROMIUM) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module", params=[3, 30, 300])
+def page(request, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("pages") / f"status-{request.param}.html"
+    path.write_text(status_to_html(build_status(*make_stack(request.param), NOW)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 768, 375])
+def test_the_page_is_readable(browser: Browser, page: Path, width: int, dark: bool) -> None:
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.show(page, width=width, dark=dark)
+    assert browser.complaints == [], "the browser objects to something, such as its policy being broken"
+    assert set(browser.requests) == {page.resolve().as_uri()}
+    assert browser.ask("document.documentElement.scrollWidth") <= width
+    assert browser.ask(BELOW) == [], "something is cut off at the right"
+    assert browser.ask(SMALL) == [], "some text is too small to read"
+    background = browser.ask("getComputedStyle(document.body).backgroundColor")
+    assert background == ("rgb(14, 20, 25)" if dark else "rgb(246, 248, 249)")
+    bars = browser.ask("[...document.querySelectorAll('.lane rect')].filter(r => r.getBBox().width > 0).length")
+    assert bars >= browser.ask("document.querySelectorAll('.lane svg[role=img]').length") - 10
+    shapes = browser.ask("getComputedStyle(document.querySelector('td.bound'), '::before').backgroundColor")
+    assert shapes == ("rgb(45, 212, 191)" if dark else "rgb(15, 118, 110)")
+    picture = browser.picture()
+    assert picture.startswith(b"\x89PNG")
+    if folder := os.environ.get("KEYFORM_PICTURES"):
+        name = f"{page.stem}-{width}-{'dark' if dark else 'light'}.png"
+        (Path(folder) / name).write_bytes(picture)
+
+
+def test_the_present_stands_where_its_line_is(browser: Browser, page: Path) -> None:
+    browser.show(page, width=1280)
+    label = browser.ask("(r => (r.left + r.right) / 2)(document.querySelector('.axis .now').getBoundingClientRect())")
+    start, width = browser.ask(
+        "(r => [r.left, r.width])(document.querySelector('.rows .lane').getBoundingClientRect())"
+    )
+    style = browser.ask("getComputedStyle(document.querySelector('.rows .lane')).backgroundImage")
+    place = float(style.split("calc(")[1].split("%")[0]) if "calc(" in style else float("nan")
+    assert abs(start + width * place / 100 - label) < 3
+
+
+def test_a_phone_scrolls_the_matrix_and_not_the_page(browser: Browser, page: Path) -> None:
+    browser.show(page, width=375, height=780)
+    frame = "document.querySelector('table.matrix').closest('.frame')"
+    inner, outer = browser.ask(f"[{frame}.scrollWidth, {frame}.clientWidth]")
+    assert outer <= 375
+    browser.ask(f"{frame}.scrollLeft = 10000")
+    left = browser.ask("document.querySelector('.matrix th[scope=row]').getBoundingClientRect().left")
+    edge = browser.ask(f"{frame}.getBoundingClientRect().left")
+    assert abs(left - edge) < 1, "the names of keys stay in sight"
+    assert inner >= outer
