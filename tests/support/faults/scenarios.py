@@ -37,6 +37,9 @@ WEBUI: dict[str, Any] = {
     ],
 }
 LATER = START + days(90)
+AGEING = desired(key("payments", "llama3", every=days(60), overlap=HOUR))
+MORTAL = desired(key("payments", "llama3", every=days(60), overlap=HOUR, lifetime=days(70)))
+DAY = 86400.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +159,18 @@ SCENARIOS: tuple[Scenario, ...] = (
         desired(key("search", "llama3", "whisper", overlap=NONE)),
         desired(key("payments", "llama3", "whisper", overlap=NONE)),
     ),
+    Scenario("a rotation that is due", AGEING, AGEING, pause=61 * DAY),
+    Scenario("a rotation in its overlap", AGEING, AGEING, earlier=((AGEING, 61 * DAY),), pause=600.0),
+    Scenario("a rotation whose overlap is over", AGEING, AGEING, earlier=((AGEING, 61 * DAY),), pause=7200.0),
+    Scenario(
+        "a rotation while the one before is in its overlap",
+        desired(key("payments", "llama3", "whisper", every=days(60), overlap=HOUR, expires_at=START + days(365))),
+        AGEING,
+        earlier=((AGEING, 61 * DAY),),
+        pause=600.0,
+    ),
+    Scenario("a rotation of what has a lifetime", MORTAL, MORTAL, pause=61 * DAY),
+    Scenario("a rotation that comes after the lifetime", MORTAL, MORTAL, pause=71 * DAY),
 )
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 APPLICATION = application("webui")
