@@ -15,6 +15,8 @@ from support.faults.scenarios import Scenario
 from support.faults.watch import Watch
 from support.faults.world import MARKER, FaultWorld
 
+A_MINUTE = timedelta(minutes=1)
+
 
 def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watch, *, saw_less: bool) -> None:
     """P8: exit code 0 if and only if all that was planned was done.
@@ -146,8 +148,13 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
         text = MARKER.sub("", live[newest.live_name].description or "").strip()
         if text != key.description:
             yield f"{newest.live_name} is described as {text!r}"
-        if key.lifetime is None and live[newest.live_name].expires_at != key.expires_at:
-            yield f"{newest.live_name} expires {live[newest.live_name].expires_at}"
+        made = live[newest.live_name]
+        if key.lifetime is None and made.expires_at != key.expires_at:
+            yield f"{newest.live_name} expires {made.expires_at}"
+        if key.lifetime is not None and (
+            made.expires_at is None or abs(made.expires_at - made.created_at - key.lifetime) > A_MINUTE
+        ):
+            yield f"{newest.live_name} was made {made.created_at} and expires {made.expires_at}"
         for sink in key.sinks if newest.phase != "adopted" else ():
             if world.holds(sink).get(name) != newest.secret:
                 yield f"sink {sink} does not hold {newest.live_name}"

@@ -38,6 +38,9 @@ WEBUI: dict[str, Any] = {
     ],
 }
 LATER = START + days(90)
+AGEING = desired(key("payments", "llama3", every=days(60), overlap=HOUR))
+MORTAL = desired(key("payments", "llama3", every=days(60), overlap=HOUR, lifetime=days(70)))
+DAY = 86400.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,9 +74,8 @@ class Scenario:
         return *self.earlier, (self.before, self.pause)
 
 
-DAY = days(1)
-DAILY = key("payments", "llama3", "whisper", every=DAY, overlap=HOUR)
-DUE = 86400.0 + 60
+DAILY = key("payments", "llama3", "whisper", every=days(1), overlap=HOUR)
+DUE = DAY + 60
 
 SCENARIOS: tuple[Scenario, ...] = (
     Scenario("first create", desired(key("payments", "llama3", "whisper", text="Checkout"))),
@@ -165,16 +167,21 @@ SCENARIOS: tuple[Scenario, ...] = (
         desired(key("search", "llama3", "whisper", overlap=NONE)),
         desired(key("payments", "llama3", "whisper", overlap=NONE)),
     ),
-    Scenario("a rotation is due", desired(DAILY), desired(DAILY), pause=DUE),
+    Scenario("a rotation that is due", AGEING, AGEING, pause=61 * DAY),
+    Scenario("a rotation in its overlap", AGEING, AGEING, earlier=((AGEING, 61 * DAY),), pause=600.0),
+    Scenario("a rotation whose overlap is over", AGEING, AGEING, earlier=((AGEING, 61 * DAY),), pause=7200.0),
     Scenario(
-        "a generation is about to expire",
-        desired(key("payments", "llama3", lifetime=DAY, overlap=HOUR)),
-        desired(key("payments", "llama3", lifetime=DAY, overlap=HOUR)),
-        pause=DUE - 3600,
+        "a rotation while the one before is in its overlap",
+        desired(key("payments", "llama3", "whisper", every=days(60), overlap=HOUR, expires_at=START + days(365))),
+        AGEING,
+        earlier=((AGEING, 61 * DAY),),
+        pause=600.0,
     ),
+    Scenario("a rotation of what has a lifetime", MORTAL, MORTAL, pause=61 * DAY),
+    Scenario("a rotation that comes after the lifetime", MORTAL, MORTAL, pause=71 * DAY),
     Scenario(
         "in an overlap a binding comes and another goes",
-        desired(key("payments", "flux", "llama3", every=DAY, overlap=HOUR)),
+        desired(key("payments", "flux", "llama3", every=days(1), overlap=HOUR)),
         desired(DAILY),
         live=THREE,
         earlier=((desired(DAILY), DUE),),
@@ -187,7 +194,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         earlier=((desired(DAILY), DUE),),
         pause=600.0,
     ),
-    Scenario("an overlap is over", desired(DAILY), desired(DAILY), earlier=((desired(DAILY), DUE),), pause=3700.0),
     Scenario(
         "a second rotation in an overlap",
         desired(DAILY),

@@ -18,11 +18,6 @@ from support.faults.world import FaultWorld
 
 ADOPTED = "the portal"
 """Stands for a sink: where consumers of a key that is adopted have its secret from."""
-SLACK = timedelta(seconds=90)
-"""By how much an overlap may be too short where a generation was replaced before anybody saw its publication through.
-
-Its marker tells when a run found it, and not when consumers were given its successor, up to a task's time later.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +60,6 @@ class Watch:
     closed: frozenset[EndpointRef] = frozenset()
     suspended: set[EndpointRef] = field(default_factory=set)
     """Endpoints at which nobody can keep P3 until the next run (where, and why, is said where they are put here)."""
-    crowded: set[str] = field(default_factory=set)
-    """Keys that had three generations at once."""
     expiries: dict[str, datetime | None] = field(default_factory=dict)
     """When each secret that was ever live expires."""
     _seen: object = None
@@ -87,7 +80,7 @@ class Watch:
 
     def edit(self, after: DesiredState) -> Watch:
         """The file changes: what was relied on still is, as far as the new file has it."""
-        later = Watch(self.world, self.after, after, expiries=dict(self.expiries), crowded=set(self.crowded))
+        later = Watch(self.world, self.after, after, expiries=dict(self.expiries))
         later.reliances = {
             place: [replace(relied, is_old=True) for relied in found] for place, found in self.reliances.items()
         }
@@ -105,13 +98,12 @@ class Watch:
             foreign_on=dict(self.foreign_on),
             suspended=set(self.suspended),
             expiries=dict(self.expiries),
-            crowded=set(self.crowded),
         )
 
     def fingerprint(self) -> object:
         """What decides, beside the world, about all later verdicts."""
         relied = tuple(sorted((place, tuple(found)) for place, found in self.reliances.items()))
-        return relied, tuple(sorted(self.suspended)), tuple(sorted(self.crowded)), frozenset(self.foreign_on.items())
+        return relied, tuple(sorted(self.suspended)), frozenset(self.foreign_on.items())
 
     @property
     def endpoints(self) -> list[EndpointRef]:
@@ -200,8 +192,6 @@ class Watch:
     def check_published(self, after: str) -> None:
         """P1, second half: a key's newest generation, once it is marked published, is held by each of its sinks."""
         marked = self.world.marked()
-        counts = Counter(found.key for found in marked)
-        self.crowded |= {name for name, count in counts.items() if count > 2}
         for key in self.after.keys:
             self.evaluations[1] += 1
             mine = {found.secret: found.generation for found in marked if found.key == key.name}
@@ -255,8 +245,7 @@ class Watch:
             if key is None:
                 continue
             for relied in found:
-                slack = SLACK if name in self.crowded else timedelta(0)
-                if relied.until is not None and now >= relied.until + key.overlap - slack:
+                if relied.until is not None and now >= relied.until + key.overlap:
                     continue
                 expires_at = self.expiries.get(relied.secret)
                 if (expires_at is not None and expires_at <= now) or now < relied.since + lag:
