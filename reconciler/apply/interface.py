@@ -39,7 +39,7 @@ class Api(Protocol):
         ...
 
     def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
-        """Make a live key; sent once."""
+        """Make a live key; done at most once: sent again only where the API said that it did not take it."""
         ...
 
     def set_description(self, name: str, description: str) -> None:

@@ -233,8 +233,6 @@ def test_every_attempt_and_every_wait_is_told() -> None:
             in_flight=5,
             most=10,
             detail="The API asks for fewer requests: 10 -> 5 in flight, next in 0.4s.",
-            in_flight=5,
-            most=10,
         ),
         ApiEvent(
             EventKind.RETRY,

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -80,12 +81,23 @@ def start_launcher() -> Launcher:
     return found
 
 
+class LaterClock:
+    """The machine's clock, some seconds ahead: what the API goes by moves on with the processes' own."""
+
+    later = 0.0
+
+    def now(self) -> datetime:
+        """The present instant, aware, in UTC."""
+        return datetime.now(UTC) + timedelta(seconds=self.later)
+
+
 @dataclass
 class Ground:
     """A folder and a served emulator."""
 
     folder: Path
     server: EmulatorServer
+    clock: LaterClock
     outputs: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
     issued: set[str] = field(default_factory=set)
@@ -124,6 +136,7 @@ class Ground:
             kill_at=kill_at,
             later=later,
         )
+        self.clock.later = later
         code = start_launcher().run(job)
         self.outputs.append(output.read_text())
         return code, len(trace.read_text().splitlines())
@@ -167,14 +180,15 @@ def find_faults(ground: Ground) -> list[str]:
 @cache
 def make_before(story: str) -> tuple[bytes, dict[str, bytes]]:
     """The emulator and the files as they are before the run that is to be killed."""
-    with Emulator(tokens={TOKEN: [PROJECT]}, seed=7) as emulator, tempfile.TemporaryDirectory() as folder:
+    clock = LaterClock()
+    with Emulator(clock=clock, tokens={TOKEN: [PROJECT]}, seed=7) as emulator, tempfile.TemporaryDirectory() as folder:
         seed(emulator, {"projects": {PROJECT: LIVE}})
         work = Path(folder) / "work"
         work.mkdir()
         before = STORIES[story][0]
         if before is not None:
             with EmulatorServer(emulator) as server:
-                ground = Ground(work, server)
+                ground = Ground(work, server, clock)
                 code, _ = ground.run(before)
                 assert code == 0, ground.outputs
         return emulator.dump(), {path.name: path.read_bytes() for path in work.iterdir()}
@@ -188,8 +202,9 @@ def start(folder: Path, story: str) -> Ground:
     for name, content in files.items():
         (work / name).write_bytes(content)
         (work / name).chmod(0o600)
-    emulator = Emulator.load(image, seed=7)
-    ground = Ground(work, EmulatorServer(emulator).start())
+    clock = LaterClock()
+    emulator = Emulator.load(image, clock=clock, seed=7)
+    ground = Ground(work, EmulatorServer(emulator).start(), clock)
     ground.issued |= {key.secret for key in emulator.live_keys(PROJECT).values()}
     emulator.listeners.append(ground.watch)
     return ground
