@@ -82,6 +82,10 @@ faults: venv ## A seeded part of the faults: at every effect one, in other modes
 torture: venv ## Every fault at every effect, in every scenario and mode (TORTURE="--budget-seconds 600"), and docs/faults.md
 	@$(PY) tests/faults/torture.py --json docs/faults.json --page docs/faults.md $(TORTURE)
 
+.PHONY: year
+year: venv ## A simulated year of rotations, leaks, edits and faults, judged by clients that never stop calling, and docs/rotation.md
+	@$(PY) tests/faults/simulate_year.py --json docs/rotation.json --page docs/rotation.md
+
 .PHONY: bench
 bench: venv ## Measure start-up, and plans and applies of many keys
 	@$(PY) benchmarks/startup.py

@@ -59,8 +59,8 @@ def describe(run: Run, change: Describe) -> None:
 def create(run: Run, change: CreateGeneration) -> None:
     """Make the generation, marked pending.
 
-    A create is done at most once. If its answer is lost, the key it may have made is worthless, since its secret was in the
-    answer: it is discarded, and the next generation number is used.
+    A create is done at most once. If its answer is lost, the key it may have made is worthless, since its secret was in
+    the answer: it is discarded, and the next generation number is used.
     """
     ownership = change.ownership
     lost: ApiError | None = None

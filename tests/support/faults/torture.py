@@ -215,7 +215,7 @@ def show(found: Figures, points: dict[str, int], seed: int, budget: float, secon
     reached = [branch for branch in BRANCHES if branch in tally.reached]
     return {
         "measured_on": "the bundled emulator",
-        "commit": _commit(),
+        "commit": find_commit(),
         "seed": seed,
         "budget_seconds": budget,
         "seconds": round(seconds),
@@ -255,7 +255,7 @@ def _mean(runs: Counter[int]) -> float:
     return round(sum(number * times for number, times in runs.items()) / max(1, runs.total()), 3)
 
 
-def _commit() -> str:
+def find_commit() -> str:
     asked = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--exclude=*"],
         capture_output=True, text=True, check=False, cwd=Path(__file__).parent,

@@ -1,0 +1,66 @@
+"""Zero downtime: a part of the year that `make year` lives through whole, and what a rotation costs."""
+
+from datetime import timedelta
+
+import pytest
+from support.faults import year
+from support.faults.growth import measure_growth
+from support.faults.year import Year
+
+from reconciler.plan import compute
+
+
+def until_refused(stack: Year, *, days: int) -> list[str]:
+    """The first refusals, if there are any."""
+    for _ in range(days):
+        if refusals := stack.live_through(timedelta(days=1)).refusals:
+            return refusals
+    return []
+
+
+def test_clients_that_never_stop_calling_are_never_refused() -> None:
+    figures = Year(1).live_through(timedelta(days=20))
+    assert figures.refusals == []
+    assert figures.revoked_accepted == []
+    assert figures.rotations > 5
+    assert figures.requests > 4000
+    assert sum(figures.faults.values()) > 5
+
+
+def test_a_leaked_secret_is_refused_once_its_revocation_is_through() -> None:
+    stack = Year(3)
+    stack.live_through(timedelta(hours=3))
+    for name in ("batch", "nightly", "payments", "search"):
+        stack.leak(name)
+    stack.live_through(timedelta(hours=6))
+    assert stack.figures.refusals == []
+    assert stack.figures.revoked_accepted == []
+    assert stack.figures.revoked_refused == 6, "each leaked secret, on every endpoint that its key opens"
+
+
+def test_the_judge_sees_an_overlap_that_is_too_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A judge that cannot convict proves nothing."""
+    real = compute.compute_plan
+
+    def forgetful(state, snapshot, now, demand=None):
+        return real(state, snapshot, now + timedelta(days=1) if state.keys else now, demand)
+
+    monkeypatch.setattr("support.faults.run.compute_plan", forgetful)
+    assert until_refused(Year(1), days=30)
+
+
+def test_the_judge_sees_a_secret_that_is_published_before_it_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    from reconciler.apply import execute
+
+    early = tuple(sorted(execute.PHASES, key=lambda phase: phase is execute.Bind))
+    monkeypatch.setattr(execute, "PHASES", early)
+    monkeypatch.setattr(execute, "find_blockers", lambda run, change: [])
+    monkeypatch.setattr(year.Turn, "_fitting", lambda self, effect: iter(()))
+    assert until_refused(Year(1), days=30)
+
+
+@pytest.mark.parametrize(("keys", "deployments", "writes"), [(1, 1, 5), (12, 3, 12 * 3 + 3 * 2)])
+def test_a_rotation_writes_each_list_once_however_many_keys_move(keys: int, deployments: int, writes: int) -> None:
+    """A create, a publication and a delete for each key; a bind and an unbind for each deployment."""
+    found = measure_growth(keys, deployments)
+    assert sum(found["rotation"].values()) + sum(found["retirement"].values()) == writes

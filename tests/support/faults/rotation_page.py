@@ -1,0 +1,66 @@
+"""The figures of the simulated year as a page of the documentation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def write_page(figures: dict[str, Any]) -> str:
+    """Markdown."""
+    rows = {
+        "Simulated time": f"{figures['simulated_days']:g} days, an apply every hour",
+        "Applies, and how many of them failed": f"{figures['applies']:,}, {figures['applies_that_failed']:,}",
+        "Faults injected": f"{figures['faults_injected']:,}",
+        "Edits of the file": f"{figures['edits']:,}",
+        "Rotations": f"{figures['rotations']:,}",
+        "Revocations": f"{figures['revocations']:,}",
+        "Requests made by the clients": f"{figures['requests']:,}",
+        "… of these with a secret that had been replaced": f"{figures['requests_with_a_kept_secret']:,}",
+        "**Requests refused**": f"**{figures['refusals']:,}**",
+        "Revoked secrets tried, refused and accepted": f"{figures['revoked_secrets_refused']:,} and "
+        f"{figures['revoked_secrets_accepted']:,}",
+        "Commit and seed": f"{figures['commit']}, {figures['seed']}",
+        "Wall time": f"{figures['seconds']} s",
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    growth = "\n".join(_growth(found) for found in figures["growth"])
+    return f"""# Rotation without downtime
+
+A stack lives through a simulated year: four keys, and others that come and go, on three deployments and an application,
+in a dotenv file, a JSON file and a sink that cannot be read back. A pipeline applies every hour. Keys rotate by age and
+by lifetime, some by hand; secrets leak and are revoked; the file is edited; and a fault strikes every third run that
+changes something, at a random effect: a kill, a crash of the machine, a lost answer, a refused token, a full disk, a
+stale reading.
+
+All the while two clients call every endpoint that a key opens, after every effect. One reads the sink before each call.
+The other reads it once, and goes on with what it has read for {figures["kept_for_hours"]:g} hours, an hour less than
+the shortest overlap. None of them may ever be refused. `make year` makes this page.
+
+**These figures are measured on the bundled emulator, not on the real API.**
+
+| | |
+|---|---|
+{table}
+
+Left out are two things that nobody can keep, because the API's lists have no ETag: a write of a list that arrives after
+the next run has written it, and a run that is shown nothing but the past.
+
+## What a rotation costs
+
+Requests that change something, when all keys of a stack fall due in the same apply. Each key opens two deployments
+where there are so many. A key costs a create, a description that says `published`, and a delete; a deployment costs one
+write when it gains generations and one when it loses them, however many keys move. The lock is two more for each apply.
+
+| keys | deployments | creates | binds | published | unbinds | deletes | per key |
+|---:|---:|---:|---:|---:|---:|---:|---:|
+{growth}
+"""
+
+
+def _growth(found: dict[str, Any]) -> str:
+    rotation, retirement = found["rotation"], found["retirement"]
+    cells = (
+        *(found["keys"], found["deployments"], rotation["create"], rotation["bind"], rotation["describe"]),
+        *(retirement["bind"], retirement["delete"], found["per_key"]),
+    )
+    return "| " + " | ".join(f"{cell:,}" for cell in cells) + " |"
