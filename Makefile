@@ -112,6 +112,10 @@ lock: ## Resolve the development lock anew
 record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py
 
+.PHONY: picture
+picture: venv ## Make the README's picture of the status page (needs a Chromium)
+	@$(PY) tools/picture.py
+
 .PHONY: clean
 clean: ## Remove all that was made here
 	@rm -rf $(VENV) dist build .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis

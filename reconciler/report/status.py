@@ -189,8 +189,12 @@ class StatusView:
 
     @property
     def with_foreign_keys(self) -> tuple[EndpointStatus, ...]:
-        """The managed endpoints that keys open which this stack does not own."""
-        return tuple(endpoint for endpoint in self.endpoints if endpoint.managed and endpoint.foreign)
+        """The managed endpoints that foreign keys open; a deployment of an application only mirrors that."""
+        return tuple(
+            endpoint
+            for endpoint in self.endpoints
+            if endpoint.managed and endpoint.foreign and endpoint.application is None
+        )
 
     @property
     def expired(self) -> tuple[KeyStatus, ...]:

@@ -371,3 +371,12 @@ def test_an_old_generation_goes_when_its_overlap_is_over_by_plan():
     )
     assert "assistants" not in before
     assert "assistants" in after
+
+
+def test_foreign_keys_of_an_application_are_not_told_again_for_the_deployments_that_mirror_it():
+    parts = (
+        LiveEndpoint(WEBUI, ("batch-jobs", "portal-made"), status="ACTIVE"),
+        LiveEndpoint(deployment("webui-web"), ("batch-jobs", "portal-made"), status="ACTIVE", application="webui"),
+    )
+    view = build_status(DESIRED, Snapshot(LIVE, parts), NOW)
+    assert [endpoint.ref for endpoint in view.with_foreign_keys] == [WEBUI]
