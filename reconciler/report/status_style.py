@@ -121,6 +121,7 @@ svg{display:block}
 .axis .now{fill:var(--now);font-weight:700}
 .legend{display:flex;flex-wrap:wrap;gap:6px 20px;color:var(--quiet);font-size:13px;margin-top:14px}
 .legend li{display:flex;align-items:center;gap:7px}
+.legend+.quiet{margin-top:8px}
 .frame{overflow-x:auto;position:relative;max-width:100%}
 .frame:focus-visible,summary:focus-visible{outline:2px solid var(--main);outline-offset:2px}
 table{border-collapse:separate;border-spacing:0}
@@ -163,12 +164,17 @@ summary{cursor:pointer;font-weight:600}
 .plain tbody th{font-weight:600}
 .plain time{white-space:nowrap}
 footer{color:var(--quiet);font-size:13px;padding-top:8px;padding-bottom:36px}
-@media (min-width:761px){
+@media (min-width:901px){
 .matrix.few thead div{writing-mode:horizontal-tb;transform:none;flex-direction:column;gap:2px;padding:0 14px}
 }
 @media (max-width:900px){
 .two{grid-template-columns:minmax(0,1fr)}
 .tiles{grid-template-columns:repeat(3,minmax(0,1fr))}
+.row{grid-template-columns:minmax(0,1fr) minmax(0,auto)}
+.row>div:last-child{text-align:right;padding:8px 0}
+.row .lane,.row.head>div:nth-child(2){grid-column:1/-1;grid-row:2}
+.row.head>div:nth-child(odd){display:none}
+.lane{margin-bottom:8px}
 }
 @media (max-width:760px){
 header,main,footer{padding-left:14px;padding-right:14px}
@@ -179,11 +185,6 @@ section{padding:14px;border-radius:10px}
 .tiles div{padding:9px 10px}
 .tiles dd{font-size:21px}
 .tiles dt{font-size:12px}
-.row{grid-template-columns:minmax(0,1fr) minmax(0,auto)}
-.row>div:last-child{text-align:right;padding:8px 0}
-.row .lane,.row.head>div:nth-child(2){grid-column:1/-1;grid-row:2}
-.row.head>div:nth-child(odd){display:none}
-.lane{margin-bottom:8px}
 .axis .minor{display:none}
 .about{display:none}
 .matrix.few td{min-width:44px}
