@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Protocol
 
-from reconciler.apply.interface import Api
 from reconciler.effects import Effects
 from reconciler.model import EndpointKind, LiveEndpoint, Secret
 from reconciler.model.verification import Admission, Reply
@@ -21,6 +21,14 @@ LONGEST_RETRY_AFTER = 60.0
 LONGEST_REQUEST, SHORTEST_REQUEST = 60.0, 5.0
 """Seconds that one request may take: a gateway may hold it until the model is awake. As much as is left, within these.
 """
+
+
+class Asks(Protocol):
+    """Whoever can ask an endpoint: the API's client."""
+
+    def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
+        """Ask it at its address, with a secret or without a key; `timeout` is in seconds. It does not fail."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,7 @@ class Question:
 
 def ask_until(
     question: Question,
-    api: Api,
+    api: Asks,
     effects: Effects,
     *,
     while_waiting: Callable[[Reply, float], None],

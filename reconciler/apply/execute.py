@@ -19,6 +19,7 @@ from reconciler.plan.changes import (
     Describe,
     Link,
     Plan,
+    Prove,
     Publish,
     RemoveRecord,
     Unbind,
@@ -27,7 +28,7 @@ from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outco
 from reconciler.sinks.protocol import Sink, Tidies
 from reconciler.workers import side_by_side
 
-PHASES: tuple[type[Change], ...] = (CreateGeneration, Bind, Describe, Publish, Unbind, RemoveRecord, DeleteKey)
+PHASES: tuple[type[Change], ...] = (CreateGeneration, Bind, Describe, Prove, Publish, Unbind, RemoveRecord, DeleteKey)
 """Nothing is taken away before what replaces it is in place.
 
 Descriptions come after creates: a generation of which nobody knows whether its sink has it stays marked pending until
@@ -151,7 +152,7 @@ def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
             run.lock.check()
         else:
             run.lock.keep_alive()
-        take_step(run, change)
+        detail = take_step(run, change)
     except Incomplete as error:
         state = OutcomeState.PARTLY_DONE if error.links else OutcomeState.SKIPPED
         return outcome(state, error.message, error.way_out, error.links)
@@ -165,7 +166,7 @@ def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
         return outcome(OutcomeState.UNKNOWN if unknown else OutcomeState.FAILED, error.message, error.way_out)
     except KeyformError as error:
         return outcome(OutcomeState.FAILED, error.message, error.way_out)
-    return outcome(OutcomeState.DONE)
+    return outcome(OutcomeState.DONE, detail)
 
 
 def find_blockers(run: Run, change: Change) -> list[str]:
@@ -173,7 +174,7 @@ def find_blockers(run: Run, change: Change) -> list[str]:
     match change:
         case Bind() | Unbind():
             return []
-        case Publish():
+        case Prove() | Publish():
             return _unless_done(run, _without_binds(change.depends_on)) + _not_bound(run, change)
         case DeleteKey() | RemoveRecord():
             return _unless_done(run, _without_unbinds(change.depends_on)) + _not_unbound(run, change)
@@ -193,7 +194,7 @@ def _without_unbinds(ids: Iterable[str]) -> list[str]:
     return [change_id for change_id in ids if not change_id.startswith("unbind:")]
 
 
-def _not_bound(run: Run, change: Publish) -> list[str]:
+def _not_bound(run: Run, change: Prove | Publish) -> list[str]:
     """Binds in which this generation itself did not get its place."""
     return [
         bind.id

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from reconciler.apply.interface import Api
 from reconciler.apply.lock import Lock
 from reconciler.effects import Effects
-from reconciler.model import CreatedKey, EndpointRef
+from reconciler.model import CreatedKey, EndpointRef, LiveEndpoint
 from reconciler.plan.changes import Change, Plan, Publish
 from reconciler.plan.outcomes import Event, Outcome, OutcomeState
 from reconciler.sinks.protocol import Sink
@@ -33,6 +33,10 @@ class Run:
     """Links seen in place, by the planned live name."""
     unbound: set[tuple[EndpointRef, str]] = field(default_factory=set)
     """Links seen gone."""
+    waited_for: set[EndpointRef] = field(default_factory=set)
+    """Endpoints that a proof has waited for in vain: no other one waits for them, or a thousand keys would."""
+    endpoints_seen: tuple[LiveEndpoint, ...] | None = None
+    """All endpoints, read once when the first proof asks whether an application is asleep."""
     bindings_seen: frozenset[str] | None = None
     """Live names bound anywhere, read once before deletes."""
     guard: threading.Lock = field(default_factory=threading.Lock)

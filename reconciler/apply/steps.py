@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.apply.endpoints import rewrite_list
+from reconciler.apply.proof import prove
 from reconciler.apply.run import Run
 from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, SinkError
 from reconciler.model import Ownership, Phase, SinkRecord, compose_description, generation_name
@@ -17,6 +18,7 @@ from reconciler.plan.changes import (
     DeleteKey,
     Describe,
     Link,
+    Prove,
     Publish,
     RemoveRecord,
     Unbind,
@@ -26,8 +28,9 @@ CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
 
 
-def take_step(run: Run, change: Change) -> None:
-    """Do one change."""
+def take_step(run: Run, change: Change) -> str:
+    """Do one change, and give what is worth telling of it although it was done."""
+    told = ""
     match change:
         case Describe():
             describe(run, change)
@@ -35,6 +38,8 @@ def take_step(run: Run, change: Change) -> None:
             create(run, change)
         case Bind():
             bind(run, change)
+        case Prove():
+            told = prove(run, change)
         case Publish():
             publish(run, change)
         case Unbind():
@@ -45,6 +50,7 @@ def take_step(run: Run, change: Change) -> None:
             delete(run, change)
         case _:
             raise TypeError(f"there is no step for {type(change).__name__}")
+    return told
 
 
 def describe(run: Run, change: Describe) -> None:

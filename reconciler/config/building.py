@@ -151,10 +151,12 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
     default_sinks = tuple(name for name, _, _ in build.texts("defaults", "sink"))
     default_rotation = _build_rotation(build, ("defaults",))
     default_prevent = build.switch("defaults", "prevent_destroy") or False
+    default_prove = build.switch("defaults", "prove") or False
     for name, entry in sorted(entries_of(build.root, "keys").items()):
         rotation = default_rotation | _build_rotation(build, ("keys", name))
         expires = find_node(build.root, ("keys", name, "expires_at")) is not None
         prevent = build.switch("keys", name, "prevent_destroy")
+        prove = build.switch("keys", name, "prove")
         key = DesiredKey(
             name=name,
             description=(build.text("keys", name, "description") or "").strip(),
@@ -166,6 +168,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             every=rotation.get("every"),
             # What a key says of its own expiry goes before the lifetime that holds for all.
             lifetime=None if expires else rotation.get("lifetime"),
+            prove=default_prove if prove is None else prove,
             place=place_of(entry.mark, ("keys", name)),
         )
         chosen = rotation.get("overlap")

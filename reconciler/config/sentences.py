@@ -44,11 +44,6 @@ FIELDS = {
 }
 """The way out where a required field is missing."""
 
-NOT_YET_FIELDS = {
-    "prove": "Leave it out.",
-}
-"""Fields that keyform will have, and what to do without them."""
-
 NOT_YET_SINKS = frozenset(
     {
         "github",
@@ -100,8 +95,6 @@ def say_bad_name(violation: Violation, name: str) -> tuple[str, str]:
 
 def say_unknown_field(name: str, known: list[str]) -> tuple[str, str]:
     """A field that the file does not have, with the one that was probably meant."""
-    if name in NOT_YET_FIELDS:
-        return f"`{name}` is not in this version of keyform yet", NOT_YET_FIELDS[name]
     shown = shown_name(name)
     what = f"unknown field `{shown}`" if shown else "unknown field (its name is not shown: it could be a secret)"
     fields = "The field here is" if len(known) == 1 else "The fields here are"

@@ -31,6 +31,7 @@ defaults:
 #     deployments: [llama3]         # the deployments that the key opens
 #     expires_at: 2027-06-30        # 00:00 UTC; without it, the key never expires
 #     prevent_destroy: true         # a plan that would destroy the key is refused
+#     prove: true                   # a new secret is tried on the deployments before it is published
 keys: {{}}
 
 # What holds for an endpoint itself:

@@ -50,7 +50,8 @@ class DesiredKey:
     `description` is the human text without the marker (`""` for none); `expires_at` is an instant in UTC, or None for
     never; `overlap` is how long an old generation stays valid after the new one is published; `every` is the age at
     which a generation is replaced (None: never for its age); `lifetime` is what each generation is given to live from
-    when it is made (None: `expires_at` says); `adopt` is the live name of a portal-made key to take over.
+    when it is made (None: `expires_at` says); `adopt` is the live name of a portal-made key to take over; `prove` is
+    whether a new secret is tried at every endpoint before it is published.
     """
 
     name: str
@@ -63,6 +64,7 @@ class DesiredKey:
     adopt: str | None = None
     every: timedelta | None = None
     lifetime: timedelta | None = None
+    prove: bool = False
     place: Place = field(default=NOWHERE, compare=False)
 
     @property

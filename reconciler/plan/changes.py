@@ -110,6 +110,19 @@ class Bind(Change):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prove(Change):
+    """Try the new generation's secret at every endpoint that it is bound to; nothing is written."""
+
+    live_name: str
+    key: str
+    endpoints: tuple[EndpointRef, ...]
+
+    @property
+    def id(self) -> str:
+        return f"prove:{self.live_name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publish(Change):
     """Write the new generation's secret to its sinks, then mark the generation published."""
 

@@ -21,6 +21,7 @@ from reconciler.plan.changes import (
     FieldDiff,
     Link,
     Plan,
+    Prove,
     Publish,
     Reason,
     RemoveRecord,
@@ -66,6 +67,7 @@ def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterato
     yield from bind(verdicts, bindings)
     yield from describe(verdicts)
     touched = Touched(bindings)
+    yield from prove(verdicts, touched)
     yield from publish(verdicts, touched)
     yield from unbind(verdicts, bindings)
     yield from remove_records(verdicts, touched)
@@ -137,6 +139,29 @@ def describe(verdicts: Iterable[Verdict]) -> Iterator[Change]:
             )
 
 
+def prove(verdicts: Iterable[Verdict], touched: Touched) -> Iterator[Change]:
+    """New secrets are tried where they open something, before anybody gets them, if the file says so."""
+    for verdict in verdicts:
+        if verdict.case.desired is not None and verdict.successor is not None and _is_proven(verdict):
+            yield Prove(
+                address=verdict.case.address,
+                action=verdict.action,
+                reason=verdict.successor.reason,
+                depends_on=(
+                    f"create:{verdict.successor.live_name}",
+                    *touched.binds[verdict.successor.live_name],
+                ),
+                live_name=verdict.successor.live_name,
+                key=verdict.case.name,
+                endpoints=tuple(sorted(verdict.case.desired.endpoints)),
+            )
+
+
+def _is_proven(verdict: Verdict) -> bool:
+    key = verdict.case.desired
+    return key is not None and key.prove and bool(key.endpoints)
+
+
 def publish(verdicts: Iterable[Verdict], touched: Touched) -> Iterator[Change]:
     """The new generations' secrets into their sinks, once they open all that they are to open."""
     for verdict in verdicts:
@@ -151,6 +176,7 @@ def publish(verdicts: Iterable[Verdict], touched: Touched) -> Iterator[Change]:
                 f"create:{successor.live_name}",
                 *(f"describe:{rewriting.live.name}" for rewriting in verdict.rewritings),
                 *touched.binds[successor.live_name],
+                *([f"prove:{successor.live_name}"] if _is_proven(verdict) else []),
             ),
             live_name=successor.live_name,
             text=key.description,

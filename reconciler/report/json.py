@@ -24,6 +24,7 @@ from reconciler.plan.changes import (
     Describe,
     Link,
     Plan,
+    Prove,
     Publish,
     Reason,
     RemoveRecord,
@@ -49,6 +50,7 @@ _STEPS = {
     CreateGeneration: "create_generation",
     Describe: "describe",
     Bind: "bind",
+    Prove: "prove",
     Publish: "publish",
     Unbind: "unbind",
     RemoveRecord: "remove_record",
@@ -197,6 +199,9 @@ def _fields(change: Change) -> Value:
     match change:
         case CreateGeneration():
             return {**_description(change), "expires_at": instant(change.expires_at)}
+        case Prove():
+            endpoints: list[Value] = [str(ref) for ref in change.endpoints]
+            return {"live_name": change.live_name, "key": change.key, "endpoints": endpoints}
         case Publish():
             return {**_description(change), "sinks": [*change.sinks]}
         case Describe():

@@ -18,6 +18,7 @@ AGAIN = (
 )
 _MOST_STEPS = 20
 _TITLES = {
+    OutcomeState.DONE: ("Done, as far as it could be", "yellow"),
     OutcomeState.FAILED: ("Failed", "red"),
     OutcomeState.UNKNOWN: ("Sent, but not confirmed", "red"),
     OutcomeState.PARTLY_DONE: ("Done in part, because a step before was not done", "yellow"),
@@ -33,8 +34,10 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
         return palette.paint(NO_CHANGES, "bold") + "\n"
     outcomes = complete_outcomes(result)
     summary = count_done(result)
+    remarks = _undone(palette, [o for o in outcomes if o.state is OutcomeState.DONE and o.detail], width)
     if result.complete:
-        return palette.paint(f"Apply complete! {done_line(summary)}", "bold", "green") + "\n"
+        complete = palette.paint(f"Apply complete! {done_line(summary)}", "bold", "green")
+        return "\n\n".join([complete, *remarks]) + "\n"
     done = sum(outcome.state is OutcomeState.DONE for outcome in outcomes)
     what = "was interrupted" if result.interrupted else "is not complete"
     opening = f"Apply {what}: {done} of {len(outcomes)} steps done. {done_line(summary)}"
@@ -44,8 +47,10 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
         parts.append("\n".join([palette.paint("Done", "bold", "green"), *_done(palette, whole, width)]))
     if begun:
         parts.append("\n".join([palette.paint("Begun", "bold", "yellow"), *_begun(palette, begun)]))
+    parts += remarks
     for state in _TITLES:
-        parts += _undone(palette, [outcome for outcome in outcomes if outcome.state is state], width)
+        if state is not OutcomeState.DONE:
+            parts += _undone(palette, [outcome for outcome in outcomes if outcome.state is state], width)
     parts.append("\n".join(wrap(AGAIN.split(" "), width)))
     return "\n\n".join(parts) + "\n"
 

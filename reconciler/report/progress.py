@@ -75,7 +75,7 @@ def describe_outcome(outcome: Outcome) -> str:
     step = doing(outcome.change)
     match outcome.state:
         case OutcomeState.DONE:
-            return f"{done(outcome.change)} in {elapsed(outcome.seconds)}"
+            return f"{done(outcome.change)} in {elapsed(outcome.seconds)}{detail}"
         case OutcomeState.PARTLY_DONE:
             return f"{done(outcome.done_part)} in {elapsed(outcome.seconds)}; {one_line(outcome.detail)}"
         case OutcomeState.FAILED:

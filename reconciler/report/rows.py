@@ -13,6 +13,7 @@ from reconciler.plan.changes import (
     DeleteKey,
     Describe,
     FieldDiff,
+    Prove,
     Publish,
     RemoveRecord,
     Unbind,
@@ -41,12 +42,17 @@ class Row:
 
 
 def rows_of(block: Block) -> tuple[Row, ...]:
-    """The rows of a block in the order of execution: made, bound, published, unbound, removed."""
+    """The rows of a block in the order of execution: made, bound, proven, published, unbound, removed."""
     rows: list[Row] = []
     for step in block.steps:
         if isinstance(step, CreateGeneration | Describe):
             rows += _creation(block, step) if isinstance(step, CreateGeneration) else _description(block, step)
     rows += _moves(block, [move for move in block.moves if isinstance(move.change, Bind)], "+", "binds")
+    rows += [
+        _row("+", "proves", *items(str(ref) for ref in step.endpoints), note=_note(block, step))
+        for step in block.steps
+        if isinstance(step, Prove)
+    ]
     rows += [
         _row("+", "publishes", *items(step.sinks), note=_note(block, step))
         for step in block.steps
@@ -131,7 +137,7 @@ def _live_names(block: Block) -> set[str]:
 
 def _note(block: Block, step: Change) -> str:
     """The step's own reason, when the head of the block gives another and the step is not part of making a key."""
-    plain = block.action in (Action.CREATE, Action.ROTATE) and isinstance(step, Publish)
+    plain = block.action in (Action.CREATE, Action.ROTATE) and isinstance(step, Prove | Publish)
     return "" if plain or step.reason.code == block.reason.code else step.reason.sentence
 
 

@@ -8,6 +8,7 @@ from reconciler.plan.changes import (
     CreateGeneration,
     DeleteKey,
     Describe,
+    Prove,
     Publish,
     RemoveRecord,
     Unbind,
@@ -18,6 +19,7 @@ _FORMS = {
     CreateGeneration: ("creating", "created"),
     Describe: ("describing", "described"),
     Bind: ("binding", "bound"),
+    Prove: ("proving", "proved"),
     Publish: ("publishing", "published"),
     Unbind: ("unbinding", "unbound"),
     RemoveRecord: ("removing", "removed"),
@@ -41,6 +43,8 @@ def target_of(change: Change) -> str:
     match change:
         case Bind() | Unbind():
             return some_of([link.live_name for link in change.links]) or "the last key"
+        case Prove():
+            return f"{printable(change.live_name)} at {some_of([str(ref) for ref in change.endpoints])}"
         case Publish():
             return f"{printable(change.live_name)} to {some_of(change.sinks)}"
         case RemoveRecord():

@@ -214,3 +214,13 @@ def test_a_path_that_is_none_is_refused(path: str, env: dict[str, str], expected
     with pytest.raises(ConfigError) as caught:
         load_config([Path("keyform.yaml")], env)
     assert [finding.message for finding in caught.value.findings] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "expected"),
+    [("", "", False), ("prove: true", "", True), ("prove: true", "prove: false", False), ("", "prove: true", True)],
+)
+def test_what_a_key_says_of_proving_goes_before_the_default(load: Load, default: str, own: str, expected: bool) -> None:
+    head = "version: 1\nstack: demo\nproject: 1\nsinks: {local: {type: dotenv, path: a.env}}\n"
+    state = load(f"{head}defaults: {{sink: local, {default}}}\nkeys:\n  payments: {{{own}}}\n")
+    assert state.keys[0].prove is expected

@@ -37,6 +37,7 @@ def files(draw: st.DrawFn) -> DesiredState:
             sinks=draw(st.sampled_from([["local"], ["ci"], ["local", "ci"]])),
             overlap=timedelta(hours=draw(st.sampled_from([0, 24]))),
             prevent_destroy=draw(st.booleans()),
+            prove=draw(st.booleans()),
             adopt=draw(st.sampled_from([None, None, "portal-made"])) if name == "alpha" else None,
             **draw(st.sampled_from(ROTATIONS)),
         )

@@ -117,7 +117,7 @@ LAYERS = (
     # Asking an endpoint again; the API is known by its protocol.
     Layer(
         name="patience",
-        stages=_names("apply.interface effects errors model"),
+        stages=_names("effects model"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
@@ -146,7 +146,7 @@ LAYERS = (
     # Knows the API and the sinks by their protocols only; the command line hands it the real ones.
     Layer(
         name="apply",
-        stages=_names("__init__ effects errors model plan sinks.protocol snapshot workers"),
+        stages=_names("__init__ effects errors model patience plan sinks.protocol snapshot workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),

@@ -12,6 +12,7 @@ from reconciler.plan.changes import (
     DeleteKey,
     Describe,
     Plan,
+    Prove,
     Publish,
     RemoveRecord,
     Unbind,
@@ -39,6 +40,9 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
                 assert len(set(names)) == len(names)
                 assert set(names) - set(endpoints[ref].api_keys) <= set(keys)
                 endpoints[ref] = replace(endpoints[ref], api_keys=names, auth_enabled=True)
+            case Prove(live_name=name, endpoints=refs):
+                assert refs
+                assert all(name in endpoints[ref].api_keys for ref in refs), f"{name} is proven where it is not bound"
             case Publish(live_name=name):
                 ownership = replace(change.ownership, phase=Phase.PUBLISHED, since=now)
                 keys[name] = replace(keys[name], text=change.text, ownership=ownership)

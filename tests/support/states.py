@@ -59,11 +59,22 @@ def key(
     adopt: str | None = None,
     every: timedelta | None = None,
     lifetime: timedelta | None = None,
+    prove: bool = False,
 ) -> DesiredKey:
     """A declared key."""
     bindings = tuple(DesiredBinding(endpoint) for endpoint in sorted(map(ref, endpoints)))
     return DesiredKey(
-        name, text, expires_at, bindings, tuple(sinks), overlap, prevent_destroy, adopt, every=every, lifetime=lifetime
+        name,
+        text,
+        expires_at,
+        bindings,
+        tuple(sinks),
+        overlap,
+        prevent_destroy,
+        adopt,
+        every=every,
+        lifetime=lifetime,
+        prove=prove,
     )
 
 

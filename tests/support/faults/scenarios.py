@@ -90,6 +90,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         desired(key("payments", "llama3", overlap=HOUR)),
     ),
     Scenario(
+        "expiry, proven before it is published",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, prove=True)),
+        desired(key("payments", "llama3", overlap=HOUR, prove=True)),
+    ),
+    Scenario(
         "expiry, cut at once",
         desired(key("payments", "llama3", expires_at=LATER, overlap=NONE)),
         desired(key("payments", "llama3", overlap=NONE)),

@@ -61,7 +61,14 @@ class FaultWorld:
     def make(cls, live: Mapping[str, Any], sinks: Mapping[str, str], modes: Modes | None = None) -> FaultWorld:
         """A world with these live objects and empty sinks."""
         clock = VirtualClock(START)
-        emulator = Emulator(clock=clock, modes=modes, tokens={TOKEN: [PROJECT]}, task_seconds=TASK_SECONDS, seed=7)
+        emulator = Emulator(
+            clock=clock,
+            modes=modes,
+            tokens={TOKEN: [PROJECT]},
+            base_url="http://127.0.0.1:9",  # a secret goes to no other plain http
+            task_seconds=TASK_SECONDS,
+            seed=7,
+        )
         seed(emulator, {"projects": {PROJECT: dict(live)}})
         disk = Disk()
         disk.seen = {**disk.seen}

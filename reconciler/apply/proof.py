@@ -1,0 +1,122 @@
+"""The proof: before a new secret is published, every endpoint that it opens is asked whether it does.
+
+The secret is only in the memory of this run. When an endpoint does not take it, nothing is published: what the sinks
+hold stays valid, and the next run discards the generation and makes another.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.apply.endpoints import read_endpoint
+from reconciler.apply.run import Run
+from reconciler.errors import Interrupted, KeyformError
+from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, Secret
+from reconciler.model.verification import Admission, Reply
+from reconciler.patience import NO_REQUESTS, Question, ask_until, is_asleep
+from reconciler.plan.changes import Prove
+from reconciler.plan.outcomes import StepNote
+
+PATIENCE = 120.0
+"""Seconds for all endpoints that run: a change of keys takes a moment to reach them [I], and one may be restarting."""
+PATIENCE_WITH_SLEEPERS = 60.0
+"""Seconds for all endpoints of the key that are scaled to zero, which the first request wakes [D]."""
+
+
+class NotProven(KeyformError):
+    """An endpoint does not take the new secret, or does not say whether it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """An endpoint as it is now, and whether it is scaled to zero."""
+
+    live: LiveEndpoint
+    is_asleep: bool
+
+
+def prove(run: Run, change: Prove) -> str:
+    """Try the new secret everywhere; gives what could not be proven for a reason that must not hold it up.
+
+    Raises NotProven as soon as one endpoint refuses it, or gives no clear answer, for as long as patience lasts. An
+    endpoint that serves nobody just now, being scaled to zero or disabled or without an address, is named instead.
+    """
+    secret = run.created[change.live_name].secret
+    spared: list[str] = []
+    awake: list[_Endpoint] = []
+    asleep: list[_Endpoint] = []
+    for ref in change.endpoints:
+        live = read_endpoint(run, ref)
+        if reason := _why_nobody_can_ask(live):
+            spared.append(f"{ref}: {reason}")
+        else:
+            sleeps = is_asleep(live, _deployments_of(run, ref))
+            (asleep if sleeps else awake).append(_Endpoint(live, sleeps))
+    for endpoints, patience in ((awake, PATIENCE), (asleep, PATIENCE_WITH_SLEEPERS)):
+        until = run.effects.monotonic() + patience
+        spared += [
+            f"{endpoint.live.ref}: asleep, scaled to zero"
+            for endpoint in endpoints
+            if not _accepts(run, change, endpoint, secret, until)
+        ]
+    return f"not proven at {'; '.join(spared)}" if spared else ""
+
+
+def _why_nobody_can_ask(live: LiveEndpoint) -> str:
+    if reason := NO_REQUESTS.get(live.status):
+        return reason
+    return "" if live.addresses else f"it has no address (status {live.status})"
+
+
+def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:
+    """The deployments that an application consists of, and others; a deployment's own status says all."""
+    if ref.kind is not EndpointKind.APPLICATION:
+        return ()
+    with run.guard:
+        if run.endpoints_seen is None:
+            run.endpoints_seen = run.api.list_endpoints()
+        return run.endpoints_seen
+
+
+def _accepts(run: Run, change: Prove, endpoint: _Endpoint, secret: Secret, until: float) -> bool:
+    """Whether all addresses take the secret; False for an endpoint that is asleep and gave no clear answer."""
+    ref = endpoint.live.ref
+    if ref in run.waited_for:
+        until = run.effects.monotonic()  # one request: it may have changed its mind
+    for address in endpoint.live.addresses:
+        taken = (Admission.ADMITTED, Admission.BEYOND)
+        reply = _ask(run, change, ref, Question(address, secret, taken, until, until))
+        door = Reply(Admission.REFUSED)
+        if reply.admission is Admission.BEYOND:
+            # It comes from behind the door only where there is one.
+            door = _ask(run, change, ref, Question(address, None, (Admission.REFUSED,), until, until))
+        if reply.admission not in taken or door.admission is not Admission.REFUSED:
+            run.waited_for.add(ref)
+        if reply.admission is Admission.REFUSED:
+            raise _not_proven(change, f"{ref} refuses the new secret (status 401)")
+        if reply.admission is Admission.UNCLEAR:
+            if not endpoint.is_asleep:
+                raise _not_proven(change, f"{ref} does not say whether it takes the new secret: it {reply.detail}")
+            return False
+        if door.admission is not Admission.REFUSED:
+            finding = f"{ref} does not say whether it takes the new secret: with it, it {reply.detail}"
+            raise _not_proven(change, f"{finding}, and without any key, it {door.detail}")
+    return True
+
+
+def _not_proven(change: Prove, finding: str) -> NotProven:
+    return NotProven(
+        finding,
+        way_out=f"nothing of {change.key} was published, and what its sinks hold stays as it is; see to the endpoint "
+        f"and run apply again, which makes another secret in place of {change.live_name}, or take `prove` out",
+    )
+
+
+def _ask(run: Run, change: Prove, ref: EndpointRef, question: Question) -> Reply:
+    def while_waiting(reply: Reply, seconds: float) -> None:
+        run.lock.keep_alive()
+        if run.stop.is_set():
+            raise Interrupted("Interrupted while a secret was proven.")
+        run.listener(StepNote(change.id, f"{ref} {reply.detail}; asked again in {seconds:.1f}s"))
+
+    return ask_until(question, run.api, run.effects, while_waiting=while_waiting)
