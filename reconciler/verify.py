@@ -10,6 +10,7 @@ import string
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from reconciler.apply.interface import Api
 from reconciler.effects import Effects
@@ -63,31 +64,31 @@ def verify(
     `timeout` is how many seconds each endpoint is waited for that gives no clear answer. `tell` is given a sentence
     when one is waited for. Nothing fails but by Interrupted: what cannot be found out is a finding.
     """
-    inquiry = Inquiry(desired, snapshot, api, effects, timeout=timeout, tell=tell)
-    cases = {case.name: case for case in gather_cases(desired, snapshot, api.now()) if case.desired}
-    refs = sorted({*(e.ref for e in desired.endpoints), *(ref for key in desired.keys for ref in key.endpoints)})
-    checks = dict(zip(refs, side_by_side(inquiry.check_endpoint, refs, parallelism), strict=True))
-    shelves = read_shelves(desired, sinks)
-    trials = [
-        inquiry.prepare(cases[key.name], ref, sink, shelves[sink], checks[ref])
-        for key in desired.keys
-        for ref in sorted(key.endpoints)
-        for sink in key.sinks
-    ]
-    distinct = {(trial.ref, trial.secret): trial for trial in trials if trial.secret is not None}
-    replies = side_by_side(inquiry.try_secret, list(distinct.values()), parallelism)
-    answers = dict(zip(distinct, replies, strict=True))
-    return Verification(
-        stack=desired.stack,
-        project=desired.project,
-        now=api.now(),
-        endpoints=tuple(checks[ref] for ref in refs),
-        secrets=tuple(
-            trial.check if trial.secret is None else inquiry.judge(trial, answers[trial.ref, trial.secret])
-            for trial in trials
-        ),
-        in_overlap=tuple(name for case in cases.values() for name in older_in_use(case)),
-    )
+    with Inquiry(desired, snapshot, api, effects, timeout=timeout, tell=tell) as inquiry:
+        cases = {case.name: case for case in gather_cases(desired, snapshot, api.now()) if case.desired}
+        refs = sorted({*(e.ref for e in desired.endpoints), *(ref for key in desired.keys for ref in key.endpoints)})
+        checks = dict(zip(refs, side_by_side(inquiry.check_endpoint, refs, parallelism), strict=True))
+        shelves = read_shelves(desired, sinks)
+        trials = [
+            inquiry.prepare(cases[key.name], ref, sink, shelves[sink], checks[ref])
+            for key in desired.keys
+            for ref in sorted(key.endpoints)
+            for sink in key.sinks
+        ]
+        distinct = {(trial.ref, trial.secret): trial for trial in trials if trial.secret is not None}
+        replies = side_by_side(inquiry.try_secret, list(distinct.values()), parallelism)
+        answers = dict(zip(distinct, replies, strict=True))
+        return Verification(
+            stack=desired.stack,
+            project=desired.project,
+            now=api.now(),
+            endpoints=tuple(checks[ref] for ref in refs),
+            secrets=tuple(
+                trial.check if trial.secret is None else inquiry.judge(trial, answers[trial.ref, trial.secret])
+                for trial in trials
+            ),
+            in_overlap=tuple(name for case in cases.values() for name in older_in_use(case)),
+        )
 
 
 def older_in_use(case: KeyCase) -> list[str]:
@@ -161,8 +162,17 @@ class Inquiry:
         self._deadlines: dict[tuple[str, bool], float] = {}
         self._gave_up: dict[str, Reply] = {}
         self._told: set[EndpointRef] = set()
+        self._is_over = False
         letters = (_ALPHABET[int(effects.random() * len(_ALPHABET))] for _ in range(32))
         self._random_key = Secret(RANDOM_KEY_HEAD + "".join(letters))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Tell no more: threads that an interruption left behind may still see their connections break off."""
+        with self._guard:
+            self._is_over = True
 
     # --- Endpoints ----------------------------------------------------------------------------------------------------
 
@@ -304,10 +314,11 @@ class Inquiry:
         if reply.admission is not Admission.UNCLEAR:
             return
         with self._guard:
-            if live.ref in self._told:
+            if self._is_over or live.ref in self._told:
                 return
             self._told.add(live.ref)
-        self._tell(f"{live.ref} {self._excuse(live, _of(reply))}; waiting for it, at most {self._timeout:g} seconds.")
+            waiting = f"waiting for it, at most {self._timeout:g} seconds."
+            self._tell(f"{live.ref} {self._excuse(live, _of(reply))}; {waiting}")
 
     def _unclear(self, live: LiveEndpoint) -> Access:
         return Access.ASLEEP if is_asleep(live, self._endpoints) else Access.UNCLEAR
