@@ -5,7 +5,7 @@ PYTHON ?= python3
 JOBS ?= auto
 # More arguments for pytest, as in: make test PYTEST_ARGS="-k rotation"
 PYTEST_ARGS ?=
-# More arguments for the torture, as in: make torture TORTURE="--budget-seconds 600 --seed 7"
+# More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"
 TORTURE ?=
 
 VENV := .venv
@@ -75,11 +75,11 @@ docs: venv ## Only the tests of the documentation
 	@$(PY) -m pytest --quiet tests/project/test_docs.py
 
 .PHONY: faults
-faults: venv ## A seeded part of the faults: at every effect one, in other modes, two at a time, and real kills
+faults: venv ## Every single fault and real kill that `make test` leaves out, and more modes and doubles
 	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal -m torture tests/faults $(PYTEST_ARGS)
 
 .PHONY: torture
-torture: venv ## Every fault at every effect, in every scenario and mode (TORTURE="--budget-seconds 600"), and docs/faults.md
+torture: venv ## As many faults as the budget allows (TORTURE="--budget-seconds 900"), and docs/faults.md
 	@$(PY) tests/faults/torture.py --json docs/faults.json --page docs/faults.md $(TORTURE)
 
 .PHONY: year
