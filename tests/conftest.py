@@ -22,3 +22,23 @@ def _without_the_developers_environment(monkeypatch: pytest.MonkeyPatch) -> None
             monkeypatch.delenv(name)
     for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+# --- Coverage ---------------------------------------------------------------------------------------------------------
+#
+# In a worker, three would measure: coverage, which starts itself in every child process; pytest-cov as in a run without
+# workers; and pytest-cov as in a worker. The first two take over whenever the third pauses, and what is marked
+# `no_cover` would be measured all the same, and take twice as long. Only the third is left.
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Let coverage not start itself in the workers."""
+    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let pytest-cov not measure a worker twice."""
+    plugin = config.pluginmanager.getplugin("_cov")
+    if hasattr(config, "workerinput") and plugin is not None and plugin.cov_controller is not None:
+        plugin.cov_controller.cov.stop()
