@@ -9,7 +9,6 @@ from support.faults.year import Year
 
 from reconciler.plan import compute
 
-
 # What runs here is covered elsewhere too, and takes twice as long while it is measured.
 pytestmark = pytest.mark.no_cover
 

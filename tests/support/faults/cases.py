@@ -25,6 +25,7 @@ from support.faults.judge import (
     longest_overlap,
     run_again,
 )
+from support.faults.outline import outline
 from support.faults.run import Ran, run_once
 from support.faults.scenarios import Scenario
 from support.faults.watch import Violation, Watch
@@ -74,6 +75,18 @@ class Verdict:
     hits: int
     reached: Counter[str]
 
+    def add(self, later: Verdict) -> Verdict:
+        """What came of it, and then of what followed."""
+        return Verdict(
+            self.violations + later.violations,
+            self.evaluations + later.evaluations,
+            self.runs + later.runs,
+            self.effects + later.effects,
+            self.searched + later.searched,
+            self.hits + later.hits,
+            self.reached + later.reached,
+        )
+
 
 Recoveries = dict[object, Verdict]
 
@@ -87,6 +100,8 @@ class Prepared:
     world: FaultWorld
     watch: Watch
     recoveries: Recoveries = field(default_factory=dict)
+    ends: Recoveries = field(default_factory=dict)
+    """What comes after a recovery."""
 
     def fork(self) -> tuple[FaultWorld, Watch]:
         """A copy to spoil."""
@@ -215,6 +230,26 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     _note(ran, world, watch, tally)
     judge_clean_run(ran, scenario, watch)
     judge_state(world, scenario, watch, settled=False)
+    verdict = Verdict(
+        tuple(watch.violations), watch.evaluations, runs, tally.effects, tally.searched, tally.hits, tally.reached
+    )
+    return verdict.add(_end(prepared, world, watch))
+
+
+def _end(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
+    """A run that has nothing to do, and what is left once overlaps are over; known for a world that is like another."""
+    place = outline(world, watch)
+    known = prepared.ends.get(place)
+    watch.violations, watch.evaluations = [], Counter()
+    if known is None:
+        known = _come_to_an_end(prepared.scenario, world, watch)
+        if place is not None:
+            prepared.ends[place] = known
+    return known
+
+
+def _come_to_an_end(scenario: Scenario, world: FaultWorld, watch: Watch) -> Verdict:
+    tally = Tally()
     judge_second_run(run_again(world, scenario, watch), scenario, watch)
     overlap = longest_overlap(scenario).total_seconds()
     if overlap:
@@ -226,7 +261,7 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
         judge_second_run(run_again(world, scenario, watch), scenario, watch)
     judge_state(world, scenario, watch, settled=True)
     return Verdict(
-        tuple(watch.violations), watch.evaluations, runs, tally.effects, tally.searched, tally.hits, tally.reached
+        tuple(watch.violations), watch.evaluations, 0, tally.effects, tally.searched, tally.hits, tally.reached
     )
 
 

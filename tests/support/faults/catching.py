@@ -26,6 +26,7 @@ def find_failures(bug: Bug) -> list[str]:
     """All that breaks in the bug's scenario under its faults; the state before is made without the bug."""
     prepared = prepare(BY_NAME[bug.scenario], Modes())
     prepared.recoveries.clear()
+    prepared.ends.clear()
     tally = Tally()
     if not bug.faults:
         judge_clean(prepared, tally)
@@ -47,6 +48,7 @@ def find_failures(bug: Bug) -> list[str]:
                 if any(f"| P{bug.promise}: " in failure for failure in tally.failures):
                     break
     prepared.recoveries.clear()
+    prepared.ends.clear()
     return tally.failures
 
 
