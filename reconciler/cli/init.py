@@ -21,7 +21,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     stack = args.stack or stack_from_folder(path.absolute().parent)
     if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", stack):
         raise KeyformError(
-            "--stack is not a stack's name.", way_out="use lower-case letters, digits and dashes, at most 40 of them"
+            "--stack is not a stack's name.", way_out="use lower-case letters, digits and hyphens, at most 40 of them"
         )
     try:
         with path.open("x", encoding="utf-8") as file:

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 
-from reconciler.cli.parser import build_parser
+from reconciler.cli.parser import build_parser, parse_arguments
 from reconciler.cli.terminal import Terminal, flush_output
 from reconciler.errors import Interrupted, KeyformError
 
@@ -32,14 +32,13 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
 
     Usage errors, `--help` and `--version` end in SystemExit, as argparse has it.
     """
-    parser = build_parser()
     try:
-        args = parser.parse_args(argv)
+        args = parse_arguments(sys.argv[1:] if argv is None else argv)
     except SystemExit:
         flush_output()  # `keyform --help | head`
         raise
     if args.command is None:
-        parser.print_help(sys.stderr)
+        build_parser().print_help(sys.stderr)
         return 1
     terminal = Terminal.open(os.environ if env is None else env, no_color=args.no_color, log_level=args.log_level)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NoReturn
 
@@ -14,7 +15,9 @@ EPILOG = """\
 environment:
   GCORE_API_KEY        the API token (required by all commands that talk to the API)
   GCORE_BASE_URL       the API's address (default: https://api.gcore.com)
-  NO_COLOR             no colours; CI: plain lines
+  GCORE_CLOUD_PROJECT_ID
+                       the project, where the file says ${GCORE_CLOUD_PROJECT_ID}
+  NO_COLOR             no colours; CI: plain lines, and nobody is asked
 
 exit codes:
   0 done   1 error, or not all was done   2 changes (plan --detailed-exitcode)   130 interrupted
@@ -24,9 +27,35 @@ exit codes:
 class Parser(argparse.ArgumentParser):
     """A parser whose usage errors exit with 1: 2 means "changes" to a pipeline that asked for it."""
 
+    commands: Mapping[str, Parser] = {}
+    """The parser of each command, on the parser of them all."""
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(1, f"{self.prog}: error: {message}\n")
+
+    def option_names(self) -> list[str]:
+        """`--json` and so on."""
+        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
+
+def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """What these arguments ask for. What is not understood is told by the command that it was meant for."""
+    parser = build_parser()
+    first = argv[0] if argv else "--help"
+    if first.startswith("-"):
+        if first not in ("-h", "--help", "--version"):
+            parser.error(f"unrecognized argument: {first}; the command comes first, its options behind it")
+    elif first not in parser.commands:
+        near = _nearest(first, parser.commands)
+        advice = f"did you mean {near}?" if near else f"there are {', '.join(parser.commands)}"
+        parser.error(f"there is no command {first!a}; {advice}")
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        command = parser.commands.get(args.command, parser)
+        near = _nearest(unknown[0].partition("=")[0], command.option_names())
+        command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near}?" if near else ""))
+    return args
 
 
 def build_parser() -> Parser:
@@ -122,6 +151,7 @@ def build_parser() -> Parser:
 
     demo = command("demo", "the whole story in one command, on an embedded emulator", output)
     demo.add_argument("--keep", metavar="FOLDER", help="work in this folder, and leave it there")
+    parser.commands = commands.choices
     return parser
 
 
@@ -234,6 +264,14 @@ def seconds(text: str) -> float:
     if not 0 <= number <= 86400:
         raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
     return number
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was meant, if one is near enough."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return matches[0] if matches else None
 
 
 def _time_between(text: str, lowest: float, highest: float, advice: str) -> float:
