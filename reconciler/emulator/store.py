@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sqlite3
 from functools import cache
 from pathlib import Path
@@ -105,6 +107,9 @@ def open_store(path: str | Path | None) -> sqlite3.Connection:
     """A connection to the database at `path`, made if it is missing; None keeps everything in memory."""
     if path is None:
         return restore(_blank())
+    if str(path) != ":memory:":
+        with contextlib.suppress(OSError):  # SQLite says what is wrong with it
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # it holds secrets: SQLite would let all read them
     try:
         db = _connect(str(path))
     except sqlite3.OperationalError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ def test_what_is_in_a_file_survives_a_restart_with_a_task_under_way(tmp_path: Pa
         secret = _make_key(emulator, "payments").json()["secret"]
         url = "/cloud/v3/inference/1234/deployments/llama3"
         emulator.respond(Request.build("PATCH", url, token="t", json_body={"api_keys": ["payments"]}))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600  # it holds the secrets
     with Emulator(str(file), clock=clock) as emulator:
         assert _make_key(emulator, "payments").status == 409
         assert emulator.accepts(1234, "deployment", "llama3", None)
