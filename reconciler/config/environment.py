@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Fault, Listing, Mark, Node, Path, Scalar, Table
 
+_UNBRACED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*(/|$)", re.ASCII)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 
 
@@ -18,6 +19,10 @@ def read_variables(text: str, env: Mapping[str, str], mark: Mark, path: Path) ->
     if "${" in _REFERENCE.sub("", text):
         message = "`${` begins a variable that is not written as `${NAME}`"
         faults.append(Fault(mark, path, message, "A name has letters, digits and underscores."))
+    if path[-1] == "path" and _UNBRACED.match(text):
+        # A folder that is really named `$HOME` is nobody's wish, and secrets would lie in it.
+        message = "begins with a variable without braces, which is not read"
+        faults.append(Fault(mark, path, message, "Write `${NAME}/…`; `~/` is your home folder."))
     return filled, faults
 
 

@@ -93,7 +93,9 @@ def _listen(emulator: Emulator, host: str, port: int) -> tuple[socket.socket, st
     except OSError:
         listener.close()
         raise
-    shown = f"[{host}]" if family == socket.AF_INET6 else host
+    # An address that stands for all of the machine's is one to listen on, not one to call.
+    callable_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
+    shown = f"[{callable_host}]" if family == socket.AF_INET6 else callable_host
     emulator.base_url = f"http://{shown}:{listener.getsockname()[1]}"
     return listener, emulator.base_url
 

@@ -206,6 +206,7 @@ def test_a_path_begins_at_the_folder_of_its_file(folder: Path) -> None:
         ("~/a.env", {}, "`~/` is not known: `HOME` is not set"),
         ("${DIR}/a.env", {"DIR": "a\nb"}, "is not the path of a file once its variables are filled in"),
         ("a/${DIR}", {"DIR": "b/"}, "is not the path of a file once its variables are filled in"),
+        ("$HOME/a.env", {"HOME": "/somewhere"}, "begins with a variable without braces, which is not read"),
     ],
 )
 def test_a_path_that_is_none_is_refused(path: str, env: dict[str, str], expected: str, folder: Path) -> None:
@@ -214,6 +215,13 @@ def test_a_path_that_is_none_is_refused(path: str, env: dict[str, str], expected
     with pytest.raises(ConfigError) as caught:
         load_config([Path("keyform.yaml")], env)
     assert [finding.message for finding in caught.value.findings] == [expected]
+
+
+def test_a_dollar_elsewhere_in_a_path_is_a_dollar(folder: Path) -> None:
+    sinks = "{a: {type: json, path: a/$HOME.json}, b: {type: json, path: '${DIR}/b'}}"
+    (folder / "keyform.yaml").write_text(f"version: 1\nstack: demo\nproject: 7\nsinks: {sinks}\n")
+    state = load_config([Path("keyform.yaml")], {"DIR": "$X"})
+    assert [sink.options["path"] for sink in state.sinks] == [f"{folder}/a/$HOME.json", f"{folder}/$X/b"]
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,12 @@ def test_the_api_answers_over_http_as_it_does_without(server, client) -> None:
     assert client.get(URL, headers={"Authorization": ""}).status_code == 401
 
 
+def test_a_server_on_every_address_shows_one_that_can_be_called() -> None:
+    with EmulatorServer(Emulator(tokens={"t": [1234]}), host="0.0.0.0") as server:  # noqa: S104 - what is tested
+        assert server.base_url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{server.base_url}{URL}", headers={"Authorization": "APIKey t"}).status_code == 200
+
+
 def test_the_address_of_a_deployment_works_as_it_is_shown(server, client) -> None:
     shown = client.get("/cloud/v3/inference/1234/deployments/llama3").json()["address"]
     assert shown.startswith(server.base_url)
