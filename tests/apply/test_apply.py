@@ -343,6 +343,21 @@ def test_the_last_valid_key_stays_even_if_the_plan_saw_another(world: World) -> 
     assert world.held("payments") is not None
 
 
+def test_of_two_keys_that_have_expired_the_old_one_goes_and_the_endpoint_stays_closed(world: World) -> None:
+    """Nothing opens it before or after; one on the list keeps its authentication on."""
+    over = world.clock.now() + timedelta(days=30)
+    state = desired(key("payments", "llama3", expires_at=over, every=timedelta(days=29)))
+    assert world.apply(state).complete
+    patch_in_portal(world, "llama3", ["payments"])
+    world.clock.advance(timedelta(days=29, hours=23).total_seconds())
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments", "payments-g2"]
+    world.clock.advance(timedelta(days=2).total_seconds())
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments-g2"]
+    assert world.apply(state).outcomes == ()
+
+
 def test_an_expired_generation_holds_its_successor_up_in_no_list(tmp_path: Path) -> None:
     """[U] An API that refuses an expired key in a list refuses every list that has one on it already."""
     world = World(tmp_path, LIVE, modes=Modes(attach_expired="rejected", expired_key="stays"))

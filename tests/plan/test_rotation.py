@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from plan.test_rules import told
@@ -14,6 +15,7 @@ from support.states import NOW, days, declared, desired, endpoint, key, live, sn
 from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Warnings
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, Demand, Describe
+from reconciler.report.due import list_due
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -387,6 +389,75 @@ def test_the_file_says_how_long_before() -> None:
     assert ["in less than 60d" in note.sentence for note in found] == [True]
     silent = replace(state, warnings=Warnings(()))
     assert compute_plan(silent, world(expires_at=expiry), NOW).expiring == ()
+
+
+# --- Past its date ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("traits", "held"),
+    [
+        ({"since": NOW - days(30)}, ["payments"]),
+        ({"since": NOW - days(30), "phase": Phase.REVOKED}, ["payments"]),
+        ({"since": NOW - days(30)}, []),
+    ],
+    ids=["due", "revoked", "lost by its sink"],
+)
+def test_a_key_whose_date_is_over_is_reported_and_holds_nobody_up(traits: dict[str, Any], held: list[str]) -> None:
+    """A new generation would be born expired, and a plan that is refused for it would stop the whole stack."""
+    over = NOW - days(1)
+    state = desired(key("payments", "llama3", expires_at=over, every=days(10)), key("search", "llama3"))
+    before = snapshot(
+        live("payments", of="payments", expires_at=over, **traits), OTHER, endpoint("llama3", "other", "payments"),
+        held=held,
+    )  # fmt: skip
+    plan = compute_plan(state, before, NOW)
+    assert plan.refusals == ()
+    assert {change.address for change in plan.changes} == {"key.search", "deployment.llama3"}
+    assert [note.code for note in plan.expiring] == ["key_has_expired"]
+    assert list_due(state, before, NOW, days(400)) == ()
+    asked = compute_plan(state, before, NOW, Demand(frozenset({"payments"})))
+    assert ["in the past" in finding.message for finding in asked.refusals] == [True]
+
+
+def test_no_rotation_is_announced_for_after_the_keys_own_date() -> None:
+    state = desired(key("payments", "llama3", expires_at=NOW + days(5), every=days(10)))
+    assert list_due(state, world(since=NOW, expires_at=NOW + days(5)), NOW, days(400)) == ()
+    assert [due.due_at for due in list_due(state, world(since=NOW - days(6), expires_at=NOW + days(5)), NOW, days(9))]
+
+
+def test_an_old_generation_goes_although_the_current_one_has_expired_as_well() -> None:
+    """The endpoint had no valid key before, and keeps one that is not."""
+    over = NOW - SECOND
+    state = desired(key("payments", "llama3", expires_at=over, every=days(10)))
+    before = snapshot(
+        live("payments", of="payments", since=NOW - days(11), expires_at=over),
+        live("payments-g2", of="payments", generation=2, since=NOW - days(1), expires_at=over),
+        endpoint("llama3", "payments", "payments-g2"),
+        held=["payments-g2"],
+    )
+    assert changes(state, before) == [
+        "unbind:deployment.llama3 [payments overlap_is_over]",
+        "delete:payments: overlap_is_over",
+    ]
+
+
+def test_what_is_listed_as_due_is_what_an_apply_does_then() -> None:
+    """Not a second before, and at that very second."""
+    files = [
+        key("payments", "llama3", every=days(60), overlap=days(7)),
+        key("payments", "llama3", every=days(60), overlap=days(7), lifetime=days(67)),
+        key("payments", "llama3", lifetime=days(30), overlap=days(2)),
+        key("payments", "llama3", every=days(3), overlap=days(7)),
+        key("payments", "llama3", every=days(30), overlap=timedelta(0)),
+        key("payments", "llama3", expires_at=NOW + days(40), every=days(30)),
+    ]
+    for file in files:
+        expires = file.expires_at or (NOW + file.lifetime if file.lifetime else None)
+        before = world(since=NOW, created_at=NOW, expires_at=expires)
+        (due,) = list_due(desired(file), before, NOW, days(100))
+        assert changes(desired(file), before, due.due_at - SECOND) == []
+        assert changes(desired(file), before, due.due_at)[0] == f"create:payments-g2: {due.reason.code}"
 
 
 # --- A year -----------------------------------------------------------------------------------------------------------
