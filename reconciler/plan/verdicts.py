@@ -1,11 +1,12 @@
 """What becomes of each generation of a key, and whether there is a new one.
 
 generation                         file declares the key                     file does not
-pending, in no sink                discard: unbind, delete                   discard
+pending, in no readable sink       discard: unbind, delete                   discard
 pending, in all sinks              mark published (it is in use), then as    remove
                                    published
-pending, perhaps in some sinks     mark partial (it is in use), and make     remove
+pending, in some sinks             mark partial (it is in use), and make     remove
                                    another
+partial                            as above: some sinks may hold it          remove
 newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
 older in use                       overlap; retire once the overlap is over  remove
 revoked                            retire as soon as another is published    remove

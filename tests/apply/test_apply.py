@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from support.worlds import BrokenSink, World, states
 
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, Phase
+from reconciler.model import Auth, Phase, Secret, compose_description
 from reconciler.plan.changes import Summary
 from reconciler.plan.outcomes import ChangeFinished, OutcomeState
 from reconciler.report.outcomes import count_done
@@ -423,6 +424,43 @@ def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(tmp_path
     assert world.apply(state).complete
     assert len(world.owned()) == 1
     assert world.accepts("llama3", world.held("payments"))
+
+
+@pytest.mark.parametrize(
+    ("is_unknown", "phase"), [(False, Phase.PENDING), (True, Phase.PARTIAL)], ids=["nothing was written", "unknown"]
+)
+def test_before_a_sink_that_cannot_be_read_back_the_marker_says_that_it_may_have_it(
+    world: World, is_unknown: bool, phase: Phase
+) -> None:
+    """If the sink surely has nothing, the marker is put back: such a generation is discarded, and never piles up."""
+    seen: list[Phase] = []
+
+    class Refusing(BrokenSink):
+        def write(self, record: Any, secret: Secret) -> None:
+            seen.extend(each.ownership.phase for each in world.owned() if each.ownership)
+            super().write(record, secret)
+
+    sink = Refusing(world.sinks()["local"], error=SinkError("no", outcome_is_unknown=is_unknown))
+    sink.readable = False
+    assert not world.apply(desired(key("payments", "llama3")), sinks={"local": sink}).complete
+    assert seen == [Phase.PARTIAL]
+    assert [each.ownership.phase for each in world.owned() if each.ownership] == [phase]
+
+
+def test_one_that_came_into_use_since_the_plan_is_not_discarded(world: World) -> None:
+    """The reading that the plan rests on was older than the marker: it is looked at once more."""
+    state = desired(key("payments", "llama3"))
+    sink = BrokenSink(world.sinks()["local"], error=SinkError("no"))
+    assert not world.apply(state, sinks={"local": sink}).complete
+    plan = world.plan(state)
+    assert [change.id for change in plan.changes[-2:]] == ["unbind:deployment.llama3", "delete:payments"]
+    (made,) = world.owned()
+    assert made.ownership is not None
+    world.api.set_description("payments", compose_description("", replace(made.ownership, phase=Phase.PARTIAL)))
+    result = world.apply(state, plan=plan)
+    assert states(result)["unbind:deployment.llama3"] is OutcomeState.SKIPPED
+    assert states(result)["delete:payments"] is OutcomeState.SKIPPED
+    assert world.bound("llama3") == ["payments", "payments-g2", "portal-made"]
 
 
 def test_a_sink_that_cannot_be_written_is_noticed_before_a_key_is_made(world: World) -> None:
