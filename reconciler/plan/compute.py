@@ -124,15 +124,19 @@ def bind(verdicts: Iterable[Verdict], bindings: BindingPlan) -> Iterator[Change]
 
 
 def describe(verdicts: Iterable[Verdict]) -> Iterator[Change]:
-    """Descriptions and markers of live keys; what is replaced is marked only once its successor exists."""
+    """Descriptions and markers of live keys; what is replaced is marked only once its successor exists.
+
+    Not so what leaked: even if no successor can be made now, every later apply is to know that it has to be cut.
+    """
     for verdict in verdicts:
         for rewriting in verdict.rewritings:
+            waits = verdict.successor is not None and rewriting.ownership.phase is not Phase.REVOKED
             yield Describe(
                 address=verdict.case.address,
                 action=verdict.action,
                 reason=rewriting.reason,
                 diff=rewriting.diff,
-                depends_on=(f"create:{verdict.successor.live_name}",) if verdict.successor else (),
+                depends_on=(f"create:{verdict.successor.live_name}",) if verdict.successor and waits else (),
                 live_name=rewriting.live.name,
                 text=rewriting.text,
                 ownership=rewriting.ownership,

@@ -257,11 +257,14 @@ def rule_on(
     if generation.live.is_expired(case.now):
         sentence = f"{generation.name} has been replaced, and expired {instant(generation.live.expires_at)}"
         return Ruling(generation, Fate.RETIRE, Reason("generation_has_expired", sentence))
+    expires = generation.live.expires_at
     if end is not None:
-        sentence = f"{generation.name} stays valid until {instant(end)}"
+        sentence = f"{generation.name} stays valid until {instant(min(end, expires) if expires else end)}"
     else:
         newer = successor.live_name if successor else "its successor"
         sentence = f"{generation.name} stays valid for {duration(key.overlap)} after {newer} is published"
+        if expires and expires < case.now + key.overlap:
+            sentence = f"{generation.name} stays valid until it expires {instant(expires)}, before the overlap is over"
     return Ruling(generation, Fate.OVERLAP, Reason("generation_is_in_overlap", sentence))
 
 

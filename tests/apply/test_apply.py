@@ -16,7 +16,8 @@ from support.worlds import BrokenSink, World, states
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
 from reconciler.model import Auth, Phase, Secret, compose_description
-from reconciler.plan.changes import Summary
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Demand, Summary
 from reconciler.plan.outcomes import ChangeFinished, OutcomeState
 from reconciler.report.outcomes import count_done
 
@@ -233,6 +234,26 @@ def test_a_create_that_takes_effect_after_the_run_is_discarded_by_the_next(world
     assert world.apply(state).complete
     assert world.live_names() == ["payments-g2", "portal-made"]
     assert world.converges(state)
+
+
+def test_a_revocation_is_known_to_later_runs_although_no_successor_could_be_made(world: World) -> None:
+    state = desired(key("payments", "llama3"))
+    assert world.apply(state).complete
+    leaked = world.secret_of("payments")
+    demand = Demand(frozenset({"payments"}), revoke=True)
+    plan = compute_plan(state, world.look(state), world.clock.now(), demand)
+    world.emulator.interceptor = lambda request, go: (
+        Answer(403, {}, b"{}") if is_call(request, "POST", "/api_keys") else go(request)
+    )
+    result = world.apply(state, plan=plan)
+    assert states(result)["create:payments-g2"] is OutcomeState.FAILED
+    assert states(result)["describe:payments"] is OutcomeState.DONE
+    assert world.accepts("llama3", leaked), "nothing is cut before what replaces it is published"
+    world.emulator.interceptor = None
+    assert world.apply(state).complete
+    assert world.live_names() == ["payments-g2", "portal-made"]
+    assert not world.accepts("llama3", leaked)
+    assert world.accepts("llama3", world.held("payments"))
 
 
 def test_a_refused_create_holds_no_other_key_up(world: World) -> None:

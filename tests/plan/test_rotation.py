@@ -189,6 +189,18 @@ def test_the_file_reverted_leaves_the_overlap_to_pass(overlapping: Snapshot) -> 
     assert len(changes(state, overlapping, NOW + days(7))) == 2
 
 
+def test_an_overlap_that_an_expiry_cuts_short_is_not_promised() -> None:
+    """An apply that comes late leaves less than the overlap to a generation with a lifetime."""
+    state = desired(key("payments", "llama3", lifetime=days(30), overlap=days(2)))
+    before = world(since=NOW - days(29), expires_at=NOW + days(1))
+    plan = compute_plan(state, before, NOW)
+    after = compute_plan(state, simulate(plan, before, NOW), NOW)
+    assert [note.sentence for note in (*plan.warnings, *after.warnings)] == [
+        "payments stays valid until it expires 2026-11-22T10:00:00Z, before the overlap is over; a later apply retires it",
+        "payments stays valid until 2026-11-22T10:00:00Z; a later apply retires it",
+    ]
+
+
 def test_a_second_rotation_leaves_the_first_ones_overlap_as_it_is(overlapping: Snapshot) -> None:
     demand, later = Demand(frozenset({"payments"})), NOW + days(3)
     plan = compute_plan(desired(FILE), overlapping, later, demand)
