@@ -54,7 +54,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         made_at=now,
         changes=tuple(order_changes(verdicts, bindings)),
         refusals=refusals,
-        exposures=bindings.exposures,
+        exposures=(*(note for verdict in verdicts for note in verdict.exposures), *bindings.exposures),
         warnings=(*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         key_count=len(desired.keys),

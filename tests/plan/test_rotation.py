@@ -16,6 +16,8 @@ from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Wa
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, Demand, Describe
 from reconciler.report.due import list_due
+from reconciler.report.status import build_status
+from reconciler.report.status_table import render_status
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -196,7 +198,8 @@ def test_an_overlap_that_an_expiry_cuts_short_is_not_promised() -> None:
     plan = compute_plan(state, before, NOW)
     after = compute_plan(state, simulate(plan, before, NOW), NOW)
     assert [note.sentence for note in (*plan.warnings, *after.warnings)] == [
-        "payments stays valid until it expires 2026-11-22T10:00:00Z, before the overlap is over; a later apply retires it",
+        "payments stays valid until it expires 2026-11-22T10:00:00Z, before the overlap is over; "
+        "a later apply retires it",
         "payments stays valid until 2026-11-22T10:00:00Z; a later apply retires it",
     ]
 
@@ -284,6 +287,36 @@ def test_a_leaked_secret_is_cut_in_the_run_that_replaces_it(overlapping: Snapsho
         "delete:payments: key_is_revoked",
         "delete:payments-g2: key_is_revoked",
     ]
+
+
+def test_what_leaked_is_an_exposure_until_it_is_cut(overlapping: Snapshot) -> None:
+    """Also in the plan of whoever only finishes it."""
+    demand = Demand(frozenset({"payments"}), revoke=True)
+    plan = compute_plan(desired(FILE), overlapping, NOW, demand)
+    assert [(note.code, note.address, note.sentence) for note in plan.exposures] == [
+        (
+            "leaked_secret_opens",
+            "key.payments",
+            "what leaked (payments, payments-g2) opens deployment.llama3; it is cut once payments-g3 is published, "
+            "without an overlap",
+        )
+    ]
+    finishing = snapshot(
+        live("payments", of="payments", phase=Phase.REVOKED),
+        live("payments-g2", of="payments", generation=2, since=NOW),
+        endpoint("llama3", "payments", "payments-g2"),
+        held=["payments-g2"],
+    )
+    plan = compute_plan(desired(FILE), finishing, NOW)
+    assert [note.sentence.partition("; ")[2] for note in plan.exposures] == [
+        "it is cut by this plan, without an overlap"
+    ]
+    status = build_status(desired(FILE), finishing, NOW)
+    assert status.leaked == ("payments",)
+    assert "1 live key is REVOKED, and not yet cut: payments. Run apply." in render_status(status, colour=False)
+    after = simulate(plan, finishing, NOW)
+    assert compute_plan(desired(FILE), after, NOW).exposures == ()
+    assert build_status(desired(FILE), after, NOW).leaked == ()
 
 
 def test_the_new_one_is_published_before_the_old_one_is_cut() -> None:
