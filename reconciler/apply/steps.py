@@ -72,6 +72,8 @@ def create(run: Run, change: CreateGeneration) -> None:
     the answer: it is discarded, and the next generation number is used.
     """
     ownership = change.ownership
+    if change.expires_at is not None and change.expires_at <= run.api.now():
+        raise PlanIsStale(f"{change.live_name} would be expired by now: the plan is too old", way_out="run plan again")
     lost: ApiError | None = None
     for number in range(ownership.generation, ownership.generation + CREATES):
         name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)

@@ -256,6 +256,20 @@ def test_a_revocation_is_known_to_later_runs_although_no_successor_could_be_made
     assert world.accepts("llama3", world.held("payments"))
 
 
+def test_a_plan_that_waited_longer_than_a_lifetime_makes_no_expired_key(world: World) -> None:
+    """Somebody went home before they said yes: what is in use stays, and nothing is published that opens nothing."""
+    state = desired(key("payments", "llama3", every=timedelta(days=1), lifetime=timedelta(days=9)))
+    assert world.apply(state).complete
+    world.clock.advance(timedelta(days=1, hours=1).total_seconds())
+    plan = world.plan(state)
+    world.clock.advance(timedelta(days=9).total_seconds())
+    result = world.apply(state, plan=plan)
+    assert states(result)["create:payments-g2"] is OutcomeState.FAILED
+    assert world.live_names() == ["payments", "portal-made"]
+    assert world.apply(state).complete
+    assert world.accepts("llama3", world.held("payments"))
+
+
 def test_a_refused_create_holds_no_other_key_up(world: World) -> None:
     def refuse_batch(request: Request, proceed: Proceed) -> Answer:
         if is_call(request, "POST", "/api_keys") and json.loads(request.body)["name"] == "batch":
