@@ -96,18 +96,27 @@ def read_endpoint(run: Run, ref: EndpointRef) -> LiveEndpoint:
 
 def find_expired(run: Run, names: Collection[str]) -> set[str]:
     """Those that have expired, of live keys of the stack."""
-    now = run.effects.now()
+    now = run.api.now()
     return {name for name in sorted(names) if (key := run.api.get_key(name)) is not None and key.is_expired(now)}
 
 
 def find_valid_key(run: Run, live: LiveEndpoint, wanted: list[str]) -> str:
-    """Refuse to leave an endpoint that asks for keys without one that opens it: the last line of defence."""
+    """Refuse to leave an endpoint that asks for keys without one that opens it: the last line of defence.
+
+    Where all of them have expired, an expired one that stays is as good as those that go.
+    """
     now = run.api.now()
-    for name in wanted:
+
+    def opens(name: str) -> bool:
         key = run.api.get_key(name)
-        if key is not None and not key.is_expired(now):
+        return key is not None and not key.is_expired(now)
+
+    for name in wanted:
+        if opens(name):
             return name
     removes = sorted(set(live.api_keys) - set(wanted))
+    if wanted and not any(opens(name) for name in removes):
+        return wanted[0]
     raise KeyformError(
         f"{live.ref} would be left without a valid key, so {', '.join(removes)} stays on it",
         way_out="bind another key to it, or declare it `auth: open` to make it public",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.apply.endpoints import rewrite_list
 from reconciler.apply.proof import prove
@@ -24,6 +25,8 @@ from reconciler.plan.changes import (
     Unbind,
 )
 
+NEVER_PUBLISHED = "generation_was_never_published"
+"""The reason that lets go of a generation at once."""
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
 
@@ -69,6 +72,8 @@ def create(run: Run, change: CreateGeneration) -> None:
     the answer: it is discarded, and the next generation number is used.
     """
     ownership = change.ownership
+    if change.expires_at is not None and change.expires_at <= run.api.now():
+        raise PlanIsStale(f"{change.live_name} would be expired by now: the plan is too old", way_out="run plan again")
     lost: ApiError | None = None
     for number in range(ownership.generation, ownership.generation + CREATES):
         name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)
@@ -120,14 +125,33 @@ def _is_made(run: Run, change: Bind, link: Link) -> bool:
 
 
 def publish(run: Run, change: Publish) -> None:
-    """Write the secret to every sink, read it back where that is possible, and mark the generation published."""
+    """Write the secret to every sink, read it back where that is possible, and mark the generation published.
+
+    Before the first sink that cannot be read back, the generation is marked partial: from then on nobody can know where
+    the secret is. So a generation that is still marked pending is in none of those, whatever ended the run.
+    """
     made = run.created[change.live_name]
     name, key = made.key.name, change.ownership.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
     record = SinkRecord(change.ownership.stack, key, generation, name, made.key.created_at)
-    for sink_name in change.sinks:
+
+    def mark(phase: Phase, since: datetime) -> None:
+        ownership = replace(change.ownership, generation=generation, phase=phase, since=since)
+        run.api.set_description(name, compose_description(change.text, ownership))
+
+    is_marked = False
+    for number, sink_name in enumerate(change.sinks):
         sink = run.sinks[sink_name]
-        sink.write(record, made.secret)
+        if not sink.readable and not is_marked:
+            mark(Phase.PARTIAL, run.api.now())
+            is_marked = True
+        try:
+            sink.write(record, made.secret)
+        except SinkError as error:
+            if is_marked and number == 0 and not error.outcome_is_unknown:
+                with suppress(ApiError):  # it stays partial, which is the more careful of the two
+                    mark(Phase.PENDING, run.api.now())
+            raise
         if sink.readable and sink.read([key]).get(key) != record:
             raise SinkError(
                 f"sink {sink_name} does not hold what was written to it for {key}",
@@ -135,9 +159,7 @@ def publish(run: Run, change: Publish) -> None:
                 outcome_is_unknown=True,
             )
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
-    since = (run.api.now() + timedelta(seconds=1)).replace(microsecond=0)
-    mark = replace(change.ownership, generation=generation, phase=Phase.PUBLISHED, since=since)
-    run.api.set_description(name, compose_description(change.text, mark))
+    mark(Phase.PUBLISHED, (run.api.now() + timedelta(seconds=1)).replace(microsecond=0))
 
 
 def unbind(run: Run, change: Unbind) -> None:
@@ -152,13 +174,18 @@ def unbind(run: Run, change: Unbind) -> None:
     for link in ready:
         run.unbound.add((change.endpoint, link.live_name))
     if held:
-        raise Incomplete(f"still bound, since what replaces them is not published: {', '.join(held)}", ready)
+        why = "what replaces them is not published, or they are in use by now"
+        raise Incomplete(f"still bound, since {why}: {', '.join(held)}", ready)
 
 
 def _may_go(run: Run, link: Link) -> bool:
-    """A link goes once its key's new generation, if there is to be one, is published."""
-    if link.reason.code == "generation_was_never_published":
-        return True
+    """A link goes once its key's new generation, if there is to be one, is published; an unpublished one's at any time.
+
+    That it is unpublished its marker tells alone, if a sink cannot be read back: so the marker is looked at once more.
+    """
+    if link.reason.code == NEVER_PUBLISHED:
+        live = run.api.get_key(link.live_name)
+        return live is None or live.ownership is None or live.ownership.phase is Phase.PENDING
     publication = run.publications.get(link.key)
     return publication is None or run.is_done(publication)
 
@@ -172,6 +199,8 @@ def delete(run: Run, change: DeleteKey) -> None:
     require_same_owner(change.live_name, live.ownership, planned)
     if live.ownership is None:
         raise PlanIsStale(f"the live key {change.live_name} has lost its marker", way_out="run plan again")
+    if change.reason.code == NEVER_PUBLISHED and live.ownership.phase is not Phase.PENDING:
+        raise PlanIsStale(f"the live key {change.live_name} is in use by now", way_out="run plan again")
     if change.live_name in names_bound(run):
         raise Conflict(
             f"the live key {change.live_name} is still bound, so it is not deleted",

@@ -64,7 +64,8 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
         if key.lifetime is None:
             continue
         needed = key.overlap + (key.every or timedelta(0))
-        if needed > key.lifetime or key.overlap == key.lifetime:
+        is_late = not key.overlap and (key.every is None or key.every == key.lifetime)
+        if needed > key.lifetime or key.overlap == key.lifetime or is_late:
             own = ("keys", key.name, "rotation", "lifetime")
             path = ("defaults", "rotation", "lifetime") if _says_nothing(root, *own) else own
             if path in told:
@@ -73,7 +74,11 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
             of = f" of the key {key.name}" if path[0] == "defaults" else ""
             parts = f"`every` and `overlap`{of} do" if key.every else f"`overlap`{of} does"
             message = f"is too short: {parts} not fit in it, so a generation would expire while it is in use"
-            yield Fault(find_mark(root, path), path, message, "Write a longer one, or rotate sooner.")
+            way_out = "Write a longer one, or rotate sooner."
+            if is_late:
+                message = f"leaves no time to rotate: `overlap`{of} is `0s`, so none is due before one expires"
+                way_out = "Write an overlap in which a scheduled apply comes for sure, or an `every` that is shorter."
+            yield Fault(find_mark(root, path), path, message, way_out)
 
 
 def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Fault]:

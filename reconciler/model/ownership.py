@@ -19,13 +19,13 @@ class Phase(StrEnum):
     """How far a generation has come."""
 
     PENDING = "pending"
-    """Made, but its secret has reached no sink: disposable."""
+    """Made, and in no sink that cannot be read back: disposable, unless another one holds its secret."""
     PUBLISHED = "published"
     """Its secret may have been written to a sink: in use."""
     ADOPTED = "adopted"
     """Taken over from the portal: in use, but its secret is unknown to keyform."""
     PARTIAL = "partial"
-    """A run ended while it published: some of the key's sinks may hold its secret. In use, but it replaced nothing."""
+    """Being published, or a run ended while it was: some sinks may hold its secret. In use, but it replaced nothing."""
     REVOKED = "revoked"
     """Its secret leaked: in use until a successor is published, and cut then, without an overlap."""
 

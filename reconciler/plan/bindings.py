@@ -133,7 +133,7 @@ def refuse_rebinding(
     valid: set[str],
     owners: dict[str, tuple[str, Reason]],
 ) -> list[Finding]:
-    """An endpoint keeps a valid key unless the file says that it is open."""
+    """An endpoint keeps a valid key unless the file says that it is open; one that has none keeps one nevertheless."""
     endpoint, place = rebinding.endpoint, declaration.place
     lost = {link.live_name for link in rebinding.losses}
     remain = [*(name for name in endpoint.api_keys if name not in lost), *(link.live_name for link in rebinding.gains)]
@@ -149,7 +149,8 @@ def refuse_rebinding(
                 )
             ]
         return []
-    if lost and endpoint.auth_enabled and not any(name in valid for name in remain):
+    had_one = any(name in valid for name in endpoint.api_keys)
+    if lost and endpoint.auth_enabled and not any(name in valid for name in remain) and (had_one or not remain):
         return [
             Finding(
                 place.where,

@@ -34,12 +34,11 @@ class Generation:
 
     @property
     def is_in_use(self) -> bool:
-        """A consumer may rely on its secret: it was published, or a sink holds it, or may hold it."""
-        return (
-            self.ownership.phase is not Phase.PENDING
-            or bool(self.sinks_that_hold_it)
-            or bool(self.sinks_that_may_hold_it)
-        )
+        """A consumer may rely on its secret: its marker says so, or a sink holds it.
+
+        Before a secret goes to a sink that cannot be read back, the marker says so: one that is pending is in none.
+        """
+        return self.ownership.phase is not Phase.PENDING or bool(self.sinks_that_hold_it)
 
     @property
     def is_unfinished(self) -> bool:

@@ -209,8 +209,9 @@ class Summary:
 class Plan:
     """What would be done, in order. `refusals` not empty: safety says no, and nothing may be applied.
 
-    `exposures` say which endpoints become public, or already are; they go to the top of every report. `expiring` are
-    the keys that have expired or soon will, and that nothing rotates: no change, and no error.
+    `exposures` say which endpoints become public, or already are, and what a leaked secret still opens; they go
+    to the top of every report. `expiring` are the keys that have expired or soon will, and that nothing rotates: no
+    change, and no error.
     """
 
     stack: str

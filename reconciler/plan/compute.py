@@ -54,7 +54,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         made_at=now,
         changes=tuple(order_changes(verdicts, bindings)),
         refusals=refusals,
-        exposures=bindings.exposures,
+        exposures=(*(note for verdict in verdicts for note in verdict.exposures), *bindings.exposures),
         warnings=(*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         key_count=len(desired.keys),
@@ -124,15 +124,19 @@ def bind(verdicts: Iterable[Verdict], bindings: BindingPlan) -> Iterator[Change]
 
 
 def describe(verdicts: Iterable[Verdict]) -> Iterator[Change]:
-    """Descriptions and markers of live keys; what is replaced is marked only once its successor exists."""
+    """Descriptions and markers of live keys; what is replaced is marked only once its successor exists.
+
+    Not so what leaked: even if no successor can be made now, every later apply is to know that it has to be cut.
+    """
     for verdict in verdicts:
         for rewriting in verdict.rewritings:
+            waits = verdict.successor is not None and rewriting.ownership.phase is not Phase.REVOKED
             yield Describe(
                 address=verdict.case.address,
                 action=verdict.action,
                 reason=rewriting.reason,
                 diff=rewriting.diff,
-                depends_on=(f"create:{verdict.successor.live_name}",) if verdict.successor else (),
+                depends_on=(f"create:{verdict.successor.live_name}",) if verdict.successor and waits else (),
                 live_name=rewriting.live.name,
                 text=rewriting.text,
                 ownership=rewriting.ownership,

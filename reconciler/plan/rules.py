@@ -1,6 +1,7 @@
 """Why a key needs a new generation: ordered rules, each a small pure function that states its finding.
 
-The first that finds something decides.
+The first that finds something decides. None is asked about a key whose own date is over: what would be made then would
+be born expired. Such a key is reported, and only `rotate` asks for more.
 
     key_is_missing               no live key embodies it                                      create
     key_is_revoked               its secret leaked                                            rotate
@@ -146,7 +147,16 @@ def next_rotation(case: KeyCase) -> datetime | None:
     if case.desired is None or newest is None:
         return None
     dues = (due_by_age(case.desired, newest), due_by_expiry(case.desired, newest))
-    return min((due for due in dues if due is not None), default=None)
+    due = min((due for due in dues if due is not None), default=None)
+    last = case.desired.expires_at if case.desired.lifetime is None else None
+    return None if due is None or (last is not None and max(due, case.now) >= last) else due
+
+
+def has_reached_its_date(case: KeyCase, key: DesiredKey, newest: Generation) -> bool:
+    """Whether the generation expired when the file says that the key is to expire, so that none could follow it."""
+    if key.lifetime is not None or key.expires_at is None:
+        return False
+    return newest.live.expires_at == key.expires_at and newest.live.is_expired(case.now)
 
 
 RULES: tuple[Rule, ...] = (
@@ -165,4 +175,6 @@ def find_reason_for_successor(case: KeyCase, key: DesiredKey, newest: Generation
     """Why the key needs a new generation, or None."""
     if newest is None:
         return Reason("key_is_missing", "no live key embodies it")
+    if has_reached_its_date(case, key, newest) and not case.rotates:
+        return None
     return next((reason for rule in RULES if (reason := rule(case, key, newest)) is not None), None)

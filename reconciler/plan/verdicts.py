@@ -1,11 +1,12 @@
 """What becomes of each generation of a key, and whether there is a new one.
 
 generation                         file declares the key                     file does not
-pending, in no sink                discard: unbind, delete                   discard
+pending, in no readable sink       discard: unbind, delete                   discard
 pending, in all sinks              mark published (it is in use), then as    remove
                                    published
-pending, perhaps in some sinks     mark partial (it is in use), and make     remove
+pending, in some sinks             mark partial (it is in use), and make     remove
                                    another
+partial                            as above: some sinks may hold it          remove
 newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
 older in use                       overlap; retire once the overlap is over  remove
 revoked                            retire as soon as another is published    remove
@@ -95,6 +96,7 @@ class Verdict:
     obsolete_records: Mapping[str, Reason] | None = None
     """Sinks whose record of the key is to be removed."""
     refusals: tuple[Finding, ...] = ()
+    exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
 
@@ -167,6 +169,7 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
             sink: Reason("sink_is_not_declared", f"the key no longer names sink {sink}") for sink in undeclared
         },
         refusals=refusals,
+        exposures=tuple(expose_leak(case, rulings, successor)),
         warnings=tuple(warn(case, newest, rulings, successor)),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
     )
@@ -256,11 +259,14 @@ def rule_on(
     if generation.live.is_expired(case.now):
         sentence = f"{generation.name} has been replaced, and expired {instant(generation.live.expires_at)}"
         return Ruling(generation, Fate.RETIRE, Reason("generation_has_expired", sentence))
+    expires = generation.live.expires_at
     if end is not None:
-        sentence = f"{generation.name} stays valid until {instant(end)}"
+        sentence = f"{generation.name} stays valid until {instant(min(end, expires) if expires else end)}"
     else:
         newer = successor.live_name if successor else "its successor"
         sentence = f"{generation.name} stays valid for {duration(key.overlap)} after {newer} is published"
+        if expires and expires < case.now + key.overlap:
+            sentence = f"{generation.name} stays valid until it expires {instant(expires)}, before the overlap is over"
     return Ruling(generation, Fate.OVERLAP, Reason("generation_is_in_overlap", sentence))
 
 
@@ -337,6 +343,23 @@ def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterat
             f"{newest.name} expires {instant(expires)}, in less than {duration(min(near))}, and nothing rotates it"
         )
         yield Note("key_expires_soon", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
+
+
+def expose_leak(case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor | None) -> Iterator[Note]:
+    """What a leaked secret opens until it is cut, and that it is cut without an overlap."""
+    leaked = [
+        ruling.generation
+        for ruling in rulings
+        if ruling.generation.ownership.phase is Phase.REVOKED
+        and ruling.generation.bound_to
+        and not ruling.generation.live.is_expired(case.now)
+    ]
+    if leaked:
+        names = ", ".join(generation.name for generation in leaked)
+        opened = sorted(frozenset[EndpointRef]().union(*(generation.bound_to for generation in leaked)))
+        when = f"once {successor.live_name} is published" if successor else "by this plan"
+        sentence = f"what leaked ({names}) opens {', '.join(map(str, opened))}; it is cut {when}, without an overlap"
+        yield Note("leaked_secret_opens", case.address, sentence)
 
 
 def warn(

@@ -202,6 +202,16 @@ class StatusView:
         return self._by_expiry(Expiry.EXPIRED)
 
     @property
+    def leaked(self) -> tuple[str, ...]:
+        """The live names of revoked generations that still open something: an apply cuts them."""
+        return tuple(
+            each.live_name
+            for key in self.keys
+            for each in key.generations
+            if each.phase is Phase.REVOKED and each.bound_to and (each.expires_at is None or each.expires_at > self.now)
+        )
+
+    @property
     def expiring(self) -> tuple[KeyStatus, ...]:
         """The keys that soon expire, and that nothing rotates before; the next first."""
         return self._by_expiry(Expiry.SOON)

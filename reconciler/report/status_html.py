@@ -115,7 +115,7 @@ def _findings(view: StatusView) -> Iterator[_Finding]:
     meant = [endpoint for endpoint in view.public if endpoint.is_meant_to_be_public]
     yield _Finding("bad", "Public, and the file does not say so", _addresses(set(view.public) - set(meant)))
     yield _Finding("bad", "Expired", tuple(_with_expiry(key, view) for key in view.expired))
-    yield _Finding("bad", "Revoked, and not yet replaced", _in_state(view, KeyState.REVOKED))
+    yield _Finding("bad", "Revoked, and not yet cut", view.leaked)
     yield _Finding("bad", "Declared, and not live", _in_state(view, KeyState.MISSING))
     yield _Finding("bad", "The secret is not in its sink", _in_sink_state(view, SinkState.LOST))
     yield _Finding(

@@ -22,6 +22,7 @@ endpoints[]                     in order of address
   auth, exclusive               as in the file; `auth` null: it says nothing
 public_endpoints[]              addresses
 expired_keys[], expiring_keys[] names, the first to expire first
+revoked_live_keys[]             live names of revoked generations that still open something: an apply cuts them
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
 """
@@ -49,6 +50,7 @@ def status_to_json(view: StatusView) -> str:
             "public_endpoints": [str(endpoint.ref) for endpoint in view.public],
             "expired_keys": [key.name for key in view.expired],
             "expiring_keys": [key.name for key in view.expiring],
+            "revoked_live_keys": [*view.leaked],
             "foreign_keys": [*view.foreign_keys],
             "foreign_bindings": [
                 {"address": str(endpoint.ref), "live_name": name}

@@ -111,6 +111,9 @@ def _alarm(view: StatusView) -> list[RenderableType]:
         names = ", ".join(printable(str(endpoint.ref)) for endpoint in view.public)
         what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
         lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red"))
+    if view.leaked:
+        what = "1 live key is" if len(view.leaked) == 1 else f"{len(view.leaked)} live keys are"
+        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(view.leaked)}. Run apply.\n", "bold red"))
     if view.expired:
         names = some_of([_with_expiry(key, view) for key in view.expired])
         what = "1 key has" if len(view.expired) == 1 else f"{len(view.expired)} keys have"

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,9 @@ from support.worlds import BrokenSink, World, states
 
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, Phase
-from reconciler.plan.changes import Summary
+from reconciler.model import Auth, Phase, Secret, compose_description
+from reconciler.plan import compute_plan
+from reconciler.plan.changes import Demand, Summary
 from reconciler.plan.outcomes import ChangeFinished, OutcomeState
 from reconciler.report.outcomes import count_done
 
@@ -234,6 +236,40 @@ def test_a_create_that_takes_effect_after_the_run_is_discarded_by_the_next(world
     assert world.converges(state)
 
 
+def test_a_revocation_is_known_to_later_runs_although_no_successor_could_be_made(world: World) -> None:
+    state = desired(key("payments", "llama3"))
+    assert world.apply(state).complete
+    leaked = world.secret_of("payments")
+    demand = Demand(frozenset({"payments"}), revoke=True)
+    plan = compute_plan(state, world.look(state), world.clock.now(), demand)
+    world.emulator.interceptor = lambda request, go: (
+        Answer(403, {}, b"{}") if is_call(request, "POST", "/api_keys") else go(request)
+    )
+    result = world.apply(state, plan=plan)
+    assert states(result)["create:payments-g2"] is OutcomeState.FAILED
+    assert states(result)["describe:payments"] is OutcomeState.DONE
+    assert world.accepts("llama3", leaked), "nothing is cut before what replaces it is published"
+    world.emulator.interceptor = None
+    assert world.apply(state).complete
+    assert world.live_names() == ["payments-g2", "portal-made"]
+    assert not world.accepts("llama3", leaked)
+    assert world.accepts("llama3", world.held("payments"))
+
+
+def test_a_plan_that_waited_longer_than_a_lifetime_makes_no_expired_key(world: World) -> None:
+    """Somebody went home before they said yes: what is in use stays, and nothing is published that opens nothing."""
+    state = desired(key("payments", "llama3", every=timedelta(days=1), lifetime=timedelta(days=9)))
+    assert world.apply(state).complete
+    world.clock.advance(timedelta(days=1, hours=1).total_seconds())
+    plan = world.plan(state)
+    world.clock.advance(timedelta(days=9).total_seconds())
+    result = world.apply(state, plan=plan)
+    assert states(result)["create:payments-g2"] is OutcomeState.FAILED
+    assert world.live_names() == ["payments", "portal-made"]
+    assert world.apply(state).complete
+    assert world.accepts("llama3", world.held("payments"))
+
+
 def test_a_refused_create_holds_no_other_key_up(world: World) -> None:
     def refuse_batch(request: Request, proceed: Proceed) -> Answer:
         if is_call(request, "POST", "/api_keys") and json.loads(request.body)["name"] == "batch":
@@ -343,6 +379,21 @@ def test_the_last_valid_key_stays_even_if_the_plan_saw_another(world: World) -> 
     assert world.held("payments") is not None
 
 
+def test_of_two_keys_that_have_expired_the_old_one_goes_and_the_endpoint_stays_closed(world: World) -> None:
+    """Nothing opens it before or after; one on the list keeps its authentication on."""
+    over = world.clock.now() + timedelta(days=30)
+    state = desired(key("payments", "llama3", expires_at=over, every=timedelta(days=29)))
+    assert world.apply(state).complete
+    patch_in_portal(world, "llama3", ["payments"])
+    world.clock.advance(timedelta(days=29, hours=23).total_seconds())
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments", "payments-g2"]
+    world.clock.advance(timedelta(days=2).total_seconds())
+    assert world.apply(state).complete
+    assert world.bound("llama3") == ["payments-g2"]
+    assert world.apply(state).outcomes == ()
+
+
 def test_an_expired_generation_holds_its_successor_up_in_no_list(tmp_path: Path) -> None:
     """[U] An API that refuses an expired key in a list refuses every list that has one on it already."""
     world = World(tmp_path, LIVE, modes=Modes(attach_expired="rejected", expired_key="stays"))
@@ -408,6 +459,43 @@ def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(tmp_path
     assert world.apply(state).complete
     assert len(world.owned()) == 1
     assert world.accepts("llama3", world.held("payments"))
+
+
+@pytest.mark.parametrize(
+    ("is_unknown", "phase"), [(False, Phase.PENDING), (True, Phase.PARTIAL)], ids=["nothing was written", "unknown"]
+)
+def test_before_a_sink_that_cannot_be_read_back_the_marker_says_that_it_may_have_it(
+    world: World, is_unknown: bool, phase: Phase
+) -> None:
+    """If the sink surely has nothing, the marker is put back: such a generation is discarded, and never piles up."""
+    seen: list[Phase] = []
+
+    class Refusing(BrokenSink):
+        def write(self, record: Any, secret: Secret) -> None:
+            seen.extend(each.ownership.phase for each in world.owned() if each.ownership)
+            super().write(record, secret)
+
+    sink = Refusing(world.sinks()["local"], error=SinkError("no", outcome_is_unknown=is_unknown))
+    sink.readable = False
+    assert not world.apply(desired(key("payments", "llama3")), sinks={"local": sink}).complete
+    assert seen == [Phase.PARTIAL]
+    assert [each.ownership.phase for each in world.owned() if each.ownership] == [phase]
+
+
+def test_one_that_came_into_use_since_the_plan_is_not_discarded(world: World) -> None:
+    """The reading that the plan rests on was older than the marker: it is looked at once more."""
+    state = desired(key("payments", "llama3"))
+    sink = BrokenSink(world.sinks()["local"], error=SinkError("no"))
+    assert not world.apply(state, sinks={"local": sink}).complete
+    plan = world.plan(state)
+    assert [change.id for change in plan.changes[-2:]] == ["unbind:deployment.llama3", "delete:payments"]
+    (made,) = world.owned()
+    assert made.ownership is not None
+    world.api.set_description("payments", compose_description("", replace(made.ownership, phase=Phase.PARTIAL)))
+    result = world.apply(state, plan=plan)
+    assert states(result)["unbind:deployment.llama3"] is OutcomeState.SKIPPED
+    assert states(result)["delete:payments"] is OutcomeState.SKIPPED
+    assert world.bound("llama3") == ["payments", "payments-g2", "portal-made"]
 
 
 def test_a_sink_that_cannot_be_written_is_noticed_before_a_key_is_made(world: World) -> None:

@@ -15,8 +15,11 @@ from support.worlds import World, states
 
 from reconciler.emulator import Answer, Modes, Request
 from reconciler.model import DesiredState
+from reconciler.plan import compute_plan
 from reconciler.plan.outcomes import OutcomeState, Result, StepNote
 from reconciler.report.outcomes import render_result
+from reconciler.sinks.protocol import Sink
+from reconciler.snapshot import take_snapshot
 
 LIVE: dict[str, Any] = {
     "api_keys": [{"name": "portal-made"}],
@@ -205,6 +208,26 @@ def test_the_next_run_discards_what_was_not_proven_and_tries_again(world: World)
     assert world.accepts("llama3", old), "its overlap begins only now"
     assert not world.accepts("llama3", unproven)
     assert world.converges(NEXT)
+
+
+def test_nor_with_a_sink_that_cannot_be_read_back(world: World) -> None:
+    """Its marker says that it is in no such sink, so that it need not be kept for who may have read it there."""
+    assert world.apply(FIRST, sinks=write_only(world)).complete
+    answers(world, "whisper", refusing(401))
+    for _ in range(4):
+        plan = compute_plan(NEXT, take_snapshot(world.api, write_only(world), NEXT), world.clock.now())
+        assert not world.apply(NEXT, plan=plan, sinks=write_only(world)).complete
+    assert [key.name for key in world.owned()] == ["payments", "payments-g5"]
+    assert sorted(world.bound("llama3")) == ["payments", "payments-g5", "portal-made"]
+
+
+def write_only(world: World) -> dict[str, Sink]:
+    """The world's sinks, as if nobody could read them."""
+    sinks = world.sinks()
+    for sink in sinks.values():
+        sink.readable = False
+        sink.read = lambda _: {}  # type: ignore[method-assign]
+    return sinks
 
 
 def test_a_run_that_is_refused_again_and_again_leaves_no_more_than_one_behind(world: World) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from plan.test_rules import told
@@ -14,6 +15,9 @@ from support.states import NOW, days, declared, desired, endpoint, key, live, sn
 from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Warnings
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, Demand, Describe
+from reconciler.report.due import list_due
+from reconciler.report.status import build_status
+from reconciler.report.status_table import render_status
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)
@@ -187,6 +191,19 @@ def test_the_file_reverted_leaves_the_overlap_to_pass(overlapping: Snapshot) -> 
     assert len(changes(state, overlapping, NOW + days(7))) == 2
 
 
+def test_an_overlap_that_an_expiry_cuts_short_is_not_promised() -> None:
+    """An apply that comes late leaves less than the overlap to a generation with a lifetime."""
+    state = desired(key("payments", "llama3", lifetime=days(30), overlap=days(2)))
+    before = world(since=NOW - days(29), expires_at=NOW + days(1))
+    plan = compute_plan(state, before, NOW)
+    after = compute_plan(state, simulate(plan, before, NOW), NOW)
+    assert [note.sentence for note in (*plan.warnings, *after.warnings)] == [
+        "payments stays valid until it expires 2026-11-22T10:00:00Z, before the overlap is over; "
+        "a later apply retires it",
+        "payments stays valid until 2026-11-22T10:00:00Z; a later apply retires it",
+    ]
+
+
 def test_a_second_rotation_leaves_the_first_ones_overlap_as_it_is(overlapping: Snapshot) -> None:
     demand, later = Demand(frozenset({"payments"})), NOW + days(3)
     plan = compute_plan(desired(FILE), overlapping, later, demand)
@@ -270,6 +287,36 @@ def test_a_leaked_secret_is_cut_in_the_run_that_replaces_it(overlapping: Snapsho
         "delete:payments: key_is_revoked",
         "delete:payments-g2: key_is_revoked",
     ]
+
+
+def test_what_leaked_is_an_exposure_until_it_is_cut(overlapping: Snapshot) -> None:
+    """Also in the plan of whoever only finishes it."""
+    demand = Demand(frozenset({"payments"}), revoke=True)
+    plan = compute_plan(desired(FILE), overlapping, NOW, demand)
+    assert [(note.code, note.address, note.sentence) for note in plan.exposures] == [
+        (
+            "leaked_secret_opens",
+            "key.payments",
+            "what leaked (payments, payments-g2) opens deployment.llama3; it is cut once payments-g3 is published, "
+            "without an overlap",
+        )
+    ]
+    finishing = snapshot(
+        live("payments", of="payments", phase=Phase.REVOKED),
+        live("payments-g2", of="payments", generation=2, since=NOW),
+        endpoint("llama3", "payments", "payments-g2"),
+        held=["payments-g2"],
+    )
+    plan = compute_plan(desired(FILE), finishing, NOW)
+    assert [note.sentence.partition("; ")[2] for note in plan.exposures] == [
+        "it is cut by this plan, without an overlap"
+    ]
+    status = build_status(desired(FILE), finishing, NOW)
+    assert status.leaked == ("payments",)
+    assert "1 live key is REVOKED, and not yet cut: payments. Run apply." in render_status(status, colour=False)
+    after = simulate(plan, finishing, NOW)
+    assert compute_plan(desired(FILE), after, NOW).exposures == ()
+    assert build_status(desired(FILE), after, NOW).leaked == ()
 
 
 def test_the_new_one_is_published_before_the_old_one_is_cut() -> None:
@@ -387,6 +434,75 @@ def test_the_file_says_how_long_before() -> None:
     assert ["in less than 60d" in note.sentence for note in found] == [True]
     silent = replace(state, warnings=Warnings(()))
     assert compute_plan(silent, world(expires_at=expiry), NOW).expiring == ()
+
+
+# --- Past its date ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("traits", "held"),
+    [
+        ({"since": NOW - days(30)}, ["payments"]),
+        ({"since": NOW - days(30), "phase": Phase.REVOKED}, ["payments"]),
+        ({"since": NOW - days(30)}, []),
+    ],
+    ids=["due", "revoked", "lost by its sink"],
+)
+def test_a_key_whose_date_is_over_is_reported_and_holds_nobody_up(traits: dict[str, Any], held: list[str]) -> None:
+    """A new generation would be born expired, and a plan that is refused for it would stop the whole stack."""
+    over = NOW - days(1)
+    state = desired(key("payments", "llama3", expires_at=over, every=days(10)), key("search", "llama3"))
+    before = snapshot(
+        live("payments", of="payments", expires_at=over, **traits), OTHER, endpoint("llama3", "other", "payments"),
+        held=held,
+    )  # fmt: skip
+    plan = compute_plan(state, before, NOW)
+    assert plan.refusals == ()
+    assert {change.address for change in plan.changes} == {"key.search", "deployment.llama3"}
+    assert [note.code for note in plan.expiring] == ["key_has_expired"]
+    assert list_due(state, before, NOW, days(400)) == ()
+    asked = compute_plan(state, before, NOW, Demand(frozenset({"payments"})))
+    assert ["in the past" in finding.message for finding in asked.refusals] == [True]
+
+
+def test_no_rotation_is_announced_for_after_the_keys_own_date() -> None:
+    state = desired(key("payments", "llama3", expires_at=NOW + days(5), every=days(10)))
+    assert list_due(state, world(since=NOW, expires_at=NOW + days(5)), NOW, days(400)) == ()
+    assert [due.due_at for due in list_due(state, world(since=NOW - days(6), expires_at=NOW + days(5)), NOW, days(9))]
+
+
+def test_an_old_generation_goes_although_the_current_one_has_expired_as_well() -> None:
+    """The endpoint had no valid key before, and keeps one that is not."""
+    over = NOW - SECOND
+    state = desired(key("payments", "llama3", expires_at=over, every=days(10)))
+    before = snapshot(
+        live("payments", of="payments", since=NOW - days(11), expires_at=over),
+        live("payments-g2", of="payments", generation=2, since=NOW - days(1), expires_at=over),
+        endpoint("llama3", "payments", "payments-g2"),
+        held=["payments-g2"],
+    )
+    assert changes(state, before) == [
+        "unbind:deployment.llama3 [payments overlap_is_over]",
+        "delete:payments: overlap_is_over",
+    ]
+
+
+def test_what_is_listed_as_due_is_what_an_apply_does_then() -> None:
+    """Not a second before, and at that very second."""
+    files = [
+        key("payments", "llama3", every=days(60), overlap=days(7)),
+        key("payments", "llama3", every=days(60), overlap=days(7), lifetime=days(67)),
+        key("payments", "llama3", lifetime=days(30), overlap=days(2)),
+        key("payments", "llama3", every=days(3), overlap=days(7)),
+        key("payments", "llama3", every=days(30), overlap=timedelta(0)),
+        key("payments", "llama3", expires_at=NOW + days(40), every=days(30)),
+    ]
+    for file in files:
+        expires = file.expires_at or (NOW + file.lifetime if file.lifetime else None)
+        before = world(since=NOW, created_at=NOW, expires_at=expires)
+        (due,) = list_due(desired(file), before, NOW, days(100))
+        assert changes(desired(file), before, due.due_at - SECOND) == []
+        assert changes(desired(file), before, due.due_at)[0] == f"create:payments-g2: {due.reason.code}"
 
 
 # --- A year -----------------------------------------------------------------------------------------------------------

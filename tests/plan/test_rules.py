@@ -185,9 +185,32 @@ CASES = [
         ("generation_is_in_overlap",),
     ),
     Case(
-        "a pending generation that may be in a sink which cannot be read back is in use, and replaced",
+        "a partial generation may be in a sink which cannot be read back: it is in use, and replaced",
+        desired(key("payments", "llama3", sinks=["ci"])),
+        snapshot(live("payments", of="payments", phase=Phase.PARTIAL), LLAMA, unreadable=["ci"]),
+        [
+            "create:payments-g2: publication_is_uncertain",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: publication_is_uncertain",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
+        "a pending generation is in no sink which cannot be read back: it is discarded",
         desired(key("payments", "llama3", sinks=["ci"])),
         snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, unreadable=["ci"]),
+        [
+            "create:payments-g2: key_is_missing",
+            "bind:deployment.llama3 [payments-g2 binding_is_declared]",
+            "publish:payments-g2: key_is_missing",
+            "unbind:deployment.llama3 [payments generation_was_never_published]",
+            "delete:payments: generation_was_never_published",
+        ],
+    ),
+    Case(
+        "a pending generation that one sink holds is in use, and replaced, since another cannot be read back",
+        desired(key("payments", "llama3", sinks=["ci", "local"])),
+        snapshot(live("payments", of="payments", phase=Phase.PENDING), LLAMA, held=["payments"], unreadable=["ci"]),
         [
             "create:payments-g2: publication_is_uncertain",
             "bind:deployment.llama3 [payments-g2 generation_succeeds]",

@@ -247,6 +247,10 @@ def test_a_revocation_is_red():
     painted = render_plan(compute_plan(desired(key("payments", "llama3")), before, NOW, demand), colour=True, width=120)
     red = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in painted.splitlines() if "\x1b[1;31m" in line]
     assert [" ".join(line.split()) for line in red] == [
+        "Exposures",
+        "! key.payments what leaked (payments) opens deployment.llama3; it is cut once payments-g2 is published, "
+        "without an",
+        "overlap",
         "+/- key.payments payments is revoked: it is cut as soon as another is published",
         "~ marker payments is revoked",
         "- unbinds payments from deployment.llama3",

@@ -17,8 +17,8 @@ OPENS = 2
 """How many deployments each key opens, where there are so many."""
 
 
-def measure_growth(keys: int, deployments: int) -> dict[str, Any]:
-    """All keys rotate in one apply, and are retired in another."""
+def measure_growth(keys: int, deployments: int, sink: str = "json") -> dict[str, Any]:
+    """All keys rotate in one apply, and are retired in another; `sink` is the type of theirs."""
     world = FaultWorld.make(
         {
             "api_keys": [{"name": "portal-made"}],
@@ -27,9 +27,9 @@ def measure_growth(keys: int, deployments: int) -> dict[str, Any]:
                 for number in range(deployments)
             ],
         },
-        {"vault": "store"},
+        {sink: sink},
     )
-    state = declare(keys, deployments)
+    state = declare(keys, deployments, sink)
     assert run_once(world, state).code == 0
     world.clock.advance(days(60).total_seconds() + 3600)
     rotation = count_writes(world, state)
@@ -48,7 +48,7 @@ def measure_growth(keys: int, deployments: int) -> dict[str, Any]:
     }
 
 
-def declare(keys: int, deployments: int) -> DesiredState:
+def declare(keys: int, deployments: int, sink: str) -> DesiredState:
     """So many keys, spread evenly."""
     return desired(
         *(
@@ -57,7 +57,7 @@ def declare(keys: int, deployments: int) -> DesiredState:
                 *{f"model-{(number + step) % deployments}" for step in range(min(OPENS, deployments))},
                 every=days(60),
                 overlap=days(7),
-                sinks=["vault"],
+                sinks=[sink],
             )
             for number in range(keys)
         )
