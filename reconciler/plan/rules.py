@@ -84,6 +84,16 @@ def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) ->
     lacking = sorted(set(key.sinks) - newest.sinks_that_hold_it - case.unreadable_sinks)
     if lacking:
         return Reason("secret_is_not_in_sink", f"sink {', '.join(lacking)} does not hold the secret of {newest.name}")
+    left = sorted(newest.sinks_that_hold_it - set(key.sinks))
+    unseen = sorted(set(key.sinks) & case.unreadable_sinks)
+    if left and unseen:
+        # What goes from the one sink could be all that there is of the secret: nobody can see whether the other,
+        # named since, ever got it.
+        return Reason(
+            "secret_is_not_in_sink",
+            f"the secret of {newest.name} is to leave sink {', '.join(left)}, and nobody can see whether "
+            f"{', '.join(unseen)} holds it",
+        )
     return None
 
 

@@ -203,6 +203,18 @@ CASES = [
         [],
     ),
     Case(
+        "a key that moves to a sink which cannot be read back gets a new secret there before the old one goes",
+        desired(key("payments", "llama3", sinks=["ci"])),
+        snapshot(PUBLISHED, LLAMA, held=["payments"], unreadable=["ci"]),
+        [
+            "create:payments-g2: secret_is_not_in_sink",
+            "bind:deployment.llama3 [payments-g2 generation_succeeds]",
+            "publish:payments-g2: secret_is_not_in_sink",
+            "remove-record:local/payments: sink_is_not_declared",
+        ],
+        ("generation_is_in_overlap",),
+    ),
+    Case(
         "a removed key is removed from a sink that cannot be read back, whether or not it is there",
         desired(key("other", "llama3")),
         snapshot(
