@@ -12,8 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -94,14 +96,26 @@ class Front(Emulator):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world: RealWorld | None = None
+        self._behind: RealWorld | None = None
+        self._guard = threading.Lock()
         self.server = EmulatorServer(self).start()
 
     def respond(self, request: Request) -> Answer:
         """Ask the world; not through an interceptor, for which the server would change threads every time."""
-        if self.world is None:
-            return Answer(503, {}, b"")  # on its way when its process was killed, and nobody is there to read this
-        return self.world.respond(request)
+        with self._guard:
+            if self._behind is None:
+                return Answer(503, {}, b"")  # on its way when its process was killed, and nobody is there to read this
+            return self._behind.respond(request)
+
+    @contextmanager
+    def serving(self, world: RealWorld) -> Iterator[None]:
+        """Within the block this world answers; after it, nothing touches the world that the block did not wait for."""
+        self._behind = world
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._behind = None
 
 
 @cache
@@ -252,7 +266,7 @@ class RealWorld(FaultWorld):
         calls = self._count_calls()
         front = start_front()
         self.emulator.base_url = front.server.base_url
-        self._requests, self._watch, front.world = [], watch, self
+        self._requests, self._watch = [], watch
         job = launcher.Job(
             argv=[
                 *(argv or ("apply",)),
@@ -281,10 +295,8 @@ class RealWorld(FaultWorld):
             bugs_from=str(Path(__file__).parents[2]),
         )
         self.chances += 1
-        try:
+        with front.serving(self):
             code = start_launcher().run(job)
-        finally:
-            front.world = None
         if self._trouble:
             raise self._trouble[0]
         ran = self._tell(None if code == -9 else code, trace.read_text(), output.read_text())
