@@ -129,6 +129,12 @@ def count_points(name: str) -> int:
     return len(make_ready(name).points)
 
 
+def part_of_points(name: str, part: int, parts: int) -> range:
+    """One of several parts of a story's kill points; neighbours share many recoveries, and stay together."""
+    total = count_points(name)
+    return range(part * total // parts, (part + 1) * total // parts)
+
+
 def judge_kill(name: str, kill_at: int, tally: Tally, bug: str = "") -> None:
     """Kill a process at a point; the next one has to bring everything about. The bug is in all processes from here on.
 

@@ -25,7 +25,7 @@ from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
 from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare, singles
 from support.faults.catching import find_failures
-from support.faults.kills import STORIES, count_points, judge_kill
+from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
 
@@ -138,8 +138,8 @@ def kill_for_real(job: Job, found: Figures) -> None:
     if job.is_over():
         found.unfinished += 1
         return
+    points = list(part_of_points(job.scenario, job.number, KILL_PARTS))
     found.points[job.scenario] = count_points(job.scenario)
-    points = list(range(job.number, found.points[job.scenario], KILL_PARTS))
     job.chance.shuffle(points)
     for point in points:
         if job.is_over():
