@@ -22,6 +22,7 @@ def test_the_published_figures_hold_what_the_readme_says(project_root: Path) -> 
     assert figures["faults"]["single"] > 10_000
     assert figures["faults"]["double"] > 100
     assert figures["faults"]["real_kills"] == figures["faults"]["real_kill_points"]
+    assert figures["faults"]["real_kill_stories"] > figures["scenarios"]
     assert figures["parts_cut_short"] == 0
     assert not figures["commit"].endswith("-dirty")
 

@@ -7,6 +7,7 @@ the one that judges in process. What a kill needs beside that is below: stores t
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -148,6 +149,7 @@ def judge_kill(name: str, kill_at: int, tally: Tally, bug: str = "") -> None:
         if ran.code is not None:
             watch.violate(8, f"it was not killed, and ended with {ran.code}: {ran.why}")
         search_all(ran, world, watch, tally)
-        verdict = recover(prepared, world, watch)
+        # Which branches it went through cannot be told from what a process shows.
+        verdict = replace(recover(prepared, world, watch), reached=Counter())
         killed = f"SIGKILL at {kill_at}, {ready.points[kill_at]}"
         count(prepared, killed, verdict, tally, "kill")
