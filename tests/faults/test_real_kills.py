@@ -16,7 +16,7 @@ from reconciler.config import load_config
 pytestmark = pytest.mark.no_cover
 
 SEED = 20261121
-SHORT = 14
+SHORT = 20
 """How many stories each test run takes, beside those that are always there."""
 ALWAYS = ("first create", "a leaked secret is revoked, with a sink that cannot be read back")
 SAMPLE = (*ALWAYS, *random.Random(SEED).sample([story for story in STORIES if story not in ALWAYS], SHORT))
