@@ -142,7 +142,7 @@ def judge_kill(name: str, kill_at: int, tally: Tally, bug: str = "") -> None:
     A recovery from a world that is, to the byte, one whose recovery was judged before is not run a second time.
     """
     ready = make_ready(name)
-    prepared = replace(ready.prepared, recoveries={}) if bug else ready.prepared
+    prepared = replace(ready.prepared, recoveries={}, ends={}) if bug else ready.prepared
     with begin(ready) as (world, watch):
         world.bug = bug
         ran = run_story(ready, world, watch, kill_at)
