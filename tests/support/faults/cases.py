@@ -102,6 +102,8 @@ class Prepared:
     recoveries: Recoveries = field(default_factory=dict)
     ends: Recoveries = field(default_factory=dict)
     """What comes after a recovery."""
+    again: Callable[[FaultWorld, Scenario, Watch], Ran] = run_again
+    """A run without faults."""
 
     def fork(self) -> tuple[FaultWorld, Watch]:
         """A copy to spoil."""
@@ -172,7 +174,7 @@ def search_all(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
     """P4: no secret and no token is in what the run showed, or in what others can read; and what it sent was right."""
     judge_requests(ran, watch)
     relied = {relied.secret for found in watch.reliances.values() for relied in found}
-    characters, hits = search(ran, world, relied | set(world.live_secrets().values()))
+    characters, hits = search(ran, world, relied | set(world.live_secrets().values()) | world.issued)
     tally.searched += characters
     tally.hits += len(hits)
     watch.evaluations[4] += 1
@@ -226,7 +228,7 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
         pass_time(world)
         runs += 1
     step_over(world, scenario)
-    ran = run_again(world, scenario, watch)
+    ran = prepared.again(world, scenario, watch)
     _note(ran, world, watch, tally)
     judge_clean_run(ran, scenario, watch)
     judge_state(world, scenario, watch, settled=False)
@@ -242,23 +244,24 @@ def _end(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     known = prepared.ends.get(place)
     watch.violations, watch.evaluations = [], Counter()
     if known is None:
-        known = _come_to_an_end(prepared.scenario, world, watch)
+        known = _come_to_an_end(prepared, world, watch)
         if place is not None:
             prepared.ends[place] = known
     return known
 
 
-def _come_to_an_end(scenario: Scenario, world: FaultWorld, watch: Watch) -> Verdict:
+def _come_to_an_end(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
+    scenario = prepared.scenario
     tally = Tally()
-    judge_second_run(run_again(world, scenario, watch), scenario, watch)
+    judge_second_run(prepared.again(world, scenario, watch), scenario, watch)
     overlap = longest_overlap(scenario).total_seconds()
     if overlap:
         world.clock.advance(overlap + 1)
         step_over(world, scenario)
-        ran = run_again(world, scenario, watch)
+        ran = prepared.again(world, scenario, watch)
         _note(ran, world, watch, tally)
         judge_clean_run(ran, scenario, watch)
-        judge_second_run(run_again(world, scenario, watch), scenario, watch)
+        judge_second_run(prepared.again(world, scenario, watch), scenario, watch)
     judge_state(world, scenario, watch, settled=True)
     return Verdict(
         tuple(watch.violations), watch.evaluations, 0, tally.effects, tally.searched, tally.hits, tally.reached

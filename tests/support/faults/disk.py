@@ -75,6 +75,10 @@ class Disk:
         """Every file's content, by path."""
         return {path: inode.content for path, inode in self.seen.items() if inode.content is not None}
 
+    def folders(self) -> list[str]:
+        """Every folder's path."""
+        return [path for path, inode in self.seen.items() if inode.content is None]
+
     # --- What the effects do, with the errors of the real ones --------------------------------------------------------
 
     def read(self, path: Path) -> bytes:

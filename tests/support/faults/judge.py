@@ -83,19 +83,10 @@ def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
     """P6, first half: a run without faults does all that is to be done; or it is refused as it has to be."""
     watch.evaluations[6] += 1
     if scenario.refused:
-        if ran.code != 1 or ran.plan is None or not ran.plan.refusals or ran.writes:
+        if ran.code != 1 or not ran.was_refused or ran.writes:
             watch.violate(6, "a plan that has to be refused was not, or something was changed")
     elif ran.code != 0:
-        why = (
-            ran.error.message
-            if ran.error
-            else "; ".join(
-                f"{outcome.change.id} {outcome.state.value}: {outcome.detail}"
-                for outcome in (ran.result.outcomes if ran.result else ())
-                if outcome.state is not OutcomeState.DONE
-            )
-        )
-        watch.violate(6, f"a clean run ended with {ran.code}: {why}")
+        watch.violate(6, f"a clean run ended with {ran.code}: {ran.why}")
 
 
 def judge_second_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
@@ -126,8 +117,8 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
     expected = {world.path_of(sink) for sink, kind in world.sinks.items() if kind != "store"}
     if scenario.refused:
         return  # and so nothing was tidied
-    yield from (f"the file {path} is left" for path in world.disk.files() if path not in expected)
-    yield from (f"the folder {path} is left" for path in world.disk.seen if path.endswith(".keyform.tmp"))
+    yield from (f"the file {path} is left" for path in world.files() if path not in expected)
+    yield from (f"the folder {path} is left" for path in world.folders() if path.endswith(".keyform.tmp"))
     after = scenario.after
     declared = {key.name: key for key in after.keys}
     for found in marked:

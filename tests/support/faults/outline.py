@@ -43,17 +43,11 @@ def outline(world: FaultWorld, watch: Watch) -> object | None:
     keys = [(key.name, key.description, key.secret, key.created_at, key.expires_at) for key in live.values()]
     known = {key.secret: f"<secret of {key.name}>" for key in live.values()}
     text = json.dumps(
-        [keys, tables[:3], gates, world.now(), _of_disk(world), _of_watch(watch, live)], default=_plain, sort_keys=True
+        [keys, tables[:3], gates, world.now(), world.holdings(), _of_watch(watch, live)], default=_plain, sort_keys=True
     )
     for secret, stands_for in known.items():
         text = text.replace(secret, stands_for)
     return _by_rank(text)
-
-
-def _of_disk(world: FaultWorld) -> Any:
-    disk = world.disk
-    files = [sorted((path, inode.content) for path, inode in side.items()) for side in (disk.seen, disk.durable)]
-    return [files, sorted([*place, stored] for place, stored in disk.stored.items())]
 
 
 def _of_watch(watch: Watch, live: dict[str, Any]) -> Any:

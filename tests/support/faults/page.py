@@ -17,8 +17,9 @@ def write_page(figures: dict[str, Any]) -> str:
         "Single faults injected": f"{faults['single']:,}",
         "Double faults injected": f"{faults['double']:,}",
         "Meetings with a portal user or a second process": f"{faults['meetings']:,}",
-        "Kills for real (SIGKILL of the command line), of so many kill points": f"{faults['real_kills']:,} of "
-        f"{faults['real_kill_points']:,}",
+        "Kills for real (SIGKILL of the command line), of so many kill points, in so many stories": (
+            f"{faults['real_kills']:,} of {faults['real_kill_points']:,}, {faults['real_kill_stories']}"
+        ),
         "Scenarios, modes, and how many pairs were run": f"{figures['scenarios']}, {figures['modes']}, "
         f"{figures['scenarios_in_modes']}",
         "Evaluations of promises": f"{sum(figures['evaluations'].values()):,}",
@@ -45,6 +46,10 @@ Every effect of an apply passes one seam: each HTTP request, file operation, loc
 number. The suite makes each of them fail in every way that fits it, lets the next run recover, and checks the promises
 after every event against the emulator's data plane and what the sinks hold. `make torture` makes this page from
 [faults.json](faults.json); `make test` runs a seeded part, and `make faults` a larger one.
+
+A kill is also done for real, in every scenario and two more: the command line in a process of its own, over HTTP, with
+real files and a real program behind the `command` sink, sends itself SIGKILL before each of its effects, and in the
+middle of making a file or of running that program. Only the clock is not real. The judge is the same.
 
 **These figures are measured on the bundled emulator, not on the real API.**
 

@@ -14,7 +14,7 @@ from reconciler.gcore import GcoreApi
 from reconciler.model import DesiredState, Secret
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Demand, Plan
-from reconciler.plan.outcomes import Result
+from reconciler.plan.outcomes import OutcomeState, Result
 from reconciler.report.json import plan_to_json, result_to_json
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
@@ -47,6 +47,22 @@ class Ran:
         from support.faults.effects import WRITES
 
         return [effect for effect in self.trace if effect.kind in WRITES]
+
+    @property
+    def was_refused(self) -> bool:
+        """Whether there was a plan, and keyform would not carry it out."""
+        return self.plan is not None and bool(self.plan.refusals)
+
+    @property
+    def why(self) -> str:
+        """What it said of all that it did not do."""
+        if self.error is not None:
+            return self.error.message
+        return "; ".join(
+            f"{outcome.change.id} {outcome.state.value}: {outcome.detail}"
+            for outcome in (self.result.outcomes if self.result else ())
+            if outcome.state is not OutcomeState.DONE
+        )
 
 
 def run_once(

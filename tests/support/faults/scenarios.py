@@ -168,6 +168,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         sinks={"local": "dotenv", "vault": "store"},
     ),
     Scenario(
+        "a removed key, with a sink that cannot be read back",
+        desired(key("payments", "llama3")),
+        desired(key("batch", "llama3", sinks=["vault"]), key("payments", "llama3")),
+        sinks={"local": "dotenv", "vault": "store"},
+    ),
+    Scenario(
         "rename by remove and add",
         desired(key("search", "llama3", "whisper", overlap=NONE)),
         desired(key("payments", "llama3", "whisper", overlap=NONE)),

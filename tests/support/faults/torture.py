@@ -11,7 +11,6 @@ import multiprocessing
 import platform
 import random
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
 from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare, singles
 from support.faults.catching import find_failures
-from support.faults.kills import STORIES, count_effects, judge_kill
+from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
 
@@ -35,6 +34,8 @@ KILLS_UNTIL = 0.85
 """Parts of the budget after which no single in the default mode, and no kill for real, begins."""
 PER_MODE = 40
 """Singles of one scenario in one other mode, at a time."""
+KILL_PARTS = 6
+"""Jobs into which the kills of one story are cut."""
 PER_DOUBLE = 6
 """First faults of one scenario at a time, each with as many second ones."""
 
@@ -46,7 +47,8 @@ class Figures:
     tally: Tally = field(default_factory=Tally)
     places: int = 0
     """Effects of runs without faults."""
-    kills: int = 0
+    points: dict[str, int] = field(default_factory=dict)
+    """Kill points of the stories that were begun."""
     caught: dict[str, bool] = field(default_factory=dict)
     worlds: set[tuple[str, int]] = field(default_factory=set)
     """Scenarios, and modes by number."""
@@ -57,7 +59,7 @@ class Figures:
         """Take another's in."""
         self.tally.add(other.tally)
         self.places += other.places
-        self.kills += other.kills
+        self.points |= other.points
         self.caught |= other.caught
         self.worlds |= other.worlds
         self.unfinished += other.unfinished
@@ -132,15 +134,18 @@ def take_doubles(job: Job, found: Figures) -> None:
 
 
 def kill_for_real(job: Job, found: Figures) -> None:
-    """One kill of the command line."""
+    """A part of the kills of the command line in one story."""
     if job.is_over():
         found.unfinished += 1
         return
-    with tempfile.TemporaryDirectory() as folder:
-        killed = judge_kill(Path(folder), job.scenario, job.number)
-    found.kills += 1
-    found.tally.searched += killed.searched
-    found.tally.failures += [f"{job.scenario} | killed at {job.number} | {text}" for text in killed.failures]
+    points = list(part_of_points(job.scenario, job.number, KILL_PARTS))
+    found.points[job.scenario] = count_points(job.scenario)
+    job.chance.shuffle(points)
+    for point in points:
+        if job.is_over():
+            found.unfinished += 1
+            return
+        judge_kill(job.scenario, point, found.tally)
 
 
 DOES: dict[str, Callable[[Job, Figures], None]] = {
@@ -162,8 +167,8 @@ def do(job: Job) -> Figures:
     return found
 
 
-def jobs(seed: int, begun: float, budget: float, points: dict[str, int]) -> Iterator[Job]:
-    """All jobs in their order; `points` is how many kill points each story has."""
+def jobs(seed: int, begun: float, budget: float) -> Iterator[Job]:
+    """All jobs in their order."""
     chance = random.Random(seed)
     yield from (Job("bug", bug.scenario, number, seed, begun + budget) for number, bug in enumerate(BUGS))
     early = begun + budget * SINGLES_UNTIL
@@ -171,9 +176,7 @@ def jobs(seed: int, begun: float, budget: float, points: dict[str, int]) -> Iter
     yield from (Job("singles", scenario.name, 0, seed, early) for scenario in longest)
     yield from (Job("meetings", name, 0, seed, early) for name in MEETINGS)
     kills = [
-        Job("kill", story, point, seed, begun + budget * KILLS_UNTIL)
-        for story in points
-        for point in range(points[story])
+        Job("kill", story, part, seed, begun + budget * KILLS_UNTIL) for story in STORIES for part in range(KILL_PARTS)
     ]
     chance.shuffle(kills)
     yield from kills
@@ -196,20 +199,16 @@ def jobs(seed: int, begun: float, budget: float, points: dict[str, int]) -> Iter
 def torture(seed: int, budget: float, workers: int) -> dict[str, Any]:
     """The figures, within the budget and the time of the job that is last."""
     begun = time.time()
-    points = {}
-    for story in STORIES:
-        with tempfile.TemporaryDirectory() as folder:
-            points[story] = count_effects(Path(folder) / "count", story)
     total = Figures()
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for found in pool.imap_unordered(do, jobs(seed, begun, budget, points)):
+        for found in pool.imap_unordered(do, jobs(seed, begun, budget)):
             total.add(found)
         pool.close()
         pool.join()
-    return show(total, points, seed, budget, time.time() - begun)
+    return show(total, seed, budget, time.time() - begun)
 
 
-def show(found: Figures, points: dict[str, int], seed: int, budget: float, seconds: float) -> dict[str, Any]:
+def show(found: Figures, seed: int, budget: float, seconds: float) -> dict[str, Any]:
     """The figures as they are written down."""
     tally = found.tally
     reached = [branch for branch in BRANCHES if branch in tally.reached]
@@ -225,8 +224,9 @@ def show(found: Figures, points: dict[str, int], seed: int, budget: float, secon
             "single": tally.injected["single"],
             "double": tally.injected["double"],
             "meetings": tally.injected["meeting"],
-            "real_kills": found.kills,
-            "real_kill_points": sum(points.values()),
+            "real_kill_stories": len(found.points),
+            "real_kills": tally.injected["kill"],
+            "real_kill_points": sum(found.points.values()),
         },
         "scenarios": len(SCENARIOS),
         "modes": len(Modes.pairwise()),

@@ -55,6 +55,8 @@ class FaultWorld:
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
+        self.issued: set[str] = set()
+        """Secrets that nobody holds any more, where a world remembers them."""
         self._known: dict[Hashable, Any] | None = None
 
     @classmethod
@@ -125,6 +127,26 @@ class FaultWorld:
 
     # --- What a judge sees --------------------------------------------------------------------------------------------
 
+    def files(self) -> dict[str, bytes]:
+        """Every file's content, by path."""
+        return self.disk.files()
+
+    def folders(self) -> list[str]:
+        """Every folder's path."""
+        return self.disk.folders()
+
+    def stored(self, store: str) -> dict[str, str]:
+        """What a store was given that keyform cannot read back, by key."""
+        return {key: secret for (where, key), secret in self.disk.stored.items() if where == store}
+
+    def holdings(self) -> object:
+        """All that is on the disk and in the stores, as far as it decides how things go on."""
+        sides = [
+            sorted((path, inode.content) for path, inode in side.items())
+            for side in (self.disk.seen, self.disk.durable)
+        ]
+        return [sides, sorted([*place, stored] for place, stored in self.disk.stored.items())]
+
     @contextmanager
     def standing_still(self) -> Iterator[None]:
         """Within the block nothing changes, so that whatever is looked at twice is asked for once."""
@@ -172,8 +194,8 @@ class FaultWorld:
     def holds(self, sink: str) -> dict[str, str]:
         """Every secret that a consumer would read from a sink now, by key; ValueError when it is not readable."""
         if self.sinks[sink] == "store":
-            return {key: secret for (store, key), secret in self.disk.stored.items() if store == sink}
-        content = self.disk.files().get(self.path_of(sink), b"")
+            return self.stored(sink)
+        content = self.files().get(self.path_of(sink), b"")
         return read_json(content) if self.sinks[sink] == "json" else read_dotenv(content)
 
     def marked(self) -> list[Marked]:
