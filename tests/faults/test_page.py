@@ -1,6 +1,7 @@
 """The published figures: the page is made of them, and they are what they have to be."""
 
 import json
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -30,12 +31,15 @@ def test_the_published_figures_hold_what_the_readme_says(project_root: Path) -> 
 @pytest.mark.no_cover
 def test_a_budget_is_kept_and_what_it_left_no_time_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "BUGS", BUGS[:1])
+    monkeypatch.setattr(torture, "STORIES", {})
     monkeypatch.setattr(torture, "SCENARIOS", [BY_NAME["description"], BY_NAME["first create"]])
-    figures = torture.torture(seed=3, budget=4.0, workers=1)
-    assert figures["seconds"] < 30
+    looks = count()
+    monkeypatch.setattr(torture, "now", lambda: next(looks))
+    figures = torture.torture(seed=3, budget=150, workers=0)
+    assert figures["seconds"] < 300  # every job that is left looks once
     assert figures["violations"] == 0, figures["failures"]
     assert figures["parts_cut_short"] > 0
-    assert figures["faults"]["single"] > 0
+    assert figures["faults"]["single"] > 60
 
 
 def test_a_seed_decides_which_cases_are_taken_and_in_which_order() -> None:
