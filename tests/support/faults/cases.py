@@ -33,6 +33,8 @@ from support.faults.world import FaultWorld
 from support.states import desired
 
 LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE})
+RARELY = (100_000, 20, 50)
+"""How often Python collects garbage while faults are injected: kept worlds are many objects, and all stay."""
 ROUND = 3600
 QUIET = 180.0
 """Seconds; longer than two runs without faults take."""

@@ -29,6 +29,9 @@ def write_page(figures: dict[str, Any]) -> str:
         "Recovery branches reached": f"{branches['reached']} of {branches['known']}",
         "Bytes searched for canaries, and hits": f"{canaries['bytes_searched']:,} and {canaries['hits']}",
         "Orphans left": f"{figures['orphans_left']}",
+        "Wall time until all planted bugs and all single faults of the default mode were through": (
+            f"{figures['seconds_until_all_singles_and_bugs']} s on {figures['workers']} processes"
+        ),
         "Wall time, of a budget": f"{figures['seconds']:,} s of {figures['budget_seconds']:,.0f} s",
         "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",

@@ -7,6 +7,7 @@ time. What has the least time for itself has a part of the budget kept for it.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import platform
 import random
@@ -23,7 +24,7 @@ import pytest
 from reconciler.emulator import Modes
 from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
-from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare, singles
+from support.faults.cases import RARELY, Tally, judge_double, judge_single, pass_through, prepare, singles
 from support.faults.catching import find_failures
 from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
@@ -54,6 +55,8 @@ class Figures:
     caught: dict[str, bool] = field(default_factory=dict)
     worlds: set[tuple[str, int]] = field(default_factory=set)
     """Scenarios, and modes by number."""
+    singles_done: float = 0
+    """When the last single of the default mode was judged, on the clock of the budget."""
     unfinished: int = 0
     """Jobs that the budget cut short."""
 
@@ -64,6 +67,7 @@ class Figures:
         self.points |= other.points
         self.caught |= other.caught
         self.worlds |= other.worlds
+        self.singles_done = max(self.singles_done, other.singles_done)
         self.unfinished += other.unfinished
 
 
@@ -109,6 +113,8 @@ def take_singles(job: Job, found: Figures) -> None:
             found.unfinished += 1
             return
         judge_single(prepared, done, injection, found.tally)
+    if job.number == 0:
+        found.singles_done = now()
 
 
 def take_meetings(job: Job, found: Figures) -> None:
@@ -161,6 +167,7 @@ DOES: dict[str, Callable[[Job, Figures], None]] = {
 
 def do(job: Job) -> Figures:
     """One job, in whatever process."""
+    gc.set_threshold(*RARELY)
     found = Figures()
     if job.what in ("singles", "doubles") and job.is_over():
         found.unfinished += job.number == 0 and job.what == "singles"
@@ -205,17 +212,18 @@ def torture(seed: int, budget: float, workers: int) -> dict[str, Any]:
     if not workers:
         for job in jobs(seed, begun, budget):
             total.add(do(job))
-        return show(total, seed, budget, now() - begun)
+        return show(total, seed, budget, begun) | {"workers": 1}
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
         for found in pool.imap_unordered(do, jobs(seed, begun, budget)):
             total.add(found)
         pool.close()
         pool.join()
-    return show(total, seed, budget, now() - begun)
+    return show(total, seed, budget, begun) | {"workers": workers}
 
 
-def show(found: Figures, seed: int, budget: float, seconds: float) -> dict[str, Any]:
+def show(found: Figures, seed: int, budget: float, begun: float) -> dict[str, Any]:
     """The figures as they are written down."""
+    seconds = now() - begun
     tally = found.tally
     reached = [branch for branch in BRANCHES if branch in tally.reached]
     return {
@@ -224,6 +232,7 @@ def show(found: Figures, seed: int, budget: float, seconds: float) -> dict[str, 
         "seed": seed,
         "budget_seconds": budget,
         "seconds": round(seconds),
+        "seconds_until_all_singles_and_bugs": round(found.singles_done - begun) if not found.unfinished else None,
         "python": platform.python_version(),
         "effects": {"in_runs_without_faults": found.places, "traced": tally.effects},
         "faults": {
