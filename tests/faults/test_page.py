@@ -1,14 +1,17 @@
 """The published figures: the page is made of them, and they are what they have to be."""
 
 import json
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
 from support.faults import torture
 from support.faults.bugs import BUGS
+from support.faults.cases import singles
 from support.faults.page import write_page
 from support.faults.scenarios import BY_NAME
+
+from reconciler.emulator import Modes
 
 
 def test_the_page_is_made_from_the_figures(project_root: Path) -> None:
@@ -45,3 +48,16 @@ def test_a_budget_is_kept_and_what_it_left_no_time_for_is_told(monkeypatch: pyte
 def test_a_seed_decides_which_cases_are_taken_and_in_which_order() -> None:
     assert list(torture.jobs(1, 0.0, 60.0)) == list(torture.jobs(1, 0.0, 60.0))
     assert list(torture.jobs(1, 0.0, 60.0)) != list(torture.jobs(2, 0.0, 60.0))
+
+
+def test_in_full_no_single_of_a_mode_and_no_double_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torture, "BUGS", [])
+    monkeypatch.setattr(torture, "STORIES", {})
+    monkeypatch.setattr(torture, "MEETINGS", {})
+    monkeypatch.setattr(torture, "SCENARIOS", [BY_NAME["the last key removed"]])
+    monkeypatch.setattr(torture, "singles", lambda done: islice(singles(done), 5))
+    modes = len(Modes.pairwise())
+    figures = torture.torture(seed=3, budget=float("inf"), workers=0, full=True)
+    assert figures["faults"]["single"] == 5 * modes
+    assert figures["faults"]["double"] > 5 * torture.PER_DOUBLE
+    assert (figures["violations"], figures["parts_cut_short"]) == (0, 0)

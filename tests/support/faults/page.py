@@ -32,7 +32,9 @@ def write_page(figures: dict[str, Any]) -> str:
         "Wall time until all planted bugs and all single faults of the default mode were through": (
             f"{figures['seconds_until_all_singles_and_bugs']} s on {figures['workers']} processes"
         ),
-        "Wall time, of a budget": f"{figures['seconds']:,} s of {figures['budget_seconds']:,.0f} s",
+        "Wall time, of a budget": f"{figures['seconds']:,} s of "
+        + ("any" if figures["budget_seconds"] is None else f"{figures['budget_seconds']:,.0f} s"),
+        "Other modes and doubles": "all" if figures["full"] else "a sample that the seed chose (`--full`: all)",
         "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",
     }

@@ -8,6 +8,7 @@ time. What has the least time for itself has a part of the budget kept for it.
 from __future__ import annotations
 
 import gc
+import math
 import multiprocessing
 import platform
 import random
@@ -16,6 +17,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
 from support.faults.cases import RARELY, Tally, judge_double, judge_single, pass_through, prepare, singles
 from support.faults.catching import find_failures
+from support.faults.faults import Injection
 from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
@@ -39,6 +42,8 @@ KILL_PARTS = 6
 """Jobs into which the kills of one story are cut."""
 now = time.time
 """The clock that the budget goes by, the same in all processes."""
+DOUBLE_PARTS = 100
+"""Jobs into which all doubles of one scenario are cut."""
 PER_DOUBLE = 6
 """First faults of one scenario at a time, each with as many second ones."""
 
@@ -80,6 +85,8 @@ class Job:
     number: int
     seed: int
     deadline: float
+    full: bool = False
+    """All of it, and no sample."""
 
     def is_over(self) -> bool:
         """Whether the time is up."""
@@ -101,14 +108,14 @@ def catch_bug(job: Job, found: Figures) -> None:
 
 
 def take_singles(job: Job, found: Figures) -> None:
-    """The singles of a scenario: all of them in the default mode, a part in another one."""
+    """The singles of a scenario: all of them in the default mode, a sample in another one, if not all are wanted."""
     prepared = prepare(BY_NAME[job.scenario], Modes.pairwise()[job.number])
     done = pass_through(prepared)
     found.places += len(done.ran.trace)
     found.worlds.add((job.scenario, job.number))
     cases = list(singles(done))
     job.chance.shuffle(cases)
-    for injection in cases if job.number == 0 else cases[:PER_MODE]:
+    for injection in cases if job.number == 0 or job.full else cases[:PER_MODE]:
         if job.is_over():
             found.unfinished += 1
             return
@@ -129,16 +136,20 @@ def take_meetings(job: Job, found: Figures) -> None:
 
 
 def take_doubles(job: Job, found: Figures) -> None:
-    """Some first faults, and in the recovery from each some second ones."""
+    """Some first faults, and in the recovery from each some second ones; or one part of all, with all."""
     prepared = prepare(BY_NAME[job.scenario], Modes())
     done = pass_through(prepared)
     chance = job.chance
-    for first in chance.sample(list(singles(done)), PER_DOUBLE):
+    firsts = list(singles(done))
+    firsts = firsts[job.number :: DOUBLE_PARTS] if job.full else chance.sample(firsts, PER_DOUBLE)
+
+    def choose(known: list[Injection]) -> list[Injection]:
+        return known if job.full else chance.sample(known, min(PER_DOUBLE, len(known)))
+
+    for first in firsts:
         if job.is_over():
             return
-        judge_double(
-            prepared, done, first, lambda known: chance.sample(known, min(PER_DOUBLE, len(known))), found.tally
-        )
+        judge_double(prepared, done, first, choose, found.tally)
 
 
 def kill_for_real(job: Job, found: Figures) -> None:
@@ -176,8 +187,8 @@ def do(job: Job) -> Figures:
     return found
 
 
-def jobs(seed: int, begun: float, budget: float) -> Iterator[Job]:
-    """All jobs in their order."""
+def jobs(seed: int, begun: float, budget: float, *, full: bool = False) -> Iterator[Job]:
+    """All jobs in their order; in full, or as a sample of other modes and of doubles."""
     chance = random.Random(seed)
     yield from (Job("bug", bug.scenario, number, seed, begun + budget) for number, bug in enumerate(BUGS))
     early = begun + budget * SINGLES_UNTIL
@@ -190,38 +201,37 @@ def jobs(seed: int, begun: float, budget: float) -> Iterator[Job]:
     chance.shuffle(kills)
     yield from kills
     modes = [
-        Job("singles", scenario.name, mode, seed, begun + budget)
+        Job("singles", scenario.name, mode, seed, begun + budget, full)
         for mode in range(1, len(Modes.pairwise()))
         for scenario in SCENARIOS
     ]
     chance.shuffle(modes)
     doubles = [
-        Job("doubles", scenario.name, number, seed, begun + budget)
-        for number in range(len(modes) // len(SCENARIOS))
+        Job("doubles", scenario.name, number, seed, begun + budget, full)
+        for number in range(DOUBLE_PARTS if full else len(modes) // len(SCENARIOS))
         for scenario in SCENARIOS
     ]
-    for mode, double in zip(modes, doubles, strict=True):
-        yield mode
-        yield double
+    for mode, double in zip_longest(modes, doubles):
+        yield from (job for job in (mode, double) if job is not None)
 
 
-def torture(seed: int, budget: float, workers: int) -> dict[str, Any]:
+def torture(seed: int, budget: float, workers: int, *, full: bool = False) -> dict[str, Any]:
     """The figures, within the budget and the time of the job that is last; without workers, in this process."""
     begun = now()
     total = Figures()
     if not workers:
-        for job in jobs(seed, begun, budget):
+        for job in jobs(seed, begun, budget, full=full):
             total.add(do(job))
-        return show(total, seed, budget, begun) | {"workers": 1}
+        return show(total, seed, budget, begun, full=full) | {"workers": 1}
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        for found in pool.imap_unordered(do, jobs(seed, begun, budget)):
+        for found in pool.imap_unordered(do, jobs(seed, begun, budget, full=full)):
             total.add(found)
         pool.close()
         pool.join()
-    return show(total, seed, budget, begun) | {"workers": workers}
+    return show(total, seed, budget, begun, full=full) | {"workers": workers}
 
 
-def show(found: Figures, seed: int, budget: float, begun: float) -> dict[str, Any]:
+def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) -> dict[str, Any]:
     """The figures as they are written down."""
     seconds = now() - begun
     tally = found.tally
@@ -230,7 +240,8 @@ def show(found: Figures, seed: int, budget: float, begun: float) -> dict[str, An
         "measured_on": "the bundled emulator",
         "commit": find_commit(),
         "seed": seed,
-        "budget_seconds": budget,
+        "full": full,
+        "budget_seconds": budget if math.isfinite(budget) else None,
         "seconds": round(seconds),
         "seconds_until_all_singles_and_bugs": round(found.singles_done - begun) if not found.unfinished else None,
         "python": platform.python_version(),
