@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from difflib import get_close_matches
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from reconciler.cli import apply
@@ -54,10 +55,10 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
 def require_declared(names: list[str], desired: DesiredState) -> None:
     """Only what the file declares is rotated: it says where the new secret goes."""
     declared = [key.name for key in desired.keys]
-    for name in names:
-        if name not in declared:
-            near = get_close_matches(name, declared, n=1)
-            raise KeyformError(
-                f"The file declares no key {name!a}. Nothing was changed.",
-                way_out=f"did you mean {near[0]}?" if near else "name keys as they stand under `keys:`",
-            )
+    unknown = [name for name in names if name not in declared]
+    if unknown:
+        near = list(dict.fromkeys(chain.from_iterable(get_close_matches(name, declared, n=1) for name in unknown)))
+        raise KeyformError(
+            f"The file declares no key {', '.join(map(ascii, unknown))}. Nothing was changed.",
+            way_out=f"did you mean {', '.join(near)}?" if near else "name keys as they stand under `keys:`",
+        )

@@ -52,7 +52,7 @@ def _opening(plan: Plan) -> list[str]:
 def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> str:
     lines = [palette.paint(plan_line(count_blocks(blocks)), "bold")]
     if plan.refusals:
-        verdict = "Safety refuses this plan, for the reasons at its top: nothing of it may be applied."
+        verdict = "This plan is refused, for the reasons at its top: nothing of it may be applied."
         lines += [palette.paint(line, "bold", "red") for line in wrap(verdict.split(" "), width)]
     return "\n".join(lines)
 

@@ -89,6 +89,7 @@ def test_a_revocation_that_fails_midway_is_completed_by_a_plain_apply(applied: W
     ("argv", "told"),
     [
         (["payment"], "Error: The file declares no key 'payment'. Nothing was changed.\n  did you mean payments?\n"),
+        (["payment", "bach"], "Error: The file declares no key 'payment', 'bach'. Nothing was changed.\n"),
         (["payments", "portal-made"], "Error: The file declares no key 'portal-made'."),
         ([], "Error: No key is named.\n  name the keys to rotate, or give --due 14d"),
     ],

@@ -111,8 +111,7 @@ def test_a_refused_plan_says_why_at_its_top_and_that_nothing_may_be_applied_at_i
               - generation  old-demo
 
         Plan: 0 to add, 0 to change, 0 to rotate, 1 to destroy.
-        Safety refuses this plan, for the reasons at its top: nothing of it may be
-        applied.
+        This plan is refused, for the reasons at its top: nothing of it may be applied.
         """
     )
 
