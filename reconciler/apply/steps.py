@@ -11,7 +11,7 @@ from reconciler.apply.endpoints import rewrite_list
 from reconciler.apply.proof import prove
 from reconciler.apply.run import Run
 from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, SinkError
-from reconciler.model import Ownership, Phase, SinkRecord, compose_description, generation_name
+from reconciler.model import LiveKey, Ownership, Phase, SinkRecord, compose_description, generation_name
 from reconciler.plan.changes import (
     Bind,
     Change,
@@ -184,7 +184,7 @@ def _may_go(run: Run, link: Link) -> bool:
     That it is unpublished its marker tells alone, if a sink cannot be read back: so the marker is looked at once more.
     """
     if link.reason.code == NEVER_PUBLISHED:
-        live = run.api.get_key(link.live_name)
+        live = find_key(run, link.live_name)
         return live is None or live.ownership is None or live.ownership.phase is Phase.PENDING
     publication = run.publications.get(link.key)
     return publication is None or run.is_done(publication)
@@ -192,7 +192,7 @@ def _may_go(run: Run, link: Link) -> bool:
 
 def delete(run: Run, change: DeleteKey) -> None:
     """Delete a live key that is seen to be bound nowhere and to be still ours."""
-    live = run.api.get_key(change.live_name)
+    live = find_key(run, change.live_name)
     if live is None:
         return
     planned = Ownership(run.plan.stack, change.key, 1, Phase.PENDING, run.plan.made_at)
@@ -207,6 +207,12 @@ def delete(run: Run, change: DeleteKey) -> None:
             way_out="run apply again; if it stays, someone else binds it",
         )
     run.api.delete_key(change.live_name)
+
+
+def find_key(run: Run, name: str) -> LiveKey | None:
+    """A live key that is expected to be there. That it is gone is believed after a second look: one stale reading would
+    otherwise count as what was to be done."""
+    return run.api.get_key(name) or run.api.get_key(name)
 
 
 def names_bound(run: Run) -> frozenset[str]:

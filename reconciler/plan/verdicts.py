@@ -53,12 +53,16 @@ class Ruling:
     reason: Reason
 
     def endpoints(self, desired: DesiredKey | None, *, has_successor: bool) -> frozenset[EndpointRef]:
-        """Where the generation is to be bound once the plan is done."""
+        """Where the generation is to be bound once the plan is done.
+
+        In its overlap it opens all that the key opens, also what was bound since: who still has its secret is to notice
+        nothing of the rotation.
+        """
         if self.fate is Fate.KEEP:
             return self.generation.bound_to
         if desired is None or self.fate in (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE):
             return frozenset()
-        if self.fate is Fate.CURRENT and not has_successor:
+        if self.fate is Fate.OVERLAP or not has_successor:
             return desired.endpoints
         return self.generation.bound_to & desired.endpoints
 

@@ -440,6 +440,17 @@ def test_a_key_that_is_gone_already_counts_as_deleted(world: World) -> None:
     assert world.apply(state, plan=plan).complete
 
 
+def test_a_key_is_not_taken_for_deleted_by_one_stale_reading(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert world.apply(desired(key("payments", "llama3"), key("batch"))).complete
+    state = desired(key("payments", "llama3"))
+    plan = world.plan(state)
+    look, stale = world.api.get_key, [None]
+    monkeypatch.setattr(world.api, "get_key", lambda name: stale.pop() if name == "batch" and stale else look(name))
+    assert world.apply(state, plan=plan).complete
+    assert not stale
+    assert "batch" not in world.live_names()
+
+
 @pytest.mark.parametrize("after", [False, True], ids=["nothing was written", "it was written all the same"])
 def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(tmp_path: Path, after: bool) -> None:
     world = World(tmp_path, LIVE, sinks={"local": "dotenv", "other": "json"})

@@ -156,9 +156,12 @@ def test_both_stay_valid_for_the_overlap_and_then_the_old_one_goes(overlapping: 
     ]
 
 
-def test_a_binding_added_is_the_new_ones(overlapping: Snapshot) -> None:
+def test_a_binding_added_is_both_ones(overlapping: Snapshot) -> None:
+    """Whoever still has the old secret may call what the file binds, as long as the overlap lasts."""
     state = desired(key("payments", "llama3", "whisper", every=days(60), overlap=days(7)))
-    assert changes(state, overlapping) == ["bind:deployment.whisper [payments-g2 binding_is_declared]"]
+    assert changes(state, overlapping) == [
+        "bind:deployment.whisper [payments binding_is_declared, payments-g2 binding_is_declared]"
+    ]
 
 
 def test_a_binding_removed_is_taken_off_both(overlapping: Snapshot) -> None:

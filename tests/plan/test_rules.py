@@ -115,7 +115,7 @@ CASES = [
         ["unbind:deployment.llama3 [payments overlap_is_over]", "delete:payments: overlap_is_over"],
     ),
     Case(
-        "a binding that is added during an overlap is the new generation's alone",
+        "a binding that is added during an overlap is both generations'",
         desired(key("payments", "llama3", "whisper")),
         snapshot(
             OLD,
@@ -125,7 +125,7 @@ CASES = [
             endpoint("whisper", "other"),
             held=["payments-g2"],
         ),
-        ["bind:deployment.whisper [payments-g2 binding_is_declared]"],
+        ["bind:deployment.whisper [payments binding_is_declared, payments-g2 binding_is_declared]"],
         ("generation_is_in_overlap",),
     ),
     Case(

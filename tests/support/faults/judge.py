@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from reconciler.model import Auth
 from reconciler.plan.changes import Bind, Change, DeleteKey, Plan, Unbind
@@ -30,7 +30,7 @@ def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watc
         return
     watch.evaluations[8] += 1
     if ran.code == 0:
-        left = look(world, scenario)
+        left = look(world, scenario, ran.plan.made_at if ran.plan else None)
         planned = {part for change in ran.plan.changes for part in parts_of(change)} if ran.plan else set()
         undone = [change.id for change in left.changes if planned & parts_of(change) or not saw_less]
         if undone or (left.refusals and not saw_less):
@@ -72,11 +72,14 @@ def judge_requests(ran: Ran, watch: Watch) -> None:
             watch.violate(2, f"an empty list was sent: {effect}")
 
 
-def look(world: FaultWorld, scenario: Scenario) -> Plan:
-    """What a run would do now, seen without a fault and without doing anything."""
+def look(world: FaultWorld, scenario: Scenario, at: datetime | None = None) -> Plan:
+    """What a run would do now, seen without a fault and without doing anything.
+
+    `at` is the instant that decides what is due: an overlap that ended while a run waited was not to be seen by it.
+    """
     from support.faults.run import plan_once
 
-    return plan_once(world, scenario.after, TracedEffects(world))
+    return plan_once(world, scenario.after, TracedEffects(world), at)
 
 
 def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:

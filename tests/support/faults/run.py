@@ -97,11 +97,11 @@ def run_once(
     return ran
 
 
-def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects) -> Plan:
-    """What a run would do."""
+def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects, at: datetime | None = None) -> Plan:
+    """What a run would do, now or at another instant."""
     api = _open_api(desired, effects, lambda event: None)
     snapshot = take_snapshot(api, open_all(world, desired.stack, effects), desired, workers=1)
-    return compute_plan(desired, snapshot, api.now().replace(microsecond=0))
+    return compute_plan(desired, snapshot, at or api.now().replace(microsecond=0))
 
 
 def _open_api(desired: DesiredState, effects: TracedEffects, tell: Callable[[object], None]) -> GcoreApi:

@@ -117,7 +117,7 @@ def take_singles(job: Job, found: Figures) -> None:
     job.chance.shuffle(cases)
     for injection in cases if job.number == 0 or job.full else cases[:PER_MODE]:
         if job.is_over():
-            found.unfinished += 1
+            found.unfinished += job.number == 0
             return
         judge_single(prepared, done, injection, found.tally)
     if job.number == 0:
