@@ -1,10 +1,13 @@
 """Zero downtime: a part of the year that `make year` lives through whole, and what a rotation costs."""
 
+import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from support.faults import year
 from support.faults.growth import measure_growth
+from support.faults.rotation_page import write_page
 from support.faults.year import Year
 
 from reconciler.plan import compute
@@ -19,6 +22,13 @@ def until_refused(stack: Year, *, days: int) -> list[str]:
         if refusals := stack.live_through(timedelta(days=1)).refusals:
             return refusals
     return []
+
+
+def test_the_published_year_had_no_refusal_and_the_page_is_made_from_its_figures(project_root: Path) -> None:
+    figures = json.loads((project_root / "docs" / "rotation.json").read_text())
+    assert (project_root / "docs" / "rotation.md").read_text() == write_page(figures)
+    assert (figures["simulated_days"], figures["refusals"], figures["revoked_secrets_accepted"]) == (365, 0, 0)
+    assert not figures["commit"].endswith("-dirty")
 
 
 def test_clients_that_never_stop_calling_are_never_refused() -> None:
