@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.errors import ApiUnreachable
 from reconciler.gcore.faults import read_retry_after
+from reconciler.gcore.loopback import is_loopback
 from reconciler.gcore.unreachable import reason_for
 from reconciler.model import Secret
 from reconciler.model.verification import Admission, Reply
@@ -102,7 +102,7 @@ def _trouble_with(address: str) -> str:
         return "has an address that is no URL"
     if parts.username is not None or parts.query or parts.fragment:
         return "has an address with more in it than host and path, and was not called"
-    if parts.scheme != "https" and not (parts.scheme == "http" and _is_loopback(host)):
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
         return "has an address that is not https, and was not called"
     return ""
 
@@ -115,13 +115,6 @@ def _trouble_in(secret: Secret | None) -> str:
     if value.isascii() and value.isprintable() and value == value.strip():
         return ""
     return "was not called: the secret holds characters that cannot stand in a request"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 @dataclass(frozen=True, slots=True)

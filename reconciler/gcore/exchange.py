@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from enum import Enum
 from functools import lru_cache
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -15,6 +14,7 @@ from reconciler.errors import ConfigError, Conflict, CredentialsMissing, Unexpec
 from reconciler.gcore.clock import ApiClock
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.faults import AGAIN, Answer, Call, Fault, not_asked, read_answer
+from reconciler.gcore.loopback import is_loopback
 from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
 from reconciler.gcore.unreachable import no_answer
 from reconciler.model import Secret
@@ -294,13 +294,6 @@ def _trouble_with(address: str) -> str:
         return "has a query or a fragment"
     if not address.isprintable() or " " in address:
         return "is not a URL"
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         return f"would send the token unencrypted to {host}: plain http is for this machine only"
     return ""
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
