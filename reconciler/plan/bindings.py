@@ -91,7 +91,7 @@ def gather_wanted(
             name = ruling.generation.name
             stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP, Fate.KEEP)
             owners[name] = (case.name, IS_NOT_DECLARED if stays else ruling.reason)
-            for ref in ruling.endpoints(case.desired, has_successor=successor is not None):
+            for ref in ruling.endpoints(case.desired):
                 wanted[ref][name] = Link(name, case.name, IS_DECLARED)
         if successor is not None and case.desired is not None:
             reason = IS_DECLARED if case.newest_in_use is None else SUCCEEDS

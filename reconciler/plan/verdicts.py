@@ -52,7 +52,7 @@ class Ruling:
     fate: Fate
     reason: Reason
 
-    def endpoints(self, desired: DesiredKey | None, *, has_successor: bool) -> frozenset[EndpointRef]:
+    def endpoints(self, desired: DesiredKey | None) -> frozenset[EndpointRef]:
         """Where the generation is to be bound once the plan is done.
 
         In its overlap it opens all that the key opens, also what was bound since: who still has its secret is to notice
@@ -62,9 +62,7 @@ class Ruling:
             return self.generation.bound_to
         if desired is None or self.fate in (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE):
             return frozenset()
-        if self.fate is Fate.OVERLAP or not has_successor:
-            return desired.endpoints
-        return self.generation.bound_to & desired.endpoints
+        return desired.endpoints
 
 
 @dataclass(frozen=True, slots=True)
