@@ -6,8 +6,6 @@ hold stays valid, and the next run discards the generation and makes another.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from reconciler.apply.endpoints import read_endpoint
 from reconciler.apply.run import Run
 from reconciler.errors import Interrupted, KeyformError
@@ -27,14 +25,6 @@ class NotProven(KeyformError):
     """An endpoint does not take the new secret, or does not say whether it does."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Endpoint:
-    """An endpoint as it is now, and whether it is scaled to zero."""
-
-    live: LiveEndpoint
-    is_asleep: bool
-
-
 def prove(run: Run, change: Prove) -> str:
     """Try the new secret everywhere; gives what could not be proven for a reason that must not hold it up.
 
@@ -43,22 +33,20 @@ def prove(run: Run, change: Prove) -> str:
     """
     secret = run.created[change.live_name].secret
     spared: list[str] = []
-    awake: list[_Endpoint] = []
-    asleep: list[_Endpoint] = []
+    awake: list[LiveEndpoint] = []
+    asleep: list[LiveEndpoint] = []
     for ref in change.endpoints:
         live = read_endpoint(run, ref)
         if reason := _why_nobody_can_ask(live):
             spared.append(f"{ref}: {reason}")
         else:
-            sleeps = is_asleep(live, _deployments_of(run, ref))
-            (asleep if sleeps else awake).append(_Endpoint(live, sleeps))
-    for endpoints, patience in ((awake, PATIENCE), (asleep, PATIENCE_WITH_SLEEPERS)):
-        until = run.effects.monotonic() + patience
-        spared += [
-            f"{endpoint.live.ref}: asleep, scaled to zero"
-            for endpoint in endpoints
-            if not _accepts(run, change, endpoint, secret, until)
-        ]
+            (asleep if is_asleep(live, _deployments_of(run, ref)) else awake).append(live)
+    until = run.effects.monotonic() + PATIENCE
+    for live in awake:
+        if silence := _try(run, change, live, secret, until):
+            raise _not_proven(change, silence)
+    until = run.effects.monotonic() + PATIENCE_WITH_SLEEPERS
+    spared += [f"{live.ref}: asleep, scaled to zero" for live in asleep if _try(run, change, live, secret, until)]
     return f"not proven at {'; '.join(spared)}" if spared else ""
 
 
@@ -78,12 +66,15 @@ def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:
         return run.endpoints_seen
 
 
-def _accepts(run: Run, change: Prove, endpoint: _Endpoint, secret: Secret, until: float) -> bool:
-    """Whether all addresses take the secret; False for an endpoint that is asleep and gave no clear answer."""
-    ref = endpoint.live.ref
+def _try(run: Run, change: Prove, live: LiveEndpoint, secret: Secret, until: float) -> str:
+    """Nothing if all addresses take the secret; otherwise that one gave no clear answer, in words.
+
+    Raises NotProven when one refuses it, or when it is not to be told whether it asks for keys at all.
+    """
+    ref = live.ref
     if ref in run.waited_for:
         until = run.effects.monotonic()  # one request: it may have changed its mind
-    for address in endpoint.live.addresses:
+    for address in live.addresses:
         taken = (Admission.ADMITTED, Admission.BEYOND)
         reply = _ask(run, change, ref, Question(address, secret, taken, until, until))
         door = Reply(Admission.REFUSED)
@@ -95,13 +86,11 @@ def _accepts(run: Run, change: Prove, endpoint: _Endpoint, secret: Secret, until
         if reply.admission is Admission.REFUSED:
             raise _not_proven(change, f"{ref} refuses the new secret (status 401)")
         if reply.admission is Admission.UNCLEAR:
-            if not endpoint.is_asleep:
-                raise _not_proven(change, f"{ref} does not say whether it takes the new secret: it {reply.detail}")
-            return False
+            return f"{ref} does not say whether it takes the new secret: it {reply.detail}"
         if door.admission is not Admission.REFUSED:
             finding = f"{ref} does not say whether it takes the new secret: with it, it {reply.detail}"
             raise _not_proven(change, f"{finding}, and without any key, it {door.detail}")
-    return True
+    return ""
 
 
 def _not_proven(change: Prove, finding: str) -> NotProven:
