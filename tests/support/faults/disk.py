@@ -49,12 +49,10 @@ class Disk:
         return other
 
     def fingerprint(self) -> object:
-        """Equal for disks that cannot be told apart."""
-        return (
-            frozenset((path, inode.content) for path, inode in self.seen.items()),
-            frozenset((path, inode.content) for path, inode in self.durable.items()),
-            frozenset(self.stored.items()),
-        )
+        """Equal for disks that cannot be told apart; in an order, so that it can be written down."""
+        sides = (self.seen, self.durable)
+        files = tuple(tuple(sorted((path, inode.content) for path, inode in side.items())) for side in sides)
+        return files, tuple(sorted(self.stored.items()))
 
     @property
     def is_settled(self) -> bool:

@@ -92,7 +92,7 @@ class FaultWorld:
         """Equal for worlds from which everything goes on alike."""
         image = hashlib.blake2b(self.emulator.dump()).digest()
         late = tuple((request.method, request.path, request.body) for request in self.late)
-        return image, self.clock.now(), self.disk.fingerprint(), self.chances, late, tuple(self.held_tasks)
+        return image, self.clock.now(), self.holdings(), self.chances, late, tuple(self.held_tasks)
 
     # --- What effects do ----------------------------------------------------------------------------------------------
 
@@ -141,11 +141,7 @@ class FaultWorld:
 
     def holdings(self) -> object:
         """All that is on the disk and in the stores, as far as it decides how things go on."""
-        sides = [
-            sorted((path, inode.content) for path, inode in side.items())
-            for side in (self.disk.seen, self.disk.durable)
-        ]
-        return [sides, sorted([*place, stored] for place, stored in self.disk.stored.items())]
+        return self.disk.fingerprint()
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
