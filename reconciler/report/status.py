@@ -15,6 +15,7 @@ from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, En
 from reconciler.plan.cases import Generation, KeyCase, gather_cases
 from reconciler.plan.verdicts import Fate, Verdict, judge, overlap_end
 from reconciler.report.due import Due, find_due
+from reconciler.report.times import relative
 
 
 class KeyState(StrEnum):
@@ -215,6 +216,10 @@ class StatusView:
     def expiring(self) -> tuple[KeyStatus, ...]:
         """The keys that soon expire, and that nothing rotates before; the next first."""
         return self._by_expiry(Expiry.SOON)
+
+    def with_expiry(self, key: KeyStatus) -> str:
+        """A key's name and when it expires, as they are: `batch-jobs (in 9 days)`."""
+        return f"{key.name} ({relative(key.expires_at, self.now)})" if key.expires_at else key.name
 
     def _by_expiry(self, expiry: Expiry) -> tuple[KeyStatus, ...]:
         found = [key for key in self.keys if key.expiry is expiry]

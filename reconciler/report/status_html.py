@@ -25,13 +25,12 @@ from reconciler.report.status import (
 from reconciler.report.status_matrix import draw_matrix
 from reconciler.report.status_style import STYLE
 from reconciler.report.status_timeline import LANE, choose_window, draw_axis, draw_key, style_lines, tell_what_comes
-from reconciler.report.times import relative, span
+from reconciler.report.times import MONTHS, relative, span
 
 MOST_NAMES = 8
 MOST_EVENTS = 8
 SOON = timedelta(days=30)
 """How far ahead the list of what comes next looks."""
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def status_to_html(view: StatusView) -> str:
@@ -114,12 +113,12 @@ def _findings(view: StatusView) -> Iterator[_Finding]:
     """The worst first."""
     meant = [endpoint for endpoint in view.public if endpoint.is_meant_to_be_public]
     yield _Finding("bad", "Public, and the file does not say so", _addresses(set(view.public) - set(meant)))
-    yield _Finding("bad", "Expired", tuple(_with_expiry(key, view) for key in view.expired))
+    yield _Finding("bad", "Expired", tuple(view.with_expiry(key) for key in view.expired))
     yield _Finding("bad", "Revoked, and not yet cut", view.leaked)
     yield _Finding("bad", "Declared, and not live", _in_state(view, KeyState.MISSING))
     yield _Finding("bad", "The secret is not in its sink", _in_sink_state(view, SinkState.LOST))
     yield _Finding(
-        "warn", "Expires soon, and nothing rotates it", tuple(_with_expiry(key, view) for key in view.expiring)
+        "warn", "Expires soon, and nothing rotates it", tuple(view.with_expiry(key) for key in view.expiring)
     )
     yield _Finding("warn", "A run ended while it published", _in_state(view, KeyState.PARTIAL))
     yield _Finding("warn", "Made, and not yet published", _in_state(view, KeyState.PENDING))
@@ -157,10 +156,6 @@ def _in_state(view: StatusView, state: KeyState) -> tuple[str, ...]:
 
 def _in_sink_state(view: StatusView, wanted: SinkState) -> tuple[str, ...]:
     return tuple(f"{key.name} ({sink})" for key in view.keys for sink, state in key.sinks if state is wanted)
-
-
-def _with_expiry(key: KeyStatus, view: StatusView) -> str:
-    return f"{key.name} ({relative(key.expires_at, view.now)})" if key.expires_at else key.name
 
 
 def _some(names: Sequence[str], most: int) -> str:
@@ -355,7 +350,7 @@ def _details(title: str, heads: Iterable[str], rows: Sequence[Html]) -> Html:
 
 def _time(at: datetime, *, exact: bool = False) -> Html:
     moment = at.astimezone(UTC)
-    shown = f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+    shown = f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
     if exact:
         shown += f", {moment:%H:%M:%S} UTC"
     return tag("time", shown, datetime=instant(at), title=instant(at))

@@ -115,11 +115,11 @@ def _alarm(view: StatusView) -> list[RenderableType]:
         what = "1 live key is" if len(view.leaked) == 1 else f"{len(view.leaked)} live keys are"
         lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(view.leaked)}. Run apply.\n", "bold red"))
     if view.expired:
-        names = some_of([_with_expiry(key, view) for key in view.expired])
+        names = some_of([view.with_expiry(key) for key in view.expired])
         what = "1 key has" if len(view.expired) == 1 else f"{len(view.expired)} keys have"
         lines.append(Text(f"{what} EXPIRED: {names}\n", "bold red"))
     if view.expiring:
-        names = some_of([_with_expiry(key, view) for key in view.expiring])
+        names = some_of([view.with_expiry(key) for key in view.expiring])
         what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
         lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", "yellow"))
     if view.with_foreign_keys:
@@ -130,12 +130,6 @@ def _alarm(view: StatusView) -> list[RenderableType]:
 
 def _them(keys: Sequence[KeyStatus]) -> str:
     return "it" if len(keys) == 1 else "them"
-
-
-def _with_expiry(key: KeyStatus, view: StatusView) -> str:
-    """`batch-jobs (in 9 days)`."""
-    when = f" ({relative(key.expires_at, view.now)})" if key.expires_at else ""
-    return f"{printable(key.name)}{when}"
 
 
 def new_table(columns: Sequence[tuple[str, bool]]) -> Table:

@@ -13,7 +13,7 @@ from reconciler.model import Phase
 from reconciler.plan.verdicts import Fate
 from reconciler.report.html import Html, join, tag
 from reconciler.report.status import Expiry, GenerationStatus, KeyState, KeyStatus, StatusView
-from reconciler.report.times import relative, span
+from reconciler.report.times import MONTHS, relative, span
 
 DAY = timedelta(days=1)
 SHORTEST, LONGEST = 14 * DAY, 400 * DAY
@@ -24,7 +24,6 @@ LONGEST_WITHOUT_YEAR = 330 * DAY
 LANE, GAP, MARGIN = 10, 4, 8
 """Pixels."""
 GOING = (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def ticks(window: Window) -> list[tuple[datetime, str]]:
     for step in (1, 2, 7, 14):
         found = list(_days(window, step))
         if len(found) <= MOST_TICKS:
-            return [(instant, f"{instant.day} {_MONTHS[instant.month - 1]}") for instant in found]
+            return [(instant, f"{instant.day} {MONTHS[instant.month - 1]}") for instant in found]
     found = []
     for months in (1, 2, 3, 6, 12):
         found = list(_months(window, months))
@@ -106,7 +105,7 @@ def _months(window: Window, step: int) -> Iterator[datetime]:
 
 
 def _month(instant: datetime, *, with_year: bool) -> str:
-    name = _MONTHS[instant.month - 1]
+    name = MONTHS[instant.month - 1]
     return f"{name} {instant.year}" if with_year or instant.month == 1 else name
 
 

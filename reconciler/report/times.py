@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+"""In English wherever keyform runs, which `strftime` would not give."""
+
 # (from how many seconds on, seconds in the unit, its name); the first that fits. A unit starts at two of it, so that
 # `36 hours` is not called one day: half of the number would be lost.
 _UNITS = (
