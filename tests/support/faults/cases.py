@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zlib import crc32
 
 from reconciler.apply.lock import GRACE, LIFETIME
 from reconciler.emulator import Modes
+from reconciler.plan.changes import Plan
 from support.faults.canaries import search
 from support.faults.effects import WRITES, Came, Effect, Kind, TracedEffects
 from support.faults.faults import BY_NAME as FAULTS_BY_NAME
@@ -26,7 +27,7 @@ from support.faults.judge import (
     run_again,
 )
 from support.faults.outline import outline
-from support.faults.run import Ran, run_once
+from support.faults.run import Ran, plan_once, run_once
 from support.faults.scenarios import Scenario
 from support.faults.watch import Violation, Watch
 from support.faults.world import FaultWorld
@@ -104,8 +105,16 @@ class Prepared:
     recoveries: Recoveries = field(default_factory=dict)
     ends: Recoveries = field(default_factory=dict)
     """What comes after a recovery."""
+    looks: dict[object, Plan] = field(default_factory=dict)
+    """What is left to be done."""
     again: Callable[[FaultWorld, Scenario, Watch], Ran] = run_again
     """A run without faults."""
+
+    def forget(self) -> None:
+        """What is known by heart was judged with another keyform."""
+        self.recoveries.clear()
+        self.ends.clear()
+        self.looks.clear()
 
     def fork(self) -> tuple[FaultWorld, Watch]:
         """A copy to spoil."""
@@ -168,8 +177,19 @@ def finish_injected(  # noqa: PLR0917 - each is another thing
     if injection.fault.name == "stale" and injection.lasting:
         return  # a run that is shown nothing but the past cannot know what it has done
     saw_less = injection.fault.name == "stale" or injection.fault.name.startswith("late")
-    judge_exit_code(ran, world, prepared.scenario, watch, saw_less=saw_less)
+    judge_exit_code(ran, world, watch, lambda at: look(prepared, world, watch, at), saw_less=saw_less)
     search_all(ran, world, watch, tally)
+
+
+def look(prepared: Prepared, world: FaultWorld, watch: Watch, at: datetime | None) -> Plan:
+    """What a run would do now, seen without a fault and without doing anything; in worlds that are alike, the same."""
+    place = outline(world, watch, at)
+    known = prepared.looks.get(place)
+    if known is None:
+        known = plan_once(world, prepared.scenario.after, TracedEffects(world), at)
+        if place is not None:
+            prepared.looks[place] = known
+    return known
 
 
 def search_all(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
@@ -185,10 +205,11 @@ def search_all(ran: Ran, world: FaultWorld, watch: Watch, tally: Tally) -> None:
 
 
 def recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
-    """Time passes, a run without faults follows, and another; equal worlds have equal recoveries."""
+    """Time passes, a run without faults follows, and another; worlds that are alike have equal recoveries."""
     pass_time(world)
     watch.suspended.clear()
-    place = (world.fingerprint(), watch.fingerprint())
+    step_over(world, prepared.scenario)
+    place = outline(world, watch) or (world.fingerprint(), watch.fingerprint())
     known = prepared.recoveries.get(place)
     mine = (tuple(watch.violations), watch.evaluations)
     watch.violations, watch.evaluations = [], Counter()
@@ -228,8 +249,8 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
         watch.suspended.clear()
         _note(ran, world, watch, tally)
         pass_time(world)
+        step_over(world, scenario)
         runs += 1
-    step_over(world, scenario)
     ran = prepared.again(world, scenario, watch)
     _note(ran, world, watch, tally)
     judge_clean_run(ran, scenario, watch)

@@ -9,6 +9,7 @@ from support.faults.cases import (
     Tally,
     count,
     judge_injected,
+    look,
     pass_through,
     prepare,
     recover,
@@ -25,8 +26,7 @@ from support.faults.scenarios import BY_NAME
 def find_failures(bug: Bug) -> list[str]:
     """All that breaks in the bug's scenario under its faults; the state before is made without the bug."""
     prepared = prepare(BY_NAME[bug.scenario], Modes())
-    prepared.recoveries.clear()
-    prepared.ends.clear()
+    prepared.forget()
     tally = Tally()
     if not bug.faults:
         judge_clean(prepared, tally)
@@ -47,8 +47,7 @@ def find_failures(bug: Bug) -> list[str]:
                 count(prepared, injection, judge_injected(prepared, done, injection, tally), tally)
                 if any(f"| P{bug.promise}: " in failure for failure in tally.failures):
                     break
-    prepared.recoveries.clear()
-    prepared.ends.clear()
+    prepared.forget()
     return tally.failures
 
 
@@ -57,6 +56,6 @@ def judge_clean(prepared: Prepared, tally: Tally) -> None:
     world, watch = prepared.fork()
     ran = run_once(world, prepared.scenario.after, TracedEffects(world, watch=watch))
     judge_clean_run(ran, prepared.scenario, watch)
-    judge_exit_code(ran, world, prepared.scenario, watch, saw_less=False)
+    judge_exit_code(ran, world, watch, lambda at: look(prepared, world, watch, at), saw_less=False)
     search_all(ran, world, watch, tally)
     count(prepared, "no fault", recover(prepared, world, watch), tally)

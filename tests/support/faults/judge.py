@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.model import Auth
@@ -18,19 +18,24 @@ from support.faults.world import MARKER, FaultWorld
 A_MINUTE = timedelta(minutes=1)
 
 
-def judge_exit_code(ran: Ran, world: FaultWorld, scenario: Scenario, watch: Watch, *, saw_less: bool) -> None:
+def judge_exit_code(
+    ran: Ran, world: FaultWorld, watch: Watch, look: Callable[[datetime | None], Plan], *, saw_less: bool
+) -> None:
     """P8: exit code 0 if and only if all that was planned was done.
 
     After 0, nothing that was planned is still to be done by a look without faults; and nothing else is either, unless
     the run could not see it (`saw_less`): its readings were stale, or a request took effect after they were made. After
     another code, the run says what is not done, and why. (A step that was done but never confirmed counts as not done:
     nobody can know.)
+
+    `look` gives what a run would do now, seen without a fault and without doing anything; what is due is decided by the
+    instant that it is given: an overlap that ended while a run waited was not to be seen by it.
     """
     if ran.code is None:
         return
     watch.evaluations[8] += 1
     if ran.code == 0:
-        left = look(world, scenario, ran.plan.made_at if ran.plan else None)
+        left = look(ran.plan.made_at if ran.plan else None)
         planned = {part for change in ran.plan.changes for part in parts_of(change)} if ran.plan else set()
         undone = [change.id for change in left.changes if planned & parts_of(change) or not saw_less]
         if undone or (left.refusals and not saw_less):
@@ -70,16 +75,6 @@ def judge_requests(ran: Ran, watch: Watch) -> None:
             continue
         if not json.loads(effect.request.body).get("api_keys"):
             watch.violate(2, f"an empty list was sent: {effect}")
-
-
-def look(world: FaultWorld, scenario: Scenario, at: datetime | None = None) -> Plan:
-    """What a run would do now, seen without a fault and without doing anything.
-
-    `at` is the instant that decides what is due: an overlap that ended while a run waited was not to be seen by it.
-    """
-    from support.faults.run import plan_once
-
-    return plan_once(world, scenario.after, TracedEffects(world), at)
 
 
 def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:

@@ -139,10 +139,10 @@ def part_of_points(name: str, part: int, parts: int) -> range:
 def judge_kill(name: str, kill_at: int, tally: Tally, bug: str = "") -> None:
     """Kill a process at a point; the next one has to bring everything about. The bug is in all processes from here on.
 
-    A recovery from a world that is, to the byte, one whose recovery was judged before is not run a second time.
+    A recovery from a world that is like one whose recovery was judged before is not run a second time.
     """
     ready = make_ready(name)
-    prepared = replace(ready.prepared, recoveries={}, ends={}) if bug else ready.prepared
+    prepared = replace(ready.prepared, recoveries={}, ends={}, looks={}) if bug else ready.prepared
     with begin(ready) as (world, watch):
         world.bug = bug
         ran = run_story(ready, world, watch, kill_at)

@@ -27,8 +27,11 @@ _QUERIES = (
 _UNDER_WAY = "SELECT count(*) FROM tasks WHERE next_at IS NOT NULL"
 
 
-def outline(world: FaultWorld, watch: Watch) -> object | None:
-    """Equal for worlds that go on alike; None for one in which something is still under way."""
+def outline(world: FaultWorld, watch: Watch, *instants: datetime | None) -> object | None:
+    """Equal for worlds that go on alike; None for one in which something is still under way.
+
+    With `instants`, these stand alike among those of the world, too.
+    """
     live = world.live_keys()
     emulator = world.emulator
     with emulator.editing() as store:
@@ -43,7 +46,9 @@ def outline(world: FaultWorld, watch: Watch) -> object | None:
     keys = [(key.name, key.description, key.secret, key.created_at, key.expires_at) for key in live.values()]
     known = {key.secret: f"<secret of {key.name}>" for key in live.values()}
     text = json.dumps(
-        [keys, tables[:3], gates, world.now(), world.holdings(), _of_watch(watch, live)], default=_plain, sort_keys=True
+        [keys, tables[:3], gates, world.now(), instants, world.holdings(), _of_watch(watch, live)],
+        default=_plain,
+        sort_keys=True,
     )
     for secret, stands_for in known.items():
         text = text.replace(secret, stands_for)
