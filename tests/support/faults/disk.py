@@ -36,8 +36,6 @@ class Disk:
         self.locks: set[str] = set()
         self.stored: dict[tuple[str, str], str] = {}
         """What a store that cannot be read back was given, by store and key."""
-        self.changes = 0
-        """Grows with every change."""
         self._last = 1
 
     def copy(self, *, locked: bool = False) -> Disk:
@@ -45,7 +43,7 @@ class Disk:
         other = Disk()
         other.seen, other.durable, other.stored = dict(self.seen), dict(self.durable), dict(self.stored)
         other.locks = set(self.locks) if locked else set()
-        other._last, other.changes = self._last, self.changes
+        other._last = self._last
         return other
 
     def fingerprint(self) -> object:
@@ -65,7 +63,6 @@ class Disk:
         for path in sorted(self.durable):
             if path == "/" or str(Path(path).parent) in alive:
                 alive[path] = self.durable[path]
-        self.changes += 1
         self.seen, self.durable = dict(alive), dict(alive)
         self.locks.clear()
 
@@ -89,19 +86,16 @@ class Disk:
         self._need_folder(path.parent)
         if str(path) in self.seen:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        self.changes += 1
         self.seen[str(path)] = self._inode(content)
 
     def rename(self, source: Path, target: Path) -> None:
         node = self._node(source)
         self._need_folder(target.parent)
-        self.changes += 1
         del self.seen[str(source)]
         self.seen[str(target)] = node
 
     def sync_folder(self, path: Path) -> None:
         self._need_folder(path)
-        self.changes += 1
         for name in {*self.seen, *self.durable} - {"/"}:
             if str(Path(name).parent) != str(path):
                 continue
@@ -113,26 +107,22 @@ class Disk:
     def remove(self, path: Path) -> None:
         if str(path) in self.seen and self._node(path).content is None:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        self.changes += 1
         self.seen.pop(str(path), None)
 
     def make_folder(self, path: Path) -> None:
         self._need_folder(path.parent)
         if str(path) in self.seen:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        self.changes += 1
         self.seen[str(path)] = self._inode(None)
 
     def remove_folder(self, path: Path) -> None:
         self._need_folder(path)
         if any(str(Path(name).parent) == str(path) for name in self.seen if name != "/"):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY), str(path))
-        self.changes += 1
         del self.seen[str(path)]
 
     def store(self, store: str, key: str, secret: str | None) -> None:
         """Keep a secret in a store that cannot be read back, or remove it."""
-        self.changes += 1
         if secret is None:
             self.stored.pop((store, key), None)
         else:

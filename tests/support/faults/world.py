@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from reconciler.emulator import Answer, Emulator, LiveKey, Modes, Request, VirtualClock, seed
@@ -57,7 +58,9 @@ class FaultWorld:
         """The emulator's state before each write so far, for stale reads."""
         self.issued: set[str] = set()
         """Secrets that nobody holds any more, where a world remembers them."""
-        self._known: dict[Hashable, Any] | None = None
+        self._known: dict[Hashable, Any] = {}
+        self._known_as_of: object = None
+        self._is_still = False
 
     @classmethod
     def make(cls, live: Mapping[str, Any], sinks: Mapping[str, str], modes: Modes | None = None) -> FaultWorld:
@@ -145,15 +148,21 @@ class FaultWorld:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Within the block nothing changes, so that whatever is looked at twice is asked for once."""
-        outer, self._known = self._known, {}
+        """Within the block nothing changes, so that what the emulator is asked for twice is asked for once.
+
+        It is asked again in a later block only if it has changed, or time has passed.
+        """
+        outer, self._is_still = self._is_still, True
+        as_of = (self._changes(), self.clock.now())
+        if as_of != self._known_as_of:
+            self._known, self._known_as_of = {}, as_of
         try:
             yield
         finally:
-            self._known = outer
+            self._is_still = outer
 
     def _look(self, what: Hashable, ask: Callable[[], Seen]) -> Seen:
-        if self._known is None:
+        if not self._is_still:
             return ask()
         if what not in self._known:
             self._known[what] = ask()
@@ -161,8 +170,13 @@ class FaultWorld:
 
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
+        shown = tuple(self.disk.seen.get(self.path_of(sink)) for sink in self.sinks)
+        return self._changes(), shown, tuple(self.disk.stored.items())
+
+    def _changes(self) -> int:
+        """How much has changed in the emulator so far."""
         with self.emulator.editing() as store:
-            return store.db.total_changes, self.disk.changes
+            return store.db.total_changes
 
     def now(self) -> datetime:
         """The instant."""
@@ -187,7 +201,7 @@ class FaultWorld:
         """The live names on an endpoint."""
         return self._look(("bound", ref), lambda: self.emulator.api_keys_of(PROJECT, ref.kind.value, ref.name))
 
-    def holds(self, sink: str) -> dict[str, str]:
+    def holds(self, sink: str) -> Mapping[str, str]:
         """Every secret that a consumer would read from a sink now, by key; ValueError when it is not readable."""
         if self.sinks[sink] == "store":
             return self.stored(sink)
@@ -218,13 +232,15 @@ class FaultWorld:
         return {name: key.secret for name, key in self.live_keys().items()}
 
 
-def read_json(content: bytes) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def read_json(content: bytes) -> Mapping[str, str]:
     """As a consumer with a JSON library reads it."""
     loaded = json.loads(content or b"{}")
     return {name: entry["secret"] for name, entry in loaded.items() if "secret" in entry}
 
 
-def read_dotenv(content: bytes) -> dict[str, str]:
+@lru_cache(maxsize=256)
+def read_dotenv(content: bytes) -> Mapping[str, str]:
     """As a consumer with a dotenv library reads it; a line that is neither a comment nor a variable is an error."""
     found = {}
     for line in content.decode().splitlines():
