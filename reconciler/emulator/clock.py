@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 
 
 class Clock(Protocol):
@@ -50,7 +51,7 @@ class VirtualClock:
 
 def micros(instant: datetime) -> int:
     """Microseconds since 1970-01-01T00:00:00Z: how the store keeps an instant, exactly."""
-    return (instant - EPOCH) // timedelta(microseconds=1)
+    return (instant - EPOCH) // MICROSECOND
 
 
 def instant(microseconds: int) -> datetime:
@@ -74,4 +75,5 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 def http_date(value: datetime) -> str:
     """An instant as the `Date` header has it: `Sat, 21 Nov 2026 10:00:00 GMT`, cut off to whole seconds [RFC 9110]."""
     moment = value.astimezone(UTC)
-    return f"{_DAYS[moment.weekday()]}, {moment:%d} {_MONTHS[moment.month - 1]} {moment.year:04} {moment:%H:%M:%S} GMT"
+    date = f"{moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04}"
+    return f"{_DAYS[moment.weekday()]}, {date} {moment.hour:02}:{moment.minute:02}:{moment.second:02} GMT"

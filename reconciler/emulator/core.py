@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -104,8 +104,7 @@ class Emulator:
 
     def _proceed(self, request: Request) -> Answer:
         with self._lock:
-            answer = self._answer(request)
-            answer = replace(answer, headers={**answer.headers, "Date": http_date(self.clock.now())})
+            answer = self._answer(request).dated(http_date(self.clock.now()))
         for listener in self.listeners:
             listener(request, answer)
         return answer

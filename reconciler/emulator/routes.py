@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
 from typing import Literal
 
 from reconciler.emulator import applications, dataplane, deployments, keys, tasks
@@ -55,7 +55,8 @@ def _compiled() -> tuple[tuple[re.Pattern[str], dict[str, tuple[Handler, Access]
     return tuple((compile_path(path)[0], methods) for path, methods in paths.items())
 
 
-def find_route(method: str, path: str) -> tuple[Handler, Access, dict[str, str]]:
+@lru_cache(maxsize=1000)
+def find_route(method: str, path: str) -> tuple[Handler, Access, Mapping[str, str]]:
     """The handler of a path, how its caller is admitted, and the path's parameters; 404 or 405 if there is none."""
     for pattern, methods in _compiled():
         if match := pattern.match(path):

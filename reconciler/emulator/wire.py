@@ -14,6 +14,7 @@ Json = Any
 
 JSON_TYPE = "application/json"
 EVENT_STREAM = "text/event-stream"
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,10 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = field(default=b"", repr=False)
 
+    def dated(self, date: str) -> Answer:
+        """The same response with a `Date` header."""
+        return Answer(self.status, {**self.headers, "Date": date}, self.body)
+
     def json(self) -> Json:
         """The body as JSON; ValueError if it is not."""
         return json.loads(self.body)
@@ -82,8 +87,7 @@ class ConnectionLost(ConnectionError):
 
 def json_answer(status: int, content: Json) -> Answer:
     """`content` as a JSON response."""
-    body = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
-    return Answer(status, {"Content-Type": JSON_TYPE}, body)
+    return Answer(status, {"Content-Type": JSON_TYPE}, _encode(content).encode())
 
 
 NO_CONTENT = Answer(204)

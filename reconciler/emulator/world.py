@@ -22,6 +22,9 @@ ALPHABETS = {
 SECRET_LENGTH = 32
 TIMESTAMP_OF = {"created_at": "naive", "expires_at": "zulu", "created_on": "offset", "finished_on": "offset_colon"}
 """The form of each field when timestamps are mixed; any other is `zulu`."""
+ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}
+"""How the forms in whole seconds write UTC."""
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 @dataclass(slots=True)
@@ -77,10 +80,8 @@ class World:
         form: str = self.modes.timestamps
         if form == "mixed":
             form = TIMESTAMP_OF.get(field, "zulu")
-        value = instant(microseconds)
-        if form == "naive":
-            return value.strftime("%Y-%m-%dT%H:%M:%S.%f")
-        return value.strftime("%Y-%m-%dT%H:%M:%S") + {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}[form]
+        text = instant(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00")
+        return text if form == "naive" else text.partition(".")[0] + ZONE_OF[form]
 
     def list_order(self) -> str:
         """The ORDER BY of lists of keys, deployments and applications."""
@@ -106,7 +107,7 @@ class Call:
 
 def pack(value: Any) -> str:
     """JSON for a column."""
-    return json.dumps(value, separators=(",", ":"))
+    return _encode(value)
 
 
 def unpack(text: str) -> Any:
