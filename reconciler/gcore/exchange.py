@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from enum import Enum
 from functools import lru_cache
@@ -120,7 +121,15 @@ class Exchange:
         Raises ApiError; its `effect_is_unknown` tells of all attempts together, so that it is also true of a 404 to a
         DELETE of which an earlier one may have arrived. Interrupted comes from the waiting.
         """
-        outcome, earlier = self._attempts(call, resend)
+        ticket = self._gate.draw_ticket()
+        earlier: list[Fault] = []
+        try:
+            outcome, pause = self._send(call, ticket, number=1)
+        except Shut as shut:
+            outcome, pause = not_asked(call, shut.seconds), 0.0
+        # Nearly every request is answered at once, and need not pay for what it would take to send it again.
+        if isinstance(outcome, Fault) and _may_resend(outcome, resend):
+            outcome, earlier = self._ask_again(call, resend, ticket, outcome, pause)
         match outcome:
             case Answer():
                 return outcome
@@ -149,24 +158,22 @@ class Exchange:
     def _tell_of_clock(self, sentence: str) -> None:
         self.tell(ApiEvent(EventKind.CLOCK, "", "", detail=sentence))
 
-    def _attempts(self, call: Call, resend: Resend) -> tuple[Answer | Fault, list[Fault]]:
-        """The last outcome, and the faults of the attempts before it."""
-        import tenacity  # noqa: PLC0415 - 30 ms that `keyform validate` need not wait
+    def _ask_again(
+        self, call: Call, resend: Resend, ticket: int, first: Fault, pause: float
+    ) -> tuple[Answer | Fault, list[Fault]]:
+        """The last outcome, and the faults of the attempts before it; of the first, `first` and `pause` came."""
+        import tenacity  # noqa: PLC0415 - 30 ms that a run without faults need not wait
 
-        ticket = self._gate.draw_ticket()
-        faults: list[Fault] = []
+        faults = [first]
         refusals = Refusals()
-        pause = 0.0
         is_shut = False
 
         def attempt() -> Answer | Fault:
             nonlocal pause, is_shut
             try:
                 outcome, pause = self._send(call, ticket, number=len(faults) + 1)
-            except Shut as shut:
+            except Shut:
                 is_shut = True
-                if not faults:
-                    faults.append(not_asked(call, shut.seconds))
                 return faults[-1]
             if isinstance(outcome, Fault):
                 faults.append(outcome)
@@ -202,7 +209,9 @@ class Exchange:
             before_sleep=tell_of_wait,
             retry_error_callback=lambda _: faults[-1],
         )
-        outcome: Answer | Fault = retrying(attempt)
+        # What came of the first attempt is known; each of the others is made when it is asked for, and none is None.
+        outcomes = itertools.chain([first], iter(attempt, None))
+        outcome: Answer | Fault = retrying(next, outcomes)
         return outcome, faults[:-1] if isinstance(outcome, Fault) else faults
 
     def _wait_seconds(self, failures: int, fault: Fault) -> float:

@@ -166,7 +166,7 @@ HEAVY = ("httpx", "tenacity", "deepdiff", "rich", "starlette", "uvicorn", "async
         (["--version"], ()),
         (["validate"], ("jsonschema", "yaml")),
         # httpx loads rich for a command line of its own.
-        (["plan"], ("jsonschema", "yaml", "httpx", "tenacity", "deepdiff", "rich")),
+        (["plan"], ("jsonschema", "yaml", "httpx", "deepdiff", "rich")),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
