@@ -12,7 +12,9 @@ from zlib import crc32
 
 from reconciler.apply.lock import GRACE, LIFETIME
 from reconciler.emulator import Modes
+from reconciler.gcore import GcoreApi
 from reconciler.plan.changes import Plan
+from support.faults.asking import Answers, Course, Joints, answer_again, join, record
 from support.faults.canaries import search
 from support.faults.effects import WRITES, Came, Effect, Kind, TracedEffects
 from support.faults.faults import BY_NAME as FAULTS_BY_NAME
@@ -51,6 +53,8 @@ class Tally:
     runs_to_converge: Counter[int] = field(default_factory=Counter)
     searched: int = 0
     hits: int = 0
+    joined: int = 0
+    """Runs that went on as another one does."""
     failures: list[str] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
 
@@ -62,6 +66,7 @@ class Tally:
         self.runs_to_converge += other.runs_to_converge
         self.searched += other.searched
         self.hits += other.hits
+        self.joined += other.joined
         self.failures += other.failures
         self.reached += other.reached
 
@@ -92,6 +97,8 @@ class Verdict:
 
 
 Recoveries = dict[object, Verdict]
+Injected = tuple[Ran, FaultWorld, Watch]
+"""A run, and where it has left its world."""
 
 
 @dataclass
@@ -142,8 +149,11 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
     return Prepared(scenario, modes, world, watch)
 
 
-def run_injected(prepared: Prepared, done: Pass, injection: Injection) -> tuple[Ran, FaultWorld, Watch]:
-    """One run of the new file, with a fault in it; up to the fault it is the run without faults."""
+def run_injected(prepared: Prepared, done: Pass, injection: Injection, course: Course | None = None) -> Injected:
+    """One run of the new file, with a fault in it; up to the fault it is the run without faults.
+
+    With a `course`, which is its own, it ends as soon as it is known how it goes on.
+    """
     kept, its_watch = done.before[injection.number]
     world = kept.fork(mid_run=True)
     watch = its_watch.fork(world)
@@ -151,19 +161,51 @@ def run_injected(prepared: Prepared, done: Pass, injection: Injection) -> tuple[
         # A whole list written without an ETag on readings that are all of the past: nobody can keep P3 then.
         watch.suspended.update(watch.endpoints)
     effects = TracedEffects(world, hook=injection, watch=watch, replay=done.came[: injection.number])
-    ran = run_once(world, prepared.scenario.after, effects, demand=prepared.scenario.demand)
+
+    def prepare_client(api: GcoreApi) -> None:
+        if course is not None and not injection.lasting:
+            join(api, effects, done.joints, injection.number, course)
+        answer_again(api, effects, done.answers)
+
+    scenario = prepared.scenario
+    ran = run_once(world, scenario.after, effects, demand=scenario.demand, prepare=prepare_client)
     return ran, world, watch
 
 
-def judge_injected(prepared: Prepared, done: Pass, injection: Injection, tally: Tally) -> Verdict:
-    """One fault, and the recovery from it."""
+def judge_injected(
+    prepared: Prepared, done: Pass, injection: Injection, tally: Tally, *, in_full: bool = False
+) -> Verdict:
+    """One fault, and the recovery from it. `in_full`: to the end, even where it is known what comes of it."""
     from support.faults.branches import observe
 
-    ran, world, watch = run_injected(prepared, done, injection)
+    def find_verdict() -> Verdict:
+        raise AssertionError("nothing can be told of a run that is not over")
+
+    course = Course(find_verdict)
+    ran, world, watch = run_injected(prepared, done, injection, None if in_full else course)
     tally.effects += len(ran.trace) - injection.number
+    if ran.course is not None:
+        tally.joined += 1
+        search_all(ran, world, watch, tally)
+        return join_verdict(watch, ran.course.verdict)
     tally.reached.update(observe(ran))
     finish_injected(prepared, injection, ran, world, watch, tally)
-    return recover(prepared, world, watch)
+    verdict = recover(prepared, world, watch)
+    course.find_verdict = lambda: verdict
+    return verdict
+
+
+def join_verdict(watch: Watch, known: Verdict) -> Verdict:
+    """What was seen of a run until it joined another, and what came of that one, none of which was done twice."""
+    nothing: Counter[int] = Counter()
+    return replace(
+        known,
+        violations=(*watch.violations, *known.violations),
+        evaluations=nothing + watch.evaluations,
+        effects=0,
+        searched=0,
+        hits=0,
+    )
 
 
 def finish_injected(  # noqa: PLR0917 - each is another thing
@@ -320,6 +362,8 @@ class Pass:
     """Effects before or after which a crash of the machine is worse than a kill."""
     came: list[tuple[Effect, Came]] = field(default_factory=list)
     """What came of each effect."""
+    answers: Answers = field(default_factory=dict)
+    joints: Joints = field(default_factory=Joints)
 
 
 def pass_through(prepared: Prepared) -> Pass:
@@ -353,8 +397,24 @@ def pass_through(prepared: Prepared) -> Pass:
             watch(effect)
             note(done.after)
 
+    def find_verdict() -> Verdict:
+        left = world.fork()
+        its_watch = watch.fork(left)
+        tally = Tally()
+        judge_exit_code(done.ran, left, its_watch, lambda at: look(prepared, left, its_watch, at), saw_less=False)
+        search_all(done.ran, left, its_watch, tally)
+        return recover(prepared, left, its_watch)
+
     effects = TracedEffects(world, hook=keep, watch=watch)
-    done.ran = run_once(world, prepared.scenario.after, effects, demand=prepared.scenario.demand)
+    course = Course(find_verdict)
+    scenario = prepared.scenario
+    done.ran = run_once(
+        world,
+        scenario.after,
+        effects,
+        demand=scenario.demand,
+        prepare=lambda api: record(api, effects, done.answers, done.joints, course),
+    )
     watch.check("the run without faults")
     done.ran.code = done.ran.code if not watch.violations else 99
     assert not watch.violations, watch.violations
@@ -379,8 +439,13 @@ def in_short(done: Pass, injection: Injection, seed: int = 0) -> bool:
     return crc32(f"{seed} {injection}".encode()) % (3 if effect.kind in WRITES else 12) == 0
 
 
-def judge_single(prepared: Prepared, done: Pass, injection: Injection, tally: Tally) -> Verdict:
-    """One single fault; what ends the process needs no process, but the world that was kept."""
+def judge_single(
+    prepared: Prepared, done: Pass, injection: Injection, tally: Tally, *, in_full: bool = False
+) -> Verdict:
+    """One single fault; what ends the process needs no process, but the world that was kept.
+
+    `in_full`: its run goes to the end, even where it is known what comes of it.
+    """
     name = injection.fault.name
     kept = done.after if name.endswith(" after") else done.before
     if injection.fault.ends and name != "torn write":
@@ -393,7 +458,7 @@ def judge_single(prepared: Prepared, done: Pass, injection: Injection, tally: Ta
         its_watch.check(str(injection))
         verdict = recover(prepared, copy, its_watch)
     else:
-        verdict = judge_injected(prepared, done, injection, tally)
+        verdict = judge_injected(prepared, done, injection, tally, in_full=in_full)
     count(prepared, injection, verdict, tally)
     return verdict
 

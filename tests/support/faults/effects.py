@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,6 +18,7 @@ from reconciler.effects import Completed
 from reconciler.emulator import Answer, ConnectionLost, Request
 
 if TYPE_CHECKING:
+    from support.faults.asking import Course
     from support.faults.world import FaultWorld
 
 SECONDS_PER_REQUEST = 0.01
@@ -139,7 +139,8 @@ class TracedEffects:
         """Numbers of requests that surely were not processed: no connection, or 429."""
         self.said: list[str] = []
         """Arguments and environments of child processes."""
-        self._numbers = itertools.count()
+        self.course: Course | None = None
+        """The run that this one has joined."""
 
     @property
     def is_alive(self) -> bool:
@@ -157,10 +158,19 @@ class TracedEffects:
         self.world.disk.locks.clear()
         raise Killed
 
+    def join(self, course: Course) -> None:
+        """End here: it is known how the process goes on."""
+        self.course = course
+        self.die()
+
+    def skip(self, end: int) -> None:
+        """Replay all effects before number `end` at once; what came of them is of no interest."""
+        self.trace += [effect for effect, _ in self.replay[len(self.trace) : end]]
+
     def _do(self, kind: Kind, name: str, perform: Callable[[], Any], request: Request | None = None) -> Any:
         if self.dead:
             raise Killed
-        effect = Effect(next(self._numbers), kind, name, request)
+        effect = Effect(len(self.trace), kind, name, request)
         self.trace.append(effect)
         if effect.number < len(self.replay):
             known, came = self.replay[effect.number]

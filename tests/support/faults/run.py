@@ -19,6 +19,7 @@ from reconciler.report.json import plan_to_json, result_to_json
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
 from reconciler.snapshot import take_snapshot
+from support.faults.asking import Course
 from support.faults.effects import Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
@@ -40,6 +41,8 @@ class Ran:
     refused: set[int] = field(default_factory=set)
     """Numbers of requests that surely were not processed."""
     said: list[str] = field(default_factory=list, repr=False)
+    course: Course | None = None
+    """The run that this one has joined, which was then ended."""
 
     @property
     def writes(self) -> list[Effect]:
@@ -72,10 +75,11 @@ def run_once(
     *,
     holder: str = "ci@runner-1",
     demand: Demand | None = None,
+    prepare: Callable[[GcoreApi], None] = lambda api: None,
 ) -> Ran:
     """Plan, and if there is something to do, lock, look again and do it; as the command line does.
 
-    With a demand, as `keyform rotate` does.
+    With a demand, as `keyform rotate` does. `prepare` is given its client first.
     """
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
@@ -86,9 +90,9 @@ def run_once(
             ran.said.append(str(event))
 
     try:
-        ran.code = _run(world, desired, effects, ran, tell, holder, demand)
+        ran.code = _run(world, desired, effects, ran, tell, holder, demand, prepare)
     except Killed:
-        ran.code = None
+        ran.code, ran.course = None, effects.course
     except KeyformError as error:
         ran.code, ran.error = error.exit_code, error
         ran.said.append(error.diagnostics())
@@ -124,8 +128,10 @@ def _run(  # noqa: PLR0917 - each is another thing
     tell: Callable[[object], None],
     holder: str,
     demand: Demand | None,
+    prepare: Callable[[GcoreApi], None],
 ) -> int:
     api = _open_api(desired, effects, tell)
+    prepare(api)
     sinks = open_all(world, desired.stack, effects)
 
     def look(at: datetime | None = None) -> Plan:

@@ -24,7 +24,8 @@ FOLDER = "/disk"
 MARKER = re.compile(
     r"\[keyform (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)( protected)?\]$"
 )
-
+TABLES = ("counters", "keys", "applications", "deployments", "bindings", "gates", "tasks")
+"""All of the emulator's that requests can change."""
 
 Seen = TypeVar("Seen")
 
@@ -96,6 +97,13 @@ class FaultWorld:
         image = hashlib.blake2b(self.emulator.dump()).digest()
         late = tuple((request.method, request.path, request.body) for request in self.late)
         return image, self.clock.now(), self.holdings(), self.chances, late, tuple(self.held_tasks)
+
+    def content(self) -> object:
+        """Equal for worlds that are the same but for the instant, and for what chance will bring."""
+        with self.emulator.editing() as store:
+            rows = [[tuple(row) for row in store.rows(f"SELECT * FROM {table}")] for table in TABLES]  # noqa: S608
+        late = [(request.method, request.path, request.body) for request in self.late]
+        return repr((rows, self.holdings(), sorted(self.disk.locks), late, self.held_tasks))
 
     # --- What effects do ----------------------------------------------------------------------------------------------
 
