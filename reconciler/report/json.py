@@ -60,12 +60,17 @@ _STEPS = {
 
 def plan_to_json(plan: Plan) -> str:
     """The plan, the same to the byte for the same plan, with a newline at its end."""
-    return dump(_plan(plan))
+    return dump(plan_tree(plan))
 
 
 def result_to_json(result: Result) -> str:
     """The plan and, under `keyform`, what came of it: `outcomes` by change, `resources` by key and endpoint."""
-    tree = _plan(result.plan)
+    return dump(result_tree(result))
+
+
+def result_tree(result: Result) -> dict[str, Value]:
+    """What `result_to_json` writes."""
+    tree = plan_tree(result.plan)
     ours = tree["keyform"]
     assert isinstance(ours, dict)  # noqa: S101 - for the type checker
     ours["complete"] = result.complete
@@ -76,7 +81,7 @@ def result_to_json(result: Result) -> str:
         for block, done, of in count_steps(result)
     ]
     ours["outcomes"] = [_outcome(outcome) for outcome in complete_outcomes(result)]
-    return dump(tree)
+    return tree
 
 
 def dump(tree: Mapping[str, Value]) -> str:
@@ -84,7 +89,8 @@ def dump(tree: Mapping[str, Value]) -> str:
     return json.dumps(tree, indent=2, ensure_ascii=True) + "\n"
 
 
-def _plan(plan: Plan) -> dict[str, Value]:
+def plan_tree(plan: Plan) -> dict[str, Value]:
+    """What `plan_to_json` writes."""
     return {
         "format_version": FORMAT_VERSION,
         "applyable": bool(plan.changes) and not plan.refusals,

@@ -12,7 +12,7 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,7 +60,7 @@ class State:
         return self.pace.limit, self.pace.distance, self.pace.not_before, sorted(self.offsets), self.told
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Asked:
     """What came of one `ask`, and what was learnt by it; its effects are those from `begin` to before `end`."""
 
@@ -78,11 +78,22 @@ class Asked:
         return self.answer
 
 
-Answers = dict[int, Asked]
-"""Everything that a run asked, by the number of its first effect."""
+class Answers:
+    """Everything that a run asked. It shows nothing of itself: tracebacks that are searched show local variables."""
+
+    def __init__(self) -> None:
+        self._by_begin: dict[int, Asked] = {}
+
+    def note(self, asked: Asked) -> None:
+        """It was asked now."""
+        self._by_begin[asked.begin] = asked
+
+    def find(self, begin: int) -> Asked | None:
+        """What was asked with this effect as its first."""
+        return self._by_begin.get(begin)
 
 
-@dataclass
+@dataclass(repr=False)
 class Course:
     """A run, from where others may join it to what came of it."""
 
@@ -97,11 +108,11 @@ class Course:
         return self._verdict
 
 
-@dataclass
 class Joints:
     """Where runs were when a request had been answered, and at which instant."""
 
-    _known: dict[bytes, list[tuple[datetime, Course]]] = field(default_factory=dict, repr=False)
+    def __init__(self) -> None:
+        self._known: dict[bytes, list[tuple[datetime, Course]]] = {}
 
     def find(self, place: bytes, now: datetime) -> Course | None:
         """A run that was there at about this instant."""
@@ -126,9 +137,9 @@ def record(api: GcoreApi, effects: TracedEffects, answers: Answers, joints: Join
         try:
             answer = ask(call, resend)
         except ApiError as error:
-            answers[begin] = Asked(begin, len(effects.trace), None, error, State.of(exchange))
+            answers.note(Asked(begin, len(effects.trace), None, error, State.of(exchange)))
             raise
-        answers[begin] = Asked(begin, len(effects.trace), answer, None, State.of(exchange))
+        answers.note(Asked(begin, len(effects.trace), answer, None, State.of(exchange)))
         joints.note(place_of(begin, answer, exchange, effects), effects.world.now(), course)
         return answer
 
@@ -139,7 +150,7 @@ def answer_again(api: GcoreApi, effects: TracedEffects, answers: Answers) -> Non
     """Give a run that replays another the answers that this was given, as far as they came whole."""
 
     def answered(ask: Ask, exchange: Exchange, call: Call, resend: Resend) -> Answer:
-        asked = answers.get(len(effects.trace)) if effects.is_replaying else None
+        asked = answers.find(len(effects.trace)) if effects.is_replaying else None
         if asked is None or asked.end > len(effects.replay):
             return ask(call, resend)
         effects.skip(asked.end)

@@ -362,7 +362,7 @@ class Pass:
     """Effects before or after which a crash of the machine is worse than a kill."""
     came: list[tuple[Effect, Came]] = field(default_factory=list)
     """What came of each effect."""
-    answers: Answers = field(default_factory=dict)
+    answers: Answers = field(default_factory=Answers)
     joints: Joints = field(default_factory=Joints)
 
 

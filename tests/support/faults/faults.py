@@ -18,7 +18,7 @@ from typing import Any
 import httpx
 
 from reconciler.effects import Completed
-from reconciler.emulator import Answer, ConnectionLost, Emulator
+from reconciler.emulator import Answer, ConnectionLost
 from support.faults.effects import (
     COUNTED,
     FILE_WRITES,
@@ -151,9 +151,8 @@ def stale(effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
     assert effect.request is not None
     world = effects.world
     answer: Answer = perform()
-    for image in reversed(world.images):
-        with Emulator.load(image, clock=world.clock.copy(), modes=world.emulator.modes, seed=7) as then:
-            old = then.respond(effect.request)
+    for then in world.of_old():
+        old = then.respond(effect.request)
         if old.body != answer.body:
             return old
     return answer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from reconciler.model import DesiredState, Secret
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Demand, Plan
 from reconciler.plan.outcomes import OutcomeState, Result
-from reconciler.report.json import plan_to_json, result_to_json
+from reconciler.report.json import plan_tree, result_tree
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
 from reconciler.snapshot import take_snapshot
@@ -141,7 +142,7 @@ def _run(  # noqa: PLR0917 - each is another thing
     def show(plan: Plan) -> None:
         ran.plan = plan
         if not effects.is_replaying:
-            ran.said += [render_plan(plan, colour=False), plan_to_json(plan)]
+            ran.said += [render_plan(plan, colour=False), json.dumps(plan_tree(plan))]
 
     def note_move(plan: Plan) -> None:
         ran.moved = True
@@ -163,5 +164,5 @@ def _run(  # noqa: PLR0917 - each is another thing
         listener=tell,
     )
     ran.result = result
-    ran.said += [render_result(result, colour=False), result_to_json(result)]
+    ran.said += [render_result(result, colour=False), json.dumps(result_tree(result))]
     return 0 if result.complete else 1

@@ -57,6 +57,7 @@ class FaultWorld:
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
+        self._of_old: dict[bytes, Emulator] = {}
         self.issued: set[str] = set()
         """Secrets that nobody holds any more, where a world remembers them."""
         self._known: dict[Hashable, Any] = {}
@@ -135,6 +136,14 @@ class FaultWorld:
     def path_of(self, sink: str) -> str:
         """Where a sink's file is."""
         return f"{FOLDER}/{sink}/secrets.{self.sinks[sink]}"
+
+    def of_old(self) -> Iterator[Emulator]:
+        """The emulator as it was before each write so far, the newest first; time goes on in it."""
+        self._of_old = {image: then for image, then in self._of_old.items() if image in self.images}
+        for image in reversed(self.images):
+            if image not in self._of_old:
+                self._of_old[image] = Emulator.load(image, clock=self.clock, modes=self.emulator.modes, seed=7)
+            yield self._of_old[image]
 
     # --- What a judge sees --------------------------------------------------------------------------------------------
 
