@@ -152,11 +152,12 @@ def detach(world: World, key_id: int, at: int) -> None:
             publish_gate(world, row["target_id"], at)
 
 
-def next_expiry(world: World, now: int) -> tuple[int, int] | None:
-    """The earliest key that has expired while attached, as (instant, key id)."""
+def next_expiry(world: World) -> tuple[int, int] | None:
+    """When the server next takes a key off by itself, and its row: the first attached one to expire, or that did."""
+    if world.modes.expired_key == "stays":
+        return None
     row = world.row(
-        "SELECT k.expires_at, k.id FROM keys k WHERE k.expires_at <= ? AND EXISTS"
-        " (SELECT 1 FROM bindings b WHERE b.key_id = k.id) ORDER BY k.expires_at, k.id LIMIT 1",
-        now,
+        "SELECT k.expires_at, k.id FROM keys k WHERE k.expires_at IS NOT NULL AND EXISTS"
+        " (SELECT 1 FROM bindings b WHERE b.key_id = k.id) ORDER BY k.expires_at, k.id LIMIT 1"
     )
     return None if row is None else (row["expires_at"], row["id"])

@@ -76,8 +76,10 @@ class Emulator:
         self.listeners: list[Listener] = []
         self.interceptor: Interceptor | None = None
         self._world = World(store, modes or Modes(), base_url, task_seconds, seed)
-        self._settled: tuple[int, int] | None = None
-        """When all that was due was last brought about, and how much had been written by then."""
+        self._settled = (0, 0)
+        """How much had been written when all that was due was last brought about, and when more would be due."""
+        self._is_shared = isinstance(db, str | Path)
+        """Whether another process may write to the store meanwhile."""
         self._lock = threading.RLock()
         self._finalizer = weakref.finalize(self, store.close)
         with self._lock:
@@ -143,10 +145,11 @@ class Emulator:
     def _settle(self) -> int:
         """Bring about whatever is due, and give the present instant."""
         now = micros(self.clock.now())
-        if self._settled != (now, self._world.db.total_changes):
-            tasks.settle(self._world, now, WORKS)
+        written, due_at = self._settled
+        if now >= due_at or written != self._world.db.total_changes or self._is_shared:
+            due_at = tasks.settle(self._world, now, WORKS)
             self._world.db.commit()
-            self._settled = now, self._world.db.total_changes
+            self._settled = self._world.db.total_changes, due_at
         return now
 
     def grant(self, tokens: Mapping[str, Collection[int]]) -> None:
@@ -168,6 +171,17 @@ class Emulator:
             self._world.db.commit()
 
     # What a test may look at and do, past the API.
+
+    @property
+    def changes(self) -> int:
+        """Another number after every change that `accepts`, `live_keys`, `api_keys_of` or `names` could show.
+
+        It never goes down, and may go up without such a change. A look that goes by the time itself, at a key that
+        expires or at a data plane that lags, can differ at the same number.
+        """
+        with self._lock:
+            self._settle()
+            return self._world.changes
 
     def accepts(self, project_id: int, kind: Kind, name: str, secret: str | None) -> bool:
         """Whether the data plane would take a request with `secret`, or one without any key for None.
@@ -278,7 +292,7 @@ class Emulator:
         if clock is None:
             clock = self.clock.copy() if isinstance(self.clock, VirtualClock) else self.clock
         world = self._world
-        return Emulator.load(
+        fork = Emulator.load(
             self.dump(),
             clock=clock,
             modes=modes or world.modes,
@@ -286,6 +300,8 @@ class Emulator:
             task_seconds=world.task_seconds,
             seed=world.seed,
         )
+        fork._world.unseen -= world.changes  # noqa: SLF001 - whoever compares `changes` may go on with the copy
+        return fork
 
     def close(self) -> None:
         """Let go of the database; the emulator cannot be used any more."""

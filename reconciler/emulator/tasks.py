@@ -71,7 +71,7 @@ def start_task(
     early = world.modes.effect == "at_start" and task_type.startswith("update_")
     effect_at = starts_at if early else due_at
     uuid = world.new_uuid()
-    world.run(
+    world.note(
         "INSERT INTO tasks (uuid, project_id, task_type, kind, target_id, work, data, created_resources, created_at,"
         " starts_at, effect_at, due_at, next_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         uuid,
@@ -91,24 +91,25 @@ def start_task(
     return json_answer(200, {"tasks": [uuid]})
 
 
-def settle(world: World, now: int, works: Mapping[str, Work], *, effects_only: bool = False) -> None:
+def settle(world: World, now: int, works: Mapping[str, Work], *, effects_only: bool = False) -> int:
     """Bring the store up to `now`: due effects and ends of tasks, and expiries, each at its own instant, in order.
 
-    `effects_only` leaves alone what is about to end: for the end of a request, whose own effect may be immediate.
+    Gives the instant at which the next of them is due. `effects_only` leaves alone what is about to end: for the end of
+    a request, whose own effect may be immediate.
     """
-    expiring = world.modes.expired_key == "detached"
-    query = "SELECT * FROM tasks WHERE next_at <= ? AND done = 0 ORDER BY next_at, id LIMIT 1"
+    query = "SELECT * FROM tasks WHERE next_at IS NOT NULL AND done = 0 ORDER BY next_at, id LIMIT 1"
     if not effects_only:
-        query = "SELECT * FROM tasks WHERE next_at <= ? ORDER BY next_at, id LIMIT 1"
+        query = "SELECT * FROM tasks WHERE next_at IS NOT NULL ORDER BY next_at, id LIMIT 1"
     while True:
-        task = world.row(query, now)
-        expiry = next_expiry(world, now) if expiring else None
-        if expiry is not None and (task is None or expiry[0] <= task["next_at"]):
-            detach(world, expiry[1], expiry[0])
-        elif task is None:
-            return
+        task = world.row(query)
+        task_at: int = NEVER if task is None else task["next_at"]
+        expires_at, key_id = next_expiry(world) or (NEVER, 0)
+        if min(task_at, expires_at) > now:
+            return min(task_at, expires_at)
+        if task is None or expires_at <= task_at:
+            detach(world, key_id, expires_at)
         elif task["done"]:
-            world.run("UPDATE tasks SET next_at = NULL, finished_at = ? WHERE id = ?", task["due_at"], task["id"])
+            world.note("UPDATE tasks SET next_at = NULL, finished_at = ? WHERE id = ?", task["due_at"], task["id"])
         else:
             _take_effect(world, task, works[task["task_type"]])
 
@@ -126,7 +127,7 @@ def _take_effect(world: World, task: sqlite3.Row, work: Work) -> None:
         world.run("RELEASE effect")
     if error is not None:
         work.undo(*target)
-    world.run("UPDATE tasks SET done = 1, next_at = due_at, error = ? WHERE id = ?", error, task["id"])
+    world.note("UPDATE tasks SET done = 1, next_at = due_at, error = ? WHERE id = ?", error, task["id"])
 
 
 def steer(world: World, uuid: str, *, due_at: int | None = None, error: str | None = None) -> None:
@@ -138,7 +139,7 @@ def steer(world: World, uuid: str, *, due_at: int | None = None, error: str | No
     if task is None:
         raise KeyError(f"no task {uuid} is under way")
     if error is not None:
-        world.run("UPDATE tasks SET error = ? WHERE id = ?", error, task["id"])
+        world.note("UPDATE tasks SET error = ? WHERE id = ?", error, task["id"])
     if due_at is not None:
         _reschedule(world, task, task["starts_at"], due_at)
         # Whatever waits for its turn behind this task moves with it.
@@ -157,7 +158,7 @@ def steer(world: World, uuid: str, *, due_at: int | None = None, error: str | No
 
 def _reschedule(world: World, task: sqlite3.Row, starts_at: int, due_at: int) -> None:
     effect_at = starts_at if task["effect_at"] < task["due_at"] else due_at
-    world.run(
+    world.note(
         "UPDATE tasks SET starts_at = ?, effect_at = ?, due_at = ?, next_at = ? WHERE id = ?",
         starts_at,
         effect_at,

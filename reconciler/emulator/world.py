@@ -36,6 +36,13 @@ class World:
     base_url: str
     task_seconds: float
     seed: int | None = None
+    unseen: int = 0
+    """How many of the rows that the connection has written do not count as changes."""
+
+    @property
+    def changes(self) -> int:
+        """How many rows have been written, but for those that `note` wrote."""
+        return self.db.total_changes - self.unseen
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         """Every row of a query."""
@@ -54,6 +61,12 @@ class World:
         """Execute a statement and give the id of the row that it inserted, if any."""
         return self.db.execute(sql, values).lastrowid or 0
 
+    def note(self, sql: str, *values: Any) -> None:
+        """Execute a statement that changes only tasks or counters, which no look past the API can see."""
+        changes = self.changes
+        self.db.execute(sql, values)
+        self.unseen += self.changes - changes
+
     def new_secret(self) -> str:
         """A secret that no key has had."""
         alphabet = ALPHABETS[self.modes.secret_shape]
@@ -69,7 +82,7 @@ class World:
         if self.seed is None:
             return secrets.token_bytes(length)
         # The count is in the store, so that a copy of it goes on just as the original would have.
-        self.run("INSERT INTO counters VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1", purpose)
+        self.note("INSERT INTO counters VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1", purpose)
         count = self.number("SELECT value FROM counters WHERE name = ?", purpose)
         return hashlib.blake2b(f"{self.seed}:{purpose}:{count}".encode(), digest_size=length).digest()
 

@@ -7,13 +7,24 @@ import stat
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reconciler.emulator import Answer, ConnectionLost, Emulator, Modes, Request, StoreError, VirtualClock, seed
+from reconciler.emulator import (
+    Answer,
+    ConnectionLost,
+    Emulator,
+    Kind,
+    Modes,
+    Request,
+    StoreError,
+    VirtualClock,
+    seed,
+)
 
 KEYS = "/cloud/v3/inference/1234/api_keys"
 
@@ -36,6 +47,22 @@ def test_what_is_in_a_file_survives_a_restart_with_a_task_under_way(tmp_path: Pa
         clock.advance(10)
         assert emulator.accepts(1234, "deployment", "llama3", secret)
         assert not emulator.accepts(1234, "deployment", "llama3", None)
+
+
+def test_what_another_process_has_begun_in_a_file_goes_on_for_all(tmp_path: Path) -> None:
+    file, clock = tmp_path / "emulator.db", VirtualClock()
+    with (
+        Emulator(file, clock=clock, tokens={"t": [1234]}, task_seconds=10) as emulator,
+        Emulator(file, clock=clock) as other,
+    ):
+        seed(emulator, {"projects": {1234: {"deployments": [{"name": "llama3"}]}}})
+        _make_key(emulator, "payments")
+        assert other.api_keys_of(1234, "deployment", "llama3") == ()
+        url = "/cloud/v3/inference/1234/deployments/llama3"
+        emulator.respond(Request.build("PATCH", url, token="t", json_body={"api_keys": ["payments"]}))
+        clock.advance(10)
+        assert other.api_keys_of(1234, "deployment", "llama3") == ("payments",)
+        assert emulator.api_keys_of(1234, "deployment", "llama3") == ("payments",)
 
 
 def test_a_file_of_something_else_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
@@ -187,9 +214,83 @@ STEPS = st.one_of(
 )
 
 
+def _look(emulator: Emulator, *, at_gates: bool) -> object:
+    """All that a look past the API shows; at what depends on the time itself only if asked for."""
+    kinds: tuple[Kind, ...] = ("deployment", "application")
+    found = [(kind, name) for kind in kinds for name in emulator.names(1234, kind)]
+    live = emulator.live_keys(1234)
+    secrets = [None, *(key.secret for key in live.values())] if at_gates else []
+    gates = [emulator.accepts(1234, *one, secret) for one in found for secret in secrets]
+    return live, [(*one, emulator.api_keys_of(1234, *one)) for one in found], gates
+
+
+def test_every_change_that_a_look_could_see_moves_the_count_of_changes(make_api) -> None:
+    api = make_api(task_seconds=10, expired_key="detached")
+    api.key("expiring", expires_at="2026-01-01T00:01:00Z")
+    component = {"flavor": "f", "exposed": True, "scale": {"min": 1, "max": 1}}
+    container = {"region_id": 1, "scale": {"min": 1, "max": 1}}
+    whole = {"image": "demo/flux", "listening_port": 80, "flavor_name": "f", "containers": [container]}
+    app = {"application_name": "webui", "regions": [1], "components_configuration": {"web": component}}
+
+    def edit() -> None:
+        with api.emulator.editing() as store:
+            store.run("UPDATE keys SET description = 'edited in the store'")
+
+    steps: list[Callable[[], object]] = [
+        lambda: api.key("payments"),
+        lambda: api.ok("PATCH", "api_keys/payments", {"description": "Checkout"}),
+        lambda: api.attach("llama3", "payments", "expiring"),
+        lambda: api.attach("llama3", "expiring", "payments"),
+        lambda: api.app("PATCH", "/webui", {"api_keys": ["payments"]}),
+        lambda: api.clock.advance(60),
+        lambda: api.attach("llama3"),
+        lambda: api.ok("PATCH", "deployments/llama3", {"auth_enabled": True}),
+        lambda: api.ok("POST", "deployments", {"name": "flux", **whole, "api_keys": ["payments"]}),
+        lambda: api.app("POST", "", {"name": "second", **app, "api_keys": ["payments"]}),
+        lambda: api.ok("DELETE", "deployments/flux"),
+        lambda: api.app("DELETE", "/second"),
+        lambda: api.app("PATCH", "/webui", {"api_keys": []}),
+        lambda: api.ok("DELETE", "api_keys/payments"),
+        lambda: seed(api.emulator, {"projects": {1234: {"deployments": [{"name": "seeded"}]}}}),
+        edit,
+    ]
+    for step in steps:
+        seen, changes = _look(api.emulator, at_gates=True), api.emulator.changes
+        step()
+        api.clock.advance(10)
+        assert _look(api.emulator, at_gates=True) != seen
+        assert api.emulator.changes > changes
+
+
+def test_what_no_look_can_see_does_not_move_the_count_of_changes(make_api) -> None:
+    api = make_api(task_seconds=10)
+    api.key("payments")
+    changes = api.emulator.changes
+    api.ok("GET", "api_keys")
+    api.refused(404, "GET", "api_keys/nobody")
+    task = api.attach("llama3", "payments")
+    assert api.task(task)["state"] == "NEW"
+    api.emulator.hold_task(task)
+    api.clock.advance(10)
+    assert api.task(task)["state"] == "RUNNING"
+    assert api.emulator.changes == changes
+    api.emulator.release_task(task)
+    assert api.emulator.changes > changes
+
+
+def test_a_copy_goes_on_counting_changes_where_it_left_the_original(api) -> None:
+    api.key("payments")
+    with api.emulator.fork() as fork:
+        assert fork.changes == api.emulator.changes
+        fork.respond(Request.build("DELETE", f"{KEYS}/payments", token=api.token))
+        assert fork.changes > api.emulator.changes
+
+
 @settings(max_examples=60, deadline=None)
 @given(world=st.sampled_from(Modes.pairwise()), steps=st.lists(STEPS, max_size=12))
-def test_in_every_world_no_answer_is_a_server_error_and_both_sides_of_a_binding_agree(world, steps) -> None:
+def test_in_every_world_no_answer_is_a_server_error_both_sides_of_a_binding_agree_and_all_changes_count(
+    world, steps
+) -> None:
     clock = VirtualClock()
     with Emulator(clock=clock, modes=world, tokens={"t": [1234]}, task_seconds=10, seed=1) as emulator:
         content = {"deployments": [{"name": "llama3"}], "applications": [{"name": "webui"}]}
@@ -201,6 +302,8 @@ def test_in_every_world_no_answer_is_a_server_error_and_both_sides_of_a_binding_
             return answer
 
         for step, value in steps:
+            at_gates = step != "wait"
+            seen, changes = _look(emulator, at_gates=at_gates), emulator.changes
             match step:
                 case "create":
                     expires_at = (clock.now().replace(microsecond=0)).isoformat()[:10] + "T23:59:59Z"
@@ -213,6 +316,7 @@ def test_in_every_world_no_answer_is_a_server_error_and_both_sides_of_a_binding_
                     call("PATCH", "applications/1234/deployments/webui", {"api_keys": value})
                 case "wait":
                     clock.advance(value * 1000)
+            assert emulator.changes > changes or _look(emulator, at_gates=at_gates) == seen
             keys = call("GET", "1234/api_keys").json()["results"]
             shown = call("GET", "1234/deployments").json()["results"]
             if world.data_plane_lag == 0:

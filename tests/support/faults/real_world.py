@@ -406,7 +406,9 @@ class RealWorld(FaultWorld):
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
         stats = [(path, path.lstat()) for place in (self.work, self.kept) for path in place.rglob("*")]
-        return self._changes(), tuple((path, found.st_ino, found.st_size, found.st_mtime_ns) for path, found in stats)
+        return self.emulator.changes, tuple(
+            (path, found.st_ino, found.st_size, found.st_mtime_ns) for path, found in stats
+        )
 
     def fingerprint(self) -> object:
         """Equal for worlds from which everything goes on alike."""

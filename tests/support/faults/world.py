@@ -170,7 +170,7 @@ class FaultWorld:
         It is asked again in a later block only if it has changed, or time has passed.
         """
         outer, self._is_still = self._is_still, True
-        as_of = (self._changes(), self.clock.now())
+        as_of = (self.emulator.changes, self.clock.now())
         if as_of != self._known_as_of:
             self._known, self._known_as_of = {}, as_of
         try:
@@ -188,12 +188,7 @@ class FaultWorld:
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
         shown = tuple(self.disk.seen.get(self.path_of(sink)) for sink in self.sinks)
-        return self._changes(), shown, tuple(self.disk.stored.items())
-
-    def _changes(self) -> int:
-        """How much has changed in the emulator so far."""
-        with self.emulator.editing() as store:
-            return store.db.total_changes
+        return self.emulator.changes, shown, tuple(self.disk.stored.items())
 
     def now(self) -> datetime:
         """The instant."""
