@@ -44,7 +44,7 @@ class Redactor:
 
     def _mask(self, text: str) -> str:
         pieces, sizes = self._known()
-        searched = text.translate(_ASCII_LOWER)
+        searched = _in_lower_case(text)
         hidden = bytearray(len(text))
         for size in sizes:
             for start in range(len(searched) - size + 1):
@@ -59,19 +59,24 @@ class Redactor:
         # Pieces are cut only when there is something to mask: most runs never see an error.
         with self._guard:
             for secret in self._unread:
-                for form in _forms(secret.reveal()):
+                # Several forms of most secrets are the same.
+                for form in {_in_lower_case(form) for form in _forms(secret.reveal())}:
                     size = min(SHORTEST, len(form))
                     self._sizes.add(size)
-                    lower = form.translate(_ASCII_LOWER)
-                    self._pieces.update(lower[start : start + size] for start in range(len(lower) - size + 1))
+                    self._pieces |= {form[start : start + size] for start in range(len(form) - size + 1)}
             self._unread.clear()
             return self._pieces, tuple(self._sizes)
 
 
 def _one_line(text: str) -> str:
     """Without terminal sequences, control and format characters (bidirectional ones too); white space is one space."""
-    plain = _ESCAPE_SEQUENCE.sub("", text)
-    return "".join(char for char in " ".join(plain.split()) if char.isprintable())
+    line = " ".join(_ESCAPE_SEQUENCE.sub("", text).split())
+    return line if line.isprintable() else "".join(char for char in line if char.isprintable())
+
+
+def _in_lower_case(text: str) -> str:
+    """The letters of ASCII alone: what becomes of others can be longer than they are."""
+    return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
 
 
 def _forms(value: str) -> Iterator[str]:

@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 LATEST = 9
 """How many answers the offset is taken from."""
@@ -78,6 +79,7 @@ class ApiClock:
         return self._local() + self.offset
 
 
+@lru_cache(maxsize=16)  # of the answers within a second all say the same
 def read_date(value: str | None) -> datetime | None:
     """An HTTP date in the one form that servers may write [RFC 9110, 5.6.7]; None for anything else."""
     match = _DATE.fullmatch(value.strip()) if value is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from enum import Enum
 from functools import lru_cache
@@ -101,6 +102,7 @@ class Exchange:
         self._address = address
         self._headers = httpx.Headers(
             {
+                "Host": httpx.URL(address).netloc.decode("ascii"),
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip, deflate",
                 "Connection": "keep-alive",
@@ -233,6 +235,19 @@ class Exchange:
                 place.passed()
         return outcome, 0.0
 
+    def _request(self, call: Call) -> httpx.Request:
+        import httpx  # noqa: PLC0415 - loaded by the constructor already
+
+        # As a stream, with all its headers: httpx would put together anew for each request what is the same for all.
+        content = b"" if call.body is None else _write_json(call.body).encode()
+        url = _url(self._address + call.path, call.query)
+        request = httpx.Request(call.method, url, headers=self._headers, stream=httpx.ByteStream(content))
+        if call.body is not None:
+            request.headers["Content-Length"] = str(len(content))
+            request.headers["Content-Type"] = "application/json"
+        request.read()
+        return request
+
     def _exchange(self, call: Call) -> Answer | Fault:
         import httpx  # noqa: PLC0415 - loaded by the constructor already
 
@@ -241,8 +256,7 @@ class Exchange:
         # than all the rest of a request within this process.
         request = None
         try:
-            url = _url(self._address + call.path, call.query)
-            request = httpx.Request(call.method, url, headers=self._headers, json=call.body)
+            request = self._request(call)
             response = self._effects.send(request)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError) as failure:
             if isinstance(failure, httpx.RequestError) and request is not None:
@@ -266,9 +280,12 @@ def _may_resend(fault: Fault, resend: Resend) -> bool:
             return fault.is_transient
 
 
-@lru_cache(maxsize=64)
+_write_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+@lru_cache(maxsize=4096)
 def _url(address: str, query: tuple[tuple[str, int], ...]) -> httpx.URL:
-    """An address, parsed; the lists are asked for again and again."""
+    """An address, parsed; a run asks for a key's several times, and for the lists again and again."""
     import httpx  # noqa: PLC0415 - loaded by the constructor already
 
     return httpx.URL(address, params=dict(query) or None)

@@ -19,6 +19,7 @@ from reconciler.effects import System
 from reconciler.errors import ConfigError, CredentialsMissing
 
 EMPTY = answer(200, page_json())
+OUR_HEADERS = ("Accept", "Accept-Encoding", "Connection", "User-Agent", "Authorization")
 
 
 @pytest.mark.parametrize(
@@ -115,6 +116,24 @@ def test_a_port_where_nobody_listens_is_told_as_such() -> None:
     with pytest.raises(Exception, match=r"127\.0\.0\.1:1 could not be reached to list keys: it refused the connection"):
         make_api(effects, base_url="http://127.0.0.1:1").check()
     effects.close()
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    ["https://api.gcore.com", "https://bücher.example:8443/gcore", "https://api.gcore.com:443", "http://[::1]:8080"],
+)
+def test_a_request_is_what_httpx_would_make_of_it(base_url: str) -> None:
+    effects = ScriptedEffects(answer(200, key_json(description="Zürich", secret="s")), answer(204, text=""), EMPTY)
+    api = make_api(effects, base_url=base_url)
+    api.create_key("payments", "Zürich", None)
+    api.delete_key("payments")
+    api.list_keys()
+    bodies: list[dict[str, str] | None] = [{"name": "payments", "description": "Zürich"}, None, None]
+    ours = {name: effects.sent[0].headers[name] for name in OUR_HEADERS}
+    for sent, body in zip(effects.sent, bodies, strict=True):
+        plain = httpx.Request(sent.method, str(sent.url), headers=ours, json=body)
+        assert sent.headers.raw == plain.headers.raw
+        assert sent.content == b"".join(sent.stream) == plain.content
 
 
 def test_importing_the_client_loads_no_heavy_library() -> None:

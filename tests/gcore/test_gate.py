@@ -235,6 +235,29 @@ def test_one_request_that_alone_is_refused_is_given_up_though_others_get_through
     assert [sent.url.path.rpartition("/")[2] for sent in effects.sent] == ["payments", "other"] * 4 + ["payments"]
 
 
+def test_a_request_that_is_sent_again_keeps_its_place_in_line() -> None:
+    class Slow(ScriptedEffects):
+        def sleep(self, seconds: float) -> None:
+            super().sleep(seconds)
+            if threading.current_thread() is other:
+                until(lambda: len(gate._line) == 2 or len(effects.sent) == 2)
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if len(effects.sent) > 1:
+            return answer(200, key_json(request.url.path.rpartition("/")[2]))
+        other.start()
+        until(lambda: bool(gate._bells))
+        return refusal(429)
+
+    effects = Slow(respond=respond)
+    api = make_api(effects, workers=1)
+    gate = api._exchange._gate
+    other = threading.Thread(target=api.get_key, args=["other"])
+    api.get_key("payments")
+    other.join()
+    assert [sent.url.path.rpartition("/")[2] for sent in effects.sent] == ["payments", "payments", "other"]
+
+
 def test_when_nothing_gets_through_the_next_requests_are_not_even_sent_until_it_is_time() -> None:
     effects = ScriptedEffects(refusal(503))
     api = make_api(effects)

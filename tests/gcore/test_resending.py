@@ -246,6 +246,15 @@ def test_every_attempt_and_every_wait_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_wait_is_told_as_long_as_it_will_be_when_all_wait(refused: int) -> None:
+    events: list[ApiEvent] = []
+    effects = ScriptedEffects(*[refusal(429)] * refused, KEY)
+    make_api(effects, events=events).get_key("payments")
+    waits = [event.wait_seconds for event in events if event.kind is EventKind.RETRY]
+    assert waits == effects.slept == [0.375, 0.75, 1.5][:refused]
+
+
 def test_a_create_that_answers_about_another_key_leaves_the_effect_in_doubt() -> None:
     api, _ = scripted_api(answer(200, key_json("other", secret="abc")))
     with pytest.raises(UnexpectedAnswer) as caught:
