@@ -26,8 +26,6 @@ from support.faults.effects import TracedEffects
 if TYPE_CHECKING:
     from support.faults.cases import Verdict
 
-AT_MOST_APART = timedelta(seconds=1)
-"""Two runs that are alike in all else may be so far from each other in time: no promise, and no wait, is so short."""
 Ask = Callable[[Call, Resend], Answer]
 Known = TypeVar("Known")
 
@@ -114,9 +112,13 @@ class Joints:
     def __init__(self) -> None:
         self._known: dict[bytes, list[tuple[datetime, Course]]] = {}
 
-    def find(self, place: bytes, now: datetime) -> Course | None:
+    def find(self, place: bytes, now: datetime, at_most_apart: Callable[[], timedelta]) -> Course | None:
         """A run that was there at about this instant."""
-        return next((course for when, course in self._known.get(place, ()) if abs(now - when) < AT_MOST_APART), None)
+        known = self._known.get(place)
+        if known is None:
+            return None
+        apart = at_most_apart()
+        return next((course for when, course in known if abs(now - when) < apart), None)
 
     def note(self, place: bytes, now: datetime, course: Course) -> None:
         """A run is there."""
@@ -160,15 +162,25 @@ def answer_again(api: GcoreApi, effects: TracedEffects, answers: Answers) -> Non
     _stand_around(api, answered)
 
 
-def join(api: GcoreApi, effects: TracedEffects, joints: Joints, struck: int, course: Course) -> None:
-    """End a run as soon as the fault that struck one of its effects is over, if it is known how the run goes on."""
+def join(  # noqa: PLR0917 - each is another thing
+    api: GcoreApi,
+    effects: TracedEffects,
+    joints: Joints,
+    struck: int,
+    course: Course,
+    at_most_apart: Callable[[], timedelta],
+) -> None:
+    """End a run as soon as the fault that struck one of its effects is over, if it is known how the run goes on.
+
+    That is by a run that is in the same place, and not more than so much earlier or later.
+    """
 
     def joined(ask: Ask, exchange: Exchange, call: Call, resend: Resend) -> Answer:
         begin = len(effects.trace)
         answer = ask(call, resend)
         if begin <= struck < len(effects.trace):
             place, now = place_of(begin, answer, exchange, effects), effects.world.now()
-            known = joints.find(place, now)
+            known = joints.find(place, now, at_most_apart)
             if known is not None:
                 effects.join(known)
             joints.note(place, now, course)

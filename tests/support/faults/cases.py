@@ -95,6 +95,12 @@ class Verdict:
             self.reached + later.reached,
         )
 
+    def taken_over(self, watch: Watch | None = None) -> Verdict:
+        """For what comes to the same, after what `watch` saw of it; figures tell of what was done, and so only once."""
+        seen, evaluations = (watch.violations, watch.evaluations) if watch else ([], Counter[int]())
+        violations = (*seen, *self.violations)
+        return replace(self, violations=violations, evaluations=evaluations, effects=0, searched=0, hits=0)
+
 
 Recoveries = dict[object, Verdict]
 Injected = tuple[Ran, FaultWorld, Watch]
@@ -161,13 +167,13 @@ def run_injected(prepared: Prepared, done: Pass, injection: Injection, course: C
         # A whole list written without an ETag on readings that are all of the past: nobody can keep P3 then.
         watch.suspended.update(watch.endpoints)
     effects = TracedEffects(world, hook=injection, watch=watch, replay=done.came[: injection.number])
+    scenario = prepared.scenario
 
     def prepare_client(api: GcoreApi) -> None:
         if course is not None and not injection.lasting:
-            join(api, effects, done.joints, injection.number, course)
+            join(api, effects, done.joints, injection.number, course, lambda: at_most_apart(world, scenario))
         answer_again(api, effects, done.answers)
 
-    scenario = prepared.scenario
     ran = run_once(world, scenario.after, effects, demand=scenario.demand, prepare=prepare_client)
     return ran, world, watch
 
@@ -187,25 +193,12 @@ def judge_injected(
     if ran.course is not None:
         tally.joined += 1
         search_all(ran, world, watch, tally)
-        return join_verdict(watch, ran.course.verdict)
+        return ran.course.verdict.taken_over(watch)
     tally.reached.update(observe(ran))
     finish_injected(prepared, injection, ran, world, watch, tally)
     verdict = recover(prepared, world, watch)
     course.find_verdict = lambda: verdict
     return verdict
-
-
-def join_verdict(watch: Watch, known: Verdict) -> Verdict:
-    """What was seen of a run until it joined another, and what came of that one, none of which was done twice."""
-    nothing: Counter[int] = Counter()
-    return replace(
-        known,
-        violations=(*watch.violations, *known.violations),
-        evaluations=nothing + watch.evaluations,
-        effects=0,
-        searched=0,
-        hits=0,
-    )
 
 
 def finish_injected(  # noqa: PLR0917 - each is another thing
@@ -253,13 +246,12 @@ def recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     step_over(world, prepared.scenario)
     place = outline(world, watch) or (world.fingerprint(), watch.fingerprint())
     known = prepared.recoveries.get(place)
-    mine = (tuple(watch.violations), watch.evaluations)
+    if known is not None:
+        return known.taken_over(watch)
+    before, evaluations = watch.violations, watch.evaluations
     watch.violations, watch.evaluations = [], Counter()
-    if known is None:
-        known = _recover(prepared, world, watch)
-        if len(prepared.recoveries) < 2000:
-            prepared.recoveries[place] = known
-    return replace(known, violations=mine[0] + known.violations, evaluations=mine[1] + known.evaluations)
+    found = prepared.recoveries[place] = _recover(prepared, world, watch)
+    return replace(found, violations=(*before, *found.violations), evaluations=evaluations + found.evaluations)
 
 
 def pass_time(world: FaultWorld) -> None:
@@ -272,13 +264,31 @@ def pass_time(world: FaultWorld) -> None:
 
 def step_over(world: FaultWorld, scenario: Scenario) -> None:
     """Past every overlap that would end between a run and the one after it, which then has something to do indeed."""
+    for end in sorted(ends_of_overlaps(world, scenario)):
+        if is_soon(end, world.now()):
+            world.clock.advance((end - world.now()).total_seconds() + 1)
+
+
+def ends_of_overlaps(world: FaultWorld, scenario: Scenario) -> Iterator[datetime]:
+    """When each generation's overlap would be over, if it was replaced when it was marked last."""
     overlaps = {key.name: key.overlap for key in scenario.after.keys}
-    now = world.now()
-    ends = [found.since + overlaps.get(found.key, timedelta()) for found in world.marked()]
-    for end in sorted(ends):
-        if now < end < now + timedelta(seconds=QUIET):
-            world.clock.advance((end - now).total_seconds() + 1)
-            now = world.now()
+    yield from (found.since + overlaps.get(found.key, timedelta()) for found in world.marked())
+
+
+def is_soon(instant: datetime, now: datetime) -> bool:
+    """Whether something comes within two runs."""
+    return now < instant < now + timedelta(seconds=QUIET)
+
+
+def at_most_apart(world: FaultWorld, scenario: Scenario) -> timedelta:
+    """How far from each other two runs may be in time that are alike in all else, and go on alike.
+
+    No promise, and no wait, is shorter than a second. While no overlap ends soon, and no key or lock expires, it may be
+    as much as an API may ask a client to wait for.
+    """
+    expiries = (key.expires_at for key in world.live_keys().values() if key.expires_at is not None)
+    comes_soon = any(is_soon(instant, world.now()) for instant in (*ends_of_overlaps(world, scenario), *expiries))
+    return timedelta(seconds=1 if comes_soon else 15)
 
 
 def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
@@ -308,11 +318,12 @@ def _end(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     place = outline(world, watch)
     known = prepared.ends.get(place)
     watch.violations, watch.evaluations = [], Counter()
-    if known is None:
-        known = _come_to_an_end(prepared, world, watch)
-        if place is not None:
-            prepared.ends[place] = known
-    return known
+    if known is not None:
+        return known.taken_over(watch)
+    found = _come_to_an_end(prepared, world, watch)
+    if place is not None:
+        prepared.ends[place] = found
+    return found
 
 
 def _come_to_an_end(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
@@ -364,12 +375,15 @@ class Pass:
     """What came of each effect."""
     answers: Answers = field(default_factory=Answers)
     joints: Joints = field(default_factory=Joints)
+    kills: dict[tuple[int, bool], Verdict] = field(default_factory=dict)
+    """What came of the worlds that were kept, by `id`, and whether the machine stopped."""
 
 
 def pass_through(prepared: Prepared) -> Pass:
     """Run without faults, keeping the world as a kill at each effect would leave it."""
     done = Pass(Ran(None, []), {}, {}, set())
     world, watch = prepared.fork()
+    kept: dict[object, tuple[FaultWorld, Watch]] = {}
 
     def keep(effect: Effect, perform: Callable[[], Any], _effects: TracedEffects) -> Any:
         try:
@@ -385,8 +399,11 @@ def pass_through(prepared: Prepared) -> Pass:
             return perform()
 
         def note(places: dict[int, tuple[FaultWorld, Watch]]) -> None:
-            copy = world.fork(mid_run=True)
-            places[effect.number] = (copy, watch.fork(copy))
+            place = (world.fingerprint(), tuple(world.disk.locks), tuple(world.handles.items()), watch.fingerprint())
+            if place not in kept:
+                copy = world.fork(mid_run=True)
+                kept[place] = copy, watch.fork(copy)
+            places[effect.number] = kept[place]
             if not world.disk.is_settled:
                 done.unsettled.add(effect.number)
 
@@ -446,20 +463,28 @@ def judge_single(
 
     `in_full`: its run goes to the end, even where it is known what comes of it.
     """
-    name = injection.fault.name
-    kept = done.after if name.endswith(" after") else done.before
-    if injection.fault.ends and name != "torn write":
-        world, watch = kept[injection.number]
-        copy = world.fork()
-        its_watch = watch.fork(copy)
-        if name.startswith("machine"):
-            copy.disk.crash()
-            its_watch.forget_undone()
-        its_watch.check(str(injection))
-        verdict = recover(prepared, copy, its_watch)
+    if injection.fault.ends and injection.fault.name != "torn write":
+        verdict = judge_end(prepared, done, injection)
     else:
         verdict = judge_injected(prepared, done, injection, tally, in_full=in_full)
     count(prepared, injection, verdict, tally)
+    return verdict
+
+
+def judge_end(prepared: Prepared, done: Pass, injection: Injection) -> Verdict:
+    """A process that is killed, or whose machine stops; one that leaves the same behind leads to the same."""
+    name = injection.fault.name
+    world, watch = (done.after if name.endswith(" after") else done.before)[injection.number]
+    crashes = name.startswith("machine")
+    if known := done.kills.get((id(world), crashes)):
+        return known.taken_over()
+    copy = world.fork()
+    its_watch = watch.fork(copy)
+    if crashes:
+        copy.disk.crash()
+        its_watch.forget_undone()
+    its_watch.check(str(injection))
+    verdict = done.kills[id(world), crashes] = recover(prepared, copy, its_watch)
     return verdict
 
 
