@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
-from zlib import crc32
 
 from reconciler.apply.lock import GRACE, LIFETIME
 from reconciler.emulator import Modes
@@ -16,7 +15,7 @@ from reconciler.gcore import GcoreApi
 from reconciler.plan.changes import Plan
 from support.faults.asking import Answers, Course, Joints, answer_again, join, record
 from support.faults.canaries import search
-from support.faults.effects import WRITES, Came, Effect, Kind, TracedEffects
+from support.faults.effects import Came, Effect, Kind, TracedEffects
 from support.faults.faults import BY_NAME as FAULTS_BY_NAME
 from support.faults.faults import Injection, injections, pending_effects
 from support.faults.judge import (
@@ -442,18 +441,6 @@ def singles(done: Pass) -> Iterator[Injection]:
     """Every fault at every effect of a run, once and for good."""
     for effect in done.ran.trace:
         yield from injections(effect, unsettled=effect.number in done.unsettled)
-
-
-def in_short(done: Pass, injection: Injection, seed: int = 0) -> bool:
-    """Whether a single belongs to the short run.
-
-    All kills do, all faults that strike a write once, a third of those that strike it for good, and of those that
-    strike a reading one in twelve.
-    """
-    effect = done.ran.trace[injection.number]
-    if injection.fault.ends or (effect.kind in WRITES and not injection.lasting):
-        return True
-    return crc32(f"{seed} {injection}".encode()) % (3 if effect.kind in WRITES else 12) == 0
 
 
 def judge_single(
