@@ -102,7 +102,7 @@ class Exchange:
         self._address = address
         self._headers = httpx.Headers(
             {
-                "Host": httpx.URL(address).netloc.decode("ascii"),
+                "Host": _url(address, ()).netloc.decode("ascii"),
                 "Accept": "application/json",
                 "Accept-Encoding": "gzip, deflate",
                 "Connection": "keep-alive",
