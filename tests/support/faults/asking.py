@@ -25,6 +25,7 @@ from support.faults.effects import TracedEffects
 
 if TYPE_CHECKING:
     from support.faults.cases import Verdict
+    from support.faults.run import Ran
 
 Ask = Callable[[Call, Resend], Answer]
 Known = TypeVar("Known")
@@ -96,6 +97,8 @@ class Course:
     """A run, from where others may join it to what came of it."""
 
     find_verdict: Callable[[], Verdict]
+    ran: Ran | None = None
+    """How it ended."""
     _verdict: Verdict | None = None
 
     @property

@@ -196,7 +196,7 @@ def judge_injected(
     tally.reached.update(observe(ran))
     finish_injected(prepared, injection, ran, world, watch, tally)
     verdict = recover(prepared, world, watch)
-    course.find_verdict = lambda: verdict
+    course.ran, course.find_verdict = ran, lambda: verdict
     return verdict
 
 
@@ -431,6 +431,7 @@ def pass_through(prepared: Prepared) -> Pass:
         demand=scenario.demand,
         prepare=lambda api: record(api, effects, done.answers, done.joints, course),
     )
+    course.ran = done.ran
     watch.check("the run without faults")
     done.ran.code = done.ran.code if not watch.violations else 99
     assert not watch.violations, watch.violations
