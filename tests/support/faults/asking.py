@@ -130,7 +130,7 @@ class Joints:
 
 def place_of(begin: int, answer: Answer, exchange: Exchange, effects: TracedEffects) -> bytes:
     """Equal for runs that go on alike but for the instant, of those that did the same up to the effect `begin`."""
-    place = repr((begin, answer.payload, State.of(exchange).to_come, effects.world.content()))
+    place = repr((begin, answer.payload, State.of(exchange).to_come, effects.deliver_at, effects.world.content()))
     return hashlib.blake2b(place.encode()).digest()
 
 
