@@ -179,7 +179,8 @@ def _finish_update(world: World, project_id: int, deployment_id: int, work: dict
     names = fields.pop("api_keys", None)
     auth_enabled = fields.pop("auth_enabled", None)
     ids = None if names is None else bindings.key_ids(world, project_id, names)
-    world.run("UPDATE deployments SET spec = ? WHERE id = ?", pack(unpack(row["spec"]) | fields), deployment_id)
+    if fields:
+        world.run("UPDATE deployments SET spec = ? WHERE id = ?", pack(unpack(row["spec"]) | fields), deployment_id)
     if ids is not None:
         bindings.write_deployment_keys(world, deployment_id, ids, at)
     if auth_enabled is not None:
