@@ -38,7 +38,7 @@ def create_application(call: Call) -> Answer:
         raise validation_error({"name": ["The name becomes a part of its deployments' names"]})
     names = body.get("api_keys", [])
     bindings.check_keys(world, call.project_id, names, call.now)
-    if world.row("SELECT 1 FROM applications WHERE project_id = ? AND name = ?", call.project_id, name):
+    if world.find("applications", call.project_id, name):
         raise conflict(f"Application deployment {name} already exists")
     _check_children(call, name, body["components_configuration"])
     application_id = insert_application(world, call.project_id, body, now=call.now, status="DEPLOYING")
@@ -78,11 +78,8 @@ def insert_application(world: World, project_id: int, body: dict[str, Any], *, n
 def list_applications(call: Call) -> Answer:
     """GET: all of them, without paging [D]."""
     refuse_unknown(call.request, ())
-    world, order = call.world, call.world.list_order()
-    rows = world.rows(
-        f"SELECT * FROM applications WHERE project_id = ? ORDER BY {order}",  # noqa: S608 - one of three constants
-        call.project_id,
-    )
+    world = call.world
+    rows = world.all_of("applications", call.project_id, world.modes.list_order)
     return json_answer(200, {"count": len(rows), "results": [_show(world, row) for row in rows]})
 
 
@@ -130,7 +127,7 @@ def child_name(application: str, component: str) -> str:
 
 def _find(call: Call) -> sqlite3.Row:
     name = call.path["deployment_name"]
-    row = call.world.row("SELECT * FROM applications WHERE project_id = ? AND name = ?", call.project_id, name)
+    row = call.world.find("applications", call.project_id, name)
     if row is None:
         raise not_found("Application deployment", name)
     return row
@@ -143,7 +140,7 @@ def _children(world: World, application_id: int) -> list[sqlite3.Row]:
 def _check_children(call: Call, application: str, components: dict[str, Any]) -> None:
     names = [child_name(application, component) for component in components]
     for position, name in enumerate(names):
-        taken = call.world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", call.project_id, name)
+        taken = call.world.find("deployments", call.project_id, name)
         if taken or name in names[:position]:
             raise conflict(f"Inference deployment {name} already exists")
 
@@ -166,7 +163,7 @@ def _insert_child(world: World, owner: Owner, component: str, now: int, status: 
 def _add_child(world: World, owner: Owner, component: str, at: int) -> None:
     """A component that a PATCH has brought; it starts with the application's keys."""
     name = child_name(owner.name, component)
-    if world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", owner.project_id, name):
+    if world.find("deployments", owner.project_id, name):
         raise TaskFailedError(f"Inference deployment {name} already exists")
     keys = bindings.key_names(world, "application", owner.id)
     attach_first_keys(world, owner.project_id, _insert_child(world, owner, component, at, "ACTIVE"), keys, now=at)

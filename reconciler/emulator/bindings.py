@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
@@ -36,7 +37,7 @@ def key_ids(world: World, project_id: int, names: Iterable[str]) -> list[int]:
     """The rows of these names, each once, in their order [I]; UnknownKeyError for the first that does not exist."""
     found: list[int] = []
     for name in dict.fromkeys(names):
-        row = world.row("SELECT id FROM keys WHERE project_id = ? AND name = ?", project_id, name)
+        row = world.find("keys", project_id, name)
         if row is None:
             raise UnknownKeyError(name)
         found.append(row["id"])
@@ -45,9 +46,7 @@ def key_ids(world: World, project_id: int, names: Iterable[str]) -> list[int]:
 
 def existing_key_ids(world: World, project_id: int, names: Iterable[str]) -> list[int]:
     """The rows of those names that exist: what a new object starts with, while its task may still fail."""
-    rows = [
-        world.row("SELECT id FROM keys WHERE project_id = ? AND name = ?", project_id, n) for n in dict.fromkeys(names)
-    ]
+    rows = [world.find("keys", project_id, name) for name in dict.fromkeys(names)]
     return [row["id"] for row in rows if row is not None]
 
 
@@ -55,7 +54,7 @@ def check_keys(world: World, project_id: int, names: Iterable[str], now: int) ->
     """Refuse, with 400, the names in a body that could not be attached; which those are is a mode [U]."""
     problems: list[str] = []
     for name in dict.fromkeys(names):
-        row = world.row("SELECT expires_at FROM keys WHERE project_id = ? AND name = ?", project_id, name)
+        row = world.find("keys", project_id, name)
         if row is None:
             if world.modes.unknown_key == "reject":
                 problems.append(f"API key {name} not found")
@@ -137,9 +136,14 @@ def opens(world: World, deployment_id: int, secret: str | None, now: int) -> boo
     return False
 
 
+def places_of(world: World, key_id: int) -> list[sqlite3.Row]:
+    """What a key is attached to: rows of `kind` and `target_id`."""
+    return world.rows("SELECT kind, target_id FROM bindings WHERE key_id = ?", key_id)
+
+
 def detach(world: World, key_id: int, at: int) -> None:
     """Take a key off everything, as the server does by itself; what an emptied list then means is a mode [U]."""
-    bound = world.rows("SELECT kind, target_id FROM bindings WHERE key_id = ?", key_id)
+    bound = places_of(world, key_id)
     world.run("DELETE FROM bindings WHERE key_id = ?", key_id)
     for row in bound:
         if row["kind"] == "deployment":

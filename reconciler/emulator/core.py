@@ -22,7 +22,7 @@ from reconciler.emulator.routes import WORKS, find_route
 from reconciler.emulator.store import open_store, restore
 from reconciler.emulator.validation import read_project_id
 from reconciler.emulator.wire import Answer, ApiError, RawError, Request
-from reconciler.emulator.world import Call, World
+from reconciler.emulator.world import Call, Table, World
 
 Proceed = Callable[[Request], Answer]
 Interceptor = Callable[[Request, Proceed], Answer]
@@ -30,6 +30,7 @@ Listener = Callable[[Request, Answer], None]
 
 NOWHERE = "http://emulator.invalid"
 """The base of addresses until a server gives them a real one."""
+TABLES: dict[Kind, Table] = {"deployment": "deployments", "application": "applications"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,7 @@ class Emulator:
         """Every key of a project, by name, in the order in which they were made."""
         with self._lock:
             self._settle()
-            rows = self._world.rows("SELECT * FROM keys WHERE project_id = ? ORDER BY id", project_id)
+            rows = self._world.all_of("keys", project_id)
         return {
             row["name"]: LiveKey(
                 name=row["name"],
@@ -224,11 +225,7 @@ class Emulator:
         """The names of all deployments or all applications of a project, in the order in which they were made."""
         with self._lock:
             self._settle()
-            sql = {
-                "deployment": "SELECT name FROM deployments WHERE project_id = ? ORDER BY id",
-                "application": "SELECT name FROM applications WHERE project_id = ? ORDER BY id",
-            }[kind]
-            return tuple(row["name"] for row in self._world.rows(sql, project_id))
+            return tuple(row["name"] for row in self._world.all_of(TABLES[kind], project_id))
 
     def fail_task(self, task_id: str, error: str = "Internal error") -> None:
         """Let a task under way end in ERROR, without its effect if that has not been had. KeyError if it is over.

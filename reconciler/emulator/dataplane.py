@@ -19,8 +19,8 @@ WAKING_SECONDS = 30
 def serve_inference(call: Call) -> Answer:
     """Any request below a deployment's address: first the keys, then whether it runs, then what was asked."""
     world = call.world
-    row = world.row(
-        "SELECT * FROM deployments WHERE project_id = ? AND name = ?",
+    row = world.find(
+        "deployments",
         int(call.path["project_id"]) if call.path["project_id"].isdecimal() else -1,
         call.path["deployment_name"],
     )

@@ -35,7 +35,7 @@ def create_deployment(call: Call) -> Answer:
     _check_auth(body)
     names = body.pop("api_keys", [])
     bindings.check_keys(call.world, call.project_id, names, call.now)
-    if call.world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", call.project_id, body["name"]):
+    if call.world.find("deployments", call.project_id, body["name"]):
         raise conflict(f"Inference deployment {body['name']} already exists")
     auth_enabled = body.pop("auth_enabled", False)
     deployment_id = insert_deployment(call.world, call.project_id, body, now=call.now, status="DEPLOYING")
@@ -90,15 +90,10 @@ def attach_first_keys(
 def list_deployments(call: Call) -> Answer:
     """GET: `limit` is 1000 by default, and at most [D]."""
     limit, offset = read_paging(call.request, default=1000)
-    world, order = call.world, call.world.list_order()
-    count = world.number("SELECT count(*) FROM deployments WHERE project_id = ?", call.project_id)
-    rows = world.rows(
-        f"SELECT * FROM deployments WHERE project_id = ? ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608
-        call.project_id,
-        limit,
-        offset,
-    )
-    return json_answer(200, {"count": count, "results": [show_deployment(world, row) for row in rows]})
+    world = call.world
+    rows = world.all_of("deployments", call.project_id, world.modes.list_order)
+    page = [show_deployment(world, row) for row in rows[offset : offset + limit]]
+    return json_answer(200, {"count": len(rows), "results": page})
 
 
 def get_deployment(call: Call) -> Answer:
@@ -156,7 +151,7 @@ def remove_deployment(world: World, deployment_id: int) -> None:
 
 def _find(call: Call) -> sqlite3.Row:
     name = call.path["deployment_name"]
-    row = call.world.row("SELECT * FROM deployments WHERE project_id = ? AND name = ?", call.project_id, name)
+    row = call.world.find("deployments", call.project_id, name)
     if row is None:
         raise not_found("Inference deployment", name)
     return row
@@ -184,7 +179,8 @@ def _finish_update(world: World, project_id: int, deployment_id: int, work: dict
     names = fields.pop("api_keys", None)
     auth_enabled = fields.pop("auth_enabled", None)
     ids = None if names is None else bindings.key_ids(world, project_id, names)
-    world.run("UPDATE deployments SET spec = ? WHERE id = ?", pack(unpack(row["spec"]) | fields), deployment_id)
+    if fields:
+        world.run("UPDATE deployments SET spec = ? WHERE id = ?", pack(unpack(row["spec"]) | fields), deployment_id)
     if ids is not None:
         bindings.write_deployment_keys(world, deployment_id, ids, at)
     if auth_enabled is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any
 
-from reconciler.emulator.bindings import detach
+from reconciler.emulator.bindings import detach, places_of
 from reconciler.emulator.validation import check_key_address, read_body, read_instant, read_paging
 from reconciler.emulator.wire import NO_CONTENT, Answer, conflict, json_answer, not_found, validation_error
 from reconciler.emulator.world import Call, World
@@ -18,10 +18,10 @@ def create_key(call: Call) -> Answer:
     expires_at = read_instant("expires_at", body["expires_at"]) if "expires_at" in body else None
     if expires_at is not None and expires_at <= call.now and world.modes.past_expiry == "rejected":
         raise validation_error({"expires_at": ["Expiration date should be in the future"]})
-    if world.row("SELECT 1 FROM keys WHERE project_id = ? AND name = ?", call.project_id, name):
+    if world.find("keys", call.project_id, name):
         raise conflict(f"API key {name} already exists")
     secret = world.new_secret()
-    key_id = insert_key(
+    insert_key(
         world,
         call.project_id,
         name,
@@ -30,7 +30,7 @@ def create_key(call: Call) -> Answer:
         created_at=call.now,
         expires_at=expires_at,
     )
-    row = world.row("SELECT * FROM keys WHERE id = ?", key_id)
+    row = world.find("keys", call.project_id, name)
     assert row is not None  # noqa: S101 - inserted just now
     return json_answer(200, _show(world, row, []) | {"secret": secret})
 
@@ -44,9 +44,9 @@ def insert_key(
     secret: str,
     created_at: int,
     expires_at: int | None,
-) -> int:
-    """Put a key into the store and give its row's id."""
-    return world.run(
+) -> None:
+    """Put a key into the store."""
+    world.run(
         "INSERT INTO keys (project_id, name, description, secret, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
         project_id,
         name,
@@ -61,16 +61,10 @@ def list_keys(call: Call) -> Answer:
     """GET: `limit` is 100 by default, at most 1000; there is no sort parameter [D]."""
     limit, offset = read_paging(call.request, default=100)
     world = call.world
-    count = world.number("SELECT count(*) FROM keys WHERE project_id = ?", call.project_id)
-    order = world.list_order()
-    rows = world.rows(
-        f"SELECT * FROM keys WHERE project_id = ? ORDER BY {order} LIMIT ? OFFSET ?",  # noqa: S608 - of three constants
-        call.project_id,
-        limit,
-        offset,
-    )
+    rows = world.all_of("keys", call.project_id, world.modes.list_order)
     names = _deployment_names(world, call.project_id)
-    return json_answer(200, {"count": count, "results": [_show(world, row, names.get(row["id"], [])) for row in rows]})
+    page = [_show(world, row, names.get(row["id"], [])) for row in rows[offset : offset + limit]]
+    return json_answer(200, {"count": len(rows), "results": page})
 
 
 def get_key(call: Call) -> Answer:
@@ -94,6 +88,14 @@ def delete_key(call: Call) -> Answer:
     Whether a key that only applications use can be deleted is a mode [U].
     """
     row = _find(call)
+    if places_of(call.world, row["id"]):
+        _detach(call, row)
+    call.world.run("DELETE FROM keys WHERE id = ?", row["id"])
+    return NO_CONTENT
+
+
+def _detach(call: Call, row: sqlite3.Row) -> None:
+    """Take a key that is to be deleted off everything, or refuse that."""
     users = call.world.rows(
         "SELECT d.name, EXISTS (SELECT 1 FROM bindings a WHERE a.kind = 'application' AND a.key_id = b.key_id"
         " AND a.target_id = d.application_id) AS through_application FROM bindings b"
@@ -102,20 +104,17 @@ def delete_key(call: Call) -> Answer:
         " WHERE b.kind = 'application' AND b.key_id = ?1 ORDER BY 1",
         row["id"],
     )
-    if users:
-        allowed = call.world.modes.application_key_delete == "allowed_and_detached"
-        if not allowed or not all(user["through_application"] for user in users):
-            names = ", ".join(user["name"] for user in users)
-            raise conflict(f"API key {row['name']} is attached to: {names}")
-        detach(call.world, row["id"], call.now)
-    call.world.run("DELETE FROM keys WHERE id = ?", row["id"])
-    return NO_CONTENT
+    allowed = call.world.modes.application_key_delete == "allowed_and_detached"
+    if not allowed or not all(user["through_application"] for user in users):
+        names = ", ".join(user["name"] for user in users)
+        raise conflict(f"API key {row['name']} is attached to: {names}")
+    detach(call.world, row["id"], call.now)
 
 
 def _find(call: Call) -> sqlite3.Row:
     name = call.path["api_key_name"]
     check_key_address(name)
-    row = call.world.row("SELECT * FROM keys WHERE project_id = ? AND name = ?", call.project_id, name)
+    row = call.world.find("keys", call.project_id, name)
     if row is None:
         raise not_found("API key", name)
     return row

@@ -138,7 +138,7 @@ def _repeated(section: str, names: list[str]) -> Iterator[str]:
 def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now: int) -> None:
     world.run("INSERT OR IGNORE INTO projects VALUES (?)", project_id)
     for key in content.get("api_keys", []):
-        if not world.row("SELECT 1 FROM keys WHERE project_id = ? AND name = ?", project_id, key["name"]):
+        if not world.find("keys", project_id, key["name"]):
             insert_key(
                 world,
                 project_id,
@@ -149,13 +149,13 @@ def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now
                 expires_at=read_instant("expires_at", key["expires_at"]) if "expires_at" in key else None,
             )
     for item in content.get("deployments", []):
-        if not world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", project_id, item["name"]):
+        if not world.find("deployments", project_id, item["name"]):
             body = DEPLOYMENT | {name: value for name, value in item.items() if name not in APART}
             created = insert_deployment(world, project_id, body, now=now, status=item.get("status", "ACTIVE"))
             names, auth_enabled = item.get("api_keys", []), item.get("auth_enabled", False)
             attach_first_keys(world, project_id, created, names, now=now, auth_enabled=auth_enabled)
     for item in content.get("applications", []):
-        if not world.row("SELECT 1 FROM applications WHERE project_id = ? AND name = ?", project_id, item["name"]):
+        if not world.find("applications", project_id, item["name"]):
             _add_application(world, project_id, item, now)
 
 
@@ -170,6 +170,6 @@ def _add_application(world: World, project_id: int, item: Mapping[str, Any], now
     }
     for component in components:
         name = child_name(item["name"], component)
-        if world.row("SELECT 1 FROM deployments WHERE project_id = ? AND name = ?", project_id, name):
+        if world.find("deployments", project_id, name):
             raise SeedError([f"projects.{project_id}.applications: the deployment name {name!r} is taken"])
     insert_application(world, project_id, body, now=now, status="ACTIVE")

@@ -9,7 +9,7 @@ import sqlite3
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from reconciler.emulator.clock import instant
 from reconciler.emulator.modes import Modes
@@ -24,6 +24,19 @@ TIMESTAMP_OF = {"created_at": "naive", "expires_at": "zulu", "created_on": "offs
 """The form of each field when timestamps are mixed; any other is `zulu`."""
 ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}
 """How the forms in whole seconds write UTC."""
+
+Table = Literal["keys", "deployments", "applications"]
+ListOrder = Literal["oldest_first", "newest_first", "by_name"]
+ORDERS: dict[ListOrder, str] = {"oldest_first": "id", "newest_first": "id DESC", "by_name": "name"}
+# Few statements for many uses: to prepare one takes SQLite as long as to execute it ten times. The plus keeps it from
+# going by the index of names, and then sorting.
+FIND = {table: f"SELECT * FROM {table} WHERE project_id = ? AND name = ?" for table in get_args(Table)}  # noqa: S608
+LIST = {
+    (table, order): f"SELECT * FROM {table} WHERE +project_id = ? ORDER BY {by}"  # noqa: S608 - of constants
+    for table in get_args(Table)
+    for order, by in ORDERS.items()
+}
+
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
@@ -52,6 +65,14 @@ class World:
         """The first row of a query, or None."""
         found: sqlite3.Row | None = self.db.execute(sql, values).fetchone()
         return found
+
+    def find(self, table: Table, project_id: int, name: str) -> sqlite3.Row | None:
+        """The one of this name, if the project has it."""
+        return self.row(FIND[table], project_id, name)
+
+    def all_of(self, table: Table, project_id: int, order: ListOrder = "oldest_first") -> list[sqlite3.Row]:
+        """All that a project has; in the order in which they were made, unless another is asked for."""
+        return self.rows(LIST[table, order], project_id)
 
     def number(self, sql: str, *values: Any) -> int:
         """The one number that a query gives."""
@@ -95,10 +116,6 @@ class World:
             form = TIMESTAMP_OF.get(field, "zulu")
         text = instant(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00")
         return text if form == "naive" else text.partition(".")[0] + ZONE_OF[form]
-
-    def list_order(self) -> str:
-        """The ORDER BY of lists of keys, deployments and applications."""
-        return {"oldest_first": "id", "newest_first": "id DESC", "by_name": "name"}[self.modes.list_order]
 
     def task_length(self) -> int:
         """How long a task takes, in microseconds."""
