@@ -1,7 +1,7 @@
 """Where a run can be spared what is known of another one: at its exchange with the API.
 
 What keyform knows of the API comes to it through `Exchange.ask`, as answers. So a run that repeats another up to a
-fault can be given the answers, without sending anything (`Answers`). And once a fault is over within one request,
+fault can be given the answers, without sending anything (`Known`). And once a fault is over within one request,
 because that was sent again, the run goes on as any other that was given the same answers, whose exchange is in the same
 state, and whose world is the same (`Joints`): it is known what became of that one.
 """
@@ -14,13 +14,14 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.exchange import Exchange, Resend
 from reconciler.gcore.faults import Answer, Call
 from reconciler.gcore.pace import Pace
+from reconciler.plan.changes import Plan
 from support.faults.effects import TracedEffects
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from support.faults.run import Ran
 
 Ask = Callable[[Call, Resend], Answer]
-Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,8 @@ class State:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Asked:
-    """What came of one `ask`, and what was learnt by it; its effects are those from `begin` to before `end`."""
+    """What came of one `ask`, and what was learnt by it; the effects before `end` are those before it, and its own."""
 
-    begin: int
     end: int
     answer: Answer | None
     error: ApiError | None
@@ -77,19 +76,22 @@ class Asked:
         return self.answer
 
 
-class Answers:
-    """Everything that a run asked. It shows nothing of itself: tracebacks that are searched show local variables."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Looked:
+    """What came of a look at all that is live."""
+
+    end: int
+    plan: Plan
+    learnt: State
+
+
+class Known:
+    """All that a run asked, and its looks. It shows nothing of itself: tracebacks that are searched show variables."""
 
     def __init__(self) -> None:
-        self._by_begin: dict[int, Asked] = {}
-
-    def note(self, asked: Asked) -> None:
-        """It was asked now."""
-        self._by_begin[asked.begin] = asked
-
-    def find(self, begin: int) -> Asked | None:
-        """What was asked with this effect as its first."""
-        return self._by_begin.get(begin)
+        self.answers: dict[int, Asked] = {}
+        """By the number of the first effect."""
+        self.looks: dict[int, Looked] = {}
 
 
 @dataclass(repr=False)
@@ -134,65 +136,103 @@ def place_of(begin: int, answer: Answer, exchange: Exchange, effects: TracedEffe
     return hashlib.blake2b(place.encode()).digest()
 
 
-def record(api: GcoreApi, effects: TracedEffects, answers: Answers, joints: Joints, course: Course) -> None:
-    """Take down what a run without faults asks, and where others may join it."""
+class Client:
+    """What stands between a run and its client: nothing."""
 
-    def recorded(ask: Ask, exchange: Exchange, call: Call, resend: Resend) -> Answer:
+    def take(self, api: GcoreApi, effects: TracedEffects) -> None:
+        """Stand between the run of these effects and its client from now on."""
+
+    def look(self, look: Callable[[], Plan]) -> Plan:
+        """The plan of what is live."""
+        return look()
+
+
+class Recorded(Client):
+    """Takes down what a run without faults asks and sees, and where others may join it."""
+
+    def __init__(self, known: Known, joints: Joints, course: Course) -> None:
+        self._known = known
+        self._joints = joints
+        self._course = course
+
+    def take(self, api: GcoreApi, effects: TracedEffects) -> None:
+        self._exchange, self._effects = api._exchange, effects
+        _stand_around(self._exchange, self._ask)
+
+    def look(self, look: Callable[[], Plan]) -> Plan:
+        begin = len(self._effects.trace)
+        plan = look()
+        self._known.looks[begin] = Looked(len(self._effects.trace), plan, State.of(self._exchange))
+        return plan
+
+    def _ask(self, ask: Ask, call: Call, resend: Resend) -> Answer:
+        effects, exchange = self._effects, self._exchange
         begin = len(effects.trace)
         try:
             answer = ask(call, resend)
         except ApiError as error:
-            answers.note(Asked(begin, len(effects.trace), None, error, State.of(exchange)))
+            self._known.answers[begin] = Asked(len(effects.trace), None, error, State.of(exchange))
             raise
-        answers.note(Asked(begin, len(effects.trace), answer, None, State.of(exchange)))
-        joints.note(place_of(begin, answer, exchange, effects), effects.world.now(), course)
+        self._known.answers[begin] = Asked(len(effects.trace), answer, None, State.of(exchange))
+        self._joints.note(place_of(begin, answer, exchange, effects), effects.world.now(), self._course)
         return answer
 
-    _stand_around(api, recorded)
 
+class Spared(Client):
+    """Gives a run that replays another what that one was given, as far as it came whole.
 
-def answer_again(api: GcoreApi, effects: TracedEffects, answers: Answers) -> None:
-    """Give a run that replays another the answers that this was given, as far as they came whole."""
-
-    def answered(ask: Ask, exchange: Exchange, call: Call, resend: Resend) -> Answer:
-        asked = answers.find(len(effects.trace)) if effects.is_replaying else None
-        if asked is None or asked.end > len(effects.replay):
-            return ask(call, resend)
-        effects.skip(asked.end)
-        asked.learnt.bring_about(exchange)
-        return asked.again()
-
-    _stand_around(api, answered)
-
-
-def join(  # noqa: PLR0917 - each is another thing
-    api: GcoreApi,
-    effects: TracedEffects,
-    joints: Joints,
-    struck: int,
-    course: Course,
-    at_most_apart: Callable[[], timedelta],
-) -> None:
-    """End a run as soon as the fault that struck one of its effects is over, if it is known how the run goes on.
-
-    That is by a run that is in the same place, and not more than so much earlier or later.
+    With `struck`, the run is ended as soon as the fault that struck this effect is over, if it is known how it goes on:
+    as one does that is in the same place, and not more than `at_most_apart` earlier or later.
     """
 
-    def joined(ask: Ask, exchange: Exchange, call: Call, resend: Resend) -> Answer:
+    def __init__(
+        self,
+        known: Known,
+        joints: Joints,
+        course: Course | None,
+        struck: int = -1,
+        at_most_apart: Callable[[], timedelta] = timedelta,
+    ) -> None:
+        self._known = known
+        self._joints = joints
+        self._course = course
+        self._struck = struck
+        self._at_most_apart = at_most_apart
+
+    def take(self, api: GcoreApi, effects: TracedEffects) -> None:
+        self._exchange, self._effects = api._exchange, effects
+        _stand_around(self._exchange, self._ask)
+
+    def look(self, look: Callable[[], Plan]) -> Plan:
+        effects = self._effects
+        looked = self._known.looks.get(len(effects.trace)) if effects.is_replaying else None
+        if looked is None or looked.end > len(effects.replay):
+            return look()
+        effects.skip(looked.end)
+        looked.learnt.bring_about(self._exchange)
+        return looked.plan
+
+    def _ask(self, ask: Ask, call: Call, resend: Resend) -> Answer:
+        effects = self._effects
         begin = len(effects.trace)
+        asked = self._known.answers.get(begin) if effects.is_replaying else None
+        if asked is not None and asked.end <= len(effects.replay):
+            effects.skip(asked.end)
+            asked.learnt.bring_about(self._exchange)
+            return asked.again()
         answer = ask(call, resend)
-        if begin <= struck < len(effects.trace):
-            place, now = place_of(begin, answer, exchange, effects), effects.world.now()
-            known = joints.find(place, now, at_most_apart)
-            if known is not None:
-                effects.join(known)
-            joints.note(place, now, course)
+        if self._course is not None and begin <= self._struck < len(effects.trace):
+            self._join(place_of(begin, answer, self._exchange, effects), self._course)
         return answer
 
-    _stand_around(api, joined)
+    def _join(self, place: bytes, course: Course) -> None:
+        now = self._effects.world.now()
+        known = self._joints.find(place, now, self._at_most_apart)
+        if known is not None:
+            self._effects.join(known)
+        self._joints.note(place, now, course)
 
 
-def _stand_around(api: GcoreApi, around: Callable[[Ask, Exchange, Call, Resend], Answer]) -> None:
-    exchange = api._exchange
+def _stand_around(exchange: Exchange, around: Callable[[Ask, Call, Resend], Answer]) -> None:
     ask = exchange.ask
-    setattr(exchange, "ask", lambda call, resend: around(ask, exchange, call, resend))  # noqa: B010 - it is a method
+    setattr(exchange, "ask", lambda call, resend: around(ask, call, resend))  # noqa: B010 - it is a method

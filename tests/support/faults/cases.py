@@ -11,9 +11,8 @@ from typing import Any
 
 from reconciler.apply.lock import GRACE, LIFETIME
 from reconciler.emulator import Modes
-from reconciler.gcore import GcoreApi
 from reconciler.plan.changes import Plan
-from support.faults.asking import Answers, Course, Joints, answer_again, join, record
+from support.faults.asking import Course, Joints, Known, Recorded, Spared
 from support.faults.canaries import search
 from support.faults.effects import Came, Effect, Kind, TracedEffects
 from support.faults.faults import BY_NAME as FAULTS_BY_NAME
@@ -167,13 +166,9 @@ def run_injected(prepared: Prepared, done: Pass, injection: Injection, course: C
         watch.suspended.update(watch.endpoints)
     effects = TracedEffects(world, hook=injection, watch=watch, replay=done.came[: injection.number])
     scenario = prepared.scenario
-
-    def prepare_client(api: GcoreApi) -> None:
-        if course is not None and not injection.lasting:
-            join(api, effects, done.joints, injection.number, course, lambda: at_most_apart(world, scenario))
-        answer_again(api, effects, done.answers)
-
-    ran = run_once(world, scenario.after, effects, demand=scenario.demand, prepare=prepare_client)
+    own = None if injection.lasting else course
+    client = Spared(done.known, done.joints, own, injection.number, lambda: at_most_apart(world, scenario))
+    ran = run_once(world, scenario.after, effects, demand=scenario.demand, client=client)
     return ran, world, watch
 
 
@@ -372,7 +367,7 @@ class Pass:
     """Effects before or after which a crash of the machine is worse than a kill."""
     came: list[tuple[Effect, Came]] = field(default_factory=list)
     """What came of each effect."""
-    answers: Answers = field(default_factory=Answers)
+    known: Known = field(default_factory=Known)
     joints: Joints = field(default_factory=Joints)
     kills: dict[tuple[int, bool], Verdict] = field(default_factory=dict)
     """What came of the worlds that were kept, by `id`, and whether the machine stopped."""
@@ -429,7 +424,7 @@ def pass_through(prepared: Prepared) -> Pass:
         scenario.after,
         effects,
         demand=scenario.demand,
-        prepare=lambda api: record(api, effects, done.answers, done.joints, course),
+        client=Recorded(done.known, done.joints, course),
     )
     course.ran = done.ran
     watch.check("the run without faults")

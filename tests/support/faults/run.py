@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
+import reconciler
 from reconciler.apply import apply_plan
 from reconciler.apply.lock import ApiLock
 from reconciler.errors import KeyformError, PlanRefused
@@ -20,13 +22,14 @@ from reconciler.report.json import plan_tree, result_tree
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
 from reconciler.snapshot import take_snapshot
-from support.faults.asking import Course
+from support.faults.asking import Client, Course
 from support.faults.effects import Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
 from support.http_fakes import BASE_URL, TOKEN
 
 TASK_TIMEOUT = 60.0
+KEYFORM = Path(reconciler.__file__).parent
 
 
 @dataclass
@@ -76,11 +79,11 @@ def run_once(
     *,
     holder: str = "ci@runner-1",
     demand: Demand | None = None,
-    prepare: Callable[[GcoreApi], None] = lambda api: None,
+    client: Client | None = None,
 ) -> Ran:
     """Plan, and if there is something to do, lock, look again and do it; as the command line does.
 
-    With a demand, as `keyform rotate` does. `prepare` is given its client first.
+    With a demand, as `keyform rotate` does. `client` stands between it and the API.
     """
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
@@ -91,15 +94,24 @@ def run_once(
             ran.said.append(str(event))
 
     try:
-        ran.code = _run(world, desired, effects, ran, tell, holder, demand, prepare)
+        ran.code = _run(world, desired, effects, ran, tell, holder, demand, client or Client())
     except Killed:
         ran.code, ran.course = None, effects.course
     except KeyformError as error:
         ran.code, ran.error = error.exit_code, error
         ran.said.append(error.diagnostics())
-        ran.said += traceback.TracebackException.from_exception(error, capture_locals=True).format()
+        ran.said += format_traceback(error)
     ran.said += effects.said
     return ran
+
+
+def format_traceback(error: KeyformError) -> Iterator[str]:
+    """The error's traceback and those of its causes, with all local variables; from where keyform begins."""
+    whole = traceback.TracebackException.from_exception
+    frames = error.__traceback__
+    while frames is not None and KEYFORM not in Path(frames.tb_frame.f_code.co_filename).parents:
+        frames = frames.tb_next
+    return whole(error.with_traceback(frames), capture_locals=True).format()
 
 
 def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects, at: datetime | None = None) -> Plan:
@@ -129,10 +141,10 @@ def _run(  # noqa: PLR0917 - each is another thing
     tell: Callable[[object], None],
     holder: str,
     demand: Demand | None,
-    prepare: Callable[[GcoreApi], None],
+    client: Client,
 ) -> int:
     api = _open_api(desired, effects, tell)
-    prepare(api)
+    client.take(api, effects)
     sinks = open_all(world, desired.stack, effects)
 
     def look(at: datetime | None = None) -> Plan:
@@ -148,7 +160,7 @@ def _run(  # noqa: PLR0917 - each is another thing
         ran.moved = True
         show(plan)
 
-    plan = look()
+    plan = client.look(look)
     show(plan)
     if plan.refusals:
         raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
@@ -158,7 +170,7 @@ def _run(  # noqa: PLR0917 - each is another thing
         sinks,
         effects,
         lock=ApiLock(api, effects, stack=desired.stack, holder=holder, tell=tell),
-        look_again=lambda: look(plan.made_at),
+        look_again=lambda: client.look(lambda: look(plan.made_at)),
         on_moved=note_move,
         parallelism=1,
         listener=tell,

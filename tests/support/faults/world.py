@@ -27,6 +27,10 @@ MARKER = re.compile(
 TABLES = ("counters", "keys", "applications", "deployments", "bindings", "gates", "tasks")
 """All of the emulator's that requests can change."""
 
+PASTS: dict[tuple[bytes, Modes], Emulator] = {}
+"""Worlds of the past that were asked before, and did not change by it."""
+MOST_PASTS = 500
+
 Seen = TypeVar("Seen")
 
 
@@ -57,7 +61,6 @@ class FaultWorld:
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
-        self._of_old: dict[bytes, Emulator] = {}
         self.issued: set[str] = set()
         """Secrets that nobody holds any more, where a world remembers them."""
         self._known: dict[Hashable, Any] = {}
@@ -138,12 +141,18 @@ class FaultWorld:
         return f"{FOLDER}/{sink}/secrets.{self.sinks[sink]}"
 
     def of_old(self) -> Iterator[Emulator]:
-        """The emulator as it was before each write so far, the newest first; time goes on in it."""
-        self._of_old = {image: then for image, then in self._of_old.items() if image in self.images}
+        """The emulator as it was before each write so far, the newest first, at the present instant."""
         for image in reversed(self.images):
-            if image not in self._of_old:
-                self._of_old[image] = Emulator.load(image, clock=self.clock, modes=self.emulator.modes, seed=7)
-            yield self._of_old[image]
+            place = (image, self.emulator.modes)
+            then = PASTS.pop(place, None) or Emulator.load(image, modes=self.emulator.modes, seed=7)
+            then.clock = self.clock.copy()
+            try:
+                yield then
+            finally:
+                if then.dump() == image and len(PASTS) < MOST_PASTS:
+                    PASTS[place] = then
+                else:
+                    then.close()
 
     # --- What a judge sees --------------------------------------------------------------------------------------------
 
