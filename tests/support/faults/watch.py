@@ -63,6 +63,8 @@ class Watch:
     expiries: dict[str, datetime | None] = field(default_factory=dict)
     """When each secret that was ever live expires."""
     _seen: object = None
+    _next_expiry: datetime | None = None
+    """The next instant at which the same world may be judged otherwise."""
 
     def begin(self) -> Watch:
         """Take the world as it is for right."""
@@ -116,16 +118,12 @@ class Watch:
     # --- After every event --------------------------------------------------------------------------------------------
 
     def __call__(self, effect: Effect) -> None:
-        """Check what may have changed by this effect."""
-        moves = effect.kind is Kind.SLEEP and self._time_matters
-        seen = (self.world.version(), self.world.clock.now() if moves else None)
-        if seen != self._seen:
-            self._seen = seen
+        """Check what may have changed by this effect, or by the time that has passed."""
+        version, now = self.world.version(), self.world.now()
+        lags = effect.kind is Kind.SLEEP and bool(self.world.emulator.modes.data_plane_lag)
+        if version != self._seen or lags or (self._next_expiry is not None and now >= self._next_expiry):
+            self._seen = version
             self.check(str(effect))
-
-    @property
-    def _time_matters(self) -> bool:
-        return bool(self.world.emulator.modes.data_plane_lag) or any(key.expires_at for key in self.after.keys)
 
     def check(self, after: str) -> None:
         """Promises 1, 2, 3 and 5, as of this instant."""
@@ -135,6 +133,8 @@ class Watch:
             self.check_closed(after)
             self.check_relied(after)
             self.check_foreign(after)
+        now = self.world.now()
+        self._next_expiry = min((at for at in self.expiries.values() if at is not None and at > now), default=None)
 
     def violate(self, promise: int, text: str, after: str = "") -> None:
         """Note a broken promise, once."""
