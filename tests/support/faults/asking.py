@@ -36,7 +36,7 @@ class State:
     """What an exchange has learnt so far."""
 
     pace: Pace
-    offsets: tuple[timedelta, ...]
+    offsets: deque[timedelta]
     told: bool
     count: int
 
@@ -44,14 +44,14 @@ class State:
     def of(cls, exchange: Exchange) -> State:
         """A copy, which does not change."""
         clock = exchange.clock
-        return cls(copy(exchange._gate._pace), tuple(clock._offsets), clock._told, exchange._count)
+        return cls(copy(exchange._gate._pace), clock._offsets.copy(), clock._told, exchange._count)
 
     def bring_about(self, exchange: Exchange) -> None:
         """Let an exchange have learnt this."""
         exchange._gate._pace = copy(self.pace)
         exchange._count = self.count
         clock = exchange.clock
-        clock._offsets, clock._told = deque(self.offsets, maxlen=clock._offsets.maxlen), self.told
+        clock._offsets, clock._told = self.offsets.copy(), self.told
 
     @property
     def to_come(self) -> object:
@@ -198,6 +198,7 @@ class Spared(Client):
         self._course = course
         self._struck = struck
         self._at_most_apart = at_most_apart
+        self._learnt: State | None = None
 
     def take(self, api: GcoreApi, effects: TracedEffects) -> None:
         self._exchange, self._effects = api._exchange, effects
@@ -208,8 +209,7 @@ class Spared(Client):
         looked = self._known.looks.get(len(effects.trace)) if effects.is_replaying else None
         if looked is None or looked.end > len(effects.replay):
             return look()
-        effects.skip(looked.end)
-        looked.learnt.bring_about(self._exchange)
+        self._skip(looked.end, looked.learnt)
         return looked.plan
 
     def _ask(self, ask: Ask, call: Call, resend: Resend) -> Answer:
@@ -217,13 +217,21 @@ class Spared(Client):
         begin = len(effects.trace)
         asked = self._known.answers.get(begin) if effects.is_replaying else None
         if asked is not None and asked.end <= len(effects.replay):
-            effects.skip(asked.end)
-            asked.learnt.bring_about(self._exchange)
+            self._skip(asked.end, asked.learnt)
             return asked.again()
+        if self._learnt is not None:
+            self._learnt.bring_about(self._exchange)
+            self._learnt = None
         answer = ask(call, resend)
         if self._course is not None and begin <= self._struck < len(effects.trace):
             self._join(place_of(begin, answer, self._exchange, effects), self._course)
         return answer
+
+    def _skip(self, end: int, learnt: State) -> None:
+        """What was learnt is brought about when a request goes out; until then only the clock is looked at."""
+        self._effects.skip(end)
+        self._exchange.clock._offsets = learnt.offsets
+        self._learnt = learnt
 
     def _join(self, place: bytes, course: Course) -> None:
         now = self._effects.world.now()

@@ -29,6 +29,10 @@ STORE = "keep-secret"
 """The program of a store that takes a secret on its standard input and cannot be read back."""
 
 
+NOTHING = httpx.SyncByteStream()
+"""Stands for what comes over a connection: of an answer that is here nothing more does."""
+
+
 class Kind(StrEnum):
     """What an effect is: which faults fit it depends on this alone."""
 
@@ -220,7 +224,7 @@ class TracedEffects:
             raise
         if given.status == 429:
             self.refused.add(place)
-        return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+        return as_response(given)
 
     def _send_again(self, request: httpx.Request) -> httpx.Response:
         """What came of the same request before; a run without faults has no refusals."""
@@ -229,7 +233,7 @@ class TracedEffects:
         assert effect.request.path == request.url.raw_path.decode().partition("?")[0], effect
         given: Answer = self._do(effect.kind, effect.name, lambda: None, effect.request)
         if came.response is None:
-            came.response = httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+            came.response = as_response(given)
         return came.response
 
     def _respond(self, kind: Kind, request: Request) -> Answer:
@@ -319,6 +323,13 @@ class TracedEffects:
         text = stdin if isinstance(stdin, str) else stdin.decode()
         self.world.disk.store(store, key, text if verb == "write" else None)
         return Completed(0, "", "")
+
+
+def as_response(given: Answer) -> httpx.Response:
+    """What httpx gives for an answer that was read; it would take longer to read one that is here than to judge it."""
+    response = httpx.Response(given.status, headers=dict(given.headers), stream=NOTHING)
+    response._content = given.body
+    return response
 
 
 def name_request(request: Request) -> tuple[Kind, str]:

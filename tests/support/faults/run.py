@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import reconciler
 from reconciler.apply import apply_plan
 from reconciler.apply.lock import ApiLock
 from reconciler.errors import KeyformError, PlanRefused
 from reconciler.gcore import GcoreApi
+from reconciler.gcore.events import ApiEvent
 from reconciler.model import DesiredState, Secret
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Demand, Plan
@@ -88,10 +90,12 @@ def run_once(
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
 
-    def tell(event: object) -> None:
+    def tell(event: Any) -> None:
         # What a replayed process says was searched when the process ran that it replays.
         if not effects.is_replaying:
-            ran.said.append(str(event))
+            # Of the events of requests, which are by far the most, what is text.
+            is_request = isinstance(event, ApiEvent)
+            ran.said.append(f"{event.method} {event.subject} {event.detail}" if is_request else str(event))
 
     try:
         ran.code = _run(world, desired, effects, ran, tell, holder, demand, client or Client())
