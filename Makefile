@@ -75,7 +75,7 @@ docs: venv ## Only the tests of the documentation
 	@$(PY) -m pytest --quiet tests/project/test_docs.py
 
 .PHONY: faults
-faults: venv ## Every single fault and real kill that `make test` leaves out, and more modes and doubles
+faults: venv ## Every real kill that `make test` leaves out, more modes and doubles, and whole runs where it ends some early
 	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal -m torture tests/faults $(PYTEST_ARGS)
 
 .PHONY: torture

@@ -278,8 +278,10 @@ def at_most_apart(world: FaultWorld, scenario: Scenario) -> timedelta:
     """How far from each other two runs may be in time that are alike in all else, and go on alike.
 
     No promise, and no wait, is shorter than a second. While no overlap ends soon, and no key or lock expires, it may be
-    as much as an API may ask a client to wait for.
+    as much as an API may ask a client to wait for. Where the data plane lags, each instant may be another to it.
     """
+    if world.emulator.modes.data_plane_lag:
+        return timedelta()
     expiries = (key.expires_at for key in world.live_keys().values() if key.expires_at is not None)
     comes_soon = any(is_soon(instant, world.now()) for instant in (*ends_of_overlaps(world, scenario), *expiries))
     return timedelta(seconds=1 if comes_soon else 15)

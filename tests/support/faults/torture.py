@@ -32,6 +32,7 @@ from support.faults.faults import Injection
 from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
+from support.faults.spared import judge_spared
 
 SINGLES_UNTIL = 0.6
 KILLS_UNTIL = 0.85
@@ -60,8 +61,11 @@ class Figures:
     caught: dict[str, bool] = field(default_factory=dict)
     worlds: set[tuple[str, int]] = field(default_factory=set)
     """Scenarios, and modes by number."""
+    singles_begun: float = math.inf
     singles_done: float = 0
-    """When the last single of the default mode was judged, on the clock of the budget."""
+    """When the first and the last single of the default mode was judged, on the clock of the budget."""
+    spared: int = 0
+    """Runs that were gone through to the end, though it was known what would come of them."""
     unfinished: int = 0
     """Jobs that the budget cut short."""
 
@@ -72,7 +76,9 @@ class Figures:
         self.points |= other.points
         self.caught |= other.caught
         self.worlds |= other.worlds
+        self.singles_begun = min(self.singles_begun, other.singles_begun)
         self.singles_done = max(self.singles_done, other.singles_done)
+        self.spared += other.spared
         self.unfinished += other.unfinished
 
 
@@ -109,6 +115,8 @@ def catch_bug(job: Job, found: Figures) -> None:
 
 def take_singles(job: Job, found: Figures) -> None:
     """The singles of a scenario: all of them in the default mode, a sample in another one, if not all are wanted."""
+    if job.number == 0:
+        found.singles_begun = now()
     prepared = prepare(BY_NAME[job.scenario], Modes.pairwise()[job.number])
     done = pass_through(prepared)
     found.places += len(done.ran.trace)
@@ -122,6 +130,20 @@ def take_singles(job: Job, found: Figures) -> None:
         judge_single(prepared, done, injection, found.tally)
     if job.number == 0:
         found.singles_done = now()
+
+
+def take_spared(job: Job, found: Figures) -> None:
+    """The runs of a scenario that are ended because it is known how they go on, gone through to the end."""
+    prepared = prepare(BY_NAME[job.scenario], Modes())
+    done = pass_through(prepared)
+    tally = Tally()
+    for injection in singles(done):
+        if job.is_over():
+            found.unfinished += 1
+            break
+        judge_spared(prepared, done, injection, tally)
+    found.spared += tally.joined
+    found.tally.failures += tally.failures
 
 
 def take_meetings(job: Job, found: Figures) -> None:
@@ -170,6 +192,7 @@ def kill_for_real(job: Job, found: Figures) -> None:
 DOES: dict[str, Callable[[Job, Figures], None]] = {
     "bug": catch_bug,
     "singles": take_singles,
+    "spared": take_spared,
     "meetings": take_meetings,
     "doubles": take_doubles,
     "kill": kill_for_real,
@@ -195,6 +218,7 @@ def jobs(seed: int, begun: float, budget: float, *, full: bool = False) -> Itera
     longest = sorted(SCENARIOS, key=lambda found: len(found.before.keys) + len(found.after.keys), reverse=True)
     yield from (Job("singles", scenario.name, 0, seed, early) for scenario in longest)
     yield from (Job("meetings", name, 0, seed, early) for name in MEETINGS)
+    yield from (Job("spared", scenario.name, 0, seed, early) for scenario in longest)
     kills = [
         Job("kill", story, part, seed, begun + budget * KILLS_UNTIL) for story in STORIES for part in range(KILL_PARTS)
     ]
@@ -243,11 +267,13 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
         "full": full,
         "budget_seconds": budget if math.isfinite(budget) else None,
         "seconds": round(seconds),
-        "seconds_until_all_singles_and_bugs": round(found.singles_done - begun) if not found.unfinished else None,
+        "seconds_for_all_singles": round(found.singles_done - found.singles_begun) if not found.unfinished else None,
         "python": platform.python_version(),
         "effects": {"in_runs_without_faults": found.places, "traced": tally.effects},
         "faults": {
             "single": tally.injected["single"],
+            "single_gone_on_as_another": tally.joined,
+            "single_gone_on_as_another_checked_to_the_end": found.spared,
             "double": tally.injected["double"],
             "meetings": tally.injected["meeting"],
             "real_kill_stories": len(found.points),
