@@ -152,7 +152,7 @@ def publish(run: Run, change: Publish) -> None:
                 with suppress(ApiError):  # it stays partial, which is the more careful of the two
                     mark(Phase.PENDING, run.api.now())
             raise
-        if sink.readable and sink.read([key]).get(key) != record:
+        if sink.readable and sink.read_one(key) != record:
             raise SinkError(
                 f"sink {sink_name} does not hold what was written to it for {key}",
                 way_out="see who else writes there, and run apply again",

@@ -80,7 +80,6 @@ class AwsSecretsManagerSink:
         self._field = texts["field"]
         self._kms_key_id = texts["kms_key_id"]
         self._label = f"{_LABEL}-{self._field}" if self._field else _LABEL
-        self._written: set[str] = set()
         if "{key}" not in self._template or not _NAME.fullmatch(self._secret_name("k")):
             raise self._aws.error(
                 "`name` is no template of a secret's name",
@@ -109,10 +108,13 @@ class AwsSecretsManagerSink:
 
     def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
         """The records of these keys, and of all others that AWS lists, which may lag some minutes behind."""
-        reads_back = bool(keys) and self._written.issuperset(keys)
-        names = sorted(keys if reads_back else {*keys, *self._listed()})
+        names = sorted({*keys, *self._listed()})
         records = side_by_side(self._held, names, _readers(names))
         return {name: record for name, record in zip(names, records, strict=True) if record is not None}
+
+    def read_one(self, key: str) -> SinkRecord | None:
+        """One record, without a list of all."""
+        return self._held(key)
 
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
         """Records and secrets of these keys; it takes the right to get the values, which `read` mostly does not."""
@@ -137,7 +139,6 @@ class AwsSecretsManagerSink:
                 else:
                     done = self._replace(there, Claim(record, self._field), secret)
             if done:
-                self._written.add(key)
                 return
         raise self._always_in_the_way(key)
 

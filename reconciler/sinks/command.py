@@ -89,6 +89,9 @@ class CommandSink:
         """Nothing: what the program did with a secret is its own business."""
         return {}
 
+    def read_one(self, key: str) -> None:
+        """Nothing, too."""
+
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
         if record.stack != self._stack:

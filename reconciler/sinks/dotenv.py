@@ -32,7 +32,7 @@ from reconciler.sinks.protocol import HeldSecret
 from reconciler.sinks.record import format_instant, parse_instant
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator
 
     from reconciler.effects import Effects
     from reconciler.errors import SinkError
@@ -85,15 +85,16 @@ class DotenvSink(LocalFileSink):
         for key in keys:
             self._find(lines, key)
 
-    def held(self, content: bytes) -> dict[str, HeldSecret]:
+    def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
         """Records right above their variable, which must have a value that all readers agree about."""
         lines = self._lines(content)
         found: dict[str, HeldSecret] = {}
         places: dict[str, list[int]] = {}
-        for number, line in enumerate(lines):
+        for number in range(len(lines)) if only is None else self._lines_about(lines, only):
+            line = lines[number]
             if assignment := _ASSIGNMENT.fullmatch(line):
                 places.setdefault(assignment["name"], []).append(number)
-            elif record := self._record(line):
+            elif (record := self._record(line)) and only in {None, record.key}:
                 below = self._variable_at(lines, number + 1, record.key)
                 if below and (secret := _value(below)):
                     found[record.key] = HeldSecret(record, secret)
@@ -169,6 +170,11 @@ class DotenvSink(LocalFileSink):
         if not records:
             return _Found(None, None)
         return _Found(records[0], self._variable_at(lines, records[0] + 1, key))
+
+    def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
+        """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""
+        name, head = variable_name(self._template, key), f"{_HEAD}{self._stack}/{key}"
+        yield from (number for number, line in enumerate(lines) if name in line or line.startswith(head))
 
     def _records_of(self, lines: list[str], key: str) -> list[int]:
         """Record lines of this key, damaged ones too, as long as stack and key can be read."""

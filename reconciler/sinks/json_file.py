@@ -46,9 +46,10 @@ class JsonFileSink(LocalFileSink):
         for key in keys:
             self._entry(members, key)
 
-    def held(self, content: bytes) -> dict[str, HeldSecret]:
+    def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
         """Entries with a record, and a secret that is text and not empty."""
-        held = {name: self._held(member) for name, member in self._members(self._text(content)).items()}
+        members = self._members(self._text(content))
+        held = {name: self._held(member) for name, member in members.items() if only in {None, name}}
         return {name: found for name, found in held.items() if found}
 
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:

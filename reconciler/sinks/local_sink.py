@@ -45,6 +45,11 @@ class LocalFileSink(ABC):
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
         return self.records(self._file.read() or b"")
 
+    def read_one(self, key: str) -> SinkRecord | None:
+        """One record; the rest of the file is not taken to pieces for it."""
+        held = self.held(self._file.read() or b"", key).get(key)
+        return held.record if held else None
+
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
         """Records and secrets of these keys."""
         held = self.held(self._file.read() or b"")
@@ -75,8 +80,11 @@ class LocalFileSink(ABC):
         """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""
 
     @abstractmethod
-    def held(self, content: bytes) -> Mapping[str, HeldSecret]:
-        """This stack's records and secrets by key; only where the secret can be read by whoever needs it."""
+    def held(self, content: bytes, only: str | None = None) -> Mapping[str, HeldSecret]:
+        """This stack's records and secrets by key; only where the secret can be read by whoever needs it.
+
+        With `only`, those of this key alone.
+        """
 
     @abstractmethod
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:

@@ -31,6 +31,10 @@ class Sink(Protocol):
         """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
         ...
 
+    def read_one(self, key: str) -> SinkRecord | None:
+        """This stack's record of one key, as `read` would give it: for a look at what was written just now."""
+        ...
+
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
 

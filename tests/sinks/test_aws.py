@@ -86,7 +86,7 @@ def test_reading_back_asks_for_nothing_but_what_was_written(aws: Aws) -> None:
     for key in ("one-key", "two-key"):
         sink.write(generation(1, key=key), Secret("abc"))
     effects.log.clear()
-    assert set(sink.read(["one-key"])) == {"one-key"}
+    assert sink.read_one("one-key") == generation(1, key="one-key")
     assert effects.log == ["describe_secret"]
 
 

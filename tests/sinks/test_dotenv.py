@@ -159,6 +159,7 @@ def test_what_stands_twice_is_refused_since_readers_would_differ(more: str, mess
     content = (put("") + "\n" * (more[0] != "#") + "\n" * (more[0] == "#") + more).encode()
     for refused in (
         lambda: pure().records(content),
+        lambda: pure().held(content, "payments-api"),
         lambda: pure().check(content, ["payments-api"]),
         lambda: pure().put(content, record("payments-api"), Secret("abc")),
     ):

@@ -113,6 +113,23 @@ def test_another_stacks_secret_is_refused_and_neither_read_nor_removed(kind: Kin
     assert look(path.parent) == before
 
 
+def test_one_record_alone_is_what_it_is_among_all(kind: Kind, path: Path) -> None:
+    sink = kind.open(path)
+    assert sink.read_one("payments-api") is None
+    save(sink, "payments-api", "abc")
+    damaged = kind.damage(path.read_text())
+    kind.open(path, stack="other").write(record("theirs", stack="other"), Secret("abc"))
+    for key in ("payments", "api", "payments-api-2"):
+        save(sink, key, f"of-{key}", generation=2)
+    held = sink.read([])
+    assert set(held) == {"payments-api", "payments", "api", "payments-api-2"}
+    for key in (*held, "theirs", "nobody"):
+        assert sink.read_one(key) == held.get(key)
+    for text in damaged:
+        path.write_text(text)
+        assert sink.read_one("payments-api") is None, text
+
+
 def test_two_stacks_can_share_a_file(kind: Kind, path: Path) -> None:
     kind.open(path, stack="other").write(record("theirs", stack="other"), Secret("abc"))
     sink = kind.open(path)

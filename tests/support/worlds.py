@@ -159,6 +159,9 @@ class BrokenSink:
     def read(self, keys: Any) -> Any:
         return self._sink.read(keys)
 
+    def read_one(self, key: str) -> Any:
+        return self._sink.read_one(key)
+
     def write(self, record: Any, secret: Secret) -> None:
         if self._after:
             self._sink.write(record, secret)

@@ -29,6 +29,9 @@ class StoreSink:
         """Nothing can be read."""
         return {}
 
+    def read_one(self, key: str) -> None:
+        """Not even this."""
+
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Whether the program kept it is known only when it says so."""
         self._tell("write", record.key, secret.reveal())
