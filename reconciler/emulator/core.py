@@ -178,7 +178,8 @@ class Emulator:
         """Another number after every change that `accepts`, `live_keys`, `api_keys_of` or `names` could show.
 
         It never goes down, and may go up without such a change. A look that goes by the time itself, at a key that
-        expires or at a data plane that lags, can differ at the same number.
+        expires or at a data plane that lags, can differ at the same number. Of a store in a file it tells what this
+        emulator has changed, and nothing of others.
         """
         with self._lock:
             self._settle()

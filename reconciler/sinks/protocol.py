@@ -32,7 +32,7 @@ class Sink(Protocol):
         ...
 
     def read_one(self, key: str) -> SinkRecord | None:
-        """This stack's record of one key, as `read` would give it: for a look at what was written just now."""
+        """This stack's record of one key, for a look at what was written just now; others are not looked at."""
         ...
 
     def write(self, record: SinkRecord, secret: Secret) -> None:

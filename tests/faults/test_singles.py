@@ -1,7 +1,7 @@
 """One fault in one run: at every effect, every fault that fits it, once and for good; then the recovery."""
 
 import pytest
-from support.faults.cases import Tally, judge_single, pass_through, prepare, singles
+from support.faults.cases import Tally, count, judge_single, pass_through, prepare, singles
 from support.faults.scenarios import SCENARIOS, Scenario
 
 from reconciler.emulator import Modes
@@ -20,6 +20,7 @@ def test_every_promise_holds_under_a_single_fault(scenario: Scenario) -> None:
     prepared = prepare(scenario, Modes())
     done = pass_through(prepared)
     tally = Tally()
+    count(prepared, "no fault", done.course.verdict, tally, "none")
     for injection in singles(done):
         judge_single(prepared, done, injection, tally)
     assert tally.injected["single"] > 20

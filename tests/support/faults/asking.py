@@ -56,7 +56,8 @@ class State:
     @property
     def to_come(self) -> object:
         """What decides how later requests are sent, if none of them is refused."""
-        return self.pace.limit, self.pace.distance, self.pace.not_before, sorted(self.offsets), self.told
+        pace = self.pace
+        return pace.limit, pace.distance, pace._towards_faster, pace.not_before, self.offsets, self.told
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -101,6 +102,8 @@ class Course:
     find_verdict: Callable[[], Verdict]
     ran: Ran | None = None
     """How it ended."""
+    may_be_joined: bool = True
+    """Not if it is judged less strictly than others would be."""
     _verdict: Verdict | None = None
 
     @property
@@ -111,28 +114,38 @@ class Course:
         return self._verdict
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Joint:
+    """An instant at which a run could be joined, and how many effects it had had by then."""
+
+    course: Course
+    effects: int
+    now: datetime
+
+
 class Joints:
     """Where runs were when a request had been answered, and at which instant."""
 
     def __init__(self) -> None:
-        self._known: dict[bytes, list[tuple[datetime, Course]]] = {}
+        self._known: dict[bytes, list[Joint]] = {}
 
-    def find(self, place: bytes, now: datetime, at_most_apart: Callable[[], timedelta]) -> Course | None:
-        """A run that was there at about this instant."""
+    def find(self, place: bytes, now: datetime, at_most_apart: Callable[[], timedelta]) -> Joint | None:
+        """Where a run was there at about this instant."""
         known = self._known.get(place)
         if known is None:
             return None
         apart = at_most_apart()
-        return next((course for when, course in known if abs(now - when) < apart), None)
+        return next((joint for joint in known if abs(now - joint.now) < apart), None)
 
-    def note(self, place: bytes, now: datetime, course: Course) -> None:
+    def note(self, place: bytes, joint: Joint) -> None:
         """A run is there."""
-        self._known.setdefault(place, []).append((now, course))
+        self._known.setdefault(place, []).append(joint)
 
 
 def place_of(begin: int, answer: Answer, exchange: Exchange, effects: TracedEffects) -> bytes:
     """Equal for runs that go on alike but for the instant, of those that did the same up to the effect `begin`."""
-    place = repr((begin, answer.payload, State.of(exchange).to_come, effects.deliver_at, effects.world.content()))
+    arrives_in = None if effects.deliver_at is None else effects.deliver_at - len(effects.trace)
+    place = repr((begin, answer.payload, State.of(exchange).to_come, arrives_in, effects.world.content()))
     return hashlib.blake2b(place.encode()).digest()
 
 
@@ -174,7 +187,8 @@ class Recorded(Client):
             self._known.answers[begin] = Asked(len(effects.trace), None, error, State.of(exchange))
             raise
         self._known.answers[begin] = Asked(len(effects.trace), answer, None, State.of(exchange))
-        self._joints.note(place_of(begin, answer, exchange, effects), effects.world.now(), self._course)
+        joint = Joint(self._course, len(effects.trace), effects.world.now())
+        self._joints.note(place_of(begin, answer, exchange, effects), joint)
         return answer
 
 
@@ -234,11 +248,13 @@ class Spared(Client):
         self._learnt = learnt
 
     def _join(self, place: bytes, course: Course) -> None:
-        now = self._effects.world.now()
+        effects = self._effects
+        now = effects.world.now()
         known = self._joints.find(place, now, self._at_most_apart)
         if known is not None:
-            self._effects.join(known)
-        self._joints.note(place, now, course)
+            effects.join(known)
+        if course.may_be_joined:
+            self._joints.note(place, Joint(course, len(effects.trace), now))
 
 
 def _stand_around(exchange: Exchange, around: Callable[[Ask, Call, Resend], Answer]) -> None:

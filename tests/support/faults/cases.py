@@ -118,6 +118,9 @@ class Prepared:
     """What comes after a recovery."""
     looks: dict[object, Plan] = field(default_factory=dict)
     """What is left to be done."""
+    doubts: bool = False
+    """Whether to go through what is known, too, and compare."""
+    doubted: set[object] = field(default_factory=set)
     again: Callable[[FaultWorld, Scenario, Watch], Ran] = run_again
     """A run without faults."""
 
@@ -153,6 +156,11 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
     return Prepared(scenario, modes, world, watch)
 
 
+def tell_nothing() -> Verdict:
+    """Of a run that is not over."""
+    raise AssertionError("nothing can be told of a run that is not over")
+
+
 def run_injected(prepared: Prepared, done: Pass, injection: Injection, course: Course | None = None) -> Injected:
     """One run of the new file, with a fault in it; up to the fault it is the run without faults.
 
@@ -178,16 +186,13 @@ def judge_injected(
     """One fault, and the recovery from it. `in_full`: to the end, even where it is known what comes of it."""
     from support.faults.branches import observe
 
-    def find_verdict() -> Verdict:
-        raise AssertionError("nothing can be told of a run that is not over")
-
-    course = Course(find_verdict)
+    course = Course(tell_nothing, may_be_joined=not sees_less(injection))
     ran, world, watch = run_injected(prepared, done, injection, None if in_full else course)
     tally.effects += len(ran.trace) - injection.number
-    if ran.course is not None:
+    if ran.joined is not None:
         tally.joined += 1
         search_all(ran, world, watch, tally)
-        return ran.course.verdict.taken_over(watch)
+        return ran.joined.course.verdict.taken_over(watch)
     tally.reached.update(observe(ran))
     finish_injected(prepared, injection, ran, world, watch, tally)
     verdict = recover(prepared, world, watch)
@@ -205,19 +210,25 @@ def finish_injected(  # noqa: PLR0917 - each is another thing
         watch.check(str(injection))
     if injection.fault.name == "stale" and injection.lasting:
         return  # a run that is shown nothing but the past cannot know what it has done
-    saw_less = injection.fault.name == "stale" or injection.fault.name.startswith("late")
-    judge_exit_code(ran, world, watch, lambda at: look(prepared, world, watch, at), saw_less=saw_less)
+    judge_exit_code(ran, world, watch, lambda at: look(prepared, world, watch, at), saw_less=sees_less(injection))
     search_all(ran, world, watch, tally)
+
+
+def sees_less(injection: Injection) -> bool:
+    """Whether a run cannot see all that it is judged by: its readings are stale, or something happens after them."""
+    return injection.fault.name == "stale" or injection.fault.name.startswith("late")
 
 
 def look(prepared: Prepared, world: FaultWorld, watch: Watch, at: datetime | None) -> Plan:
     """What a run would do now, seen without a fault and without doing anything; in worlds that are alike, the same."""
-    place = outline(world, watch, at)
+    place = outline(world, watch, at, *turning_points(world, prepared.scenario))
     known = prepared.looks.get(place)
-    if known is None:
+    if known is None or prepared.doubts:
         known = plan_once(world, prepared.scenario.after, TracedEffects(world), at)
         if place is not None:
-            prepared.looks[place] = known
+            told = prepared.looks.setdefault(place, known)
+            if {change.id for change in told.changes} != {change.id for change in known.changes}:
+                watch.violate(6, "of two worlds that are alike, in one there is something else to be done")
     return known
 
 
@@ -238,14 +249,31 @@ def recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     pass_time(world)
     watch.suspended.clear()
     step_over(world, prepared.scenario)
-    place = outline(world, watch) or (world.fingerprint(), watch.fingerprint())
+    place = outline(world, watch, *turning_points(world, prepared.scenario))
+    place = place or (world.fingerprint(), watch.fingerprint())
     known = prepared.recoveries.get(place)
     if known is not None:
+        if prepared.doubts:
+            doubt(prepared, world, watch, known)
         return known.taken_over(watch)
     before, evaluations = watch.violations, watch.evaluations
     watch.violations, watch.evaluations = [], Counter()
     found = prepared.recoveries[place] = _recover(prepared, world, watch)
     return replace(found, violations=(*before, *found.violations), evaluations=evaluations + found.evaluations)
+
+
+def doubt(prepared: Prepared, world: FaultWorld, watch: Watch, known: Verdict) -> None:
+    """Go through a recovery though it is known what comes of it; but only once if the world is the same to the byte."""
+    copy = world.fork()
+    its_watch = watch.fork(copy)
+    place = (world.fingerprint(), watch.fingerprint())
+    if place in prepared.doubted:
+        return
+    prepared.doubted.add(place)
+    afresh = replace(prepared, recoveries={}, ends={}, looks={}, doubts=False)
+    found = _recover(afresh, copy, its_watch)
+    if (found.violations, found.runs) != (known.violations, known.runs):
+        watch.violate(6, f"alike in all, this world needs {found.runs} runs, and not {known.runs}; {found.violations}")
 
 
 def pass_time(world: FaultWorld) -> None:
@@ -267,6 +295,18 @@ def ends_of_overlaps(world: FaultWorld, scenario: Scenario) -> Iterator[datetime
     """When each generation's overlap would be over, if it was replaced when it was marked last."""
     overlaps = {key.name: key.overlap for key in scenario.after.keys}
     yield from (found.since + overlaps.get(found.key, timedelta()) for found in world.marked())
+
+
+def turning_points(world: FaultWorld, scenario: Scenario) -> Iterator[datetime]:
+    """Instants that no clock has shown, and that decide what is to be done."""
+    yield from ends_of_overlaps(world, scenario)
+    live, declared = world.live_keys(), {key.name: key for key in scenario.after.keys}
+    for found in world.marked():
+        key, expires_at = declared.get(found.key), live[found.live_name].expires_at
+        if key is not None and key.every is not None:
+            yield found.since + key.every
+        if key is not None and expires_at is not None:
+            yield expires_at - key.overlap
 
 
 def is_soon(instant: datetime, now: datetime) -> bool:
@@ -311,7 +351,7 @@ def _recover(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
 
 def _end(prepared: Prepared, world: FaultWorld, watch: Watch) -> Verdict:
     """A run that has nothing to do, and what is left once overlaps are over; known for a world that is like another."""
-    place = outline(world, watch)
+    place = outline(world, watch, *turning_points(world, prepared.scenario))
     known = prepared.ends.get(place)
     watch.violations, watch.evaluations = [], Counter()
     if known is not None:
@@ -370,6 +410,8 @@ class Pass:
     came: list[tuple[Effect, Came]] = field(default_factory=list)
     """What came of each effect."""
     known: Known = field(default_factory=Known)
+    course: Course = field(default_factory=lambda: Course(tell_nothing))
+    """What came of the run itself."""
     joints: Joints = field(default_factory=Joints)
     kills: dict[tuple[int, bool], Verdict] = field(default_factory=dict)
     """What came of the worlds that were kept, by `id`, and whether the machine stopped."""
@@ -419,7 +461,7 @@ def pass_through(prepared: Prepared) -> Pass:
         return recover(prepared, left, its_watch)
 
     effects = TracedEffects(world, hook=keep, watch=watch)
-    course = Course(find_verdict)
+    done.course = course = Course(find_verdict)
     scenario = prepared.scenario
     done.ran = run_once(
         world,

@@ -18,7 +18,7 @@ from reconciler.effects import Completed
 from reconciler.emulator import Answer, ConnectionLost, Request
 
 if TYPE_CHECKING:
-    from support.faults.asking import Course
+    from support.faults.asking import Joint
     from support.faults.world import FaultWorld
 
 SECONDS_PER_REQUEST = 0.01
@@ -143,8 +143,8 @@ class TracedEffects:
         """Numbers of requests that surely were not processed: no connection, or 429."""
         self.said: list[str] = []
         """Arguments and environments of child processes."""
-        self.course: Course | None = None
-        """The run that this one has joined."""
+        self.joined: Joint | None = None
+        """Where this run has joined another one."""
 
     @property
     def is_alive(self) -> bool:
@@ -162,9 +162,9 @@ class TracedEffects:
         self.world.disk.locks.clear()
         raise Killed
 
-    def join(self, course: Course) -> None:
+    def join(self, joint: Joint) -> None:
         """End here: it is known how the process goes on."""
-        self.course = course
+        self.joined = joint
         self.die()
 
     def skip(self, end: int) -> None:

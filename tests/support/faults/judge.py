@@ -111,10 +111,10 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
     """Everything that is not as the file says."""
     live = world.live_keys()
     marked = world.marked()
-    yield from (f"the lock {name} is left" for name in live if name.startswith("keyform-lock-"))
     expected = {world.path_of(sink) for sink, kind in world.sinks.items() if kind != "store"}
     if scenario.refused:
-        return  # and so nothing was tidied
+        return  # and so nothing was tidied, not even an expired lock of a run that was shown nothing but the past
+    yield from (f"the lock {name} is left" for name in live if name.startswith("keyform-lock-"))
     yield from (f"the file {path} is left" for path in world.files() if path not in expected)
     yield from (f"the folder {path} is left" for path in world.folders() if path.endswith(".keyform.tmp"))
     after = scenario.after

@@ -21,9 +21,10 @@ _QUERIES = (
     "SELECT name, status, spec FROM applications ORDER BY id",
     "SELECT name, status, spec, auth_enabled, application_id, component, exposed FROM deployments ORDER BY id",
     "SELECT kind, target_id, name FROM bindings JOIN keys ON keys.id = key_id ORDER BY kind, target_id, position",
-    # The gate that is open now, if no other one opens later.
-    "SELECT deployment_id, max(since) > ?, auth_enabled, key_ids FROM gates GROUP BY deployment_id",
+    # The gate that is open now, since no other one opens later.
+    "SELECT deployment_id, max(since), auth_enabled, key_ids FROM gates GROUP BY deployment_id",
 )
+_PENDING_GATES = "SELECT count(*) FROM gates WHERE since > ?"
 _UNDER_WAY = "SELECT count(*) FROM tasks WHERE next_at IS NOT NULL"
 
 
@@ -37,12 +38,11 @@ def outline(world: FaultWorld, watch: Watch, *instants: datetime | None) -> obje
     with emulator.editing() as store:
         if world.late or world.held_tasks or store.number(_UNDER_WAY):
             return None
-        tables = [
-            [tuple(row) for row in store.rows(query, *([_micros(world.now())] if "?" in query else []))]
-            for query in _QUERIES
-        ]
+        if store.number(_PENDING_GATES, _micros(world.now())):
+            return None
+        tables = [[tuple(row) for row in store.rows(query)] for query in _QUERIES]
         names = {row["id"]: row["name"] for row in store.rows("SELECT id, name FROM keys")}
-    gates = [(*row[:3], sorted(names.get(key, "gone") for key in json.loads(row[3]))) for row in tables[3]]
+    gates = [(row[0], row[2], sorted(names.get(key, "gone") for key in json.loads(row[3]))) for row in tables[3]]
     keys = [(key.name, key.description, key.secret, key.created_at, key.expires_at) for key in live.values()]
     known = {key.secret: f"<secret of {key.name}>" for key in live.values()}
     text = json.dumps(

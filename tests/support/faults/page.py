@@ -19,6 +19,9 @@ def write_page(figures: dict[str, Any]) -> str:
         "through to the end and compared": (
             f"{faults['single_gone_on_as_another']:,}; {faults['single_gone_on_as_another_checked_to_the_end']:,}"
         ),
+        "Recoveries from worlds like one whose recovery was judged, gone through and compared": (
+            f"{faults['recoveries_of_alike_worlds_checked']:,}"
+        ),
         "Double faults injected": f"{faults['double']:,}",
         "Meetings with a portal user or a second process": f"{faults['meetings']:,}",
         "Kills for real (SIGKILL of the command line), of so many kill points, in so many stories": (

@@ -24,7 +24,7 @@ from reconciler.report.json import plan_tree, result_tree
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
 from reconciler.snapshot import take_snapshot
-from support.faults.asking import Client, Course
+from support.faults.asking import Client, Joint
 from support.faults.effects import Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
@@ -47,8 +47,8 @@ class Ran:
     refused: set[int] = field(default_factory=set)
     """Numbers of requests that surely were not processed."""
     said: list[str] = field(default_factory=list, repr=False)
-    course: Course | None = None
-    """The run that this one has joined, which was then ended."""
+    joined: Joint | None = None
+    """Where this run has joined another one, and was ended."""
 
     @property
     def writes(self) -> list[Effect]:
@@ -100,7 +100,7 @@ def run_once(
     try:
         ran.code = _run(world, desired, effects, ran, tell, holder, demand, client or Client())
     except Killed:
-        ran.code, ran.course = None, effects.course
+        ran.code, ran.joined = None, effects.joined
     except KeyformError as error:
         ran.code, ran.error = error.exit_code, error
         ran.said.append(error.diagnostics())

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 from support.faults.asking import Course
-from support.faults.cases import Pass, Prepared, Tally, judge_injected, run_injected
+from support.faults.cases import Pass, Prepared, Tally, judge_injected, run_injected, sees_less
 from support.faults.effects import WRITES, Effect
 from support.faults.faults import Injection
 from support.faults.run import Ran
+
+
+def with_doubts(prepared: Prepared) -> Prepared:
+    """The same, but what is known of recoveries and of what is left to be done is gone through, too, and compared."""
+    return replace(prepared, recoveries={}, ends={}, looks={}, doubts=True, doubted=set())
 
 
 def judge_spared(prepared: Prepared, done: Pass, injection: Injection, tally: Tally) -> None:
@@ -20,20 +26,20 @@ def judge_spared(prepared: Prepared, done: Pass, injection: Injection, tally: Ta
     if injection.lasting or injection.fault.ends:
         return
     find_verdict = partial(judge_injected, prepared, done, injection, Tally(), in_full=True)
-    course = Course(find_verdict)
+    course = Course(find_verdict, may_be_joined=not sees_less(injection))
     course.ran, _, _ = run_injected(prepared, done, injection, course)
-    known = course.ran.course
-    if known is None:
+    joint = course.ran.joined
+    if joint is None:
         return
-    assert known.ran is not None
+    known = joint.course.ran
+    assert known is not None
     tally.joined += 1
     full, _, _ = run_injected(prepared, done, injection)
-    mine, its = find_verdict(), known.verdict
-    later, its_writes = name_writes(full.trace[len(course.ran.trace) :]), name_writes(known.ran.trace)
+    mine, its = find_verdict(), joint.course.verdict
     for what, one, other in (
-        ("ended with", full.code, known.ran.code),
-        ("came to", name_outcomes(full), name_outcomes(known.ran)),
-        ("went on to do", later, its_writes[len(its_writes) - len(later) :]),
+        ("ended with", full.code, known.code),
+        ("came to", name_outcomes(full), name_outcomes(known)),
+        ("went on to do", name_writes(full.trace[len(course.ran.trace) :]), name_writes(known.trace[joint.effects :])),
         ("took so many runs", mine.runs, its.runs),
         ("broke", mine.violations, its.violations),
     ):

@@ -26,13 +26,13 @@ import pytest
 from reconciler.emulator import Modes
 from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
-from support.faults.cases import RARELY, Tally, judge_double, judge_single, pass_through, prepare, singles
+from support.faults.cases import RARELY, Tally, count, judge_double, judge_single, pass_through, prepare, singles
 from support.faults.catching import find_failures
 from support.faults.faults import Injection
 from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
-from support.faults.spared import judge_spared
+from support.faults.spared import judge_spared, with_doubts
 
 SINGLES_UNTIL = 0.6
 KILLS_UNTIL = 0.85
@@ -66,6 +66,8 @@ class Figures:
     """When the first and the last single of the default mode was judged, on the clock of the budget."""
     spared: int = 0
     """Runs that were gone through to the end, though it was known what would come of them."""
+    doubted: int = 0
+    """Recoveries of which it was known."""
     unfinished: int = 0
     """Jobs that the budget cut short."""
 
@@ -79,6 +81,7 @@ class Figures:
         self.singles_begun = min(self.singles_begun, other.singles_begun)
         self.singles_done = max(self.singles_done, other.singles_done)
         self.spared += other.spared
+        self.doubted += other.doubted
         self.unfinished += other.unfinished
 
 
@@ -119,6 +122,7 @@ def take_singles(job: Job, found: Figures) -> None:
         found.singles_begun = now()
     prepared = prepare(BY_NAME[job.scenario], Modes.pairwise()[job.number])
     done = pass_through(prepared)
+    count(prepared, "no fault", done.course.verdict, found.tally, "none")
     found.places += len(done.ran.trace)
     found.worlds.add((job.scenario, job.number))
     cases = list(singles(done))
@@ -133,8 +137,8 @@ def take_singles(job: Job, found: Figures) -> None:
 
 
 def take_spared(job: Job, found: Figures) -> None:
-    """The runs of a scenario that are ended because it is known how they go on, gone through to the end."""
-    prepared = prepare(BY_NAME[job.scenario], Modes())
+    """All of a scenario that is not gone through because it is known what comes of it, gone through."""
+    prepared = with_doubts(prepare(BY_NAME[job.scenario], Modes()))
     done = pass_through(prepared)
     tally = Tally()
     for injection in singles(done):
@@ -142,7 +146,10 @@ def take_spared(job: Job, found: Figures) -> None:
             found.unfinished += 1
             break
         judge_spared(prepared, done, injection, tally)
+        if injection.fault.ends:
+            judge_single(prepared, done, injection, tally)
     found.spared += tally.joined
+    found.doubted += len(prepared.doubted)
     found.tally.failures += tally.failures
 
 
@@ -274,6 +281,7 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
             "single": tally.injected["single"],
             "single_gone_on_as_another": tally.joined,
             "single_gone_on_as_another_checked_to_the_end": found.spared,
+            "recoveries_of_alike_worlds_checked": found.doubted,
             "double": tally.injected["double"],
             "meetings": tally.injected["meeting"],
             "real_kill_stories": len(found.points),

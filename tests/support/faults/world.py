@@ -144,7 +144,13 @@ class FaultWorld:
         """The emulator as it was before each write so far, the newest first, at the present instant."""
         for image in reversed(self.images):
             place = (image, self.emulator.modes)
-            then = PASTS.pop(place, None) or Emulator.load(image, modes=self.emulator.modes, seed=7)
+            then = PASTS.pop(place, None) or Emulator.load(
+                image,
+                modes=self.emulator.modes,
+                base_url=self.emulator.base_url,
+                task_seconds=TASK_SECONDS,
+                seed=7,
+            )
             then.clock = self.clock.copy()
             try:
                 yield then
