@@ -60,4 +60,6 @@ def test_in_full_no_single_of_a_mode_and_no_double_is_left_out(monkeypatch: pyte
     figures = torture.torture(seed=3, budget=float("inf"), workers=0, full=True)
     assert figures["faults"]["single"] == 5 * modes
     assert figures["faults"]["double"] > 5 * torture.PER_DOUBLE
+    assert figures["faults"]["double_of_alike_worlds"] > 0
     assert (figures["violations"], figures["parts_cut_short"]) == (0, 0)
+    assert f"{figures['faults']['double_of_alike_worlds']:,} |" in write_page(figures)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -118,6 +119,8 @@ class Prepared:
     """What comes after a recovery."""
     looks: dict[object, Plan] = field(default_factory=dict)
     """What is left to be done."""
+    doubles: dict[object, int] = field(default_factory=dict)
+    """How many second faults were known where they were judged."""
     doubts: bool = False
     """Whether to go through what is known, too, and compare."""
     doubted: set[object] = field(default_factory=set)
@@ -129,6 +132,7 @@ class Prepared:
         self.recoveries.clear()
         self.ends.clear()
         self.looks.clear()
+        self.doubles.clear()
 
     def fork(self) -> tuple[FaultWorld, Watch]:
         """A copy to spoil."""
@@ -458,7 +462,8 @@ def pass_through(prepared: Prepared) -> Pass:
         tally = Tally()
         judge_exit_code(done.ran, left, its_watch, lambda at: look(prepared, left, its_watch, at), saw_less=False)
         search_all(done.ran, left, its_watch, tally)
-        return recover(prepared, left, its_watch)
+        verdict = recover(prepared, left, its_watch)
+        return replace(verdict, violations=(*watch.violations, *verdict.violations))
 
     effects = TracedEffects(world, hook=keep, watch=watch)
     done.course = course = Course(find_verdict)
@@ -472,8 +477,6 @@ def pass_through(prepared: Prepared) -> Pass:
     )
     course.ran = done.ran
     watch.check("the run without faults")
-    done.ran.code = done.ran.code if not watch.violations else 99
-    assert not watch.violations, watch.violations
     return done
 
 
@@ -490,12 +493,16 @@ def judge_single(
 
     `in_full`: its run goes to the end, even where it is known what comes of it.
     """
-    if injection.fault.ends and injection.fault.name != "torn write":
-        verdict = judge_end(prepared, done, injection)
-    else:
-        verdict = judge_injected(prepared, done, injection, tally, in_full=in_full)
+    verdict = judge(prepared, done, injection, tally, in_full=in_full)
     count(prepared, injection, verdict, tally)
     return verdict
+
+
+def judge(prepared: Prepared, done: Pass, injection: Injection, tally: Tally, *, in_full: bool = False) -> Verdict:
+    """The same, without taking the verdict into the figures."""
+    if injection.fault.ends and injection.fault.name != "torn write":
+        return judge_end(prepared, done, injection)
+    return judge_injected(prepared, done, injection, tally, in_full=in_full)
 
 
 def judge_end(prepared: Prepared, done: Pass, injection: Injection) -> Verdict:
@@ -518,29 +525,43 @@ def judge_end(prepared: Prepared, done: Pass, injection: Injection) -> Verdict:
 # --- Doubles ----------------------------------------------------------------------------------------------------------
 
 
-def judge_double(
+def judge_double(  # noqa: PLR0917 - each is another thing
     prepared: Prepared,
     done: Pass,
     first: Injection,
     choose: Callable[[list[Injection]], list[Injection]],
     tally: Tally,
+    belongs: Callable[[object], bool] = lambda place: True,
 ) -> None:
-    """Replay a single, trace the run that recovers from it, and inject chosen faults into that run too."""
+    """Replay a single, trace the run that recovers from it, and inject chosen faults into that run too.
+
+    Faults that leave alike worlds behind share that run, and with it all doubles, which are judged at the first of
+    them. `belongs` tells of such a world whether it is to be judged here.
+    """
     ran, world, watch = run_injected(prepared, done, first)
     finish_injected(prepared, first, ran, world, watch, tally)
     pass_time(world)
     world.deliver()
     watch.suspended.clear()
-    copy = world.fork()
-    traced = run_once(copy, prepared.scenario.after, TracedEffects(copy))
-    for second in choose([found for effect in traced.trace for found in injections(effect)]):
-        again = world.fork()
-        its_watch = watch.fork(again)
-        if second.fault.name == "stale" and second.lasting:
-            its_watch.suspended.update(its_watch.endpoints)
-        ran = run_once(again, prepared.scenario.after, TracedEffects(again, hook=second, watch=its_watch))
-        finish_injected(prepared, second, ran, again, its_watch, tally)
-        count(prepared, f"{first}, then {second}", recover(prepared, again, its_watch), tally, "double")
+    step_over(world, prepared.scenario)
+    place = outline(world, watch, *turning_points(world, prepared.scenario)) or str(first)
+    if not belongs(place):
+        return
+    if place in prepared.doubles:
+        tally.injected["double of an alike world"] += prepared.doubles[place]
+        return
+    # What recovers is a plain apply.
+    again = replace(prepared, scenario=replace(prepared.scenario, demand=None), world=world, watch=watch.fork(world))
+    recovery = pass_through(again)
+    count(prepared, f"{first}, and its recovery", recovery.course.verdict, tally, "none")
+    known = list(singles(recovery))
+    chosen = choose(known)
+    for second in chosen:
+        verdict = judge(again, recovery, second, tally)
+        count(prepared, f"{first}, then {second}", verdict, tally, "double")
+    if len(chosen) == len(known):
+        prepared.doubles[place] = len(known)
+        gc.collect()  # the worlds around each effect are many, and are rarely collected otherwise
 
 
 def count(prepared: Prepared, injection: object, verdict: Verdict, tally: Tally, kind: str = "single") -> None:

@@ -45,6 +45,9 @@ def write_page(figures: dict[str, Any]) -> str:
         "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",
     }
+    if figures["full"]:
+        alike = "Double faults that are alike to one of these, since the first ones leave alike worlds behind"
+        rows[alike] = f"{faults['double_of_alike_worlds']:,}"
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     promises = "\n".join(f"| {name} | {number:,} |" for name, number in figures["evaluations"].items())
     left = "".join(f"\nNot reached in this run: {name}." for name in branches["not_reached"])

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -43,8 +44,8 @@ KILL_PARTS = 6
 """Jobs into which the kills of one story are cut."""
 now = time.time
 """The clock that the budget goes by, the same in all processes."""
-DOUBLE_PARTS = 100
-"""Jobs into which all doubles of one scenario are cut."""
+DOUBLE_PARTS = 4
+"""Jobs into which all doubles of one scenario are cut; each of them goes through all first faults."""
 PER_DOUBLE = 6
 """First faults of one scenario at a time, each with as many second ones."""
 
@@ -170,7 +171,10 @@ def take_doubles(job: Job, found: Figures) -> None:
     done = pass_through(prepared)
     chance = job.chance
     firsts = list(singles(done))
-    firsts = firsts[job.number :: DOUBLE_PARTS] if job.full else chance.sample(firsts, PER_DOUBLE)
+    firsts = firsts if job.full else chance.sample(firsts, min(PER_DOUBLE, len(firsts)))
+
+    def belongs(place: object) -> bool:
+        return not job.full or crc32(str(place).encode()) % DOUBLE_PARTS == job.number
 
     def choose(known: list[Injection]) -> list[Injection]:
         return known if job.full else chance.sample(known, min(PER_DOUBLE, len(known)))
@@ -178,7 +182,7 @@ def take_doubles(job: Job, found: Figures) -> None:
     for first in firsts:
         if job.is_over():
             return
-        judge_double(prepared, done, first, choose, found.tally)
+        judge_double(prepared, done, first, choose, found.tally, belongs)
 
 
 def kill_for_real(job: Job, found: Figures) -> None:
@@ -283,6 +287,7 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
             "single_gone_on_as_another_checked_to_the_end": found.spared,
             "recoveries_of_alike_worlds_checked": found.doubted,
             "double": tally.injected["double"],
+            "double_of_alike_worlds": tally.injected["double of an alike world"],
             "meetings": tally.injected["meeting"],
             "real_kill_stories": len(found.points),
             "real_kills": tally.injected["kill"],
