@@ -542,6 +542,8 @@ def judge_double(  # noqa: PLR0917 - each is another thing
     finish_injected(prepared, first, ran, world, watch, tally)
     pass_time(world)
     world.deliver()
+    # A run cannot see what takes effect after it has read; and here it is the second fault that is judged.
+    pass_time(world)
     watch.suspended.clear()
     step_over(world, prepared.scenario)
     place = outline(world, watch, *turning_points(world, prepared.scenario)) or str(first)
