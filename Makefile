@@ -79,7 +79,7 @@ faults: venv ## Every real kill that `make test` leaves out, more modes and doub
 	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal -m torture tests/faults $(PYTEST_ARGS)
 
 .PHONY: torture
-torture: venv ## As many faults as the budget allows (TORTURE="--budget-seconds 900"; --full for all), and docs/faults.md
+torture: venv ## Every fault in every mode, and every double: hours (TORTURE="--budget-seconds 1200" for a sample), and docs/faults.md
 	@$(PY) tests/faults/torture.py --json docs/faults.json --page docs/faults.md $(TORTURE)
 
 .PHONY: year

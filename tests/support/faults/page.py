@@ -41,7 +41,7 @@ def write_page(figures: dict[str, Any]) -> str:
         ),
         "Wall time, of a budget": f"{figures['seconds']:,} s of "
         + ("any" if figures["budget_seconds"] is None else f"{figures['budget_seconds']:,.0f} s"),
-        "Other modes and doubles": "all" if figures["full"] else "a sample that the seed chose (`--full`: all)",
+        "Other modes and doubles": "all" if figures["full"] else "a sample that the seed chose (without a budget: all)",
         "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",
     }
