@@ -251,11 +251,7 @@ class Emulator:
             self._world.db.commit()
 
     def _target(self, project_id: int, kind: Kind, name: str) -> int:
-        sql = {
-            "deployment": "SELECT id FROM deployments WHERE project_id = ? AND name = ?",
-            "application": "SELECT id FROM applications WHERE project_id = ? AND name = ?",
-        }[kind]
-        row = self._world.row(sql, project_id, name)
+        row = self._world.find(TABLES[kind], project_id, name)
         if row is None:
             raise LookupError(f"project {project_id} has no {kind} {name}")
         return int(row["id"])
