@@ -9,6 +9,7 @@ state, and whose world is the same (`Joints`): it is known what became of that o
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
 from copy import copy
@@ -160,17 +161,27 @@ class Client:
         return look()
 
 
-class Recorded(Client):
+class Between(Client, ABC):
+    """Stands around each `ask` of a run's client."""
+
+    def take(self, api: GcoreApi, effects: TracedEffects) -> None:
+        self._exchange, self._effects = api._exchange, effects
+        ask = self._exchange.ask
+        # mypy knows that it is a method.
+        setattr(self._exchange, "ask", lambda call, resend: self._ask(ask, call, resend))  # noqa: B010
+
+    @abstractmethod
+    def _ask(self, ask: Ask, call: Call, resend: Resend) -> Answer:
+        """In the place of `ask`."""
+
+
+class Recorded(Between):
     """Takes down what a run without faults asks and sees, and where others may join it."""
 
     def __init__(self, known: Known, joints: Joints, course: Course) -> None:
         self._known = known
         self._joints = joints
         self._course = course
-
-    def take(self, api: GcoreApi, effects: TracedEffects) -> None:
-        self._exchange, self._effects = api._exchange, effects
-        _stand_around(self._exchange, self._ask)
 
     def look(self, look: Callable[[], Plan]) -> Plan:
         begin = len(self._effects.trace)
@@ -192,11 +203,11 @@ class Recorded(Client):
         return answer
 
 
-class Spared(Client):
+class Spared(Between):
     """Gives a run that replays another what that one was given, as far as it came whole.
 
-    With `struck`, the run is ended as soon as the fault that struck this effect is over, if it is known how it goes on:
-    as one does that is in the same place, and not more than `at_most_apart` earlier or later.
+    With a course of its own, the run is ended as soon as the fault is over that struck the effect `struck`, if it is
+    known how it goes on: as one does that is in the same place, and not more than `at_most_apart` earlier or later.
     """
 
     def __init__(
@@ -204,8 +215,8 @@ class Spared(Client):
         known: Known,
         joints: Joints,
         course: Course | None,
-        struck: int = -1,
-        at_most_apart: Callable[[], timedelta] = timedelta,
+        struck: int,
+        at_most_apart: Callable[[], timedelta],
     ) -> None:
         self._known = known
         self._joints = joints
@@ -213,10 +224,6 @@ class Spared(Client):
         self._struck = struck
         self._at_most_apart = at_most_apart
         self._learnt: State | None = None
-
-    def take(self, api: GcoreApi, effects: TracedEffects) -> None:
-        self._exchange, self._effects = api._exchange, effects
-        _stand_around(self._exchange, self._ask)
 
     def look(self, look: Callable[[], Plan]) -> Plan:
         effects = self._effects
@@ -255,8 +262,3 @@ class Spared(Client):
             effects.join(known)
         if course.may_be_joined:
             self._joints.note(place, Joint(course, len(effects.trace), now))
-
-
-def _stand_around(exchange: Exchange, around: Callable[[Ask, Call, Resend], Answer]) -> None:
-    ask = exchange.ask
-    setattr(exchange, "ask", lambda call, resend: around(ask, call, resend))  # noqa: B010 - it is a method

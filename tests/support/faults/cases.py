@@ -188,8 +188,6 @@ def judge_injected(
     prepared: Prepared, done: Pass, injection: Injection, tally: Tally, *, in_full: bool = False
 ) -> Verdict:
     """One fault, and the recovery from it. `in_full`: to the end, even where it is known what comes of it."""
-    from support.faults.branches import observe
-
     course = Course(tell_nothing, may_be_joined=not sees_less(injection))
     ran, world, watch = run_injected(prepared, done, injection, None if in_full else course)
     tally.effects += len(ran.trace) - injection.number
@@ -197,11 +195,19 @@ def judge_injected(
         tally.joined += 1
         search_all(ran, world, watch, tally)
         return ran.joined.course.verdict.taken_over(watch)
-    tally.reached.update(observe(ran))
-    finish_injected(prepared, injection, ran, world, watch, tally)
-    verdict = recover(prepared, world, watch)
+    verdict = judge_whole(prepared, injection, (ran, world, watch), tally)
     course.ran, course.find_verdict = ran, lambda: verdict
     return verdict
+
+
+def judge_whole(prepared: Prepared, injection: Injection, injected: Injected, tally: Tally) -> Verdict:
+    """A run that has come to its end, and the recovery from it."""
+    from support.faults.branches import observe
+
+    ran, world, watch = injected
+    tally.reached.update(observe(ran))
+    finish_injected(prepared, injection, ran, world, watch, tally)
+    return recover(prepared, world, watch)
 
 
 def finish_injected(  # noqa: PLR0917 - each is another thing

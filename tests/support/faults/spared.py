@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from support.faults.asking import Course
-from support.faults.cases import Pass, Prepared, Tally, judge_injected, run_injected, sees_less
+from support.faults.cases import Pass, Prepared, Tally, judge_injected, judge_whole, run_injected, sees_less
 from support.faults.effects import WRITES, Effect
 from support.faults.faults import Injection
 from support.faults.run import Ran
@@ -34,8 +34,8 @@ def judge_spared(prepared: Prepared, done: Pass, injection: Injection, tally: Ta
     known = joint.course.ran
     assert known is not None
     tally.joined += 1
-    full, _, _ = run_injected(prepared, done, injection)
-    mine, its = find_verdict(), joint.course.verdict
+    injected = run_injected(prepared, done, injection)
+    full, mine, its = injected[0], judge_whole(prepared, injection, injected, Tally()), joint.course.verdict
     for what, one, other in (
         ("ended with", full.code, known.code),
         ("came to", name_outcomes(full), name_outcomes(known)),
