@@ -16,7 +16,6 @@ from reconciler.plan.changes import Plan
 from support.faults.asking import Course, Joints, Known, Recorded, Spared
 from support.faults.canaries import search
 from support.faults.effects import Came, Effect, Kind, TracedEffects
-from support.faults.faults import BY_NAME as FAULTS_BY_NAME
 from support.faults.faults import Injection, injections, pending_effects
 from support.faults.judge import (
     judge_clean_run,
@@ -582,8 +581,3 @@ def count(prepared: Prepared, injection: object, verdict: Verdict, tally: Tally,
     tally.hits += verdict.hits
     tally.reached += verdict.reached
     tally.failures += [f"{prepared.scenario} | {injection} | {violation}" for violation in verdict.violations]
-
-
-def find_injection(name: str, number: int, *, lasting: bool = False) -> Injection:
-    """By the name of its fault."""
-    return Injection(number, FAULTS_BY_NAME[name], lasting)

@@ -270,7 +270,6 @@ FAULTS: tuple[Fault, ...] = (
     Fault("machine stops before", FILES | HTTP | {Kind.STORE}, crash_before, ends=True),
     Fault("machine stops after", FILES | HTTP | {Kind.STORE}, crash_after, ends=True),
 )
-BY_NAME = {fault.name: fault for fault in FAULTS}
 
 
 @dataclass(frozen=True)
