@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+"""On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
+
 
 @dataclass(frozen=True, slots=True)
 class Completed:
@@ -44,7 +47,7 @@ class Effects(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Seconds on a clock that never goes back, and goes on while the machine sleeps."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -159,7 +162,7 @@ class System:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
     def sleep(self, seconds: float) -> None:
         with self._patience:

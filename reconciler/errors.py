@@ -5,6 +5,7 @@
     ├── CredentialsMissing     the environment lacks what the run needs
     ├── ExtraMissing           an optional extra is not installed
     ├── PlanRefused            safety says no; nothing was changed
+    ├── NotAsDeclared          a part of what the file asks for is left undone, and needs a person
     ├── PlanIsStale            what was planned no longer fits what is live
     ├── LockHeld               another apply has the stack's lock
     ├── LockLost               the lock is no longer ours; nothing more is changed
@@ -82,6 +83,10 @@ class PlanRefused(_Bundle):
     """A safety rule refuses the plan; nothing was changed."""
 
 
+class NotAsDeclared(_Bundle):
+    """The file asks for what a plan leaves undone until a person has looked; all else of it was shown, or done."""
+
+
 class PlanIsStale(KeyformError):
     """What is live moved between the plan and its execution."""
 
@@ -91,7 +96,14 @@ class LockHeld(KeyformError):
 
 
 class LockLost(KeyformError):
-    """The lock is no longer ours; nothing more is changed."""
+    """The lock is no longer ours; nothing more is changed.
+
+    `effect_is_unknown` is true when something was under way by then: whoever took the lock over did not see it.
+    """
+
+    def __init__(self, message: str, *, way_out: str = "", effect_is_unknown: bool = False) -> None:
+        super().__init__(message, way_out=way_out)
+        self.effect_is_unknown = effect_is_unknown
 
 
 class CredentialsMissing(KeyformError):

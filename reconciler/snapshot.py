@@ -24,13 +24,16 @@ def take_snapshot(api: Api, sinks: Mapping[str, Sink], desired: DesiredState, *,
         nonlocal keys, endpoints
         match part:
             case "keys":
-                keys = tuple(key for key in api.list_keys() if read_lock_name(key.name) is None)
+                keys = api.list_keys()
             case "endpoints":
                 endpoints = api.list_endpoints()
             case sink:
                 contents[sink.removeprefix("sink ")] = read_sink(sinks[sink.removeprefix("sink ")], names)
 
     side_by_side(read, ["keys", "endpoints", *(f"sink {name}" for name in sorted(sinks))], workers)
+    # A lock opens nothing: a key that is named like one and opens something is a key like others, and is not hidden.
+    bound = {name for endpoint in endpoints for name in endpoint.api_keys}
+    keys = tuple(key for key in keys if key.name in bound or read_lock_name(key.name) is None)
     return Snapshot(keys, endpoints, {name: contents[name] for name in sorted(sinks)}, api.capabilities)
 
 

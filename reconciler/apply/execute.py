@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from reconciler.apply.interface import Api
 from reconciler.apply.lock import Lock, NoLock
@@ -18,6 +19,7 @@ from reconciler.plan.changes import (
     DeleteKey,
     Describe,
     Link,
+    Note,
     Plan,
     Prove,
     Publish,
@@ -34,8 +36,9 @@ PHASES: tuple[type[Change], ...] = (CreateGeneration, Bind, Describe, Prove, Pub
 Descriptions come after creates: a generation of which nobody knows whether its sink has it stays marked pending until
 its successor exists, or a run that died in between would take it for one that was surely published.
 """
-IRREVERSIBLE = (Publish, Unbind, RemoveRecord, DeleteKey)
-"""Before each of these the lock is looked at: whoever took it over would see what we did not."""
+ASK_BEFORE = (RemoveRecord, DeleteKey)
+"""Before each of these the lock is looked at: whoever took it over would see what we did not. What writes lists and
+secrets looks for itself, right before each write."""
 
 
 def apply_plan(
@@ -83,9 +86,29 @@ def apply_plan(
             on_moved(moved)
             plan = moved
         on_begin()
-        return run_phases(Run(plan, api, sinks, effects, listener, stop or threading.Event(), lock), parallelism)
+        run = Run(plan, api, sinks, effects, listener, stop or threading.Event(), lock)
+        result = run_phases(run, parallelism)
+        if run.lock_was_lost and look_again is not None:
+            result = replace(result, exposures=tuple(find_exposures(look_again)))
+        return result
     finally:
         lock.release()
+
+
+def find_exposures(look_again: Callable[[], Plan]) -> Iterator[Note]:
+    """What is not as it should be, now that the lock was lost: whoever had it may have been crossed by our last write.
+
+    It is what another apply would put right, and what is public.
+    """
+    try:
+        now = look_again()
+    except KeyformError as error:
+        sentence = f"what is live could not be read again: {error.message}"
+        yield Note("exposures_are_unknown", "", sentence)
+        return
+    yield from now.exposures
+    for change in now.changes:
+        yield Note("lock_was_lost", change.address, f"{change.address} is not as declared: {change.reason.sentence}")
 
 
 def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
@@ -148,7 +171,7 @@ def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
         return Outcome(change, state, detail, way_out, run.effects.monotonic() - begun, links)
 
     try:
-        if isinstance(change, IRREVERSIBLE):
+        if isinstance(change, ASK_BEFORE):
             run.lock.check()
         else:
             run.lock.keep_alive()
@@ -158,7 +181,9 @@ def judge_attempt(run: Run, change: Change, begun: float) -> Outcome:
         return outcome(state, error.message, error.way_out, error.links)
     except LockLost as error:
         run.stop.set()
-        return outcome(OutcomeState.FAILED, error.message, error.way_out)
+        run.lock_was_lost = True
+        state = OutcomeState.UNKNOWN if error.effect_is_unknown else OutcomeState.FAILED
+        return outcome(state, error.message, error.way_out)
     except Interrupted:
         return outcome(OutcomeState.UNKNOWN, "interrupted while it ran", "run apply again: it looks at what is live")
     except (ApiError, SinkError) as error:

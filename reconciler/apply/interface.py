@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
 from reconciler.model import Capabilities, CreatedKey, EndpointRef, LiveEndpoint, LiveKey, Secret
 from reconciler.model.verification import Reply
+
+
+class Fence(Protocol):
+    """What keeps a write from crossing that of another run: the lock of the stack. All raise LockLost."""
+
+    def check(self) -> None:
+        """Ask whether it is still ours, and has time left."""
+        ...
+
+    def hold(self) -> None:
+        """See by the clock alone that more of its life is left than a request may take."""
+        ...
+
+    def keep_alive(self) -> None:
+        """Renew it when that is due, during a long wait."""
+        ...
 
 
 class Api(Protocol):
@@ -50,17 +66,10 @@ class Api(Protocol):
         """Delete a live key; False when it was gone already."""
         ...
 
-    def set_api_keys(
-        self,
-        ref: EndpointRef,
-        names: Sequence[str],
-        *,
-        opens: bool = False,
-        while_waiting: Callable[[], None] = lambda: None,
-    ) -> None:
+    def set_api_keys(self, ref: EndpointRef, names: Sequence[str], *, fence: Fence, opens: bool = False) -> None:
         """Write an endpoint's whole list and wait for the task; an empty list only where it `opens` the endpoint.
 
-        `while_waiting` is called before each look at the task; what it raises ends the wait.
+        No list is written without a fence: it is checked right before the request is sent. Raises LockLost.
         """
         ...
 

@@ -27,7 +27,7 @@ from typing import Protocol, TypeGuard
 from reconciler.apply.interface import Api
 from reconciler.effects import Effects
 from reconciler.errors import ApiError, ApiFault, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
-from reconciler.model import LiveKey, lock_name, read_lock_name
+from reconciler.model import LiveKey, lock_name, read_lock_name, shift
 
 LIFETIME = timedelta(minutes=10)
 """How long a lock lasts unless it is renewed, which happens at half of it."""
@@ -39,6 +39,10 @@ GIVING_BACK = 75.0
 """Seconds that giving the lock back may wait for its turn: longer than any pause that the API's pace leads to."""
 MAY_BE_LATE = timedelta(seconds=2)
 """How long after its create was sent a lock that is not there may still appear."""
+LAST_NUMBER = 99_999_999
+"""No lock has a larger number: its name would not be read as that of a lock."""
+LONGEST_REQUEST = 60.0
+"""Seconds that a request may take at most (`--request-timeout`)."""
 REFUSALS = 5
 """How often the API may refuse to take it back for the pace alone."""
 
@@ -54,6 +58,10 @@ class Lock(Protocol):
 
     def check(self) -> None:
         """Make sure that it is still ours, before something is changed. Raises LockLost."""
+        ...
+
+    def hold(self) -> None:
+        """See by the clock alone that more of its life is left than a request may take. Raises LockLost."""
         ...
 
     def keep_alive(self) -> None:
@@ -76,6 +84,9 @@ class NoLock:
         """Nothing."""
 
     def check(self) -> None:
+        """Nothing."""
+
+    def hold(self) -> None:
         """Nothing."""
 
     def keep_alive(self) -> None:
@@ -112,6 +123,9 @@ class FileLock:
     def check(self) -> None:
         """The kernel holds it for us."""
 
+    def hold(self) -> None:
+        """It does not expire."""
+
     def keep_alive(self) -> None:
         """It does not expire."""
 
@@ -136,7 +150,13 @@ class Holding:
 
     def counts(self, now: datetime) -> bool:
         """Whether it still keeps others out."""
-        return self.key.expires_at is None or now < self.key.expires_at + GRACE
+        return self.key.expires_at is None or now < shift(self.key.expires_at, GRACE)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it was made as locks are: only then is it deleted, whatever a key in the portal is called."""
+        expires_at = self.key.expires_at
+        return bool(self.nonce) and expires_at is not None and expires_at <= shift(self.key.created_at, 2 * LIFETIME)
 
 
 class ApiLock:
@@ -149,16 +169,21 @@ class ApiLock:
         *,
         stack: str,
         holder: str,
+        request_limit: float = LONGEST_REQUEST,
         tell: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`request_limit` is how many seconds a request may take at most, with its answer."""
         self._api = api
         self._effects = effects
         self._stack = stack
         self._holder = holder
         self._tell = tell
         self._nonce = f"{int(effects.random() * 16**12):012x}"
+        self._request_limit = request_limit
         self._own: LiveKey | None = None
         self._number = 0
+        self._lives_until = 0.0
+        """By a clock that goes on while the machine sleeps: until then nobody takes our lock over."""
         self._is_lost = False
         self._to_give_back: dict[str, datetime] = {}
         """What is ours, or may be, and when it expires, by name: from before its create until it is seen gone."""
@@ -194,16 +219,26 @@ class ApiLock:
             if self._own is None:
                 raise self._lost("it was given back")
             live = self._api.get_key(self._own.name)
-            if live is None or read_lock(live, self._stack) != read_lock(self._own, self._stack):
+            if live is None or not self._made_by_us(live):
                 raise self._lost("somebody took it over")
             self.keep_alive()
+
+    def hold(self) -> None:
+        """See that nobody takes it over before a request that is sent now has its answer.
+
+        It asks nobody and waits for nobody: a request calls this that has the last place at the API's gate, for which
+        a renewal in another thread may wait.
+        """
+        if self._own is None or self._effects.monotonic() + self._request_limit >= self._lives_until:
+            raise self._lost("too little of its life is left for another request")
 
     def keep_alive(self) -> None:
         """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D]."""
         with self._guard:
             if self._own is None or self._own.expires_at is None:
                 return
-            left = self._own.expires_at - self._api.now()
+            lives = timedelta(seconds=self._lives_until - self._effects.monotonic())
+            left = min(self._own.expires_at - self._api.now(), lives)
             if left <= timedelta(0):
                 raise self._lost("it expired")
             if left > LIFETIME / 2:
@@ -234,7 +269,7 @@ class ApiLock:
         found = self._find()
         in_force = self._others(found)
         for lock in found:
-            if lock not in in_force:
+            if lock not in in_force and lock.is_one:
                 self._delete(lock.key.name)
 
     def _give_back(self, name: str, expires_at: datetime, deadline: float) -> str:
@@ -264,7 +299,7 @@ class ApiLock:
         if is_sure and self._api.now() < expires_at:
             return True
         live = self._api.get_key(name)
-        late = MAY_BE_LATE - (self._api.now() - (expires_at - LIFETIME))
+        late = MAY_BE_LATE - (self._api.now() - shift(expires_at, -LIFETIME))
         if live is None and late > timedelta(0):
             self._effects.sleep(late.total_seconds())
             live = self._api.get_key(name)
@@ -290,9 +325,16 @@ class ApiLock:
 
     def _create(self, number: int) -> bool:
         """Whether this number is ours now."""
+        if number > LAST_NUMBER:
+            raise LockHeld(
+                f"The lock of stack {self._stack} has no number left: the key {lock_name(self._stack, number - 1)} has"
+                " taken the last one.",
+                way_out="delete that key in the portal",
+            )
         name, now = lock_name(self._stack, number), self._api.now()
         text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
-        expires_at = (now + LIFETIME).replace(microsecond=0)
+        expires_at = shift(now, LIFETIME).replace(microsecond=0)
+        lives_until = self._effects.monotonic() + (LIFETIME - timedelta(seconds=1)).total_seconds()
         is_new = name not in self._to_give_back
         self._to_give_back[name] = expires_at
         try:
@@ -309,13 +351,15 @@ class ApiLock:
                 return False
             self._own = live
         self._number = number
+        self._lives_until = lives_until
         self._is_lost = False
         return True
 
     def _remove_others(self, found: list[Holding]) -> None:
         """Delete stale locks, and those that lost answers of our own left behind."""
         for lock in found:
-            if self._own is not None and lock.key.name != self._own.name and self._delete(lock.key.name):
+            is_other = self._own is not None and lock.key.name != self._own.name
+            if is_other and lock.is_one and self._delete(lock.key.name):
                 self._to_give_back.pop(lock.key.name, None)
 
     def _delete(self, name: str) -> bool:
@@ -343,7 +387,7 @@ def describe_holder(stack: str, locks: list[Holding]) -> str:
 
 def not_given_back(stack: str, name: str, expires_at: datetime, why: str) -> str:
     """What becomes of a lock that was not seen gone."""
-    until = (expires_at + GRACE).astimezone(UTC)
+    until = shift(expires_at, GRACE)
     return (
         f"The lock of stack {stack} may be left behind. {why} If so, it expires: other runs are kept out until"
         f" {until:%Y-%m-%dT%H:%M:%SZ}, or until someone deletes the key {name} in the portal."

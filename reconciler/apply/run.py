@@ -39,6 +39,8 @@ class Run:
     """All endpoints, read once when the first proof asks whether an application is asleep."""
     bindings_seen: frozenset[str] | None = None
     """Live names bound anywhere, read once before deletes."""
+    lock_was_lost: bool = False
+    """Another run may have had the lock while a change of this one was under way."""
     guard: threading.Lock = field(default_factory=threading.Lock)
     changes: dict[str, Change] = field(init=False)
     """The plan's changes by id."""

@@ -7,11 +7,21 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.apply.endpoints import rewrite_list
+from reconciler.apply.endpoints import require_lock, rewrite_list
 from reconciler.apply.proof import prove
 from reconciler.apply.run import Run
 from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, SinkError
-from reconciler.model import LiveKey, Ownership, Phase, SinkRecord, compose_description, generation_name
+from reconciler.model import (
+    LAST_GENERATION,
+    LiveKey,
+    Ownership,
+    Phase,
+    SinkRecord,
+    UnwritableDescription,
+    compose_description,
+    generation_name,
+    shift,
+)
 from reconciler.plan.changes import (
     Bind,
     Change,
@@ -62,7 +72,8 @@ def describe(run: Run, change: Describe) -> None:
     if live is None:
         raise PlanIsStale(f"the live key {change.live_name} is gone since the plan was made", way_out="run plan again")
     require_same_owner(change.live_name, live.ownership, change.ownership)
-    run.api.set_description(change.live_name, compose_description(change.text, change.ownership))
+    run.lock.hold()
+    run.api.set_description(change.live_name, compose(change.live_name, change.text, change.ownership))
 
 
 def create(run: Run, change: CreateGeneration) -> None:
@@ -75,11 +86,12 @@ def create(run: Run, change: CreateGeneration) -> None:
     if change.expires_at is not None and change.expires_at <= run.api.now():
         raise PlanIsStale(f"{change.live_name} would be expired by now: the plan is too old", way_out="run plan again")
     lost: ApiError | None = None
-    for number in range(ownership.generation, ownership.generation + CREATES):
+    for number in range(ownership.generation, min(ownership.generation + CREATES, LAST_GENERATION + 1)):
         name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)
         mark = replace(ownership, generation=number, since=run.api.now())
+        run.lock.hold()
         try:
-            made = run.api.create_key(name, compose_description(change.text, mark), change.expires_at)
+            made = run.api.create_key(name, compose(name, change.text, mark), change.expires_at)
         except Conflict as error:
             raise Conflict(
                 f"the name {name} was taken since the plan was made",
@@ -98,10 +110,23 @@ def create(run: Run, change: CreateGeneration) -> None:
         raise lost
 
 
+def compose(name: str, text: str, ownership: Ownership) -> str:
+    """A live key's description, read back before it is sent: one that cannot be read would make the key foreign."""
+    try:
+        return compose_description(text, ownership)
+    except UnwritableDescription:
+        pass
+    raise KeyformError(
+        f"the description of the live key {name} leaves no room for a marker that can be read",
+        way_out="shorten it in the portal to 140 characters on one line, and run apply again",
+    )
+
+
 def discard(run: Run, name: str, mark: Ownership) -> None:
     """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
     live = run.api.get_key(name)
     if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
+        run.lock.hold()
         run.api.delete_key(name)
 
 
@@ -137,7 +162,8 @@ def publish(run: Run, change: Publish) -> None:
 
     def mark(phase: Phase, since: datetime) -> None:
         ownership = replace(change.ownership, generation=generation, phase=phase, since=since)
-        run.api.set_description(name, compose_description(change.text, ownership))
+        run.lock.hold()
+        run.api.set_description(name, compose(name, change.text, ownership))
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
@@ -145,6 +171,7 @@ def publish(run: Run, change: Publish) -> None:
         if not sink.readable and not is_marked:
             mark(Phase.PARTIAL, run.api.now())
             is_marked = True
+        run.lock.check()
         try:
             sink.write(record, made.secret)
         except SinkError as error:
@@ -158,8 +185,9 @@ def publish(run: Run, change: Publish) -> None:
                 way_out="see who else writes there, and run apply again",
                 outcome_is_unknown=True,
             )
+        require_lock(run)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
-    mark(Phase.PUBLISHED, (run.api.now() + timedelta(seconds=1)).replace(microsecond=0))
+    mark(Phase.PUBLISHED, shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0))
 
 
 def unbind(run: Run, change: Unbind) -> None:
@@ -206,6 +234,7 @@ def delete(run: Run, change: DeleteKey) -> None:
             f"the live key {change.live_name} is still bound, so it is not deleted",
             way_out="run apply again; if it stays, someone else binds it",
         )
+    run.lock.hold()
     run.api.delete_key(change.live_name)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.stage import Stage, open_stage, without_keys
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import KeyformError, PlanIsStale, PlanRefused
+from reconciler.errors import KeyformError, NotAsDeclared, PlanIsStale, PlanRefused
 from reconciler.model import DesiredState, LockKind, LockSettings
 
 if TYPE_CHECKING:
@@ -68,8 +68,8 @@ def approve(terminal: Terminal, *, destroys: bool) -> None:
         raise KeyformError("Not approved: nothing was changed.")
 
 
-def open_lock(stage: Stage, terminal: Terminal) -> Lock:
-    """The lock that the file declares."""
+def open_lock(stage: Stage, terminal: Terminal, request_limit: float) -> Lock:
+    """The lock that the file declares; `request_limit` is how many seconds a request may take at most."""
     from reconciler.apply.lock import ApiLock, FileLock, NoLock
 
     match stage.desired.lock:
@@ -79,6 +79,7 @@ def open_lock(stage: Stage, terminal: Terminal) -> Lock:
                 stage.effects,
                 stack=stage.desired.stack,
                 holder=name_holder(terminal.env),
+                request_limit=request_limit,
                 tell=terminal.tell,
             )
         case LockSettings(LockKind.FILE, path):
@@ -136,7 +137,7 @@ def execute(
             stage.api,
             stage.sinks,
             stage.effects,
-            lock=open_lock(stage, terminal),
+            lock=open_lock(stage, terminal, args.request_timeout),
             lock_timeout=args.lock_timeout,
             look_again=lambda: stage.plan(at=plan.made_at),
             on_moved=show_moved,
@@ -149,4 +150,6 @@ def execute(
         terminal.show(result_to_json(result))
     elif not plan.is_empty:
         terminal.show("\n" + render_result(result, colour=terminal.colour, width=terminal.width))
+    if result.plan.unmet:
+        raise NotAsDeclared("What the file asks for was left undone:", result.plan.unmet)
     return 0 if result.complete else 1

@@ -6,7 +6,7 @@ import argparse
 
 from reconciler.cli.stage import open_stage
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import PlanRefused
+from reconciler.errors import NotAsDeclared, PlanRefused
 
 CHANGES = 2
 """The exit code of `--detailed-exitcode` when there are changes."""
@@ -22,4 +22,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     terminal.show(plan_to_json(plan) if args.json else render_plan(plan, colour=terminal.colour, width=terminal.width))
     if plan.refusals:
         raise PlanRefused("Apply would change nothing, because the plan is refused:", plan.refusals)
+    if plan.unmet:
+        raise NotAsDeclared("Apply would leave undone what the file asks for:", plan.unmet)
     return CHANGES if args.detailed_exitcode and not plan.is_empty else 0

@@ -154,4 +154,4 @@ class Interruption:
 def without_keys(desired: DesiredState) -> DesiredState:
     """What `destroy` desires: no keys, and nothing of endpoints but that the open ones may be open."""
     endpoints = tuple(endpoint for endpoint in desired.endpoints if endpoint.auth is Auth.OPEN)
-    return dataclasses.replace(desired, keys=(), endpoints=endpoints, safety=Safety(None, allow_empty=True))
+    return dataclasses.replace(desired.with_keys((), endpoints), safety=Safety(None, allow_empty=True))

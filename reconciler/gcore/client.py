@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
 from reconciler.effects import Effects
-from reconciler.errors import ApiRefused, NotFound, UnexpectedAnswer
+from reconciler.errors import ApiRefused, LockLost, NotFound, UnexpectedAnswer
 from reconciler.gcore import wire
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import V3, Collection, Dialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.faults import Answer, Call
+from reconciler.gcore.faults import Answer, Call, Fence
 from reconciler.gcore.listing import read_whole_list
 from reconciler.gcore.tasks import await_tasks
 from reconciler.model import (
@@ -179,17 +180,11 @@ class GcoreApi:
             return error.effect_is_unknown  # then an earlier attempt arrived, and this is what it did
         return True
 
-    def set_api_keys(
-        self,
-        ref: EndpointRef,
-        names: Sequence[str],
-        *,
-        opens: bool = False,
-        while_waiting: Callable[[], None] = lambda: None,
-    ) -> None:
+    def set_api_keys(self, ref: EndpointRef, names: Sequence[str], *, fence: Fence, opens: bool = False) -> None:
         """Write an endpoint's whole list of live names, and wait for the tasks.
 
-        `while_waiting` is called before each look at a task; what it raises ends the wait.
+        The fence is checked right before the request is sent, each time that it is; it is kept alive before each look
+        at a task. LockLost says with `effect_is_unknown` whether the request was sent by then.
 
         An empty list turns authentication off [D]: without `opens` it is a ValueError, and nothing is sent. The request
         is sent again only when it surely was not processed: the list was right when the caller read it, and with
@@ -201,20 +196,24 @@ class GcoreApi:
             raise ValueError(f"an empty list would make {ref} public, and `opens` does not say so")
         # [D] never null, and never `auth_enabled` beside it.
         call = self._endpoint_call("PATCH", ref, f"set the keys of {ref}", {"api_keys": list(names)})
-        answer = self._exchange.ask(call, Resend.IF_UNPROCESSED)
+        answer = self._exchange.ask(replace(call, fence=fence), Resend.IF_UNPROCESSED)
         if not self._dialect.writes_are_tasks:
             return
         task_ids = self._read(answer, lambda payload: wire.read_task_ids(payload, f"the write to {ref}"), in_doubt=True)
-        await_tasks(
-            task_ids,
-            call,
-            exchange=self._exchange,
-            effects=self._effects,
-            dialect=self._dialect,
-            redactor=self._redactor,
-            timeout=self._task_timeout,
-            while_waiting=while_waiting,
-        )
+        try:
+            await_tasks(
+                task_ids,
+                call,
+                exchange=self._exchange,
+                effects=self._effects,
+                dialect=self._dialect,
+                redactor=self._redactor,
+                timeout=self._task_timeout,
+                while_waiting=fence.keep_alive,
+            )
+        except LockLost as error:
+            error.effect_is_unknown = True
+            raise
 
     # --- The data plane -----------------------------------------------------------------------------------------------
 

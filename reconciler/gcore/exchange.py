@@ -121,7 +121,8 @@ class Exchange:
         """The API's answer, after as many attempts as `resend` allows.
 
         Raises ApiError; its `effect_is_unknown` tells of all attempts together, so that it is also true of a 404 to a
-        DELETE of which an earlier one may have arrived. Interrupted comes from the waiting.
+        DELETE of which an earlier one may have arrived. Interrupted comes from the waiting, LockLost from the fence of
+        the call, before it is sent.
         """
         ticket = self._gate.draw_ticket()
         earlier: list[Fault] = []
@@ -222,7 +223,13 @@ class Exchange:
 
     def _send(self, call: Call, ticket: int, *, number: int) -> tuple[Answer | Fault, float]:
         """The outcome of one attempt, and for how many seconds nobody sends if the API asked for fewer requests."""
+        # It asks, and so needs a place of its own at the gate: before the request has one. What happens while the
+        # request waits for its place, the clock tells.
+        if call.fence is not None:
+            call.fence.check()
         with self._gate.place(ticket) as place:
+            if call.fence is not None:
+                call.fence.hold()
             self.tell(ApiEvent(EventKind.REQUEST, call.method, call.subject, number))
             with self._counting:
                 self._count += 1

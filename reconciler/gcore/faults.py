@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from reconciler.errors import (
     ApiError,
@@ -34,12 +34,28 @@ AGAIN = "Run keyform again: it goes on from what is live."
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 
 
+class Fence(Protocol):
+    """What a write has to pass that must not cross another run's: the lock of the stack."""
+
+    def check(self) -> None:
+        """Ask whether the lock is still ours. Raises LockLost."""
+        ...
+
+    def hold(self) -> None:
+        """See by the clock alone that more of the lock's life is left than a request may take. Raises LockLost."""
+        ...
+
+    def keep_alive(self) -> None:
+        """Renew the lock when that is due, during a long wait. Raises LockLost."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request of the API, and the words for it in errors.
 
     `doing` completes "the API refused to …"; `subject` is the event's; `missing` is what a 404 means, as a sentence
-    without its full stop; `missing_way_out` what to do then.
+    without its full stop; `missing_way_out` what to do then. `fence` is passed each time that it is sent.
     """
 
     method: str
@@ -50,6 +66,7 @@ class Call:
     missing_way_out: str
     query: tuple[tuple[str, int], ...] = ()
     body: dict[str, Any] | None = None
+    fence: Fence | None = None
 
     @property
     def writes(self) -> bool:

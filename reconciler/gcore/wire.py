@@ -13,7 +13,16 @@ from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
 from reconciler.errors import UnexpectedAnswer
-from reconciler.model import CreatedKey, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, Secret, read_description
+from reconciler.model import (
+    CreatedKey,
+    EndpointKind,
+    EndpointRef,
+    LiveEndpoint,
+    LiveKey,
+    Secret,
+    read_claim,
+    read_description,
+)
 
 Item = TypeVar("Item")
 
@@ -222,7 +231,8 @@ def unexpected(what: str, finding: str) -> UnexpectedAnswer:
 
 
 def _key(fields: Fields) -> LiveKey:
-    text, ownership = read_description(fields.optional_text("description"))
+    description = fields.optional_text("description")
+    text, ownership = read_description(description)
     expires_at = fields.optional_instant("expires_at")
     return LiveKey(
         name=fields.text("name"),
@@ -231,6 +241,7 @@ def _key(fields: Fields) -> LiveKey:
         created_at=fields.instant("created_at"),
         # To the second, as the file is read and as it is sent: whether the API keeps a fraction is unknown [U].
         expires_at=expires_at.replace(microsecond=0) if expires_at else None,
+        claimed_by=read_claim(description) if ownership is None else None,
     )
 
 

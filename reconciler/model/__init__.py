@@ -28,16 +28,26 @@ from reconciler.model.names import (
     EndpointRef,
     generation_name,
     is_variable_name,
+    key_of_name,
     lock_name,
     read_lock_name,
     variable_name,
 )
-from reconciler.model.ownership import Ownership, Phase, compose_description, read_description
+from reconciler.model.ownership import (
+    LAST_GENERATION,
+    Ownership,
+    Phase,
+    UnwritableDescription,
+    compose_description,
+    read_claim,
+    read_description,
+)
 from reconciler.model.secret import Secret
 from reconciler.model.times import EARLIEST, LATEST, shift
 
 __all__ = [
     "EARLIEST",
+    "LAST_GENERATION",
     "LATEST",
     "LOCK_PREFIX",
     "Auth",
@@ -62,11 +72,14 @@ __all__ = [
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "UnwritableDescription",
     "Warnings",
     "compose_description",
     "generation_name",
     "is_variable_name",
+    "key_of_name",
     "lock_name",
+    "read_claim",
     "read_description",
     "read_lock_name",
     "shift",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -75,11 +75,16 @@ class DesiredKey:
 
 @dataclass(frozen=True, slots=True)
 class DesiredEndpoint:
-    """What the file says of an endpoint itself; `auth` None means: as it is, but never public by accident."""
+    """What the file says of an endpoint itself; `auth` None means: as it is, but never public by accident.
+
+    `exclusive`: keys that this stack does not own are unlinked. Those that bear a marker of another stack stay, unless
+    the stack is one of `exclusive_stacks`.
+    """
 
     ref: EndpointRef
     auth: Auth | None = None
     exclusive: bool = False
+    exclusive_stacks: tuple[str, ...] = ()
     place: Place = field(default=NOWHERE, compare=False)
 
 
@@ -126,7 +131,10 @@ class LockSettings:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """All that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name."""
+    """All that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name.
+
+    `vouched` are pairs of a key's and a live key's name, from `adopt` of keys that a command leaves out.
+    """
 
     stack: str
     project: int
@@ -137,3 +145,13 @@ class DesiredState:
     lock: LockSettings = LockSettings()
     warnings: Warnings = Warnings()
     place: Place = field(default=NOWHERE, compare=False)
+    vouched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+
+    @property
+    def adoptions(self) -> frozenset[tuple[str, str]]:
+        """Which live key the file takes over as which key: pairs of the key's name and the live name."""
+        return self.vouched | {(key.name, key.adopt) for key in self.keys if key.adopt is not None}
+
+    def with_keys(self, keys: tuple[DesiredKey, ...], endpoints: tuple[DesiredEndpoint, ...]) -> DesiredState:
+        """The same stack with these keys and endpoints alone; whose the live keys are does not change by that."""
+        return replace(self, keys=keys, endpoints=endpoints, vouched=self.adoptions)

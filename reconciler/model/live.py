@@ -13,13 +13,22 @@ from reconciler.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class LiveKey:
-    """A live API key: `text` is its description without the marker, `ownership` the marker (None: foreign)."""
+    """A live API key: `text` is its description without the marker, `ownership` the marker (None: none can be read).
+
+    `claimed_by` is the stack that something names which looks like a marker and cannot be read (`""`: not even that).
+    """
 
     name: str
     text: str
     ownership: Ownership | None
     created_at: datetime
     expires_at: datetime | None = None
+    claimed_by: str | None = None
+
+    @property
+    def marked_by(self) -> str | None:
+        """The stack that a marker names, be it readable, forged or broken; None for a key without one."""
+        return self.ownership.stack if self.ownership is not None else self.claimed_by
 
     def is_expired(self, now: datetime) -> bool:
         """Whether the data plane refuses it by now."""
@@ -70,12 +79,17 @@ class SinkRecord:
 class SinkContents:
     """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
 
-    From a sink that is not `removable` nothing can be removed: what it holds stays.
+    From a sink that is not `removable` nothing can be removed: what it holds stays. `destination` is the one line that
+    says where it writes; `exposure` what a reviewer has to know of that (`""`: nothing). `is_evidence`: its records
+    prove whose a live key is, since nobody can write them by a pull request or in the portal.
     """
 
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
     readable: bool = True
     removable: bool = True
+    destination: str = ""
+    exposure: str = ""
+    is_evidence: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,11 @@ def generation_name(key: str, generation: int) -> str:
     return key if generation == 1 else f"{key}-g{generation}"
 
 
+def key_of_name(live_name: str) -> str:
+    """The key whose generation has this live name: what `generation_name` does, backwards."""
+    return re.sub(r"-g[1-9][0-9]*\Z", "", live_name)
+
+
 def variable_name(template: str, key: str) -> str:
     """A key's variable: in the template, `{KEY}` stands for the key's name in upper case with underscores."""
     return template.replace("{KEY}", key.upper().replace("-", "_"))

@@ -5,14 +5,25 @@
 The description is the only field of a live key that can be changed [api: PATCH takes only `description`, at most 300
 characters], so it is where ownership and progress are kept. The longest marker (a stack of 40 characters, a key of 56,
 a generation of five digits, protected) is 155 characters: the schema keeps the human text to 140, which fits in 300.
+
+Everyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only where
+something bears it out that the portal cannot write into a description: the live key's own name above all, which never
+changes (`Ownership.fits`).
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+
+from reconciler.model.names import generation_name
+
+LONGEST_DESCRIPTION = 300
+"""Characters that the API takes [D]."""
+LAST_GENERATION = 99_999
+"""A marker holds no larger number, and with one the longest key's live name is as long as the API takes [D]: 63."""
 
 
 class Phase(StrEnum):
@@ -41,30 +52,49 @@ class Ownership:
     since: datetime
     protected: bool = False
 
+    def fits(self, live_name: str) -> bool:
+        """Whether the live name is the one that this generation of this key is made with."""
+        return generation_name(self.key, self.generation) == live_name
+
     def marker(self) -> str:
-        """The text that stands at the end of the description."""
-        since = self.since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        """The text at the end of the description."""
+        since = self.since.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
         flag = " protected" if self.protected else ""
         return f"[keyform {self.stack}/{self.key} g{self.generation} {self.phase.value} {since}{flag}]"
 
 
+_HEAD = "[keyform "
 _MARKER = re.compile(
-    r"\s*\[keyform (?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9]\d{0,4}) "
-    r"(?P<phase>pending|published|adopted|partial|revoked) (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
-    r"(?P<protected> protected)?\]\s*\Z"
+    r"\[keyform (?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9][0-9]{0,4}) "
+    r"(?P<phase>pending|published|adopted|partial|revoked) (?P<since>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z)"
+    r"(?P<protected> protected)?\]"
 )
+_STACK = re.compile(r"\[keyform (?P<stack>[a-z0-9-]{1,40})/")
+
+
+class UnwritableDescription(ValueError):
+    """A text and a marker that would not be read back as they were written, or that are too long together."""
 
 
 def compose_description(text: str, ownership: Ownership) -> str:
-    """The live description: the human text, then the marker."""
-    return f"{text} {ownership.marker()}" if text else ownership.marker()
+    """The live description: the human text, then the marker.
+
+    UnwritableDescription when reading it would not give the same, or when the API would not take its length.
+    """
+    description = f"{text} {ownership.marker()}" if text else ownership.marker()
+    written = replace(ownership, since=ownership.since.astimezone(UTC).replace(microsecond=0))
+    if len(description) > LONGEST_DESCRIPTION or read_description(description) != (text, written):
+        raise UnwritableDescription("the text and the marker do not fit into a description")
+    return description
 
 
 def read_description(description: str | None) -> tuple[str, Ownership | None]:
-    """Split a live description into its human text and its marker; no readable marker means a foreign key."""
+    """Split a live description into its human text and the marker at its end; None where none can be read."""
     if not description:
         return "", None
-    match = _MARKER.search(description)
+    whole = description.rstrip()
+    start = whole.rfind(_HEAD)
+    match = _MARKER.fullmatch(whole, start) if start >= 0 else None
     if match is None:
         return description, None
     try:
@@ -79,4 +109,15 @@ def read_description(description: str | None) -> tuple[str, Ownership | None]:
         since=since,
         protected=match["protected"] is not None,
     )
-    return description[: match.start()], ownership
+    return whole[:start].rstrip(), ownership
+
+
+def read_claim(description: str | None) -> str | None:
+    """The stack named by what looks like a marker, wherever in a description: `""` where not even that can be read.
+
+    None for a description in which nothing looks like one.
+    """
+    if not description or _HEAD not in description:
+        return None
+    match = _STACK.search(description)
+    return match["stack"] if match else ""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.errors import Finding
-from reconciler.model import Auth, DesiredEndpoint, DesiredState, EndpointRef, LiveEndpoint, Place, Snapshot
+from reconciler.model import Auth, DesiredEndpoint, DesiredState, EndpointRef, LiveEndpoint, LiveKey, Place, Snapshot
+from reconciler.plan.cases import describe_owner, name_some
 from reconciler.plan.changes import FieldDiff, Link, Note, Reason
 from reconciler.plan.verdicts import Fate, Verdict
 
@@ -27,6 +28,8 @@ class Rebinding:
     stays: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
     opens: bool = False
+    spared: tuple[str, ...] = ()
+    """Keys that would be unlinked, were it not for a marker of another stack, or one that cannot be read."""
 
     @property
     def diff_of_opening(self) -> tuple[FieldDiff, ...]:
@@ -42,6 +45,7 @@ class BindingPlan:
     refusals: tuple[Finding, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
+    unmet: tuple[Finding, ...] = ()
 
 
 IS_DECLARED = Reason("binding_is_declared", "the file binds it")
@@ -60,23 +64,26 @@ def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[
         *refuse_unknown_endpoints(desired, snapshot, live),
         *refuse_children(desired, live),
     ]
+    keys = {key.name: key for key in snapshot.keys}
     valid = {key.name for key in snapshot.keys if not key.is_expired(now)}
     valid |= {verdict.successor.live_name for verdict in verdicts if verdict.successor}
     rebindings, exposures, warnings = [], [], []
+    unmet: list[Finding] = []
     for ref in sorted(live):
         endpoint = live[ref]
         if endpoint.application is not None:
             continue
         declaration = declared.get(ref, DesiredEndpoint(ref))
         is_managed = ref in declared or ref in wanted
-        rebinding = rebind(endpoint, declaration, wanted.get(ref, {}), owners)
+        rebinding = rebind(endpoint, declaration, wanted.get(ref, {}), owners, keys)
         refusals += refuse_rebinding(rebinding, declaration, valid, owners)
         new_exposures, new_warnings = note_exposure(rebinding, declaration, is_managed=is_managed)
-        exposures += new_exposures
+        exposures += [*new_exposures, *note_cuts(rebinding, keys)]
         warnings += new_warnings
+        unmet += find_spared(rebinding, declaration, keys)
         if rebinding.gains or rebinding.losses or rebinding.opens:
             rebindings.append(rebinding)
-    return BindingPlan(tuple(rebindings), tuple(refusals), tuple(exposures), tuple(warnings))
+    return BindingPlan(tuple(rebindings), tuple(refusals), tuple(exposures), tuple(warnings), tuple(unmet))
 
 
 def gather_wanted(
@@ -105,14 +112,22 @@ def rebind(
     declaration: DesiredEndpoint,
     wanted: dict[str, Link],
     owners: dict[str, tuple[str, Reason]],
+    keys: Mapping[str, LiveKey],
 ) -> Rebinding:
-    """What one endpoint gains and loses; foreign keys only where the file says `exclusive`."""
+    """What one endpoint gains and loses; foreign keys only where the file says `exclusive`.
+
+    Two stacks that share an endpoint would cut each other at every apply: a key that bears a marker goes only where the
+    file names its stack.
+    """
     present = set(endpoint.api_keys)
     gains = tuple(wanted[name] for name in sorted(set(wanted) - present))
-    losses = []
+    losses, spared = [], []
     for name in sorted(present - set(wanted)):
+        marked_by = keys[name].marked_by if name in keys else None
         if name in owners:
             losses.append(Link(name, *owners[name]))
+        elif declaration.exclusive and marked_by is not None and marked_by not in declaration.exclusive_stacks:
+            spared.append(name)
         elif declaration.exclusive:
             losses.append(Link(name, "", IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
     remain = (present - {link.live_name for link in losses}) | set(wanted)
@@ -124,6 +139,7 @@ def rebind(
         stays=tuple(sorted(present & set(wanted))),
         present=tuple(sorted(present & (set(wanted) | set(owners)))),
         opens=opens,
+        spared=tuple(spared),
     )
 
 
@@ -144,8 +160,9 @@ def refuse_rebinding(
                 Finding(
                     place.where,
                     str(endpoint.ref),
-                    f"is declared open, but foreign keys are bound to it ({', '.join(foreign)})",
-                    "unlink them in the portal, or declare the endpoint `exclusive: true` as well",
+                    f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
+                    "unlink them in the portal, or declare the endpoint `exclusive` as well, with the stacks whose keys"
+                    " may go",
                 )
             ]
         return []
@@ -155,7 +172,7 @@ def refuse_rebinding(
             Finding(
                 place.where,
                 str(endpoint.ref),
-                f"would be left without a valid key (it loses {', '.join(sorted(lost))}), and without keys the API "
+                f"would be left without a valid key (it loses {name_some(sorted(lost))}), and without keys the API "
                 "turns its authentication off",
                 "bind another key to it, or declare the endpoint `auth: open` to make it public",
             )
@@ -189,6 +206,27 @@ def note_exposure(
         return [], []
     sentence = f"{address} is public: no key is bound to it, and the file does not say `auth: open`"
     return [Note("endpoint_is_public", address, sentence)], []
+
+
+def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey]) -> Iterator[Note]:
+    """Every key of somebody else that is taken off, and whose it is: its holder is refused from then on."""
+    address = str(rebinding.endpoint.ref)
+    for link in rebinding.losses:
+        if not link.key:
+            owner = describe_owner(keys.get(link.live_name))
+            sentence = f"{address} no longer takes the key {link.live_name} ({owner}): whoever uses it is refused"
+            yield Note("foreign_key_is_cut", address, sentence)
+
+
+def find_spared(rebinding: Rebinding, declaration: DesiredEndpoint, keys: Mapping[str, LiveKey]) -> Iterator[Finding]:
+    """Keys that stay on an exclusive endpoint for the marker that they bear: a marker gives nobody quiet immunity."""
+    for name in rebinding.spared:
+        stack = keys[name].marked_by
+        way_out = "take the key off in the portal, or remove its marker there"
+        if stack:
+            way_out = f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {way_out}"
+        message = f"is exclusive, but the key {name} stays on it: {describe_owner(keys[name])}"
+        yield Finding(declaration.place.where, str(rebinding.endpoint.ref), message, way_out)
 
 
 def refuse_unknown_endpoints(

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from reconciler.model import DesiredKey, DesiredState, EndpointRef, LiveKey, Ownership, Phase, SinkRecord, Snapshot
+from reconciler.model import (
+    DesiredKey,
+    DesiredState,
+    EndpointRef,
+    LiveKey,
+    Ownership,
+    Phase,
+    SinkRecord,
+    Snapshot,
+    key_of_name,
+)
 from reconciler.plan.changes import Demand
 
 
@@ -82,6 +92,8 @@ class KeyCase:
     """It is asked for because the secret leaked."""
     is_set_aside: bool = False
     """Something else is asked for: this key stays as it is."""
+    claims: tuple[LiveKey, ...] = ()
+    """Live keys that seem to be generations of it, by markers that nothing else bears out, or that cannot be read."""
 
     @property
     def address(self) -> str:
@@ -103,14 +115,18 @@ def gather_cases(
 ) -> tuple[KeyCase, ...]:
     """One case for every key that the file declares, that the stack owns live, or that a sink has a record of."""
     declared = {key.name: key for key in desired.keys}
+    borne_out = own_keys(desired, snapshot)
     live_keys = {key.name: key for key in snapshot.keys}
     unreadable = frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable)
     lasting = frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable)
     bindings = gather_bindings(snapshot)
     owned: dict[str, list[tuple[LiveKey, Ownership]]] = defaultdict(list)
     for key in snapshot.keys:
-        if key.ownership is not None and key.ownership.stack == desired.stack:
+        if key.ownership is not None and key.name in borne_out:
             owned[key.ownership.key].append((key, key.ownership))
+    claims: dict[str, list[LiveKey]] = defaultdict(list)
+    for claimed, live in find_claims(desired, snapshot):
+        claims[claimed].append(live)
     records: dict[str, dict[str, SinkRecord]] = defaultdict(dict)
     for sink, contents in snapshot.sinks.items():
         for name, record in contents.records.items():
@@ -121,6 +137,9 @@ def gather_cases(
         key = declared.get(ownership.key)
         holding = frozenset(sink for sink, record in records[ownership.key].items() if record_is_of(record, live))
         may_hold = unreadable & frozenset(key.sinks) if key else unreadable
+        # Nothing is published before it is made: an earlier instant, written in the portal, would end overlaps at once.
+        made_at = live.created_at.replace(microsecond=0)
+        ownership = replace(ownership, since=max(ownership.since, made_at))
         return Generation(live, ownership, bindings.get(live.name, frozenset()), holding, may_hold)
 
     return tuple(
@@ -143,9 +162,48 @@ def gather_cases(
             rotates=demand is not None and name in demand.keys,
             revokes=demand is not None and demand.revoke and name in demand.keys,
             is_set_aside=demand is not None and name not in demand.keys,
+            claims=tuple(claims[name]),
         )
         for name in sorted({*declared, *owned, *records})
     )
+
+
+def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
+    """The live names of this stack's generations: those with its marker, which something else bears out.
+
+    Everyone who may edit descriptions in the portal can copy a marker. So the live name, which never changes, has to
+    fit it; or the file has to adopt that live key as that key; or a sink has to hold a record of it, one that neither
+    the portal nor a pull request can have written.
+    """
+    recorded = {
+        (record.key, record.live_name, record.created_at)
+        for contents in snapshot.sinks.values()
+        if contents.is_evidence
+        for record in contents.records.values()
+        if record.stack == desired.stack
+    }
+    adoptions = desired.adoptions
+
+    def is_borne_out(live: LiveKey, own: Ownership) -> bool:
+        return (
+            own.fits(live.name)
+            or (own.key, live.name) in adoptions
+            or (own.key, live.name, live.created_at) in recorded
+        )
+
+    return frozenset(
+        live.name
+        for live in snapshot.keys
+        if live.ownership is not None and live.ownership.stack == desired.stack and is_borne_out(live, live.ownership)
+    )
+
+
+def find_claims(desired: DesiredState, snapshot: Snapshot) -> Iterator[tuple[str, LiveKey]]:
+    """Live keys that bear this stack's marker and are not counted as its own, each with the key it seems to be of."""
+    own = own_keys(desired, snapshot)
+    for live in snapshot.keys:
+        if live.marked_by == desired.stack and live.name not in own:
+            yield live.ownership.key if live.ownership is not None else key_of_name(live.name), live
 
 
 def gather_bindings(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
@@ -158,6 +216,19 @@ def gather_bindings(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
     return {name: frozenset(refs) for name, refs in bound.items()}
 
 
+def describe_owner(live: LiveKey | None) -> str:
+    """Whose a live key is that this stack does not own, in words."""
+    if live is None or live.marked_by is None:
+        return "it has no marker of keyform"
+    return f"it bears a marker of the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"
+
+
 def record_is_of(record: SinkRecord, live: LiveKey) -> bool:
     """Whether a sink's record is of this very live key, and not of an earlier one that had the same name."""
     return record.live_name == live.name and record.created_at == live.created_at
+
+
+def name_some(names: Sequence[str]) -> str:
+    """The first five, and how many more there are."""
+    shown = ", ".join(names[:5])
+    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -209,9 +209,11 @@ class Summary:
 class Plan:
     """What would be done, in order. `refusals` not empty: safety says no, and nothing may be applied.
 
-    `exposures` say which endpoints become public, or already are, and what a leaked secret still opens; they go
-    to the top of every report. `expiring` are the keys that have expired or soon will, and that nothing rotates: no
-    change, and no error.
+    `exposures` say which endpoints become public, or already are, who is cut, and what a leaked secret still opens;
+    they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest may be
+    applied, and the exit code is that of an error. `destinations` are the sinks that the changes write to, each with
+    the one line that says where that is. `expiring` are the keys that have expired or soon will, and that nothing
+    rotates: no change, and no error.
     """
 
     stack: str
@@ -222,6 +224,8 @@ class Plan:
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
+    unmet: tuple[Finding, ...] = ()
+    destinations: tuple[tuple[str, str], ...] = ()
     key_count: int = field(default=0)
 
     @property

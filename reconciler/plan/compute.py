@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
 from reconciler.model import DesiredState, Ownership, Phase, Snapshot
 from reconciler.plan.bindings import BindingPlan, plan_bindings
-from reconciler.plan.cases import gather_cases
+from reconciler.plan.cases import find_claims, gather_cases
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -20,6 +19,7 @@ from reconciler.plan.changes import (
     Describe,
     FieldDiff,
     Link,
+    Note,
     Plan,
     Prove,
     Publish,
@@ -29,7 +29,7 @@ from reconciler.plan.changes import (
 )
 from reconciler.plan.fields import instant
 from reconciler.plan.safety import check_safety
-from reconciler.plan.verdicts import Fate, Successor, Verdict, judge
+from reconciler.plan.verdicts import WAY_OUT_OF_CLAIM, Fate, Successor, Verdict, describe_claim, judge
 
 GOING = (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
 
@@ -40,7 +40,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     With a `demand`, the keys that it names are rotated, and all else stays as it is, endpoints' own settings too.
     """
     if demand is not None:
-        desired = replace(desired, keys=tuple(key for key in desired.keys if key.name in demand.keys), endpoints=())
+        desired = desired.with_keys(tuple(key for key in desired.keys if key.name in demand.keys), ())
     verdicts = [judge(case) for case in gather_cases(desired, snapshot, now, demand)]
     bindings = plan_bindings(desired, snapshot, verdicts, now)
     refusals = (
@@ -48,17 +48,55 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         *(finding for verdict in verdicts for finding in verdict.refusals),
         *bindings.refusals,
     )
+    changes = tuple(order_changes(verdicts, bindings))
+    written = sorted(sinks_written(changes) & set(snapshot.sinks))
     return Plan(
         stack=desired.stack,
         project=desired.project,
         made_at=now,
-        changes=tuple(order_changes(verdicts, bindings)),
+        changes=changes,
         refusals=refusals,
-        exposures=(*(note for verdict in verdicts for note in verdict.exposures), *bindings.exposures),
-        warnings=(*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings),
+        exposures=(
+            *(note for verdict in verdicts for note in verdict.exposures),
+            *bindings.exposures,
+            *(
+                Note("sink_is_exposed", f"sink.{name}", snapshot.sinks[name].exposure)
+                for name in written
+                if snapshot.sinks[name].exposure
+            ),
+        ),
+        warnings=(
+            *(note for verdict in verdicts for note in verdict.warnings),
+            *bindings.warnings,
+            *note_claims(desired, snapshot, {verdict.case.name for verdict in verdicts if verdict.unmet}),
+        ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
+        unmet=(*(finding for verdict in verdicts for finding in verdict.unmet), *bindings.unmet),
+        destinations=tuple((name, snapshot.sinks[name].destination) for name in written),
         key_count=len(desired.keys),
     )
+
+
+def sinks_written(changes: Iterable[Change]) -> set[str]:
+    """The sinks that a plan writes to, or removes something from."""
+    found: set[str] = set()
+    for change in changes:
+        match change:
+            case Publish(sinks=sinks):
+                found.update(sinks)
+            case RemoveRecord(sink=sink):
+                found.add(sink)
+            case _:
+                pass
+    return found
+
+
+def note_claims(desired: DesiredState, snapshot: Snapshot, held_up: Collection[str]) -> Iterator[Note]:
+    """Live keys that bear this stack's marker and are not counted as its own; not those that hold a key up."""
+    for key, live in find_claims(desired, snapshot):
+        if key not in held_up:
+            sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
+            yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {WAY_OUT_OF_CLAIM}")
 
 
 def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:

@@ -62,5 +62,9 @@ def _newest(stack: str, key: DesiredKey, live_keys: tuple[LiveKey, ...]) -> Live
 def _own(stack: str, key: DesiredKey, live_keys: tuple[LiveKey, ...]) -> Iterator[tuple[int, LiveKey]]:
     for live in live_keys:
         own = live.ownership
-        if own is not None and (own.stack, own.key) == (stack, key.name):
+        if (
+            own is not None
+            and (own.stack, own.key) == (stack, key.name)
+            and (own.fits(live.name) or live.name == key.adopt)
+        ):
             yield own.generation, live

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from reconciler.plan.changes import Bind, Change, Link, Plan, Unbind
+from reconciler.plan.changes import Bind, Change, Link, Note, Plan, Unbind
 
 
 class OutcomeState(StrEnum):
@@ -65,11 +65,16 @@ def _only(change: Change, links: tuple[Link, ...]) -> Change:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a plan; outcomes stand in the order of the plan's changes. `interrupted`: by Ctrl-C or SIGTERM."""
+    """What came of a plan; outcomes are in the order of the plan's changes. `interrupted`: by Ctrl-C or SIGTERM.
+
+    `exposures` are what is not as it should be after the lock was lost: read again, since another run may have been
+    crossed.
+    """
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
     interrupted: bool = False
+    exposures: tuple[Note, ...] = ()
 
     @property
     def complete(self) -> bool:

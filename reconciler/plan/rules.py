@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from reconciler.model import DesiredKey, Phase
+from reconciler.model import DesiredKey, Phase, shift
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import Reason
 from reconciler.plan.fields import duration, instant
@@ -72,7 +72,7 @@ def lifetime_differs(_case: KeyCase, key: DesiredKey, newest: Generation) -> Rea
     if key.lifetime is None:
         return None
     expires = newest.live.expires_at
-    if expires is not None and expires <= newest.ownership.since + key.lifetime + CLOSE:
+    if expires is not None and expires <= shift(newest.ownership.since, key.lifetime + CLOSE):
         return None
     outlives = f"{newest.name} expires {instant(expires)}" if expires else f"{newest.name} never expires"
     return Reason("lifetime_differs", f"{outlives}, and rotation.lifetime is {duration(key.lifetime)}")
@@ -121,7 +121,7 @@ def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason
 
 def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
     """When the generation becomes as old as `every`; None if its age is no reason."""
-    return newest.ownership.since + key.every if key.every is not None else None
+    return shift(newest.ownership.since, key.every) if key.every is not None else None
 
 
 def due_by_expiry(key: DesiredKey, newest: Generation) -> datetime | None:
@@ -133,12 +133,12 @@ def due_by_expiry(key: DesiredKey, newest: Generation) -> datetime | None:
     # compare instants here would say otherwise right after a generation is made.
     if key.lifetime is None and key.expires_at is not None and key.expires_at <= expires:
         return None
-    return expires - key.overlap
+    return shift(expires, -key.overlap)
 
 
 def expiry_of_successor(case: KeyCase, key: DesiredKey) -> datetime | None:
     """When a generation expires that is made now; None for never."""
-    return case.now + key.lifetime if key.lifetime is not None else key.expires_at
+    return shift(case.now, key.lifetime) if key.lifetime is not None else key.expires_at
 
 
 def next_rotation(case: KeyCase) -> datetime | None:

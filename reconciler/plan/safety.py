@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.errors import Finding
 from reconciler.model import DesiredState
+from reconciler.plan.cases import name_some
 from reconciler.plan.verdicts import Verdict
 
 
@@ -14,10 +15,10 @@ def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Fi
     removed = [verdict.case.name for verdict in verdicts if _is_removed(verdict)]
     where, safety = desired.place.where, desired.safety
     if removed and not desired.keys and not safety.allow_empty:
-        message = f"the file declares no keys, but the stack has {len(removed)} live: {_name_some(removed)}"
+        message = f"the file declares no keys, but the stack has {len(removed)} live: {name_some(removed)}"
         return (Finding(where, "keys", message, "set `safety: {allow_empty: true}` if all of them are to go"),)
     if safety.max_deletes is not None and len(removed) > safety.max_deletes:
-        message = f"{len(removed)} keys would be deleted, and at most {safety.max_deletes} may: {_name_some(removed)}"
+        message = f"{len(removed)} keys would be deleted, and at most {safety.max_deletes} may: {name_some(removed)}"
         return (
             Finding(where, "safety.max_deletes", message, f"set `safety: {{max_deletes: {len(removed)}}}` if so meant"),
         )
@@ -26,8 +27,3 @@ def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Fi
 
 def _is_removed(verdict: Verdict) -> bool:
     return verdict.case.desired is None and not verdict.case.is_set_aside and bool(verdict.case.generations)
-
-
-def _name_some(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

@@ -25,7 +25,18 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from reconciler.errors import Finding
-from reconciler.model import DesiredKey, EndpointRef, LiveKey, Ownership, Phase, generation_name
+from reconciler.model import (
+    LAST_GENERATION,
+    DesiredKey,
+    EndpointRef,
+    LiveKey,
+    Ownership,
+    Phase,
+    UnwritableDescription,
+    compose_description,
+    generation_name,
+    shift,
+)
 from reconciler.plan.cases import Generation, KeyCase, record_is_of
 from reconciler.plan.changes import Action, FieldDiff, Note, Reason
 from reconciler.plan.fields import compare_fields, duration, instant
@@ -101,16 +112,56 @@ class Verdict:
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
+    unmet: tuple[Finding, ...] = ()
 
 
 def judge(case: KeyCase) -> Verdict:
     """Decide about one key."""
     if case.is_set_aside:
-        kept = Reason("key_is_not_asked_for", "only the keys that are asked for change")
-        return Verdict(
-            case, Action.UPDATE, tuple(Ruling(generation, Fate.KEEP, kept) for generation in case.generations)
-        )
-    return judge_removed(case) if case.desired is None else judge_declared(case, case.desired)
+        return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
+    if case.desired is None:
+        return judge_removed(case)
+    if obstacle := find_obstacle(case):
+        kept = keep(case, Reason("key_is_held_up", "what it consists of cannot be told"))
+        return replace(kept, unmet=(hold_up(case.desired, obstacle),))
+    return judge_declared(case, case.desired)
+
+
+def keep(case: KeyCase, reason: Reason) -> Verdict:
+    """Leave all generations of a key as they are, and where they are."""
+    return Verdict(case, Action.UPDATE, tuple(Ruling(generation, Fate.KEEP, reason) for generation in case.generations))
+
+
+WAY_OUT_OF_CLAIM = "write `adopt: LIVE-NAME` on the key that it is, or correct or remove its marker in the portal"
+
+
+def find_obstacle(case: KeyCase) -> LiveKey | None:
+    """A live key because of which nobody can tell which generation consumers use; a leaked secret goes all the same.
+
+    A marker that cannot be read may be that of the newest generation. One that nothing bears out is forged, or that of
+    a key whose `adopt` has gone from the file: where the key has generations of its own, it is only reported.
+    """
+    if case.revokes or any(generation.ownership.phase is Phase.REVOKED for generation in case.generations):
+        return None
+    taken_over = case.desired.adopt if case.desired else None
+    return next(
+        (live for live in case.claims if live.name != taken_over and (live.ownership is None or not case.generations)),
+        None,
+    )
+
+
+def describe_claim(live: LiveKey) -> str:
+    """Why a marker of this stack does not count."""
+    if live.ownership is None:
+        return "it seems to be this stack's, and its marker cannot be read"
+    own = live.ownership
+    return f"its marker says that it is g{own.generation} of {own.key}, and its name does not fit that"
+
+
+def hold_up(key: DesiredKey, live: LiveKey) -> Finding:
+    """The key stays as it is until a person has said what the live key is."""
+    message = f"is held up by the live key {live.name}: {describe_claim(live)}"
+    return Finding(key.place.where, key.place.path or f"keys.{key.name}", message, WAY_OUT_OF_CLAIM)
 
 
 def judge_removed(case: KeyCase) -> Verdict:
@@ -157,16 +208,23 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
     newest = case.newest_in_use
     reason = find_reason_for_successor(case, key, newest)
     successor = choose_successor(case, key, reason) if reason else None
-    refusals = (*refuse_taken_name(case, key, successor), *refuse_past_expiry(case, key, successor))
+    if successor is not None and successor.generation > LAST_GENERATION:
+        return Verdict(case, Action.UPDATE, refusals=(refuse_last_number(case, key),))
     rulings = tuple(rule_on(case, key, generation, newest, successor) for generation in case.generations)
     action = Action.UPDATE if successor is None else Action.CREATE if newest is None else Action.ROTATE
     undeclared = sorted(set(case.records) - set(key.sinks))
+    rewritings = rewrite_descriptions(case, key, rulings, newest, successor)
+    refusals = (
+        *refuse_taken_name(case, key, successor),
+        *refuse_past_expiry(case, key, successor),
+        *refuse_unwritable(key, rewritings),
+    )
     return Verdict(
         case,
         action,
         rulings=rulings,
         successor=successor,
-        rewritings=rewrite_descriptions(case, key, rulings, newest, successor),
+        rewritings=rewritings,
         obsolete_records={
             sink: Reason("sink_is_not_declared", f"the key no longer names sink {sink}") for sink in undeclared
         },
@@ -190,7 +248,7 @@ def judge_adoption(case: KeyCase, key: DesiredKey) -> tuple[Generation | None, t
         near = get_close_matches(key.adopt, sorted(case.live_keys), n=1)
         hint = f"did you mean {near[0]}?" if near else "check the name in the portal, or remove `adopt`"
         return None, (Finding(place.where, f"{place.path}.adopt", f"there is no live key {key.adopt}", hint),)
-    if live.ownership is not None:
+    if live.ownership is not None and live.ownership.stack != case.stack:
         owner = f"{live.ownership.stack}/{live.ownership.key}"
         return None, (
             Finding(
@@ -214,12 +272,31 @@ def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successo
     return Successor(generation_name(case.name, number), number, expiry_of_successor(case, key), reason)
 
 
+def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
+    """No marker holds a larger number, so that a generation with one would be made again at each apply."""
+    last = case.generations[-1].name if case.generations else generation_name(case.name, LAST_GENERATION)
+    message = f"needs a new generation, and {last} has taken the last number there is"
+    way_out = f"delete {last} in the portal if it is not yours, or declare the key under another name"
+    return Finding(key.place.where, key.place.path, message, way_out)
+
+
+def refuse_unwritable(key: DesiredKey, rewritings: tuple[Rewriting, ...]) -> Iterator[Finding]:
+    """What is written has to be read back as it was: a marker that is cut off would make a key foreign."""
+    for rewriting in rewritings:
+        try:
+            compose_description(rewriting.text, rewriting.ownership)
+        except UnwritableDescription:
+            message = f"the description of the live key {rewriting.live.name} leaves no room for a marker"
+            way_out = "shorten it in the portal to 140 characters on one line"
+            yield Finding(key.place.where, key.place.path, message, way_out)
+
+
 def refuse_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
     """A key's first live name is its own name: when someone else holds it, the user has to say what that means."""
     if successor is None or successor.live_name not in case.live_keys:
         return ()
     holder = case.live_keys[successor.live_name]
-    if holder.ownership is None:
+    if holder.ownership is None or holder.ownership.stack == case.stack:
         message = f"the live key {holder.name} exists already, and this stack does not own it"
         way_out = f"write `adopt: {holder.name}` to take it over, or declare the key under another name"
     else:
@@ -267,7 +344,7 @@ def rule_on(
     else:
         newer = successor.live_name if successor else "its successor"
         sentence = f"{generation.name} stays valid for {duration(key.overlap)} after {newer} is published"
-        if expires and expires < case.now + key.overlap:
+        if expires and expires < shift(case.now, key.overlap):
             sentence = f"{generation.name} stays valid until it expires {instant(expires)}, before the overlap is over"
     return Ruling(generation, Fate.OVERLAP, Reason("generation_is_in_overlap", sentence))
 
@@ -279,7 +356,7 @@ def overlap_end(case: KeyCase, key: DesiredKey, generation: Generation) -> datet
         for newer in case.generations
         if newer.number > generation.number and newer.is_in_use and newer.has_replaced(key.sinks)
     ]
-    return min(published) + key.overlap if published else None
+    return shift(min(published), key.overlap) if published else None
 
 
 def rewrite_descriptions(
@@ -297,7 +374,7 @@ def rewrite_descriptions(
         stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP)
         if not stays and not is_newly_revoked and generation.live.ownership is not None:
             continue
-        live, ownership, text = generation.live, generation.ownership, generation.live.text
+        live, ownership, text = generation.live, generation.ownership, generation.live.text.rstrip()
         reason: Reason | None = None
         if live.ownership is None:
             reason = ADOPTION
@@ -339,7 +416,7 @@ def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterat
         sentence = f"{newest.name} expired {instant(expires)}, and nothing rotates it"
         yield Note("key_has_expired", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
         return
-    near = [length for length in case.warn_before if expires - length <= case.now]
+    near = [length for length in case.warn_before if shift(expires, -length) <= case.now]
     if near:
         sentence = (
             f"{newest.name} expires {instant(expires)}, in less than {duration(min(near))}, and nothing rotates it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.model import DesiredState, Snapshot
+from reconciler.model import DesiredState, Snapshot, shift
 from reconciler.plan.cases import KeyCase, gather_cases
 from reconciler.plan.changes import Reason
 from reconciler.plan.fields import duration, instant
@@ -30,7 +30,7 @@ def list_due(desired: DesiredState, snapshot: Snapshot, now: datetime, within: t
     found = (find_due(case) for case in gather_cases(desired, snapshot, now))
     return tuple(
         sorted(
-            (due for due in found if due is not None and due.due_at <= now + within),
+            (due for due in found if due is not None and due.due_at <= shift(now, within)),
             key=lambda due: (due.due_at, due.key),
         )
     )

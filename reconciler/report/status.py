@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, EndpointRef, LiveEndpoint, Phase, Snapshot
-from reconciler.plan.cases import Generation, KeyCase, gather_cases
+from reconciler.plan.cases import Generation, KeyCase, gather_cases, own_keys
 from reconciler.plan.verdicts import Fate, Verdict, judge, overlap_end
 from reconciler.report.due import Due, find_due
 from reconciler.report.times import relative
@@ -228,7 +228,7 @@ class StatusView:
 
 def build_status(desired: DesiredState, snapshot: Snapshot, now: datetime) -> StatusView:
     """The view at one instant; a pure function of what was read."""
-    owned = {key.name for key in snapshot.keys if key.ownership is not None and key.ownership.stack == desired.stack}
+    owned = own_keys(desired, snapshot)
     declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
     opened = {ref for key in desired.keys for ref in key.endpoints}
     return StatusView(
@@ -319,7 +319,7 @@ def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkSta
 
 
 def _endpoint(
-    endpoint: LiveEndpoint, owned: set[str], declared: DesiredEndpoint | None, opened: set[EndpointRef]
+    endpoint: LiveEndpoint, owned: frozenset[str], declared: DesiredEndpoint | None, opened: set[EndpointRef]
 ) -> EndpointStatus:
     own = tuple(name for name in endpoint.api_keys if name in owned)
     return EndpointStatus(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from reconciler import __version__
+from reconciler.model import shift
 from reconciler.plan.fields import duration, instant
 from reconciler.report.html import NEWLINE, Html, join, page, tag
 from reconciler.report.status import (
@@ -176,7 +177,7 @@ class _Event:
 
 
 def _next(view: StatusView) -> Html:
-    events = sorted(event for event in _events(view) if event.at <= view.now + SOON)
+    events = sorted(event for event in _events(view) if event.at <= shift(view.now, SOON))
     if not events:
         return tag("p", f"Nothing within {duration(SOON)}.", class_="quiet")
     items = [

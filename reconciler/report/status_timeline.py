@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from reconciler.model import Phase
+from reconciler.model import Phase, shift
 from reconciler.plan.verdicts import Fate
 from reconciler.report.html import Html, join, tag
 from reconciler.report.status import Expiry, GenerationStatus, KeyState, KeyStatus, StatusView
@@ -49,12 +49,12 @@ def choose_window(view: StatusView) -> Window:
     past = [view.now - each.created_at for key in view.keys for each in key.generations]
     future = [instant - view.now for key in view.keys for instant in _ahead(key)]
     before, after = _reach(past), _reach([length for length in future if length > timedelta(0)])
-    return Window(view.now - max(before, after / 3), view.now, view.now + max(after, before / 3))
+    return Window(shift(view.now, -max(before, after / 3)), view.now, shift(view.now, max(after, before / 3)))
 
 
 def _ahead(key: KeyStatus) -> Iterator[datetime]:
     if key.next_rotation is not None:
-        yield key.next_rotation.due_at + (key.timing.overlap or timedelta(0))
+        yield shift(key.next_rotation.due_at, key.timing.overlap or timedelta(0))
     for each in key.generations:
         if each.until is not None:
             yield each.until
@@ -188,7 +188,7 @@ def _end(key: KeyStatus, each: GenerationStatus, now: datetime) -> datetime | No
         return now
     ends = [each.expires_at, each.until]
     if each.is_current and key.next_rotation is not None:
-        ends.append(max(key.next_rotation.due_at, now) + (key.timing.overlap or timedelta(0)))
+        ends.append(shift(max(key.next_rotation.due_at, now), key.timing.overlap or timedelta(0)))
     return min((end for end in ends if end is not None), default=None)
 
 

@@ -18,6 +18,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
 
+from reconciler.apply.lock import NoLock
 from reconciler.emulator import Emulator, VirtualClock, seed
 from reconciler.gcore import V3
 from reconciler.model import EndpointKind, EndpointRef
@@ -109,8 +110,8 @@ def everything_that_keyform_sends() -> list[httpx.Request]:
         api.set_description("payments", "x")
         for ref in (llama, webui):
             api.get_endpoint(ref)
-            api.set_api_keys(ref, ["payments", "batch-jobs"])
-        api.set_api_keys(llama, [], opens=True)
+            api.set_api_keys(ref, ["payments", "batch-jobs"], fence=NoLock())
+        api.set_api_keys(llama, [], opens=True, fence=NoLock())
         api.delete_key("key-1")
         return effects.sent
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
 
+from reconciler.apply.lock import NoLock
 from reconciler.effects import System
 from reconciler.emulator import Emulator, EmulatorServer, Modes, VirtualClock, seed
 from reconciler.errors import Conflict, Forbidden, NotAuthenticated, NotFound, TaskFailed
@@ -144,7 +145,7 @@ def test_a_public_endpoint_is_seen_as_public_in_whatever_form_no_keys_are_shown(
 
 @pytest.mark.parametrize("ref", [LLAMA, WEBUI], ids=str)
 def test_a_whole_list_is_written(api: GcoreApi, ref: EndpointRef) -> None:
-    api.set_api_keys(ref, ["first", "second"])
+    api.set_api_keys(ref, ["first", "second"], fence=NoLock())
     assert api.get_endpoint(ref) == with_keys(api, ref, ("first", "second"))
 
 
@@ -156,21 +157,21 @@ def with_keys(api: GcoreApi, ref: EndpointRef, names: tuple[str, ...]) -> LiveEn
 
 def test_an_empty_list_is_not_sent_unless_it_is_said_to_open(api: GcoreApi, effects: EmulatedEffects) -> None:
     with pytest.raises(ValueError, match=r"would make deployment\.llama3 public"):
-        api.set_api_keys(LLAMA, [])
+        api.set_api_keys(LLAMA, [], fence=NoLock())
     assert effects.sent == []
-    api.set_api_keys(LLAMA, [], opens=True)
+    api.set_api_keys(LLAMA, [], opens=True, fence=NoLock())
     assert api.get_endpoint(LLAMA) == with_keys(api, LLAMA, ())
 
 
 def test_no_write_of_bindings_holds_anything_but_the_list(api: GcoreApi, effects: EmulatedEffects) -> None:
-    api.set_api_keys(LLAMA, ("first",))
+    api.set_api_keys(LLAMA, ("first",), fence=NoLock())
     assert [json.loads(sent.content) for sent in effects.sent if sent.method == "PATCH"] == [{"api_keys": ["first"]}]
 
 
 @pytest.mark.parametrize("names", ["first", ["first", ""]])
 def test_what_is_no_list_of_names_is_not_sent(api: GcoreApi, effects: EmulatedEffects, names: list[str]) -> None:
     with pytest.raises(ValueError, match="list of strings"):
-        api.set_api_keys(LLAMA, names)
+        api.set_api_keys(LLAMA, names, fence=NoLock())
     assert effects.sent == []
 
 
@@ -178,7 +179,7 @@ def test_a_write_is_done_when_its_task_is() -> None:
     with emulate(task_seconds=30) as emulator:
         events: list[ApiEvent] = []
         effects = EmulatedEffects(emulator)
-        make_api(effects, events=events).set_api_keys(LLAMA, ["first"])
+        make_api(effects, events=events).set_api_keys(LLAMA, ["first"], fence=NoLock())
         assert emulator.api_keys_of(PROJECT, "deployment", "llama3") == ("first",)
     assert effects.slept[:8] == [0.2, 0.3, 0.45, 0.675, 1.0125, 1.51875, 2.278125, 3.0]
     assert set(effects.slept[8:]) == {3.0}
@@ -189,7 +190,7 @@ def test_a_write_is_done_when_its_task_is() -> None:
 
 def test_a_task_that_fails_says_why() -> None:
     with emulate(Modes(unknown_key="task_error")) as emulator, pytest.raises(TaskFailed) as caught:
-        make_api(EmulatedEffects(emulator)).set_api_keys(LLAMA, ["first", "nobody"])
+        make_api(EmulatedEffects(emulator)).set_api_keys(LLAMA, ["first", "nobody"], fence=NoLock())
     assert "which was to set the keys of deployment.llama3, failed" in caught.value.message
     assert "nobody" in caught.value.message
     assert not caught.value.effect_is_unknown
@@ -223,9 +224,9 @@ def test_every_world_lets_a_key_live_its_life(world: Modes) -> None:
         api = make_api(EmulatedEffects(emulator))
         api.check()
         api.create_key("payments", compose_description("", OWNED), START + timedelta(days=1))
-        api.set_api_keys(LLAMA, ["first", "payments"])
+        api.set_api_keys(LLAMA, ["first", "payments"], fence=NoLock())
         api.set_description("payments", "mine")
-        api.set_api_keys(LLAMA, ["first"])
+        api.set_api_keys(LLAMA, ["first"], fence=NoLock())
         assert api.delete_key("payments")
         assert [key.name for key in api.list_keys()] == ["first", "second"]
         assert len(api.list_endpoints()) == 4
@@ -247,7 +248,7 @@ def test_it_works_over_http_too(emulator: Emulator) -> None:
     with EmulatorServer(emulator) as server:
         api = make_api(effects, base_url=server.base_url + "/")
         created = api.create_key("payments", "x", None)
-        api.set_api_keys(WEBUI, ["first", "payments"])
+        api.set_api_keys(WEBUI, ["first", "payments"], fence=NoLock())
         assert emulator.accepts(PROJECT, "application", "webui", created.secret.reveal())
         assert [key.name for key in api.list_keys()] == ["first", "payments", "second"]
         effects.close()

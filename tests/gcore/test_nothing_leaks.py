@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.http_fakes import TOKEN, ScriptedEffects, Step, answer, key_json, make_api, refusal
 
+from reconciler.apply.lock import NoLock
 from reconciler.errors import ApiError, ApiUnreachable, KeyformError, UnexpectedAnswer
 from reconciler.gcore import ApiEvent, GcoreApi
 from reconciler.model import EndpointKind, EndpointRef, Secret
@@ -94,7 +95,7 @@ ACTIONS: dict[str, Callable[[GcoreApi], Any]] = {
     "get": lambda api: api.get_key("payments"),
     "create": lambda api: api.create_key("payments", "x", None),
     "describe": lambda api: api.set_description("payments", "x"),
-    "bind": lambda api: api.set_api_keys(LLAMA, ["payments"]),
+    "bind": lambda api: api.set_api_keys(LLAMA, ["payments"], fence=NoLock()),
 }
 
 

@@ -24,6 +24,7 @@ from support.http_fakes import (
     scripted_api,
 )
 
+from reconciler.apply.lock import NoLock
 from reconciler.errors import (
     ApiError,
     ApiFault,
@@ -64,7 +65,7 @@ def delete(api: GcoreApi) -> object:
 
 
 def bind(api: GcoreApi) -> object:
-    return api.set_api_keys(LLAMA, ["payments"])
+    return api.set_api_keys(LLAMA, ["payments"], fence=NoLock())
 
 
 TRANSIENT: dict[str, Step] = {
@@ -307,7 +308,7 @@ def test_where_a_write_is_no_task_its_answer_is_the_end_of_it() -> None:
 def test_a_name_that_would_be_another_path_is_not_sent(name: str) -> None:
     api, effects = scripted_api(KEY)
     with pytest.raises(ValueError, match="an endpoint has a name"):
-        api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, name), ["payments"])
+        api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, name), ["payments"], fence=NoLock())
     assert effects.sent == []
 
 

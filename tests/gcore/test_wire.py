@@ -21,6 +21,7 @@ from support.http_fakes import (
     scripted_api,
 )
 
+from reconciler.apply.lock import NoLock
 from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore.wire import read_instant, write_instant
 from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint
@@ -243,7 +244,7 @@ def test_no_json_ever_raises_anything_but_an_error_of_ours(answers: list[tuple[i
                 case 5:
                     api.delete_key("payments")
                 case _:
-                    api.set_api_keys(LLAMA, ["payments"])
+                    api.set_api_keys(LLAMA, ["payments"], fence=NoLock())
         except KeyformError as error:
             error.diagnostics().encode()
 

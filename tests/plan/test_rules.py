@@ -341,7 +341,7 @@ CASES = [
     ),
     Case(
         "an adopted key's missing secret is not a reason to replace it",
-        desired(key("payments", "llama3")),
+        desired(key("payments", "llama3", adopt="portal-made")),
         snapshot(live("portal-made", of="payments", phase=Phase.ADOPTED), endpoint("llama3", "portal-made")),
         [],
         ("adopted_secret_is_unknown",),
@@ -357,13 +357,14 @@ CASES = [
             held=["payments"],
         ),
         ["unbind:deployment.whisper [other endpoint_is_exclusive]"],
+        ("foreign_key_is_cut",),
     ),
     Case(
         "an endpoint becomes public when the file says so",
         desired(endpoints=[declared("playground", Auth.OPEN, exclusive=True)]),
         snapshot(live("other"), endpoint("playground", "other")),
         ["unbind:deployment.playground [other endpoint_is_open]"],
-        ("endpoint_becomes_public",),
+        ("endpoint_becomes_public", "foreign_key_is_cut"),
     ),
     Case(
         "an endpoint that is open as declared is left alone",

@@ -96,7 +96,7 @@ DESIRED = DesiredState(
     keys=(
         declared("assistants", deployment("llama3"), every=days(60), description="Chat \u202e<script>"),
         declared("batch-jobs", deployment("llama3"), WEBUI, sinks=("vault", "gha"), expires_at=NOW + days(9)),
-        declared("bot", deployment("whisper")),
+        declared("bot", deployment("whisper"), adopt="adopted-one"),
         declared("fresh"),
         declared("new-one", deployment("llama3")),
         declared("search", deployment("llama3"), deployment("whisper")),

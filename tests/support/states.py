@@ -108,13 +108,13 @@ def live(
     since: datetime = A_MONTH_AGO,
     text: str = "",
     expires_at: datetime | None = None,
-    created_at: datetime = A_MONTH_AGO,
+    created_at: datetime | None = None,
     protected: bool = False,
     stack: str = STACK,
 ) -> LiveKey:
-    """A live key; with `of`, a generation of that key, owned by the stack."""
+    """A live key; with `of`, a generation of that key, owned by the stack; made before it was marked."""
     ownership = Ownership(stack, of, generation, phase, since, protected) if of else None
-    return LiveKey(name, text, ownership, created_at, expires_at)
+    return LiveKey(name, text, ownership, created_at or min(A_MONTH_AGO, since), expires_at)
 
 
 def endpoint(name: str, *api_keys: str, public: bool | None = None, application: str | None = None) -> LiveEndpoint:

@@ -70,7 +70,7 @@ def send_an_empty_list(patch: pytest.MonkeyPatch) -> None:
         run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
     ) -> None:
         if add and not remove:
-            run.api.set_api_keys(ref, [], opens=True)
+            run.api.set_api_keys(ref, [], fence=run.lock, opens=True)
         whole(run, ref, add=add, remove=remove, opens=opens, going=going)
 
     patch.setattr(steps, "rewrite_list", rewrite)
@@ -90,7 +90,7 @@ def union_from_a_stale_list(patch: pytest.MonkeyPatch) -> None:
         live = read(run, ref)
         wanted = [name for name in live.api_keys if name not in remove]
         wanted += [name for name in add if name not in live.api_keys]
-        run.api.set_api_keys(ref, wanted, opens=opens and not wanted)
+        run.api.set_api_keys(ref, wanted, fence=run.lock, opens=opens and not wanted)
 
     patch.setattr(steps, "rewrite_list", rewrite)
 
@@ -140,7 +140,7 @@ def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
         wanted = [name for name in live.api_keys if name not in remove]
         wanted += [name for name in add if name not in live.api_keys]
         try:
-            run.api.set_api_keys(ref, wanted, opens=opens and not wanted)
+            run.api.set_api_keys(ref, wanted, fence=run.lock, opens=opens and not wanted)
         except TaskFailed:
             return
 
@@ -220,7 +220,7 @@ def clean_out_foreign_keys(patch: pytest.MonkeyPatch) -> None:
     def rewrite(
         run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
     ) -> None:
-        run.api.set_api_keys(ref, list(add), opens=not add)
+        run.api.set_api_keys(ref, list(add), fence=run.lock, opens=not add)
 
     patch.setattr(steps, "rewrite_list", rewrite)
 
