@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 from support.faults.cases import Tally
-from support.faults.kills import STORIES, count_points, judge_kill, make_ready, part_of_points
+from support.faults.kills import (
+    STORIES,
+    checks_of_the_lock,
+    count_points,
+    judge_kill,
+    judge_stop,
+    make_ready,
+    part_of_points,
+)
 from support.faults.scenarios import SCENARIOS, Scenario
 from support.yaml_files import to_yaml
 
@@ -82,3 +90,23 @@ def test_the_file_that_is_applied_says_what_the_scenario_says(scenario: Scenario
         file.write_text(to_yaml(stage, sinks))
         read = load_config([file], {})
         assert replace(read, sinks=()) == stage
+
+
+@pytest.mark.parametrize("story", SAMPLE)
+def test_a_process_that_goes_on_after_its_lock_was_taken_over_writes_nothing(story: str) -> None:
+    checks = checks_of_the_lock(story)
+    if not checks:
+        assert STORIES[story].scenario.refused or make_ready(story).points, story
+        return
+    tally = Tally()
+    judge_stop(story, random.Random(f"stop {SEED} {story}").choice(checks), tally)
+    assert tally.failures == []
+
+
+@pytest.mark.torture
+@pytest.mark.parametrize("story", STORIES)
+def test_so_it_is_at_every_check_of_the_lock(story: str) -> None:
+    tally = Tally()
+    for point in checks_of_the_lock(story):
+        judge_stop(story, point, tally)
+    assert tally.failures == []

@@ -153,3 +153,46 @@ def judge_kill(name: str, kill_at: int, tally: Tally, bug: str = "") -> None:
         verdict = replace(recover(prepared, world, watch), reached=Counter())
         killed = f"SIGKILL at {kill_at}, {ready.points[kill_at]}"
         count(prepared, killed, verdict, tally, "kill")
+
+
+# --- Stopped, and going on --------------------------------------------------------------------------------------------
+
+LONGER_THAN_A_LOCK = 720.0
+"""Seconds: after them another run takes the lock over."""
+LOCK = "keyform-lock-"
+
+
+def checks_of_the_lock(name: str) -> tuple[int, ...]:
+    """The points of a story right before a look at the lock that is to let a write pass."""
+    points = make_ready(name).points
+    return tuple(number for number, point in enumerate(points) if point.startswith("send GET") and LOCK in point)
+
+
+def judge_stop(name: str, stop_at: int, tally: Tally) -> None:
+    """Stop a process right before it looks at its lock, for longer than that lives, while another run does it all.
+
+    Then it goes on: it has to see that the lock is gone, send no write any more, and say so.
+    """
+    ready = make_ready(name)
+    scenario = ready.story.scenario
+    with begin(ready) as (world, watch):
+        after = 0
+
+        def meanwhile() -> None:
+            nonlocal after
+            world.clock.advance(LONGER_THAN_A_LOCK)
+            watch.check("a process is stopped")
+            other = world.run(scenario.after, watch)
+            assert other.code == 0, other.said
+            after = len(world.answered)
+
+        ran = world.run(scenario.after, watch, *ready.story.argv, stop_at=stop_at, meanwhile=meanwhile)
+        late = [request for request in world.answered[after:] if request.method != "GET" and LOCK not in request.path]
+        stopped = f"{name} | stopped before {stop_at}, {ready.points[stop_at]}"
+        if late:
+            tally.failures.append(f"{stopped} | it wrote: {[f'{each.method} {each.path}' for each in late]}")
+        if ran.code != 1 or "no longer ours" not in ran.said[0]:
+            tally.failures.append(f"{stopped} | it ended with {ran.code}: {ran.why}")
+        search_all(ran, world, watch, tally)
+        verdict = replace(recover(ready.prepared, world, watch), reached=Counter())
+        count(ready.prepared, f"SIGSTOP at {stop_at}, {ready.points[stop_at]}", verdict, tally, "stop")

@@ -2,7 +2,8 @@
 
 Started once, this script loads keyform and then reads one run per line of its standard input, as JSON (see `Job`). For
 each it forks a process, which is `keyform` from there on: its own arguments, environment, folder and output; and it
-answers with the exit code, negative for a signal. Forking saves every process the half second of loading.
+answers with the exit code, negative for a signal. For one that stops itself it answers `stopped`, and lets it go on at
+the next line. Forking saves every process the half second of loading.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ keys: {payments: {sink: [local, vault], deployments: [llama3], expires_at: 2031-
 """
 """A file with something of everything."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+STOPPED = "stopped"
+"""What is said of a process that has stopped itself."""
 SHORTEST = 1
 """Microseconds: a shorter sleep would end at the instant at which it began, again and again."""
 
@@ -59,8 +62,8 @@ SHORTEST = 1
 class Job:
     """One run of `keyform`.
 
-    It sends itself SIGKILL at kill point `kill_at` (never, when that is negative); each point that it passes is a line
-    of the file `trace`: the effect's name, a tab, and what it touches.
+    It sends itself SIGKILL at kill point `kill_at`, or SIGSTOP at `stop_at` (never, when that is negative); each point
+    that it passes is a line of the file `trace`: the effect's name, a tab, and what it touches.
     """
 
     argv: list[str]
@@ -74,6 +77,7 @@ class Job:
     chance: int
     """What its random numbers come from."""
     kill_at: int = -1
+    stop_at: int = -1
     bug: str = ""
     """The name of a bug to plant, for a proof that the judge sees it; see bugs.py, whose folder is in `bugs_from`."""
     bugs_from: str = ""
@@ -129,6 +133,8 @@ class Points:
         with self._guard:
             if self._count == self._job.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self._count == self._job.stop_at:
+                os.kill(os.getpid(), signal.SIGSTOP)
             self._count += 1
             with Path(self._job.trace).open("a") as file:
                 file.write(f"{name}\t{detail}\n")
@@ -271,7 +277,13 @@ def serve() -> None:
                 sys.stdout.flush()
                 sys.stderr.flush()
                 os._exit(code)
-        _, status = os.waitpid(child, 0)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        if os.WIFSTOPPED(status):
+            sys.stdout.write(f"{STOPPED}\n")
+            sys.stdout.flush()
+            sys.stdin.readline()
+            os.kill(child, signal.SIGCONT)
+            _, status = os.waitpid(child, 0)
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 

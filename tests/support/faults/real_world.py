@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -76,13 +76,20 @@ class Launcher:
             text=True,
         )
 
-    def run(self, job: launcher.Job) -> int:
-        """The exit code of one run."""
+    def run(self, job: launcher.Job, meanwhile: Callable[[], None] = lambda: None) -> int:
+        """The exit code of one run; `meanwhile` is called when it stops itself, and then it goes on."""
+        said = self._say(job.line())
+        if said == launcher.STOPPED:
+            meanwhile()
+            said = self._say("\n")
+        return int(said)
+
+    def _say(self, line: str) -> str:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(job.line())
+        self._process.stdin.write(line)
         self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+        return self._process.stdout.readline().strip()
 
     def close(self) -> None:
         """End it."""
@@ -110,17 +117,17 @@ class Front(Emulator):
     @contextmanager
     def serving(self, world: RealWorld) -> Iterator[None]:
         """Within the block this world answers; after it, nothing touches the world that the block did not wait for."""
-        self._behind = world
+        before, self._behind = self._behind, world
         try:
             yield
         finally:
             with self._guard:
-                self._behind = None
+                self._behind = before
 
 
 @cache
-def start_launcher() -> Launcher:
-    """One for each process of the suite."""
+def start_launcher(name: str = "") -> Launcher:
+    """One for each process of the suite; by another name another one, for while a run of the first is stopped."""
     found = Launcher()
     atexit.register(found.close)
     return found
@@ -204,8 +211,11 @@ class RealWorld(FaultWorld):
         self.issued: set[str] = set()
         """Every secret that there ever was."""
         self._requests: list[Request] = []
+        self.answered: list[Request] = []
+        """All that any process of this world has sent."""
         self._watch: Watch | None = None
         self._trouble: list[BaseException] = []
+        self._is_running = False
 
     @classmethod
     def make_real(cls, folder: Path, live: Mapping[str, Any], sinks: Mapping[str, str]) -> RealWorld:
@@ -257,15 +267,29 @@ class RealWorld(FaultWorld):
 
     # --- Running ------------------------------------------------------------------------------------------------------
 
-    def run(self, desired: DesiredState, watch: Watch, *argv: str, kill_at: int = -1, store_fails: str = "") -> RealRan:
-        """One process of keyform, `apply` unless `argv` says otherwise; killed at a point, if that is not negative."""
+    def run(
+        self,
+        desired: DesiredState,
+        watch: Watch,
+        *argv: str,
+        kill_at: int = -1,
+        store_fails: str = "",
+        stop_at: int = -1,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> RealRan:
+        """One process of keyform, `apply` unless `argv` says otherwise; killed at a point, if that is not negative.
+
+        Or stopped at one: it goes on after `meanwhile`, in which others may run.
+        """
         (self.work / FILE).write_text(to_yaml(desired, {name: self._settings(name) for name in self.sinks}))
-        output, trace = self.folder / "output", self.folder / "trace"
+        name = "while-another-is-stopped" if self._is_running else ""
+        output, trace = self.folder / f"output{name}", self.folder / f"trace{name}"
         output.write_text("")
         trace.write_text("")
         calls = self._count_calls()
         front = start_front()
         self.emulator.base_url = front.server.base_url
+        before = self._requests, self._watch
         self._requests, self._watch = [], watch
         job = launcher.Job(
             argv=[
@@ -291,15 +315,20 @@ class RealWorld(FaultWorld):
             clock=str(self.folder / "clock"),
             chance=self.chances,
             kill_at=kill_at,
+            stop_at=stop_at,
             bug=self.bug,
             bugs_from=str(Path(__file__).parents[2]),
         )
         self.chances += 1
+        was_running, self._is_running = self._is_running, True
         with front.serving(self):
-            code = start_launcher().run(job)
+            code = start_launcher(name).run(job, meanwhile)
+        self._is_running = was_running
         if self._trouble:
             raise self._trouble[0]
         ran = self._tell(None if code == -9 else code, trace.read_text(), output.read_text())
+        if was_running:
+            self._requests, self._watch = before
         self._await_calls(calls + sum(effect.kind is Kind.STORE for effect in ran.trace))
         ran.said += self._log().read_text().splitlines()[calls:] if self._log().exists() else []
         watch.check(f"{' '.join(argv) or 'apply'}, which ended with {code}")
@@ -312,6 +341,7 @@ class RealWorld(FaultWorld):
             self.clock.advance(SECONDS_PER_REQUEST)
             answer = self.emulator.respond(request)
             self._requests.append(request)
+            self.answered.append(request)
             if request.method == "POST" and request.path.endswith("/api_keys") and answer.status == 200:
                 self.issued.add(json.loads(answer.body)["secret"])
             if self._watch is not None:
