@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from reconciler.apply.run import Run
-from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, NotFound, TaskFailed
+from reconciler.errors import ApiError, Conflict, KeyformError, NotFound, TaskFailed
 from reconciler.model import EndpointRef, LiveEndpoint
 
 ATTEMPTS = 5
@@ -39,6 +39,7 @@ def rewrite_list(
     writes = 0
     surprised = False
     while writes < ATTEMPTS:
+        run.lock.check()
         live = read_endpoint(run, ref)
         wanted = [name for name in live.api_keys if name not in remove]
         wanted += [name for name in add if name not in live.api_keys]
@@ -55,7 +56,6 @@ def rewrite_list(
         run.effects.sleep(0)  # raises when the user waits no longer
         try:
             run.api.set_api_keys(ref, wanted, fence=run.lock, opens=opening)
-            require_lock(run)
             trouble = None
         except Conflict as error:
             trouble = error
@@ -80,19 +80,6 @@ def rewrite_list(
         f"{ref} does not keep what is written to it: someone else keeps changing its list of keys",
         way_out="find out who does, and run apply again",
     )
-
-
-def require_lock(run: Run) -> None:
-    """See that the lock was ours as long as a write was under way.
-
-    Nothing can keep a process from being stopped between the last look at the lock and the request, and from going on
-    once another run has taken the lock over and is done. That it was so, the clock tells afterwards.
-    """
-    try:
-        run.lock.hold()
-    except LockLost as error:
-        error.effect_is_unknown = True
-        raise
 
 
 def read_endpoint(run: Run, ref: EndpointRef) -> LiveEndpoint:

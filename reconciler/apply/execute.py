@@ -12,6 +12,7 @@ from reconciler.apply.run import Run
 from reconciler.apply.steps import Incomplete, take_step
 from reconciler.effects import Effects
 from reconciler.errors import ApiError, Interrupted, KeyformError, LockLost, PlanIsStale, PlanRefused, SinkError
+from reconciler.plan.cases import name_some
 from reconciler.plan.changes import (
     Bind,
     Change,
@@ -89,22 +90,28 @@ def apply_plan(
         run = Run(plan, api, sinks, effects, listener, stop or threading.Event(), lock)
         result = run_phases(run, parallelism)
         if run.lock_was_lost and look_again is not None:
-            result = replace(result, exposures=tuple(find_exposures(look_again)))
+            result = replace(result, exposures=tuple(find_exposures(run, look_again)))
         return result
     finally:
         lock.release()
 
 
-def find_exposures(look_again: Callable[[], Plan]) -> Iterator[Note]:
-    """What is not as it should be, now that the lock was lost: whoever had it may have been crossed by our last write.
+def find_exposures(run: Run, look_again: Callable[[], Plan]) -> Iterator[Note]:
+    """What is not as it should be, now that the lock was lost: our last writes may have crossed those of another run.
 
-    It is what another apply would put right, and what is public.
+    That is what such a write left on its endpoint, what is public, and what another apply would put right.
     """
     try:
+        for outcome in run.outcomes.values():
+            if outcome.state is OutcomeState.UNKNOWN and isinstance(outcome.change, Bind | Unbind):
+                live = run.api.get_endpoint(outcome.change.endpoint)
+                if live is not None:
+                    keys = f"it takes {name_some(live.api_keys)}" if live.auth_enabled else "it is PUBLIC"
+                    sentence = f"{live.ref} may have been written after the lock was lost, and {keys}"
+                    yield Note("written_without_the_lock", str(live.ref), sentence)
         now = look_again()
     except KeyformError as error:
-        sentence = f"what is live could not be read again: {error.message}"
-        yield Note("exposures_are_unknown", "", sentence)
+        yield Note("exposures_are_unknown", "", f"what is live could not be read again: {error.message}")
         return
     yield from now.exposures
     for change in now.changes:

@@ -69,7 +69,7 @@ class Api(Protocol):
     def set_api_keys(self, ref: EndpointRef, names: Sequence[str], *, fence: Fence, opens: bool = False) -> None:
         """Write an endpoint's whole list and wait for the task; an empty list only where it `opens` the endpoint.
 
-        No list is written without a fence: it is checked right before the request is sent. Raises LockLost.
+        No list is written without a fence, which has to hold right before the request is sent. Raises LockLost.
         """
         ...
 

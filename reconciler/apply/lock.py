@@ -229,7 +229,10 @@ class ApiLock:
         It asks nobody and waits for nobody: a request calls this that has the last place at the API's gate, for which
         a renewal in another thread may wait.
         """
-        if self._own is None or self._effects.monotonic() + self._request_limit >= self._lives_until:
+        own = self._own
+        limit = timedelta(seconds=self._request_limit)
+        is_late = self._effects.monotonic() + self._request_limit >= self._lives_until
+        if own is None or own.expires_at is None or is_late or own.expires_at - self._api.now() <= limit:
             raise self._lost("too little of its life is left for another request")
 
     def keep_alive(self) -> None:

@@ -7,10 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.apply.endpoints import require_lock, rewrite_list
+from reconciler.apply.endpoints import rewrite_list
 from reconciler.apply.proof import prove
 from reconciler.apply.run import Run
-from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, SinkError
+from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, PlanIsStale, SinkError
 from reconciler.model import (
     LAST_GENERATION,
     LiveKey,
@@ -188,6 +188,15 @@ def publish(run: Run, change: Publish) -> None:
         require_lock(run)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
     mark(Phase.PUBLISHED, shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0))
+
+
+def require_lock(run: Run) -> None:
+    """See by the clock that the lock was ours while a secret was being written: no other run can have crossed it."""
+    try:
+        run.lock.hold()
+    except LockLost as error:
+        error.effect_is_unknown = True
+        raise
 
 
 def unbind(run: Run, change: Unbind) -> None:

@@ -183,8 +183,10 @@ class GcoreApi:
     def set_api_keys(self, ref: EndpointRef, names: Sequence[str], *, fence: Fence, opens: bool = False) -> None:
         """Write an endpoint's whole list of live names, and wait for the tasks.
 
-        The fence is checked right before the request is sent, each time that it is; it is kept alive before each look
-        at a task. LockLost says with `effect_is_unknown` whether the request was sent by then.
+        The fence has to hold right before the request is sent, each time that it is; before it is sent again, the fence
+        is asked, too. The caller has asked it right before reading the list that this one replaces: a question after
+        that would leave more time for somebody else's edit to be lost. The fence is kept alive before each look at a
+        task, and asked again in the end. LockLost says with `effect_is_unknown` whether the request was sent by then.
 
         An empty list turns authentication off [D]: without `opens` it is a ValueError, and nothing is sent. The request
         is sent again only when it surely was not processed: the list was right when the caller read it, and with
@@ -197,12 +199,20 @@ class GcoreApi:
         # [D] never null, and never `auth_enabled` beside it.
         call = self._endpoint_call("PATCH", ref, f"set the keys of {ref}", {"api_keys": list(names)})
         answer = self._exchange.ask(replace(call, fence=fence), Resend.IF_UNPROCESSED)
-        if not self._dialect.writes_are_tasks:
-            return
-        task_ids = self._read(answer, lambda payload: wire.read_task_ids(payload, f"the write to {ref}"), in_doubt=True)
         try:
+            self._await_write(call, answer, fence, ref)
+            # Nothing keeps a process from being stopped between the last look at the fence and the request, and from
+            # going on once another run has the lock and is done. That it was so is found out here.
+            fence.check()
+        except LockLost as error:
+            error.effect_is_unknown = True
+            raise
+
+    def _await_write(self, call: Call, answer: Answer, fence: Fence, ref: EndpointRef) -> None:
+        """Wait for the tasks of a write, where writes have any."""
+        if self._dialect.writes_are_tasks:
             await_tasks(
-                task_ids,
+                self._read(answer, lambda payload: wire.read_task_ids(payload, f"the write to {ref}"), in_doubt=True),
                 call,
                 exchange=self._exchange,
                 effects=self._effects,
@@ -211,9 +221,6 @@ class GcoreApi:
                 timeout=self._task_timeout,
                 while_waiting=fence.keep_alive,
             )
-        except LockLost as error:
-            error.effect_is_unknown = True
-            raise
 
     # --- The data plane -----------------------------------------------------------------------------------------------
 

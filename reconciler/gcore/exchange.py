@@ -223,9 +223,9 @@ class Exchange:
 
     def _send(self, call: Call, ticket: int, *, number: int) -> tuple[Answer | Fault, float]:
         """The outcome of one attempt, and for how many seconds nobody sends if the API asked for fewer requests."""
-        # It asks, and so needs a place of its own at the gate: before the request has one. What happens while the
-        # request waits for its place, the clock tells.
-        if call.fence is not None:
+        # Before the request has its place at the gate, where the question needs one of its own. The caller asked before
+        # the first attempt; what happens while the request waits for its place, the clock tells.
+        if call.fence is not None and number > 1:
             call.fence.check()
         with self._gate.place(ticket) as place:
             if call.fence is not None:

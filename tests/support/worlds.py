@@ -29,6 +29,9 @@ class WorldEffects(EmulatedEffects):
     def now(self) -> datetime:
         return self.emulator.clock.now()
 
+    def monotonic(self) -> float:
+        return self.emulator.clock.now().timestamp()
+
 
 class World:
     """One project on the emulator, and one folder of sinks."""
