@@ -21,12 +21,11 @@ Grant = Collection[int] | Mapping[str, Any]
 def grant(world: World, tokens: Mapping[str, Grant]) -> None:
     """Let each token into its projects, which exist from now on; what was granted before stays."""
     for token, given in tokens.items():
-        projects, role = (
-            (given["projects"], given.get("role", MANAGE)) if isinstance(given, Mapping) else (given, MANAGE)
-        )
+        said = given if isinstance(given, Mapping) else {"projects": given}
+        role = said.get("role", MANAGE)
         if role not in (MANAGE, READ):
             raise ValueError(f"a token's role is {MANAGE!r} or {READ!r}")
-        for project_id in projects:
+        for project_id in said["projects"]:
             world.run("INSERT OR IGNORE INTO projects VALUES (?)", project_id)
             world.run("INSERT OR IGNORE INTO tokens VALUES (?, ?, ?)", token, project_id, role)
 
