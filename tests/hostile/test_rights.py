@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -113,6 +114,7 @@ def effects(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return done
 
 
+SOURCE = bool(os.environ.get("KEYFORM_TEST_SOURCE"))
 LOOKS = {"read_file", "stat", "can_write", "find_program"}
 """Effects that change nothing."""
 
@@ -216,6 +218,48 @@ def test_a_command_is_not_run_by_what_only_looks(
     keyform(*argv, env={"GCORE_API_KEY": READER})
     assert_only_looks(effects)
     assert not (world.folder / "ran").exists()
+
+
+TRAP = "import pathlib; pathlib.Path({!r}).touch()\n"
+TRAPS = (
+    "sitecustomize.py",
+    "usercustomize.py",
+    "yaml.py",
+    "httpx.py",
+    "json.py",
+    "reconciler/__init__.py",
+    "conftest.py",
+)
+
+
+@pytest.mark.attack("pull request author")
+@pytest.mark.parametrize("argv", READ_ONLY.values(), ids=READ_ONLY)
+def test_a_checkout_is_data_and_nothing_in_it_is_run(
+    world: World, tmp_path_factory: pytest.TempPathFactory, argv: tuple[str, ...]
+) -> None:
+    sprung = tmp_path_factory.mktemp("sprung") / "sprung"
+    for name in TRAPS:
+        (world.folder / name).parent.mkdir(exist_ok=True)
+        world.write(TRAP.format(str(sprung)), name)
+    file = str(world.write(TWO_KEYS))
+    env = {"PYTHONPATH": str(RIGHTS.parents[1]) if SOURCE else "", "GCORE_API_KEY": READER}
+    ran = world.run(*argv, "-f", file, cwd=tmp_path_factory.mktemp("elsewhere"), env=env)
+    assert ran.code == {"verify": 1, "plan": 2 if "--json" in argv else 0}.get(argv[0], 0), ran.err
+    assert not sprung.exists()
+
+
+@pytest.mark.attack("pull request author")
+def test_init_writes_through_no_link_of_a_checkout(world: World, keyform: Keyform, tmp_path: Path) -> None:
+    for linked in (".gitignore", "keyform.yaml"):
+        target = tmp_path / f"target-of-{linked}"
+        target.write_text("mine\n")
+        (world.folder / linked).symlink_to(target)
+        ran = keyform("init", "--project", "1234")
+        assert ran.code == 1
+        assert "left as it is" in ran.err or "left as it was" in ran.err
+        assert target.read_text() == "mine\n"
+        (world.folder / linked).unlink()
+        (world.folder / "keyform.yaml").unlink(missing_ok=True)
 
 
 # --- AWS --------------------------------------------------------------------------------------------------------------
