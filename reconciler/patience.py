@@ -23,6 +23,21 @@ LONGEST_REQUEST, SHORTEST_REQUEST = 60.0, 5.0
 """
 
 
+MOST_ADDRESSES = 20
+"""Of how many addresses an endpoint is asked: an application has one for each part that it exposes [D]."""
+
+
+def addresses_of(endpoint: LiveEndpoint) -> tuple[str, ...]:
+    """Its addresses, each once, and at most `MOST_ADDRESSES` of them."""
+    return tuple(dict.fromkeys(endpoint.addresses))[:MOST_ADDRESSES]
+
+
+def too_many_addresses(endpoint: LiveEndpoint) -> str:
+    """That it has more of them than are asked, in words; nothing when it has not."""
+    count = len(set(endpoint.addresses))
+    return f"it has {count} addresses, of which {MOST_ADDRESSES} at most are asked" if count > MOST_ADDRESSES else ""
+
+
 class Asks(Protocol):
     """Whoever can ask an endpoint: the API's client."""
 

@@ -11,12 +11,13 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping
-from ipaddress import ip_address
 from socket import SHUT_RDWR
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
+
+from reconciler.loopback import is_loopback
 
 LONGEST_CONNECT = 5.0
 """Seconds for a connection to be made."""
@@ -119,7 +120,7 @@ class _Bounded(httpx.SyncByteStream):
 
 def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     """The environment's proxy for an address. This machine is never asked for through one."""
-    if _is_loopback(url.host):
+    if is_loopback(url.host):
         return None
     proxies = getproxies()
     address = proxies.get(url.scheme) or proxies.get("all")
@@ -132,10 +133,3 @@ def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
         # Not a word of it: it may hold a password, and one that is not written as a URL has it shows up elsewhere.
         raise httpx.ProxyError("its address is not that of a proxy")
     return proxy
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

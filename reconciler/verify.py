@@ -1,7 +1,8 @@
 """Seeing on the data plane that what is live is what the file declares, and that what the sinks hold opens it.
 
-Every endpoint of the stack is asked without a key and with a made-up one; where both are refused, every secret that a
-sink holds is tried at every endpoint that its key is declared to open. No other endpoint is called, nothing is changed.
+Every endpoint of the stack is asked without a key and with a made-up one. Where both are refused, and where the API,
+read again right before, lists the very live key that a sink's secret belongs to, that secret is tried. What the file
+declares sends a secret nowhere: it says only where to look. No other endpoint is called, nothing is changed.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from typing import Self
 
 from reconciler.apply.interface import Api
 from reconciler.effects import Effects
-from reconciler.errors import KeyformError
+from reconciler.errors import Interrupted, KeyformError
 from reconciler.model import (
     Auth,
     DesiredState,
     EndpointRef,
     LiveEndpoint,
+    LiveKey,
     Phase,
     Secret,
-    SinkRecord,
     Snapshot,
 )
 from reconciler.model.verification import (
@@ -34,7 +35,7 @@ from reconciler.model.verification import (
     SecretState,
     Verification,
 )
-from reconciler.patience import NO_REQUESTS, Question, ask_until, is_asleep
+from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
 from reconciler.plan.cases import KeyCase, gather_cases, record_is_of
 from reconciler.plan.fields import instant
 from reconciler.sinks.protocol import HeldSecret, ReadsSecrets, Sink
@@ -43,6 +44,9 @@ from reconciler.workers import side_by_side
 SETTLING = 10.0
 """Seconds from the beginning in which an answer that is not as declared is asked for again: changes of keys take a
 moment to reach the data plane [I], and `verify` often comes right after `apply`."""
+OVERTIME = 15.0
+"""Seconds after `timeout` in which an endpoint is still asked what it has not been asked yet: once, and not waited for.
+"""
 RANDOM_KEY_HEAD = "keyform-verify-"
 """What the made-up key begins with, so that whoever reads an endpoint's log knows where it comes from."""
 _ALPHABET = string.ascii_letters + string.digits
@@ -75,7 +79,10 @@ def verify(
             for ref in sorted(key.endpoints)
             for sink in key.sinks
         ]
-        distinct = {(trial.ref, trial.secret): trial for trial in trials if trial.secret is not None}
+        if any(trial.held for trial in trials):
+            bindings = read_bindings(api)
+            trials = [inquiry.hold_back(trial, trial.held, bindings) if trial.held else trial for trial in trials]
+        distinct = {(trial.ref, trial.held.secret): trial for trial in trials if trial.held}
         replies = side_by_side(inquiry.try_secret, list(distinct.values()), parallelism)
         answers = dict(zip(distinct, replies, strict=True))
         return Verification(
@@ -84,7 +91,7 @@ def verify(
             now=api.now(),
             endpoints=tuple(checks[ref] for ref in refs),
             secrets=tuple(
-                trial.check if trial.secret is None else inquiry.judge(trial, answers[trial.ref, trial.secret])
+                inquiry.judge(trial, answers[trial.ref, trial.held.secret]) if trial.held else trial.check
                 for trial in trials
             ),
             in_overlap=tuple(name for case in cases.values() for name in older_in_use(case)),
@@ -95,6 +102,26 @@ def older_in_use(case: KeyCase) -> list[str]:
     """The live names of generations beside the current one that consumers may still rely on, and no sink holds."""
     older = (generation for generation in case.generations if generation is not case.newest_in_use)
     return [g.name for g in older if g.is_in_use and not g.sinks_that_hold_it and not g.live.is_expired(case.now)]
+
+
+@dataclass(frozen=True, slots=True)
+class Bindings:
+    """What the API lists right before secrets are tried; `trouble` says why it could not be read."""
+
+    keys: Mapping[str, LiveKey] = field(default_factory=dict)
+    endpoints: Mapping[EndpointRef, LiveEndpoint] = field(default_factory=dict)
+    trouble: str = ""
+
+
+def read_bindings(api: Api) -> Bindings:
+    """Live keys and endpoints as of now: the doors were asked since the snapshot, and may have been waited for."""
+    try:
+        keys = {key.name: key for key in api.list_keys()}
+        return Bindings(keys, {endpoint.ref: endpoint for endpoint in api.list_endpoints()})
+    except Interrupted:
+        raise
+    except KeyformError as error:
+        return Bindings(trouble=error.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +154,38 @@ def read_shelf(sink: Sink, keys: Collection[str]) -> Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A secret to be tried at an endpoint; without a secret, `check` is the result already."""
+    """What a sink holds, to be tried at an endpoint; where there is nothing to try, `check` is the result already."""
 
     ref: EndpointRef
     check: SecretCheck
-    secret: Secret | None = None
-    record: SinkRecord | None = None
-    case: KeyCase | None = None
+    held: HeldSecret | None = None
+    key: LiveKey | None = None
+    """The live key whose secret it is, once the API has said that it is bound there."""
+
+
+class Stopwatch:
+    """For how long at least one request has been on its way: what waits in line for a worker is not waited for."""
+
+    def __init__(self) -> None:
+        self._before = 0.0
+        self._since = 0.0
+        self._running = 0
+
+    def start(self, now: float) -> None:
+        """One more is on its way."""
+        if not self._running:
+            self._since = now
+        self._running += 1
+
+    def stop(self, now: float) -> None:
+        """One of them is answered."""
+        self._running -= 1
+        if not self._running:
+            self._before += now - self._since
+
+    def seconds(self, now: float) -> float:
+        """How long so far."""
+        return self._before + (now - self._since if self._running else 0.0)
 
 
 class Inquiry:
@@ -151,7 +203,6 @@ class Inquiry:
     ) -> None:
         self._declared = {endpoint.ref: endpoint.auth for endpoint in desired.endpoints}
         self._live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
-        self._keys = {key.name: key for key in snapshot.keys}
         self._endpoints = snapshot.endpoints
         self._api = api
         self._effects = effects
@@ -159,7 +210,7 @@ class Inquiry:
         self._tell = tell
         self._settled_at = effects.monotonic() + SETTLING
         self._guard = threading.Lock()
-        self._deadlines: dict[tuple[str, bool], float] = {}
+        self._spent: dict[tuple[EndpointRef, bool], Stopwatch] = {}
         self._gave_up: dict[str, Reply] = {}
         self._told: set[EndpointRef] = set()
         self._is_over = False
@@ -188,8 +239,11 @@ class Inquiry:
             if live.status == "DEPLOYING":
                 return replace(blank, access=Access.UNCLEAR, reason="it is being deployed, and has no address yet")
             return replace(blank, reason="it has no address")
-        found = [self._check_address(blank, live, address) for address in live.addresses]
-        return max(found, key=lambda check: _WORST.index(check.access))
+        found = [self._check_address(blank, live, address) for address in addresses_of(live)]
+        worst = max(found, key=lambda check: _WORST.index(check.access))
+        if worst.access.is_ok and (reason := too_many_addresses(live)):
+            return replace(worst, access=Access.UNCLEAR, reason=reason)
+        return worst
 
     def _check_address(self, blank: EndpointCheck, live: LiveEndpoint, address: str) -> EndpointCheck:
         is_open = blank.auth is Auth.OPEN
@@ -240,7 +294,7 @@ class Inquiry:
         if held is not None:
             blank = replace(blank, generation=held.record.generation, live_name=held.record.live_name)
             if endpoint.access is Access.PROTECTED:
-                return Trial(ref, blank, held.secret, held.record, case)
+                return Trial(ref, blank, held)
             return Trial(ref, replace(blank, reason=_POINTLESS.get(endpoint.access, endpoint.reason)))
         if shelf.is_fault:
             return Trial(ref, replace(blank, state=SecretState.UNREADABLE, reason=shelf.trouble))
@@ -255,13 +309,33 @@ class Inquiry:
         reason = f"{sink} does not hold it: apply makes a new generation"
         return Trial(ref, replace(blank, state=SecretState.LOST, reason=reason))
 
+    def hold_back(self, trial: Trial, held: HeldSecret, bindings: Bindings) -> Trial:
+        """The same trial, or why the secret is not sent: only the API's own word that it is at home there sends it."""
+        live, record = bindings.endpoints.get(trial.ref), held.record
+        key = bindings.keys.get(record.live_name)
+        state, reason = SecretState.UNCLEAR, ""
+        if bindings.trouble:
+            reason = f"whether it is bound there could not be read again: {bindings.trouble}"
+        elif key is None or not record_is_of(record, key):
+            state = SecretState.NOT_BOUND
+            reason = f"the live key {record.live_name} that the sink's record names is gone: run plan"
+        elif live is None or key.name not in live.api_keys:
+            state, reason = SecretState.NOT_BOUND, f"{key.name} is not bound to it: run plan"
+        elif not live.auth_enabled:
+            reason = f"the API says that {trial.ref} asks for no keys, so no secret was sent there"
+        elif addresses_of(live) != addresses_of(self._live[trial.ref]):
+            reason = f"{trial.ref} has got other addresses since it was asked without a key: run verify again"
+        else:
+            return replace(trial, key=key)
+        return Trial(trial.ref, replace(trial.check, state=state, reason=reason))
+
     def try_secret(self, trial: Trial) -> Reply:
         """What the endpoint makes of the secret, at each of its addresses: the first that does not take it counts."""
-        live = self._live[trial.ref]
+        live, secret = self._live[trial.ref], trial.held.secret if trial.held else None
         hoped = (Admission.ADMITTED, Admission.BEYOND)
         reply = Reply(Admission.UNCLEAR)
-        for address in live.addresses:
-            reply = self._ask(live, address, trial.secret, hoped)
+        for address in addresses_of(live):
+            reply = self._ask(live, address, secret, hoped)
             if reply.admission not in hoped:
                 break
         return reply
@@ -274,36 +348,43 @@ class Inquiry:
             case Admission.ADMITTED | Admission.BEYOND:
                 return replace(check, state=SecretState.ACCEPTED)
             case Admission.REFUSED:
-                return replace(check, state=SecretState.REFUSED, reason=self._diagnose(trial, live))
+                return replace(check, state=SecretState.REFUSED, reason=self._diagnose(trial.key))
             case Admission.UNCLEAR:
                 state = SecretState.ASLEEP if self._unclear(live) is Access.ASLEEP else SecretState.UNCLEAR
                 return replace(check, state=state, reason=self._excuse(live, f"{live.ref} {_of(reply)}"))
 
-    def _diagnose(self, trial: Trial, live: LiveEndpoint) -> str:
-        """Why the secret is refused, as far as what is live tells."""
-        record, case = trial.record, trial.case
-        if record is None or case is None:
+    def _diagnose(self, key: LiveKey | None) -> str:
+        """Why the secret of a live key that is bound there is refused."""
+        if key is None:
             return ""
-        key = self._keys.get(record.live_name)
-        if key is None or not record_is_of(record, key):
-            return f"the live key {record.live_name} that the sink's record names is gone: run plan"
-        if key.is_expired(case.now):
+        if key.is_expired(self._api.now()):
             return f"{key.name} expired {instant(key.expires_at)}"
-        if key.name not in live.api_keys:
-            return f"{key.name} is not bound to it: run plan"
         return f"{key.name} is bound to it and valid: what the sink holds is not its secret"
 
     # --- Asking -------------------------------------------------------------------------------------------------------
 
     def _ask(self, live: LiveEndpoint, address: str, secret: Secret | None, hoped: Iterable[Admission]) -> Reply:
-        """An answer; an address that was waited for in vain is not asked again."""
+        """An answer; an address that was waited for in vain is not asked again, nor is any once time is over."""
         with self._guard:
             if address in self._gave_up:
                 return self._gave_up[address]
-            phase = address, secret in (None, self._random_key)  # secrets may be tried long after the door was
-            deadline = self._deadlines.setdefault(phase, self._effects.monotonic() + self._timeout)
+            now = self._effects.monotonic()
+            phase = live.ref, secret in (None, self._random_key)  # secrets may be tried long after the door was
+            spent = self._spent.setdefault(phase, Stopwatch())
+            left = self._timeout - spent.seconds(now)
+            if left < -OVERTIME:
+                detail = (
+                    f"was not asked any more, after {self._timeout - left:.0f} seconds: a longer --timeout may help"
+                )
+                return Reply(Admission.UNCLEAR, detail=detail)
+            spent.start(now)
+        deadline = now + max(left, 0.0)
         question = Question(address, secret, tuple(hoped), deadline, min(self._settled_at, deadline))
-        reply = ask_until(question, self._api, self._effects, while_waiting=lambda r, _: self._tell_of(live, r))
+        try:
+            reply = ask_until(question, self._api, self._effects, while_waiting=lambda r, _: self._tell_of(live, r))
+        finally:
+            with self._guard:
+                spent.stop(self._effects.monotonic())
         if reply.admission is Admission.UNCLEAR and reply.is_transient:
             with self._guard:
                 self._gave_up.setdefault(address, reply)

@@ -1,7 +1,8 @@
 """The proof: before a new secret is published, every endpoint that it opens is asked whether it does.
 
-The secret is only in the memory of this run. When an endpoint does not take it, nothing is published: what the sinks
-hold stays valid, and the next run discards the generation and makes another.
+The secret is only in the memory of this run, and goes only where the API lists its very key. When an endpoint does not
+take it, nothing is published: what the sinks hold stays valid, and the next run discards the generation and makes
+another.
 """
 
 from __future__ import annotations
@@ -9,9 +10,18 @@ from __future__ import annotations
 from reconciler.apply.endpoints import read_endpoint
 from reconciler.apply.run import Run
 from reconciler.errors import Interrupted, KeyformError
-from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, Secret
+from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint
 from reconciler.model.verification import Admission, Reply
-from reconciler.patience import NO_REQUESTS, Question, ask_until, is_asleep
+from reconciler.patience import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    NO_REQUESTS,
+    Question,
+    addresses_of,
+    ask_until,
+    is_asleep,
+    too_many_addresses,
+)
 from reconciler.plan.changes import Prove
 from reconciler.plan.outcomes import StepNote
 
@@ -31,23 +41,50 @@ def prove(run: Run, change: Prove) -> str:
     Raises NotProven as soon as one endpoint refuses it, or gives no clear answer, for as long as patience lasts. An
     endpoint that serves nobody just now, being scaled to zero or disabled or without an address, is named instead.
     """
-    secret = run.created[change.live_name].secret
     spared: list[str] = []
-    awake: list[LiveEndpoint] = []
-    asleep: list[LiveEndpoint] = []
+    asleep: list[EndpointRef] = []
+    until = run.effects.monotonic() + PATIENCE
     for ref in change.endpoints:
-        live = read_endpoint(run, ref)
+        live = _read_bound(run, change, ref, until)
         if reason := _why_nobody_can_ask(live):
             spared.append(f"{ref}: {reason}")
-        else:
-            (asleep if is_asleep(live, _deployments_of(run, ref)) else awake).append(live)
-    until = run.effects.monotonic() + PATIENCE
-    for live in awake:
-        if silence := _try(run, change, live, secret, until):
+        elif is_asleep(live, _deployments_of(run, ref)):
+            asleep.append(ref)  # last, so that the refusal of one that runs is found first
+        elif silence := _try(run, change, live, until):
             raise _not_proven(change, silence)
     until = run.effects.monotonic() + PATIENCE_WITH_SLEEPERS
-    spared += [f"{live.ref}: asleep, scaled to zero" for live in asleep if _try(run, change, live, secret, until)]
+    slept_on = [ref for ref in asleep if _try(run, change, _read_bound(run, change, ref, until), until)]
+    spared += [f"{ref}: asleep, scaled to zero" for ref in slept_on]
     return f"not proven at {'; '.join(spared)}" if spared else ""
+
+
+def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> LiveEndpoint:
+    """The endpoint, read right before a secret goes there: by the API's word it asks for keys, and lists that very key.
+
+    It was seen so when the key was bound, so that a look that says otherwise may be an old one: another is taken until
+    an instant, and then NotProven raised.
+    """
+    made = run.created[change.live_name].key
+    pause = FIRST_PAUSE
+    while True:
+        live = read_endpoint(run, ref)
+        if _why_nobody_can_ask(live):
+            return live
+        key = run.api.get_key(made.name)
+        if key is None or key.created_at != made.created_at:
+            finding = f"the API does not show {made.name} any more"
+        elif made.name not in live.api_keys:
+            finding = f"{ref} does not list {made.name}"
+        elif not live.auth_enabled:
+            finding = f"the API says that {ref} asks for no keys"
+        else:
+            return live
+        left = until - run.effects.monotonic()
+        if left <= 0:
+            raise _not_proven(change, f"{finding}, so the new secret was not sent there")
+        pause = min(pause * 2, LONGEST_PAUSE, left)
+        _while_waiting(run, change, finding, pause)
+        run.effects.sleep(pause)
 
 
 def _why_nobody_can_ask(live: LiveEndpoint) -> str:
@@ -66,15 +103,17 @@ def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:
         return run.endpoints_seen
 
 
-def _try(run: Run, change: Prove, live: LiveEndpoint, secret: Secret, until: float) -> str:
+def _try(run: Run, change: Prove, live: LiveEndpoint, until: float) -> str:
     """Nothing if all addresses take the secret; otherwise that one gave no clear answer, in words.
 
     Raises NotProven when one refuses it, or when it is not to be told whether it asks for keys at all.
     """
-    ref = live.ref
+    ref, secret = live.ref, run.created[change.live_name].secret
+    if reason := too_many_addresses(live):
+        raise _not_proven(change, f"{ref}: {reason}")
     if ref in run.waited_for:
         until = run.effects.monotonic()  # one request: it may have changed its mind
-    for address in live.addresses:
+    for address in addresses_of(live):
         taken = (Admission.ADMITTED, Admission.BEYOND)
         reply = _ask(run, change, ref, Question(address, secret, taken, until, until))
         door = Reply(Admission.REFUSED)
@@ -103,9 +142,14 @@ def _not_proven(change: Prove, finding: str) -> NotProven:
 
 def _ask(run: Run, change: Prove, ref: EndpointRef, question: Question) -> Reply:
     def while_waiting(reply: Reply, seconds: float) -> None:
-        run.lock.keep_alive()
-        if run.stop.is_set():
-            raise Interrupted("Interrupted while a secret was proven.")
-        run.listener(StepNote(change.id, f"{ref} {reply.detail}; asked again in {seconds:.1f}s"))
+        _while_waiting(run, change, f"{ref} {reply.detail}", seconds)
 
     return ask_until(question, run.api, run.effects, while_waiting=while_waiting)
+
+
+def _while_waiting(run: Run, change: Prove, finding: str, seconds: float) -> None:
+    """Tell what is not enough yet, and keep the lock. Raises Interrupted when the run is to stop."""
+    run.lock.keep_alive()
+    if run.stop.is_set():
+        raise Interrupted("Interrupted while a secret was proven.")
+    run.listener(StepNote(change.id, f"{finding}; asked again in {seconds:.1f}s"))

@@ -24,7 +24,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise KeyformError(str(error)) from None
 
     def ready(base_url: str) -> None:
-        token, projects = next(iter((data.get("tokens") or {TOKEN: [PROJECT]}).items()))
+        token, given = next(iter((data.get("tokens") or {TOKEN: [PROJECT]}).items()))
+        projects = given["projects"] if isinstance(given, dict) else given
         terminal.show(
             f"The emulator answers at {base_url} until Ctrl-C. In another shell:\n\n"
             f"  export GCORE_BASE_URL={base_url}\n"

@@ -47,6 +47,10 @@ def stack_from_folder(folder: Path) -> str:
 
 def ignore_secrets(path: Path) -> list[str]:
     """Add what is missing to a .gitignore; gives what was added."""
+    if path.is_symlink():  # a checkout may hold one that leads anywhere
+        raise KeyformError(
+            f"{path} is a symbolic link, and was left as it is.", way_out=f"add to it: {', '.join(IGNORED)}"
+        )
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         missing = [name for name in IGNORED if name not in text.splitlines()]

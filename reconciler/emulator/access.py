@@ -1,8 +1,9 @@
-"""Who may call: management tokens, and the projects that each one opens."""
+"""Who may call: management tokens, the projects that each one opens, and whether it may change anything there."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from reconciler.emulator.wire import ApiError, RawError, Request, forbidden, json_answer, not_found
 from reconciler.emulator.world import World
@@ -11,22 +12,32 @@ SCHEME = "APIKey"
 """[C] What the official SDK sends; the published document writes it in lower case."""
 
 
-def grant(world: World, tokens: Mapping[str, Collection[int]]) -> None:
+MANAGE, READ = "manage", "read"
+"""The roles of a token: one that may do everything, and one to which every write is forbidden [I]."""
+Grant = Collection[int] | Mapping[str, Any]
+"""What a token opens: its projects, for all that can be done there, or `{"projects": [...], "role": "read"}`."""
+
+
+def grant(world: World, tokens: Mapping[str, Grant]) -> None:
     """Let each token into its projects, which exist from now on; what was granted before stays."""
-    for token, projects in tokens.items():
-        for project_id in projects:
+    for token, given in tokens.items():
+        said = given if isinstance(given, Mapping) else {"projects": given}
+        role = said.get("role", MANAGE)
+        if role not in (MANAGE, READ):
+            raise ValueError(f"a token's role is {MANAGE!r} or {READ!r}")
+        for project_id in said["projects"]:
             world.run("INSERT OR IGNORE INTO projects VALUES (?)", project_id)
-            world.run("INSERT OR IGNORE INTO tokens VALUES (?, ?)", token, project_id)
+            world.run("INSERT OR IGNORE INTO tokens VALUES (?, ?, ?)", token, project_id, role)
 
 
-def admit(world: World, request: Request) -> frozenset[int]:
-    """The projects of the request's token; 401 without a valid one [D]."""
+def admit(world: World, request: Request) -> dict[int, str]:
+    """The projects of the request's token, with its role in each; 401 without a valid one [D]."""
     scheme, _, token = (request.header("authorization") or "").partition(" ")
     known = scheme == SCHEME if world.modes.auth_scheme == "as_the_sdk" else scheme.lower() == SCHEME.lower()
-    projects = world.rows("SELECT project_id FROM tokens WHERE token = ?", token.strip()) if known else []
-    if not projects:
+    rows = world.rows("SELECT project_id, role FROM tokens WHERE token = ?", token.strip()) if known else []
+    if not rows:
         raise _unauthorized(world, token)
-    return frozenset(row["project_id"] for row in projects)
+    return {row["project_id"]: row["role"] for row in rows}
 
 
 def check_project(world: World, project_id: int, projects: Collection[int]) -> None:
@@ -37,6 +48,12 @@ def check_project(world: World, project_id: int, projects: Collection[int]) -> N
     if exists and world.modes.foreign_project == "forbidden":
         raise forbidden(f"Access to project {project_id} is denied")
     raise not_found("Project", project_id)
+
+
+def check_role(request: Request, role: str) -> None:
+    """Refuse a write to a token that may only read: 403 ([D] for a lack of permission), whatever the request says."""
+    if request.method != "GET" and role != MANAGE:
+        raise forbidden("You don't have permission to perform this action")
 
 
 def _unauthorized(world: World, token: str) -> ApiError | RawError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import Self
 from uuid import uuid4
 
 from reconciler.emulator import bindings, tasks
-from reconciler.emulator.access import admit, check_project, grant
+from reconciler.emulator.access import Grant, admit, check_project, check_role, grant
 from reconciler.emulator.bindings import Kind
 from reconciler.emulator.clock import Clock, RealClock, VirtualClock, http_date, instant, micros
 from reconciler.emulator.modes import Modes
@@ -62,14 +62,15 @@ class Emulator:
         *,
         clock: Clock | None = None,
         modes: Modes | None = None,
-        tokens: Mapping[str, Collection[int]] | None = None,
+        tokens: Mapping[str, Grant] | None = None,
         base_url: str = NOWHERE,
         task_seconds: float = 0.0,
         seed: int | None = None,
     ) -> None:
         """Open the emulator's state: in the file `db`, or in memory when there is none. StoreError if it is no store.
 
-        `tokens` are management tokens and the projects that each opens. `task_seconds` is how long tasks take; with 0
+        `tokens` are management tokens and the projects that each opens: `{"token": [1234]}`, or, for one that may only
+        read, `{"token": {"projects": [1234], "role": "read"}}`. `task_seconds` is how long tasks take; with 0
         a task is over by the next request. `seed` makes ids and secrets repeatable.
         """
         store = db if isinstance(db, sqlite3.Connection) else open_store(db)
@@ -136,11 +137,13 @@ class Emulator:
         handler, access, path = find_route(request.method, request.path)
         if access == "secret":
             return handler(Call(world, request, now, path))
-        projects = admit(world, request)
+        roles = admit(world, request)
+        projects = frozenset(roles)
         if access == "token":
             return handler(Call(world, request, now, path, projects=projects))
         project_id = read_project_id(path["project_id"])
         check_project(world, project_id, projects)
+        check_role(request, roles[project_id])
         return handler(Call(world, request, now, path, project_id, projects))
 
     def _settle(self) -> int:
@@ -153,7 +156,7 @@ class Emulator:
             self._settled = self._world.db.total_changes, due_at
         return now
 
-    def grant(self, tokens: Mapping[str, Collection[int]]) -> None:
+    def grant(self, tokens: Mapping[str, Grant]) -> None:
         """Let more management tokens into projects, which exist from then on."""
         with self._lock:
             grant(self._world, tokens)

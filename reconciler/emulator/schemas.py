@@ -228,8 +228,14 @@ _SEED_PROJECT = record(
         )
     ),
 )
+_SEED_PROJECTS = listing(whole(0))
+_SEED_TOKEN: Schema = {
+    "if": {"type": "object"},
+    "then": record("projects", projects=_SEED_PROJECTS, role=text(enum=["manage", "read"])),
+    "else": _SEED_PROJECTS,
+}
 SEED = record(
-    tokens=mapping(listing(whole(0))),
+    tokens=mapping(_SEED_TOKEN),
     projects={
         "type": "object",
         "patternProperties": {r"^[0-9]{1,18}\Z": or_null(_SEED_PROJECT)},

@@ -8,11 +8,16 @@ import sqlite3
 from functools import cache
 from pathlib import Path
 
-VERSION = 1
+VERSION = 2
 
 TABLES = """
 CREATE TABLE projects (id INTEGER PRIMARY KEY);
-CREATE TABLE tokens (token TEXT NOT NULL, project_id INTEGER NOT NULL, PRIMARY KEY (token, project_id)) WITHOUT ROWID;
+CREATE TABLE tokens (
+    token TEXT NOT NULL,
+    project_id INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    PRIMARY KEY (token, project_id)
+) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE keys (

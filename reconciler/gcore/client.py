@@ -229,7 +229,7 @@ class GcoreApi:
 
         `timeout` is in seconds. It does not fail: no answer is a reply, too. It is not part of the API's pace.
         """
-        return ask_endpoint(self._effects, address, secret, timeout=timeout)
+        return ask_endpoint(self._effects, address, secret, timeout=timeout, api_is_here=self._exchange.is_here)
 
     # --- Calls --------------------------------------------------------------------------------------------------------
 

@@ -1,22 +1,25 @@
 """The data plane: what a consumer of a key sees of an endpoint.
 
 A secret leaves this machine here, in the header `X-API-Key` [D], and only over https to the address that the API gives
-for the endpoint (plain http: to this machine alone). Redirects are not followed. Nothing of what an endpoint answers is
+for the endpoint. This machine itself, over plain http too, is called only where the API is on it. Redirects are not
+followed. Nothing of what an endpoint answers is
 shown but its status.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.errors import ApiUnreachable
 from reconciler.gcore.faults import read_retry_after
-from reconciler.gcore.loopback import is_loopback
 from reconciler.gcore.unreachable import reason_for
+from reconciler.loopback import is_loopback
 from reconciler.model import Secret
 from reconciler.model.verification import Admission, Reply
 from reconciler.redaction import Redactor
@@ -31,15 +34,18 @@ PROBE = "/v1/models"
 LONGEST_CONNECT = 5.0
 
 
-def ask_endpoint(effects: Effects, address: str, secret: Secret | None, *, timeout: float) -> Reply:
+def ask_endpoint(
+    effects: Effects, address: str, secret: Secret | None, *, timeout: float, api_is_here: bool = False
+) -> Reply:
     """One request for the list of models, with this secret or without a key; `timeout` is in seconds.
 
-    `address` is the endpoint's own, opaque; what is asked for is one path below it. Failures are replies, too.
+    `address` is the endpoint's own, opaque; what is asked for is one path below it. `api_is_here`: the API that gave it
+    is on this machine, and so may the endpoint be. Failures are replies, too.
     """
     import httpx  # noqa: PLC0415 - heavy
 
     url = address if "://" in address else f"https://{address}"
-    if trouble := _trouble_with(url) or _trouble_in(secret):
+    if trouble := _trouble_with(url, api_is_here=api_is_here) or _trouble_in(secret):
         return Reply(Admission.UNCLEAR, detail=trouble)
     headers = {
         "Accept": "application/json",
@@ -91,8 +97,8 @@ def _is_json(response: httpx.Response) -> bool:
     return True
 
 
-def _trouble_with(address: str) -> str:
-    """Why no secret may go there; nothing when it may."""
+def _trouble_with(address: str, *, api_is_here: bool) -> str:
+    """Why no request may go there, with a secret or without; nothing when it may."""
     try:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port
@@ -102,9 +108,28 @@ def _trouble_with(address: str) -> str:
         return "has an address that is no URL"
     if parts.username is not None or parts.query or parts.fragment:
         return "has an address with more in it than host and path, and was not called"
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+    if is_loopback(host) and api_is_here:
+        return "" if parts.scheme in ("http", "https") else "has an address that is no URL"
+    if parts.scheme != "https":
         return "has an address that is not https, and was not called"
+    if not _is_elsewhere(host):
+        return "has an address that no endpoint of this API can have, and was not called"
     return ""
+
+
+def _is_elsewhere(host: str) -> bool:
+    """Whether a host can be another machine: no name or number of this one, and none that only its neighbours have.
+
+    A resolver reads more forms of a number than `ip_address`: 127.1, 2130706433, 0x7f000001. A private network is fine:
+    an endpoint may be on one.
+    """
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        last = host.rstrip(".").rpartition(".")[2].lower()
+        return last not in ("", "localhost") and re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is None
+    address = getattr(address, "ipv4_mapped", None) or address
+    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
 
 
 def _trouble_in(secret: Secret | None) -> str:

@@ -16,9 +16,9 @@ from reconciler.errors import ConfigError, Conflict, CredentialsMissing, Unexpec
 from reconciler.gcore.clock import ApiClock
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.faults import AGAIN, Answer, Call, Fault, not_asked, read_answer
-from reconciler.gcore.loopback import is_loopback
 from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
 from reconciler.gcore.unreachable import no_answer
+from reconciler.loopback import is_loopback
 from reconciler.model import Secret
 from reconciler.redaction import Redactor
 
@@ -94,6 +94,7 @@ class Exchange:
         self._redactor = redactor
         self._listener = listener
         self._host = urlsplit(address).netloc
+        self.is_here = is_loopback(urlsplit(address).hostname or "")
         self._workers = max(1, workers)
         self._gate = Gate(workers, effects, self._tell_of_pace)
         self.clock = ApiClock(effects.now, self._tell_of_clock)

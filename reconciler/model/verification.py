@@ -73,6 +73,8 @@ class SecretState(StrEnum):
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
+    NOT_BOUND = "not_bound"
+    """The API does not list the live key of that secret at the endpoint, so it was not sent there."""
     LOST = "lost"
     """The sink does not hold the secret that it should."""
     UNREADABLE = "unreadable"

@@ -32,6 +32,7 @@ _ACCESS = {
 _SECRET = {
     SecretState.ACCEPTED: ("accepted", "green"),
     SecretState.REFUSED: ("REFUSED", "bold red"),
+    SecretState.NOT_BOUND: ("NOT BOUND", "bold red"),
     SecretState.LOST: ("lost", "bold red"),
     SecretState.UNREADABLE: ("cannot be read", "bold red"),
     SecretState.UNPUBLISHED: ("not published", "bold red"),

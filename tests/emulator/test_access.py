@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from reconciler.emulator import Request
+from reconciler.emulator.seeding import DEPLOYMENT as SETTINGS
+
+DEPLOYMENT = {"name": "another", **SETTINGS}
 
 
 def _get(api, **headers: str) -> int:
@@ -52,6 +55,45 @@ def test_a_token_may_open_several_projects(api) -> None:
     api.key("payments")
     api.project = 5678
     assert api.ok("GET", "api_keys")["count"] == 0
+
+
+def test_a_token_that_may_only_read_is_forbidden_every_write_and_changes_nothing(api) -> None:
+    api.key("payments")
+    before = api.emulator.dump()
+    api.emulator.grant({"reader": {"projects": [1234], "role": "read"}})
+    granted = api.emulator.dump()
+    assert granted != before
+    api.token = "reader"
+    for path in ("api_keys", "api_keys/payments", "deployments", "deployments/llama3"):
+        assert api.ok("GET", path)
+    assert api.ok("GET", "/cloud/v1/tasks", project_id=1234)["count"] >= 0
+    writes = [
+        ("POST", "api_keys", {"name": "another"}),
+        ("POST", "api_keys", {"no": "such field"}),
+        ("PATCH", "api_keys/payments", {"description": "mine"}),
+        ("DELETE", "api_keys/payments", None),
+        ("DELETE", "api_keys/no-such-key", None),
+        ("POST", "deployments", DEPLOYMENT),
+        ("PATCH", "deployments/llama3", {"api_keys": ["payments"]}),
+        ("DELETE", "deployments/llama3", None),
+    ]
+    for method, path, body in writes:
+        error = api.refused(403, method, path, body)
+        assert error["exception_class"] == "ForbiddenError"
+        assert "reader" not in str(error)
+    assert api.app("PATCH", "/webui", {"api_keys": []}).status == 403
+    assert api.emulator.dump() == granted
+
+
+def test_a_role_is_one_of_one_project(api) -> None:
+    api.emulator.grant({"mixed": {"projects": [1234], "role": "read"}})
+    api.emulator.grant({"mixed": [5678]})
+    api.token = "mixed"
+    api.refused(403, "POST", "api_keys", {"name": "payments"})
+    api.project = 5678
+    api.key("payments")
+    with pytest.raises(ValueError, match="role"):
+        api.emulator.grant({"mixed": {"projects": [1234], "role": "admin"}})
 
 
 def test_a_project_that_is_no_number_is_a_validation_error(api) -> None:

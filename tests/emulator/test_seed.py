@@ -97,6 +97,21 @@ def test_the_same_seed_as_json_is_the_same_state(tmp_path: Path) -> None:
         assert _dumped(one) == _dumped(other)
 
 
+def test_a_seeded_token_may_be_one_that_only_reads(tmp_path: Path, make_api) -> None:
+    file = tmp_path / "seed.yaml"
+    file.write_text(
+        "tokens: {reader: {projects: [1234], role: read}, writer: {projects: [1234]}}\nprojects: {1234: {}}"
+    )
+    api = make_api()
+    api.emulator = Emulator(clock=VirtualClock())
+    seed(api.emulator, load_seed(file))
+    api.token = "reader"
+    assert api.ok("GET", "api_keys")["count"] == 0
+    assert api.refused(403, "POST", "api_keys", {"name": "payments"})["exception_class"] == "ForbiddenError"
+    api.token = "writer"
+    api.key("payments")
+
+
 def test_a_second_seeding_changes_nothing_that_is_there(api) -> None:
     data = {"projects": {1234: {"api_keys": [{"name": "payments"}], "deployments": [{"name": "mistral"}]}}}
     seed(api.emulator, data)
@@ -113,6 +128,11 @@ def test_a_second_seeding_changes_nothing_that_is_there(api) -> None:
         ({"project": {}}, ["project: Extra inputs are not permitted"]),
         ({"projects": {"mine": {}}}, ["projects.mine: Extra inputs are not permitted"]),
         ({"tokens": {"dev": 1234}}, ["tokens.dev: Input should be a list"]),
+        ({"tokens": {"dev": {"role": "read"}}}, ["tokens.dev.projects: Field required"]),
+        (
+            {"tokens": {"dev": {"projects": [1234], "role": "look"}}},
+            ["tokens.dev.role: Input should be one of ['manage', 'read']"],
+        ),
         (
             {"projects": {1234: {"api_keys": [{"name": "good"}, {"name": "ab"}, {}]}}},
             [

@@ -21,9 +21,11 @@ SECRET = Secret("cAnArY/secret+of=tests")
 HTML = "<html><body>Sign in</body></html>"
 
 
-def ask(*steps: httpx.Response | Exception, address: str = ADDRESS, secret: Secret | None = SECRET) -> Reply:
+def ask(
+    *steps: httpx.Response | Exception, address: str = ADDRESS, secret: Secret | None = SECRET, **options: bool
+) -> Reply:
     effects = ScriptedEffects(*steps)
-    reply = ask_endpoint(effects, address, secret, timeout=7)
+    reply = ask_endpoint(effects, address, secret, timeout=7, **options)
     assert "cAnArY" not in repr(reply)
     return reply
 
@@ -129,8 +131,13 @@ def test_an_address_that_a_secret_must_not_go_to_is_not_called(address: str, sec
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/x", "http://localhost:9", "http://[::1]:9"])
-def test_this_machine_may_be_called_over_plain_http(address: str) -> None:
-    assert ask(answer(401), address=address).admission is Admission.REFUSED
+def test_this_machine_may_be_called_over_plain_http_where_the_api_is_on_it(address: str) -> None:
+    assert ask(answer(401), address=address, api_is_here=True).admission is Admission.REFUSED
+    reply = ask(answer(401), address=address)
+    assert (reply.admission, reply.detail) == (
+        Admission.UNCLEAR,
+        "has an address that is not https, and was not called",
+    )
 
 
 @pytest.mark.parametrize("value", ["cAnArY\r\nX-Evil: 1", "cAnArY\x00", "cAnArY-ключ", " cAnArY", "cAnArY\n"])
@@ -152,7 +159,7 @@ def test_a_server_that_does_not_answer_is_given_up_in_time() -> None:
     effects = System()
     begun = time.monotonic()
     with serving(silent) as port:
-        reply = ask_endpoint(effects, f"http://127.0.0.1:{port}", SECRET, timeout=0.3)
+        reply = ask_endpoint(effects, f"http://127.0.0.1:{port}", SECRET, timeout=0.3, api_is_here=True)
     effects.close()
     assert time.monotonic() - begun < 5
     assert reply == Reply(
@@ -166,7 +173,7 @@ def test_nothing_listens_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     effects = System()
-    reply = ask_endpoint(effects, f"http://127.0.0.1:{port}", SECRET, timeout=2)
+    reply = ask_endpoint(effects, f"http://127.0.0.1:{port}", SECRET, timeout=2, api_is_here=True)
     effects.close()
     assert (reply.detail, reply.is_transient) == ("could not be reached: it refused the connection", True)
 
@@ -178,14 +185,14 @@ def test_a_certificate_that_is_not_trusted_keeps_the_secret_here(
     heads: list[bytes] = []
     with serving(over_tls(answering(ANSWER, heads=heads), both)) as port:
         effects = System()
-        reply = ask_endpoint(effects, f"https://localhost:{port}", SECRET, timeout=5)
+        reply = ask_endpoint(effects, f"https://localhost:{port}", SECRET, timeout=5, api_is_here=True)
         effects.close()
         assert heads == []
         assert not reply.is_transient
         assert reply.detail.startswith("could not be reached: its TLS certificate is not trusted")
         monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
         effects = System()
-        reply = ask_endpoint(effects, f"https://localhost:{port}", SECRET, timeout=5)
+        reply = ask_endpoint(effects, f"https://localhost:{port}", SECRET, timeout=5, api_is_here=True)
         effects.close()
     assert reply.admission is Admission.ADMITTED
     assert b"X-API-Key: cAnArY/secret+of=tests\r\n" in heads[0]

@@ -64,10 +64,13 @@ LAYERS = (
     # How the seam sends a request; nobody else may.
     Layer(
         name="transport",
+        stages=_names("loopback"),
         libraries=_names("httpx"),
         never=PAST_THE_SEAM - {"socket", "time"},
         opens_files=False,
     ),
+    # Which hosts are this machine: one test for the token, the secrets and the proxies.
+    Layer(name="loopback", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # How the seam runs a child process; nobody else may.
     Layer(name="child", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "tempfile"}, opens_files=False),
     # What is said of others' words, in the API's stage and in the sinks.
@@ -87,7 +90,7 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ effects errors model redaction workers"),
+        stages=_names("__init__ effects errors loopback model redaction workers"),
         libraries=_names("httpx tenacity"),
         never=PAST_THE_SEAM,
         opens_files=False,

@@ -52,7 +52,7 @@ class World:
         )
         seed(self.emulator, {"projects": {PROJECT: dict(live)}})
         self.effects = WorldEffects(self.emulator)
-        self.api = make_api(self.effects, workers=2)
+        self.api = make_api(self.effects, base_url="http://127.0.0.1:9", workers=2)  # as its endpoints are
         self.settings = tuple(
             SinkSettings(name, kind, {"path": str(folder / f"{name}.{kind}")})
             for name, kind in (sinks or {"local": "dotenv"}).items()

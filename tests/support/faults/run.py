@@ -28,7 +28,7 @@ from support.faults.asking import Client, Joint
 from support.faults.effects import Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
-from support.http_fakes import BASE_URL, TOKEN
+from support.http_fakes import TOKEN
 
 TASK_TIMEOUT = 60.0
 KEYFORM = Path(reconciler.__file__).parent
@@ -127,7 +127,7 @@ def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects, 
 
 def _open_api(desired: DesiredState, effects: TracedEffects, tell: Callable[[object], None]) -> GcoreApi:
     return GcoreApi(
-        base_url=BASE_URL,
+        base_url="http://127.0.0.1:9",  # as its endpoints are
         token=Secret(TOKEN),
         project=desired.project,
         effects=effects,
