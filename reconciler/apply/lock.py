@@ -43,6 +43,8 @@ LAST_NUMBER = 99_999_999
 """No lock has a larger number: its name would not be read as that of a lock."""
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
+LONGEST_HOLDER = 150
+"""Characters of what is shown of a holder: anybody can write a lock in the portal."""
 REFUSALS = 5
 """How often the API may refuse to take it back for the pace alone."""
 
@@ -209,7 +211,7 @@ class ApiLock:
                 raise LockHeld(describe_holder(self._stack, in_force), way_out=WAY_OUT.format(stack=self._stack))
             if in_force and in_force[0].holder != told:
                 told = in_force[0].holder
-                self._tell(f"waiting for the lock, {in_force[0].key.text}")
+                self._tell(f"waiting for the lock, held by {told}")
             self._effects.sleep(min(wait * (0.5 + self._effects.random()), left))
             wait = min(wait * 1.5, LONGEST_WAIT)
 
@@ -420,4 +422,5 @@ def read_lock(key: LiveKey, stack: str) -> Holding | None:
     if lock is None or lock[0] != stack:
         return None
     text = _HOLDER.search(key.text)
-    return Holding(key, lock[1], text["nonce"] if text else "", text["holder"] if text else "somebody")
+    holder = text["holder"][:LONGEST_HOLDER] if text else ""
+    return Holding(key, lock[1], text["nonce"] if text else "", holder or "somebody")

@@ -89,8 +89,8 @@ The judge is the same.
 
 - A list of keys is written as a whole, and the API has no ETag. An edit in the portal between keyform's reading of the
   list and the end of its write is lost. keyform reads right before it writes, with no other request in between.
-- A process can be stopped between its last look at the lock and the moment at which a request leaves the machine, and go
-  on once another run has taken the lock over. Then that one request arrives. keyform finds it out right afterwards,
+- A process can be stopped between its last look at the lock and the moment at which a request leaves the machine, and
+  go on once another run has taken the lock over. Then that one request arrives. keyform finds it out right afterwards,
   reports the change as unknown, names every exposure, and exits with 1.
 - When every reading of a run shows the past, a whole-list write can take off what those readings do not show. One stale
   reading does no harm.
