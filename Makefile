@@ -7,6 +7,8 @@ JOBS ?= auto
 PYTEST_ARGS ?=
 # More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"
 TORTURE ?=
+# More arguments for the fuzzers, as in: make fuzz FUZZ="--examples 200000"
+FUZZ ?= --examples 20000
 
 VENV := .venv
 PY   := $(VENV)/bin/python
@@ -92,6 +94,14 @@ torture: venv ## Every fault in every mode, and every double: hours (TORTURE="--
 .PHONY: year
 year: venv ## A simulated year of rotations, leaks, edits and faults, judged by clients that never stop calling, and docs/rotation.md
 	@$(PY) tests/faults/simulate_year.py --json docs/rotation.json --page docs/rotation.md
+
+.PHONY: hostile
+hostile: venv ## All that somebody in the table of SECURITY.md tries, and docs/hostile.md
+	@$(PY) tests/hostile/attack.py --workers $(JOBS) --json docs/hostile.json --page docs/hostile.md
+
+.PHONY: fuzz
+fuzz: venv ## Only what draws samples, and many more of them (FUZZ="--examples 200000")
+	@$(PY) tests/hostile/attack.py --workers $(JOBS) --only-fuzz $(FUZZ)
 
 .PHONY: bench
 bench: venv ## Measure start-up, and plans and applies of many keys
