@@ -91,4 +91,10 @@ def _make_validator() -> Any:
         if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
             yield ValidationError("does not match")
 
-    return extend(Draft202012Validator, {"pattern": check_pattern})  # type: ignore[no-untyped-call]
+    def check_unique(validator: Any, unique: bool, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001, FBT001
+        # The library's own compares each item with each. What is no text is refused for that.
+        texts = [item for item in instance if isinstance(item, str)] if isinstance(instance, list) else []
+        if unique and len(set(texts)) < len(texts):
+            yield ValidationError("not unique")
+
+    return extend(Draft202012Validator, {"pattern": check_pattern, "uniqueItems": check_unique})  # type: ignore[no-untyped-call]

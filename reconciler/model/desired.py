@@ -75,11 +75,16 @@ class DesiredKey:
 
 @dataclass(frozen=True, slots=True)
 class DesiredEndpoint:
-    """What the file says of an endpoint itself; `auth` None means: as it is, but never public by accident."""
+    """What the file says of an endpoint itself; `auth` None means: as it is, but never public by accident.
+
+    `exclusive` is whether keys that this stack does not own are unlinked; those of other stacks only where
+    `exclusive_stacks` names the stack.
+    """
 
     ref: EndpointRef
     auth: Auth | None = None
     exclusive: bool = False
+    exclusive_stacks: tuple[str, ...] = ()
     place: Place = field(default=NOWHERE, compare=False)
 
 
