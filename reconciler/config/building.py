@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project
 from reconciler.config.paths import is_in_git_folder, leaves_folder
+from reconciler.config.schema import LONGEST_TEXT
 from reconciler.config.tree import (
     Fault,
     Faults,
@@ -102,10 +103,14 @@ def _build_project(build: _Build) -> int:
         allowed = parse_project(said)
         if allowed is None:
             way_out = "Its value must be a whole number of 1 or more."
-            build.refuse(("project",), f"the environment variable `{PROJECT}` does not hold a project's number", way_out)
+            build.refuse(
+                ("project",), f"the environment variable `{PROJECT}` does not hold a project's number", way_out
+            )
         elif allowed != number:
             message = f"is not the project of this environment: `{PROJECT}` says {allowed}"
-            build.refuse(("project",), message, f"Write `${{{PROJECT}}}`, or give keyform the environment of this project.")
+            build.refuse(
+                ("project",), message, f"Write `${{{PROJECT}}}`, or give keyform the environment of this project."
+            )
     return number
 
 
@@ -133,7 +138,9 @@ def _build_lock(build: _Build) -> LockSettings:
         path = _resolve_path(build, text or DEFAULT_LOCK_FILE, mark, ("lock", "path"))
     if path is not None and (problem := leaves_folder(path, Path(mark.file).parent)):
         way_out = "Write a path in the folder of this file, such as `.keyform.lock`."
-        build.refuse(("lock", "path"), f"a lock file is made in the folder of this file or below it: {problem}", way_out)
+        build.refuse(
+            ("lock", "path"), f"a lock file is made in the folder of this file or below it: {problem}", way_out
+        )
     return LockSettings(LockKind(kind) if kind in tuple(LockKind) else LockKind.API, path or "")
 
 
@@ -238,7 +245,7 @@ def _build_setting(build: _Build, path: TreePath) -> str | bool | int | tuple[st
     if path[-1] == "timeout":
         timeout = _build_duration(build, path)
         return None if timeout is None else int(timeout.total_seconds())
-    value = node.value if isinstance(node, Scalar) else None
+    value = node.value if isinstance(node, Scalar) and len(node.text) <= LONGEST_TEXT else None
     return _resolve_path(build, value, node.mark, path) if isinstance(value, str) and path[-1] == "path" else value
 
 

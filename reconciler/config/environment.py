@@ -34,7 +34,9 @@ def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Fau
     A text in which something is wrong with them stays as it is.
     """
     faults = Faults()
-    return Table({name: _fill_entry(entry, env, (name,), faults) for name, entry in root.entries.items()}, root.mark), faults
+    return Table(
+        {name: _fill_entry(entry, env, (name,), faults) for name, entry in root.entries.items()}, root.mark
+    ), faults
 
 
 def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, faults: Faults) -> Entry:
@@ -81,7 +83,9 @@ def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) ->
     return faults
 
 
-def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> tuple[str, str | Callable[[], str]] | None:
+def _check_variable(
+    name: str, env: Mapping[str, str], *, is_project: bool
+) -> tuple[str, str | Callable[[], str]] | None:
     """What is wrong with a variable, and the way out."""
     shown = shown_name(name)
     if not may_be_read(name):

@@ -14,7 +14,16 @@ from itertools import islice
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import MAX_FAULTS, Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
-from reconciler.model import Auth, DesiredKey, DesiredState, EndpointKind, EndpointRef, SinkSettings, is_variable_name, variable_name
+from reconciler.model import (
+    Auth,
+    DesiredKey,
+    DesiredState,
+    EndpointKind,
+    EndpointRef,
+    SinkSettings,
+    is_variable_name,
+    variable_name,
+)
 
 FILE_FORMATS = ("dotenv", "json")
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
