@@ -102,15 +102,11 @@ def _build_project(build: _Build) -> int:
     if (said := build.env.get(PROJECT, "").strip()) and number:
         allowed = parse_project(said)
         if allowed is None:
-            way_out = "Its value must be a whole number of 1 or more."
-            build.refuse(
-                ("project",), f"the environment variable `{PROJECT}` does not hold a project's number", way_out
-            )
+            message = f"the environment variable `{PROJECT}` does not hold a project's number"
+            build.refuse(("project",), message, "Its value must be a whole number of 1 or more.")
         elif allowed != number:
             message = f"is not the project of this environment: `{PROJECT}` says {allowed}"
-            build.refuse(
-                ("project",), message, f"Write `${{{PROJECT}}}`, or give keyform the environment of this project."
-            )
+            build.refuse(("project",), message, f"Write `${{{PROJECT}}}`, or run keyform with that of this project.")
     return number
 
 
@@ -138,9 +134,7 @@ def _build_lock(build: _Build) -> LockSettings:
         path = _resolve_path(build, text or DEFAULT_LOCK_FILE, mark, ("lock", "path"))
     if path is not None and (problem := leaves_folder(path, Path(mark.file).parent)):
         way_out = "Write a path in the folder of this file, such as `.keyform.lock`."
-        build.refuse(
-            ("lock", "path"), f"a lock file is made in the folder of this file or below it: {problem}", way_out
-        )
+        build.refuse(("lock", "path"), f"a lock file lies in the folder of this file or below it: {problem}", way_out)
     return LockSettings(LockKind(kind) if kind in tuple(LockKind) else LockKind.API, path or "")
 
 
@@ -245,8 +239,10 @@ def _build_setting(build: _Build, path: TreePath) -> str | bool | int | tuple[st
     if path[-1] == "timeout":
         timeout = _build_duration(build, path)
         return None if timeout is None else int(timeout.total_seconds())
-    value = node.value if isinstance(node, Scalar) and len(node.text) <= LONGEST_TEXT else None
-    return _resolve_path(build, value, node.mark, path) if isinstance(value, str) and path[-1] == "path" else value
+    if not isinstance(node, Scalar) or len(node.text) > LONGEST_TEXT:
+        return None
+    is_path = isinstance(node.value, str) and path[-1] == "path"
+    return _resolve_path(build, str(node.value), node.mark, path) if is_path else node.value
 
 
 def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str | None:

@@ -7,11 +7,11 @@ is for everybody (`KEYFORM_VAR_…`), as Terraform's `TF_VAR_…` does. Of all o
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table
+from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table, WayOut
 
 PREFIX = "KEYFORM_VAR_"
 PROJECT = "GCORE_CLOUD_PROJECT_ID"
@@ -34,9 +34,8 @@ def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Fau
     A text in which something is wrong with them stays as it is.
     """
     faults = Faults()
-    return Table(
-        {name: _fill_entry(entry, env, (name,), faults) for name, entry in root.entries.items()}, root.mark
-    ), faults
+    entries = {name: _fill_entry(entry, env, (name,), faults) for name, entry in root.entries.items()}
+    return Table(entries, root.mark), faults
 
 
 def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, faults: Faults) -> Entry:
@@ -83,9 +82,7 @@ def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) ->
     return faults
 
 
-def _check_variable(
-    name: str, env: Mapping[str, str], *, is_project: bool
-) -> tuple[str, str | Callable[[], str]] | None:
+def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> tuple[str, WayOut] | None:
     """What is wrong with a variable, and the way out."""
     shown = shown_name(name)
     if not may_be_read(name):

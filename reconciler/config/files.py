@@ -1,8 +1,8 @@
 """Paths -> texts: which files make the stack, and whether each is a text that YAML can be read from.
 
-A folder may hold whatever somebody put into a pull request. Nothing but a regular file is opened, nothing is waited for,
-and no link is followed out of the folder that the file is given in: `keyform.yaml -> ..data/keyform.yaml`, as a mounted
-ConfigMap has it, stays inside; `keyform.yaml -> /proc/self/environ` does not.
+A folder may hold whatever somebody put into a pull request. Nothing but a regular file is opened, nothing is waited
+for, and no link is followed out of the folder that the file is given in: `keyform.yaml -> ..data/keyform.yaml`, as a
+mounted ConfigMap has it, stays inside; `keyform.yaml -> /proc/self/environ` does not.
 """
 
 from __future__ import annotations

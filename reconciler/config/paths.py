@@ -21,17 +21,18 @@ def is_in_git_folder(path: str, folder: str) -> bool:
 
 
 def _plain(part: str) -> str:
-    """A name as the most lenient of file systems sees it: without case, trailing dots and spaces, streams, invisibles."""
+    """A name as the most lenient of file systems sees it: without case, final dots and spaces, streams, invisibles."""
     seen = "".join(each for each in unicodedata.normalize("NFKC", part) if each.isprintable())
     return seen.partition(":")[0].rstrip(". ").casefold()
 
 
 def leaves_folder(path: str, folder: Path) -> str:
     """Why a file that may only lie in a folder or below it does not; nothing when it does. Links are followed."""
-    top = os.path.realpath(folder)
-    real = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
-    if not PurePath(path).is_relative_to(os.path.abspath(folder)):
+    absolute, top = PurePath(os.path.abspath(folder)), PurePath(os.path.realpath(folder))  # noqa: PTH100 - see below
+    whole = PurePath(path)
+    real = PurePath(os.path.realpath(whole.parent)) / whole.name  # realpath knows loops; Path.resolve() raises
+    if not whole.is_relative_to(absolute):
         return "this one lies outside of it"
-    if not PurePath(real).is_relative_to(top):
+    if not real.is_relative_to(top):
         return "a symbolic link in its path leads out of it"
-    return "a symbolic link in its path leads into a `.git` folder" if is_in_git_folder(real, top) else ""
+    return "a symbolic link leads into a `.git` folder" if is_in_git_folder(str(real), str(top)) else ""

@@ -6,11 +6,11 @@ Where the schema has an `errorMessage` (editors show it too), that is the senten
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 from reconciler.config.schema import Violation, compile_pattern
 from reconciler.config.showing import ask_for, listed, nearest_name, shown_name
-from reconciler.config.tree import Node, Scalar
+from reconciler.config.tree import Node, Scalar, WayOut
 from reconciler.config.values import lacks_zone
 from reconciler.model import LOCK_PREFIX
 
@@ -51,8 +51,6 @@ ENVIRONMENT_ONLY = {
     "profile": "Set AWS_PROFILE where keyform runs.",
 }
 """What a sink's file must not choose, and AWS tools read from the environment: addresses and identities."""
-
-WayOut: TypeAlias = str | Callable[[], str]
 
 NOT_YET_SINKS = frozenset(
     {

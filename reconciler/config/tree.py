@@ -13,6 +13,8 @@ from reconciler.model import Place
 Path: TypeAlias = tuple[str | int, ...]
 """The names and positions that lead to a value from the top: `("keys", "payments", "deployments", 0)`."""
 
+WayOut: TypeAlias = str | Callable[[], str]
+
 MAX_FAULTS = 1000
 
 Value: TypeAlias = "str | int | bool | list[Value] | dict[str, Value] | None"
@@ -78,7 +80,7 @@ class Fault:
     mark: Mark | None
     path: Path
     message: str
-    way_out: str | Callable[[], str] = ""
+    way_out: WayOut = ""
     file: str = field(default="", kw_only=True)
 
     def tell(self) -> Finding:
@@ -89,7 +91,7 @@ class Fault:
 
 
 class Faults(list[Fault]):
-    """What one stage finds: the first `MAX_FAULTS` of it, since nobody reads as many, and time and memory are bounded."""
+    """What one stage finds: the first `MAX_FAULTS` of it, so that time and memory are bounded; nobody reads as many."""
 
     def add(self, *faults: Fault) -> None:
         """Take these too, while there is room."""

@@ -10,6 +10,7 @@ PATH = f"{TOP}sinks: {{a: {{type: json, path: '"
 COMMAND = f"{TOP}sinks: {{a: {{type: command, write: [a, "
 WIDE = f"{{{', '.join(f'f{n}: 1' for n in range(900))}}}"
 
+# fmt: off
 SHAPES: dict[str, tuple[str, ...]] = {
     # --- wide, and valid
     "keys with a binding": (KEYS, "  key-@: {deployments: [llama3]}\n"),
@@ -116,6 +117,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "wide characters": (f"{HEAD}a: ", "\U0001f600", "\n"),
     "a control at the end": (HEAD, "\n", "\x00"),
 }
+# fmt: on
 """Texts that stand as they are, and in turn with them units that are repeated: `@` is a number, `<` the one before."""
 
 
