@@ -249,8 +249,10 @@ def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str |
     """An absolute path; a relative one begins at the folder of the file that it stands in. Links are not followed."""
     if "${" in text or len(text) > MAX_LENGTH:
         return None  # told already
-    if not text.isprintable() or text.endswith("/"):
-        build.refuse(path, "is not the path of a file: it ends in `/`, or holds what cannot be seen", _CHECK_PATH)
+    if not text.isprintable() or PurePath(text).name in ("", "..") or text.endswith(("/", "/.")):
+        build.refuse(
+            path, "is not the path of a file: it ends like a folder's, or holds what cannot be seen", _CHECK_PATH
+        )
         return None
     if text.startswith("~"):
         home = build.env.get("HOME", "")

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from reconciler.config.schema import sink_options
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table, WayOut
 
@@ -43,7 +44,7 @@ def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, faults: Faults
         case Table(entries=entries, mark=mark) if path[0] in ("lock", "sinks") and len(path) < 3:
             filled = {name: _fill_entry(inner, env, (*path, name), faults) for name, inner in entries.items()}
             return Entry(entry.mark, Table(filled, mark))
-        case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path):
+        case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path) and _is_known(path):
             found = _find_faults(node, text, env, path)
             faults.add(*found)
             return entry if found else Entry(entry.mark, replace(node, value=_fill(text, env, path)))
@@ -87,7 +88,7 @@ def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> t
     shown = shown_name(name)
     if not may_be_read(name):
         message = f"the file reads no variables but `{PREFIX}…` and `{PROJECT}`"
-        return message, f"If everybody may see the value, export it as `{PREFIX}{shown or 'NAME'}`, and read that."
+        return message, f"If it is no secret, export it as `{PREFIX}{shown or 'NAME'}`, and read that."
     the_variable = f"the environment variable {f'`{shown}`' if shown else 'named here'}"
     value = env.get(name, "")
     if not value:
@@ -129,6 +130,11 @@ def _misplaced(mark: Mark, path: Path) -> Fault:
         # Others can see arguments, so that a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Fault(mark, path, "`${…}` is not read here", way_out)
+
+
+def _is_known(path: Path) -> bool:
+    """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
+    return path[0] != "sinks" or path[-1] in sink_options()
 
 
 def _may_read_variables(path: Path) -> bool:

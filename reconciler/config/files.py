@@ -34,15 +34,15 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
     faults: list[Fault] = []
     for path in paths:
         try:
-            found = sorted(_files_in(path)) if path.is_dir() else [path]
+            found = {file.absolute(): file for file in (sorted(_files_in(path)) if path.is_dir() else [path])}
         except (OSError, ValueError) as error:
             faults.append(_unreadable(path, error))
             continue
         if not found:
             message = "the folder holds no *.yaml or *.yml file"
             faults.append(_fault(path, message, "`keyform init` writes a first one."))
-        for file in found:
-            files.setdefault(file.absolute(), file)
+        for absolute, file in found.items():
+            files.setdefault(absolute, file)
         if len(files) > MAX_FILES:
             faults.append(_fault(path, f"these are more than {MAX_FILES} files", _ONE_FILE))
             return [], faults

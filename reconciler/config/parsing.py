@@ -21,9 +21,9 @@ from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Pa
 MAX_DEPTH = 30
 MAX_UNFOLDED = 100_000
 """How many values all aliases of a file may stand for together."""
-MAX_VALUES = 400_000
+MAX_VALUES = 300_000
 """How many names and values a stack's files may hold together, those that aliases stand for included: memory is bounded
-by it. A stack of ten thousand keys with every field there is has about half as many."""
+by it. Ten thousand keys with every field that there is have about 220,000."""
 MAX_TAG_LINES = 100
 """The parser compares each `%TAG` line with all before it."""
 

@@ -32,6 +32,13 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
+@cache
+def sink_options() -> frozenset[str]:
+    """The settings that there are, of all types of sinks."""
+    definitions = schema()["$defs"]
+    return frozenset(name for each in definitions if each.endswith("Sink") for name in definitions[each]["properties"])
+
+
 def schema_path() -> Path:
     """Where the packaged schema stands as a file, for an editor's settings."""
     with as_file(_RESOURCE) as path:
