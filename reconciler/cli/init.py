@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import re
 import stat
@@ -68,8 +67,16 @@ class Ignored:
     @classmethod
     def read(cls, path: Path) -> Self:
         """What it holds; KeyformError when it is no file that could be added to."""
+        from reconciler.config.files import read_regular_file
+
+        content, mode = b"", 0o644
         try:
-            content, mode = _read(path)
+            if os.path.lexists(path):
+                mode = stat.S_IMODE(path.lstat().st_mode)
+                found = read_regular_file(path, MAX_BYTES + 1)
+                if found is None or len(found) > MAX_BYTES:
+                    raise OSError(0, "it is no regular file of at most 1 MB")
+                content = found
         except OSError as error:
             raise _cannot_update(path, error) from None
         lines = content.splitlines()
@@ -93,21 +100,6 @@ class Ignored:
             raise _cannot_update(self.path, error) from None
 
 
-def _read(path: Path) -> tuple[bytes, int]:
-    """Content and mode; those of a new file when there is none."""
-    try:
-        number = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return b"", 0o644
-    with os.fdopen(number, "rb") as file:
-        mode = os.fstat(number).st_mode
-        content = file.read(MAX_BYTES + 1) if stat.S_ISREG(mode) else b""
-    if not stat.S_ISREG(mode) or len(content) > MAX_BYTES:
-        raise OSError(0, "it is no regular file of at most 1 MB")
-    return content, stat.S_IMODE(mode) & 0o777
-
-
 def _cannot_update(path: Path, error: OSError) -> KeyformError:
-    reason = "it is a symbolic link" if error.errno == errno.ELOOP else error.strerror
     names = " and ".join(IGNORED)
-    return KeyformError(f"{path} cannot be updated: {reason}.", way_out=f"make it a file that holds {names}")
+    return KeyformError(f"{path} cannot be updated: {error.strerror}.", way_out=f"make it a file that holds {names}")

@@ -6,6 +6,7 @@ import os.path
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from pathlib import Path, PurePath
 
 from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project
@@ -42,6 +43,7 @@ from reconciler.model import (
 )
 
 _CHECK_PATH = "Write the path of a file in characters that can be seen; check what its variables hold."
+MAX_SINKS = 20
 DEFAULT_LOCK_FILE = ".keyform.lock"
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
 
@@ -156,7 +158,7 @@ def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:
 
 
 def _build_keys(build: _Build) -> Iterator[DesiredKey]:
-    default_sinks = tuple(name for name, _, _ in build.texts("defaults", "sink"))
+    default_sinks = _build_names(build, ("defaults", "sink"))
     default_rotation = _build_rotation(build, ("defaults",))
     default_prevent = build.switch("defaults", "prevent_destroy") or False
     default_prove = build.switch("defaults", "prove") or False
@@ -170,7 +172,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             description=(build.text("keys", name, "description") or "").strip(),
             expires_at=_build_expiry(build, ("keys", name, "expires_at")),
             bindings=tuple(sorted(_build_bindings(build, name), key=lambda binding: binding.endpoint)),
-            sinks=tuple(sink for sink, _, _ in build.texts("keys", name, "sink")) or default_sinks,
+            sinks=_build_names(build, ("keys", name, "sink")) or default_sinks,
             prevent_destroy=default_prevent if prevent is None else prevent,
             adopt=build.text("keys", name, "adopt"),
             every=rotation.get("every"),
@@ -181,6 +183,11 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
         )
         chosen = rotation.get("overlap")
         yield key if chosen is None else replace(key, overlap=chosen)
+
+
+def _build_names(build: _Build, path: TreePath) -> tuple[str, ...]:
+    """The sinks of a list, no more than the schema lets it have: each rule looks at each sink of each key."""
+    return tuple(name for name, _, _ in islice(build.texts(*path), MAX_SINKS))
 
 
 def _build_rotation(build: _Build, owner: TreePath) -> dict[str, timedelta | None]:

@@ -71,7 +71,7 @@ def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
         if not real.is_relative_to(os.path.realpath(path.parent)):
             way_out = "Put the file itself there, or give the path that the link leads to."
             return _fault(path, "is a symbolic link that leads out of its folder, which is not followed", way_out)
-        content = _read(real, room + 1)
+        content = read_regular_file(real, room + 1)
     except FileNotFoundError:
         return _fault(path, "there is no such file", "`keyform init` writes a first one.")
     except (OSError, ValueError) as error:
@@ -84,8 +84,8 @@ def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
     return text if isinstance(text, Fault) else (text, len(content))
 
 
-def _read(path: Path, size: int) -> bytes | None:
-    """What a regular file begins with; None for anything else. To open a pipe does not wait for somebody to write."""
+def read_regular_file(path: Path, size: int) -> bytes | None:
+    """What a regular file begins with; None for anything else, a link too. OSError as everywhere."""
     if not stat.S_ISREG(path.lstat().st_mode):  # before it is opened: that does something to some devices
         return None
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:

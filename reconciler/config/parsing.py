@@ -21,9 +21,9 @@ from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Pa
 MAX_DEPTH = 30
 MAX_UNFOLDED = 100_000
 """How many values all aliases of a file may stand for together."""
-MAX_VALUES = 300_000
+MAX_VALUES = 400_000
 """How many names and values a stack's files may hold together, those that aliases stand for included: memory is bounded
-by it. Ten thousand keys with every field that there is have about 220,000."""
+by it. Ten thousand keys with every field that there is have about 280,000."""
 MAX_TAG_LINES = 100
 """The parser compares each `%TAG` line with all before it."""
 
@@ -140,21 +140,20 @@ def _read_node(reading: _Reading, event: yaml.Event, path: Path) -> Node:
     depth = len(path)
     _go_down(reading, depth, mark)
     if event.anchor is None:
-        return _read_content(reading, event, path)
+        return _read_content(reading, event, path, mark)
     reading.anchors[event.anchor] = None
     count, deepest = reading.count, reading.deepest
     reading.deepest = depth
-    node = _read_content(reading, event, path)
+    node = _read_content(reading, event, path, mark)
     reading.anchors[event.anchor] = _Anchor(node, reading.count - count, reading.deepest - depth)
     reading.deepest = max(deepest, reading.deepest)
     return node
 
 
-def _read_content(reading: _Reading, event: _ContentEvent, path: Path) -> Node:
-    _count(reading, 1, reading.mark_of(event))
+def _read_content(reading: _Reading, event: _ContentEvent, path: Path, mark: Mark) -> Node:
+    _count(reading, 1, mark)
     if isinstance(event, yaml.ScalarEvent):
-        return _read_scalar(reading, event, path)
-    mark = reading.mark_of(event)
+        return _read_scalar(reading, event, path, mark)
     if event.tag is not None and event.tag not in _OTHER_TAGS:
         _refuse_tag(reading, mark, path)
     read = _read_list if isinstance(event, yaml.SequenceStartEvent) else _read_table
@@ -190,8 +189,7 @@ def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node
     return anchor.node
 
 
-def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path) -> Scalar:
-    mark = reading.mark_of(event)
+def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path, mark: Mark) -> Scalar:
     text: str = event.value
     if _SURROGATE.search(text):
         raise ParsingStops(Fault(mark, path, *explain_problem("escape code", "")))

@@ -79,7 +79,11 @@ def test_any_punctuation(content: str, folder: Path) -> None:
 @SETTINGS
 @given(tree=st.dictionaries(st.sampled_from(NAMES), trees, max_size=6))
 def test_any_tree(tree: Any, folder: Path) -> None:
-    tell(yaml.safe_dump({**WHOLE, **tree}, allow_unicode=True).encode("utf-8", "surrogatepass"), folder, KEYFORM_VAR_PROJECT="1")
+    tell(
+        yaml.safe_dump({**WHOLE, **tree}, allow_unicode=True).encode("utf-8", "surrogatepass"),
+        folder,
+        KEYFORM_VAR_PROJECT="1",
+    )
 
 
 def spots(part: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
