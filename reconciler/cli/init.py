@@ -69,16 +69,16 @@ class Ignored:
         """What it holds; KeyformError when it is no file that could be added to."""
         from reconciler.config.files import read_regular_file
 
-        content, mode = b"", 0o644
+        content: bytes | None = b""
+        mode = 0o644
         try:
             if os.path.lexists(path):
                 mode = stat.S_IMODE(path.lstat().st_mode)
-                found = read_regular_file(path, MAX_BYTES + 1)
-                if found is None or len(found) > MAX_BYTES:
-                    raise OSError(0, "it is no regular file of at most 1 MB")
-                content = found
+                content = read_regular_file(path, MAX_BYTES + 1)
         except OSError as error:
-            raise _cannot_update(path, error) from None
+            raise _cannot_update(path, error.strerror) from None
+        if content is None or len(content) > MAX_BYTES:
+            raise _cannot_update(path, "it is no regular file of at most 1 MB")
         lines = content.splitlines()
         return cls(path, content, mode, tuple(name for name in IGNORED if name.encode() not in lines))
 
@@ -97,9 +97,9 @@ class Ignored:
                 Path(new).unlink()
                 raise
         except OSError as error:
-            raise _cannot_update(self.path, error) from None
+            raise _cannot_update(self.path, error.strerror) from None
 
 
-def _cannot_update(path: Path, error: OSError) -> KeyformError:
+def _cannot_update(path: Path, reason: str | None) -> KeyformError:
     names = " and ".join(IGNORED)
-    return KeyformError(f"{path} cannot be updated: {error.strerror}.", way_out=f"make it a file that holds {names}")
+    return KeyformError(f"{path} cannot be updated: {reason}.", way_out=f"make it a file that holds {names}")

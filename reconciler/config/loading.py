@@ -24,8 +24,8 @@ MAX_TOLD = 50
 def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:
     """What the files say, together; a folder stands for its *.yaml and *.yml files.
 
-    `env` is where `${NAME}` is read from. ConfigError with all findings at once, in the order of the files, none of
-    which quotes a value.
+    `env` is where `${KEYFORM_VAR_…}` is read from. ConfigError with the first findings, in the order of the files, and
+    the number of the others; none quotes a value.
     """
     files, faults = find_files(paths)
     if not paths:

@@ -136,7 +136,8 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             '{type: aws-secrets-manager, region: "${KEYFORM_VAR_NOWHERE}"}',
-            "5:44: sinks.one.region: the environment variable `KEYFORM_VAR_NOWHERE` is not set\n    Set it where keyform runs.",
+            "5:44: sinks.one.region: the environment variable `KEYFORM_VAR_NOWHERE` is not set\n"
+            "    Set it where keyform runs.",
         ),
         (
             "{type: aws-secrets-manager, access_key: canary}",
