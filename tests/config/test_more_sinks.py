@@ -78,7 +78,8 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: command, write: [a, 3]}",
-            "5:35: sinks.one.write[1]: must be a text of at most 4096 characters\n"
+            "5:35: sinks.one.write[1]: must be a text of at most 4096 characters, without controls but tabs and line "
+            "breaks\n"
             "    YAML reads this as a number: put it in quotes.",
         ),
         (

@@ -13,6 +13,7 @@ import pytest
 from support.yaml_shapes import SHAPES, make_shape
 
 import reconciler
+from reconciler.cli import main
 from reconciler.config import load_config
 from reconciler.errors import ConfigError
 
@@ -106,6 +107,34 @@ def test_the_first_findings_are_told_and_the_others_counted(tmp_path: Path) -> N
     assert lines[0] == "The configuration is not valid: 60 things are wrong."
     assert [line.split(": ")[1] for line in lines[1:-1:2]] == [f"f{number}" for number in range(50)]
     assert lines[-1] == "  and 10 more"
+
+
+@pytest.mark.attack("pull request author")
+def test_dates_that_are_past_are_counted_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    keys = "".join(f"  key-{number:02}: {{expires_at: 2020-01-01}}\n" for number in range(60))
+    sinks = "sinks: {s: {type: json, path: a}}\ndefaults: {sink: s}\n"
+    (tmp_path / "keyform.yaml").write_text(f"version: 1\nstack: demo\nproject: 1\n{sinks}keys:\n{keys}")
+    assert main(["validate"], {"NO_COLOR": "1"}) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert (len(lines), lines[0]) == (102, "Error: The configuration is not valid: 60 things are wrong.")
+    assert lines[-1] == "  and 10 more"
+
+
+@pytest.mark.attack("pull request author")
+@pytest.mark.parametrize("character", [0, 7, 0x1B, 0x7F, 0x85, 0x200B, 0x202E, 0xFEFF], ids=hex)
+@pytest.mark.parametrize("command", ["write: ['a', %]", "write: [%]", "write: [a], remove: [b, %]"])
+def test_an_argument_is_one_that_a_process_can_take_and_a_plan_can_show(
+    command: str, character: int, tmp_path: Path
+) -> None:
+    argument = f'"x\\u{character:04x}"'
+    sink = f"sinks: {{s: {{type: command, {command.replace('%', argument)}}}}}\n"
+    (tmp_path / "keyform.yaml").write_text(f"version: 1\nstack: demo\nproject: 1\n{sink}")
+    error = wrong_with(tmp_path / "keyform.yaml")
+    assert error is not None
+    assert "sinks.s." in error.diagnostics()
 
 
 @pytest.mark.attack("pull request author")
