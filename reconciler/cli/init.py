@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import stat
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import KeyformError
 
 IGNORED = ("secrets.env", "secrets.json")
 """What the template's local sinks write, and people copy: never for git."""
+
+MAX_BYTES = 1_000_000
+"""Of a .gitignore that is added to."""
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -23,8 +31,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise KeyformError(
             "--stack is not a stack's name.", way_out="use lower-case letters, digits and hyphens, at most 40 of them"
         )
+    ignored = Ignored.read(path.parent / ".gitignore") if not os.path.lexists(path) else None
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8") as file:  # which follows no link, a dangling one neither
             file.write(template(stack=stack, project=args.project))
     except FileExistsError:
         way_out = "remove it, or give another --file"
@@ -32,9 +41,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     except OSError as error:
         raise KeyformError(f"{path} cannot be written: {error.strerror}.", way_out="give another --file") from None
     terminal.show(f"Wrote {path}.")
-    ignore = path.parent / ".gitignore"
-    if added := ignore_secrets(ignore):
-        terminal.show(f"Added {', '.join(added)} to {ignore}.")
+    if ignored is not None and ignored.missing:
+        ignored.add()
+        terminal.show(f"Added {', '.join(ignored.missing)} to {ignored.path}.")
     terminal.show("\nNext: name your keys and deployments in it, then run `keyform validate` and `keyform plan`.")
     return 0
 
@@ -45,19 +54,52 @@ def stack_from_folder(folder: Path) -> str:
     return name or "inference"
 
 
-def ignore_secrets(path: Path) -> list[str]:
-    """Add what is missing to a .gitignore; gives what was added."""
-    if path.is_symlink():  # a checkout may hold one that leads anywhere
-        raise KeyformError(
-            f"{path} is a symbolic link, and was left as it is.", way_out=f"add to it: {', '.join(IGNORED)}"
-        )
-    try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        missing = [name for name in IGNORED if name not in text.splitlines()]
-        if missing:
-            gap = "" if not text or text.endswith("\n") else "\n"
-            lines = "".join(f"{name}\n" for name in missing)
-            path.write_text(f"{text}{gap}# secrets that keyform writes\n{lines}", encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyformError(f"{path} cannot be updated: {error}.", way_out=f"add to it: {', '.join(IGNORED)}") from None
-    return missing
+@dataclass(frozen=True, slots=True)
+class Ignored:
+    """A .gitignore as it was found, byte for byte, and what it lacks. Whoever made the folder may have made it a link,
+    or a pipe: it is neither followed nor waited for, and a change replaces the file in one step."""
+
+    path: Path
+    content: bytes
+    mode: int
+    missing: tuple[str, ...]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """What it holds; KeyformError when it is no file that could be added to."""
+        from reconciler.config.files import read_regular_file
+
+        content: bytes | None = b""
+        mode = 0o644
+        try:
+            if os.path.lexists(path):
+                mode = stat.S_IMODE(path.lstat().st_mode)
+                content = read_regular_file(path, MAX_BYTES + 1)
+        except OSError as error:
+            raise _cannot_update(path, error.strerror) from None
+        if content is None or len(content) > MAX_BYTES:
+            raise _cannot_update(path, "it is no regular file of at most 1 MB")
+        lines = content.splitlines()
+        return cls(path, content, mode, tuple(name for name in IGNORED if name.encode() not in lines))
+
+    def add(self) -> None:
+        """Add what is missing."""
+        gap = b"" if not self.content or self.content.endswith(b"\n") else b"\n"
+        lines = "".join(f"{name}\n" for name in self.missing).encode()
+        try:
+            number, new = tempfile.mkstemp(prefix=".gitignore-", dir=self.path.parent)
+            try:
+                with os.fdopen(number, "wb") as file:
+                    file.write(self.content + gap + b"# secrets that keyform writes\n" + lines)
+                    os.fchmod(file.fileno(), self.mode)
+                Path(new).replace(self.path)
+            except BaseException:
+                Path(new).unlink()
+                raise
+        except OSError as error:
+            raise _cannot_update(self.path, error.strerror) from None
+
+
+def _cannot_update(path: Path, reason: str | None) -> KeyformError:
+    names = " and ".join(IGNORED)
+    return KeyformError(f"{path} cannot be updated: {reason}.", way_out=f"make it a file that holds {names}")

@@ -16,7 +16,9 @@ environment:
   GCORE_API_KEY        the API token (required by all commands that talk to the API)
   GCORE_BASE_URL       the API's address (default: https://api.gcore.com)
   GCORE_CLOUD_PROJECT_ID
-                       the project, where the file says ${GCORE_CLOUD_PROJECT_ID}
+                       the project, where the file says ${GCORE_CLOUD_PROJECT_ID};
+                       a file with another project is refused
+  KEYFORM_VAR_...      what the file reads with ${KEYFORM_VAR_...}; not for secrets
   NO_COLOR             no colours; CI: plain lines, and nobody is asked
 
 exit codes:

@@ -7,7 +7,6 @@ from contextlib import closing
 
 from reconciler.cli.stage import open_stage, read_configuration
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import ConfigError
 from reconciler.model import DesiredState
 
 
@@ -23,6 +22,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> None:
     """Refuse an `expires_at` that is over. Only the API can tell whose it may be, and by which clock."""
+    from reconciler.config import refuse
     from reconciler.plan.expiry import find_past_dates
 
     if args.live:
@@ -39,8 +39,7 @@ def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Termi
     for note in found.notes:
         terminal.tell(f"note: {note.address}: {note.sentence}.")
     if found.findings:
-        things = "1 thing is" if len(found.findings) == 1 else f"{len(found.findings)} things are"
-        raise ConfigError(f"The configuration is not valid: {things} wrong.", found.findings)
+        raise refuse(found.findings, len(found.findings))
 
 
 def count(number: int, noun: str) -> str:

@@ -1,7 +1,7 @@
 """YAML with line numbers -> JSON Schema -> DesiredState. Reads the given files and nothing else."""
 
-from reconciler.config.loading import load_config
+from reconciler.config.loading import load_config, refuse
 from reconciler.config.schema import schema, schema_path
 from reconciler.config.template import template
 
-__all__ = ["load_config", "schema", "schema_path", "template"]
+__all__ = ["load_config", "refuse", "schema", "schema_path", "template"]

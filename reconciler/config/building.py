@@ -6,15 +6,18 @@ import os.path
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from pathlib import PurePath
+from itertools import islice
+from pathlib import Path, PurePath
 
-from reconciler.config.environment import read_variables
+from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project
+from reconciler.config.paths import is_in_git_folder, leaves_folder
+from reconciler.config.schema import LONGEST_TEXT
 from reconciler.config.tree import (
     Fault,
+    Faults,
     Listing,
     Mark,
     Node,
-    Path,
     Scalar,
     Table,
     entries_of,
@@ -22,6 +25,7 @@ from reconciler.config.tree import (
     find_node,
     place_of,
 )
+from reconciler.config.tree import Path as TreePath
 from reconciler.config.values import parse_duration, parse_instant
 from reconciler.model import (
     Auth,
@@ -38,6 +42,8 @@ from reconciler.model import (
     Warnings,
 )
 
+_CHECK_PATH = "Write the path of a file in characters that can be seen; check what its variables hold."
+MAX_SINKS = 20
 DEFAULT_LOCK_FILE = ".keyform.lock"
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
 
@@ -48,7 +54,7 @@ class _Build:
 
     root: Table
     env: Mapping[str, str]
-    faults: list[Fault] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
 
     def text(self, *path: str | int) -> str | None:
         node = find_node(self.root, path)
@@ -63,7 +69,7 @@ class _Build:
         node = find_node(self.root, path)
         return node.value if isinstance(node, Scalar) and isinstance(node.value, bool) else None
 
-    def texts(self, *path: str | int) -> Iterator[tuple[str, Mark, Path]]:
+    def texts(self, *path: str | int) -> Iterator[tuple[str, Mark, TreePath]]:
         """The texts of a list, or the only text, with where each stands."""
         node = find_node(self.root, path)
         items = enumerate(node.items) if isinstance(node, Listing) else [(None, node)]
@@ -71,8 +77,8 @@ class _Build:
             if isinstance(item, Scalar) and isinstance(item.value, str):
                 yield item.value, item.mark, (*path, *(() if index is None else (index,)))
 
-    def refuse(self, path: Path, message: str, way_out: str = "") -> None:
-        self.faults.append(Fault(find_mark(self.root, path), path, message, way_out))
+    def refuse(self, path: TreePath, message: str, way_out: str = "") -> None:
+        self.faults.add(Fault(find_mark(self.root, path), path, message, way_out))
 
 
 def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Fault]]:
@@ -93,20 +99,17 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
 
 
 def _build_project(build: _Build) -> int:
-    text = build.text("project")
-    if text is None:
-        return build.number("project") or 0
-    mark = find_mark(build.root, ("project",))
-    filled, faults = read_variables(text, build.env, mark, ("project",))
-    build.faults += faults
-    if faults:
-        return 0
-    number = filled.strip()
-    if number.isascii() and number.isdigit() and len(number) <= 18 and int(number) > 0:
-        return int(number)
-    way_out = "Its value must be a whole number of 1 or more."
-    build.refuse(("project",), "the environment variable does not hold a project's number", way_out)
-    return 0
+    """The project's number: the one of the environment, where that names one, so that no file chooses another."""
+    number = build.number("project") or 0
+    if (said := build.env.get(PROJECT, "").strip()) and number:
+        allowed = parse_project(said)
+        if allowed is None:
+            message = f"the environment variable `{PROJECT}` does not hold a project's number"
+            build.refuse(("project",), message, "Its value must be a whole number of 1 or more.")
+        elif allowed != number:
+            message = f"is not the project of this environment: `{PROJECT}` says {allowed}"
+            build.refuse(("project",), message, f"Write `${{{PROJECT}}}`, or run keyform with that of this project.")
+    return number
 
 
 def _build_safety(build: _Build) -> Safety:
@@ -126,9 +129,14 @@ def _build_warnings(build: _Build) -> Warnings:
 
 def _build_lock(build: _Build) -> LockSettings:
     kind = build.text("lock", "type")
-    path = _build_option(build, ("lock", "path"))
-    if kind == "file" and path is None:
-        path = _resolve_path(build, DEFAULT_LOCK_FILE, find_mark(build.root, ("lock",)), ("lock",))
+    text = build.text("lock", "path")
+    mark = find_mark(build.root, ("lock",) if text is None else ("lock", "path"))
+    path = None
+    if kind == "file" or text is not None:
+        path = _resolve_path(build, text or DEFAULT_LOCK_FILE, mark, ("lock", "path"))
+    if path is not None and (problem := leaves_folder(path, Path(mark.file).parent)):
+        way_out = "Write a path in the folder of this file, such as `.keyform.lock`."
+        build.refuse(("lock", "path"), f"a lock file lies in the folder of this file or below it: {problem}", way_out)
     return LockSettings(LockKind(kind) if kind in tuple(LockKind) else LockKind.API, path or "")
 
 
@@ -136,10 +144,12 @@ def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:
     for section, kind in SECTIONS.items():
         for name, entry in entries_of(build.root, section).items():
             auth = build.text(section, name, "auth")
+            stacks = tuple(stack for stack, _, _ in build.texts(section, name, "exclusive", "stacks"))
             yield DesiredEndpoint(
                 ref=EndpointRef(kind, name),
                 auth=Auth(auth) if auth in tuple(Auth) else None,
-                exclusive=build.switch(section, name, "exclusive") or False,
+                exclusive=build.switch(section, name, "exclusive") or bool(stacks),
+                exclusive_stacks=tuple(sorted(stacks)),
                 place=place_of(entry.mark, (section, name)),
             )
 
@@ -148,7 +158,7 @@ def _build_endpoints(build: _Build) -> Iterator[DesiredEndpoint]:
 
 
 def _build_keys(build: _Build) -> Iterator[DesiredKey]:
-    default_sinks = tuple(name for name, _, _ in build.texts("defaults", "sink"))
+    default_sinks = _build_names(build, ("defaults", "sink"))
     default_rotation = _build_rotation(build, ("defaults",))
     default_prevent = build.switch("defaults", "prevent_destroy") or False
     default_prove = build.switch("defaults", "prove") or False
@@ -162,7 +172,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             description=(build.text("keys", name, "description") or "").strip(),
             expires_at=_build_expiry(build, ("keys", name, "expires_at")),
             bindings=tuple(sorted(_build_bindings(build, name), key=lambda binding: binding.endpoint)),
-            sinks=tuple(sink for sink, _, _ in build.texts("keys", name, "sink")) or default_sinks,
+            sinks=_build_names(build, ("keys", name, "sink")) or default_sinks,
             prevent_destroy=default_prevent if prevent is None else prevent,
             adopt=build.text("keys", name, "adopt"),
             every=rotation.get("every"),
@@ -175,7 +185,12 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
         yield key if chosen is None else replace(key, overlap=chosen)
 
 
-def _build_rotation(build: _Build, owner: Path) -> dict[str, timedelta | None]:
+def _build_names(build: _Build, path: TreePath) -> tuple[str, ...]:
+    """The sinks of a list, no more than the schema lets it have: each rule looks at each sink of each key."""
+    return tuple(name for name, _, _ in islice(build.texts(*path), MAX_SINKS))
+
+
+def _build_rotation(build: _Build, owner: TreePath) -> dict[str, timedelta | None]:
     """What is said of rotation there, and nothing else; `never` is None."""
     said = entries_of(build.root, *owner, "rotation")
     return {name: _build_duration(build, (*owner, "rotation", name)) for name in said}
@@ -187,19 +202,19 @@ def _build_bindings(build: _Build, key: str) -> Iterator[DesiredBinding]:
             yield DesiredBinding(EndpointRef(kind, name), place_of(mark, path))
 
 
-def _build_duration(build: _Build, path: Path) -> timedelta | None:
+def _build_duration(build: _Build, path: TreePath) -> timedelta | None:
     text = build.text(*path)
     return None if text is None or text == "never" else _read_duration(build, text, path)
 
 
-def _read_duration(build: _Build, text: str, path: Path) -> timedelta | None:
+def _read_duration(build: _Build, text: str, path: TreePath) -> timedelta | None:
     duration = parse_duration(text)
     if duration is None:
         build.refuse(path, "is longer than ten years (`3650d`)", "Write a shorter one.")
     return duration
 
 
-def _build_expiry(build: _Build, path: Path) -> datetime | None:
+def _build_expiry(build: _Build, path: TreePath) -> datetime | None:
     text = build.text(*path)
     if text is None or text == "never":
         return None
@@ -223,44 +238,45 @@ def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
         yield SinkSettings(name, kind, options, place=place_of(entry.mark, ("sinks", name)))
 
 
-def _build_setting(build: _Build, path: Path) -> str | int | tuple[str, ...] | None:
-    """A setting of a sink: a list as a tuple, a time in seconds; variables are read in single texts alone."""
-    if isinstance(find_node(build.root, path), Listing):
+def _build_setting(build: _Build, path: TreePath) -> str | bool | int | tuple[str, ...] | None:
+    """A setting of a sink: a list as a tuple, a time in seconds, a path in full."""
+    node = find_node(build.root, path)
+    if isinstance(node, Listing):
         return tuple(text for text, _, _ in build.texts(*path))
     if path[-1] == "timeout":
         timeout = _build_duration(build, path)
         return None if timeout is None else int(timeout.total_seconds())
-    number = build.number(*path)
-    return _build_option(build, path) if number is None else number
-
-
-def _build_option(build: _Build, path: Path) -> str | None:
-    text = build.text(*path)
-    if text is None:
+    if not isinstance(node, Scalar) or len(node.text) > LONGEST_TEXT:
         return None
-    mark = find_mark(build.root, path)
-    filled, faults = read_variables(text, build.env, mark, path)
-    build.faults += faults
-    if faults or path[-1] != "path":
-        return None if faults else filled
-    return _resolve_path(build, filled, mark, path)
+    is_path = isinstance(node.value, str) and path[-1] == "path"
+    return _resolve_path(build, str(node.value), node.mark, path) if is_path else node.value
 
 
-def _resolve_path(build: _Build, text: str, mark: Mark, path: Path) -> str | None:
+def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str | None:
     """An absolute path; a relative one begins at the folder of the file that it stands in. Links are not followed."""
-    if not text.isprintable() or text.endswith("/"):
-        build.refuse(path, "is not the path of a file once its variables are filled in", "Check their values.")
+    if "${" in text or len(text) > MAX_LENGTH:
+        return None  # told already
+    if not text.isprintable() or PurePath(text).name in ("", "..") or text.endswith(("/", "/.")):
+        build.refuse(
+            path, "is not the path of a file: it ends like a folder's, or holds what cannot be seen", _CHECK_PATH
+        )
         return None
     if text.startswith("~"):
         home = build.env.get("HOME", "")
         if not text.startswith("~/"):
             build.refuse(path, "of all home folders, only `~/` is read", "Write the path out.")
             return None
-        if not home:
-            build.refuse(path, "`~/` is not known: `HOME` is not set", "Set `HOME`, or write the path out.")
+        if not home.startswith("/") or not home.isprintable():
+            message = "`~/` is not known: `HOME` is not set, or is no absolute path"
+            build.refuse(path, message, "Set `HOME`, or write the path out.")
             return None
         text = home + text[1:]
-    return os.path.abspath(PurePath(mark.file).parent / text)  # noqa: PTH100 - Path.resolve() would follow links
+    folder = os.path.abspath(PurePath(mark.file).parent)  # noqa: PTH100 - Path.resolve() would follow links
+    whole = os.path.abspath(os.path.join(folder, text))  # noqa: PTH100, PTH118
+    if is_in_git_folder(whole, folder):
+        build.refuse(path, "lies in a `.git` folder, where no file of keyform's may be", "Choose another folder.")
+        return None
+    return whole
 
 
 def describe_node(node: Node) -> str:

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from reconciler.config.schema import Violation, iter_violations
 from reconciler.config.sentences import say_bad_name, say_missing_field, say_unknown_field, say_violation
-from reconciler.config.tree import Fault, Node, Path, find_mark, find_name_mark, find_node, value_of
+from reconciler.config.tree import MAX_FAULTS, Fault, Node, Path, Scalar, find_mark, find_name_mark, find_node, value_of
 
 PRECEDENCE = ("type", "not", "minItems", "const", "enum", "pattern", "minimum", "minLength", "maxLength")
 """Which violation is told when a place has several."""
 
 
 def check_schema(root: Node) -> list[Fault]:
-    """All that the schema finds wrong with the file."""
+    """What the schema finds wrong with the file, at most about `MAX_FAULTS` of it."""
     faults: dict[object, tuple[int, Fault]] = {}
     for violation in iter_violations(value_of(root)):
         keyword = violation.keyword
         rank = PRECEDENCE.index(keyword) if keyword in PRECEDENCE else len(PRECEDENCE)
-        for fault in _tell(root, violation):
+        if len(faults) >= MAX_FAULTS:
+            break
+        for fault in islice(_tell(root, violation), MAX_FAULTS):
             place = (fault.path, fault.mark, fault.message if keyword == "required" else "")
             if place not in faults or rank < faults[place][0]:
                 faults[place] = (rank, fault)
@@ -45,12 +48,16 @@ def _tell(root: Node, violation: Violation) -> Iterator[Fault]:
     elif violation.keyword == "uniqueItems":
         yield from _tell_repetitions(root, path, violation.instance)
     else:
-        yield Fault(find_mark(root, path), path, *say_violation(violation, find_node(root, path)))
+        node = find_node(root, path)
+        message, way_out = say_violation(violation, node)
+        if isinstance(node, Scalar) and node.value != node.text and "${" in node.text:
+            way_out = "Check what its variables hold."
+        yield Fault(find_mark(root, path), path, message, way_out)
 
 
 def _tell_repetitions(root: Node, path: Path, items: list[Any]) -> Iterator[Fault]:
+    places: dict[str, int] = {}
     for index, item in enumerate(items):
-        first = items.index(item)
-        if first < index:
+        if isinstance(item, str) and (first := places.setdefault(item, index)) < index:
             message = f"stands twice in this list; the first is at {find_mark(root, (*path, first))}"
             yield Fault(find_mark(root, (*path, index)), (*path, index), message, "Remove one of them.")

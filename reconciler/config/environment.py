@@ -1,43 +1,114 @@
-"""`${NAME}` -> the environment's value, in connection settings only; a value that was read is never shown."""
+"""`${NAME}` -> the environment's value, for the few variables that a file may read and the few settings that take one.
+
+Whoever writes the file must not get at the environment: it holds credentials. So a name says of itself that its value
+is for everybody (`KEYFORM_VAR_…`), as Terraform's `TF_VAR_…` does. Of all others not even their being set is told.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
+from reconciler.config.schema import sink_options
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import Fault, Listing, Mark, Node, Path, Scalar, Table
+from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table, WayOut
 
+PREFIX = "KEYFORM_VAR_"
+PROJECT = "GCORE_CLOUD_PROJECT_ID"
+MAX_LENGTH = 1024
+"""Of a variable's value, in characters, and of a text in which variables are filled in."""
+
+_PROJECT_NUMBER = re.compile("0{0,9}[1-9][0-9]{0,17}", re.ASCII)
 _UNBRACED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*(/|$)", re.ASCII)
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)
 
 
-def read_variables(text: str, env: Mapping[str, str], mark: Mark, path: Path) -> tuple[str, list[Fault]]:
-    """A text with its `${NAME}` filled in, and what is wrong with them; an unset or empty variable gives nothing."""
-    faults = [fault for name in _REFERENCE.findall(text) if (fault := _check_variable(name, env, mark, path))]
-    filled = _REFERENCE.sub(lambda match: env.get(match[1], ""), text)
+def may_be_read(name: str) -> bool:
+    """Whether a file may read the variable of this name."""
+    return name == PROJECT or (name.startswith(PREFIX) and name != PREFIX)
+
+
+def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Fault]]:
+    """The tree with its variables filled in, so that what they hold is checked as if it were written in the file.
+
+    A text in which something is wrong with them stays as it is.
+    """
+    faults = Faults()
+    entries = {name: _fill_entry(entry, env, (name,), faults) for name, entry in root.entries.items()}
+    return Table(entries, root.mark), faults
+
+
+def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, faults: Faults) -> Entry:
+    match entry.node:
+        case Table(entries=entries, mark=mark) if path[0] in ("lock", "sinks") and len(path) < 3:
+            filled = {name: _fill_entry(inner, env, (*path, name), faults) for name, inner in entries.items()}
+            return Entry(entry.mark, Table(filled, mark))
+        case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path) and _is_known(path):
+            found = _find_faults(node, text, env, path)
+            faults.add(*found)
+            return entry if found else Entry(entry.mark, replace(node, value=_fill(text, env, path)))
+        case _:
+            return entry
+
+
+def _fill(text: str, env: Mapping[str, str], path: Path) -> str | int:
+    if path != ("project",):
+        return _REFERENCE.sub(lambda match: env[match[1]], text)
+    whole = _REFERENCE.fullmatch(text)
+    return parse_project(env[whole[1]]) or text if whole else text
+
+
+def parse_project(text: str) -> int | None:
+    """A project's number as a variable holds it; None when it is none."""
+    number = text.strip()
+    return int(number) if _PROJECT_NUMBER.fullmatch(number) else None
+
+
+def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) -> list[Fault]:
+    if len(text) > MAX_LENGTH:
+        return [Fault(node.mark, path, f"has more than {MAX_LENGTH} characters", "Write a shorter one.")]
+    faults = [
+        Fault(node.mark, path, *fault)
+        for name in dict.fromkeys(_REFERENCE.findall(text))
+        if (fault := _check_variable(name, env, is_project=path == ("project",)))
+    ]
     if "${" in _REFERENCE.sub("", text):
         message = "`${` begins a variable that is not written as `${NAME}`"
-        faults.append(Fault(mark, path, message, "A name has letters, digits and underscores."))
+        faults.append(Fault(node.mark, path, message, "A name has letters, digits and underscores."))
     if path[-1] == "path" and _UNBRACED.match(text):
         # A folder that is really named `$HOME` is nobody's wish, and secrets would lie in it.
         message = "begins with a variable without braces, which is not read"
-        faults.append(Fault(mark, path, message, "Write `${NAME}/…`; `~/` is your home folder."))
-    return filled, faults
+        faults.append(Fault(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
+    return faults
 
 
-def _check_variable(name: str, env: Mapping[str, str], mark: Mark, path: Path) -> Fault | None:
-    if env.get(name):
-        return None
-    state = "empty" if name in env else "not set"
+def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> tuple[str, WayOut] | None:
+    """What is wrong with a variable, and the way out."""
     shown = shown_name(name)
-    message = f"the environment variable {f'`{shown}`' if shown else 'named here'} is {state}"
-    near = None if name in env else nearest_name(name, (each for each in env if shown_name(each)))
-    return Fault(mark, path, message, ask_for(near) or "Set it where keyform runs.")
+    if not may_be_read(name):
+        message = f"the file reads no variables but `{PREFIX}…` and `{PROJECT}`"
+        return message, f"If it is no secret, export it as `{PREFIX}{shown or 'NAME'}`, and read that."
+    the_variable = f"the environment variable {f'`{shown}`' if shown else 'named here'}"
+    value = env.get(name, "")
+    if not value:
+        return f"{the_variable} is {'empty' if name in env else 'not set'}", lambda: _suggest(name, env)
+    if is_project:
+        message = f"{the_variable} does not hold a project's number"
+        return (message, "Its value must be a whole number of 1 or more.") if parse_project(value) is None else None
+    if not value.isprintable() or "{" in value or "}" in value or len(value) > MAX_LENGTH:
+        message = f"{the_variable} holds what cannot be filled in"
+        return message, f"Its value must be one line of at most {MAX_LENGTH} printable characters, without braces."
+    return None
+
+
+def _suggest(name: str, env: Mapping[str, str]) -> str:
+    near = None if name in env else nearest_name(name, [each for each in env if may_be_read(each) and shown_name(each)])
+    return ask_for(near) or "Set it where keyform runs."
 
 
 def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Fault]:
-    """Every `${` outside of the connection settings, in values and in names."""
+    """Every `${` where no variable is read, in values and in names."""
     match node:
         case Scalar(value=str(text), mark=mark) if "${" in text and not _may_read_variables(path):
             yield _misplaced(mark, path)
@@ -59,6 +130,11 @@ def _misplaced(mark: Mark, path: Path) -> Fault:
         # Others can see arguments, so that a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Fault(mark, path, "`${…}` is not read here", way_out)
+
+
+def _is_known(path: Path) -> bool:
+    """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
+    return path[0] != "sinks" or path[-1] in sink_options()
 
 
 def _may_read_variables(path: Path) -> bool:

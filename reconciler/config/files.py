@@ -1,21 +1,31 @@
-"""Paths -> texts: which files make the stack, and whether each is a text that YAML can be read from."""
+"""Paths -> texts: which files make the stack, and whether each is a text that YAML can be read from.
+
+A folder may hold whatever somebody put into a pull request. Nothing but a regular file is opened, nothing is waited
+for, and no link is followed out of the folder that the file is given in: `keyform.yaml -> ..data/keyform.yaml`, as a
+mounted ConfigMap has it, stays inside; `keyform.yaml -> /proc/self/environ` does not.
+"""
 
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from reconciler.config.tree import Fault, Mark
 
 SUFFIXES = frozenset({".yaml", ".yml"})
-MAX_BYTES = 10_000_000
+MAX_BYTES = 4_000_000
+"""Of all files of a stack together: ten thousand keys with every field there is take about half of it."""
+MAX_FILES = 1000
 
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What YAML does not count as printable (YAML 1.1, 5.1)."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_ONE_FILE = "Give fewer files, or make several stacks of them."
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
@@ -24,39 +34,72 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
     faults: list[Fault] = []
     for path in paths:
         try:
-            found = sorted(_files_in(path)) if path.is_dir() else [path]
-        except OSError as error:
+            found = {file.absolute(): file for file in (sorted(_files_in(path)) if path.is_dir() else [path])}
+        except (OSError, ValueError) as error:
             faults.append(_unreadable(path, error))
             continue
         if not found:
             message = "the folder holds no *.yaml or *.yml file"
-            faults.append(Fault(None, (), message, "`keyform init` writes a first one.", file=str(path)))
-        for file in found:
-            files.setdefault(file.absolute(), file)
+            faults.append(_fault(path, message, "`keyform init` writes a first one."))
+        for absolute, file in found.items():
+            files.setdefault(absolute, file)
+        if len(files) > MAX_FILES:
+            faults.append(_fault(path, f"these are more than {MAX_FILES} files", _ONE_FILE))
+            return [], faults
     return list(files.values()), faults
 
 
 def _files_in(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file()]
+    """Whatever is called like a file of YAML there, but folders, and the dangling links that Emacs locks files with.
+
+    What cannot be read is among it: a file that is passed over could be one whose keys a plan would then delete.
+    """
+    with os.scandir(folder) as entries:
+        return [
+            folder / entry.name
+            for entry in entries
+            if Path(entry.name).suffix in SUFFIXES and not entry.name.startswith(".#") and not Path(entry).is_dir()
+        ]
 
 
-def read_text(path: Path) -> str | Fault:
-    """The text of a file, without a byte order mark; or why there is none."""
+def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
+    """The text of a file, without a byte order mark, and its size in bytes, `room` at most; or why there is none."""
+    if not str(path).isprintable():
+        return _fault(path, "the file's name holds what cannot be shown", "Rename it.")
     try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+        real = Path(os.path.realpath(path))
+        if not real.is_relative_to(os.path.realpath(path.parent)):
+            way_out = "Put the file itself there, or give the path that the link leads to."
+            return _fault(path, "is a symbolic link that leads out of its folder, which is not followed", way_out)
+        content = read_regular_file(real, room + 1)
     except FileNotFoundError:
-        return Fault(None, (), "there is no such file", "`keyform init` writes a first one.", file=str(path))
+        return _fault(path, "there is no such file", "`keyform init` writes a first one.")
     except (OSError, ValueError) as error:
         return _unreadable(path, error)
-    if len(content) > MAX_BYTES:
-        return Fault(None, (), "the file is larger than 10 MB", "Is it the right file?", file=str(path))
-    return _decode(content, str(path))
+    if content is None:
+        return _fault(path, "is no regular file", "Is it the right path?")
+    if len(content) > room:
+        return _fault(path, f"the stack's files are larger than {MAX_BYTES // 1_000_000} MB together", _ONE_FILE)
+    text = _decode(content, str(path))
+    return text if isinstance(text, Fault) else (text, len(content))
+
+
+def read_regular_file(path: Path, size: int) -> bytes | None:
+    """What a regular file begins with; None for anything else, a link too. OSError as everywhere."""
+    if not stat.S_ISREG(path.lstat().st_mode):  # before it is opened: that does something to some devices
+        return None
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
+        return stream.read(size) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
+
+
+def _fault(path: Path, message: str, way_out: str) -> Fault:
+    shown = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in str(path)[:500])
+    return Fault(None, (), message, way_out, file=shown)
 
 
 def _unreadable(path: Path, error: Exception) -> Fault:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name is not one of a file"
-    return Fault(None, (), f"cannot be read: {reason}", "Check the path and its permissions.", file=str(path))
+    return _fault(path, f"cannot be read: {reason}", "Check the path and its permissions.")
 
 
 def _decode(content: bytes, file: str) -> str | Fault:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from reconciler.config.building import build_state, describe_node
 from reconciler.config.checking import check_schema
-from reconciler.config.environment import find_misplaced_variables
-from reconciler.config.files import find_files, read_text
+from reconciler.config.environment import fill_variables, find_misplaced_variables
+from reconciler.config.files import MAX_BYTES, find_files, read_text
 from reconciler.config.merging import merge_trees
-from reconciler.config.parsing import parse_yaml
+from reconciler.config.parsing import MAX_VALUES, parse_yaml
 from reconciler.config.rules import check_meaning
-from reconciler.config.tree import Fault, Mark, Table, render_path
-from reconciler.errors import ConfigError
+from reconciler.config.tree import MAX_FAULTS, Fault, Faults, Mark, Table, render_path
+from reconciler.errors import ConfigError, Finding
 from reconciler.model import DesiredState
+
+MAX_TOLD = 50
+"""How many findings are told, the first of the files in their order; of the others only how many there are."""
 
 
 def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:
     """What the files say, together; a folder stands for its *.yaml and *.yml files.
 
-    `env` is where `${NAME}` is read from. ConfigError with all findings at once, in the order of the files, none of
-    which quotes a value.
+    `env` is where `${KEYFORM_VAR_…}` is read from. ConfigError with the first findings, in the order of the files, and
+    the number of the others; none quotes a value.
     """
     files, faults = find_files(paths)
     if not paths:
@@ -42,27 +46,32 @@ def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:
 
 def _read_trees(files: Sequence[Path]) -> tuple[list[Table], list[Fault]]:
     trees: list[Table] = []
-    faults: list[Fault] = []
+    faults = Faults()
+    room, values = MAX_BYTES, MAX_VALUES
     for file in files:
-        text = read_text(file)
-        if isinstance(text, Fault):
-            faults.append(text)
+        read = read_text(file, room)
+        if isinstance(read, Fault):
+            faults.add(read)
             continue
-        node, found = parse_yaml(text, str(file))
-        faults += found
+        text, size = read
+        node, found, count = parse_yaml(text, str(file), values)
+        room, values = room - size, values - count
+        faults.add(*found)
         if isinstance(node, Table):
             trees.append(node)
         elif node is not None:
             message = f"the file holds {describe_node(node)}, and must be a map (`name: value` lines)"
             way_out = "`keyform init` writes a first one."
-            faults.append(Fault(node.mark, (), message, way_out))
+            faults.add(Fault(node.mark, (), message, way_out))
     return trees, faults
 
 
 def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Fault]]:
     """Schema, variables and meaning; each place is told once, by the first that finds something there."""
+    misplaced = list(islice(find_misplaced_variables(root), MAX_FAULTS))
+    root, unset = fill_variables(root, env)
     state, unbuildable = build_state(root, env)
-    stages = (list(find_misplaced_variables(root)), check_schema(root), unbuildable, check_meaning(state, root))
+    stages = (misplaced, unset, check_schema(root), unbuildable, check_meaning(state, root))
     faults: list[Fault] = []
     for found in stages:
         told = {fault.path for fault in faults}
@@ -77,6 +86,13 @@ def _refuse(faults: Sequence[Fault], files: Sequence[Path]) -> ConfigError:
         mark = fault.mark or Mark(fault.file, 0, 0)
         return order.get(mark.file, -1), mark, render_path(fault.path), fault.message
 
-    findings = [fault.tell() for fault in sorted(faults, key=position)]
-    things = "1 thing is" if len(findings) == 1 else f"{len(findings)} things are"
-    return ConfigError(f"The configuration is not valid: {things} wrong.", findings)
+    first = [fault.tell() for fault in sorted(faults, key=position)[:MAX_TOLD]]
+    return refuse(first, len(faults), is_all=len(faults) < MAX_FAULTS)
+
+
+def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> ConfigError:
+    """The error with the first findings of `count`; where not all were looked for, there are at least as many."""
+    told, least = findings[:MAX_TOLD], "" if is_all else "at least "
+    things = "1 thing is" if count == 1 else f"{least}{count} things are"
+    more = [Finding("", "", f"and {least}{count - len(told)} more")] if count > len(told) else []
+    return ConfigError(f"The configuration is not valid: {things} wrong.", [*told, *more])

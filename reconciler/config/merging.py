@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.config.showing import shown_name
-from reconciler.config.tree import Entry, Fault, Node, Path, Scalar, Table, value_of
+from reconciler.config.tree import Entry, Fault, Faults, Node, Path, Scalar, Table, is_same
 
 DECLARATIONS = {
     "sinks": "sink",
@@ -18,31 +18,31 @@ DECLARATIONS = {
 
 def merge_trees(trees: Sequence[Table]) -> tuple[Table, list[Fault]]:
     """One tree of all files, in their order, and what they contradict each other in."""
-    merged, faults = trees[0], list[Fault]()
+    merged, faults = trees[0], Faults()
     for tree in trees[1:]:
         merged = _merge_tables(merged, tree, (), faults)
     return merged, faults
 
 
-def _merge_tables(first: Table, second: Table, path: Path, faults: list[Fault]) -> Table:
+def _merge_tables(first: Table, second: Table, path: Path, faults: Faults) -> Table:
     entries = dict(first.entries)
     for name, entry in second.entries.items():
         entries[name] = _merge_entries(entries[name], entry, (*path, name), faults) if name in entries else entry
     return Table(entries, first.mark)
 
 
-def _merge_entries(first: Entry, second: Entry, path: Path, faults: list[Fault]) -> Entry:
+def _merge_entries(first: Entry, second: Entry, path: Path, faults: Faults) -> Entry:
     if len(path) == 2 and path[0] in DECLARATIONS:
-        faults.append(_declared_twice(first, second, path))
+        faults.add(_declared_twice(first, second, path))
     elif isinstance(first.node, Table) and isinstance(second.node, Table):
         return Entry(first.mark, _merge_tables(first.node, second.node, path, faults))
     elif _is_empty(first.node) and isinstance(second.node, Table):
         return second
     elif isinstance(first.node, Table) and _is_empty(second.node):
         return first
-    elif value_of(first.node) != value_of(second.node):
+    elif not is_same(first.node, second.node):
         message = f"differs from what another file of the stack says at {first.node.mark}"
-        faults.append(Fault(second.node.mark, path, message, "Say it in one file, or the same in both."))
+        faults.add(Fault(second.node.mark, path, message, "Say it in one file, or the same in both."))
     return first
 
 

@@ -16,14 +16,20 @@ import yaml
 
 from reconciler.config.showing import shown_name
 from reconciler.config.syntax import explain_problem
-from reconciler.config.tree import Entry, Fault, Listing, Mark, Node, Path, Scalar, Table
+from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table
 
 MAX_DEPTH = 30
 MAX_UNFOLDED = 100_000
 """How many values all aliases of a file may stand for together."""
+MAX_VALUES = 400_000
+"""How many names and values a stack's files may hold together, those that aliases stand for included: memory is bounded
+by it. Ten thousand keys with every field that there is have about 280,000."""
+MAX_TAG_LINES = 100
+"""The parser compares each `%TAG` line with all before it."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _WHOLE_NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})", re.ASCII)
+_TAG_LINE = re.compile("^%TAG", re.MULTILINE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BOOLEANS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 _WORDS: dict[str, bool | None] = {
@@ -64,7 +70,8 @@ class _Reading:
     file: str
     text: str
     events: Iterator[yaml.Event]
-    faults: list[Fault] = field(default_factory=list)
+    room: int
+    faults: Faults = field(default_factory=Faults)
     anchors: dict[str, _Anchor | None] = field(default_factory=dict)
     """None stands for an anchor while its own value is being read."""
     count: int = 0
@@ -89,18 +96,24 @@ class _Reading:
             raise ParsingStops(Fault(Mark(self.file, 1, 1), (), message, way_out)) from None
 
     def _character_at(self, mark: Mark) -> str:
-        lines = self.text.splitlines()
+        lines = self.text.splitlines()  # once in a file: nothing is read behind what is not YAML
         line = lines[mark.line - 1] if mark.line <= len(lines) else ""
         return line[mark.column - 1 : mark.column]
 
 
-def parse_yaml(text: str, file: str) -> tuple[Node | None, list[Fault]]:
-    """The tree of a file, and what is wrong with it as YAML; no tree when it cannot be read to its end."""
-    reading = _Reading(file, text, iter(yaml.parse(text, Loader=_LOADER)))
+def parse_yaml(text: str, file: str, room: int = MAX_VALUES) -> tuple[Node | None, list[Fault], int]:
+    """The tree of a file, what is wrong with it as YAML, and how many values it holds: `room` at most.
+
+    There is no tree when the file cannot be read to its end.
+    """
+    if len(_TAG_LINE.findall(text)) > MAX_TAG_LINES:
+        message = f"the file has more than {MAX_TAG_LINES} lines that begin with `%TAG`"
+        return None, [Fault(Mark(file, 1, 1), (), message, "Remove them.")], 0
+    reading = _Reading(file, text, iter(yaml.parse(text, Loader=_LOADER)), room)
     try:
-        return _read_document(reading), reading.faults
+        return _read_document(reading), reading.faults, reading.count
     except ParsingStops as stop:
-        return None, [*reading.faults, stop.fault]
+        return None, [*reading.faults, stop.fault], reading.count
 
 
 def _read_document(reading: _Reading) -> Node:
@@ -127,21 +140,20 @@ def _read_node(reading: _Reading, event: yaml.Event, path: Path) -> Node:
     depth = len(path)
     _go_down(reading, depth, mark)
     if event.anchor is None:
-        return _read_content(reading, event, path)
+        return _read_content(reading, event, path, mark)
     reading.anchors[event.anchor] = None
     count, deepest = reading.count, reading.deepest
     reading.deepest = depth
-    node = _read_content(reading, event, path)
+    node = _read_content(reading, event, path, mark)
     reading.anchors[event.anchor] = _Anchor(node, reading.count - count, reading.deepest - depth)
     reading.deepest = max(deepest, reading.deepest)
     return node
 
 
-def _read_content(reading: _Reading, event: _ContentEvent, path: Path) -> Node:
-    reading.count += 1
+def _read_content(reading: _Reading, event: _ContentEvent, path: Path, mark: Mark) -> Node:
+    _count(reading, 1, mark)
     if isinstance(event, yaml.ScalarEvent):
-        return _read_scalar(reading, event, path)
-    mark = reading.mark_of(event)
+        return _read_scalar(reading, event, path, mark)
     if event.tag is not None and event.tag not in _OTHER_TAGS:
         _refuse_tag(reading, mark, path)
     read = _read_list if isinstance(event, yaml.SequenceStartEvent) else _read_table
@@ -154,6 +166,13 @@ def _go_down(reading: _Reading, depth: int, mark: Mark) -> None:
     reading.deepest = max(reading.deepest, depth)
 
 
+def _count(reading: _Reading, values: int, mark: Mark) -> None:
+    reading.count += values
+    if reading.count > reading.room:
+        message = f"the stack's files hold more than {MAX_VALUES} names and values"
+        raise ParsingStops(Fault(mark, (), message, "Make several stacks of it."))
+
+
 def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node:
     mark = reading.mark_of(event)
     if event.anchor not in reading.anchors:
@@ -164,14 +183,13 @@ def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node
         raise ParsingStops(Fault(mark, path, "the alias stands inside of what it stands for", "Write the value out."))
     _go_down(reading, len(path) + anchor.height, mark)
     reading.unfolded += anchor.size
-    reading.count += anchor.size
+    _count(reading, anchor.size, mark)
     if reading.unfolded > MAX_UNFOLDED:
         raise ParsingStops(Fault(mark, path, "the aliases of this file unfold to too much", "Write the values out."))
     return anchor.node
 
 
-def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path) -> Scalar:
-    mark = reading.mark_of(event)
+def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path, mark: Mark) -> Scalar:
     text: str = event.value
     if _SURROGATE.search(text):
         raise ParsingStops(Fault(mark, path, *explain_problem("escape code", "")))
@@ -190,7 +208,7 @@ def _resolve(text: str) -> str | int | bool | None:
 
 def _refuse_tag(reading: _Reading, mark: Mark, path: Path) -> None:
     message = "a value that begins with `!` has a meaning of its own in YAML, which is not used in this file"
-    reading.faults.append(Fault(mark, path, message, "Remove the `!…`, or put the value in quotes."))
+    reading.faults.add(Fault(mark, path, message, "Remove the `!…`, or put the value in quotes."))
 
 
 def _read_list(reading: _Reading, mark: Mark, path: Path) -> Listing:
@@ -234,11 +252,11 @@ def _tables_to_merge(reading: _Reading, node: Node, path: Path) -> list[Table]:
     tables = [node for node in nodes if isinstance(node, Table)]
     if len(tables) != len(nodes):
         way_out = "Write `<<: *anchor`, or `<<: [*one, *another]`."
-        reading.faults.append(Fault(node.mark, path, "`<<` takes a map, or a list of maps", way_out))
+        reading.faults.add(Fault(node.mark, path, "`<<` takes a map, or a list of maps", way_out))
     return tables
 
 
 def _refuse_repetition(reading: _Reading, path: Path, mark: Mark, first: Mark) -> None:
     name = shown_name(str(path[-1]))
     message = f"{f'`{name}`' if name else 'this name'} stands twice in one map; the first is at {first}"
-    reading.faults.append(Fault(mark, path, message, "Remove one of them."))
+    reading.faults.add(Fault(mark, path, message, "Remove one of them."))

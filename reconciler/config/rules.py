@@ -7,12 +7,23 @@ not told again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from functools import partial
+from itertools import islice
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
-from reconciler.model import Auth, DesiredKey, DesiredState, SinkSettings, is_variable_name, variable_name
+from reconciler.config.tree import MAX_FAULTS, Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
+from reconciler.model import (
+    Auth,
+    DesiredKey,
+    DesiredState,
+    EndpointKind,
+    EndpointRef,
+    SinkSettings,
+    is_variable_name,
+    variable_name,
+)
 
 FILE_FORMATS = ("dotenv", "json")
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
@@ -28,22 +39,24 @@ def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Fault]:
 
 def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Fault]:
     """A sink is named that the file does not have."""
-    known = [sink.name for sink in state.sinks]
+    known = {sink.name: sink for sink in state.sinks}
     for path in _sink_references(state, root):
         node = find_node(root, path)
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value not in known:
-            way_out = ask_for(nearest_name(node.value, filter(shown_name, known))) or "Declare it in `sinks`."
-            yield Fault(node.mark, path, "this sink is not declared", way_out)
+            yield Fault(node.mark, path, "this sink is not declared", partial(_suggest_sink, node.value, known))
+
+
+def _suggest_sink(name: str, known: Iterable[str]) -> str:
+    return ask_for(nearest_name(name, filter(shown_name, known))) or "Declare it in `sinks`."
 
 
 def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fault]:
     """A key on an endpoint that is to be public: one of the two is a mistake."""
     opened = {endpoint.ref: endpoint for endpoint in state.endpoints if endpoint.auth is Auth.OPEN}
-    for key in state.keys:
-        for binding in key.bindings:
-            if endpoint := opened.get(binding.endpoint):
-                path = _path_of_binding(root, key, binding.endpoint.name, f"{binding.endpoint.kind.value}s")
-                message = f"this {binding.endpoint.kind.value} is declared `auth: open` at {endpoint.place.where}"
+    for key in state.keys if opened else ():
+        for binding, path in _bindings(root, key):
+            if endpoint := opened.get(binding):
+                message = f"this {binding.kind.value} is declared `auth: open` at {endpoint.place.where}"
                 way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
                 yield Fault(find_mark(root, path), path, message, way_out)
 
@@ -107,15 +120,17 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
 
 def variable_name_is_not_valid(state: DesiredState, root: Table) -> Iterator[Fault]:
     """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
-    for sink in (each for each in state.sinks if each.type == "dotenv"):
-        template = _template(sink)
-        if not is_variable_name(variable_name(template, "k")):
-            path: Path = ("sinks", sink.name, "variable")
+    sinks = {sink.name: sink for sink in state.sinks if sink.type == "dotenv"}
+    for name, sink in sinks.items():
+        if not is_variable_name(variable_name(_template(sink), "k")):
+            path: Path = ("sinks", name, "variable")
             message = "does not give the name of a variable: letters, digits and underscores, no digit first"
             yield Fault(find_mark(root, path), path, message, "Write it such as `{KEY}_API_KEY`.")
-            continue
-        for key in state.keys:
-            if sink.name in key.sinks and not is_variable_name(variable_name(template, key.name)):
+    for key in state.keys:
+        for sink in (sinks[name] for name in key.sinks if name in sinks and key.name[:1].isdigit()):
+            if is_variable_name(variable_name(_template(sink), "k")) and not is_variable_name(
+                variable_name(_template(sink), key.name)
+            ):
                 message = "the key's variable in a dotenv sink would begin with a digit"
                 way_out = f"Give the sink at {sink.place.where} a prefix, such as `variable: KEY_{{KEY}}`."
                 yield _at_name(root, ("keys", key.name), message, way_out)
@@ -140,12 +155,11 @@ def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault
 
 def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Fault]:
     """A dotenv sink and a json sink cannot write the same file."""
-    first: dict[str, str] = {}
+    first: dict[str, SinkSettings] = {}
     for sink in state.sinks:
         path = str(sink.options.get("path", ""))
-        if path and sink.type in FILE_FORMATS and sink.type != first.setdefault(path, sink.type):
+        if path and sink.type in FILE_FORMATS and sink.type != (other := first.setdefault(path, sink)).type:
             at: Path = ("sinks", sink.name, "path")
-            other = next(each for each in state.sinks if each.options.get("path") == path)
             message = f"another sink writes this file in another format, declared at {other.place.where}"
             yield Fault(find_mark(root, at), at, message, "Give each its own file.")
 
@@ -178,7 +192,7 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
 
 def check_meaning(state: DesiredState, root: Table) -> list[Fault]:
     """All that the rules find, in no promised order."""
-    return [fault for rule in RULES for fault in rule(state, root)]
+    return [fault for rule in RULES for fault in islice(rule(state, root), MAX_FAULTS)]
 
 
 def _template(sink: SinkSettings) -> str:
@@ -203,9 +217,10 @@ def _sink_references(state: DesiredState, root: Table) -> Iterator[Path]:
             yield from ((*owner, index) for index in range(len(getattr(node, "items", ()))))
 
 
-def _path_of_binding(root: Table, key: DesiredKey, name: str, section: str) -> Path:
-    owner: Path = ("keys", key.name, section)
-    node = find_node(root, owner)
-    items = getattr(node, "items", ())
-    index = next((i for i, item in enumerate(items) if isinstance(item, Scalar) and item.value == name), None)
-    return owner if index is None else (*owner, index)
+def _bindings(root: Table, key: DesiredKey) -> Iterator[tuple[EndpointRef, Path]]:
+    """What a key opens, with where the file says so."""
+    for kind in EndpointKind:
+        owner: Path = ("keys", key.name, f"{kind.value}s")
+        for index, item in enumerate(getattr(find_node(root, owner), "items", ())):
+            if isinstance(item, Scalar) and isinstance(item.value, str):
+                yield EndpointRef(kind, item.value), (*owner, index)

@@ -20,6 +20,9 @@ from reconciler.config.tree import Value
 if TYPE_CHECKING:
     from jsonschema import ValidationError
 
+LONGEST_TEXT = 10_000
+"""No pattern is tried on a longer one, and none would take it."""
+
 _RESOURCE = files("reconciler.config") / "keyform.schema.json"
 
 
@@ -27,6 +30,13 @@ def schema() -> dict[str, Any]:
     """The schema as data; a fresh copy, since a caller may change it."""
     loaded: dict[str, Any] = json.loads(_RESOURCE.read_text(encoding="utf-8"))
     return loaded
+
+
+@cache
+def sink_options() -> frozenset[str]:
+    """The settings that there are, of all types of sinks."""
+    definitions = schema()["$defs"]
+    return frozenset(name for each in definitions if each.endswith("Sink") for name in definitions[each]["properties"])
 
 
 def schema_path() -> Path:
@@ -88,7 +98,15 @@ def _make_validator() -> Any:
     from jsonschema.validators import extend  # noqa: PLC0415
 
     def check_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
-        if isinstance(instance, str) and not compile_pattern(pattern).search(instance):
+        if isinstance(instance, str) and (
+            len(instance) > LONGEST_TEXT or not compile_pattern(pattern).search(instance)
+        ):
             yield ValidationError("does not match")
 
-    return extend(Draft202012Validator, {"pattern": check_pattern})  # type: ignore[no-untyped-call]
+    def check_unique(validator: Any, unique: bool, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001, FBT001
+        # The library's own compares each item with each. What is no text is refused for that.
+        texts = [item for item in instance if isinstance(item, str)] if isinstance(instance, list) else []
+        if unique and len(set(texts)) < len(texts):
+            yield ValidationError("not unique")
+
+    return extend(Draft202012Validator, {"pattern": check_pattern, "uniqueItems": check_unique})  # type: ignore[no-untyped-call]

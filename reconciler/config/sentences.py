@@ -10,7 +10,7 @@ from typing import Any
 
 from reconciler.config.schema import Violation, compile_pattern
 from reconciler.config.showing import ask_for, listed, nearest_name, shown_name
-from reconciler.config.tree import Node, Scalar
+from reconciler.config.tree import Node, Scalar, WayOut
 from reconciler.config.values import lacks_zone
 from reconciler.model import LOCK_PREFIX
 
@@ -31,6 +31,7 @@ KEYWORDS: dict[str, Callable[[Any], str]] = {
     "maxLength": lambda length: f"must have {length} characters or less",
     "minimum": lambda number: f"must be {number} or more",
     "minItems": lambda _: "is an empty list",
+    "maxItems": lambda number: f"must have {number} items or fewer",
     "not": lambda _: "is not a name that is possible here",
 }
 
@@ -40,9 +41,16 @@ FIELDS = {
     "project": "Write `project: NUMBER`, or `project: ${GCORE_CLOUD_PROJECT_ID}`.",
     "type": "Write `type: dotenv`, or another type of sink.",
     "path": "Write `path: FILE`.",
+    "stacks": "Write `exclusive: {stacks: [NAME]}`, or `exclusive: true`.",
     "write": "Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
 }
 """The way out where a required field is missing."""
+
+ENVIRONMENT_ONLY = {
+    "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
+    "profile": "Set AWS_PROFILE where keyform runs.",
+}
+"""What a sink's file must not choose, and AWS tools read from the environment: addresses and identities."""
 
 NOT_YET_SINKS = frozenset(
     {
@@ -63,7 +71,7 @@ def _any_type(types: str | list[str]) -> str:
     return " or ".join(TYPES[name] for name in names if name != "null")
 
 
-def say_violation(violation: Violation, node: Node | None) -> tuple[str, str]:
+def say_violation(violation: Violation, node: Node | None) -> tuple[str, WayOut]:
     """What is wrong with a value, and the way out."""
     sentence = _sentence(violation)
     if violation.keyword == "minItems":
@@ -77,7 +85,7 @@ def say_violation(violation: Violation, node: Node | None) -> tuple[str, str]:
             way_out = f"Use {listed(violation.expected, word='or')}."
             return "this type of sink is not in this version of keyform yet", way_out
         case "enum":
-            return sentence, ask_for(nearest_name(node.text, map(str, violation.expected)))
+            return sentence, lambda: ask_for(nearest_name(node.text, map(str, violation.expected)))
         case "const" if isinstance(violation.expected, int) and node.is_quoted:
             return sentence, "Write it without quotes."
         case "pattern" if "never" in violation.expected and lacks_zone(node.text):
@@ -93,12 +101,14 @@ def say_bad_name(violation: Violation, name: str) -> tuple[str, str]:
     return _sentence(violation), _about_name(violation, name)
 
 
-def say_unknown_field(name: str, known: list[str]) -> tuple[str, str]:
+def say_unknown_field(name: str, known: list[str]) -> tuple[str, WayOut]:
     """A field that the file does not have, with the one that was probably meant."""
+    if name in ENVIRONMENT_ONLY and "region" in known:
+        return f"`{name}` is not read from this file: it decides where credentials go", ENVIRONMENT_ONLY[name]
     shown = shown_name(name)
     what = f"unknown field `{shown}`" if shown else "unknown field (its name is not shown: it could be a secret)"
     fields = "The field here is" if len(known) == 1 else "The fields here are"
-    return what, ask_for(nearest_name(name, known)) or f"{fields} {listed(known)}."
+    return what, lambda: ask_for(nearest_name(name, known)) or f"{fields} {listed(known)}."
 
 
 def say_missing_field(name: str) -> tuple[str, str]:

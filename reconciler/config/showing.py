@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import lru_cache
+from itertools import islice
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,40}", re.ASCII)
 _WELL_KNOWN_TOKENS = re.compile(r"(?i)akia|eyj|(sk|pk|rk|gh[opsur]|github_pat|glpat|hvs|xox[a-z]|apikey)[-_.0-9]")
@@ -36,8 +37,8 @@ def looks_like_token(text: str) -> bool:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a typo was meant for, if one is near enough."""
-    matches = get_close_matches(name[:80], list(known), n=1, cutoff=0.7)
+    """The known name that a typo was meant for, if one is near enough; only some hundreds are looked at."""
+    matches = get_close_matches(name[:80], islice(known, 500), n=1, cutoff=0.7)
     return matches[0] if matches else None
 
 

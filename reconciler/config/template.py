@@ -11,7 +11,7 @@ version: 1
 # The owner that is written on every key. Another stack in the same project needs another name.
 stack: {stack}
 
-# The number of the cloud project, or ${{NAME}} to read it from the environment.
+# The number of the cloud project, or ${{GCORE_CLOUD_PROJECT_ID}} to read it from the environment.
 project: {project}
 
 sinks:

@@ -13,6 +13,10 @@ from reconciler.model import Place
 Path: TypeAlias = tuple[str | int, ...]
 """The names and positions that lead to a value from the top: `("keys", "payments", "deployments", 0)`."""
 
+WayOut: TypeAlias = str | Callable[[], str]
+
+MAX_FAULTS = 1000
+
 Value: TypeAlias = "str | int | bool | list[Value] | dict[str, Value] | None"
 """What a JSON Schema is checked against. There are no floats: `1e3` and `1.5` stay the text that was written."""
 
@@ -68,18 +72,30 @@ Node: TypeAlias = Scalar | Listing | Table
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, before it is told: `path` is empty for a fault of a whole file."""
+    """One thing that is wrong, before it is told: `path` is empty for a fault of a whole file.
+
+    A way out that takes long to find, such as the nearest name, is only looked for when it is told.
+    """
 
     mark: Mark | None
     path: Path
     message: str
-    way_out: str = ""
+    way_out: WayOut = ""
     file: str = field(default="", kw_only=True)
 
     def tell(self) -> Finding:
         """The fault as its user reads it."""
         where = str(self.mark) if self.mark else self.file
-        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=self.way_out)
+        way_out = self.way_out if isinstance(self.way_out, str) else self.way_out()
+        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out)
+
+
+class Faults(list[Fault]):
+    """What one stage finds: the first `MAX_FAULTS` of it, so that time and memory are bounded; nobody reads as many."""
+
+    def add(self, *faults: Fault) -> None:
+        """Take these too, while there is room."""
+        self.extend(faults[: MAX_FAULTS - len(self)])
 
 
 def render_path(path: Path, show: Callable[[str], str | None] = shown_name) -> str:
@@ -97,6 +113,19 @@ def render_path(path: Path, show: Callable[[str], str | None] = shown_name) -> s
 def place_of(mark: Mark, path: Path) -> Place:
     """A mark as the model keeps it, in full: a state is only given out when its names are names."""
     return Place(file=mark.file, line=mark.line, column=mark.column, path=render_path(path, str))
+
+
+def is_same(first: Node, second: Node) -> bool:
+    """Whether two nodes say the same; it ends at the first thing that differs."""
+    match first, second:
+        case Scalar(value=one), Scalar(value=other):
+            return type(one) is type(other) and one == other
+        case Listing(items=ones), Listing(items=others):
+            return len(ones) == len(others) and all(map(is_same, ones, others))
+        case Table(entries=ones), Table(entries=others):
+            return ones.keys() == others.keys() and all(is_same(ones[name].node, others[name].node) for name in ones)
+        case _:
+            return False
 
 
 def value_of(node: Node) -> Value:

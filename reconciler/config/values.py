@@ -20,7 +20,10 @@ def parse_duration(text: str) -> timedelta | None:
     digits, unit = text[:-1], text[-1:]
     if unit not in _UNITS or not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
         return None
-    duration = timedelta(**{_UNITS[unit]: int(digits)})
+    try:
+        duration = timedelta(**{_UNITS[unit]: int(digits)})
+    except OverflowError:
+        return None
     return duration if duration <= LONGEST else None
 
 

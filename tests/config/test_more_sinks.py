@@ -43,15 +43,13 @@ def test_aws_needs_nothing(load: Load) -> None:
 
 def test_settings_of_aws_read_variables(load: Load) -> None:
     text = (
-        '{type: aws-secrets-manager, name: "${TEAM}/{key}", field: api_key, region: "${AWS_REGION}", profile: team, '
-        'endpoint_url: "http://localhost:${PORT}", kms_key_id: alias/team, recovery_days: 0}'
+        '{type: aws-secrets-manager, name: "${KEYFORM_VAR_TEAM}/{key}", field: api_key, '
+        'region: "${KEYFORM_VAR_REGION}", kms_key_id: alias/team, recovery_days: 0}'
     )
-    assert options(load(with_sink(text), TEAM="payments", AWS_REGION="eu-west-1", PORT="4566")) == {
+    assert options(load(with_sink(text), KEYFORM_VAR_TEAM="payments", KEYFORM_VAR_REGION="eu-west-1")) == {
         "name": "payments/{key}",
         "field": "api_key",
         "region": "eu-west-1",
-        "profile": "team",
-        "endpoint_url": "http://localhost:4566",
         "kms_key_id": "alias/team",
         "recovery_days": 0,
     }
@@ -80,7 +78,8 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: command, write: [a, 3]}",
-            "5:35: sinks.one.write[1]: must be a text of at most 4096 characters\n"
+            "5:35: sinks.one.write[1]: must be a text of at most 4096 characters, without controls but tabs and line "
+            "breaks\n"
             "    YAML reads this as a number: put it in quotes.",
         ),
         (
@@ -120,17 +119,31 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: aws-secrets-manager, endpoint_url: localhost}",
-            "5:50: sinks.one.endpoint_url: must be an address such as `https://localhost:4566`",
+            "5:36: sinks.one.endpoint_url: `endpoint_url` is not read from this file: it decides where credentials go\n"
+            "    Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
         ),
         (
-            '{type: aws-secrets-manager, region: "${NOWHERE}"}',
-            "5:44: sinks.one.region: the environment variable `NOWHERE` is not set\n    Set it where keyform runs.",
+            "{type: aws-secrets-manager, profile: team}",
+            "5:36: sinks.one.profile: `profile` is not read from this file: it decides where credentials go\n"
+            "    Set AWS_PROFILE where keyform runs.",
+        ),
+        (
+            "{type: aws-secrets-manager, region: eu-west-1.evil.example/}",
+            "5:44: sinks.one.region: must be an AWS region, such as `eu-west-1`",
+        ),
+        (
+            "{type: aws-secrets-manager, kms_key_id: x}",
+            "5:48: sinks.one.kms_key_id: must be a KMS key: its id, its ARN, or an alias such as `alias/inference`",
+        ),
+        (
+            '{type: aws-secrets-manager, region: "${KEYFORM_VAR_NOWHERE}"}',
+            "5:44: sinks.one.region: the environment variable `KEYFORM_VAR_NOWHERE` is not set\n"
+            "    Set it where keyform runs.",
         ),
         (
             "{type: aws-secrets-manager, access_key: canary}",
             "5:36: sinks.one.access_key: unknown field `access_key`\n"
-            "    The fields here are `endpoint_url`, `field`, `kms_key_id`, `name`, `profile`, `recovery_days`, "
-            "`region` and `type`.",
+            "    The fields here are `field`, `kms_key_id`, `name`, `recovery_days`, `region` and `type`.",
         ),
         (
             "{type: aws-secret-manager}",

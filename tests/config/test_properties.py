@@ -18,7 +18,7 @@ CANARY = "sk-9fQ2xLr7VbT4mN8c"
 WHOLE: dict[str, Any] = {
     "version": 1,
     "stack": "demo",
-    "project": "${PROJECT}",
+    "project": "${KEYFORM_VAR_PROJECT}",
     "sinks": {
         "local": {"type": "dotenv", "path": "a.env", "variable": "{KEY}_X"},
         "jobs": {"type": "json", "path": "b"},
@@ -79,7 +79,11 @@ def test_any_punctuation(content: str, folder: Path) -> None:
 @SETTINGS
 @given(tree=st.dictionaries(st.sampled_from(NAMES), trees, max_size=6))
 def test_any_tree(tree: Any, folder: Path) -> None:
-    tell(yaml.safe_dump({**WHOLE, **tree}, allow_unicode=True).encode("utf-8", "surrogatepass"), folder, PROJECT="1")
+    tell(
+        yaml.safe_dump({**WHOLE, **tree}, allow_unicode=True).encode("utf-8", "surrogatepass"),
+        folder,
+        KEYFORM_VAR_PROJECT="1",
+    )
 
 
 def spots(part: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -108,7 +112,7 @@ def test_a_canary_planted_anywhere_is_not_told(spot: tuple[Any, ...], folder: Pa
     for form in ("{}", "${{{}}}", "x {}", "{}\n", "${{{}", "2027-06-30{}", "{}.yaml"):
         for as_name in (False, True):
             tree = plant(spot, as_name=as_name, canary=form.format(CANARY))
-            told = tell(yaml.safe_dump(tree, sort_keys=False).encode(), folder, PROJECT=CANARY)
+            told = tell(yaml.safe_dump(tree, sort_keys=False).encode(), folder, KEYFORM_VAR_PROJECT=CANARY)
             assert CANARY[3:] not in told
 
 
@@ -124,5 +128,5 @@ def test_a_canary_in_broken_yaml_is_not_told(
 ) -> None:
     text = yaml.safe_dump(plant(spot, as_name=as_name, canary=CANARY))
     at = int(place * len(text))
-    told = tell(f"{text[:at]}{noise}{text[at:]}".encode(), folder, PROJECT="1")
+    told = tell(f"{text[:at]}{noise}{text[at:]}".encode(), folder, KEYFORM_VAR_PROJECT="1")
     assert CANARY not in told

@@ -140,7 +140,7 @@ def test_what_is_not_yaml_is_told_in_a_sentence(text: str, told: str, way_out: s
         (codecs.BOM_UTF16_LE + "version: 1".encode("utf-16-le"), "1:1: the file is UTF-16"),
         (b"a: 1\nb: \x00", "2:4: a control character stands here, which YAML does not allow"),
         (b"a: \x1b[31m", "1:4: a control character stands here, which YAML does not allow"),
-        (b" " * 10_000_001, " the file is larger than 10 MB"),
+        (b" " * 4_000_001, " the stack's files are larger than 4 MB together"),
     ],
 )
 def test_what_is_not_a_configuration_at_all_is_refused(content: bytes, expected: str, refusal: Refusal) -> None:

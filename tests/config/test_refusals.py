@@ -11,7 +11,22 @@ from reconciler.config import load_config
 from reconciler.errors import ConfigError
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
-ENV = {"EMPTY": "", "PROJECT": "12", "PREFIX": "9lives", "WORD": "canary"}
+ENV = {
+    "KEYFORM_VAR_EMPTY": "",
+    "KEYFORM_VAR_PROJECT": "12",
+    "KEYFORM_VAR_PREFIX": "9lives",
+    "KEYFORM_VAR_WORD": "canary",
+    "KEYFORM_VAR_BIDI": "a\u202eb",
+    "KEYFORM_VAR_LINES": "a\nb",
+    "KEYFORM_VAR_STRUCTURE": "{key}",
+    "KEYFORM_VAR_REFERENCE": "${GCORE_API_KEY}",
+    "KEYFORM_VAR_GIT": ".git",
+    "KEYFORM_VAR_UP": "..",
+    "KEYFORM_VAR_HOST": "eu-west-1.evil.example/",
+    "GCORE_API_KEY": "canary",
+    "AWS_REGION": "canary",
+    "HOME": "/srv/me",
+}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)

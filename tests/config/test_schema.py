@@ -77,11 +77,12 @@ def test_no_pattern_uses_what_editors_and_python_read_differently() -> None:
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_a_line_feed_at_the_end_does_not_pass_a_pattern(pattern: str) -> None:
-    names = ["payments", "payments-g2", "${NAME}", "{KEY}_API", "{stack}/{key}"]
-    passing = [*names, "24h", "never", "2027-06-30", "a/b.env"]
+    names = ["payments", "payments-g2", "${KEYFORM_VAR_NAME}", "{KEY}_API", "{stack}/{key}"]
+    passing = [*names, "24h", "never", "2027-06-30", "a/b.env", "eu-west-1", "alias/team"]
     matching = [text for text in passing if compile_pattern(pattern).search(text)]
     assert matching
-    if not pattern.endswith(r"\n?$"):
+    takes_lines = pattern.endswith(r"\n?$") or r"\u0008\u000b" in pattern
+    if not takes_lines:
         assert [text for text in matching if compile_pattern(pattern).search(f"{text}\n")] == []
 
 

@@ -30,10 +30,10 @@ Load = Callable[..., DesiredState]
 FILE = """\
 version: 1
 stack: inference-prod
-project: ${PROJECT}
+project: ${KEYFORM_VAR_PROJECT}
 sinks:
-  local: {type: dotenv, path: secrets/team.env, variable: "${PREFIX}_{KEY}"}
-  jobs: {type: json, path: ~/jobs.json}
+  local: {type: dotenv, path: secrets/team.env, variable: "${KEYFORM_VAR_PREFIX}_{KEY}"}
+  jobs: {type: json, path: ~/jobs.json, shared: true}
 defaults:
   sink: local
   rotation: {every: 60d, overlap: 7d, lifetime: 90d}
@@ -56,16 +56,18 @@ deployments:
   playground: {auth: open}
   llama3: {auth: required, exclusive: true}
 applications:
-  webui:
+  webui: {exclusive: {stacks: [shop, search-prod]}}
 safety: {max_deletes: 2, allow_empty: true}
 warnings: {expiry: [1d, 2w]}
 """
 
+NO_HOME = "`~/` is not known: `HOME` is not set, or is no absolute path"
+NOT_FILLED_IN = "the environment variable `KEYFORM_VAR_D` holds what cannot be filled in"
 DEPLOYMENT, APPLICATION = EndpointKind.DEPLOYMENT, EndpointKind.APPLICATION
 
 
 def test_a_file_with_everything(load: Load, folder: Path) -> None:
-    state = load(FILE, PROJECT=" 1234\n", PREFIX="GCORE", HOME="/srv/me")
+    state = load(FILE, KEYFORM_VAR_PROJECT=" 1234\n", KEYFORM_VAR_PREFIX="GCORE", HOME="/srv/me")
     assert state == DesiredState(
         stack="inference-prod",
         project=1234,
@@ -104,12 +106,14 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
             ),
         ),
         endpoints=(
-            DesiredEndpoint(EndpointRef(APPLICATION, "webui")),
+            DesiredEndpoint(
+                EndpointRef(APPLICATION, "webui"), exclusive=True, exclusive_stacks=("search-prod", "shop")
+            ),
             DesiredEndpoint(EndpointRef(DEPLOYMENT, "llama3"), Auth.REQUIRED, exclusive=True),
             DesiredEndpoint(EndpointRef(DEPLOYMENT, "playground"), Auth.OPEN),
         ),
         sinks=(
-            SinkSettings("jobs", "json", {"path": "/srv/me/jobs.json"}),
+            SinkSettings("jobs", "json", {"path": "/srv/me/jobs.json", "shared": True}),
             SinkSettings("local", "dotenv", {"path": f"{folder}/secrets/team.env", "variable": "GCORE_{KEY}"}),
         ),
         safety=Safety(max_deletes=2, allow_empty=True),
@@ -118,7 +122,7 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
 
 
 def test_everything_knows_its_place(load: Load) -> None:
-    state = load(FILE, PROJECT="1234", PREFIX="GCORE", HOME="/srv/me")
+    state = load(FILE, KEYFORM_VAR_PROJECT="1234", KEYFORM_VAR_PREFIX="GCORE", HOME="/srv/me")
     places = [state.place, state.keys[2].place, state.keys[2].bindings[0].place, state.endpoints[1].place]
     assert [*places, state.sinks[0].place] == [
         Place("keyform.yaml", 1, 1, ""),
@@ -203,9 +207,12 @@ def test_a_path_begins_at_the_folder_of_its_file(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "env", "expected"),
     [
-        ("~/a.env", {}, "`~/` is not known: `HOME` is not set"),
-        ("${DIR}/a.env", {"DIR": "a\nb"}, "is not the path of a file once its variables are filled in"),
-        ("a/${DIR}", {"DIR": "b/"}, "is not the path of a file once its variables are filled in"),
+        ("~/a.env", {}, NO_HOME),
+        ("~/a.env", {"HOME": "me"}, NO_HOME),
+        ("~/a.env", {"HOME": "/srv/a\nb"}, NO_HOME),
+        ("${KEYFORM_VAR_D}/a.env", {"KEYFORM_VAR_D": "a\nb"}, NOT_FILLED_IN),
+        ("a/${KEYFORM_VAR_D}", {"KEYFORM_VAR_D": "b/"}, "must be the path of a file, such as `secrets/team.env`"),
+        ("a/\u00a0b", {}, "is not the path of a file: it ends like a folder's, or holds what cannot be seen"),
         ("$HOME/a.env", {"HOME": "/somewhere"}, "begins with a variable without braces, which is not read"),
     ],
 )
@@ -218,9 +225,9 @@ def test_a_path_that_is_none_is_refused(path: str, env: dict[str, str], expected
 
 
 def test_a_dollar_elsewhere_in_a_path_is_a_dollar(folder: Path) -> None:
-    sinks = "{a: {type: json, path: a/$HOME.json}, b: {type: json, path: '${DIR}/b'}}"
+    sinks = "{a: {type: json, path: a/$HOME.json}, b: {type: json, path: '${KEYFORM_VAR_DIR}/b'}}"
     (folder / "keyform.yaml").write_text(f"version: 1\nstack: demo\nproject: 7\nsinks: {sinks}\n")
-    state = load_config([Path("keyform.yaml")], {"DIR": "$X"})
+    state = load_config([Path("keyform.yaml")], {"KEYFORM_VAR_DIR": "$X"})
     assert [sink.options["path"] for sink in state.sinks] == [f"{folder}/a/$HOME.json", f"{folder}/$X/b"]
 
 
