@@ -1,4 +1,4 @@
-"""Every test here is somebody's attempt: it says whose, and `make hostile` counts what was tried and got through."""
+"""Every test here is somebody's attempt, and says whose, or a control; `make hostile` counts what got through."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not isinstance(item, pytest.Function) or not item.path.is_relative_to(FOLDER):
             continue
+        if item.get_closest_marker("control"):
+            continue
         marker = item.get_closest_marker("attack")
         if marker is None or len(marker.args) != 1 or marker.args[0] not in ATTACKERS:
-            raise pytest.UsageError(f"{item.nodeid} needs @pytest.mark.attack(WHO), WHO one of: {', '.join(ATTACKERS)}")
+            raise pytest.UsageError(
+                f"{item.nodeid} needs @pytest.mark.attack(WHO) or control; WHO is one of: {', '.join(ATTACKERS)}"
+            )
         item.user_properties.append((ATTEMPT, [marker.args[0], item.path.name, _topic(item), _sentence(item)]))
         if (drawn := getattr(item.function, "hypothesis", None)) is not None and not hasattr(drawn, "counted"):
             drawn.inner_test, drawn.counted = _count(drawn.inner_test), True

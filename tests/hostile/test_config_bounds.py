@@ -82,6 +82,7 @@ def test_a_file_of_megabytes_is_checked_in_bounded_memory(shape: str, tmp_path: 
     assert len(ran.stdout + ran.stderr) < 30_000
 
 
+@pytest.mark.control
 def test_a_stack_of_ten_thousand_whole_keys_fits(tmp_path: Path) -> None:
     lines = [
         f"  key-{number:05}:\n"

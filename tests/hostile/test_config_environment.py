@@ -122,6 +122,7 @@ def test_a_region_forms_no_other_address(region: str, tmp_path: Path) -> None:
         assert "sinks.s.region: " in told(stack_with("region", "${KEYFORM_VAR_REGION}"), tmp_path, env)
 
 
+@pytest.mark.control
 @pytest.mark.parametrize(
     "region",
     ["eu-west-1", "us-gov-west-1", "cn-north-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1",
@@ -165,6 +166,7 @@ def test_the_token_is_not_pointed_at_another_project(value: str, tmp_path: Path)
     )
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("value", ["1234", "'${GCORE_CLOUD_PROJECT_ID}'", "'${KEYFORM_VAR_SAME}'"])
 def test_the_project_of_the_environment_is_taken_in_every_form(value: str, tmp_path: Path) -> None:
     (tmp_path / "keyform.yaml").write_text(f"version: 1\nstack: demo\nproject: {value}\n")
@@ -172,6 +174,7 @@ def test_the_project_of_the_environment_is_taken_in_every_form(value: str, tmp_p
     assert load_config([tmp_path / "keyform.yaml"], env).project == 1234
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("number", ["none", "-1", "1 2", "0", "\u0661", "9" * 400])
 def test_an_environment_that_names_no_project_is_told(number: str, tmp_path: Path) -> None:
     said = told("version: 1\nstack: demo\nproject: 1\n", tmp_path, {"GCORE_CLOUD_PROJECT_ID": number})

@@ -145,6 +145,7 @@ def test_what_many_files_say_of_one_thing_is_compared_in_no_time(folder: Path) -
     assert time.process_time() - began < 12
 
 
+@pytest.mark.control
 def test_the_links_of_a_mounted_configmap_are_followed(folder: Path) -> None:
     (folder / "..2026_11_26").mkdir()
     (folder / "..2026_11_26" / "keyform.yaml").write_text(TOP)
@@ -154,6 +155,7 @@ def test_the_links_of_a_mounted_configmap_are_followed(folder: Path) -> None:
     assert load_config([folder], {}).stack == "demo"
 
 
+@pytest.mark.control
 def test_links_above_the_folder_are_followed(folder: Path) -> None:
     (folder / "keyform.yaml").write_text(TOP)
     link = folder.parent / "current"
@@ -162,6 +164,7 @@ def test_links_above_the_folder_are_followed(folder: Path) -> None:
     assert load_config([link], {}).stack == "demo"
 
 
+@pytest.mark.control
 def test_what_emacs_locks_a_file_with_is_passed_over(folder: Path) -> None:
     (folder / "keyform.yaml").write_text(TOP)
     (folder / ".#keyform.yaml").symlink_to("me@here.1234:5678")
@@ -261,6 +264,7 @@ def test_a_path_is_not_that_of_a_folder(kind: str, path: str, folder: Path) -> N
     assert "path of a file" in say_path(kind, path, folder)
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("path", ["x.lock", "in/x.lock", "link/x.lock", ".gitlock", "a/b/c/x.lock"])
 def test_a_lock_file_may_lie_anywhere_below_the_folder(path: str, folder: Path) -> None:
     (folder / "in").mkdir()
@@ -268,6 +272,7 @@ def test_a_lock_file_may_lie_anywhere_below_the_folder(path: str, folder: Path) 
     assert say_path("lock", path, folder) == ""
 
 
+@pytest.mark.control
 def test_a_checkout_may_lie_in_a_git_folder(folder: Path) -> None:
     inner = folder / ".git" / "worktree"
     inner.mkdir(parents=True)

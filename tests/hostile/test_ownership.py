@@ -87,6 +87,7 @@ def test_a_broken_marker_holds_its_key_up_and_cuts_nobody() -> None:
     assert len(plan.unmet) == 2
 
 
+@pytest.mark.control
 def test_what_the_portal_cannot_write_bears_a_marker_out() -> None:
     adopted = live("made-by-hand", of="payments", phase=Phase.ADOPTED)
     world = snapshot(adopted, endpoint("llama3", "made-by-hand"))
@@ -175,6 +176,7 @@ def test_what_only_looks_like_a_marker_is_no_marker_and_no_foreign_key_either(te
     assert read_claim(text) is not None
 
 
+@pytest.mark.control
 def test_a_marker_of_any_instant_is_read_back_as_it_was_written() -> None:
     for since in (
         datetime(1, 1, 1, tzinfo=UTC),

@@ -37,7 +37,7 @@ def test_every_attacker_has_a_line_in_the_table_of_who_is_trusted(project_root: 
 @pytest.mark.parametrize("marker", ["", '@pytest.mark.attack("nobody")'])
 def test_an_attack_that_does_not_say_whose_it_is_is_refused(project_root: Path, tmp_path: Path, marker: str) -> None:
     shutil.copy(project_root / "tests" / "hostile" / "conftest.py", tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = attack(who): somebody\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    attack(who): somebody\n    control: nobody\n")
     (tmp_path / "test_x.py").write_text(f"import pytest\n\n{marker}\ndef test_x():\n    pass\n")
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", tmp_path],
@@ -48,7 +48,7 @@ def test_an_attack_that_does_not_say_whose_it_is_is_refused(project_root: Path, 
         check=False,
     )
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "test_x.py::test_x needs @pytest.mark.attack(WHO), WHO one of: pull request author" in done.stderr
+    assert "test_x.py::test_x needs @pytest.mark.attack(WHO) or control; WHO is one of: pull request author" in done.stderr
 
 
 def test_attempts_are_counted_by_attacker_and_by_test() -> None:
