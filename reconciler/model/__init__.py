@@ -34,8 +34,11 @@ from reconciler.model.names import (
 )
 from reconciler.model.ownership import Ownership, Phase, compose_description, read_description
 from reconciler.model.secret import Secret
+from reconciler.model.times import EARLIEST, LATEST, shift
 
 __all__ = [
+    "EARLIEST",
+    "LATEST",
     "LOCK_PREFIX",
     "Auth",
     "Capabilities",
@@ -66,5 +69,6 @@ __all__ = [
     "lock_name",
     "read_description",
     "read_lock_name",
+    "shift",
     "variable_name",
 ]
