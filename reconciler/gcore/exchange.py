@@ -104,7 +104,7 @@ class Exchange:
             {
                 "Host": _url(address, ()).netloc.decode("ascii"),
                 "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
+                "Accept-Encoding": "gzip",
                 "Connection": "keep-alive",
                 "User-Agent": f"keyform/{__version__}",
                 "Authorization": f"APIKey {token.reveal()}",  # [C] as the official SDK writes it
