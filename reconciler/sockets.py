@@ -163,7 +163,7 @@ class Stream(httpcore.NetworkStream):
         self._connection.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for: whether something can be read (then an idle connection is at its end), and sockets."""
+        """What httpcore asks for: the socket, and whether it can be read (when idle, it is at its end then)."""
         match info:
             case "is_readable":
                 return self._is_readable()

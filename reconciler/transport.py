@@ -10,7 +10,7 @@ import contextlib
 import threading
 import zlib
 from ipaddress import ip_address
-from typing import cast
+from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -21,11 +21,11 @@ from reconciler.sockets import Network
 LONGEST_CONNECT = 5.0
 """Seconds for a connection to be made."""
 LONGEST_BODY = 32 * 1024 * 1024
-"""Bytes of an answer's body, decompressed, unless its request says otherwise. A page of 1,000 deployments has some 5 MB."""
+"""Bytes of an answer's body, decompressed, unless its request says less. A page of 1,000 deployments has some 5 MB."""
 LONGEST_ERROR = 1024 * 1024
-"""Bytes of the body of an answer other than 2xx: its status is what counts, and a body that is longer is left unread."""
-OVERHEAD = 256 * 1024
-"""Bytes for what is no body: headers (httpcore takes 100 kB), interim answers, what a proxy says, the end of chunks."""
+"""Bytes of the body of an answer other than 2xx. Its status is what counts: a body that is longer is left out."""
+LONGEST_HEAD = 256 * 1024
+"""Bytes that may come before the body: the answer's headers, interim answers, what a proxy says."""
 KEPT_SECONDS = 5.0
 """How long an idle connection is kept."""
 
@@ -50,16 +50,20 @@ class Connections:
         limits and of the proxy: `timeout` (`whole` and `connect`) and `proxy`.
 
         A body that is not what was asked for, too long or in an encoding of its own, is left out: the answer's
-        extension `left_out` says why. So is one of an answer other than 2xx that does not come whole: its status counts.
+        extension `left_out` says why. So is one that does not come whole, but for a 2xx: there the status is not all.
         """
-        transport, request.extensions["proxy"] = self._route(request.url)
+        try:
+            transport, request.extensions["proxy"] = self._route(request.url)
+        except UnicodeError:  # of a host like xn--…, that no name becomes
+            raise httpx.UnsupportedProtocol("the host is not a name", request=request) from None
         whole = request.extensions.get("timeout", {}).get("whole", self._request_timeout)
         request.extensions["timeout"] = {"connect": min(LONGEST_CONNECT, whole), "whole": whole}
         longest = request.extensions.get("longest_body", LONGEST_BODY)
-        # Chunks of a byte each are six times as long on the wire; nobody sends a list like that.
-        self._network.allowance.begin(seconds=whole, most_bytes=2 * longest + OVERHEAD)
+        self._network.allowance.begin(seconds=whole, most_bytes=LONGEST_HEAD)
         try:
             response = transport.handle_request(request)
+            # A body in chunks is longer on the wire; twice as long it is in chunks of a few bytes.
+            self._network.allowance.bytes_left += 2 * longest
             with contextlib.closing(cast("httpx.SyncByteStream", response.stream)):
                 _take_body(response, longest, takes_gzip="gzip" in request.headers.get("accept-encoding", ""))
         except ValueError as failure:  # h11, of a Content-Length of 5,000 digits
@@ -101,7 +105,7 @@ class _Transport(httpx.HTTPTransport):
     def __init__(self, network: Network, *, kept: int, proxy: httpx.Proxy | None) -> None:
         # As many keep-alive connections as workers: with httpx's default of 20, 1,000 requests at 32 in flight opened
         # about 1,000 connections.
-        pool = {
+        pool: dict[str, Any] = {
             "ssl_context": httpx.create_ssl_context(),
             "max_connections": None,
             "max_keepalive_connections": kept,

@@ -52,7 +52,7 @@ def ask_endpoint(effects: Effects, address: str, secret: Secret | None, *, timeo
     # Nothing that is raised here goes on: it could carry the request along, and with it the secret.
     try:
         request = httpx.Request("GET", f"{url.rstrip('/')}{PROBE}", headers=headers, extensions=limits)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a host like xn--…, that no name becomes
         return Reply(Admission.UNCLEAR, detail="has an address that is no URL")
     try:
         response = effects.send(request)

@@ -309,7 +309,7 @@ def _trouble_with(address: str) -> str:
     try:
         parts = urlsplit(address)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-        httpx.URL(address)
+        _ = httpx.URL(address).host  # which is a ValueError for one like xn--…, that no name becomes
     except (ValueError, httpx.InvalidURL):
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host or port == 0:

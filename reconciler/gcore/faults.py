@@ -34,7 +34,7 @@ CHECK_URL = "Check GCORE_BASE_URL, and any proxy on the way."
 AGAIN = "Run keyform again: it goes on from what is live."
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 MOST_VALUES = 2_000_000
-"""Values that an answer's JSON may hold. As bytes they are few; as Python's objects, each is up to a hundred times as large."""
+"""Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
 
 
 @dataclass(frozen=True, slots=True)
