@@ -190,11 +190,11 @@ def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | F
         return _strange(call, status, f"{host} answered with a body {left_out}", CHECK_URL)
     if not body.strip():
         return Answer(None)
-    if sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES:
-        return _strange(call, status, f"{host} answered with more values than keyform reads", CHECK_URL)
     payload = _json(body)
     if payload is not _NOT_JSON:
         return Answer(payload, len(body))
+    if _holds_too_much(body):
+        return _strange(call, status, f"{host} answered with more values than keyform reads", CHECK_URL)
     if _is_html(response):
         return _strange(call, status, f"{host} answered with HTML, not JSON", CHECK_URL)
     # Not a word of the body: that of a create holds the secret.
@@ -260,10 +260,16 @@ _NOT_JSON = object()
 
 
 def _json(body: bytes) -> object:
+    if _holds_too_much(body):
+        return _NOT_JSON
     try:
         return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):  # ValueError: also bytes that are no text, and numbers of 5,000 digits
         return _NOT_JSON
+
+
+def _holds_too_much(body: bytes) -> bool:
+    return sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES
 
 
 def _refuse(constant: str) -> None:

@@ -103,7 +103,7 @@ def endless(begin: bytes, *again: bytes) -> Callable[[], Iterator[bytes]]:
     return lambda: itertools.chain([begin], itertools.cycle(again))
 
 
-# --- One limit of time for all of it ------------------------------------------------------------------------------------
+# --- One limit of time for all of it ----------------------------------------------------------------------------------
 
 DRIPS: dict[str, Callable[[], Iterable[bytes]]] = {
     "the status line": bytes_of(HEAD + b" " * 10_000),
@@ -214,10 +214,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 @pytest.mark.attack("API or proxy")
 def test_a_tls_handshake_that_drips_is_given_up_in_time(certificate: tuple[Path, Path]) -> None:
     begun = time.monotonic()
-    with serving(over_tls(answering(), certificate[0])) as behind, serving(dripping_to(behind)) as port:
-        with api_at(f"https://localhost:{port}", request_timeout=0.3) as api:
-            with pytest.raises(ApiUnreachable, match=r"it could not be connected to within 0\.3 seconds"):
-                api.check()
+    with (
+        serving(over_tls(answering(), certificate[0])) as behind,
+        serving(dripping_to(behind)) as port,
+        api_at(f"https://localhost:{port}", request_timeout=0.3) as api,
+        pytest.raises(ApiUnreachable, match=r"it could not be connected to within 0\.3 seconds"),
+    ):
+        api.check()
     assert time.monotonic() - begun < 4
 
 
@@ -276,7 +279,7 @@ def test_tls_through_a_tls_proxy_works_and_is_given_up_in_time(
     assert time.monotonic() - begun < 6
 
 
-# --- One limit of bytes for all of it -----------------------------------------------------------------------------------
+# --- One limit of bytes for all of it ---------------------------------------------------------------------------------
 
 BLOCK = b"x" * 65536
 FLOODS: dict[str, Callable[[], Iterable[bytes]]] = {
@@ -354,7 +357,7 @@ def test_a_list_of_models_that_goes_on_as_white_space_admits_nobody() -> None:
     assert reply_of(Server(endless(HEAD + b"\r\n[]", b" " * 65536))).admission is Admission.BEYOND
 
 
-# --- Compression --------------------------------------------------------------------------------------------------------
+# --- Compression ------------------------------------------------------------------------------------------------------
 
 
 def bomb(megabytes: int, *, layers: int = 1) -> bytes:
@@ -422,7 +425,7 @@ def test_an_endpoint_s_compressed_body_is_not_looked_at(encoding: bytes) -> None
     assert reply_of(answering(encoded(packed, encoding, status=b"401 No"))).admission is Admission.REFUSED
 
 
-# --- Framing ------------------------------------------------------------------------------------------------------------
+# --- Framing ----------------------------------------------------------------------------------------------------------
 
 PAGE = EMPTY_PAGE
 LENGTH = b"Content-Length: %d\r\n" % len(PAGE)
