@@ -48,6 +48,8 @@ class Ownership:
         return f"[keyform {self.stack}/{self.key} g{self.generation} {self.phase.value} {since}{flag}]"
 
 
+LONGEST_MARKER = 500
+"""Characters at a description's end among which a marker is looked for: the search is quadratic in white space."""
 _MARKER = re.compile(
     r"\s*\[keyform (?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9]\d{0,4}) "
     r"(?P<phase>pending|published|adopted|partial|revoked) (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)"
@@ -64,7 +66,7 @@ def read_description(description: str | None) -> tuple[str, Ownership | None]:
     """Split a live description into its human text and its marker; no readable marker means a foreign key."""
     if not description:
         return "", None
-    match = _MARKER.search(description)
+    match = _MARKER.search(description, max(0, len(description) - LONGEST_MARKER))
     if match is None:
         return description, None
     try:

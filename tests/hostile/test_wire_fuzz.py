@@ -524,8 +524,11 @@ def test_a_list_of_long_pages_is_given_up_when_all_of_them_are_too_long(monkeypa
 
 
 @pytest.mark.attack("project member")
-def test_a_long_description_is_no_reason_to_refuse_a_key() -> None:
-    api, _ = scripted_api(answer(200, page_json(key_json(description="x [keyform " * 20_000), key_json("other"))))
+@pytest.mark.parametrize(
+    "text", ["x [keyform ", " ", "\n", "[", "[keyform a/b g1 pending 2026-01-01T00:00:00Z] ", "\x1b["]
+)
+def test_a_long_description_is_no_reason_to_refuse_a_key(text: str) -> None:
+    api, _ = scripted_api(answer(200, page_json(key_json(description=text * 200_000 + "."), key_json("other"))))
     begun = time.monotonic()
     assert len(api.list_keys()) == 2
     assert time.monotonic() - begun < 5
