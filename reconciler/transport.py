@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import zlib
+from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
@@ -22,10 +23,14 @@ LONGEST_CONNECT = 5.0
 """Seconds for a connection to be made."""
 LONGEST_BODY = 32 * 1024 * 1024
 """Bytes of an answer's body, decompressed, unless its request says less. A page of 1,000 deployments has some 5 MB."""
+LONGEST_TOGETHER = 2 * LONGEST_BODY
+"""Bytes of all the bodies that are being read at once: of ten requests in flight, each could have the longest."""
 LONGEST_ERROR = 1024 * 1024
 """Bytes of the body of an answer other than 2xx. Its status is what counts: a body that is longer is left out."""
 LONGEST_HEAD = 256 * 1024
 """Bytes that may come before the body: the answer's headers, interim answers, what a proxy says."""
+UNPACKED_AT_ONCE = 1024 * 1024
+"""Bytes that are decompressed before it is looked how many they are."""
 KEPT_SECONDS = 5.0
 """How long an idle connection is kept."""
 
@@ -39,6 +44,7 @@ class Connections:
         self._request_timeout = request_timeout
         self._guard = threading.Lock()
         self._network = Network()
+        self._bodies = _Bodies()
         self._routes: dict[tuple[str, str], tuple[_Transport, str]] = {}
         self._transports: dict[str, _Transport] = {}
 
@@ -65,7 +71,8 @@ class Connections:
             # A body in chunks is longer on the wire; twice as long it is in chunks of a few bytes.
             self._network.allowance.bytes_left += 2 * longest
             with contextlib.closing(cast("httpx.SyncByteStream", response.stream)):
-                _take_body(response, longest, takes_gzip="gzip" in request.headers.get("accept-encoding", ""))
+                takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+                self._bodies.take(response, longest, takes_gzip=takes_gzip)
         except ValueError as failure:  # h11, of a Content-Length of 5,000 digits
             raise httpx.RemoteProtocolError(str(type(failure)), request=request) from None
         return response
@@ -125,48 +132,78 @@ class _Transport(httpx.HTTPTransport):
             )
 
 
-def _take_body(response: httpx.Response, longest: int, *, takes_gzip: bool) -> None:
-    """Read an answer's body, decompressed, or leave it out. Raises httpx.HTTPError when that of a 2xx is not whole."""
-    is_success = 200 <= response.status_code < 300
-    body, left_out = b"", ""
-    try:
-        body, left_out = _read(response, longest if is_success else min(longest, LONGEST_ERROR), takes_gzip=takes_gzip)
-    except httpx.HTTPError as failure:
-        if is_success and isinstance(failure, httpx.TimeoutException):
-            raise httpx.TimeoutException("the answer was not whole in time") from None
-        if is_success:
-            raise
-        left_out = "not whole"
-    response.headers.pop("content-encoding", None)
-    response.extensions["left_out"] = left_out
-    response.stream = httpx.ByteStream(body)
-    response.read()
+class _Bodies:
+    """Reads the bodies of answers, each within its limit, and all of them at once within another."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._together = 0
+
+    def take(self, response: httpx.Response, longest: int, *, takes_gzip: bool) -> None:
+        """Read an answer's body, decompressed, or leave it out. Raises httpx.HTTPError when a 2xx's is not whole."""
+        is_success = 200 <= response.status_code < 300
+        body, left_out = bytearray(), ""
+        try:
+            for piece in _unpacked(response, takes_gzip=takes_gzip):
+                body += piece
+                most = longest if is_success else min(longest, LONGEST_ERROR)
+                if self._count(len(piece)) > LONGEST_TOGETHER or len(body) > most:
+                    left_out = f"longer than {_in_words(most)}"
+                    break
+        except _UnknownEncodingError:
+            left_out = "in an encoding that was not asked for"
+        except httpx.HTTPError as failure:
+            if is_success and isinstance(failure, httpx.TimeoutException):
+                raise httpx.TimeoutException("the answer was not whole in time") from None
+            if is_success:
+                raise
+            left_out = "not whole"
+        finally:
+            self._count(-len(body))
+        response.headers.pop("content-encoding", None)
+        response.extensions["left_out"] = left_out
+        response.stream = httpx.ByteStream(b"" if left_out else bytes(body))
+        response.read()
+
+    def _count(self, size: int) -> int:
+        with self._guard:
+            self._together += size
+            return self._together
 
 
-def _read(response: httpx.Response, longest: int, *, takes_gzip: bool) -> tuple[bytes, str]:
-    """The body, and why it was left out, if it was. No more is ever decompressed than may be kept."""
+class _UnknownEncodingError(Exception):
+    """The body is in an encoding that was not asked for."""
+
+
+def _unpacked(response: httpx.Response, *, takes_gzip: bool) -> Iterator[bytes]:
+    """The body in pieces, decompressed: a small piece of gzip may be a thousand times as long, and is several here."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
-    unpacked = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS) if takes_gzip and encoding == "gzip" else None
-    if unpacked is None and encoding not in ("", "identity"):
-        return b"", "in an encoding that was not asked for"
-    body, is_empty = bytearray(), True
-    for piece in cast("httpx.SyncByteStream", response.stream):
-        is_empty = False
-        if unpacked is None:
-            body += piece
-        elif not unpacked.eof:  # or else zlib would collect what comes behind the end
-            try:
-                body += unpacked.decompress(piece, longest + 1 - len(body))
-            except zlib.error:
-                raise httpx.DecodingError("not gzip") from None
-        if len(body) > longest:
-            return b"", f"longer than {_in_words(longest)}"
-    if unpacked is not None and not unpacked.eof and not is_empty:
-        raise httpx.DecodingError("cut short")
+    pieces = cast("httpx.SyncByteStream", response.stream)
     if response.status_code in (204, 304) and response.headers.get("content-length", "0") != "0":
-        # HTTP says that there is no such body. Where one is sent all the same, it is not the next answer's beginning.
-        response.extensions["network_stream"].close()
-    return bytes(body), ""
+        # HTTP says that there is no such body. Where one is sent all the same, it is not the next answer's beginning:
+        # a connection whose answer is not read to its end is closed.
+        return
+    if encoding in ("", "identity"):
+        yield from pieces
+    elif takes_gzip and encoding == "gzip":
+        gzip, is_empty = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), True
+        for piece in pieces:
+            is_empty = False
+            if not gzip.eof:  # or else zlib would collect what comes behind the end
+                yield from _unpack(gzip, piece)
+        if not gzip.eof and not is_empty:
+            raise httpx.DecodingError("cut short")
+    else:
+        raise _UnknownEncodingError
+
+
+def _unpack(gzip: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    try:
+        while piece := gzip.decompress(packed, UNPACKED_AT_ONCE):
+            yield piece
+            packed = gzip.unconsumed_tail
+    except zlib.error:
+        raise httpx.DecodingError("not gzip") from None
 
 
 def _in_words(size: int) -> str:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 CHECK_URL = "Check GCORE_BASE_URL, and any proxy on the way."
 AGAIN = "Run keyform again: it goes on from what is live."
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
-MOST_VALUES = 2_000_000
+MOST_VALUES = 1_000_000
 """Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
 
 
