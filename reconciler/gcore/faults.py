@@ -178,7 +178,7 @@ def read_retry_after(value: str | None, now: Callable[[], datetime]) -> float | 
     if value is None:
         return None
     if re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
-        return float(value)
+        return float(value.strip())  # float itself knows less white space
     until = read_date(value)
     return None if until is None else max(0.0, (until - now()).total_seconds())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import json
 import shutil
 import socket
 import ssl
@@ -16,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.http_fakes import make_api
+from support.http_fakes import key_json, make_api, page_json
 from support.proxies import ANSWER, EMPTY_PAGE, Serve, answering, make_certificate, over_tls, read_head, serving
 
 from reconciler.effects import System
@@ -329,6 +330,36 @@ def test_a_body_of_the_api_without_end_is_cut_and_not_asked_for_again(headers: b
     assert error.message.endswith("answered with a body longer than 32 MB.")
     assert len(server.heads) == 1
     assert server.sent < 48 * MB
+
+
+@pytest.mark.attack("API or proxy")
+def test_bodies_without_end_that_are_read_side_by_side_have_one_limit_together() -> None:
+    page = json.dumps(page_json(*(key_json(f"key-{number:04}") for number in range(100)), count=1000)).encode()
+    sent: list[int] = []
+
+    def serve(connection: socket.socket) -> None:
+        while head := read_head(connection):
+            if b"offset=0 " in head:
+                connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(page) + page)
+                continue
+            connection.sendall(HEAD + b"\r\n")
+            while True:
+                connection.sendall(BLOCK)
+                sent.append(len(BLOCK))
+
+    tracemalloc.start()
+    try:
+        with (
+            serving(serve) as port,
+            api_at(f"http://127.0.0.1:{port}") as api,
+            pytest.raises(UnexpectedAnswer, match="longer than 32 MB"),
+        ):
+            api.list_keys()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(sent) > 100
+    assert peak < 100 * MB
 
 
 @pytest.mark.attack("API or proxy")

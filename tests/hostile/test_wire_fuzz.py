@@ -37,6 +37,7 @@ from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.clock import ABSURD, ApiClock
 from reconciler.gcore.dataplane import ask_endpoint
+from reconciler.gcore.faults import read_retry_after
 from reconciler.gcore.listing import MOST_PAGES, READINGS
 from reconciler.gcore.wire import LONGEST_NAME, MOST_TASKS, read_instant, write_instant
 from reconciler.model import EARLIEST, LATEST, EndpointKind, EndpointRef, Secret, shift
@@ -141,9 +142,9 @@ def almost(draw: st.DrawFn, document: Any) -> Any:
             case "remove":
                 del holder[path[-1]]
             case "double" if isinstance(holder, list):
-                holder.append(holder[path[-1]])
+                holder.append(copy.deepcopy(holder[path[-1]]))
             case _:
-                holder[path[-1]] = draw(JSON)
+                holder[path[-1]] = copy.deepcopy(draw(JSON))  # what is drawn is shared
     return changed
 
 
@@ -437,6 +438,12 @@ def test_a_name_that_cannot_be_sent_back_or_shown_is_refused_by_its_field(name: 
         with pytest.raises(UnexpectedAnswer) as caught:
             api.list_keys() if "created_at" in step.text else api.list_endpoints()
         assert caught.value.message.endswith(f"{field} is not a name.")
+
+
+@pytest.mark.attack("API or proxy")
+@pytest.mark.parametrize("space", ["\x1f", "\x1c", "\x85", "\xa0", "\u2003", "\t"], ids=repr)
+def test_a_retry_after_in_any_white_space_is_a_number_or_nothing(space: str) -> None:
+    assert read_retry_after(f"7{space}", lambda: START) == 7.0
 
 
 @pytest.mark.attack("API or proxy")
