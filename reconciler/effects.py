@@ -40,7 +40,7 @@ class Completed:
 
 
 class Effects(Protocol):
-    """What a run may do to the world. Failures of files are OSError; of HTTP, httpx.TransportError."""
+    """What a run may do to the world. Failures of files are OSError; of HTTP, httpx.HTTPError."""
 
     def now(self) -> datetime:
         """The instant, aware and in UTC."""
@@ -59,7 +59,10 @@ class Effects(Protocol):
         ...
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        """One HTTP request, answered or failed; the body of the answer is read already."""
+        """One HTTP request, answered or failed; the body of the answer is read already, or left out.
+
+        Its extensions may narrow the limits, and the answer's say what was left out: see `transport.Connections.send`.
+        """
         ...
 
     def read_file(self, path: Path) -> bytes:
@@ -148,7 +151,7 @@ class System:
     """The real world. One HTTP connection per worker is kept alive; `close` when done."""
 
     def __init__(self, *, connections: int = 10, request_timeout: float = 30.0) -> None:
-        """`request_timeout` is in seconds, for each silence of a server; to make a connection it has 5 at most."""
+        """`request_timeout` is in seconds, for a request with its whole answer; to be connected takes 5 at most."""
         self._connections = connections
         self._request_timeout = request_timeout
         self._transport: Connections | None = None

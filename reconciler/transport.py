@@ -8,75 +8,84 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-import weakref
-from collections.abc import Iterator, Mapping
-from socket import SHUT_RDWR
-from typing import Any
+import zlib
+from collections.abc import Iterator
+from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
+import httpcore
 import httpx
 
 from reconciler.loopback import is_loopback
+from reconciler.sockets import Network
 
 LONGEST_CONNECT = 5.0
 """Seconds for a connection to be made."""
-WHOLE_ANSWER = 10.0
-"""How many times the time limit of a silence an answer may take that keeps trickling in."""
-_CONNECTED = ("connection.connect_tcp.complete", "connection.start_tls.complete", "proxy.start_tls.complete")
+LONGEST_BODY = 32 * 1024 * 1024
+"""Bytes of an answer's body, decompressed, unless its request says less. A page of 1,000 deployments has some 5 MB."""
+LONGEST_TOGETHER = 2 * LONGEST_BODY
+"""Bytes of all the bodies that are being read at once: of ten requests in flight, each could have the longest."""
+LONGEST_ERROR = 1024 * 1024
+"""Bytes of the body of an answer other than 2xx. Its status is what counts: a body that is longer is left out."""
+LONGEST_HEAD = 256 * 1024
+"""Bytes that may come before the body: the answer's headers, interim answers, what a proxy says."""
+UNPACKED_AT_ONCE = 1024 * 1024
+"""Bytes that are decompressed before it is looked how many they are."""
+KEPT_SECONDS = 5.0
+"""How long an idle connection is kept."""
 
 
 class Connections:
     """All HTTP connections of a run. Safe between threads."""
 
     def __init__(self, *, kept: int, request_timeout: float) -> None:
-        """`kept` connections stay open for the next request; a server may be silent for `request_timeout` seconds."""
+        """`kept` connections stay open for the next request; a whole exchange may take `request_timeout` seconds."""
         self._kept = kept
-        self._limits = {
-            "connect": min(LONGEST_CONNECT, request_timeout),
-            **dict.fromkeys(("read", "write", "pool"), request_timeout),
-            "whole": request_timeout * WHOLE_ANSWER,
-        }
+        self._request_timeout = request_timeout
         self._guard = threading.Lock()
-        self._routes: dict[tuple[str, str], tuple[httpx.HTTPTransport, str]] = {}
-        self._transports: dict[str, httpx.HTTPTransport] = {}
-        self._sockets: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._network = Network()
+        self._bodies = _Bodies()
+        self._routes: dict[tuple[str, str], tuple[_Transport, str]] = {}
+        self._transports: dict[str, _Transport] = {}
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        """One request, and its answer whole. Raises httpx.TransportError.
+        """One request, and its answer. Raises httpx.HTTPError, and OSError for certificates that cannot be read.
 
-        What faults tell of the limits and of the proxy is in the request's extensions, `timeout` and `proxy`.
+        The request's extensions may narrow the limits: `timeout`, with `whole` in seconds for the whole exchange, from
+        connecting to the last byte of the answer, and `longest_body` in bytes. They then hold what faults tell of the
+        limits and of the proxy: `timeout` (`whole` and `connect`) and `proxy`.
+
+        A body that is not what was asked for, too long or in an encoding of its own, is left out: the answer's
+        extension `left_out` says why. So is one that does not come whole, but for a 2xx: there the status is not all.
         """
-        transport, proxy = self._route(request.url)
-        limits = request.extensions.setdefault("timeout", self._limits)
-        request.extensions["proxy"] = proxy
-        request.extensions["trace"] = self._watch
-        deadline = time.monotonic() + limits.get("whole", float("inf"))
-        response = transport.handle_request(request)
-        if isinstance(response.stream, httpx.SyncByteStream):
-            response.stream = _Bounded(response.stream, deadline)
         try:
-            response.read()
-        finally:
-            response.close()
+            transport, request.extensions["proxy"] = self._route(request.url)
+        except UnicodeError:  # of a host like xn--…, that no name becomes
+            raise httpx.UnsupportedProtocol("the host is not a name", request=request) from None
+        whole = request.extensions.get("timeout", {}).get("whole", self._request_timeout)
+        request.extensions["timeout"] = {"connect": min(LONGEST_CONNECT, whole), "whole": whole}
+        longest = request.extensions.get("longest_body", LONGEST_BODY)
+        self._network.allowance.begin(seconds=whole, most_bytes=LONGEST_HEAD)
+        try:
+            response = transport.handle_request(request)
+            # A body in chunks is longer on the wire; twice as long it is in chunks of a few bytes.
+            self._network.allowance.bytes_left += 2 * longest
+            with contextlib.closing(cast("httpx.SyncByteStream", response.stream)):
+                takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
+                self._bodies.take(response, longest, takes_gzip=takes_gzip)
+        except ValueError as failure:  # h11, of a Content-Length of 5,000 digits
+            raise httpx.RemoteProtocolError(str(type(failure)), request=request) from None
         return response
 
     def break_all(self) -> None:
         """Break every connection that is open, whatever is on its way there; those made later are whole."""
-        for connection in list(self._sockets):
-            with contextlib.suppress(OSError):  # it may be closed already
-                connection.shutdown(SHUT_RDWR)
+        self._network.break_all()
 
     def close(self) -> None:
         """Close what is open."""
         with self._guard:
             for transport in self._transports.values():
                 transport.close()
-
-    def _watch(self, name: str, info: Mapping[str, Any]) -> None:
-        """Keep every connection that is made (httpx's `trace` extension), so that it can be broken."""
-        if name in _CONNECTED:
-            self._sockets.add(info["return_value"].get_extra_info("socket"))
 
     def _route(self, url: httpx.URL) -> tuple[httpx.HTTPTransport, str]:
         """What connects to an address, and the proxy's host and port if it goes through one."""
@@ -91,31 +100,115 @@ class Connections:
                 self._routes[place] = self._transports[key], shown
             return self._routes[place]
 
-    def _connect_through(self, proxy: httpx.Proxy | None) -> httpx.HTTPTransport:
+    def _connect_through(self, proxy: httpx.Proxy | None) -> _Transport:
+        if proxy is not None and proxy.url.scheme not in ("http", "https"):
+            raise httpx.ProxyError("keyform speaks to proxies over HTTP, not SOCKS")
+        return _Transport(self._network, kept=self._kept, proxy=proxy)
+
+
+class _Transport(httpx.HTTPTransport):
+    """httpx's own, on sockets that keep to an exchange's limits."""
+
+    def __init__(self, network: Network, *, kept: int, proxy: httpx.Proxy | None) -> None:
         # As many keep-alive connections as workers: with httpx's default of 20, 1,000 requests at 32 in flight opened
         # about 1,000 connections.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=self._kept)
+        pool: dict[str, Any] = {
+            "ssl_context": httpx.create_ssl_context(),
+            "max_connections": None,
+            "max_keepalive_connections": kept,
+            "keepalive_expiry": KEPT_SECONDS,
+            "network_backend": network,
+        }
+        if proxy is None:
+            self._pool = httpcore.ConnectionPool(**pool)
+        else:
+            url = proxy.url
+            self._pool = httpcore.HTTPProxy(
+                proxy_url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                proxy_auth=proxy.raw_auth,
+                proxy_headers=proxy.headers.raw,
+                proxy_ssl_context=proxy.ssl_context,
+                **pool,
+            )
+
+
+class _Bodies:
+    """Reads the bodies of answers, each within its limit, and all of them at once within another."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._together = 0
+
+    def take(self, response: httpx.Response, longest: int, *, takes_gzip: bool) -> None:
+        """Read an answer's body, decompressed, or leave it out. Raises httpx.HTTPError when a 2xx's is not whole."""
+        is_success = 200 <= response.status_code < 300
+        body, left_out = bytearray(), ""
         try:
-            return httpx.HTTPTransport(limits=limits, proxy=proxy)
-        except ImportError:
-            raise httpx.ProxyError("keyform speaks to proxies over HTTP, not SOCKS") from None
+            for piece in _unpacked(response, takes_gzip=takes_gzip):
+                body += piece
+                most = longest if is_success else min(longest, LONGEST_ERROR)
+                if self._count(len(piece)) > LONGEST_TOGETHER or len(body) > most:
+                    left_out = f"longer than {_in_words(most)}"
+                    break
+        except _UnknownEncodingError:
+            left_out = "in an encoding that was not asked for"
+        except httpx.HTTPError as failure:
+            if is_success and isinstance(failure, httpx.TimeoutException):
+                raise httpx.TimeoutException("the answer was not whole in time") from None
+            if is_success:
+                raise
+            left_out = "not whole"
+        finally:
+            self._count(-len(body))
+        response.headers.pop("content-encoding", None)
+        response.extensions["left_out"] = left_out
+        response.stream = httpx.ByteStream(b"" if left_out else bytes(body))
+        response.read()
+
+    def _count(self, size: int) -> int:
+        with self._guard:
+            self._together += size
+            return self._together
 
 
-class _Bounded(httpx.SyncByteStream):
-    """A body that has to be whole by an instant: each single piece of it may come in time, for ever."""
+class _UnknownEncodingError(Exception):
+    """The body is in an encoding that was not asked for."""
 
-    def __init__(self, stream: httpx.SyncByteStream, deadline: float) -> None:
-        self._stream = stream
-        self._deadline = deadline
 
-    def __iter__(self) -> Iterator[bytes]:
-        for piece in self._stream:
-            if time.monotonic() > self._deadline:
-                raise httpx.TimeoutException("the answer was not whole in time")
+def _unpacked(response: httpx.Response, *, takes_gzip: bool) -> Iterator[bytes]:
+    """The body in pieces, decompressed: a small piece of gzip may be a thousand times as long, and is several here."""
+    encoding = response.headers.get("content-encoding", "").strip().lower()
+    pieces = cast("httpx.SyncByteStream", response.stream)
+    if response.status_code in (204, 304) and response.headers.get("content-length", "0") != "0":
+        # HTTP says that there is no such body. Where one is sent all the same, it is not the next answer's beginning:
+        # a connection whose answer is not read to its end is closed.
+        return
+    if encoding in ("", "identity"):
+        yield from pieces
+    elif takes_gzip and encoding == "gzip":
+        gzip, is_empty = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), True
+        for piece in pieces:
+            is_empty = False
+            if not gzip.eof:  # or else zlib would collect what comes behind the end
+                yield from _unpack(gzip, piece)
+        if not gzip.eof and not is_empty:
+            raise httpx.DecodingError("cut short")
+    else:
+        raise _UnknownEncodingError
+
+
+def _unpack(gzip: zlib._Decompress, packed: bytes) -> Iterator[bytes]:
+    try:
+        while piece := gzip.decompress(packed, UNPACKED_AT_ONCE):
             yield piece
+            packed = gzip.unconsumed_tail
+    except zlib.error:
+        raise httpx.DecodingError("not gzip") from None
 
-    def close(self) -> None:
-        self._stream.close()
+
+def _in_words(size: int) -> str:
+    """`64 kB`, `32 MB`."""
+    return f"{size // 1024**2} MB" if size >= 1024**2 else f"{size // 1024} kB"
 
 
 def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:

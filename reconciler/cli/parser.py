@@ -194,7 +194,7 @@ def api_options() -> Parser:
         metavar="TIME",
         type=request_time,
         default="30s",
-        help="how long the API may be silent on a request, such as 10s (default: %(default)s)",
+        help="how long a request and its whole answer may take, such as 10s (default: %(default)s)",
     )
     return options
 

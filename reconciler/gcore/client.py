@@ -152,9 +152,9 @@ class GcoreApi:
             body=body,
         )
         answer = self._exchange.ask(call, Resend.IF_TOO_OFTEN)
-        created = self._read(answer, lambda payload: wire.read_created_key(payload, name), in_doubt=True)
-        self._redactor.learn(created.secret)
-        return created
+        secret = self._read(answer, lambda payload: wire.read_secret(payload, name), in_doubt=True)
+        self._redactor.learn(secret)  # before anything can be said of the rest
+        return CreatedKey(self._read(answer, lambda payload: wire.read_key(payload, name), in_doubt=True), secret)
 
     def set_description(self, name: str, description: str) -> None:
         """Write a live key's description, and see in the answer that it was kept. Sent again when that may help."""
@@ -263,7 +263,7 @@ class GcoreApi:
             query=() if place.page_limit is None else (("limit", limit), ("offset", offset)),
         )
         answer = self._exchange.ask(call, Resend.IF_TRANSIENT)
-        return self._read(answer, lambda payload: wire.read_page(payload, f"the list of {what}", kind))
+        return self._read(answer, lambda payload: wire.read_page(payload, f"the list of {what}", kind, answer.size))
 
     def _find(self, call: Call) -> Answer | None:
         try:

@@ -7,6 +7,12 @@ An answer's `Date` is cut off to whole seconds and was written at some moment be
 an interval in which the offset between the two clocks lies, about a second wide. The offset is that nearest to zero: a
 machine whose clock may be right is taken at its word. Of the latest answers the middle one counts, so that a single
 absurd date moves nothing, and a machine whose clock is set while keyform runs is believed again.
+
+What no clock says is not heard at all: a date that is more than ten years off is that of a counter that began at zero,
+or of a field that overflowed, and a machine that far off could not even verify the certificate of an API. Within that,
+the API is believed, however far off the machine is: a laptop that has slept, or an emulator that plays a year in a
+minute, is wrong by months. But one answer alone moves the clock by a day at most: when the only answer says otherwise,
+it is as likely that one which is wrong, and a run that decides something has read several.
 """
 
 from __future__ import annotations
@@ -18,10 +24,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
+from reconciler.model import shift
+
 LATEST = 9
 """How many answers the offset is taken from."""
 LONGEST_ROUND_TRIP = timedelta(seconds=10)
 """An answer that took longer tells too little of when it was written."""
+ABSURD = timedelta(days=3653)
+"""A date that is further off than this, either way, is nobody's clock."""
+ON_ONE_WORD = timedelta(days=1)
+"""How far a single answer may move the clock."""
 WORTH_TELLING = timedelta(seconds=30)
 """A machine's clock that is further off is wrong by more than a network explains."""
 
@@ -51,16 +63,20 @@ class ApiClock:
         written = read_date(date)
         if written is None or not _NONE <= received - sent <= LONGEST_ROUND_TRIP:
             return
-        earliest, latest = written - received, written + _SECOND - sent
-        offset = _NONE if earliest <= _NONE <= latest else (earliest + latest) / 2
-        with self._guard:
-            self._offsets.append(offset)
+        earliest, latest = written - received, written - sent + _SECOND
+        offset = _NONE if earliest <= _NONE <= latest else earliest + (latest - earliest) / 2
+        if abs(offset) <= ABSURD:
+            with self._guard:
+                self._offsets.append(offset)
 
     @property
     def offset(self) -> timedelta:
         """How far the API's clock is ahead of the machine's; negative when it is behind, zero when nothing tells."""
         with self._guard:
-            known = sorted(self._offsets)
+            known = list(self._offsets)
+        if len(known) == 1 and abs(known[0]) > ON_ONE_WORD:
+            return _NONE
+        known.sort()
         # Of two in the middle, the one that says less.
         return min(known[(len(known) - 1) // 2], known[len(known) // 2], key=abs) if known else _NONE
 
@@ -72,11 +88,11 @@ class ApiClock:
                 told, self._told = self._told, True
             if not told:
                 self._tell(describe(offset))
-        return self._local() + offset
+        return shift(self._local(), offset)
 
     def glance(self) -> datetime:
         """The same instant for what decides nothing: nobody is told anything."""
-        return self._local() + self.offset
+        return shift(self._local(), self.offset)
 
 
 @lru_cache(maxsize=16)  # of the answers within a second all say the same

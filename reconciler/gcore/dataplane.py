@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 PROBE = "/v1/models"
 """What is asked for [D]: of all requests whose answer depends on the key, the cheapest. A model computes nothing."""
-LONGEST_CONNECT = 5.0
+LONGEST_BODY = 64 * 1024
+"""Bytes of an endpoint's answer that are read, and none that are compressed: it is whoever deployed it that answers."""
 
 
 def ask_endpoint(
@@ -53,11 +54,11 @@ def ask_endpoint(
         "User-Agent": f"keyform/{__version__}",
         **({"X-API-Key": secret.reveal()} if secret else {}),
     }
-    limits = {"connect": min(timeout, LONGEST_CONNECT), **dict.fromkeys(("read", "write", "pool", "whole"), timeout)}
+    limits = {"timeout": {"whole": timeout}, "longest_body": LONGEST_BODY}
     # Nothing that is raised here goes on: it could carry the request along, and with it the secret.
     try:
-        request = httpx.Request("GET", f"{url.rstrip('/')}{PROBE}", headers=headers, extensions={"timeout": limits})
-    except httpx.InvalidURL:
+        request = httpx.Request("GET", f"{url.rstrip('/')}{PROBE}", headers=headers, extensions=limits)
+    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a host like xn--…, that no name becomes
         return Reply(Admission.UNCLEAR, detail="has an address that is no URL")
     try:
         response = effects.send(request)
@@ -90,6 +91,8 @@ def _read(response: httpx.Response, effects: Effects) -> Reply:
 
 
 def _is_json(response: httpx.Response) -> bool:
+    if response.extensions.get("left_out"):
+        return False
     try:
         json.loads(response.content)
     except (ValueError, RecursionError):
@@ -162,10 +165,10 @@ def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: s
     request = httpx.Request("POST", f"{address.rstrip('/')}/v1/chat/completions", headers=headers, json=body)
     try:
         response = effects.send(request)
-    except httpx.TransportError:
+    except httpx.HTTPError:
         raise ApiUnreachable("The endpoint could not be reached.", way_out="See whether it is deployed.") from None
     try:
         text = str(response.json()["choices"][0]["message"]["content"]) if response.status_code == 200 else ""
-    except (json.JSONDecodeError, KeyError, IndexError, TypeError):
+    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
         text = ""
     return Completion(response.status_code, text)

@@ -105,7 +105,7 @@ class Exchange:
             {
                 "Host": _url(address, ()).netloc.decode("ascii"),
                 "Accept": "application/json",
-                "Accept-Encoding": "gzip, deflate",
+                "Accept-Encoding": "gzip",
                 "Connection": "keep-alive",
                 "User-Agent": f"keyform/{__version__}",
                 "Authorization": f"APIKey {token.reveal()}",  # [C] as the official SDK writes it
@@ -317,7 +317,7 @@ def _trouble_with(address: str) -> str:
     try:
         parts = urlsplit(address)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-        httpx.URL(address)
+        _ = httpx.URL(address).host  # which is a ValueError for one like xn--…, that no name becomes
     except (ValueError, httpx.InvalidURL):
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host or port == 0:

@@ -24,6 +24,7 @@ from reconciler.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
+from reconciler.gcore.clock import read_date
 from reconciler.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 CHECK_URL = "Check GCORE_BASE_URL, and any proxy on the way."
 AGAIN = "Run keyform again: it goes on from what is live."
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
+MOST_VALUES = 1_000_000
+"""Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
 
 
 class Fence(Protocol):
@@ -76,9 +79,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx answer: its JSON, or None for an empty body. Without a repr: it may hold a secret."""
+    """A 2xx answer: its JSON, or None for an empty body; `size` is in bytes. Without a repr: it may hold a secret."""
 
     payload: object
+    size: int = 0
 
     def __repr__(self) -> str:
         return "Answer(…)"
@@ -191,24 +195,23 @@ def read_retry_after(value: str | None, now: Callable[[], datetime]) -> float | 
     if value is None:
         return None
     if re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
-        return float(value)
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - slow to load, and hardly ever needed
-
-    try:
-        until = parsedate_to_datetime(value)
-        return max(0.0, (until - now()).total_seconds())
-    except (ValueError, TypeError, OverflowError, IndexError):  # a naive date (zone -0000) is a TypeError
-        return None
+        return float(value.strip())  # float itself knows less white space
+    until = read_date(value)
+    return None if until is None else max(0.0, (until - now()).total_seconds())
 
 
 def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Fault:
     status = response.status_code
     body = response.content
+    if left_out := response.extensions.get("left_out"):
+        return _strange(call, status, f"{host} answered with a body {left_out}", CHECK_URL)
     if not body.strip():
         return Answer(None)
     payload = _json(body)
     if payload is not _NOT_JSON:
-        return Answer(payload)
+        return Answer(payload, len(body))
+    if _holds_too_much(body):
+        return _strange(call, status, f"{host} answered with more values than keyform reads", CHECK_URL)
     if _is_html(response):
         return _strange(call, status, f"{host} answered with HTML, not JSON", CHECK_URL)
     # Not a word of the body: that of a create holds the secret.
@@ -274,10 +277,20 @@ _NOT_JSON = object()
 
 
 def _json(body: bytes) -> object:
+    if _holds_too_much(body):
+        return _NOT_JSON
     try:
-        return json.loads(body)
+        return json.loads(body, parse_constant=_refuse)
     except (ValueError, RecursionError):  # ValueError: also bytes that are no text, and numbers of 5,000 digits
         return _NOT_JSON
+
+
+def _holds_too_much(body: bytes) -> bool:
+    return sum(map(body.count, (b",", b":", b"[", b"{"))) > MOST_VALUES
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)  # NaN and Infinity, which are Python's
 
 
 def _is_html(response: httpx.Response) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -21,6 +22,8 @@ FIRST_WAIT = 0.2
 
 MOST_PAGES = 1000
 """A million keys; a count that asks for more is nonsense."""
+LONGEST_LIST = 256 * 1024 * 1024
+"""Bytes of all the answers that make up one reading of a list."""
 
 ReadPage = Callable[[int, int], Page[Item]]
 """The page of `limit` objects from `offset` on."""
@@ -65,21 +68,30 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
     if page_limit is None:
         return [read_page(0, 0)]
     first = read_page(0, page_limit)
-    if not first.items:
+    if not first.items or len(first.items) == first.count:
         return [first]
+    if len(first.items) > page_limit:
+        raise _too_much(f"gives more than the {page_limit} {what} that it is asked for, and not all that it has")
     # A server that gives less than it is asked for is asked for no more than it gives.
     step = min(page_limit, len(first.items))
     if first.count > step * MOST_PAGES:
-        raise UnexpectedAnswer(
-            f"The API says that it has {first.count} {what}, and gives {step} at a time: more than keyform reads.",
-            way_out="Check that GCORE_BASE_URL is right.",
-        )
-
-    offsets = range(step, first.count, step)
-    if not offsets:
-        return [first]
+        said = first.count if first.count < 10**12 else "over a trillion"
+        raise _too_much(f"says that it has {said} {what}, and gives {step} at a time: more than keyform reads")
+    guard, sizes = threading.Lock(), [first.size]
 
     def read_from(offset: int) -> Page[Item]:
-        return read_page(offset, step)
+        page = read_page(offset, step)
+        with guard:
+            sizes.append(page.size)
+            size = sum(sizes)
+        if len(page.items) > step:
+            raise _too_much(f"gives more than the {step} {what} that it is asked for")
+        if size > LONGEST_LIST:
+            raise _too_much(f"gives a list of {what} that is longer than keyform reads")
+        return page
 
-    return [first, *side_by_side(read_from, offsets, workers)]
+    return [first, *side_by_side(read_from, range(step, first.count, step), workers)]
+
+
+def _too_much(finding: str) -> UnexpectedAnswer:
+    return UnexpectedAnswer(f"The API {finding}.", way_out="Check that GCORE_BASE_URL is right.")

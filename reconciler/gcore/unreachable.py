@@ -47,6 +47,8 @@ def _why(failure: Exception, redactor: Redactor) -> tuple[str, str, bool]:
                 return f"its TLS certificate is not trusted ({trouble})", way_out, False
             case "SSLError":
                 return "TLS could not be set up", CHECK_URL, True
+            case "AnswerTooLong":
+                return "it answered with more than keyform reads", CHECK_URL, False
             case "ConnectionRefusedError":
                 return "it refused the connection", f"Check the network. {CHECK_URL}", True
             case _:
@@ -62,9 +64,9 @@ def _in_words(failure: Exception, redactor: Redactor) -> tuple[str, str, bool]:
             limit = _limit(failure, "connect")
             return f"it could not be connected to {limit}", f"Check the network. {CHECK_URL}", True
         case httpx.WriteTimeout():
-            return f"it did not take the request {_limit(failure, 'write')}", AGAIN, True
+            return f"it did not take the request {_limit(failure, 'whole')}", AGAIN, True
         case httpx.ReadTimeout():
-            return f"it did not answer {_limit(failure, 'read')}", AGAIN, True
+            return f"it did not answer {_limit(failure, 'whole')}", AGAIN, True
         case httpx.TimeoutException():
             return f"its answer was not whole {_limit(failure, 'whole')}", AGAIN, True
         case httpx.ProxyError():

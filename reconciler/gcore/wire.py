@@ -7,14 +7,15 @@ nowhere else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from reconciler.errors import UnexpectedAnswer
 from reconciler.model import (
-    CreatedKey,
+    EARLIEST,
     EndpointKind,
     EndpointRef,
     LiveEndpoint,
@@ -22,6 +23,7 @@ from reconciler.model import (
     Secret,
     read_claim,
     read_description,
+    shift,
 )
 
 Item = TypeVar("Item")
@@ -30,13 +32,27 @@ FINISHED = "FINISHED"
 FAILED = "ERROR"
 UNFINISHED = frozenset({"NEW", "RUNNING"})
 
+LONGEST_NAME = 255
+"""Characters of a name; the documents allow 200 at most [D]. Of a word such as a status, no more are read."""
+LONGEST_ADDRESS = 2048
+LONGEST_SECRET = 4096
+"""Characters; a command that saves secrets takes no more."""
+MOST_TASKS = 100
+"""Tasks of one write; it has one [D]."""
+
+_INSTANT = re.compile(
+    r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:[.,]\d{1,30})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?",
+    re.ASCII | re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """One page of a list; `count` is how many objects all pages hold together [D]."""
+    """One page of a list; `count` is how many objects all pages hold together [D], `size` the answer's, in bytes."""
 
     count: int
     items: tuple[Item, ...]
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +71,9 @@ def read_key(payload: object, name: str) -> LiveKey:
     return key
 
 
-def read_created_key(payload: object, name: str) -> CreatedKey:
-    """The key of this name as a create shows it: with its secret [D]. Raises UnexpectedAnswer."""
-    return CreatedKey(key=read_key(payload, name), secret=Fields.of(payload, f"key {name}").secret("secret"))
+def read_secret(payload: object, name: str) -> Secret:
+    """The secret of the key of this name, which the answer to its create shows [D]. Raises UnexpectedAnswer."""
+    return Fields.of(payload, f"key {name}").secret("secret")
 
 
 def read_endpoint(payload: object, ref: EndpointRef) -> LiveEndpoint:
@@ -69,7 +85,7 @@ def read_endpoint(payload: object, ref: EndpointRef) -> LiveEndpoint:
     return endpoint
 
 
-def read_page(payload: object, what: str, kind: type[LiveKey] | EndpointKind) -> Page[Any]:
+def read_page(payload: object, what: str, kind: type[LiveKey] | EndpointKind, size: int = 0) -> Page[Any]:
     """`{count, results}` [D]. Raises UnexpectedAnswer."""
     fields = Fields.of(payload, what)
     read: Callable[[Fields], LiveKey | LiveEndpoint]
@@ -80,39 +96,44 @@ def read_page(payload: object, what: str, kind: type[LiveKey] | EndpointKind) ->
             read = _application
         case _:
             read = _key
-    return Page(count=fields.whole_number("count"), items=tuple(read(entry) for entry in fields.objects("results")))
+    count, entries = fields.whole_number("count"), fields.objects("results")
+    return Page(count=count, items=tuple(read(entry) for entry in entries), size=size)
 
 
 def read_task_ids(payload: object, what: str) -> tuple[str, ...]:
     """`{"tasks": [id]}` [D]. Raises UnexpectedAnswer."""
-    return Fields.of(payload, what).texts("tasks")
+    fields = Fields.of(payload, what)
+    tasks = fields.names("tasks")
+    if len(tasks) > MOST_TASKS:
+        raise unexpected(what, f"'tasks' names more than {MOST_TASKS}")
+    return tasks
 
 
 def read_task(payload: object, what: str) -> Task:
     """A task [D]. Raises UnexpectedAnswer."""
     fields = Fields.of(payload, what)
     error = fields.optional_text("error") if fields.has("error") else None
-    return Task(state=fields.text("state"), error=error or "")
+    return Task(state=fields.word("state"), error=error or "")
 
 
 def read_instant(text: str) -> datetime:
     """An instant in any of the API's forms [D], aware and in UTC. Raises ValueError.
 
     `2023-10-01T12:00:00Z`, `2026-05-31T06:43:54.717473` (no zone means UTC), `+0000`, `+00:00`; a date alone is its
-    first instant [D, portal].
+    first instant [D, portal]. What UTC has no year for, such as the first hours of the year 1 east of Greenwich, is
+    EARLIEST or LATEST. Forms that only some versions of Python read are no instants in any.
     """
-    try:
-        value = datetime.fromisoformat(text.strip().upper())
-        return (value if value.tzinfo else value.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        raise ValueError("out of range") from None
+    stripped = text.strip()
+    if _INSTANT.fullmatch(stripped) is None:
+        raise ValueError("not an instant")
+    return shift(datetime.fromisoformat(stripped.upper()), timedelta(0))
 
 
 def write_instant(instant: datetime) -> str:
     """`YYYY-MM-DDTHH:MM:SSZ` [D: ISO 8601]. A naive datetime is a ValueError."""
     if instant.tzinfo is None:
         raise ValueError("an instant is aware")
-    return instant.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+    return shift(instant, timedelta(0)).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -145,10 +166,27 @@ class Fields:
         """A string or null; the field itself is there."""
         return None if self._field(name) is None else self.text(name)
 
+    def word(self, name: str) -> str:
+        """A string of which only a beginning counts, so that none is longer than a name."""
+        return self.text(name)[:LONGEST_NAME]
+
+    def name(self, name: str) -> str:
+        """A name: a string that is taken as it is, or not at all. It may hold any character that can be sent back."""
+        return self._name(self._of_type(name, str, "a string"), name)
+
+    def address(self, name: str) -> str:
+        """A string of a length that an address may have."""
+        address = self.text(name)
+        if len(address) > LONGEST_ADDRESS:
+            raise self._unexpected(name, "is too long")
+        return address
+
     def secret(self, name: str) -> Secret:
         """A string that is taken as it is, or not at all."""
         value = self._of_type(name, str, "a string")
-        if not value or not value.isprintable():  # a line break could not stand in a request header either
+        if (
+            not value or len(value) > LONGEST_SECRET or not value.isprintable()
+        ):  # a line break could not stand in a request header either
             raise self._unexpected(name, "is not a secret that can be kept")
         return Secret(value)
 
@@ -175,16 +213,16 @@ class Fields:
         """A timestamp or null; the field itself is there."""
         return None if self._field(name) is None else self.instant(name)
 
-    def texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings."""
+    def names(self, name: str) -> tuple[str, ...]:
+        """A list of names."""
         entries = self._of_type(name, list, "a list")
         if not all(isinstance(entry, str) for entry in entries):
             raise self._unexpected(name, "is not a list of strings")
-        return tuple(self._printable(entry) for entry in entries)
+        return tuple(self._name(entry, name) for entry in entries)
 
-    def nullable_texts(self, name: str) -> tuple[str, ...]:
-        """A list of strings; null is an empty one; the field itself is there."""
-        return () if self._field(name) is None else self.texts(name)
+    def nullable_names(self, name: str) -> tuple[str, ...]:
+        """A list of names; null is an empty one; the field itself is there."""
+        return () if self._field(name) is None else self.names(name)
 
     def inner(self, name: str) -> Fields:
         """An object in this one."""
@@ -211,6 +249,11 @@ class Fields:
             raise self._unexpected(name, f"is not {said}")
         return value
 
+    def _name(self, value: str, name: str) -> str:
+        if not 0 < len(value) <= LONGEST_NAME or self._printable(value) != value:
+            raise self._unexpected(name, "is not a name")
+        return value
+
     def _unexpected(self, name: str, finding: str) -> UnexpectedAnswer:
         return unexpected(self.what, f"{self.path + name!r} {finding}")
 
@@ -231,11 +274,14 @@ def unexpected(what: str, finding: str) -> UnexpectedAnswer:
 
 
 def _key(fields: Fields) -> LiveKey:
+    """An `expires_at` of 0001-01-01T00:00:00Z is how a service in Go writes that none is set: never, like null [I]."""
     description = fields.optional_text("description")
     text, ownership = read_description(description)
     expires_at = fields.optional_instant("expires_at")
+    if expires_at == EARLIEST:
+        expires_at = None
     return LiveKey(
-        name=fields.text("name"),
+        name=fields.name("name"),
         text=text,
         ownership=ownership,
         created_at=fields.instant("created_at"),
@@ -250,30 +296,30 @@ def _deployment(fields: Fields) -> LiveEndpoint:
 
     The deployment belongs to the application that an `AppDeployment` reference names [I].
     """
-    api_keys = fields.nullable_texts("api_keys") if fields.has("api_keys") else ()
+    api_keys = fields.nullable_names("api_keys") if fields.has("api_keys") else ()
     auth_enabled = fields.optional_flag("auth_enabled")
-    address = fields.optional_text("address")
+    address = fields.address("address") if fields.optional_text("address") else None
     owners = [
-        entry.text("name") for entry in fields.objects("object_references") if entry.text("kind") == "AppDeployment"
+        entry.name("name") for entry in fields.objects("object_references") if entry.word("kind") == "AppDeployment"
     ]
     return LiveEndpoint(
-        ref=EndpointRef(EndpointKind.DEPLOYMENT, fields.text("name")),
+        ref=EndpointRef(EndpointKind.DEPLOYMENT, fields.name("name")),
         api_keys=api_keys,
         auth_enabled=bool(api_keys) if auth_enabled is None else auth_enabled,
         addresses=(address,) if address else (),
-        status=fields.text("status"),
+        status=fields.word("status"),
         application=owners[0] if owners else None,
     )
 
 
 def _application(fields: Fields) -> LiveEndpoint:
     """An application has no `auth_enabled`: authentication is on when it has keys [I]."""
-    api_keys = fields.nullable_texts("api_keys")
+    api_keys = fields.nullable_names("api_keys")
     status = fields.inner("status")
     return LiveEndpoint(
-        ref=EndpointRef(EndpointKind.APPLICATION, fields.text("name")),
+        ref=EndpointRef(EndpointKind.APPLICATION, fields.name("name")),
         api_keys=api_keys,
         auth_enabled=bool(api_keys),
-        addresses=tuple(entry.text("address") for entry in status.members("expose_addresses")),
-        status=status.text("consolidated_status"),
+        addresses=tuple(entry.address("address") for entry in status.members("expose_addresses")),
+        status=status.word("consolidated_status"),
     )

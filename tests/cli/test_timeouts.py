@@ -104,5 +104,5 @@ def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(
 
 def test_the_limits_stand_in_the_help(keyform: Keyform) -> None:
     said = " ".join(keyform("apply", "--help").out.split())
-    assert "--request-timeout TIME how long the API may be silent on a request, such as 10s (default: 30s)" in said
+    assert "--request-timeout TIME how long a request and its whole answer may take, such as 10s (default: 30s)" in said
     assert "--task-timeout TIME how long a task of the API may take, such as 20m (default: 30m)" in said

@@ -38,7 +38,7 @@ def test_the_list_of_models_is_asked_for_with_the_secret_in_the_documented_heade
     assert (request.method, str(request.url)) == ("GET", f"{ADDRESS}/v1/models")
     assert request.headers["X-API-Key"] == SECRET.reveal()
     assert "Authorization" not in request.headers
-    assert request.extensions["timeout"] == {"connect": 5.0, "read": 7, "write": 7, "pool": 7, "whole": 7}
+    assert request.extensions == {"timeout": {"whole": 7}, "longest_body": 65536}
 
 
 def test_without_a_key_no_header_speaks_of_one() -> None:

@@ -48,7 +48,9 @@ def test_every_form_of_a_timestamp_is_an_instant_in_utc(text: str, instant: date
     assert (read, read.tzinfo) == (instant, UTC)
 
 
-@pytest.mark.parametrize("text", ["", "now", "0", "2023-13-01", "12:00", "0001-01-01T00:00:00+23:59"])
+@pytest.mark.parametrize(
+    "text", ["", "now", "0", "2023-13-01", "12:00", "2026-W01-1", "2026-05-31T24:00:00", "20260531T0643"]
+)
 def test_what_is_no_timestamp_is_not_guessed_at(text: str) -> None:
     with pytest.raises(ValueError):
         read_instant(text)

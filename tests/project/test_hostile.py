@@ -48,7 +48,9 @@ def test_an_attack_that_does_not_say_whose_it_is_is_refused(project_root: Path, 
         check=False,
     )
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert "test_x.py::test_x needs @pytest.mark.attack(WHO) or control; WHO is one of: pull request author" in done.stderr
+    assert (
+        "test_x.py::test_x needs @pytest.mark.attack(WHO) or control; WHO is one of: pull request author" in done.stderr
+    )
 
 
 def test_attempts_are_counted_by_attacker_and_by_test() -> None:

@@ -64,9 +64,16 @@ LAYERS = (
     # How the seam sends a request; nobody else may.
     Layer(
         name="transport",
-        stages=_names("loopback"),
-        libraries=_names("httpx"),
-        never=PAST_THE_SEAM - {"socket", "time"},
+        stages=_names("loopback sockets"),
+        libraries=_names("httpcore httpx"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
+    # The sockets below it, each held to the limits of its exchange.
+    Layer(
+        name="sockets",
+        libraries=_names("httpcore"),
+        never=PAST_THE_SEAM - {"socket", "ssl", "time"},
         opens_files=False,
     ),
     # Which hosts are this machine: one test for the token, the secrets and the proxies.
