@@ -286,6 +286,12 @@ class TracedEffects:
     def stat(self, path: Path) -> os.stat_result:
         return self._do(Kind.LOOK, f"stat {path}", lambda: self.world.disk.stat(path))  # type: ignore[no-any-return]
 
+    def real_path(self, path: Path) -> Path:
+        return self._do(Kind.LOOK, f"resolve {path}", lambda: path)  # type: ignore[no-any-return]
+
+    def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
+        return self._do(Kind.LOOK, f"find {name} around {folder}", lambda: ())  # type: ignore[no-any-return]
+
     def can_write(self, path: Path) -> bool:
         return self._do(Kind.LOOK, f"access {path}", lambda: self.world.disk.exists(path))  # type: ignore[no-any-return]
 
@@ -300,7 +306,7 @@ class TracedEffects:
     def call(self, what: str, function: Callable[[], Answered]) -> Answered:
         return self._do(Kind.CALL, what, function)  # type: ignore[no-any-return]
 
-    def find_program(self, name: str) -> Path | None:
+    def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
         return self._do(Kind.LOOK, f"find {name}", lambda: Path("/bin") / name)  # type: ignore[no-any-return]
 
     def run(
@@ -310,6 +316,7 @@ class TracedEffects:
         stdin: str | bytes = "",
         env: Mapping[str, str] | None = None,
         without: Collection[str] = (),
+        only: Collection[str] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:
