@@ -219,7 +219,7 @@ class System:
     def read_file(self, path: Path) -> bytes:
         # Whatever has come into the file's place since it was looked at, such as a pipe, is not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0) as file:
+        with os.fdopen(descriptor, "rb", buffering=0):
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             content = bytearray()
@@ -313,7 +313,8 @@ class System:
         entries = [
             entry
             for entry in os.get_exec_path()
-            if Path(entry).is_absolute() and not any(self.real_path(Path(entry)).is_relative_to(each) for each in outside)
+            if Path(entry).is_absolute()
+            and not any(self.real_path(Path(entry)).is_relative_to(each) for each in outside)
         ]
         found = shutil.which(name, path=os.pathsep.join(entries))
         return Path(found) if found else None
@@ -330,9 +331,7 @@ class System:
         timeout: float | None = None,
     ) -> Completed:
         inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in without and (only is None or name in only)
+            name: value for name, value in os.environ.items() if name not in without and (only is None or name in only)
         }
         try:
             ended = self._children.run(

@@ -70,12 +70,17 @@ class SinkRecord:
 class SinkContents:
     """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
 
-    From a sink that is not `removable` nothing can be removed: what it holds stays.
+    From a sink that is not `removable` nothing can be removed: what it holds stays. `destination` is one line that says
+    where it writes; `exposure` a sentence when that deserves to be an exposure of a plan. `is_evidence` is false when
+    its records prove nothing, since a pull request could have written them.
     """
 
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
     readable: bool = True
     removable: bool = True
+    destination: str = ""
+    exposure: str = ""
+    is_evidence: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 The folder may be a stranger's checkout, so git is asked in a way in which nothing in there can make it run a program:
 
-- Which repositories there are is found out here, by their `.git`, and git is given each by its path. It discovers nothing
-  itself: not a bare repository that was committed as plain files, nor one that the environment names.
-- All settings by which it would start a program or open a connection are overridden, in the place that beats all others.
+- Which repositories there are is found out here, by their `.git`, and git is given each by its path. It discovers none
+  itself: neither a bare repository that was committed as plain files, nor one that the environment names.
+- All settings by which it would start a program or open a connection are overridden where that beats all others.
 - Its environment is PATH, HOME and XDG_CONFIG_HOME, and what is set here: no credential, and no GIT_* of a CI job. HOME
   stays because the user's own `core.excludesFile` is part of what git ignores for them.
 - The program is found on PATH by absolute entries outside of the checkout alone, and has ten seconds.
@@ -15,6 +15,7 @@ container, is answered for, too: what that question guards against is off.
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,6 +79,7 @@ _OVERRIDDEN = (
     "safe.bareRepository=explicit",
     "submodule.recurse=false",
 )
+_PATTERN = re.compile(r"[*?\[\\]")
 
 
 class Git:
@@ -121,7 +123,7 @@ class Git:
     def _ask_whether_ignored(self, folder: Path, name: str) -> GitSays:
         trees = self._around(folder)
         for place, tree in enumerate(trees):
-            done = self._ask(tree, folder, name, "check-ignore", "--quiet")
+            done = self._ask(tree, folder, f"./{name}", "check-ignore", "--quiet")
             if done is None:
                 return GitSays.NO_GIT
             if done.returncode == 0:
@@ -138,7 +140,9 @@ class Git:
     def _ask_all(self, folder: Path, name: str, trees: Sequence[Path]) -> GitSays:
         says = GitSays.OUT_OF_REACH
         for tree in trees:
-            done = self._ask(tree, folder, name, "ls-files", "-z")
+            # Where the file system takes upper and lower case for the same, git tracks it by whichever was committed.
+            literal = _PATTERN.sub(r"\\\g<0>", name)
+            done = self._ask(tree, folder, f":(icase)./{literal}", "ls-files", "-z")
             if done is None:
                 return GitSays.NO_GIT
             if done.returncode == 0 and done.stdout:
@@ -154,17 +158,19 @@ class Git:
             self._trees = self._effects.enclosing(folder, _NAME)
         return self._trees
 
-    def _ask(self, tree: Path, folder: Path, name: str, *question: str) -> Completed | None:
+    def _ask(self, tree: Path, folder: Path, path: str, *question: str) -> Completed | None:
         """One answer, about a repository by its `.git`; None without a git that can be trusted."""
         # A repository at the root holds every program there is.
-        program = self._effects.find_program("git", outside=[each for each in self._around(folder) if each.parent != each])
+        program = self._effects.find_program(
+            "git", outside=[each for each in self._around(folder) if each.parent != each]
+        )
         if program is None:
             return None
         overrides = [word for setting in _OVERRIDDEN for word in ("-c", setting)]
-        where = [f"--git-dir={tree / _NAME}", f"--work-tree={tree}", "--no-pager", "--literal-pathspecs"]
+        where = [f"--git-dir={tree / _NAME}", f"--work-tree={tree}", "--no-pager"]
         try:
             return self._effects.run(
-                [str(program), *overrides, *where, *question, "--", f"./{name}"],
+                [str(program), *overrides, *where, *question, "--", path],
                 env=_SET,
                 only=_ENVIRONMENT,
                 folder=folder,

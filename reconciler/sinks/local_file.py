@@ -135,13 +135,16 @@ class LocalFile:
         """Make sure that a change could be made now, as far as one can say without making one; gives the content."""
         with self._told("cannot be written"):
             self._find()
-            content = self._read(to_write=True)
+            self._check_file()
             folder = self._nearest_folder()
             self._check_git(folder)
+            content = self._read(to_write=True)
             if not self._effects.can_write(folder):
                 # Which of the two cannot be told without trying; both have the same way out.
+                place = printable(str(folder))
                 raise self.error(
-                    f"no file can be made in the folder {printable(str(folder))}: permission is denied, or it is read-only", _ACCESS
+                    f"no file can be made in the folder {place}: permission is denied, or it is read-only",
+                    _ACCESS,
                 )
             self._check_temporary_folder()
             return content
@@ -236,13 +239,10 @@ class LocalFile:
 
     def _find(self) -> None:
         """See where the path leads; it must not lead elsewhere later."""
-        error = None
         try:
             reach = check_reach(self._given, self._home, self._effects)
         except PathRefused as refused:
-            error = self.error(refused.message, refused.way_out)
-        if error:
-            raise error
+            raise self.error(refused.message, refused.way_out) from None
         if self._is_found and reach.path != self._path:
             raise self.error("leads elsewhere than when it was first looked at", "See who changes its links.")
         self._path, self._is_inside, self._is_found = reach.path, reach.is_inside, True
@@ -327,7 +327,7 @@ class LocalFile:
             case GitSays.TOO_SLOW:
                 raise self.error(
                     f"git did not say within {SECONDS} seconds whether it would be ignored",
-                    "See what keeps it: a pipe or an endless pattern among what .gitignore names. Or choose another path.",
+                    "Look for a pipe, or a pattern without end, in its .gitignore files; or choose another path.",
                 )
 
     def _is_tracked(self, folder: Path, name: str) -> SinkError:
