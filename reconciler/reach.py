@@ -1,7 +1,8 @@
 """How far a path in the file may reach: the rule for everything that keyform writes at a path which the file names.
 
 Below the folder of the file no symbolic link may lead out of it, since a link can be committed with the file. Links
-above it, as in /tmp on macOS, git-sync or a mounted ConfigMap, are the machine's own. What a `.git` folder holds is git's.
+above it, as in /tmp on macOS, git-sync or a mounted ConfigMap, are the machine's own. What a `.git` folder holds is
+git's.
 """
 
 from __future__ import annotations

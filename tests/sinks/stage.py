@@ -46,8 +46,19 @@ class Kind:
         self, path: Path | str, *, stack: str = STACK, effects: Effects | None = None, **options: str | bool
     ) -> Sink:
         """The sink over a file, declared beside it."""
-        place = Place(str(Path(path).parent / "keyform.yaml"))
-        settings = SinkSettings("local", self.type, {"path": str(path), **options}, place)
+        return self.open_in(Path(path).parent, path, stack=stack, effects=effects, **options)
+
+    def open_in(
+        self,
+        folder: Path,
+        path: Path | str,
+        *,
+        stack: str = STACK,
+        effects: Effects | None = None,
+        **options: str | bool,
+    ) -> Sink:
+        """The sink as a file in a folder declares it."""
+        settings = SinkSettings("local", self.type, {"path": str(path), **options}, Place(str(folder / "keyform.yaml")))
         return open_sinks([settings], stack=stack, effects=effects or System())["local"]
 
     def write_users_own(self, path: Path, text: str = "") -> None:
