@@ -219,7 +219,7 @@ class System:
     def read_file(self, path: Path) -> bytes:
         # Whatever has come into the file's place since it was looked at, such as a pipe, is not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb", buffering=0):
+        try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
             content = bytearray()
@@ -228,6 +228,8 @@ class System:
             if len(content) > LONGEST_FILE:
                 raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
             return bytes(content)
+        finally:
+            os.close(descriptor)
 
     def create_file(self, path: Path, content: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

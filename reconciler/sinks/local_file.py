@@ -84,6 +84,7 @@ class LocalFile:
         self._has_record = has_record
         self._effects = effects
         self._git = Git(effects)
+        self._git_of_temporary = Git(effects)
         self._is_found = False
         self._is_inside = True
         self._is_strangers = False
@@ -300,6 +301,12 @@ class LocalFile:
             raise self.error(
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
                 "Remove it, or choose another path.",
+            )
+        # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
+        if self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER) is GitSays.TRACKED:
+            raise self.error(
+                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
+                f"Take it out with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
             )
         return True
 

@@ -17,6 +17,7 @@ from reconciler.errors import SinkError
 from reconciler.sinks import Sink, git_ignore
 from reconciler.sinks.git_ignore import Git, GitSays
 
+KIND = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
 HOOKS = (
     *("post-index-change", "fsmonitor-watchman", "pre-auto-gc", "post-checkout", "pre-commit", "reference-transaction"),
 )
@@ -203,7 +204,7 @@ def try_all(sink: Sink) -> list[SinkError]:
 
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
+@KIND
 @pytest.mark.parametrize("exists", [False, True])
 def test_no_setting_of_a_repository_makes_git_run_a_program(
     checkout: Checkout, layout: Callable[[Checkout, str], None], kind: Kind, exists: bool
@@ -233,7 +234,7 @@ def test_the_attack_is_one(checkout: Checkout, layout: Callable[[Checkout, str],
 
 
 @pytest.mark.attack("pull request author")
-@pytest.mark.parametrize("url", ["ext::{program}", "ssh://host/x", "file:///nowhere", "{program}::x"])
+@pytest.mark.parametrize("url", ["ext::{program}", "ssh://host/x", "file://{root}", "{program}::x"])
 def test_a_missing_object_is_fetched_by_no_program(checkout: Checkout, url: str) -> None:
     """Git fetches, from wherever its settings say, the patterns of a folder that a sparse checkout left out."""
     patterns = checkout.add(checkout.deploy / ".gitignore", "*.other\n")
@@ -245,7 +246,7 @@ def test_a_missing_object_is_fetched_by_no_program(checkout: Checkout, url: str)
     for name, value in {
         "core.repositoryformatversion": "1",
         "extensions.partialClone": "origin",
-        "remote.origin.url": url.format(program=checkout.program),
+        "remote.origin.url": url.format(program=checkout.program, root=checkout.root),
         "remote.origin.promisor": "true",
         "remote.origin.uploadpack": str(checkout.program),
         "core.sshCommand": str(checkout.program),
@@ -379,6 +380,19 @@ def test_git_gets_no_credential(checkout: Checkout, monkeypatch: pytest.MonkeyPa
     assert "cAnArY0" not in seen.read_text()
 
 
+@pytest.mark.attack("pull request author")
+@KIND
+def test_a_committed_temporary_folder_gets_no_secret(checkout: Checkout, kind: Kind) -> None:
+    """What git tracks, `git commit --all` takes in, were a write cut short there."""
+    temporary = checkout.deploy / ".keyform.tmp"
+    for name in (".gitignore", "new"):
+        checkout.add(temporary / name, "*\n")
+    git(checkout.root, "add", "--force", str(temporary))
+    refused = try_all(kind.open(checkout.deploy / kind.name))
+    assert ["is tracked by git" in each.message for each in refused] == [True, True]
+    assert (temporary / "new").read_text() == "*\n"
+
+
 # --- What was committed is no secret of ours --------------------------------------------------------------------------
 
 
@@ -394,7 +408,7 @@ def forged(kind: Kind, folder: Path) -> Path:
 
 
 @pytest.mark.attack("pull request author")
-@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.type)
+@KIND
 @pytest.mark.parametrize("layout", [None, *LAYOUTS])
 def test_a_record_that_was_committed_is_not_read(
     checkout: Checkout, kind: Kind, layout: Callable[[Checkout, str], None] | None
