@@ -474,5 +474,5 @@ def test_git_that_waits_for_ever_is_not_waited_for(
     if what == "include":
         with (dot_git / "config").open("a") as file:
             file.write(f"[include]\n\tpath = {pipe}\n")
-    with pytest.raises(SinkError, match="git (did not say within|cannot say)"):
+    with pytest.raises(SinkError, match=r"git (did not say within|cannot say)"):
         DOTENV.open(checkout.deploy / "secrets.env").probe([])
