@@ -290,7 +290,9 @@ class TracedEffects:
         return self._do(Kind.LOOK, f"resolve {path}", lambda: path)  # type: ignore[no-any-return]
 
     def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
-        return self._do(Kind.LOOK, f"find {name} around {folder}", lambda: ())  # type: ignore[no-any-return]
+        # Not numbered: a sink asks once for each process, and where a look of a replayed one is skipped, it has not
+        # yet. Its failures are for the sinks' own tests.
+        return ()
 
     def can_write(self, path: Path) -> bool:
         return self._do(Kind.LOOK, f"access {path}", lambda: self.world.disk.exists(path))  # type: ignore[no-any-return]
