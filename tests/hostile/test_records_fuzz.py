@@ -248,6 +248,7 @@ def test_any_text_is_an_instant_or_none(text: str) -> None:
     assert instant is None or parse_instant(format_instant(instant)) == instant
 
 
+@pytest.mark.attack("project member")
 def test_an_instant_has_one_length() -> None:
     lengths = {
         len(format_instant(instant)) for instant in (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
