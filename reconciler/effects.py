@@ -6,8 +6,10 @@ else in keyform may reach past it.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
+import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -28,6 +30,8 @@ Answer = TypeVar("Answer")
 
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
+LONGEST_FILE = 10 * 1024 * 1024
+"""Bytes of a file that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,10 @@ class Effects(Protocol):
         ...
 
     def read_file(self, path: Path) -> bytes:
-        """A file's content; a symbolic link is refused (OSError, ELOOP)."""
+        """A file's content, without waiting for any of it.
+
+        OSError: a symbolic link (ELOOP), not a regular file (EINVAL), or more than 10 MB (EFBIG).
+        """
         ...
 
     def create_file(self, path: Path, content: bytes) -> None:
@@ -105,6 +112,14 @@ class Effects(Protocol):
         """What stands at a path; of a symbolic link, the link itself. FileNotFoundError when there is nothing."""
         ...
 
+    def real_path(self, path: Path) -> Path:
+        """A path with all symbolic links followed, of which the last parts need not be there."""
+        ...
+
+    def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
+        """The real path of a folder and of those around it, the innermost first, that hold an entry of this name."""
+        ...
+
     def can_write(self, path: Path) -> bool:
         """Whether this process may make and remove files in a folder, as far as one can say without trying."""
         ...
@@ -124,8 +139,12 @@ class Effects(Protocol):
         """
         ...
 
-    def find_program(self, name: str) -> Path | None:
-        """The file that a program's name stands for, as a shell would find it; None when none can be executed."""
+    def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
+        """The file that a program's name stands for; None when none can be executed.
+
+        Of PATH, only absolute entries count, and none in a folder of `outside` (real paths): a relative one would find
+        what a stranger's checkout holds.
+        """
         ...
 
     def run(
@@ -135,14 +154,16 @@ class Effects(Protocol):
         stdin: str | bytes = "",
         env: Mapping[str, str] | None = None,
         without: Collection[str] = (),
+        only: Collection[str] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:
         """A child process, to its end, in a session of its own.
 
-        `env` is added to the environment, `without` are names taken out of it; `stdin` has at most 4096 bytes; of each
-        output the first 10 MB are kept. TimeoutError: it was not done after `timeout` seconds, and has been killed.
-        Any other OSError: it was not started (FileNotFoundError: no such program, or no such folder).
+        `env` is added to the environment, `without` are names taken out of it, `only` those that alone stay; `stdin`
+        has at most 4096 bytes; of each output the first 10 MB are kept. TimeoutError: it was not done after `timeout`
+        seconds, and has been killed. Any other OSError: it was not started (FileNotFoundError: no such program, or no
+        such folder).
         """
         ...
 
@@ -201,9 +222,19 @@ class System:
             self._transport.close()
 
     def read_file(self, path: Path) -> bytes:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            return file.read()
+        # Whatever has come into the file's place since it was looked at, such as a pipe, is not waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+            content = bytearray()
+            while chunk := os.read(descriptor, min(1 << 18, LONGEST_FILE + 1 - len(content))):
+                content += chunk
+            if len(content) > LONGEST_FILE:
+                raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+            return bytes(content)
+        finally:
+            os.close(descriptor)
 
     def create_file(self, path: Path, content: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -264,6 +295,13 @@ class System:
     def stat(self, path: Path) -> os.stat_result:
         return path.lstat()
 
+    def real_path(self, path: Path) -> Path:
+        return Path(os.path.realpath(path))
+
+    def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
+        real = self.real_path(folder)
+        return tuple(place for place in (real, *real.parents) if os.path.lexists(place / name))
+
     def can_write(self, path: Path) -> bool:
         return os.access(path, os.W_OK | os.X_OK)
 
@@ -276,10 +314,16 @@ class System:
     def call(self, what: str, function: Callable[[], Answer]) -> Answer:  # noqa: ARG002 - the name is for traces
         return function()
 
-    def find_program(self, name: str) -> Path | None:
+    def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
         import shutil  # noqa: PLC0415 - it loads all kinds of archives
 
-        found = shutil.which(name)
+        entries = [
+            entry
+            for entry in os.get_exec_path()
+            if Path(entry).is_absolute()
+            and not any(self.real_path(Path(entry)).is_relative_to(each) for each in outside)
+        ]
+        found = shutil.which(name, path=os.pathsep.join(entries))
         return Path(found) if found else None
 
     def run(
@@ -289,16 +333,26 @@ class System:
         stdin: str | bytes = "",
         env: Mapping[str, str] | None = None,
         without: Collection[str] = (),
+        only: Collection[str] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:
-        ended = self._children.run(
-            argv,
-            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
-            env={name: value for name, value in os.environ.items() if name not in without} | dict(env or {}),
-            folder=folder,
-            timeout=timeout,
-        )
+        inherited = {
+            name: value for name, value in os.environ.items() if name not in without and (only is None or name in only)
+        }
+        try:
+            ended = self._children.run(
+                argv,
+                stdin=stdin.encode() if isinstance(stdin, str) else stdin,
+                env=inherited | dict(env or {}),
+                folder=folder,
+                timeout=timeout,
+            )
+        except ValueError:
+            # A NUL, or half of a surrogate pair; Python's own error would quote the input.
+            ended = None
+        if ended is None:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
         return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))

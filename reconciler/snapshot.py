@@ -39,6 +39,12 @@ def take_snapshot(api: Api, sinks: Mapping[str, Sink], desired: DesiredState, *,
 
 def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
     """What one sink holds."""
-    if not sink.readable:
-        return SinkContents(readable=False, removable=sink.removable)
-    return SinkContents(records=dict(sink.read(keys)), removable=sink.removable)
+    records = dict(sink.read(keys)) if sink.readable else {}
+    return SinkContents(
+        records=records,
+        readable=sink.readable,
+        removable=sink.removable,
+        destination=sink.destination,
+        exposure=sink.exposure,
+        is_evidence=sink.is_evidence,
+    )

@@ -1,6 +1,7 @@
 """The way to AWS Secrets Manager: every call is one effect, and every failure one `SinkError`, told in one place.
 
-boto3 comes with the extra `aws`, and is loaded at the first call.
+boto3 comes with the extra `aws`, and is loaded at the first call. Its own environment variables and files alone say who
+keyform is to AWS, and at which address AWS is (AWS_PROFILE, AWS_ENDPOINT_URL_SECRETS_MANAGER).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ExtraMissing, SinkError
 from reconciler.redaction import Redactor
-from reconciler.sinks.aws_record import AwsSecret, read_description, read_tags
+from reconciler.sinks.aws_record import AwsSecret, parts, read_description, read_tags
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -23,6 +24,10 @@ CALLS_THAT_HOLD_SECRETS = frozenset({"create_secret", "put_secret_value", "get_s
 """What AWS says to these is not shown: it may repeat what was sent."""
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 5, 15, 4
 _CONNECTIONS = 32
+_MOST_PAGES = 1000
+"""A hundred secrets each: no stack has so many."""
+_UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+"""What botocore's parsers raise at an answer that has another form than AWS's model says."""
 
 _CREDENTIALS = "Give keyform credentials as the AWS command line takes them: environment, profile, or role."
 _AGAIN = "Apply again: it looks at what AWS holds."
@@ -70,11 +75,9 @@ class AwsRefusal(SinkError):
 class AwsClient:
     """One client of boto3, made when it is first needed; safe between threads, as boto3's clients are."""
 
-    def __init__(self, sink: str, *, region: str, endpoint_url: str, profile: str, effects: Effects) -> None:
+    def __init__(self, sink: str, *, region: str, effects: Effects) -> None:
         self._sink = sink
         self._region = region
-        self._endpoint_url = endpoint_url
-        self._profile = profile
         self._effects = effects
         self._opening = threading.Lock()
         self._client: Any = None
@@ -89,7 +92,7 @@ class AwsClient:
 
         # Raised outside of the `except`: botocore's errors carry the request along.
         try:
-            answer: Mapping[str, Any] = self._effects.call(
+            answer: Any = self._effects.call(
                 f"secretsmanager:{operation}", lambda: getattr(client, operation)(**parameters)
             )
         except ClientError as trouble:
@@ -97,8 +100,12 @@ class AwsClient:
             error: SinkError = self._refusal(trouble, operation, name, saves=saves)
         except BotoCoreError as trouble:
             error = self._failure(trouble, saves=saves)
+        except _UNREADABLE:
+            error = self._nonsense(operation, saves=saves)
         else:
-            return answer
+            if isinstance(answer, Mapping):
+                return answer
+            error = self._nonsense(operation, saves=saves)
         raise error
 
     def describe(self, name: str) -> AwsSecret | None:
@@ -113,14 +120,28 @@ class AwsClient:
     def list_tagged(self, tag: str, value: str) -> Iterator[tuple[str, Mapping[str, str]]]:
         """Names and tags of the secrets that have a tag and a value that begin like this; AWS lags minutes behind."""
         filters = [{"Key": "tag-key", "Values": [tag]}, {"Key": "tag-value", "Values": [value]}]
+        seen: set[str] = set()
         page: dict[str, Any] = {}
-        while True:
+        while len(seen) < _MOST_PAGES:
             answer = self.call("list_secrets", Filters=filters, MaxResults=100, **page)
-            for entry in answer.get("SecretList") or ():
-                yield entry.get("Name", ""), read_tags(entry)
-            if not answer.get("NextToken"):
+            for entry in parts(answer, "SecretList"):
+                yield str(entry.get("Name", "")), read_tags(entry)
+            token = answer.get("NextToken")
+            if not token:
                 return
-            page = {"NextToken": answer["NextToken"]}
+            if not isinstance(token, str) or token in seen:
+                break
+            seen.add(token)
+            page = {"NextToken": token}
+        raise self.error("AWS lists secrets without an end", "See what answers in the place of AWS.")
+
+    def _nonsense(self, operation: str, *, saves: bool) -> SinkError:
+        action = "".join(part.capitalize() for part in operation.split("_"))
+        return self.error(
+            f"AWS answered with something that cannot be read ({action})",
+            "See what answers in the place of AWS.",
+            outcome_is_unknown=saves,
+        )
 
     def error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
         """An error that names the sink."""
@@ -152,10 +173,9 @@ class AwsClient:
     def _make(self, boto3: Any) -> Any:
         from botocore.config import Config
 
-        session = boto3.session.Session(profile_name=self._profile or None, region_name=self._region or None)
+        session = boto3.session.Session(region_name=self._region or None)
         return session.client(
             "secretsmanager",
-            endpoint_url=self._endpoint_url or None,
             config=Config(
                 connect_timeout=_CONNECT_SECONDS,
                 read_timeout=_READ_SECONDS,
@@ -203,13 +223,15 @@ class AwsClient:
             case boto.NoRegionError() | boto.InvalidRegionError():
                 return self.error("there is no AWS region", "Set `region` for this sink, or AWS_DEFAULT_REGION.")
             case boto.ProfileNotFound():
-                return self.error("there is no such AWS profile", "Correct `profile`, or AWS_PROFILE.")
+                return self.error("there is no such AWS profile", "Correct AWS_PROFILE.")
             case ValueError() if not isinstance(trouble, boto.BotoCoreError):
-                return self.error("`endpoint_url` is no address", "Write it such as https://localhost:4566.")
+                return self.error(
+                    "the address of AWS is none", "Correct AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL."
+                )
             case boto.EndpointConnectionError() | boto.ConnectTimeoutError() | boto.ProxyConnectionError():
-                what, way_out = "AWS cannot be reached", "See the network, the region and `endpoint_url`."
+                what, way_out = "AWS cannot be reached", "See the network, the region and AWS_ENDPOINT_URL."
             case boto.SSLError():
-                what, way_out = "AWS cannot be trusted: TLS failed", "See `endpoint_url`, and AWS_CA_BUNDLE."
+                what, way_out = "AWS cannot be trusted: TLS failed", "See AWS_ENDPOINT_URL and AWS_CA_BUNDLE."
             case boto.HTTPClientError() | boto.ReadTimeoutError() | boto.ConnectionError():
                 what, way_out = "AWS did not answer", _AGAIN
             case boto.ParamValidationError():

@@ -18,14 +18,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.model import SinkRecord
-from reconciler.sinks.record import format_instant, parse_instant
+from reconciler.sinks.record import LIVE_NAME_FORM, format_instant, parse_instant
 
 CURRENT = "AWSCURRENT"
 STACK_TAG = "keyform:stack"
 KEY_TAG = "keyform:key"
 VERSION_TAG = "keyform:version:"
 _CLAIM = re.compile(
-    r"g(?P<generation>[1-9][0-9]{0,8}) (?P<live_name>[!-~]{1,80}) (?P<created_at>[0-9TZ:.-]+)(?: (?P<field>[!-~]+))?"
+    rf"g(?P<generation>[1-9][0-9]{{0,8}}) (?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
+    r"(?: (?P<field>[!-~]{1,64}))?"
 )
 
 
@@ -76,14 +77,29 @@ def read_description(answer: Mapping[str, Any]) -> AwsSecret:
     """The answer of DescribeSecret."""
     return AwsSecret(
         tags=read_tags(answer),
-        labels={version: tuple(labels) for version, labels in (answer.get("VersionIdsToStages") or {}).items()},
+        labels={
+            version: tuple(label for label in labels if isinstance(label, str))
+            for version, labels in _map(answer.get("VersionIdsToStages")).items()
+            if isinstance(version, str) and isinstance(labels, list | tuple)
+        },
         is_scheduled_for_deletion=answer.get("DeletedDate") is not None,
     )
 
 
 def read_tags(answer: Mapping[str, Any]) -> dict[str, str]:
     """The tags in an answer that describes a secret."""
-    return {tag["Key"]: tag.get("Value", "") for tag in answer.get("Tags") or ()}
+    pairs = ((tag.get("Key"), tag.get("Value", "")) for tag in parts(answer, "Tags"))
+    return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, str)}
+
+
+def parts(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """The objects in a list of an answer; whatever else is in its place is none."""
+    found = answer.get(name)
+    return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list | tuple) else []
+
+
+def _map(found: object) -> Mapping[Any, Any]:
+    return found if isinstance(found, Mapping) else {}
 
 
 def new_version_id(what: object, base: str) -> str:

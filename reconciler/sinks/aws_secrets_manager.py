@@ -3,12 +3,13 @@
     type: aws-secrets-manager
     name: "{stack}/{key}"       # the secret's name
     field: api_key              # optional: a field of a JSON object, whose other fields stay; else the whole secret
-    region: eu-west-1           # optional, as are profile, endpoint_url and kms_key_id (for secrets that are new)
+    region: eu-west-1           # optional, as is kms_key_id (for secrets that are new)
     recovery_days: 7            # how long a removed secret can be restored; 0: not at all
 
-Credentials are boto3's business. The identity needs, on the secrets of this name, secretsmanager: CreateSecret,
-DescribeSecret, TagResource, UntagResource, PutSecretValue, UpdateSecretVersionStage, DeleteSecret, RestoreSecret; with
-`field` GetSecretValue too (without it, keyform never reads a secret); and ListSecrets, which AWS grants on `*` alone.
+Credentials and the address are boto3's business, and never the file's. The identity needs, on the secrets of this name,
+secretsmanager: CreateSecret, DescribeSecret, TagResource, UntagResource, PutSecretValue, UpdateSecretVersionStage,
+DeleteSecret, RestoreSecret; with `field` GetSecretValue too (without it, keyform never reads a secret); and
+ListSecrets, which AWS grants on `*` alone.
 
 A write to a secret that is there takes steps, each harmless by itself (see aws_record.py for what the tag says):
 
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.reach import printable
 from reconciler.sinks.aws_client import AwsClient, AwsRefusal
 from reconciler.sinks.aws_record import (
     CURRENT,
@@ -40,6 +42,7 @@ from reconciler.sinks.aws_record import (
 )
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
 from reconciler.sinks.protocol import HeldSecret
+from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
 from reconciler.workers import side_by_side
 
 if TYPE_CHECKING:
@@ -54,6 +57,8 @@ _FEW = 10
 """So many secrets are read one after the other."""
 _LABEL = "keyform"
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
+_REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
+_KEY = re.compile(KEY_FORM)
 _FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -62,20 +67,18 @@ class AwsSecretsManagerSink:
 
     readable = True
     removable = True
+    exposure = ""
+    is_evidence = True
 
     def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
         self.name = settings.name
         self._stack = stack
         options = settings.options
-        names = ("region", "endpoint_url", "profile", "kms_key_id", "field")
-        texts = {name: str(options.get(name, "")) for name in names}
-        self._aws = AwsClient(
-            self.name,
-            region=texts["region"],
-            endpoint_url=texts["endpoint_url"],
-            profile=texts["profile"],
-            effects=effects,
-        )
+        texts = {name: str(options.get(name, "")) for name in ("region", "kms_key_id", "field")}
+        self._aws = AwsClient(self.name, region=texts["region"], effects=effects)
+        # It becomes a part of the address that credentials are sent to.
+        if texts["region"] and not _REGION.fullmatch(texts["region"]):
+            raise self._aws.error("`region` is no AWS region", "Write it such as `region: eu-west-1`.")
         self._template = str(options.get("name", "{stack}/{key}"))
         self._field = texts["field"]
         self._kms_key_id = texts["kms_key_id"]
@@ -91,6 +94,13 @@ class AwsSecretsManagerSink:
         if not isinstance(days, int) or isinstance(days, bool) or not (days == 0 or 7 <= days <= 30):
             raise self._aws.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
         self._recovery_days = days
+        words = (f"field {self._field}", f"region {texts['region']}", f"KMS key {self._kms_key_id}")
+        self.destination = ", ".join(
+            (
+                f"AWS Secrets Manager: {self._template.replace('{stack}', stack)}",
+                *(printable(word) for word in words if not word.endswith(" ")),
+            )
+        )
 
     # --- The protocol ------------------------------------------------------------------------------------------------
 
@@ -198,7 +208,9 @@ class AwsSecretsManagerSink:
         return {
             key
             for name, tags in self._aws.list_tagged(STACK_TAG, self._stack)
-            if tags.get(STACK_TAG) == self._stack and (key := tags.get(KEY_TAG, "")) and name == self._secret_name(key)
+            if tags.get(STACK_TAG) == self._stack
+            and _KEY.fullmatch(key := tags.get(KEY_TAG, ""))
+            and name == self._secret_name(key)
         }
 
     def _describe(self, key: str) -> AwsSecret | None:
@@ -216,7 +228,7 @@ class AwsSecretsManagerSink:
         """A version's whole text; None when it has none, or an empty one."""
         answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
         text = answer.get("SecretString")
-        return Secret(text) if isinstance(text, str) and text else None
+        return Secret(text) if isinstance(text, str) and 0 < len(text) <= LONGEST_SECRET else None
 
     def _field_of(self, key: str, version: str) -> Secret | None:
         """Our field in a version; None when the version is gone, or has no such text."""
@@ -226,7 +238,8 @@ class AwsSecretsManagerSink:
             if refusal.code != "ResourceNotFoundException":
                 raise
             return None
-        return Secret(member.value) if member and isinstance(member.value, str) and member.value else None
+        value = member.value if member else None
+        return Secret(value) if isinstance(value, str) and 0 < len(value) <= LONGEST_SECRET else None
 
     def _members(self, key: str, text: str) -> dict[str, Member]:
         # Raised outside of the `except`: an error of parsing quotes the text.

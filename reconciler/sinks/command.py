@@ -9,11 +9,15 @@ The program is started without a shell, in the folder of the configuration file,
 
 - standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
 - arguments: as written, with `{key}`, `{stack}` and `{generation}` filled in, each staying one argument.
-- environment: keyform's own without GCORE_API_KEY, and with KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number),
+- environment: keyform's own without GCORE_API_KEY, so with all other credentials that keyform was started with, since
+  the store's own are among them; and with KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number),
   KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT (`2026-11-21T10:00:00.123456Z`).
 
-The secret is in neither of the latter two. Exit status 0 means saved, durably. After any other, or when the time is up,
-it may have been saved all the same; only a program that could not be started has saved nothing for certain.
+The secret is in neither of the latter two. Leaving out GCORE_API_KEY guards against accidents, not against the program:
+on Linux it can read the environment that keyform was started with (`/proc/PPID/environ`).
+
+Exit status 0 means saved, durably. After any other, or when the time is up, it may have been saved all the same; only a
+program that could not be started has saved nothing for certain.
 
 `remove` gets nothing on its standard input, and KEYFORM_STACK and KEYFORM_KEY alone. It is called for each key that
 leaves the file, whether or not this sink ever had it, and again after a failure: it must take a missing secret for
@@ -23,14 +27,17 @@ secret which stays opens nothing.
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.reach import printable
 from reconciler.redaction import MASK, Redactor
 from reconciler.sinks.record import format_instant
 
@@ -42,6 +49,7 @@ _OURS = ("KEYFORM_STACK", "KEYFORM_KEY", "KEYFORM_GENERATION", "KEYFORM_LIVE_NAM
 _DEFAULT_TIMEOUT = 60
 _LONGEST_WORDS = 300
 _LONGEST_LOOKED_AT = 4000
+_NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_@%+=:,./{}-]+")
 _PLACEHOLDER = re.compile(r"\{(key|stack|generation)\}")
 # An earlier secret, which nobody here knows any more: a long run of letters and digits that no person would write.
 _LIKE_A_TOKEN = re.compile(
@@ -57,6 +65,8 @@ class CommandSink:
     """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
 
     readable = False
+    exposure = ""
+    is_evidence = True
 
     def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
         self.name = settings.name
@@ -66,6 +76,9 @@ class CommandSink:
         self._write = self._argv(settings, "write")
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
         self.removable = bool(self._remove)
+        self.destination = f"command {_shown(self._write)}"
+        if self._remove:
+            self.destination += f", removed by {_shown(self._remove)}"
         if any("{generation}" in argument for argument in self._remove):
             raise self._error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",
@@ -116,7 +129,7 @@ class CommandSink:
         # Raised outside of the `except`: no error carries another one along that could hold what was run.
         try:
             done = self._effects.run(
-                [self._program(argv), *argv[1:]],
+                [self._found(argv), *argv[1:]],
                 stdin=secret.reveal() if secret else "",
                 env=variables,
                 without=(*_KEPT_FROM_IT, *_OURS),
@@ -140,10 +153,17 @@ class CommandSink:
             error = self._error(_ending(argv[0], done, secret), way_out, outcome_is_unknown=True)
         raise error
 
-    def _program(self, argv: Collection[str]) -> str:
-        """As the system is to find it: a bare name on PATH, anything with a slash from the folder on."""
-        name = next(iter(argv))
-        return str(self._folder / name) if "/" in name else name
+    def _program(self, argv: Sequence[str]) -> str:
+        """As it is to be found: a bare name on PATH, anything with a slash from the folder on."""
+        return str(self._folder / argv[0]) if "/" in argv[0] else argv[0]
+
+    def _found(self, argv: Sequence[str]) -> str:
+        """Where it is. The system would look for a bare name in relative entries of PATH, too."""
+        name = self._program(argv)
+        found = name if "/" in name else self._effects.find_program(name)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+        return str(found)
 
     def _argv(self, settings: SinkSettings, option: str) -> tuple[str, ...]:
         argv = settings.options.get(option)
@@ -156,6 +176,11 @@ class CommandSink:
 
     def _error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
         return SinkError(f"sink {self.name}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    """A command as one would type it."""
+    return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else f"'{printable(word)}'" for word in argv)
 
 
 def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:

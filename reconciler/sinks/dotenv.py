@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import Secret, SinkRecord, SinkSettings, is_variable_name, variable_name
 from reconciler.sinks.local_sink import LocalFileSink
 from reconciler.sinks.protocol import HeldSecret
-from reconciler.sinks.record import format_instant, parse_instant
+from reconciler.sinks.record import KEY_FORM, LIVE_NAME_FORM, LONGEST_SECRET, format_instant, parse_instant
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 _HEAD = "# keyform "
 _RECORD = re.compile(
-    r"# keyform (?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9][0-9]{0,8}) (?P<live_name>[!-~]+) "
-    r"(?P<created_at>[0-9TZ:.-]+)\r?"
+    rf"# keyform (?P<stack>{KEY_FORM})/(?P<key>{KEY_FORM}) g(?P<generation>[1-9][0-9]{{0,8}}) "
+    rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})\r?"
 )
 # All that some reader takes as setting the variable; `export` is the user's to add, and stays.
 _ASSIGNMENT = re.compile(
@@ -50,7 +50,7 @@ _ASSIGNMENT = re.compile(
 # A value that all readers agree about.
 _PLAIN = r"[A-Za-z0-9_./+=:@%-]+"
 _VALUE = re.compile(
-    rf"=(?:(?P<plain>{_PLAIN})|'(?P<single>(?:(?!\$\{{)[^'\\])+)'|\"(?P<double>[^\"\\$`]+)\")(?:[ \t]+#.*|[ \t]*)\r?"
+    rf"=(?:(?P<plain>{_PLAIN})|'(?P<single>[^'\\]+)'|\"(?P<double>[^\"\\$`]+)\")(?:[ \t]+#.*|[ \t]*)\r?"
 )
 
 
@@ -79,11 +79,27 @@ class DotenvSink(LocalFileSink):
             )
         self._template = template
 
+    def has_record(self, content: bytes) -> bool:
+        """Whether a line begins as a record of this stack does."""
+        return f"\n{_HEAD}{self._stack}/".encode() in b"\n" + content
+
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse a variable of a key's name that is not ours, or stands twice."""
         lines = self._lines(content)
-        for key in keys:
-            self._find(lines, key)
+        wanted = {self._name(key): key for key in keys}
+        records: dict[str, list[int]] = {}
+        variables: dict[str, list[int]] = {}
+        head = f"{_HEAD}{self._stack}/"
+        # Once through the lines, not once for each key.
+        for number, line in enumerate(lines):
+            if line.startswith(head):
+                records.setdefault(re.split("[ \t\r]", line[len(head) : len(head) + 200], maxsplit=1)[0], []).append(
+                    number
+                )
+            elif (assignment := _ASSIGNMENT.fullmatch(line)) and assignment["name"] in wanted:
+                variables.setdefault(assignment["name"], []).append(number)
+        for name, key in wanted.items():
+            self._placed(lines, key, records.get(key, []), variables.get(name, []))
 
     def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
         """Records right above their variable, which must have a value that all readers agree about."""
@@ -154,6 +170,11 @@ class DotenvSink(LocalFileSink):
         variables = [
             number for number, line in enumerate(lines) if name in line and self._variable_at(lines, number, key)
         ]
+        return self._placed(lines, key, records, variables)
+
+    def _placed(self, lines: list[str], key: str, records: list[int], variables: list[int]) -> _Found:
+        """The one place of a key, by the numbers of its record lines and of those that set its variable."""
+        name = self._name(key)
         for what, places in ((f"{self._stack}/{key}", records), (name, variables)):
             if len(places) > 1:
                 raise self._twice(what, places)
@@ -233,7 +254,10 @@ class DotenvSink(LocalFileSink):
 def _value(assignment: re.Match[str]) -> Secret | None:
     """The value, where all readers agree about it; None when it is empty, or something that they would interpret."""
     match = None if assignment["quote"] else _VALUE.fullmatch(assignment["rest"])
-    return Secret(match["plain"] or match["single"] or match["double"]) if match else None
+    value = (match["plain"] or match["single"] or match["double"]) if match else ""
+    # In single quotes, Docker Compose and python-dotenv differ about a variable.
+    is_certain = 0 < len(value) <= LONGEST_SECRET and not (match and match["single"] and "${" in value)
+    return Secret(value) if is_certain else None
 
 
 def _joined(lines: list[str]) -> bytes:

@@ -1,12 +1,28 @@
-"""Whether git could come to hold a file: asked of git itself, whose rules nobody else gets right."""
+"""Whether git holds a file, or could come to: asked of git itself, whose rules nobody else gets right.
+
+The folder may be a stranger's checkout, so git is asked in a way in which nothing in there can make it run a program:
+
+- Which repositories there are is found out here, by their `.git`, and git is given each by its path. It discovers none
+  itself: neither a bare repository that was committed as plain files, nor one that the environment names.
+- All settings by which it would start a program or open a connection are overridden where that beats all others.
+- Its environment is PATH, HOME and XDG_CONFIG_HOME, and what is set here: no credential, and no GIT_* of a CI job. HOME
+  stays because the user's own `core.excludesFile` is part of what git ignores for them.
+- The program is found on PATH by absolute entries outside of the checkout alone, and has ten seconds.
+
+With its repository named, git does not ask whose it is (`safe.directory`), so a checkout of another user's, as in a
+container, is answered for, too: what that question guards against is off.
+"""
 
 from __future__ import annotations
 
+import re
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.effects import Completed, Effects
 
 
@@ -14,37 +30,156 @@ class GitSays(Enum):
     """What git makes of a path."""
 
     OUT_OF_REACH = auto()
-    """It cannot be committed: it is ignored, or in no work tree, or there is no git."""
+    """It is in no work tree."""
+    IGNORED = auto()
     TRACKED = auto()
-    NOT_IGNORED = auto()
+    UNTRACKED = auto()
+    """Not tracked; of a path that was to be ignored: nor ignored."""
+    NO_GIT = auto()
+    """It is in a work tree, and there is no git to ask."""
     UNCLEAR = auto()
     """Git answered with an error of its own, so that nothing is certain."""
+    TOO_SLOW = auto()
+    """It did not answer in time."""
 
 
-# A git hook, or a shell within one, names its repository in the environment; what counts is the one the file lies in.
-_OF_THE_FOLDER_ALONE = ("env", "-u", "GIT_DIR", "-u", "GIT_WORK_TREE", "-u", "GIT_INDEX_FILE", "-u", "GIT_PREFIX")
-# Messages tell "no repository" from trouble (both are status 128), so they must not be translated.
-_UNTRANSLATED = {"LC_ALL": "C"}
-_NO_WORK_TREE = ("not a git repository (or any", "must be run in a work tree")
-_NOT_INSTALLED = 127
+_NAME = ".git"
+SECONDS = 10
+"""So long may git take for an answer."""
+_ENVIRONMENT = ("PATH", "HOME", "XDG_CONFIG_HOME")
+_SET = {
+    "LC_ALL": "C",  # messages are looked at below, so they must not be translated
+    "GIT_ALLOW_PROTOCOL": "none",  # beats every protocol.*.allow; a missing object is fetched by no transport
+    "GIT_ASKPASS": "false",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_SSH_COMMAND": "false",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_TRACE2": "0",
+    "GIT_TRACE2_EVENT": "0",
+    "GIT_TRACE2_PERF": "0",
+}
+_OVERRIDDEN = (
+    "core.alternateRefsCommand=false",
+    "core.askPass=false",
+    "core.attributesFile=/dev/null",
+    "core.editor=false",
+    "core.fsmonitor=",  # empty means none to every git; before 2.36, `false` was the name of a program
+    "core.gitProxy=false",
+    "core.hooksPath=/dev/null",
+    "core.pager=cat",
+    "core.sshCommand=false",
+    "core.untrackedCache=false",
+    "credential.helper=",
+    "diff.external=false",
+    "gpg.program=false",
+    "protocol.allow=never",
+    "safe.bareRepository=explicit",
+    "submodule.recurse=false",
+)
+_PATTERN = re.compile(r"[*?\[\\]")
 
 
-def ask_git(effects: Effects, folder: Path, relative: str) -> GitSays:
-    """What git makes of `relative`, which need not be there yet, seen from `folder`, which is there."""
+class Git:
+    """What git makes of one path; each question is put once."""
 
-    def git(*arguments: str) -> Completed:
-        argv = (*_OF_THE_FOLDER_ALONE, "git", "-C", str(folder), *arguments, "--", f"./{relative}")
-        return effects.run(argv, env=_UNTRANSLATED)
+    def __init__(self, effects: Effects) -> None:
+        self._effects = effects
+        self._trees: Sequence[Path] | None = None
+        self._tracked: GitSays | None = None
+        self._ignored: GitSays | None = None
 
-    try:
-        # It looks into the index, too: a tracked path is not ignored, whatever the patterns say. So that in the usual
-        # case one child process is enough.
-        ignored = git("check-ignore", "--quiet")
-        if ignored.returncode in {0, _NOT_INSTALLED} or any(word in ignored.stderr for word in _NO_WORK_TREE):
-            return GitSays.OUT_OF_REACH
-        if ignored.returncode != 1:
-            return GitSays.UNCLEAR
-        tracked = git("--literal-pathspecs", "ls-files", "--error-unmatch")
-    except FileNotFoundError:
+    @property
+    def is_sure(self) -> bool:
+        """Whether nothing is left open of what was asked."""
+        return {self._tracked, self._ignored}.isdisjoint({GitSays.NO_GIT, GitSays.UNCLEAR, GitSays.TOO_SLOW})
+
+    def is_tracked(self, folder: Path, name: str) -> GitSays:
+        """Whether some repository around `folder`, which is there, tracks a file that is below it."""
+        if self._ignored in {GitSays.IGNORED, GitSays.OUT_OF_REACH}:
+            return self._ignored  # what is tracked is not ignored
+        if self._tracked is None:
+            try:
+                self._tracked = self._ask_all(folder, name, self._around(folder))
+            except TimeoutError:
+                self._tracked = GitSays.TOO_SLOW
+        return self._tracked
+
+    def is_ignored(self, folder: Path, name: str) -> GitSays:
+        """Whether git would never take the file in, which need not be there.
+
+        It is the innermost repository's to ignore it: those around that one take in nothing that is in another's work
+        tree. They can track it from before.
+        """
+        if self._ignored is None:
+            try:
+                self._ignored = self._ask_whether_ignored(folder, name)
+            except TimeoutError:
+                self._ignored = GitSays.TOO_SLOW
+        return self._ignored
+
+    def _ask_whether_ignored(self, folder: Path, name: str) -> GitSays:
+        trees = self._around(folder)
+        for place, tree in enumerate(trees):
+            done = self._ask(tree, folder, f"./{name}", "check-ignore", "--quiet")
+            if done is None:
+                return GitSays.NO_GIT
+            if done.returncode == 0:
+                # It looks into the index, too: what is tracked is not ignored, whatever the patterns say. So in the
+                # usual case one child process is enough.
+                outer = self._ask_all(folder, name, trees[place + 1 :])
+                return GitSays.IGNORED if outer in {GitSays.UNTRACKED, GitSays.OUT_OF_REACH} else outer
+            if done.returncode == 1:
+                return self.is_tracked(folder, name)
+            if not _is_none(done):
+                return GitSays.UNCLEAR
         return GitSays.OUT_OF_REACH
-    return GitSays.TRACKED if tracked.returncode == 0 else GitSays.NOT_IGNORED
+
+    def _ask_all(self, folder: Path, name: str, trees: Sequence[Path]) -> GitSays:
+        says = GitSays.OUT_OF_REACH
+        for tree in trees:
+            # Where the file system takes upper and lower case for the same, git tracks it by whichever was committed.
+            literal = _PATTERN.sub(r"\\\g<0>", name)
+            done = self._ask(tree, folder, f":(icase)./{literal}", "ls-files", "-z")
+            if done is None:
+                return GitSays.NO_GIT
+            if done.returncode == 0 and done.stdout:
+                return GitSays.TRACKED
+            if done.returncode == 0:
+                says = GitSays.UNTRACKED
+            elif not _is_none(done):
+                return GitSays.UNCLEAR
+        return says
+
+    def _around(self, folder: Path) -> Sequence[Path]:
+        if self._trees is None:
+            self._trees = self._effects.enclosing(folder, _NAME)
+        return self._trees
+
+    def _ask(self, tree: Path, folder: Path, path: str, *question: str) -> Completed | None:
+        """One answer, about a repository by its `.git`; None without a git that can be trusted."""
+        # A repository at the root holds every program there is.
+        program = self._effects.find_program(
+            "git", outside=[each for each in self._around(folder) if each.parent != each]
+        )
+        if program is None:
+            return None
+        overrides = [word for setting in _OVERRIDDEN for word in ("-c", setting)]
+        where = [f"--git-dir={tree / _NAME}", f"--work-tree={tree}", "--no-pager"]
+        try:
+            return self._effects.run(
+                [str(program), *overrides, *where, *question, "--", path],
+                env=_SET,
+                only=_ENVIRONMENT,
+                folder=folder,
+                timeout=SECONDS,
+            )
+        except FileNotFoundError:
+            return None
+
+
+def _is_none(done: Completed) -> bool:
+    """Whether what is called `.git` is no repository at all: git, too, looks further up then."""
+    return done.stderr.startswith("fatal: not a git repository")

@@ -22,16 +22,15 @@ import json
 import re
 from typing import TYPE_CHECKING
 
+from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
 from reconciler.sinks.local_sink import LocalFileSink
 from reconciler.sinks.protocol import HeldSecret
-from reconciler.sinks.record import record_from_fields, record_to_fields
+from reconciler.sinks.record import LONGEST_SECRET, record_from_fields, record_to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection
-
-    from reconciler.errors import SinkError
 
 _RECORD = "keyform"
 _SECRET = "secret"  # noqa: S105 - the name of a field
@@ -39,6 +38,13 @@ _SECRET = "secret"  # noqa: S105 - the name of a field
 
 class JsonFileSink(LocalFileSink):
     """A JSON file in UTF-8; what is not a JSON object, or has a name twice, is refused without showing any of it."""
+
+    def has_record(self, content: bytes) -> bool:
+        """Whether an entry names this stack."""
+        try:
+            return any(map(self._is_ours, self._members(self._text(content)).values()))
+        except SinkError:
+            return False
 
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse an entry of a key's name that is not ours."""
@@ -50,10 +56,12 @@ class JsonFileSink(LocalFileSink):
         """Entries with a record, and a secret that is text and not empty."""
         members = self._members(self._text(content))
         held = {name: self._held(member) for name, member in members.items() if only in {None, name}}
-        return {name: found for name, found in held.items() if found}
+        return {name: found for name, found in held.items() if found is not None}
 
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
         """Secret and record in the entry, which comes last when it is new."""
+        if record_from_fields(record.key, record_to_fields(record)) != record:
+            raise self._file.error(f"the record of {record.key} could not be read back", "Report this as a bug.")
         text = self._text(content)
         members = self._members(text)
         member = self._entry(members, record.key)
@@ -124,7 +132,9 @@ class JsonFileSink(LocalFileSink):
 
     def _held(self, member: Member) -> HeldSecret | None:
         match member.value:
-            case {"secret": str(secret), "keyform": fields} if secret and self._is_ours(member):
+            case {"secret": str(secret), "keyform": fields} if 0 < len(secret) <= LONGEST_SECRET and self._is_ours(
+                member
+            ):
                 record = record_from_fields(member.name, fields)
                 return HeldSecret(record, Secret(secret)) if record else None
             case _:

@@ -1,12 +1,19 @@
 """A local file that holds secrets, and the rules for every touch of it.
 
-- Mode 0600, ours, a regular file with one name; a symbolic link is refused. Git must be unable to commit it.
+- Where it may be is for reach.py to say. Outside of the folder of the configuration file, one that is there already and
+  holds no record of this stack is somebody else's: it is neither read nor written, unless the sink is `shared`.
+- Mode 0600, ours, a regular file with one name; a symbolic link is refused. A file without a record of this stack has
+  to be 0600 before: nobody else's mode is changed. Git must be unable to commit it, and what it tracks is not read.
 - A change is whole or not at all: a new file is written and synced, renamed over the old one, and the folder is synced.
 - Writers take turns by a lock on the *folder* itself (`flock`), threads and processes alike: a lock file would have to
   be left behind, where git sees it; and the file itself cannot be locked, because each change replaces it.
 - The new file is made in a sub-folder `.keyform.tmp` (0700) that holds a `.gitignore` for all that is in it. No pattern
   of the user's needs to cover it, and after a kill at any moment no `git add` can pick the secret up. The next change
   of any file in that folder clears it away: under the lock, what is there is stale.
+
+Whose the folder is, and who else may write to it, is not asked: nobody but its owner can read the file, from its first
+instant on, and who can replace what is in the folder could do so without keyform. A volume that a container shares with
+its job is mostly of that kind.
 """
 
 from __future__ import annotations
@@ -19,13 +26,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.effects import LONGEST_FILE
 from reconciler.errors import SinkError
-from reconciler.sinks.git_ignore import GitSays, ask_git
+from reconciler.reach import PathRefused, check_reach, printable, show_path
+from reconciler.sinks.git_ignore import SECONDS, Git, GitSays
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
 
-MAX_BYTES = 10 * 1024 * 1024
+MAX_BYTES = LONGEST_FILE
 TEMPORARY_FOLDER = ".keyform.tmp"
 _OWNER_ONLY = 0o600
 
@@ -43,28 +52,73 @@ _TROUBLE: dict[int, tuple[str, str]] = {
     errno.EEXIST: (f"{TEMPORARY_FOLDER} beside it could not be cleared", "Remove it and run again."),
     errno.ENOLCK: ("its folder cannot be locked", "Choose a path on a local disk."),
     errno.EOPNOTSUPP: ("its folder cannot be locked", "Choose a path on a local disk."),
+    errno.EINVAL: ("it is not a regular file", "Give the path of a file."),
+    errno.EFBIG: (f"it is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack."),
     errno.EXDEV: ("the file is mounted by itself", "Mount its folder, so that the file can be replaced in one step."),
     errno.EBUSY: ("the file is mounted by itself", "Mount its folder, so that the file can be replaced in one step."),
 }
 
 
 class LocalFile:
-    """One path under these rules, which are checked anew at every touch; only git is asked once.
+    """One path under these rules, which are checked again at every touch; only git is asked once.
 
-    `shown` is the path as the user wrote it, for messages; all failures are SinkError, and none shows the content.
+    `path` is as the user wrote it, relative to `folder`; `has_record` says of a content whether this stack has a record
+    in it, be it damaged. All failures are SinkError, and none shows the content.
     """
 
-    def __init__(self, path: Path, *, sink: str, shown: str, effects: Effects) -> None:
-        self._path = path
-        self._folder = path.parent
+    def __init__(
+        self,
+        path: str,
+        folder: Path,
+        *,
+        sink: str,
+        shared: bool,
+        has_record: Callable[[bytes], bool],
+        effects: Effects,
+    ) -> None:
+        self._given = path
+        self._home = folder.absolute()
+        self._path = self._home / path
         self._sink = sink
-        self._shown = shown
+        self._is_shared = shared
+        self._has_record = has_record
         self._effects = effects
-        self._git_agrees = False
+        self._git = Git(effects)
+        self._git_of_temporary = Git(effects)
+        self._is_found = False
+        self._is_inside = True
+        self._is_strangers = False
+
+    @property
+    def _folder(self) -> Path:
+        return self._path.parent
+
+    @property
+    def destination(self) -> str:
+        """Where it is, as a plan shows it: from the folder of the configuration file on, or whole."""
+        with suppress(OSError, SinkError):  # those who read or write it are told
+            self._find()
+        return show_path(self._path, self._home)
+
+    @property
+    def exposure(self) -> str:
+        """What a review should know before this is written: the file was somebody else's when it was read last."""
+        if not self._is_strangers:
+            return ""
+        return (
+            f"sink {self._sink} writes into {self.destination}, which is outside of the folder of the configuration "
+            "file and holds no record of this stack"
+        )
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether git was asked where it could be, and does not track it: otherwise a pull request could write it."""
+        return self._git.is_sure
 
     def error(self, message: str, way_out: str, *, line: int = 0, outcome_is_unknown: bool = False) -> SinkError:
         """An error that names the sink and the path, and the line when there is one (counted from 1)."""
-        place = f"{self._shown}:{line}" if line else self._shown
+        shown = printable(self._given)
+        place = f"{shown}:{line}" if line else shown
         return SinkError(
             f"sink {self._sink}: {place}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown
         )
@@ -72,20 +126,29 @@ class LocalFile:
     def read(self) -> bytes | None:
         """The content, all of it from one moment; None when there is no file."""
         with self._told("cannot be read"):
-            return self._read()
+            self._find()
+            content = self._read()
+            if content is not None:
+                self._check_tracked()
+            return content
 
-    def check_writable(self) -> None:
-        """Make sure that a change could be made now, as far as one can say without making one."""
+    def check_writable(self) -> bytes | None:
+        """Make sure that a change could be made now, as far as one can say without making one; gives the content."""
         with self._told("cannot be written"):
+            self._find()
             self._check_file()
             folder = self._nearest_folder()
             self._check_git(folder)
+            content = self._read(to_write=True)
             if not self._effects.can_write(folder):
                 # Which of the two cannot be told without trying; both have the same way out.
+                place = printable(str(folder))
                 raise self.error(
-                    f"no file can be made in the folder {folder}: permission is denied, or it is read-only", _ACCESS
+                    f"no file can be made in the folder {place}: permission is denied, or it is read-only",
+                    _ACCESS,
                 )
             self._check_temporary_folder()
+            return content
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
@@ -93,13 +156,14 @@ class LocalFile:
         Content that stays as it is is not written again. Missing folders are made, 0700.
         """
         with self._told("cannot be written"):
+            self._find()
             self._check_file()
             self._check_git(self._nearest_folder())
             self._make_folders()
             with self._lock():
                 if self._check_temporary_folder():
                     self._clear()
-                old = self._read()
+                old = self._read(to_write=True)
                 new = change(old or b"")
                 if len(new) > MAX_BYTES:
                     raise self._too_big()
@@ -117,6 +181,7 @@ class LocalFile:
     def tidy(self) -> None:
         """Make durable what a run that died here has put in place, and clear its temporary folder away."""
         with self._told("cannot be tidied"):
+            self._find()
             if self._stat(self._folder) is None or not self._check_temporary_folder():
                 return
             with self._lock():
@@ -141,6 +206,7 @@ class LocalFile:
             self._effects.make_folder(temporary)
             self._effects.create_file(temporary / ".gitignore", b"*\n")
             self._effects.create_file(temporary / "new", content)
+            self._find()  # a folder on the way may have become a link meanwhile
         except BaseException:
             self._clear()
             raise
@@ -172,16 +238,39 @@ class LocalFile:
 
     # --- What is looked at -------------------------------------------------------------------------------------------
 
-    def _read(self) -> bytes | None:
-        if self._check_file() is None:
+    def _find(self) -> None:
+        """See where the path leads; it must not lead elsewhere later."""
+        try:
+            reach = check_reach(self._given, self._home, self._effects)
+        except PathRefused as refused:
+            raise self.error(refused.message, refused.way_out) from None
+        if self._is_found and reach.path != self._path:
+            raise self.error("leads elsewhere than when it was first looked at", "See who changes its links.")
+        self._path, self._is_inside, self._is_found = reach.path, reach.is_inside, True
+
+    def _read(self, *, to_write: bool = False) -> bytes | None:
+        found = self._check_file()
+        if found is None:
+            self._is_strangers = False
             return None
         content = self._effects.read_file(self._path)
-        if len(content) > MAX_BYTES:
-            raise self._too_big()
+        is_ours = self._has_record(content)
+        self._is_strangers = bool(content) and not is_ours and not self._is_inside
+        if self._is_strangers and not self._is_shared:
+            raise self.error(
+                "is there already, outside of the folder of the configuration file, without a record of this stack",
+                "Choose another path; or, to write into a file that others use, set `shared: true` for this sink.",
+            )
+        mode = stat.S_IMODE(found.st_mode)
+        if to_write and not is_ours and mode != _OWNER_ONLY:
+            raise self.error(
+                f"is there already, without a record of this stack, and its mode is {mode:03o}, which is left as it is",
+                "A secret needs a file that is yours alone: `chmod 600` it, or choose another path.",
+            )
         return content
 
     def _check_file(self) -> os.stat_result | None:
-        """Refuse what is not a file of our own; a mode wider than 0600 is none of it: writing tightens it."""
+        """Refuse what is not a file of our own."""
         found = self._stat(self._path)
         if found is None:
             return None
@@ -213,30 +302,47 @@ class LocalFile:
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
                 "Remove it, or choose another path.",
             )
+        # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
+        if self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER) is GitSays.TRACKED:
+            raise self.error(
+                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
+                f"Take it out with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
+            )
         return True
 
+    def _check_tracked(self) -> None:
+        if self._git.is_tracked(self._folder, self._path.name) is GitSays.TRACKED:
+            raise self._is_tracked(self._folder, self._path.name)
+
     def _check_git(self, folder: Path) -> None:
-        if self._git_agrees:
-            return
         name = str(self._path.relative_to(folder))
-        match ask_git(self._effects, folder, name):
-            case GitSays.OUT_OF_REACH:
-                self._git_agrees = True
+        match self._git.is_ignored(folder, name):
+            case GitSays.OUT_OF_REACH | GitSays.IGNORED | GitSays.NO_GIT:
+                pass
             case GitSays.TRACKED:
-                raise self.error(
-                    "is tracked by git, and must not hold secrets",
-                    f"Take it out with `git -C {folder} rm --cached {name}`, and add it to .gitignore.",
-                )
-            case GitSays.NOT_IGNORED:
+                raise self._is_tracked(folder, name)
+            case GitSays.UNTRACKED:
                 raise self.error(
                     "is not ignored by git, and could be committed by accident",
-                    f"Add a line for it to .gitignore: {self._path.name}",
+                    f"Add a line for it to .gitignore: {printable(self._path.name)}",
                 )
             case GitSays.UNCLEAR:
                 raise self.error(
                     "git cannot say whether it would be ignored",
-                    f"See what `git -C {folder} status` says, and put it right.",
+                    f"See what `git -C {printable(str(folder))} status` says, and put it right.",
                 )
+            case GitSays.TOO_SLOW:
+                raise self.error(
+                    f"git did not say within {SECONDS} seconds whether it would be ignored",
+                    "Look for a pipe, or a pattern without end, in its .gitignore files; or choose another path.",
+                )
+
+    def _is_tracked(self, folder: Path, name: str) -> SinkError:
+        return self.error(
+            "is tracked by git, and must not hold secrets",
+            f"Take it out with `git -C {printable(str(folder))} rm --cached {printable(name)}`, "
+            "and add it to .gitignore.",
+        )
 
     def _nearest_folder(self) -> Path:
         folder = self._folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
 from reconciler.sinks.local_file import LocalFile
 from reconciler.sinks.protocol import HeldSecret
+from reconciler.sinks.record import LONGEST_SECRET
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -30,16 +32,35 @@ class LocalFileSink(ABC):
         self.name = settings.name
         self._stack = stack
         path = settings.options.get("path")
-        if not isinstance(path, str) or not path or "\0" in path:
+        if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
-        full = (Path(settings.place.file).parent / path).absolute()
-        self._file = LocalFile(full, sink=self.name, shown=path, effects=effects)
+        self._file = LocalFile(
+            path,
+            Path(settings.place.file).parent,
+            sink=self.name,
+            shared=settings.options.get("shared") is True,
+            has_record=self.has_record,
+            effects=effects,
+        )
+
+    @property
+    def destination(self) -> str:
+        """The file's path."""
+        return self._file.destination
+
+    @property
+    def exposure(self) -> str:
+        """A sentence when the file is somebody else's, as it was read last."""
+        return self._file.exposure
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether nobody's commit can have made what was read last."""
+        return self._file.is_evidence
 
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing."""
-        self._file.check_writable()
-        content = self._file.read() or b""
-        self.check(content, sorted(keys))
+        self.check(self._file.check_writable() or b"", sorted(keys))
 
     def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:  # noqa: ARG002 - the whole file is read anyway
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
@@ -59,6 +80,8 @@ class LocalFileSink(ABC):
         """Save a secret with its record in one step, durably; the same again leaves the file as it is."""
         if record.stack != self._stack:
             raise self._file.error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
+        if len(secret.reveal()) > LONGEST_SECRET:
+            raise self._file.error(f"the secret of {record.key} is too long to be one", "See what the API is.")
         self._file.edit(lambda content: self.put(content, record, secret))
 
     def remove(self, key: str) -> None:
@@ -74,6 +97,10 @@ class LocalFileSink(ABC):
     def records(self, content: bytes) -> dict[str, SinkRecord]:
         """This stack's records by key."""
         return {key: held.record for key, held in self.held(content).items()}
+
+    @abstractmethod
+    def has_record(self, content: bytes) -> bool:
+        """Whether this stack has a record in it, be it damaged; False for what is no file of this kind."""
 
     @abstractmethod
     def check(self, content: bytes, keys: Collection[str]) -> None:
@@ -93,3 +120,11 @@ class LocalFileSink(ABC):
     @abstractmethod
     def drop(self, content: bytes, key: str) -> bytes:
         """The content without our record and secret of a key; `b""` when nothing is left."""
+
+
+def _can_be_a_name(path: str) -> bool:
+    """Whether the system could have a file of this name."""
+    try:
+        return b"\0" not in os.fsencode(path)
+    except UnicodeEncodeError:
+        return False

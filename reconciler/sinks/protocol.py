@@ -18,6 +18,22 @@ class Sink(Protocol):
 
     name: str
     """Its name in the file."""
+
+    @property
+    def destination(self) -> str:
+        """One printable line that says where it writes, as a plan shows it."""
+        ...
+
+    @property
+    def exposure(self) -> str:
+        """A sentence when writing there deserves to be an exposure of a plan, as of the last `read`; else nothing."""
+        ...
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether the records of the last `read` prove anything: false where a pull request could have written them."""
+        ...
+
     readable: bool
     """Whether what it holds can be read back."""
     removable: bool

@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from reconciler.model import SinkRecord
 
+LONGEST_SECRET = 4096
+"""Characters: what is longer is no API key, whoever says so."""
+KEY_FORM = "[a-z0-9-]{1,100}"
+"""A key's name as records have it; whoever wrote them may have written anything."""
+LIVE_NAME_FORM = "[!-~]{1,100}"
+HIGHEST_GENERATION = 999_999_999
+_KEY = re.compile(KEY_FORM)
+_LIVE_NAME = re.compile(LIVE_NAME_FORM)
+
 
 def format_instant(instant: datetime) -> str:
     """An aware instant in UTC, to the microsecond: `2026-11-21T10:00:00.123456Z`, always of this length."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_instant(text: str) -> datetime | None:
-    """The instant that ISO 8601 text names, in UTC; None when it names none, or has no zone."""
+    """The instant that ISO 8601 text names, in UTC; None when it names none, has no zone, or is in no year of ours."""
     try:
         instant = datetime.fromisoformat(text)
-    except ValueError:
+        return instant.astimezone(UTC) if instant.tzinfo is not None else None
+    except (ValueError, OverflowError):
         return None
-    return instant.astimezone(UTC) if instant.tzinfo is not None else None
 
 
 def record_to_fields(record: SinkRecord) -> dict[str, str | int]:
@@ -39,7 +49,13 @@ def record_from_fields(key: str, fields: object) -> SinkRecord | None:
             "generation": int(generation),
             "live_name": str(live_name),
             "created_at": str(created_at),
-        } if stack and live_name and generation >= 1 and not isinstance(generation, bool):
+        } if (
+            stack
+            and 1 <= generation <= HIGHEST_GENERATION
+            and not isinstance(generation, bool)
+            and _KEY.fullmatch(key)
+            and _LIVE_NAME.fullmatch(live_name)
+        ):
             instant = parse_instant(created_at)
             return None if instant is None else SinkRecord(stack, key, generation, live_name, instant)
         case _:

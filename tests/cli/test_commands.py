@@ -210,7 +210,7 @@ def test_status_fits_narrow_and_wide_terminals(world: World, keyform: Keyform) -
 
 
 def test_destroy_removes_all_that_the_stack_owns_and_nothing_else(world: World, keyform: Keyform) -> None:
-    world.write("MINE=1\n", "secrets.env")
+    world.write("MINE=1\n", "secrets.env").chmod(0o600)
     world.write(TWO_KEYS)
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("destroy", "--auto-approve")

@@ -204,6 +204,7 @@ def repaired(world: World, keyform: Keyform) -> None:
 def test_a_sink_that_git_tracks_is_refused(world: World, keyform: Keyform) -> None:
     git(world.folder, "init", "--quiet")
     sink = world.write("OTHER=1\n", "secrets.env")
+    sink.chmod(0o600)
     git(world.folder, "add", "secrets.env")
     world.write(ONE_KEY)
     refuses_sink(world, keyform, "secrets.env: is tracked by git, and must not hold secrets", "rm --cached secrets.env")
@@ -248,6 +249,7 @@ def test_a_sink_below_a_file_is_refused(world: World, keyform: Keyform) -> None:
 
 def test_a_variable_that_is_not_keyforms_is_not_overwritten(world: World, keyform: Keyform) -> None:
     sink = world.write("PAYMENTS=my-own\n", "secrets.env")
+    sink.chmod(0o600)
     world.write(ONE_KEY)
     refuses_sink(world, keyform, "secrets.env:1", "PAYMENTS stands here without a keyform record")
     assert sink.read_text() == "PAYMENTS=my-own\n"

@@ -31,7 +31,7 @@ class Aws:
 
     def open(self, *, stack: str = STACK, effects: Effects | None = None, **options: str | int) -> Sink:
         """The sink, as a run opens it."""
-        given = {"region": REGION, "endpoint_url": self.url, **options}
+        given = {"region": REGION, **options}
         settings = SinkSettings("cloud", "aws-secrets-manager", given)
         return open_sinks([settings], stack=stack, effects=effects or Counted())["cloud"]
 

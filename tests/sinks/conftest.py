@@ -65,6 +65,7 @@ def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_server.url,
     }.items():
         monkeypatch.setenv(name, value)
     return aws_server

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.effects import Effects, System
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import Place, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 
 STACK = "inference-prod"
@@ -42,10 +42,29 @@ class Kind:
     damage: Callable[[str], tuple[str, ...]]
     """Ways in which a file with payments-api alone can be hurt so that the secret cannot be vouched for."""
 
-    def open(self, path: Path | str, *, stack: str = STACK, effects: Effects | None = None, **options: str) -> Sink:
-        """The sink over a file."""
-        settings = SinkSettings("local", self.type, {"path": str(path), **options})
+    def open(
+        self, path: Path | str, *, stack: str = STACK, effects: Effects | None = None, **options: str | bool
+    ) -> Sink:
+        """The sink over a file, declared beside it."""
+        return self.open_in(Path(path).parent, path, stack=stack, effects=effects, **options)
+
+    def open_in(
+        self,
+        folder: Path,
+        path: Path | str,
+        *,
+        stack: str = STACK,
+        effects: Effects | None = None,
+        **options: str | bool,
+    ) -> Sink:
+        """The sink as a file in a folder declares it."""
+        settings = SinkSettings("local", self.type, {"path": str(path), **options}, Place(str(folder / "keyform.yaml")))
         return open_sinks([settings], stack=stack, effects=effects or System())["local"]
+
+    def write_users_own(self, path: Path, text: str = "") -> None:
+        """A file of the user's own, for nobody else to read."""
+        path.write_text(text or self.users_own)
+        path.chmod(0o600)
 
     def secret_in(self, path: Path, key: str) -> str | None:
         """The secret in the file, if there is a file."""
@@ -118,7 +137,7 @@ KINDS = (DOTENV, JSON)
 
 EFFECTS = (
     *("read_file", "create_file", "rename", "sync_folder", "remove_file", "lock_folder", "unlock_file"),
-    *("stat", "can_write", "make_folder", "remove_folder", "run"),
+    *("stat", "real_path", "enclosing", "can_write", "make_folder", "remove_folder", "find_program", "run"),
 )
 
 

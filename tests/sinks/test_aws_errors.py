@@ -21,6 +21,7 @@ from reconciler.effects import System
 from reconciler.errors import SinkError
 from reconciler.model import Secret
 
+ADDRESS = "AWS_ENDPOINT_URL_SECRETS_MANAGER"
 NAME = f"{STACK}/payments-api"
 
 
@@ -117,13 +118,13 @@ def failing(operation: str, trouble: Exception) -> Counted:
         (
             boto.EndpointConnectionError(endpoint_url="http://aws"),
             "sink cloud: AWS cannot be reached",
-            "See the network, the region and `endpoint_url`.",
+            "See the network, the region and AWS_ENDPOINT_URL.",
             True,
         ),
         (
             boto.SSLError(endpoint_url="http://aws", error="x"),
             "sink cloud: AWS cannot be trusted: TLS failed",
-            "See `endpoint_url`, and AWS_CA_BUNDLE.",
+            "See AWS_ENDPOINT_URL and AWS_CA_BUNDLE.",
             True,
         ),
         (
@@ -164,14 +165,15 @@ def test_without_credentials_boto3s_own_ways_are_named(aws: Aws, monkeypatch: py
 
 
 def test_without_a_region_its_places_are_named(aws: Aws) -> None:
-    error = refused(lambda: aws.open(effects=System(), region="", endpoint_url="").probe(["payments-api"]))
+    error = refused(lambda: aws.open(effects=System(), region="").probe(["payments-api"]))
     assert error.diagnostics() == (
         "sink cloud: there is no AWS region\n  Set `region` for this sink, or AWS_DEFAULT_REGION."
     )
 
 
-def test_a_profile_that_is_not_there_is_told(aws: Aws) -> None:
-    error = refused(lambda: aws.open(effects=System(), profile="nobody").probe(["payments-api"]))
+def test_a_profile_that_is_not_there_is_told(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    error = refused(lambda: aws.open(effects=System()).probe(["payments-api"]))
     assert error.message == "sink cloud: there is no such AWS profile"
 
 
@@ -181,26 +183,36 @@ def test_a_profile_gives_credentials_and_region(aws: Aws, tmp_path: Path, monkey
     monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    aws.open(effects=System(), profile="team", region="").write(generation(1), Secret("one"))
+    monkeypatch.setenv("AWS_PROFILE", "team")
+    aws.open(effects=System(), region="").write(generation(1), Secret("one"))
     assert aws.value() == "one"
 
 
-def test_an_address_that_is_none_is_told(aws: Aws) -> None:
-    error = refused(lambda: aws.open(effects=System(), endpoint_url="nowhere").probe(["payments-api"]))
-    assert error.message == "sink cloud: `endpoint_url` is no address"
+def test_an_address_that_is_none_is_told(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ADDRESS, "nowhere")
+    error = refused(lambda: aws.open(effects=System()).probe(["payments-api"]))
+    assert error.message == "sink cloud: the address of AWS is none"
 
 
-def test_an_address_where_nobody_listens_is_told(aws: Aws) -> None:
+@pytest.mark.parametrize(
+    "region", ["eu-west-1.evil.example", "a/b", "x@evil", "eu", "eu-west-1:8080", "EU-WEST-1", " "]
+)
+def test_a_region_that_is_none_is_told(aws: Aws, region: str) -> None:
+    error = refused(lambda: aws.open(effects=System(), region=region))
+    assert error.message == "sink cloud: `region` is no AWS region"
+
+
+def test_an_address_where_nobody_listens_is_told(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{nobody.getsockname()[1]}"
-        error = refused(lambda: aws.open(effects=System(), endpoint_url=url).probe(["payments-api"]))
+        monkeypatch.setenv(ADDRESS, f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        error = refused(lambda: aws.open(effects=System()).probe(["payments-api"]))
     assert error.message == "sink cloud: AWS cannot be reached"
 
 
 @contextmanager
-def answering(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[str]]]:
-    """A server that gives these answers in turn, the last one for ever; and what it was asked."""
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, dict[str, str]]) -> Iterator[list[str]]:
+    """AWS is a server that gives these answers in turn, the last one for ever; gives what it was asked."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -218,21 +230,23 @@ def answering(*answers: tuple[int, dict[str, str]]) -> Iterator[tuple[str, list[
     server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}", asked
+        monkeypatch.setenv(ADDRESS, f"http://127.0.0.1:{server.server_address[1]}")
+        yield asked
     finally:
         server.shutdown()
         server.server_close()
 
 
-def test_boto3_tries_again_when_aws_asks_for_fewer_requests(aws: Aws) -> None:
+def test_boto3_tries_again_when_aws_asks_for_fewer_requests(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     too_many = (400, {"__type": "ThrottlingException", "message": "Rate exceeded"})
-    with answering(too_many, (400, {"__type": "ResourceNotFoundException", "message": "no"})) as (url, asked):
-        aws.open(effects=System(), endpoint_url=url).probe(["payments-api"])
+    missing = (400, {"__type": "ResourceNotFoundException", "message": "no"})
+    with answering(monkeypatch, too_many, missing) as asked:
+        aws.open(effects=System()).probe(["payments-api"])
     assert asked == ["secretsmanager.DescribeSecret"] * 2
 
 
-def test_boto3_does_not_try_for_ever(aws: Aws) -> None:
-    with answering((500, {"__type": "InternalServiceError", "message": "no"})) as (url, asked):
-        error = refused(lambda: aws.open(effects=System(), endpoint_url=url).probe(["payments-api"]))
+def test_boto3_does_not_try_for_ever(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+    with answering(monkeypatch, (500, {"__type": "InternalServiceError", "message": "no"})) as asked:
+        error = refused(lambda: aws.open(effects=System()).probe(["payments-api"]))
     assert error.message == f"sink cloud: {NAME}: AWS failed (DescribeSecret: InternalServiceError)"
     assert len(asked) == 4

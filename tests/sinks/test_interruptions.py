@@ -29,7 +29,7 @@ def nothing(_kind: Kind, _path: Path) -> None:
 
 
 def users_file(kind: Kind, path: Path) -> None:
-    path.write_text(kind.users_own)
+    kind.write_users_own(path)
 
 
 def an_old_secret(kind: Kind, path: Path) -> None:

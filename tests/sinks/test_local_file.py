@@ -71,9 +71,22 @@ def test_another_users_file_is_refused(kind: Kind, path: Path) -> None:
     refuses_all(kind.open(path, effects=Strangers()), "belongs to another user")
 
 
-def test_our_own_file_that_others_could_read_is_tightened(kind: Kind, path: Path) -> None:
+@pytest.mark.parametrize("mode", [0o644, 0o640, 0o700, 0o400, 0o4600])
+def test_a_file_without_a_record_of_ours_keeps_its_mode_and_gets_no_secret(kind: Kind, path: Path, mode: int) -> None:
     path.write_text(kind.users_own)
-    path.chmod(0o644)
+    path.chmod(mode)
+    before = look(path.parent)
+    sink = kind.open(path)
+    assert sink.read([]) == {}
+    for act in (ACTS[0], ACTS[2]):
+        with pytest.raises(SinkError, match=f"its mode is {mode:03o}, which is left as it is") as refusal:
+            act(sink)
+        assert "`chmod 600` it" in refusal.value.way_out
+    assert look(path.parent) == before
+
+
+def test_our_own_file_that_others_could_read_is_tightened(kind: Kind, path: Path) -> None:
+    kind.write_users_own(path)
     sink = kind.open(path)
     save(sink, "payments-api")
     assert path.stat().st_mode & 0o777 == 0o600
@@ -89,7 +102,7 @@ def test_a_path_that_git_tracks_is_refused(kind: Kind, repository: Path) -> None
     path = repository / kind.name
     path.write_text(kind.users_own)
     git(repository, "add", "--force", kind.name)
-    for act in (ACTS[0], ACTS[2]):
+    for act in ACTS:
         with pytest.raises(SinkError, match="is tracked by git") as refusal:
             act(kind.open(path))
         assert f"rm --cached {kind.name}" in refusal.value.way_out
@@ -163,8 +176,8 @@ def test_the_repository_that_counts_is_the_one_around_the_file(
         kind.open(tracked).probe([])
 
 
-def test_inside_the_git_folder_nothing_can_be_committed(kind: Kind, repository: Path) -> None:
-    kind.open(repository / ".git" / kind.name).probe([])
+def test_inside_the_git_folder_nothing_is_written(kind: Kind, repository: Path) -> None:
+    refuses_all(kind.open(repository / ".git" / kind.name), "is in a .git folder, which is git's own")
 
 
 class Git(System):
@@ -180,22 +193,36 @@ class Git(System):
         return self.answer
 
 
+def test_without_git_there_is_nobody_to_ask_and_what_is_held_proves_nothing(kind: Kind, repository: Path) -> None:
+    path = repository / kind.name
+    sink = kind.open(path, effects=Git(FileNotFoundError(errno.ENOENT, "git")))
+    save(sink, "payments-api")
+    assert sink.read([]) == {"payments-api": record("payments-api")}
+    assert not sink.is_evidence
+    sink = kind.open(path)
+    assert sink.read([]) == {"payments-api": record("payments-api")}
+    assert sink.is_evidence
+
+
 @pytest.mark.parametrize(
-    "answer", [FileNotFoundError(errno.ENOENT, "env"), Completed(127, "", "env: 'git': No such file or directory")]
+    ("answer", "message"),
+    [
+        (Completed(128, "", "fatal: bad config line 1 in file .git/config"), "git cannot say whether it would be ign"),
+        (TimeoutError(errno.ETIMEDOUT, "Timed out"), "git did not say within 10 seconds whether it would be ignored"),
+    ],
 )
-def test_without_git_there_is_nothing_to_ask(kind: Kind, path: Path, answer: Completed | OSError) -> None:
-    save(kind.open(path, effects=Git(answer)), "payments-api")
-    assert path.exists()
-
-
-def test_when_git_cannot_say_the_path_is_refused(kind: Kind, path: Path) -> None:
-    """As in a container, where git distrusts a repository of another user's."""
-    answer = Completed(128, "", "fatal: detected dubious ownership in repository at '/builds'")
+def test_when_git_cannot_say_the_path_is_refused(
+    kind: Kind, repository: Path, answer: Completed | OSError, message: str
+) -> None:
+    path = repository / kind.name
     sink = kind.open(path, effects=Git(answer))
     for act in (ACTS[0], ACTS[2]):
-        with pytest.raises(SinkError, match="git cannot say whether it would be ignored"):
+        with pytest.raises(SinkError, match=message):
             act(sink)
     assert not path.exists()
+    save(kind.open(path), "payments-api")
+    assert sink.read([]) == {"payments-api": record("payments-api")}
+    assert not sink.is_evidence
 
 
 def test_git_is_asked_once_for_each_sink(kind: Kind, repository: Path) -> None:
@@ -205,6 +232,20 @@ def test_git_is_asked_once_for_each_sink(kind: Kind, repository: Path) -> None:
     for number in range(3):
         save(sink, f"key-{number}")
     assert effects.log.count("run") == 1
+    sink = kind.open(repository / kind.name, effects=effects)
+    for _ in range(3):
+        sink.read([])
+    assert effects.log.count("run") == 2
+
+
+def test_outside_of_any_repository_git_is_not_asked(kind: Kind, path: Path) -> None:
+    effects = Watched()
+    sink = kind.open(path, effects=effects)
+    sink.probe([])
+    save(sink, "payments-api")
+    sink.read([])
+    assert "run" not in effects.log
+    assert sink.is_evidence
 
 
 # --- The temporary folder ---------------------------------------------------------------------------------------------
@@ -255,20 +296,22 @@ def test_a_temporary_folder_with_something_else_in_it_is_left_and_told(kind: Kin
         ("stat", errno.ESTALE, f"cannot be written: {os.strerror(errno.ESTALE)}"),
         ("read_file", errno.ELOOP, "cannot be written: there is a symbolic link in the way"),
         ("run", errno.EACCES, "cannot be written: permission was denied"),
+        ("enclosing", errno.EACCES, "cannot be written: permission was denied"),
     ],
 )
 def test_a_failing_effect_is_told_and_nothing_has_changed(
-    kind: Kind, path: Path, effect: str, number: int, message: str
+    kind: Kind, repository: Path, effect: str, number: int, message: str
 ) -> None:
-    path.write_text(kind.users_own)
+    path = repository / kind.name
+    kind.write_users_own(path)
+    before = look(repository)
     sink = kind.open(path, effects=FailsWhen(effect, OSError(number, "as the system puts it", "/some/path")))
     with pytest.raises(SinkError) as failure:
         save(sink, "payments-api")
     assert failure.value.message == f"sink local: {path}: {message}"
     assert failure.value.way_out
     assert not failure.value.outcome_is_unknown
-    assert path.read_text() == kind.users_own
-    assert [entry.name for entry in path.parent.iterdir()] == [kind.name]
+    assert look(repository) == before
 
 
 def test_when_the_folder_cannot_be_synced_the_outcome_is_unknown(kind: Kind, path: Path) -> None:

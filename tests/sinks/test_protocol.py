@@ -61,7 +61,7 @@ def test_writing_the_same_again_leaves_the_file_untouched(kind: Kind, path: Path
 
 
 def test_removing_takes_record_and_secret_and_leaves_the_rest(kind: Kind, path: Path) -> None:
-    path.write_text(kind.users_own)
+    kind.write_users_own(path)
     sink = kind.open(path)
     save(sink, "payments-api")
     save(sink, "batch-jobs", "other")
@@ -86,7 +86,7 @@ def test_removing_what_was_never_there_makes_nothing(kind: Kind, tmp_path: Path)
 
 
 def test_what_stands_there_without_a_record_is_refused_and_not_removed(kind: Kind, path: Path) -> None:
-    path.write_text(kind.by_hand.format(secret="mine"))
+    kind.write_users_own(path, kind.by_hand.format(secret="mine"))
     before = look(path.parent)
     sink = kind.open(path)
     for refused in (lambda: save(sink, "payments-api"), lambda: sink.probe(["payments-api"])):
@@ -241,8 +241,10 @@ def test_a_file_too_big_to_be_one_of_secrets_is_refused(kind: Kind, path: Path) 
 def test_a_write_that_would_make_the_file_too_big_is_refused(kind: Kind, path: Path) -> None:
     sink = kind.open(path)
     save(sink, "payments-api")
+    with path.open("ab") as file:
+        file.write(b"\n" * (10 * 1024 * 1024 - path.stat().st_size))
     with pytest.raises(SinkError, match="is bigger than 10 MB"):
-        save(sink, "batch-jobs", "a" * (10 * 1024 * 1024))
+        sink.write(record("batch-jobs"), Secret("a" * 4096))
     assert set(sink.read([])) == {"payments-api"}
 
 

@@ -87,6 +87,8 @@ LAYERS = (
         never=(CLOCK_AND_CHANCE | INPUT_AND_OUTPUT) - {"threading"},
         opens_files=False,
     ),
+    # How far a path in the file may reach, for sinks and for the lock.
+    Layer(name="reach", stages=_names("effects errors"), never=PAST_THE_SEAM, opens_files=False),
     # A few threads, or none; all stages that do several things at once use it.
     Layer(name="workers", never=PAST_THE_SEAM - {"threading"}, opens_files=False),
     Layer(
@@ -113,7 +115,7 @@ LAYERS = (
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",
-        stages=_names("__init__ effects errors model redaction workers"),
+        stages=_names("__init__ effects errors model reach redaction workers"),
         libraries_on_demand=_names("boto3 botocore"),
         never=PAST_THE_SEAM,
         opens_files=False,
@@ -156,7 +158,7 @@ LAYERS = (
     # Knows the API and the sinks by their protocols only; the command line hands it the real ones.
     Layer(
         name="apply",
-        stages=_names("__init__ effects errors model patience plan sinks.protocol snapshot workers"),
+        stages=_names("__init__ effects errors model patience plan reach sinks.protocol snapshot workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),

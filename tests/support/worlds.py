@@ -155,6 +155,9 @@ class BrokenSink:
         self.name = sink.name
         self.readable = sink.readable
         self.removable = sink.removable
+        self.destination = sink.destination
+        self.exposure = sink.exposure
+        self.is_evidence = sink.is_evidence
 
     def probe(self, keys: Any) -> None:
         self._sink.probe(keys)

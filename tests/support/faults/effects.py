@@ -286,6 +286,14 @@ class TracedEffects:
     def stat(self, path: Path) -> os.stat_result:
         return self._do(Kind.LOOK, f"stat {path}", lambda: self.world.disk.stat(path))  # type: ignore[no-any-return]
 
+    def real_path(self, path: Path) -> Path:
+        return self._do(Kind.LOOK, f"resolve {path}", lambda: path)  # type: ignore[no-any-return]
+
+    def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
+        # Not numbered: a sink asks once for each process, and where a look of a replayed one is skipped, it has not
+        # yet. Its failures are for the sinks' own tests.
+        return ()
+
     def can_write(self, path: Path) -> bool:
         return self._do(Kind.LOOK, f"access {path}", lambda: self.world.disk.exists(path))  # type: ignore[no-any-return]
 
@@ -300,7 +308,7 @@ class TracedEffects:
     def call(self, what: str, function: Callable[[], Answered]) -> Answered:
         return self._do(Kind.CALL, what, function)  # type: ignore[no-any-return]
 
-    def find_program(self, name: str) -> Path | None:
+    def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
         return self._do(Kind.LOOK, f"find {name}", lambda: Path("/bin") / name)  # type: ignore[no-any-return]
 
     def run(
@@ -310,6 +318,7 @@ class TracedEffects:
         stdin: str | bytes = "",
         env: Mapping[str, str] | None = None,
         without: Collection[str] = (),
+        only: Collection[str] | None = None,
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:

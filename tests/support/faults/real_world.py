@@ -54,6 +54,8 @@ KINDS = {
     "lock_folder": Kind.LOCK_FOLDER,
     "unlock_file": Kind.UNLOCK,
     "stat": Kind.LOOK,
+    "real_path": Kind.LOOK,
+    "enclosing": Kind.LOOK,
     "can_write": Kind.LOOK,
     "find_program": Kind.LOOK,
     "call": Kind.CALL,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from reconciler.effects import Effects
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import Place, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 from support.faults.effects import STORE
 from support.faults.world import FaultWorld
@@ -17,9 +18,12 @@ class StoreSink:
 
     readable = False
     removable = True
+    exposure = ""
+    is_evidence = True
 
     def __init__(self, name: str, effects: Effects) -> None:
         self.name = name
+        self.destination = f"command {STORE}"
         self._effects = effects
 
     def probe(self, keys: Collection[str]) -> None:
@@ -52,7 +56,11 @@ class StoreSink:
 def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]:
     """The world's sinks, as a new process opens them."""
     files = [
-        SinkSettings(name, kind, {"path": world.path_of(name)}) for name, kind in world.sinks.items() if kind != "store"
+        SinkSettings(
+            name, kind, {"path": world.path_of(name)}, Place(f"{Path(world.path_of(name)).parent}/keyform.yaml")
+        )
+        for name, kind in world.sinks.items()
+        if kind != "store"
     ]
     sinks = open_sinks(files, stack=stack, effects=effects)
     sinks |= {name: StoreSink(name, effects) for name, kind in world.sinks.items() if kind == "store"}
