@@ -20,6 +20,7 @@ import pytest
 from support.http_fakes import key_json, make_api, page_json
 from support.proxies import ANSWER, EMPTY_PAGE, Serve, answering, make_certificate, over_tls, read_head, serving
 
+from reconciler.apply.lock import NoLock
 from reconciler.effects import System
 from reconciler.errors import ApiError, ApiFault, ApiUnreachable, ConfigError, NotAuthenticated, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
@@ -89,7 +90,7 @@ def reply_of(serve: Serve, *, timeout: float = 20.0) -> Reply:
     effects = System()
     try:
         with serving(serve) as port:
-            return ask_endpoint(effects, f"http://127.0.0.1:{port}", SECRET, timeout=timeout)
+            return ask_endpoint(effects, f"http://127.0.0.1:{port}", SECRET, api_is_here=True, timeout=timeout)
     finally:
         effects.close()
 
@@ -163,7 +164,7 @@ def test_a_request_that_is_taken_byte_by_byte_is_given_up_in_time() -> None:
     begun = time.monotonic()
     with serving(sipping) as port, api_at(f"http://127.0.0.1:{port}", request_timeout=0.5) as api:
         with pytest.raises(ApiUnreachable, match=r"it did not take the request within 0\.5 seconds") as caught:
-            api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), names)
+            api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), names, fence=NoLock())
         assert caught.value.effect_is_unknown
     assert time.monotonic() - begun < 4
 
@@ -269,7 +270,7 @@ def test_tls_through_a_tls_proxy_works_and_is_given_up_in_time(
     ):
         monkeypatch.setenv("HTTPS_PROXY", f"https://localhost:{port}")
         # Not "localhost", which is never asked for through a proxy.
-        monkeypatch.setattr("reconciler.transport._is_loopback", lambda _: False)
+        monkeypatch.setattr("reconciler.transport.is_loopback", lambda _: False)
         with api_at("https://localhost", request_timeout=10 if whole else 0.4) as api:
             if whole:
                 api.check()
@@ -432,7 +433,13 @@ def test_an_encoding_that_the_api_was_not_asked_for_is_refused_unread(encoding: 
 
 @pytest.mark.attack("API or proxy")
 @pytest.mark.parametrize(
-    "body", [b"plain", gzip.compress(EMPTY_PAGE)[:-9], gzip.compress(EMPTY_PAGE)[:-8] + b"x" * 8, b"\x1f\x8b" * 50]
+    "body",
+    [
+        b"plain",
+        gzip.compress(EMPTY_PAGE, mtime=0)[:-9],
+        gzip.compress(EMPTY_PAGE, mtime=0)[:-8] + b"x" * 8,
+        b"\x1f\x8b" * 50,
+    ],
 )
 def test_what_is_not_whole_gzip_is_an_error(body: bytes) -> None:
     assert failure_of(answering(encoded(body, b"gzip"))).message.endswith("its answer could not be decompressed.")

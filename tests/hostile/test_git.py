@@ -217,7 +217,7 @@ def test_no_setting_of_a_repository_makes_git_run_a_program(
     assert not checkout.ran.exists()
 
 
-@pytest.mark.attack("pull request author")
+@pytest.mark.control
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_attack_is_one(checkout: Checkout, layout: Callable[[Checkout, str], None]) -> None:
     """Git as a shell has it runs the program, but for a bare repository where its settings forbid one."""

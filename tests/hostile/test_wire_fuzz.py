@@ -31,6 +31,7 @@ from support.http_fakes import (
 )
 from support.proxies import read_head, serving
 
+from reconciler.apply.lock import NoLock
 from reconciler.effects import System
 from reconciler.emulator.clock import http_date
 from reconciler.errors import KeyformError, UnexpectedAnswer
@@ -59,8 +60,11 @@ QUESTIONS: dict[str, tuple[Any, Callable[[GcoreApi], object]]] = {
     "a create": (key_json(secret=SECRET), lambda api: api.create_key("payments", "x", None)),
     "a description": (key_json(description="x"), lambda api: api.set_description("payments", "x")),
     "a delete": (None, lambda api: api.delete_key("payments")),
-    "a list write": ({"tasks": ["t-1"]}, lambda api: api.set_api_keys(LLAMA, ["payments"])),
-    "a task": ({"state": "RUNNING", "error": "x", "tasks": ["t-1"]}, lambda api: api.set_api_keys(LLAMA, ["payments"])),
+    "a list write": ({"tasks": ["t-1"]}, lambda api: api.set_api_keys(LLAMA, ["payments"], fence=NoLock())),
+    "a task": (
+        {"state": "RUNNING", "error": "x", "tasks": ["t-1"]},
+        lambda api: api.set_api_keys(LLAMA, ["payments"], fence=NoLock()),
+    ),
 }
 
 
@@ -283,7 +287,9 @@ def test_an_answer_with_bytes_replaced_is_read_or_refused(edits: list[tuple[int,
         with serving(serve) as port:
             with suppress(KeyformError):
                 make_api(effects, base_url=f"http://127.0.0.1:{port}").check()
-            assert isinstance(ask_endpoint(effects, f"http://127.0.0.1:{port}", None, timeout=5), Reply)
+            assert isinstance(
+                ask_endpoint(effects, f"http://127.0.0.1:{port}", None, api_is_here=True, timeout=5), Reply
+            )
     finally:
         effects.close()
 
@@ -419,7 +425,7 @@ def test_a_strange_name_stays_equal_so_that_it_can_be_sent_back(name: str) -> No
     )
     (endpoint,) = make_api(effects, workers=1).list_endpoints()
     assert (endpoint.ref.name, endpoint.api_keys) == (name, (name,))
-    make_api(effects).set_api_keys(LLAMA, endpoint.api_keys)
+    make_api(effects).set_api_keys(LLAMA, endpoint.api_keys, fence=NoLock())
     assert json.loads(effects.sent[-1].content) == {"api_keys": [name]}
 
 
@@ -462,7 +468,7 @@ def test_a_write_with_tasks_without_end_is_refused_and_its_effect_unknown() -> N
     for amount in (MOST_TASKS + 1, 100_000):
         api, effects = scripted_api(answer(200, {"tasks": [f"t-{number}" for number in range(amount)]}))
         with pytest.raises(UnexpectedAnswer, match="'tasks' names more than 100") as caught:
-            api.set_api_keys(LLAMA, ["payments"])
+            api.set_api_keys(LLAMA, ["payments"], fence=NoLock())
         assert caught.value.effect_is_unknown
         assert len(effects.sent) == 1
 
@@ -541,6 +547,7 @@ def test_a_long_description_is_no_reason_to_refuse_a_key(text: str) -> None:
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.control
 def test_no_secret_is_sent_anywhere_else() -> None:
     effects = ScriptedEffects(answer(200, {"object": "list", "data": []}, headers={"Location": "https://evil.example"}))
     ask_endpoint(effects, "https://llama3.example", Secret(SECRET), timeout=1)
