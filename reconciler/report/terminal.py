@@ -1,9 +1,4 @@
-"""What a terminal needs: colour, escaped control characters, and lines no wider than asked for.
-
-Names, descriptions and statuses come from the API, where others write them: an escape sequence in one could hide the
-line that a reviewer must see. `printable` makes such characters visible; everything else takes text that went through
-it.
-"""
+"""What a terminal needs: colour, and lines no wider than asked for, made of text that went through the encoder."""
 
 from __future__ import annotations
 
@@ -12,10 +7,10 @@ import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from reconciler.encoder import shown
+
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 _PAINT = re.compile("\x1b\\[[0-9;]*m")
-# The runner of GitHub Actions reads a line that begins so as a command, leading blanks aside.
-_RUNNER_COMMANDS = ("::", "##[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +24,6 @@ class Palette:
         if not (self.colour and text and styles):
             return text
         return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
-
-
-def printable(text: str) -> str:
-    """One line of text without control, format or bidirectional characters: each stands as its escape (`\\x1b`)."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def one_line(text: str) -> str:
-    """A text of several lines, such as a server's answer, as a printable one: runs of blanks become one blank."""
-    return printable(" ".join(text.split()))
 
 
 def cells(text: str) -> int:
@@ -58,15 +41,12 @@ def pad(text: str, width: int) -> str:
 
 
 def wrap(words: Iterable[str], width: int) -> list[str]:
-    """Lines of whole words, each at most `width` columns unless one word alone is wider.
-
-    Only the first line may begin with what the runner of GitHub Actions takes for a command.
-    """
+    """Lines of whole words, each at most `width` columns unless one word alone is wider."""
     lines: list[str] = []
     line, used = "", 0
     for word in words:
         size = cells(word)
-        if line and used + 1 + size > width and not _PAINT.sub("", word).startswith(_RUNNER_COMMANDS):
+        if line and used + 1 + size > width:
             lines.append(line)
             line, used = "", 0
         line, used = (f"{line} {word}", used + 1 + size) if line else (word, size)
@@ -75,5 +55,5 @@ def wrap(words: Iterable[str], width: int) -> list[str]:
 
 def items(names: Iterable[str]) -> list[str]:
     """The words of a list: every name but the last with its comma."""
-    words = [printable(name) for name in names]
+    words = [shown(name) for name in names]
     return [*(f"{word}," for word in words[:-1]), *words[-1:]]
