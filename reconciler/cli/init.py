@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from reconciler.cli.files import regular_mode, write_whole
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import KeyformError
 
@@ -47,13 +48,15 @@ def stack_from_folder(folder: Path) -> str:
 
 def ignore_secrets(path: Path) -> list[str]:
     """Add what is missing to a .gitignore; gives what was added."""
+    way_out = f"add to it: {', '.join(IGNORED)}"
     try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        missing = [name for name in IGNORED if name not in text.splitlines()]
-        if missing:
-            gap = "" if not text or text.endswith("\n") else "\n"
-            lines = "".join(f"{name}\n" for name in missing)
-            path.write_text(f"{text}{gap}# secrets that keyform writes\n{lines}", encoding="utf-8")
+        text = path.read_text(encoding="utf-8") if regular_mode(path, way_out=way_out) is not None else ""
     except (OSError, UnicodeDecodeError) as error:
-        raise KeyformError(f"{path} cannot be updated: {error}.", way_out=f"add to it: {', '.join(IGNORED)}") from None
+        why = (isinstance(error, OSError) and error.strerror) or "it is no text in UTF-8"
+        raise KeyformError(f"{path} cannot be updated: {why}.", way_out=way_out) from None
+    missing = [name for name in IGNORED if name not in text.splitlines()]
+    if missing:
+        gap = "" if not text or text.endswith("\n") else "\n"
+        lines = "".join(f"{name}\n" for name in missing)
+        write_whole(path, f"{text}{gap}# secrets that keyform writes\n{lines}", way_out=way_out)
     return missing

@@ -12,7 +12,7 @@ from reconciler.plan.changes import Reason
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.rules import due_by_age, find_reason_for_successor, next_rotation
 from reconciler.report.json import FORMAT_VERSION, dump
-from reconciler.report.terminal import cells, pad
+from reconciler.report.terminal import pad, widest
 from reconciler.report.times import relative
 
 
@@ -57,7 +57,7 @@ def render_due(found: tuple[Due, ...], now: datetime, within: timedelta) -> str:
     """One line for each: when, how long until then, which key, and why."""
     if not found:
         return f"Nothing falls due within {duration(within)}.\n"
-    column = max(cells(shown(due.key)) for due in found)
+    column = widest(due.key for due in found)
     lines = [
         f"{instant(due.due_at.replace(microsecond=0))}  {pad(when(due, now), 10)}  "
         f"{pad(shown(due.key), column)}  {one_line(due.reason.sentence)}"

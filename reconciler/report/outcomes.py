@@ -9,7 +9,7 @@ from reconciler.plan.changes import Action, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.summary import count_blocks, done_line
-from reconciler.report.terminal import Palette, cells, items, pad, wrap
+from reconciler.report.terminal import Palette, items, pad, widest, wrap
 from reconciler.report.text import NO_CHANGES, SYMBOLS, symbol_of
 from reconciler.report.verbs import doing
 
@@ -101,7 +101,7 @@ def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str
 
 
 def _begun(palette: Palette, begun: Sequence[tuple[Block, int, int]]) -> Iterator[str]:
-    column = max(cells(shown(block.address)) for block, _, _ in begun)
+    column = widest(block.address for block, _, _ in begun)
     for block, count, of in begun:
         address = palette.paint(pad(shown(block.address), column), "bold")
         yield f"{_symbol(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', 'dim')}"
@@ -120,7 +120,7 @@ def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterat
     causes: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         causes.setdefault((one_line(outcome.detail), one_line(outcome.way_out)), []).append(outcome)
-    column = max(cells(shown(outcome.change.address)) for outcome in outcomes)
+    column = widest(outcome.change.address for outcome in outcomes)
     for (detail, way_out), found in causes.items():
         for outcome in found[:_MOST_STEPS]:
             address = palette.paint(pad(shown(outcome.change.address), column), "bold")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from reconciler.encoder import one_line, shown
 from reconciler.plan.changes import Change
 from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, PaceChanged, StepNote
+from reconciler.report.terminal import hanging
 from reconciler.report.times import elapsed
 from reconciler.report.verbs import doing, done
 
@@ -145,7 +146,7 @@ class LiveProgress:
         if line is not None:
             # Under the lock that rich refreshes under: beside a refresh, with ten threads, one line in ten was lost.
             with self._live._lock:  # noqa: SLF001 - rich offers no other way to order the two
-                self._console.print(line)
+                self._console.print(*hanging(line, self._console, self._console.width), sep="\n")
 
     def draw(self) -> ConsoleRenderable:
         """The live part as it stands: what runs, what the API asks for, and the bar."""

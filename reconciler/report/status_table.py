@@ -21,7 +21,7 @@ from reconciler.report.status import (
     SinkState,
     StatusView,
 )
-from reconciler.report.terminal import cells
+from reconciler.report.terminal import cells, hanging
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
 
@@ -67,6 +67,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     from io import StringIO  # noqa: PLC0415
 
     from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a plan to compute
+    from rich.text import Text  # noqa: PLC0415
 
     width = max(width, _NARROWEST)
     console = Console(
@@ -83,7 +84,8 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     )
     with console.capture() as captured:
         for part in parts:
-            console.print(part)
+            for line in hanging(part, console, width) if isinstance(part, Text) else [part]:
+                console.print(line)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 

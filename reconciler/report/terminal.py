@@ -6,10 +6,17 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from reconciler.encoder import shown
 
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+WIDEST_NAME = 80
+"""Columns: 63 characters of a key's name, and the kind before it."""
 _PAINT = re.compile("\x1b\\[[0-9;]*m")
 
 
@@ -40,6 +47,11 @@ def pad(text: str, width: int) -> str:
     return text + " " * max(0, width - cells(text))
 
 
+def widest(names: Iterable[str]) -> int:
+    """The width of a column for these names, as far as they are no longer than the API has them."""
+    return min(max(cells(shown(name)) for name in names), WIDEST_NAME)
+
+
 def wrap(words: Iterable[str], width: int) -> list[str]:
     """Lines of whole words, each at most `width` columns unless one word alone is wider."""
     lines: list[str] = []
@@ -51,6 +63,20 @@ def wrap(words: Iterable[str], width: int) -> list[str]:
             line, used = "", 0
         line, used = (f"{line} {word}", used + 1 + size) if line else (word, size)
     return [*lines, line] if line or not lines else lines
+
+
+def hanging(text: Text, console: Console, width: int) -> list[Text]:
+    """Its lines for rich, where all but the first of a long one are indented: no word of others begins a line."""
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        if line.cell_len <= width:
+            lines.append(line)
+        else:
+            first, *rest = line.wrap(console, width - 2)
+            for part in rest:
+                part.pad_left(2)
+            lines += [first, *rest]
+    return lines
 
 
 def items(names: Iterable[str]) -> list[str]:

@@ -17,6 +17,8 @@ COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 NO_CHANGES = "No changes. The live API matches the file."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
+_WIDEST_LABEL = 24
+"""The name of a field or a step; beside a longer one, which others must have written, no column is kept free."""
 
 
 def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
@@ -94,7 +96,8 @@ def _section(
 
 def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
     rows = {block.address: rows_of(block) for block in blocks}
-    labels = max((cells(row.label) for found in rows.values() for row in found), default=0)
+    widths = (cells(shown(row.label)) for found in rows.values() for row in found)
+    labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
     longest = max(cells(shown(block.address)) for block in blocks)
     column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
