@@ -33,6 +33,7 @@ _STYLE = "\x1b\\[(?:[012]|3[1-6])(?:;(?:[012]|3[1-6]))*m"
 _BETWEEN = f"(?:{_STYLE}|[^\x1b\x20-\x7e\n])*"
 _HASH_COMMAND = re.compile(f"#(?={_BETWEEN}#(?:{_STYLE}|[A-Za-z]|[^\x1b\x20-\x7e\n])*\\[)")
 _SECTION = re.compile("(?<=section_start):|(?<=section_end):", re.IGNORECASE)
+_COLONS = re.compile("(:[^\x00-\x7f]*):")
 _COLONS_OF_A_WORD = re.compile("(?<!\\S)([^\x00-\x7f]*:[^\x00-\x7f]*):")
 _COLONS_OF_A_LINE = re.compile(f"^((?:{_STYLE}|[^\x1b\x21-\x7e\n])*:{_BETWEEN}):", re.MULTILINE)
 _STYLES = re.compile(f"({_STYLE})")
@@ -93,7 +94,7 @@ def shown_in_html(text: str) -> str:
         text = f"{text[:LONGEST]}… and {len(text) - LONGEST} more characters"
     escaped = html.escape(visible(text))
     escaped = _SECTION.sub("&#58;", _HASH_COMMAND.sub("&#35;", escaped))
-    return escaped.replace("::", ":&#58;")
+    return _COLONS.sub(r"\1&#58;", escaped)
 
 
 def last_net(text: str, *, draws: bool = False) -> str:
@@ -102,14 +103,15 @@ def last_net(text: str, *, draws: bool = False) -> str:
     `draws` is for what rich draws over its own lines, which needs some more.
     """
     plain = text.replace("\n", "")
-    if not (plain.isascii() and plain.isprintable()):
+    is_plain = plain.isascii() and plain.isprintable()
+    if not is_plain:
         keep = _DRAWING if draws else _STYLES
         text = "\n".join(
             "".join(part if number % 2 else visible(part) for number, part in enumerate(keep.split(line)))
             for line in text.split("\n")
         )
     text = _without_hashes_and_sections(text)
-    return _COLONS_OF_A_LINE.sub(r"\1\\u003a", text) if ":" in text else text
+    return _COLONS_OF_A_LINE.sub(r"\1\\u003a", text) if "::" in text or not is_plain else text
 
 
 def _without_hashes_and_sections(text: str) -> str:

@@ -13,7 +13,8 @@ import html
 import json
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
 
@@ -65,7 +66,7 @@ class Redactor:
     def clean(self, text: str, *, longest: int = LONGEST_TEXT) -> str:
         """One line without control characters, secrets, or parts of them; at most `longest` characters."""
         masked = self._mask_pieces(self.mask(_one_line(text[:_LONGEST_READ])))
-        return masked if len(masked) <= longest else masked[: longest - 1] + "…"
+        return masked if len(masked) <= longest else _cut(masked[: longest - 1]) + "…"
 
     def mask(self, text: str, *, is_json: bool = False) -> str:
         """The text without the wholes of what is known, however it is encoded; JSON stays JSON."""
@@ -79,8 +80,7 @@ class Redactor:
         wholes = self._known_wholes()
         if not wholes:
             return value
-        found = [*_texts(value)]
-        return value if not wholes.finds("\n".join(found)) else _mapped(value, wholes)
+        return _mapped(value, wholes) if wholes.finds("\n".join(_texts(value))) else value
 
     def _known_wholes(self) -> _Wholes:
         with self._guard:
@@ -199,23 +199,31 @@ def _whole_escapes(searched: bytes, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def _texts(value: object) -> Iterator[str]:
-    """Every text in some data."""
-    match value:
-        case str():
-            yield value
-        case tuple() | list() | frozenset() | set():
-            for each in value:
-                yield from _texts(each)
-        case dict():
-            for name, each in value.items():
-                yield from _texts(name)
-                yield from _texts(each)
-        case _ if dataclasses.is_dataclass(value):
-            for field in dataclasses.fields(value):
-                yield from _texts(getattr(value, field.name))
-        case _:
-            pass
+def _texts(value: object) -> set[str]:
+    """Every text in some data, once each; a plan of ten thousand keys has a million values."""
+    found: set[str] = set()
+    left: list[Any] = [value]
+    parts_of: dict[type, Callable[[Any], Iterable[Any]]] = dict.fromkeys((tuple, list, set, frozenset), iter)
+    while left:
+        each = left.pop()
+        kind = type(each)
+        if kind is str:
+            found.add(each)
+        else:
+            if kind not in parts_of:
+                parts_of[kind] = _parts_of(kind)
+            left += parts_of[kind](each)
+    return found
+
+
+def _parts_of(kind: type) -> Callable[[Any], Iterable[Any]]:
+    """How to take apart what is of this type."""
+    if issubclass(kind, dict):
+        return lambda value: [*value.keys(), *value.values()]
+    names = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda value: [getattr(value, name) for name in names]
 
 
 def _mapped(value: Any, wholes: _Wholes) -> Any:
@@ -232,6 +240,12 @@ def _mapped(value: Any, wholes: _Wholes) -> Any:
             return dataclasses.replace(value, **{name: _mapped(getattr(value, name), wholes) for name in fields})
         case _:
             return value
+
+
+def _cut(text: str) -> str:
+    """Without the word that is cut in two, if it is one of several: it may be the beginning of a credential."""
+    words, blank, _ = text.rpartition(" ")
+    return words + blank if blank else text
 
 
 def _one_line(text: str) -> str:

@@ -360,12 +360,12 @@ def test_no_text_of_others_is_markup(name: str, where: str) -> None:
         a for _, attributes in allowed for a in attributes
     }
     assert not [value for value in hostile.values if re.match(r"\s*(https?:|javascript:|//|data:)", value)]
-    assert hostile.elements[2] == ("meta", ("http-equiv", "content"))
-    assert hostile.values[1].startswith("default-src 'none'; style-src 'sha256-")
+    policy = next(value for value in hostile.values if value.startswith("default-src"))
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
 def test_a_page_is_made_of_entities_where_a_ci_would_take_it_for_a_command() -> None:
     told = page("x", "", tag("p", "::error::a ##[b]c ##vso[d] section_start:1:x", title="##teamcity[x]"))
     assert "&#58;" in told
-    assert Outline(told).values[-2] == "::error::a ##[b]c ##vso[d] section_start:1:x"
+    assert Outline(told).values.count("::error::a ##[b]c ##vso[d] section_start:1:x") == 1
     assert violations(told) == []
