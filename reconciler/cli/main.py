@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 import threading
-import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from types import TracebackType
@@ -51,6 +49,8 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     if args.command is None:
         build_parser().print_help(sys.stderr)
         return 1
+    if argv is None:
+        silence_loggers()
     terminal = Terminal.open(whole, no_color=args.no_color, log_level=args.log_level)
     try:
         code: int = importlib.import_module(COMMANDS[args.command]).run(args, terminal)
@@ -90,8 +90,11 @@ def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformErro
 
 def places_of(trace: TracebackType | None) -> list[str]:
     """`reconciler.plan.rules:42` for each frame, the outermost first."""
-    frames = traceback.walk_tb(trace)
-    return [f"{frame.f_globals.get('__name__', '?')}:{line}" for frame, line in frames][-100:]
+    places: list[str] = []
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places[-100:]
 
 
 def silence_libraries() -> None:
@@ -110,5 +113,11 @@ def silence_libraries() -> None:
     sys.excepthook = tell_kind
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+
+
+def silence_loggers() -> None:
+    """What a library logs without anybody having asked for it goes nowhere: it can hold a whole request."""
+    import logging
+
     logging.lastResort = None
     logging.raiseExceptions = False

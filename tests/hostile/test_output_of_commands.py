@@ -133,8 +133,7 @@ def test_a_tasks_name_and_its_error_are_only_shown(name: str, world: World, keyf
 def test_who_holds_the_lock_is_only_shown(name: str, world: World, keyform: Keyform) -> None:
     """The holder's text is a description, which the portal can write."""
     world.write(TWO_KEYS)
-    world.run("apply", "--auto-approve", env={"CI_JOB_URL": "https://ci.example/1"})
-    held = {"name": "keyform-lock-shop", "created_at": "2026-01-01T00:00:00Z", "expires_at": "2099-01-01T00:00:00Z"}
+    held = {"name": "keyform-lock-shop-e1", "created_at": "2026-01-01T00:00:00Z", "expires_at": "2099-01-01T00:00:00Z"}
 
     def fault(request: Request, proceed: Proceed) -> Answer:
         answer = proceed(request)
@@ -142,14 +141,18 @@ def test_who_holds_the_lock_is_only_shown(name: str, world: World, keyform: Keyf
             return refusal(409, SHORT[name], exception_class="ConflictError")
         if request.method == "GET" and b'"results"' in answer.body and "api_keys" in request.path:
             page = json.loads(answer.body)
-            page["results"].append({**held, "description": SHORT[name], "deployment_names": []})
+            text = f"held by {SHORT[name]} since 2026-01-01T00:00:00Z [keyform-lock abcd]"
+            page["results"].append({**held, "description": text, "deployment_names": []})
             page["count"] += 1
             return Answer(200, answer.headers, json.dumps(page).encode())
         return answer
 
     world.fail(fault)
-    world.write(TWO_KEYS.replace("Checkout", "Something else"))
-    judge(keyform("apply", "--auto-approve", "--lock-timeout", "5s", "--log-level", "debug"))
+    for timeout in ("0s", "5s"):
+        ran = keyform("apply", "--auto-approve", "--lock-timeout", timeout, "--log-level", "debug")
+        judge(ran)
+        assert ran.code == 1
+        assert "at the latest" in ran.err
 
 
 # --- Files, arguments, environment ------------------------------------------------------------------------------------
@@ -228,7 +231,8 @@ def test_an_argument_is_only_shown(name: str, world: World, keyform: Keyform) ->
 @pytest.mark.parametrize("name", SHORT)
 def test_a_variable_is_only_shown(name: str, world: World, keyform: Keyform) -> None:
     text = SHORT[name]
-    world.write(HEAD + 'keys:\n  payments:\n    description: "${KEYFORM_VAR_TEAM}"\n    deployments: [llama3]\n')
+    world.write(TWO_KEYS.replace("secrets.env", '"${KEYFORM_VAR_TEAM}/x"'))
+    text = text.replace("\0", "")  # no environment holds it
     env = {"KEYFORM_VAR_TEAM": text, "USER": text, "CI_JOB_URL": text, "GITHUB_REPOSITORY": text}
     for argv in (*READING, *CHANGING):
         judge(keyform(*argv, env=env), is_json="--json" in argv)

@@ -266,7 +266,7 @@ def test_a_name_in_the_portal_that_is_a_credential_is_not_shown(make_world: Any,
 def test_an_argument_and_a_variable_that_are_a_credential_are_not_shown(
     value: str, world: World, keyform: Keyform
 ) -> None:
-    world.write(HEAD + 'keys:\n  payments:\n    description: "${KEYFORM_VAR_X}"\n    deployments: [llama3]\n')
+    world.write(TWO_KEYS.replace("secrets.env", '"${KEYFORM_VAR_X}/x"'))
     for argv in (
         [value],
         ["plan", value],
