@@ -42,9 +42,13 @@ class KeyformError(Exception):
         self.message = message
         self.way_out = way_out
 
+    def lines(self) -> list[str]:
+        """What a user reads: the message, and the way out on a line of its own. Nothing in a line may begin another."""
+        return [self.message, f"  {self.way_out}"] if self.way_out else [self.message]
+
     def diagnostics(self) -> str:
-        """What a user reads: the message, and the way out on a line of its own."""
-        return f"{self.message}\n  {self.way_out}" if self.way_out else self.message
+        """The lines as one text."""
+        return "\n".join(self.lines())
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +60,13 @@ class Finding:
     message: str
     way_out: str = ""
 
+    def lines(self) -> list[str]:
+        """All of it on a line, and the way out on another."""
+        head = "".join(f"{part}: " for part in (self.where, self.path) if part) + self.message
+        return [head, f"    {self.way_out}"] if self.way_out else [head]
+
     def __str__(self) -> str:
-        head = f"{self.where}: " if self.where else ""
-        path = f"{self.path}: " if self.path else ""
-        tail = f"\n    {self.way_out}" if self.way_out else ""
-        return f"{head}{path}{self.message}{tail}"
+        return "\n".join(self.lines())
 
 
 class _Bundle(KeyformError):
@@ -70,9 +76,10 @@ class _Bundle(KeyformError):
         super().__init__(message, way_out=way_out)
         self.findings = tuple(findings)
 
-    def diagnostics(self) -> str:
-        lines = [self.message, *(f"  {finding}" for finding in self.findings)]
-        return "\n".join([*lines, f"  {self.way_out}"] if self.way_out else lines)
+    def lines(self) -> list[str]:
+        message, *way_out = super().lines()
+        found = (finding.lines() for finding in self.findings)
+        return [message, *(line for first, *rest in found for line in (f"  {first}", *rest)), *way_out]
 
 
 class ConfigError(_Bundle):

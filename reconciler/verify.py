@@ -62,17 +62,21 @@ def verify(
     timeout: float,
     parallelism: int,
     tell: Callable[[str], None],
+    learn: Callable[[Secret], None] = lambda _: None,
 ) -> Verification:
     """Ask every endpoint of the stack, and tell what was found; `snapshot` was read just before.
 
     `timeout` is how many seconds each endpoint is waited for that gives no clear answer. `tell` is given a sentence
-    when one is waited for. Nothing fails but by Interrupted: what cannot be found out is a finding.
+    when one is waited for, `learn` every secret that a sink gives. Nothing fails but by Interrupted: what cannot be
+    found out is a finding.
     """
     with Inquiry(desired, snapshot, api, effects, timeout=timeout, tell=tell) as inquiry:
         cases = {case.name: case for case in gather_cases(desired, snapshot, api.now()) if case.desired}
         refs = sorted({*(e.ref for e in desired.endpoints), *(ref for key in desired.keys for ref in key.endpoints)})
         checks = dict(zip(refs, side_by_side(inquiry.check_endpoint, refs, parallelism), strict=True))
         shelves = read_shelves(desired, sinks)
+        for held in (held for shelf in shelves.values() for held in shelf.held.values()):
+            learn(held.secret)
         trials = [
             inquiry.prepare(cases[key.name], ref, sink, shelves[sink], checks[ref])
             for key in desired.keys

@@ -41,16 +41,16 @@ def run(
         task_timeout=args.task_timeout,
     ) as stage:
         plan = stage.plan()
-        text = render_plan(plan, colour=terminal.colour, width=terminal.width)
+        text = render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width)
         if not args.json:
             terminal.show(NOTHING_TO_DESTROY if destroys and plan.is_empty and not plan.refusals else text)
         if plan.refusals:
             if args.json:
-                terminal.show(plan_to_json(plan))
+                terminal.show(plan_to_json(plan), is_json=True)
             raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
         if not plan.is_empty and not args.auto_approve:
             if args.json:
-                terminal.tell(text)
+                terminal.show_aside(text)
             approve(terminal, destroys=destroys)
         return execute(stage, plan, args, terminal, progress)
 
@@ -121,9 +121,9 @@ def execute(
                 "What is live has changed since the plan was shown. Nothing was changed.",
                 way_out="run again: the new plan shows what is to be done now",
             )
-        show = terminal.tell if args.json else terminal.show
+        show = terminal.show_aside if args.json else terminal.show
         show("\nWhat is live has changed meanwhile. The plan is now:\n")
-        show(render_plan(moved, colour=terminal.colour, width=terminal.width))
+        show(render_plan(terminal.masked(moved), colour=terminal.colour, width=terminal.width))
 
     with ExitStack() as shown:
 
@@ -147,9 +147,10 @@ def execute(
             stop=stage.interruption.stop,
         )
     if args.json:
-        terminal.show(result_to_json(result))
+        terminal.show(result_to_json(result), is_json=True)
     elif not plan.is_empty:
-        terminal.show("\n" + render_result(result, colour=terminal.colour, width=terminal.width))
+        told = render_result(terminal.masked(result), colour=terminal.colour, width=terminal.width)
+        terminal.show(f"\n{told}")
     if result.plan.unmet:
         raise NotAsDeclared("What the file asks for was left undone:", result.plan.unmet)
     return 0 if result.complete else 1

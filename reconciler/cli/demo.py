@@ -182,7 +182,7 @@ class Story:
         self.prompt(f"curl{header} …/{deployment}/v1/chat/completions")
         with closing(System()) as effects:
             reply = ask_model(effects, self.address_of(deployment, effects), secret, model=deployment, prompt="Hello?")
-        self.terminal.show(f"{reply.status} {'Unauthorized' if reply.status == 401 else reply.text}")
+        self.terminal.say(f"{reply.status} {'Unauthorized' if reply.status == 401 else reply.text}")
         if reply.status != (expect or (200 if secret else 401)):
             raise KeyformError(f"The demo failed: {deployment} answered with {reply.status}.")
 

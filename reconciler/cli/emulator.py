@@ -26,11 +26,12 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     def ready(base_url: str) -> None:
         token, given = next(iter((data.get("tokens") or {TOKEN: [PROJECT]}).items()))
         projects = given["projects"] if isinstance(given, dict) else given
-        terminal.show(
-            f"The emulator answers at {base_url} until Ctrl-C. In another shell:\n\n"
-            f"  export GCORE_BASE_URL={base_url}\n"
-            f"  export GCORE_API_KEY={token}\n"
-            f"  export GCORE_CLOUD_PROJECT_ID={next(iter(projects), PROJECT)}"
+        terminal.say(
+            f"The emulator answers at {base_url} until Ctrl-C. In another shell:",
+            "",
+            f"  export GCORE_BASE_URL={base_url}",
+            f"  export GCORE_API_KEY={token}",
+            f"  export GCORE_CLOUD_PROJECT_ID={next(iter(projects), PROJECT)}",
         )
 
     try:

@@ -40,11 +40,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise KeyformError(f"{path} is there already; it was left as it is.", way_out=way_out) from None
     except OSError as error:
         raise KeyformError(f"{path} cannot be written: {error.strerror}.", way_out="give another --file") from None
-    terminal.show(f"Wrote {path}.")
+    terminal.say(f"Wrote {path}.")
     if ignored is not None and ignored.missing:
         ignored.add()
-        terminal.show(f"Added {', '.join(ignored.missing)} to {ignored.path}.")
-    terminal.show("\nNext: name your keys and deployments in it, then run `keyform validate` and `keyform plan`.")
+        terminal.say(f"Added {', '.join(ignored.missing)} to {ignored.path}.")
+    terminal.say("", "Next: name your keys and deployments in it, then run `keyform validate` and `keyform plan`.")
     return 0
 
 

@@ -6,10 +6,12 @@ import importlib
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
+from types import TracebackType
 
-from reconciler.cli.parser import build_parser, parse_arguments
-from reconciler.cli.terminal import Terminal, flush_output
+from reconciler.cli.parser import UsageError, build_parser, parse_arguments
+from reconciler.cli.terminal import Terminal, complain, flush_output
 from reconciler.errors import Interrupted, KeyformError
 
 COMMANDS = {
@@ -30,17 +32,26 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
     """Run `keyform` with these arguments and this environment (default: the process's); gives the exit code.
 
-    Usage errors, `--help` and `--version` end in SystemExit, as argparse has it.
+    `--help`, `--version` and usage errors end in SystemExit, as argparse has it; the latter with 1, since 2 means
+    "changes" to a pipeline that asked for it.
     """
+    whole = os.environ if env is None else env
+    if argv is None:
+        silence_libraries()
     try:
         args = parse_arguments(sys.argv[1:] if argv is None else argv)
+    except UsageError as error:
+        complain(error.usage, error.complaint, whole)
+        raise SystemExit(1) from None
     except SystemExit:
         flush_output()  # `keyform --help | head`
         raise
     if args.command is None:
         build_parser().print_help(sys.stderr)
         return 1
-    terminal = Terminal.open(os.environ if env is None else env, no_color=args.no_color, log_level=args.log_level)
+    if argv is None:
+        silence_loggers()
+    terminal = Terminal.open(whole, no_color=args.no_color, log_level=args.log_level)
     try:
         code: int = importlib.import_module(COMMANDS[args.command]).run(args, terminal)
     except KeyformError as error:
@@ -48,14 +59,65 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         code = error.exit_code
     except KeyboardInterrupt:
         # Only while nothing is being changed: apply takes the signals for itself.
-        terminal.tell("\nInterrupted: nothing was changed.")
+        terminal.tell("", "Interrupted: nothing was changed.")
         code = Interrupted.exit_code
     except OSError as error:
         # What no stage expects, such as a working folder that is gone.
         where = f"{error.filename}: " if error.filename else ""
         terminal.fail(KeyformError(f"{where}{error.strerror or type(error).__name__}."))
         code = 1
+    except Exception as error:  # noqa: BLE001 - no traceback reaches a user: its lines hold what others wrote
+        frames = places_of(error.__traceback__)
+        terminal.fail(fault_of_keyform(error, frames))
+        for frame in frames:
+            terminal.log("debug", frame)
+        code = 1
     if argv is None and threading.active_count() > 1:
         # A reading was given up that still waits for a connection: the process would wait for it, up to half a minute.
         os._exit(code)
     return code
+
+
+def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:
+    """What no stage expects of itself, by its kind and its place: its text could hold anything."""
+    ours = [frame for frame in frames if frame.startswith("reconciler")]
+    place = next(reversed(ours or frames), "an unknown place")
+    return KeyformError(
+        f"keyform failed in a way that is a fault of its own: {type(error).__name__} at {place}.",
+        way_out="Run plan to see what is live. Report this, with what --log-level debug adds: it holds no value.",
+    )
+
+
+def places_of(trace: TracebackType | None) -> list[str]:
+    """`reconciler.plan.rules:42` for each frame, the outermost first."""
+    places: list[str] = []
+    while trace is not None:
+        places.append(f"{trace.tb_frame.f_globals.get('__name__', '?')}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return places[-100:]
+
+
+def silence_libraries() -> None:
+    """In a process of its own, nothing but keyform writes: no traceback of a thread, no warning, no library's log."""
+
+    def say_nothing(*_: object) -> None:
+        """Whoever waits for a thread learns what became of it; a traceback's lines hold what others wrote."""
+
+    def tell_kind(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """What ends the process outside of a command, such as Ctrl-C while it starts."""
+        known = fault_of_keyform(error.with_traceback(trace), places_of(trace))
+        complain("", "Interrupted." if issubclass(kind, KeyboardInterrupt) else f"Error: {known.message}", os.environ)
+
+    threading.excepthook = say_nothing
+    sys.unraisablehook = say_nothing
+    sys.excepthook = tell_kind
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+
+
+def silence_loggers() -> None:
+    """What a library logs without anybody having asked for it goes nowhere: it can hold a whole request."""
+    import logging
+
+    logging.lastResort = None
+    logging.raiseExceptions = False

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import NoReturn
@@ -26,15 +25,23 @@ exit codes:
 """
 
 
+class UsageError(Exception):
+    """What the command line got wrong; both texts are to be shown, and `complaint` repeats arguments."""
+
+    def __init__(self, usage: str, complaint: str) -> None:
+        super().__init__(usage, complaint)
+        self.usage = usage
+        self.complaint = complaint
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose usage errors exit with 1: 2 means "changes" to a pipeline that asked for it."""
+    """A parser that raises its usage errors: whoever prints them knows what no output may hold."""
 
     commands: Mapping[str, Parser] = {}
     """The parser of each command, on the parser of them all."""
 
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(1, f"{self.prog}: error: {message}\n")
+        raise UsageError(self.format_usage(), f"{self.prog}: error: {message}")
 
     def option_names(self) -> list[str]:
         """`--json` and so on."""
@@ -42,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """What these arguments ask for. What is not understood is told by the command that it was meant for."""
+    """What these arguments ask for. What is not understood is told by the command that it was meant for: UsageError."""
     parser = build_parser()
     first = argv[0] if argv else "--help"
     if first.startswith("-"):

@@ -19,7 +19,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
     with open_stage(args, terminal) as stage:
         plan = stage.plan()
-    terminal.show(plan_to_json(plan) if args.json else render_plan(plan, colour=terminal.colour, width=terminal.width))
+    if args.json:
+        terminal.show(plan_to_json(plan), is_json=True)
+    else:
+        terminal.show(render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width))
     if plan.refusals:
         raise PlanRefused("Apply would change nothing, because the plan is refused:", plan.refusals)
     if plan.unmet:

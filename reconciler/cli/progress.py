@@ -68,7 +68,7 @@ class ShownProgress:
             case StepNote() | PaceChanged():
                 pass
         if self._progress is not None:
-            self._progress(event)
+            self._progress(self._terminal.masked(event))
 
     def on_api_event(self, event: ApiEvent) -> None:
         """An event of the client: a note on the change that it belongs to, or a line of the log."""
@@ -85,7 +85,8 @@ class ShownProgress:
             return
         with self._lock:
             subject = self._running.get(event.subject, event.subject)
-        self._progress(StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds)))
+        note = StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds))
+        self._progress(self._terminal.masked(note))
 
     def _tell_of_pace(self, event: ApiEvent) -> None:
         """It is for all requests, and its words say how long they wait; who sees it live needs no warning."""

@@ -48,7 +48,10 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
         snapshot = stage.look()
         now = stage.api.now().replace(microsecond=0)
         found = list_due(stage.desired, snapshot, now, args.due)
-    terminal.show((due_to_json if args.json else render_due)(found, now, args.due))
+    if args.json:
+        terminal.show(due_to_json(found, now, args.due), is_json=True)
+    else:
+        terminal.show(render_due(terminal.masked(found), now, args.due))
     return 0
 
 

@@ -101,6 +101,7 @@ def open_stage(
                 workers=args.parallelism,
                 listener=listener or ShownProgress(terminal).on_api_event,
                 task_timeout=task_timeout,
+                redactor=terminal.redactor,
             )
             sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
             yield Stage(desired, api, sinks, effects, interruption, demand)
@@ -117,7 +118,7 @@ class Interruption:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self, abandon: Callable[[], None], tell: Callable[[str], None]) -> None:
+    def __init__(self, abandon: Callable[[], None], tell: Callable[..., None]) -> None:
         self.stop = threading.Event()
         self._abandon = abandon
         self._tell = tell
@@ -148,7 +149,7 @@ class Interruption:
         if not self._changes:
             self._abandon()
             raise KeyboardInterrupt
-        self._tell("\nStopping: running steps are being finished. Interrupt again to no longer wait for them.")
+        self._tell("", "Stopping: running steps are being finished. Interrupt again to no longer wait for them.")
 
 
 def without_keys(desired: DesiredState) -> DesiredState:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from reconciler.cli.files import write_whole
 from reconciler.cli.stage import open_stage
 from reconciler.cli.terminal import Terminal
 
@@ -17,6 +18,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         snapshot = stage.look()  # first: its answers tell the API's clock
         view = build_status(stage.desired, snapshot, stage.api.now().replace(microsecond=0))
     to_file = args.out is not None
+    view = terminal.masked(view)
     match args.format:
         case "json":
             from reconciler.report.status_json import status_to_json
@@ -31,8 +33,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
             text = render_status(view, colour=terminal.colour and not to_file, width=terminal.width)
     if to_file:
-        Path(args.out).write_text(text, encoding="utf-8")
+        whole = terminal.fit(text, is_json=args.format == "json")
+        write_whole(Path(args.out), whole, way_out="give another file to --out, or leave it out to see the result here")
         terminal.tell(f"Written to {args.out}.")
     else:
-        terminal.show(text)
+        terminal.show(text, is_json=args.format == "json")
     return 0

@@ -2,6 +2,10 @@
 
 Output never ends a run that is changing something: a reader that went away (`keyform plan | head`), a terminal that was
 closed and a stream that was never open take nothing more, and the run goes on.
+
+All that keyform writes passes here. What a renderer made of its data is text (`show`, `show_aside`). Everything else is
+given as lines (`say`, `tell`, `log`, `fail`), and each stays one line whatever it holds. Credentials are masked, and
+nothing leaves that a terminal or a CI acts on, but for keyform's own styles.
 """
 
 from __future__ import annotations
@@ -11,15 +15,19 @@ import io
 import os
 import shutil
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TextIO
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TextIO, TypeVar
 
+from reconciler.credentials import find_credentials
+from reconciler.encoder import LONGEST_LINE, last_net, shown
 from reconciler.errors import KeyformError
+from reconciler.redaction import Redactor
 
 LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
 WIDTH_OF_A_PIPE = 100
 WIDEST = 120
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,8 @@ class Terminal:
     """There is a person to ask."""
     width: int
     log_level: int
+    redactor: Redactor = field(default_factory=Redactor)
+    """Knows every credential of the environment, and what the run learns."""
 
     @classmethod
     def open(cls, env: Mapping[str, str], *, no_color: bool, log_level: str) -> Terminal:
@@ -51,31 +61,49 @@ class Terminal:
             interactive=_is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not in_ci,
             width=_width() if _is_terminal(sys.stdout) else WIDTH_OF_A_PIPE,
             log_level=LEVELS[log_level],
+            redactor=redactor_for(env),
         )
 
-    def show(self, text: str) -> None:
-        """A result, on stdout. KeyformError when it cannot be written, other than for want of a reader."""
-        error = _write(sys.stdout, text if text.endswith("\n") else f"{text}\n")
-        if error is not None and not isinstance(error, BrokenPipeError):
-            raise KeyformError(f"The output cannot be written: {error.strerror}.", way_out="see where stdout leads")
+    def fit(self, text: str, *, is_json: bool = False) -> str:
+        """Rendered text as it may leave."""
+        return last_net(self.redactor.mask(text, is_json=is_json))
 
-    def tell(self, text: str) -> None:
+    def masked(self, value: Value) -> Value:
+        """Data without credentials, for a renderer: what it cuts or wraps could not be recognised afterwards."""
+        return self.redactor.masked(value)
+
+    def show(self, text: str, *, is_json: bool = False) -> None:
+        """A rendered result, on stdout. KeyformError when it cannot be written, other than for want of a reader."""
+        error = _write(sys.stdout, self.fit(text if text.endswith("\n") else f"{text}\n", is_json=is_json))
+        if error is not None and not isinstance(error, BrokenPipeError):
+            why = error.strerror or type(error).__name__
+            raise KeyformError(f"The output cannot be written: {why}.", way_out="see where stdout leads")
+
+    def show_aside(self, text: str) -> None:
+        """The same on stderr, where stdout is for something else; or nowhere."""
+        _write(sys.stderr, self.fit(f"{text}\n"))
+
+    def say(self, *lines: str) -> None:
+        """Lines of a result, on stdout."""
+        self.show(as_lines(lines, self.redactor))
+
+    def tell(self, *lines: str) -> None:
         """Anything else, on stderr, or nowhere."""
-        _write(sys.stderr, f"{text}\n")
+        _write(sys.stderr, last_net(f"{as_lines(lines, self.redactor)}\n"))
 
     def log(self, level: str, text: str) -> None:
         """Something for those who asked for it with `--log-level`."""
         if LEVELS[level] <= self.log_level:
-            self.tell(f"{level}: {printable(text)}")
+            self.tell(f"{level}: {text}")
 
     def fail(self, error: KeyformError) -> None:
         """An error, with its way out."""
         head = "\x1b[1;31mError:\x1b[0m " if self.live else "Error: "
-        self.tell(head + printable(error.diagnostics()))
+        _write(sys.stderr, last_net(f"{head}{as_lines(error.lines(), self.redactor)}\n"))
 
     def ask(self, question: str) -> str:
-        """What a person answers; nothing at the end of input."""
-        _write(sys.stderr, question)
+        """What a person answers to keyform's own words; nothing at the end of input."""
+        _write(sys.stderr, last_net(question))
         try:
             return sys.stdin.readline().strip()
         except UnicodeDecodeError:
@@ -100,7 +128,7 @@ class LastingStream(io.TextIOBase):
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        _write(self._stream, text)
+        _write(self._stream, last_net(text, draws=True))
         return len(text)
 
     def flush(self) -> None:
@@ -112,9 +140,21 @@ def flush_output() -> None:
     _write(sys.stdout, "")
 
 
-def printable(text: str) -> str:
-    """Text without control characters other than line ends: what a server says must not move the cursor."""
-    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)
+def redactor_for(env: Mapping[str, str]) -> Redactor:
+    """A redactor that knows every credential in an environment."""
+    redactor = Redactor()
+    redactor.know(find_credentials(env))
+    return redactor
+
+
+def complain(usage: str, complaint: str, env: Mapping[str, str]) -> None:
+    """A usage error, which repeats arguments; there is no terminal yet."""
+    _write(sys.stderr, last_net(f"{usage}{as_lines([complaint], redactor_for(env))}\n"))
+
+
+def as_lines(lines: Iterable[str], redactor: Redactor) -> str:
+    """Each as one line, whatever it holds."""
+    return "\n".join(shown(redactor.mask(line), longest=LONGEST_LINE) for line in lines)
 
 
 def _write(stream: TextIO | None, text: str) -> OSError | None:

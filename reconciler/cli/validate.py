@@ -16,7 +16,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     check_dates(desired, args, terminal)
     endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
-    terminal.show(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
+    terminal.say(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from reconciler.cli.stage import open_stage
-from reconciler.cli.terminal import Terminal, printable
+from reconciler.cli.terminal import Terminal
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -23,10 +23,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             stage.effects,
             timeout=args.timeout,
             parallelism=args.parallelism,
-            tell=lambda text: terminal.tell(printable(text)),
+            tell=terminal.tell,
+            learn=terminal.redactor.learn,
         )
     if args.json:
-        terminal.show(verification_to_json(found))
+        terminal.show(verification_to_json(found), is_json=True)
     else:
-        terminal.show(render_verification(found, colour=terminal.colour, width=terminal.width))
+        terminal.show(render_verification(terminal.masked(found), colour=terminal.colour, width=terminal.width))
     return 0 if found.as_declared else 1

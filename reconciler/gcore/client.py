@@ -57,10 +57,12 @@ class GcoreApi:
         workers: int = 10,
         listener: Listener | None = None,
         task_timeout: float = 1800.0,
+        redactor: Redactor | None = None,
     ) -> None:
         """`workers` is how many requests are in flight at most; fewer when the API asks for that.
 
         `task_timeout` is in seconds, for all tasks of a write. How long one request may take is for the effects to say.
+        `redactor` is given every secret that the API shows, and masks more than that when it knows more.
 
         Raises ConfigError for a base URL that a token must not go to: not http(s), plain http to another machine, with
         a password in it. Raises CredentialsMissing for a token that cannot stand in a header.
@@ -71,7 +73,8 @@ class GcoreApi:
         self._dialect = dialect
         self._workers = workers
         self._task_timeout = task_timeout
-        self._redactor = Redactor(token)
+        self._redactor = redactor or Redactor()
+        self._redactor.learn(token)
         self._exchange = Exchange(
             base_url=base_url,
             token=token,

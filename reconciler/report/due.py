@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from reconciler.encoder import one_line, shown
 from reconciler.model import DesiredState, Snapshot, shift
 from reconciler.plan.cases import KeyCase, gather_cases
 from reconciler.plan.changes import Reason
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.rules import due_by_age, find_reason_for_successor, next_rotation
 from reconciler.report.json import FORMAT_VERSION, dump
-from reconciler.report.terminal import cells, one_line, pad, printable
+from reconciler.report.terminal import pad, widest
 from reconciler.report.times import relative
 
 
@@ -56,10 +57,10 @@ def render_due(found: tuple[Due, ...], now: datetime, within: timedelta) -> str:
     """One line for each: when, how long until then, which key, and why."""
     if not found:
         return f"Nothing falls due within {duration(within)}.\n"
-    column = max(cells(printable(due.key)) for due in found)
+    column = widest(due.key for due in found)
     lines = [
         f"{instant(due.due_at.replace(microsecond=0))}  {pad(when(due, now), 10)}  "
-        f"{pad(printable(due.key), column)}  {one_line(due.reason.sentence)}"
+        f"{pad(shown(due.key), column)}  {one_line(due.reason.sentence)}"
         for due in found
     ]
     return "\n".join([*lines, "", "An apply rotates each of them once it is due."]) + "\n"

@@ -1,8 +1,9 @@
 """HTML that is right by construction: text is escaped unless it is markup already, and a page refers to nothing.
 
 What others wrote (names, descriptions, statuses) reaches a page as plain `str`, and `tag` escapes it; only what `tag`
-made is `Html`. Control and bidirectional characters stand as their escapes, as they do in a terminal. A page allows
-itself no script and nothing from elsewhere: its Content-Security-Policy names the hash of its one style sheet.
+made is `Html`. What the encoder escapes on a terminal is an escape here too; what a CI takes for a command is broken by
+entities, since a page may go to a pipeline's log. A page allows itself no script and nothing from elsewhere: its
+Content-Security-Policy names the hash of its one style sheet.
 """
 
 from __future__ import annotations
@@ -10,9 +11,8 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable
-from html import escape
 
-from reconciler.report.terminal import printable
+from reconciler.encoder import shown_in_html
 
 
 class Html(str):
@@ -29,7 +29,7 @@ _SHAPES = frozenset({"rect", "line", "path", "circle"})
 
 def text(value: str) -> Html:
     """Markup as it is; anything else escaped, for content and for attributes."""
-    return value if isinstance(value, Html) else Html(escape(printable(value), quote=True))
+    return value if isinstance(value, Html) else Html(shown_in_html(value))
 
 
 def join(parts: Iterable[str], separator: str = "") -> Html:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 
+from reconciler.encoder import disarm_json
 from reconciler.errors import Finding
 from reconciler.plan.changes import (
     Action,
@@ -85,8 +86,8 @@ def result_tree(result: Result) -> dict[str, Value]:
 
 
 def dump(tree: Mapping[str, Value]) -> str:
-    """JSON in the order given, indented by two blanks."""
-    return json.dumps(tree, indent=2, ensure_ascii=True) + "\n"
+    """JSON in the order given, indented by two blanks, and fit for a log: all that others wrote is ASCII, and inert."""
+    return disarm_json(json.dumps(tree, indent=2, ensure_ascii=True)) + "\n"
 
 
 def plan_tree(plan: Plan) -> dict[str, Value]:

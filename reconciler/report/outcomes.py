@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from reconciler.encoder import one_line, shown
 from reconciler.plan.changes import Action, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.summary import count_blocks, done_line
-from reconciler.report.terminal import Palette, cells, items, one_line, pad, printable, wrap
+from reconciler.report.terminal import Palette, items, pad, widest, wrap
 from reconciler.report.text import NO_CHANGES, SYMBOLS, symbol_of
 from reconciler.report.verbs import doing
 
@@ -100,9 +101,9 @@ def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str
 
 
 def _begun(palette: Palette, begun: Sequence[tuple[Block, int, int]]) -> Iterator[str]:
-    column = max(cells(printable(block.address)) for block, _, _ in begun)
+    column = widest(block.address for block, _, _ in begun)
     for block, count, of in begun:
-        address = palette.paint(pad(printable(block.address), column), "bold")
+        address = palette.paint(pad(shown(block.address), column), "bold")
         yield f"{_symbol(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', 'dim')}"
 
 
@@ -119,10 +120,10 @@ def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterat
     causes: dict[tuple[str, str], list[Outcome]] = {}
     for outcome in outcomes:
         causes.setdefault((one_line(outcome.detail), one_line(outcome.way_out)), []).append(outcome)
-    column = max(cells(printable(outcome.change.address)) for outcome in outcomes)
+    column = widest(outcome.change.address for outcome in outcomes)
     for (detail, way_out), found in causes.items():
         for outcome in found[:_MOST_STEPS]:
-            address = palette.paint(pad(printable(outcome.change.address), column), "bold")
+            address = palette.paint(pad(shown(outcome.change.address), column), "bold")
             lines.append(f"  {palette.paint('!', 'bold', colour)} {address}  {doing(outcome.undone_part)}")
         if len(found) > _MOST_STEPS:
             lines.append(f"    and {len(found) - _MOST_STEPS} more")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+from reconciler.encoder import one_line, shown
 from reconciler.plan.changes import Change
 from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, PaceChanged, StepNote
-from reconciler.report.terminal import one_line, printable
+from reconciler.report.terminal import hanging
 from reconciler.report.times import elapsed
 from reconciler.report.verbs import doing, done
 
@@ -52,11 +53,11 @@ class PlainProgress:
             match event:
                 case ChangeStarted(change):
                     self._addresses[change.id] = change.address
-                    self._write(f"{printable(change.address)}: {doing(change)}...")
+                    self._write(f"{shown(change.address)}: {doing(change)}...")
                 case ChangeFinished(outcome):
-                    self._write(f"{printable(outcome.change.address)}: {describe_outcome(outcome)}")
+                    self._write(f"{shown(outcome.change.address)}: {describe_outcome(outcome)}")
                 case StepNote(subject, text):
-                    self._write(f"{printable(self._addresses.get(subject, subject))}: {one_line(text)}")
+                    self._write(f"{shown(self._addresses.get(subject, subject))}: {one_line(text)}")
                 case PaceChanged():
                     pass  # it is about no step: the log has it
 
@@ -145,7 +146,7 @@ class LiveProgress:
         if line is not None:
             # Under the lock that rich refreshes under: beside a refresh, with ten threads, one line in ten was lost.
             with self._live._lock:  # noqa: SLF001 - rich offers no other way to order the two
-                self._console.print(line)
+                self._console.print(*hanging(line, self._console, self._console.width), sep="\n")
 
     def draw(self) -> ConsoleRenderable:
         """The live part as it stands: what runs, what the API asks for, and the bar."""
@@ -160,7 +161,7 @@ class LiveProgress:
         steps.add_column(no_wrap=True, overflow="ellipsis")
         steps.add_column(no_wrap=True, justify="right")
         for row in running[:_MOST_RUNNING]:
-            text = Text.assemble((printable(row.change.address), "bold"), "  ", doing(row.change))
+            text = Text.assemble((shown(row.change.address), "bold"), "  ", doing(row.change))
             if row.note:
                 text.append(f"  {row.note}", "yellow")
             steps.add_row(self._spinner, text, Text(elapsed(now - row.since), "dim"))
@@ -202,4 +203,4 @@ def _finished_line(outcome: Outcome) -> Text:
 
     mark, style = _MARKS[outcome.state]
     told = (describe_outcome(outcome), "" if outcome.state is OutcomeState.DONE else style)
-    return Text.assemble((mark, style), " ", (printable(outcome.change.address), "bold"), "  ", told)
+    return Text.assemble((mark, style), " ", (shown(outcome.change.address), "bold"), "  ", told)

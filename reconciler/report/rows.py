@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from reconciler.encoder import shown
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -20,7 +21,7 @@ from reconciler.plan.changes import (
 )
 from reconciler.plan.fields import instant
 from reconciler.report.blocks import Block, Move
-from reconciler.report.terminal import items, printable
+from reconciler.report.terminal import items
 
 Words = tuple[str, tuple[str, ...]]
 """A printable text, and the styles of its words."""
@@ -66,7 +67,7 @@ def rows_of(block: Block) -> tuple[Row, ...]:
         sinks = [step.sink for step in removals if _note(block, step) == sentence]
         rows.append(_row("-", "records", *items(sinks), note=sentence))
     rows += [
-        Row("-", "generation", ((printable(step.live_name), _styles(step.reason.code)),), _note(block, step))
+        Row("-", "generation", ((shown(step.live_name), _styles(step.reason.code)),), _note(block, step))
         for step in block.steps
         if isinstance(step, DeleteKey)
     ]
@@ -82,7 +83,7 @@ def _tell_once(rows: Iterable[Row]) -> Iterator[Row]:
 
 
 def _creation(block: Block, step: CreateGeneration) -> Iterator[Row]:
-    yield _row("+", "generation", printable(step.live_name))
+    yield _row("+", "generation", shown(step.live_name))
     if block.action is Action.CREATE:
         if step.text:
             yield _row("+", "description", quote(step.text))
@@ -94,7 +95,7 @@ def _creation(block: Block, step: CreateGeneration) -> Iterator[Row]:
 
 
 def _description(block: Block, step: Describe) -> Iterator[Row]:
-    name = printable(step.live_name)
+    name = shown(step.live_name)
     if step.reason.code == "key_is_adopted":
         yield _row("~", "adopts", name, note=_note(block, step))
     elif not step.diff:
@@ -120,7 +121,7 @@ def _moves(block: Block, moves: list[Move], symbol: str, label: str) -> Iterator
         words: list[Words] = [(" ".join(items(sorted(str(move.endpoint) for move in found))), _styles(code))]
         if several:
             preposition = "to" if symbol == "+" else "from"
-            words = [(printable(live_name), _styles(code)), (preposition, ("dim",)), *words]
+            words = [(shown(live_name), _styles(code)), (preposition, ("dim",)), *words]
         tell = code != block.reason.code and (symbol == "-" or block.action is Action.UPDATE)
         yield Row(symbol, label, tuple(words), found[0].link.reason.sentence if tell else "")
 
@@ -143,7 +144,7 @@ def _note(block: Block, step: Change) -> str:
 
 def quote(text: str) -> str:
     """A text in quotes, so that its ends can be seen."""
-    return f'"{printable(text)}"'
+    return f'"{shown(text)}"'
 
 
 def _difference(diff: FieldDiff) -> Row:
@@ -156,7 +157,7 @@ def _difference(diff: FieldDiff) -> Row:
             case int():
                 return str(value)
             case str():
-                return printable(value) if diff.path in _UNQUOTED else quote(value)
+                return shown(value) if diff.path in _UNQUOTED else quote(value)
 
     return Row("~", diff.path, _transition(show(diff.live), show(diff.desired)))
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from reconciler.encoder import shown
 from reconciler.model import Phase
 from reconciler.report.status import (
     EndpointStatus,
@@ -20,7 +21,7 @@ from reconciler.report.status import (
     SinkState,
     StatusView,
 )
-from reconciler.report.terminal import cells, printable
+from reconciler.report.terminal import cells, hanging
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
 
@@ -66,6 +67,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     from io import StringIO  # noqa: PLC0415
 
     from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a plan to compute
+    from rich.text import Text  # noqa: PLC0415
 
     width = max(width, _NARROWEST)
     console = Console(
@@ -82,7 +84,8 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     )
     with console.capture() as captured:
         for part in parts:
-            console.print(part)
+            for line in hanging(part, console, width) if isinstance(part, Text) else [part]:
+                console.print(line)
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
@@ -90,7 +93,7 @@ def status_parts(view: StatusView, *, width: int) -> list[RenderableType]:
     """The parts in order, as rich renderables, for a console of this width."""
     from rich.text import Text  # noqa: PLC0415
 
-    head = Text.assemble(("Stack ", "dim"), (printable(view.stack), "bold"), (f" (project {view.project})", "dim"))
+    head = Text.assemble(("Stack ", "dim"), (shown(view.stack), "bold"), (f" (project {view.project})", "dim"))
     parts: list[RenderableType] = [*_alarm(view), head]
     parts += (
         [_key_table(view, wide=width >= _WIDE)]
@@ -108,7 +111,7 @@ def _alarm(view: StatusView) -> list[RenderableType]:
 
     lines: list[RenderableType] = []
     if view.public:
-        names = ", ".join(printable(str(endpoint.ref)) for endpoint in view.public)
+        names = ", ".join(shown(str(endpoint.ref)) for endpoint in view.public)
         what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
         lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red"))
     if view.leaked:
@@ -123,7 +126,7 @@ def _alarm(view: StatusView) -> list[RenderableType]:
         what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
         lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", "yellow"))
     if view.with_foreign_keys:
-        bound = [f"{printable(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
+        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
         lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", "yellow"))
     return lines
 
@@ -157,7 +160,7 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
     longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
     for key in view.keys:
-        name = Text(printable(key.name), "bold")
+        name = Text(shown(key.name), "bold")
         if not key.declared:
             name.append("\nnot declared", "not bold yellow")
         age = Text(span(view.now - key.created_at) if key.created_at else "-", "" if key.created_at else "dim")
@@ -235,7 +238,7 @@ def _bindings(key: KeyStatus, *, wide: bool) -> Text:
 def _sinks(key: KeyStatus) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    lines = [Text.assemble(f"{printable(sink)} ", (state.value, _SINK_COLOURS[state])) for sink, state in key.sinks]
+    lines = [Text.assemble(f"{shown(sink)} ", (state.value, _SINK_COLOURS[state])) for sink, state in key.sinks]
     return Text("\n").join(lines)
 
 
@@ -255,16 +258,16 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
     longest = max((cells(name) for endpoint in endpoints for name in endpoint.own), default=0)
     table.columns[3].min_width = min(longest, _MOST_RESERVED) + 1  # a comma
     for endpoint in endpoints:
-        name = Text(printable(endpoint.ref.name), "bold")
+        name = Text(shown(endpoint.ref.name), "bold")
         if endpoint.application is not None:
-            name.append(f"\nin {printable(endpoint.application)}", "not bold dim")
+            name.append(f"\nin {shown(endpoint.application)}", "not bold dim")
         table.add_row(
             name,
             Text(endpoint.ref.kind.value, "dim"),
             Text("PUBLIC", "bold red") if endpoint.public else Text("protected", "green"),
             some_of(endpoint.own) or Text("-", "dim"),
             Text(some_of(endpoint.foreign), "yellow") if endpoint.foreign else Text("-", "dim"),
-            Text(printable(endpoint.status).lower(), "dim"),
+            Text(shown(endpoint.status).lower(), "dim"),
         )
     return table
 

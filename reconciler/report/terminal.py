@@ -1,9 +1,4 @@
-"""What a terminal needs: colour, escaped control characters, and lines no wider than asked for.
-
-Names, descriptions and statuses come from the API, where others write them: an escape sequence in one could hide the
-line that a reviewer must see. `printable` makes such characters visible; everything else takes text that went through
-it.
-"""
+"""What a terminal needs: colour, and lines no wider than asked for, made of text that went through the encoder."""
 
 from __future__ import annotations
 
@@ -11,11 +6,18 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from reconciler.encoder import shown
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
+WIDEST_NAME = 80
+"""Columns: 63 characters of a key's name, and the kind before it."""
 _PAINT = re.compile("\x1b\\[[0-9;]*m")
-# The runner of GitHub Actions reads a line that begins so as a command, leading blanks aside.
-_RUNNER_COMMANDS = ("::", "##[")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +31,6 @@ class Palette:
         if not (self.colour and text and styles):
             return text
         return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
-
-
-def printable(text: str) -> str:
-    """One line of text without control, format or bidirectional characters: each stands as its escape (`\\x1b`)."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
-
-
-def one_line(text: str) -> str:
-    """A text of several lines, such as a server's answer, as a printable one: runs of blanks become one blank."""
-    return printable(" ".join(text.split()))
 
 
 def cells(text: str) -> int:
@@ -57,23 +47,39 @@ def pad(text: str, width: int) -> str:
     return text + " " * max(0, width - cells(text))
 
 
-def wrap(words: Iterable[str], width: int) -> list[str]:
-    """Lines of whole words, each at most `width` columns unless one word alone is wider.
+def widest(names: Iterable[str]) -> int:
+    """The width of a column for these names, as far as they are no longer than the API has them."""
+    return min(max(cells(shown(name)) for name in names), WIDEST_NAME)
 
-    Only the first line may begin with what the runner of GitHub Actions takes for a command.
-    """
+
+def wrap(words: Iterable[str], width: int) -> list[str]:
+    """Lines of whole words, each at most `width` columns unless one word alone is wider."""
     lines: list[str] = []
     line, used = "", 0
     for word in words:
         size = cells(word)
-        if line and used + 1 + size > width and not _PAINT.sub("", word).startswith(_RUNNER_COMMANDS):
+        if line and used + 1 + size > width:
             lines.append(line)
             line, used = "", 0
         line, used = (f"{line} {word}", used + 1 + size) if line else (word, size)
     return [*lines, line] if line or not lines else lines
 
 
+def hanging(text: Text, console: Console, width: int) -> list[Text]:
+    """Its lines for rich, where all but the first of a long one are indented: no word of others begins a line."""
+    lines: list[Text] = []
+    for line in text.split("\n", allow_blank=True):
+        if line.cell_len <= width:
+            lines.append(line)
+        else:
+            first, *rest = line.wrap(console, width - 2)
+            for part in rest:
+                part.pad_left(2)
+            lines += [first, *rest]
+    return lines
+
+
 def items(names: Iterable[str]) -> list[str]:
     """The words of a list: every name but the last with its comma."""
-    words = [printable(name) for name in names]
+    words = [shown(name) for name in names]
     return [*(f"{word}," for word in words[:-1]), *words[-1:]]

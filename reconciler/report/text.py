@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from reconciler.encoder import one_line, shown
 from reconciler.errors import Finding
 from reconciler.plan.changes import Action, Note, Plan
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.rows import REVOCATION, Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
-from reconciler.report.terminal import Palette, cells, one_line, pad, printable, wrap
+from reconciler.report.terminal import Palette, cells, pad, wrap
 
 SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.ROTATE: "+/-"}
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 NO_CHANGES = "No changes. The live API matches the file."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
+_WIDEST_LABEL = 24
+"""The name of a field or a step; beside a longer one, which others must have written, no column is kept free."""
 
 
 def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
@@ -45,7 +48,7 @@ def symbol_of(palette: Palette, action: Action) -> str:
 
 def _opening(plan: Plan) -> list[str]:
     would = "would" if plan.refusals else "will"
-    sentence = f"keyform {would} perform the following actions in stack {printable(plan.stack)}"
+    sentence = f"keyform {would} perform the following actions in stack {shown(plan.stack)}"
     return [*sentence.split(" "), f"(project {plan.project}):"]
 
 
@@ -58,7 +61,7 @@ def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) 
 
 
 def _note_words(note: Note) -> tuple[str, str, str]:
-    return printable(note.address), _sentence(note), ""
+    return shown(note.address), _sentence(note), ""
 
 
 def _sentence(note: Note) -> str:
@@ -67,8 +70,8 @@ def _sentence(note: Note) -> str:
 
 
 def _finding_words(finding: Finding) -> tuple[str, str, str]:
-    where = f" ({printable(finding.where)})" if finding.where else ""
-    return printable(finding.path), one_line(finding.message) + where, one_line(finding.way_out)
+    where = f" ({shown(finding.where)})" if finding.where else ""
+    return shown(finding.path), one_line(finding.message) + where, one_line(finding.way_out)
 
 
 def _section(
@@ -93,9 +96,10 @@ def _section(
 
 def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
     rows = {block.address: rows_of(block) for block in blocks}
-    labels = max((cells(row.label) for found in rows.values() for row in found), default=0)
+    widths = (cells(shown(row.label)) for found in rows.values() for row in found)
+    labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
-    longest = max(cells(printable(block.address)) for block in blocks)
+    longest = max(cells(shown(block.address)) for block in blocks)
     column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
     for block in blocks:
         lines = list(_head(palette, block, column, width))
@@ -108,7 +112,7 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
 
 
 def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[str]:
-    address = printable(block.address)
+    address = shown(block.address)
     symbol = " " * (5 - len(SYMBOLS[block.action])) + symbol_of(palette, block.action)
     head = f"{symbol} {palette.paint(address, 'bold')}"
     used = _ADDRESS_COLUMN + cells(address)
@@ -131,7 +135,7 @@ def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator
         words += [palette.paint(word, "dim") for word in f"({one_line(row.note)})".split(" ")]
     first, *rest = wrap(words, width - indent)
     symbol = palette.paint(row.symbol, COLOURS[row.symbol])
-    yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(printable(row.label), labels)}  {first}".rstrip()
+    yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(shown(row.label), labels)}  {first}".rstrip()
     yield from (" " * indent + line for line in rest)
 
 

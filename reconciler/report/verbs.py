@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.encoder import shown
 from reconciler.plan.changes import (
     Bind,
     Change,
@@ -13,7 +14,6 @@ from reconciler.plan.changes import (
     RemoveRecord,
     Unbind,
 )
-from reconciler.report.terminal import printable
 
 _FORMS = {
     CreateGeneration: ("creating", "created"),
@@ -44,18 +44,18 @@ def target_of(change: Change) -> str:
         case Bind() | Unbind():
             return some_of([link.live_name for link in change.links]) or "the last key"
         case Prove():
-            return f"{printable(change.live_name)} at {some_of([str(ref) for ref in change.endpoints])}"
+            return f"{shown(change.live_name)} at {some_of([str(ref) for ref in change.endpoints])}"
         case Publish():
-            return f"{printable(change.live_name)} to {some_of(change.sinks)}"
+            return f"{shown(change.live_name)} to {some_of(change.sinks)}"
         case RemoveRecord():
-            return f"the record in {printable(change.sink)}"
+            return f"the record in {shown(change.sink)}"
         case CreateGeneration() | Describe() | DeleteKey():
-            return printable(change.live_name)
+            return shown(change.live_name)
         case _:
-            return printable(change.id)
+            return shown(change.id)
 
 
 def some_of(names: tuple[str, ...] | list[str]) -> str:
     """`a, b, c and 4 more`, printable."""
-    shown = ", ".join(printable(name) for name in names[:_MOST_NAMES])
-    return f"{shown} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else shown
+    named = ", ".join(shown(name) for name in names[:_MOST_NAMES])
+    return f"{named} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else named

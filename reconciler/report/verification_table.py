@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from reconciler.encoder import one_line, shown
 from reconciler.model.verification import Access, EndpointCheck, SecretCheck, SecretState, Verification
 from reconciler.report.status_table import draw, new_table
-from reconciler.report.terminal import one_line, printable
 from reconciler.report.verbs import some_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def verification_parts(found: Verification) -> list[RenderableType]:
     """The parts in order, as rich renderables."""
     from rich.text import Text  # noqa: PLC0415 - rich takes longer to import than most runs to compute
 
-    head = Text.assemble(("Stack ", "dim"), (printable(found.stack), "bold"), (f" (project {found.project})", "dim"))
+    head = Text.assemble(("Stack ", "dim"), (shown(found.stack), "bold"), (f" (project {found.project})", "dim"))
     parts: list[RenderableType] = [*_alarm(found), head]
     if found.endpoints:
         parts.append(_endpoint_table(found.endpoints))
@@ -68,7 +68,7 @@ def verification_parts(found: Verification) -> list[RenderableType]:
 def _alarm(found: Verification) -> Iterator[RenderableType]:
     from rich.text import Text  # noqa: PLC0415
 
-    public = [printable(str(check.ref)) for check in found.endpoints if check.access is Access.PUBLIC]
+    public = [shown(str(check.ref)) for check in found.endpoints if check.access is Access.PUBLIC]
     if public:
         what = "1 endpoint is" if len(public) == 1 else f"{len(public)} endpoints are"
         yield Text(f"{what} PUBLIC, open to anyone who knows the address: {', '.join(public)}\n", "bold red")
@@ -82,7 +82,7 @@ def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
     )
     for check in checks:
         table.add_row(
-            Text(printable(check.ref.name), "bold"),
+            Text(shown(check.ref.name), "bold"),
             Text(check.ref.kind.value, "dim"),
             _answer(check.without_key),
             _answer(check.random_key),
@@ -109,10 +109,10 @@ def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
     before = ""
     for check in checks:
         table.add_row(
-            Text("" if check.key == before else printable(check.key), "bold"),
+            Text("" if check.key == before else shown(check.key), "bold"),
             Text(f"g{check.generation}") if check.generation else Text("-", "dim"),
-            printable(check.endpoint.name),
-            printable(check.sink),
+            shown(check.endpoint.name),
+            shown(check.sink),
             Text(*_SECRET[check.state]),
         )
         before = check.key
@@ -135,7 +135,7 @@ def _reasons(found: Verification) -> Iterator[RenderableType]:
             if isinstance(problem, EndpointCheck)
             else f"key.{problem.key} at {problem.endpoint} ({problem.sink})"
         )
-        told = Text.assemble((printable(subject), "bold"), "  ", label)
+        told = Text.assemble((shown(subject), "bold"), "  ", label)
         if problem.reason:
             told.append(f"\n{one_line(problem.reason)}")
         table.add_row(Text("  !", "bold red"), told)

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cli.conftest import keyform, make_world, world
 from support.hostile import ATTACKERS, Record, Tried
 
+__all__ = ["keyform", "make_world", "world"]  # the folder and the emulator of the command line's tests
 FOLDER = Path(__file__).parent
 # Into this file go the figures of the run.
 FIGURES = os.environ.get("KEYFORM_HOSTILE_JSON")

@@ -116,7 +116,7 @@ def test_the_tables_at_80_columns():
         1 key expires soon, with nothing to rotate it: batch-jobs (in 9 days)
 
         Foreign keys open endpoints of this stack: deployment.llama3 (portal-made),
-        deployment.whisper (elsewhere)
+          deployment.whisper (elsewhere)
 
         Stack inference-prod (project 1234)
 

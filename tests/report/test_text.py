@@ -23,12 +23,13 @@ from report.builders import (
 )
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
+from reconciler.encoder import shown
 from reconciler.errors import Finding
 from reconciler.model import Phase
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Action, DeleteKey, Demand, Describe, Link, Note, Reason, Summary, Unbind
 from reconciler.report.summary import summarise
-from reconciler.report.terminal import Palette, cells, printable, wrap
+from reconciler.report.terminal import Palette, cells, wrap
 from reconciler.report.text import render_plan
 
 
@@ -184,9 +185,9 @@ def test_control_characters_from_the_api_are_shown_and_never_sent_to_the_termina
         refusals=(Finding(EVIL, EVIL, EVIL, EVIL),),
         warnings=(Note("x", EVIL, EVIL), Note("x", "key.search", EVIL)),
     )
-    shown = text(replace(evil, stack=EVIL))
-    assert all(character.isprintable() or character == "\n" for character in shown)
-    assert "\\x1b[2J" in shown
+    told = text(replace(evil, stack=EVIL))
+    assert all(character.isprintable() or character == "\n" for character in told)
+    assert "\\x1b[2J" in told
 
 
 def test_no_text_from_the_api_begins_a_line_that_a_runner_of_github_actions_would_obey():
@@ -219,7 +220,7 @@ def test_an_endpoint_that_loses_foreign_keys_is_a_change():
 
 
 @pytest.mark.parametrize(
-    ("raw", "shown"),
+    ("raw", "expected"),
     [
         ("plain", "plain"),
         ("Ünïcode 漢字 🎉", "Ünïcode 漢字 🎉"),
@@ -229,8 +230,8 @@ def test_an_endpoint_that_loses_foreign_keys_is_a_change():
         ("\ud800", "\\ud800"),
     ],
 )
-def test_printable_escapes_what_a_terminal_would_act_on_and_nothing_else(raw, shown):
-    assert printable(raw) == shown
+def test_what_a_terminal_would_act_on_is_shown_as_an_escape_and_nothing_else(raw, expected):
+    assert shown(raw) == expected
 
 
 def test_wide_characters_count_two_columns_and_paint_none():

@@ -80,10 +80,14 @@ LAYERS = (
     Layer(name="loopback", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # How the seam runs a child process; nobody else may.
     Layer(name="child", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "tempfile"}, opens_files=False),
-    # What is said of others' words, in the API's stage and in the sinks.
+    # How text from outside is shown, wherever that is.
+    Layer(name="encoder", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
+    # Which variables of an environment, that it is given, are credentials.
+    Layer(name="credentials", stages=_names("model"), never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
+    # What is said of others' words, in the API's stage and in the sinks; and what no output holds.
     Layer(
         name="redaction",
-        stages=_names("model"),
+        stages=_names("encoder model"),
         never=(CLOCK_AND_CHANCE | INPUT_AND_OUTPUT) - {"threading"},
         opens_files=False,
     ),
@@ -166,7 +170,7 @@ LAYERS = (
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",
-        stages=_names("__init__ errors model plan"),
+        stages=_names("__init__ encoder errors model plan"),
         libraries=_names("rich"),
         never=CLOCK_AND_CHANCE,
         opens_files=False,
@@ -176,7 +180,8 @@ LAYERS = (
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
-        stages=_names("__init__ apply config effects emulator errors gcore model plan report sinks snapshot verify")
+        stages=_names("__init__ apply config credentials effects emulator encoder errors gcore model plan redaction")
+        | _names("report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         tells_time=True,

@@ -1,0 +1,65 @@
+"""Files that a command writes beside its output: whole or not at all, and only where the name itself leads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+
+from reconciler.errors import KeyformError
+
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def write_whole(path: Path, text: str, *, way_out: str) -> None:
+    """Put a file with this text in the place of `path`, in one step; an earlier one keeps its mode.
+
+    In somebody else's checkout the name can be a link to anywhere, or a pipe that nobody reads: KeyformError, as for
+    whatever the system refuses. Then what was there is as it was.
+    """
+    mode = regular_mode(path, way_out=way_out)
+    aside = path.with_name(f".keyform-{secrets.token_hex(8)}.new")
+    try:
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                file.write(text.encode("utf-8", "backslashreplace"))
+                file.flush()
+                os.fsync(descriptor)
+            aside.rename(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise KeyformError(f"{path} cannot be written: {why}.", way_out=way_out) from None
+
+
+def regular_mode(path: Path, *, way_out: str) -> int | None:
+    """The mode of the file that is there, or None; KeyformError when it is no file, or is not where its name says."""
+    try:
+        folder, here = Path(os.path.abspath(path)).parent, Path.cwd()  # noqa: PTH100 - `resolve` would follow links
+        if folder.is_relative_to(here) and not folder.resolve().is_relative_to(here):
+            raise KeyformError(f"{path}: a link leads out of this folder. Nothing was written.", way_out=way_out)
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return None
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links is a RuntimeError to Python 3.12
+        why = getattr(error, "strerror", None) or "its name leads nowhere"
+        raise KeyformError(f"{path} cannot be written: {why}.", way_out=way_out) from None
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_one, name in _KINDS if is_one(mode)), "no file")
+        raise KeyformError(f"{path} is {kind}. It was left as it is.", way_out=way_out)
+    return stat.S_IMODE(mode)
