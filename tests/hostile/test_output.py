@@ -86,11 +86,13 @@ SEEMINGLY_HARMLESS = ("markup", "backslashes", "at the end", "leading marks", "l
 # --- The judge --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("name", [name for name in CORPUS if name not in SEEMINGLY_HARMLESS])
 def test_the_judge_objects_to_everything_in_the_corpus(name: str) -> None:
     assert violations(f"a\n{CORPUS[name]}\nb")
 
 
+@pytest.mark.control
 def test_the_judge_has_nothing_against_what_keyform_writes() -> None:
     assert violations(render_plan(EVERYTHING, colour=True)) == []
     assert violations(render_plan(EVERYTHING, colour=False)) == []
@@ -146,6 +148,7 @@ def test_what_a_renderer_forgot_to_encode_is_harmless_at_the_streams(text: str) 
     assert last_net(last_net(text)) == last_net(text)
 
 
+@pytest.mark.control
 @fuzz(200)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126)))
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
@@ -154,6 +157,7 @@ def test_ordinary_text_stays_as_it_is(text: str) -> None:
         assert last_net(f"  {text}\n") == f"  {text}\n"
 
 
+@pytest.mark.control
 def test_keyforms_own_styles_go_through_and_no_others() -> None:
     painted = render_plan(EVERYTHING, colour=True)
     assert last_net(painted) == painted
@@ -364,6 +368,7 @@ def test_no_text_of_others_is_markup(name: str, where: str) -> None:
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
 
 
+@pytest.mark.control
 def test_a_page_is_made_of_entities_where_a_ci_would_take_it_for_a_command() -> None:
     told = page("x", "", tag("p", "::error::a ##[b]c ##vso[d] section_start:1:x", title="##teamcity[x]"))
     assert "&#58;" in told

@@ -270,6 +270,7 @@ def test_what_a_sinks_file_holds_is_only_shown(name: str, world: World, keyform:
         judge(keyform(*argv), is_json="--json" in argv)
 
 
+@pytest.mark.control
 def test_the_corpus_in_one_value_is_what_it_says() -> None:
     assert violations(EVERYTHING)
 
@@ -391,6 +392,7 @@ def test_what_is_no_file_is_not_written_to(shape: str, world: World, keyform: Ke
     assert sorted(path.name for path in world.folder.iterdir()) == ["folder", "keyform.yaml", "loop", "pipe"]
 
 
+@pytest.mark.control
 def test_a_file_is_replaced_whole_and_keeps_its_mode(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
     old = world.write("x" * 100_000, "status.html")
@@ -403,6 +405,7 @@ def test_a_file_is_replaced_whole_and_keeps_its_mode(world: World, keyform: Keyf
     assert sorted(path.name for path in world.folder.iterdir()) == ["keyform.yaml", "status.html"]
 
 
+@pytest.mark.control
 def test_a_full_disk_loses_nothing(world: World, keyform: Keyform, monkeypatch: pytest.MonkeyPatch) -> None:
     world.write(TWO_KEYS)
     old = world.write("before", "status.html")

@@ -48,11 +48,13 @@ NAMES = [
 ]
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("name", NAMES)
 def test_a_variable_that_can_be_a_credential_is_one(name: str) -> None:
     assert [secret.reveal() for secret in find_credentials({name: f" {CANARY}\n"})] == [CANARY]
 
 
+@pytest.mark.control
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -83,6 +85,7 @@ def test_what_only_says_something_about_a_credential_is_none(name: str, value: s
     assert find_credentials({name: value}) == ()
 
 
+@pytest.mark.control
 @pytest.mark.parametrize(
     ("name", "value", "found"),
     [
@@ -103,10 +106,12 @@ def test_the_parts_of_a_value_that_are_credentials_are_known(name: str, value: s
     assert set(found) <= {secret.reveal() for secret in find_credentials({name: value})}
 
 
+@pytest.mark.control
 def test_what_is_short_is_no_credential_since_it_could_be_any_word() -> None:
     assert find_credentials({"GITHUB_TOKEN": "payment", "GCORE_API_KEY": "short"}) == ()
 
 
+@pytest.mark.control
 @pytest.mark.parametrize("value", ["{" * 100_000, '{"a":' * 100_000, "{}", '{"token": 5}', "[" * 9_999, "\udcff" * 50])
 def test_no_value_of_a_variable_is_too_much(value: str) -> None:
     redactor_for({"SOME_TOKEN": value, "OTHER_JSON": value}).mask("x")
@@ -162,6 +167,7 @@ def test_json_stays_json_whatever_is_masked(secret: str, data: Any) -> None:
     json.loads(redactor.mask(text, is_json=True))
 
 
+@pytest.mark.control
 def test_data_is_masked_before_it_is_wrapped_or_cut() -> None:
     spaced = "correct horse battery staple"
     redactor = Redactor()
@@ -301,6 +307,7 @@ def test_what_verify_reads_from_a_sink_is_known_from_then_on(world: World, keyfo
     assert {secret, TOKEN} <= set(seen)
 
 
+@pytest.mark.control
 def test_the_emulator_prints_its_own_token_on_purpose() -> None:
     env = {"GCORE_API_KEY": DEMO_TOKEN, "NO_COLOR": "1"}
     terminal = Terminal.open(env, no_color=True, log_level="warning")
@@ -308,6 +315,7 @@ def test_the_emulator_prints_its_own_token_on_purpose() -> None:
     assert terminal.fit(line) == line
 
 
+@pytest.mark.control
 def test_a_word_that_is_no_credential_stays() -> None:
     env = {"KEYFORM_VAR_TEAM": "payments-api", "GITHUB_TOKEN": CANARY}
     told = render_plan(EVERYTHING, colour=False)
@@ -317,6 +325,7 @@ def test_a_word_that_is_no_credential_stays() -> None:
 # --- What it costs ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.control
 def test_the_plan_of_ten_thousand_keys_is_not_held_up() -> None:
     """About 5 MB as JSON; in 0.3 s with twenty credentials, and with ten thousand more that the run learnt."""
     desired, snapshot = make_stack(1_000)
