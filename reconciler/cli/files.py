@@ -20,8 +20,8 @@ _KINDS = (
 )
 
 
-def write_whole(path: Path, text: str, *, way_out: str) -> None:
-    """Put a file with this text in the place of `path`, in one step; an earlier one keeps its mode.
+def write_whole(path: Path, content: bytes, *, way_out: str) -> None:
+    """Put a file with this content in the place of `path`, in one step; an earlier one keeps its mode.
 
     In somebody else's checkout the name can be a link to anywhere, or a pipe that nobody reads: KeyformError, as for
     whatever the system refuses. Then what was there is as it was.
@@ -34,7 +34,7 @@ def write_whole(path: Path, text: str, *, way_out: str) -> None:
             with os.fdopen(descriptor, "wb") as file:
                 if mode is not None:
                     os.fchmod(descriptor, mode)
-                file.write(text.encode("utf-8", "backslashreplace"))
+                file.write(content)
                 file.flush()
                 os.fsync(descriptor)
             aside.rename(path)

@@ -5,18 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from reconciler.cli.files import regular_mode, write_whole
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import KeyformError
 
 IGNORED = ("secrets.env", "secrets.json")
 """What the template's local sinks write, and people copy: never for git."""
 
+WAY_OUT = f"make it a file that holds {' and '.join(IGNORED)}"
 MAX_BYTES = 1_000_000
 """Of a .gitignore that is added to."""
 
@@ -56,50 +56,30 @@ def stack_from_folder(folder: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """A .gitignore as it was found, byte for byte, and what it lacks. Whoever made the folder may have made it a link,
-    or a pipe: it is neither followed nor waited for, and a change replaces the file in one step."""
+    """A .gitignore as it was found, byte for byte, and what it lacks."""
 
     path: Path
     content: bytes
-    mode: int
     missing: tuple[str, ...]
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What it holds; KeyformError when it is no file that could be added to."""
+        """What it holds. Whoever made the folder may have made it a link, or a pipe: a KeyformError, and not read."""
         from reconciler.config.files import read_regular_file
 
         content: bytes | None = b""
-        mode = 0o644
-        try:
-            if os.path.lexists(path):
-                mode = stat.S_IMODE(path.lstat().st_mode)
+        if regular_mode(path, way_out=WAY_OUT) is not None:
+            try:
                 content = read_regular_file(path, MAX_BYTES + 1)
-        except OSError as error:
-            raise _cannot_update(path, error.strerror) from None
+            except OSError as error:
+                raise KeyformError(f"{path} cannot be read: {error.strerror}.", way_out=WAY_OUT) from None
         if content is None or len(content) > MAX_BYTES:
-            raise _cannot_update(path, "it is no regular file of at most 1 MB")
+            raise KeyformError(f"{path} is larger than 1 MB. It was left as it is.", way_out=WAY_OUT)
         lines = content.splitlines()
-        return cls(path, content, mode, tuple(name for name in IGNORED if name.encode() not in lines))
+        return cls(path, content, tuple(name for name in IGNORED if name.encode() not in lines))
 
     def add(self) -> None:
-        """Add what is missing."""
+        """Add what is missing, in one step."""
         gap = b"" if not self.content or self.content.endswith(b"\n") else b"\n"
         lines = "".join(f"{name}\n" for name in self.missing).encode()
-        try:
-            number, new = tempfile.mkstemp(prefix=".gitignore-", dir=self.path.parent)
-            try:
-                with os.fdopen(number, "wb") as file:
-                    file.write(self.content + gap + b"# secrets that keyform writes\n" + lines)
-                    os.fchmod(file.fileno(), self.mode)
-                Path(new).replace(self.path)
-            except BaseException:
-                Path(new).unlink()
-                raise
-        except OSError as error:
-            raise _cannot_update(self.path, error.strerror) from None
-
-
-def _cannot_update(path: Path, reason: str | None) -> KeyformError:
-    names = " and ".join(IGNORED)
-    return KeyformError(f"{path} cannot be updated: {reason}.", way_out=f"make it a file that holds {names}")
+        write_whole(self.path, self.content + gap + b"# secrets that keyform writes\n" + lines, way_out=WAY_OUT)

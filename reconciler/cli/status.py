@@ -33,7 +33,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
             text = render_status(view, colour=terminal.colour and not to_file, width=terminal.width)
     if to_file:
-        whole = terminal.fit(text, is_json=args.format == "json")
+        whole = terminal.fit(text, is_json=args.format == "json").encode("utf-8", "backslashreplace")
         write_whole(Path(args.out), whole, way_out="give another file to --out, or leave it out to see the result here")
         terminal.tell(f"Written to {args.out}.")
     else:

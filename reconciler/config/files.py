@@ -64,7 +64,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
     """The text of a file, without a byte order mark, and its size in bytes, `room` at most; or why there is none."""
-    if not str(path).isprintable():
+    if not re.sub("[\udc80-\udcff]", "", str(path)).isprintable():  # a byte that is no text here may be one elsewhere
         return _fault(path, "the file's name holds what cannot be shown", "Rename it.")
     try:
         real = Path(os.path.realpath(path))

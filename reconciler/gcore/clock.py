@@ -11,8 +11,7 @@ absurd date moves nothing, and a machine whose clock is set while keyform runs i
 What no clock says is not heard at all: a date that is more than ten years off is that of a counter that began at zero,
 or of a field that overflowed, and a machine that far off could not even verify the certificate of an API. Within that,
 the API is believed, however far off the machine is: a laptop that has slept, or an emulator that plays a year in a
-minute, is wrong by months. But one answer alone moves the clock by a day at most: when the only answer says otherwise,
-it is as likely that one which is wrong, and a run that decides something has read several.
+minute, is wrong by months. A run that changes something has read several answers by then.
 """
 
 from __future__ import annotations
@@ -32,8 +31,6 @@ LONGEST_ROUND_TRIP = timedelta(seconds=10)
 """An answer that took longer tells too little of when it was written."""
 ABSURD = timedelta(days=3653)
 """A date that is further off than this, either way, is nobody's clock."""
-ON_ONE_WORD = timedelta(days=1)
-"""How far a single answer may move the clock."""
 WORTH_TELLING = timedelta(seconds=30)
 """A machine's clock that is further off is wrong by more than a network explains."""
 
@@ -73,10 +70,7 @@ class ApiClock:
     def offset(self) -> timedelta:
         """How far the API's clock is ahead of the machine's; negative when it is behind, zero when nothing tells."""
         with self._guard:
-            known = list(self._offsets)
-        if len(known) == 1 and abs(known[0]) > ON_ONE_WORD:
-            return _NONE
-        known.sort()
+            known = sorted(self._offsets)
         # Of two in the middle, the one that says less.
         return min(known[(len(known) - 1) // 2], known[len(known) // 2], key=abs) if known else _NONE
 

@@ -92,7 +92,7 @@ def test_what_is_no_file_of_the_folder_is_refused(what: str, how: str, folder: P
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize(
     "name",
-    ["a\n::error::x.yaml", "a\r.yaml", "\x1b[2J.yaml", "a\u202e.yaml", "a\u200b.yaml", "a\u2028.yaml", "\udcff.yaml"],
+    ["a\n::error::x.yaml", "a\r.yaml", "\x1b[2J.yaml", "a\u202e.yaml", "a\u200b.yaml", "a\u2028.yaml"],
     ids=ascii,
 )
 def test_a_name_that_is_not_what_it_looks_like_is_refused_and_shown_in_escapes(name: str, folder: Path) -> None:

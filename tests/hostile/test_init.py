@@ -57,10 +57,11 @@ def test_a_gitignore_that_is_no_file_is_left_alone(what: str, folder: Path, caps
     TAKEN[what](folder / ".gitignore")
     kind = stat.S_IFMT((folder / ".gitignore").lstat().st_mode)
     code, err = init(folder, capsys)
-    reason = "it is no regular file of at most 1 MB"
+    is_what = what if what in {"a pipe", "a folder"} else "a symbolic link"
     assert (code, err) == (
         1,
-        f"Error: .gitignore cannot be updated: {reason}.\n  make it a file that holds secrets.env and secrets.json\n",
+        f"Error: .gitignore is {is_what}. It was left as it is.\n"
+        "  make it a file that holds secrets.env and secrets.json\n",
     )
     assert [path.name for path in folder.iterdir()] == [".gitignore"]
     assert stat.S_IFMT((folder / ".gitignore").lstat().st_mode) == kind
@@ -107,10 +108,7 @@ def test_a_gitignore_of_gigabytes_is_not_read(folder: Path, capsys: pytest.Captu
     with (folder / ".gitignore").open("wb") as file:
         file.truncate(2**40)
     code, err = init(folder, capsys)
-    assert (code, err.splitlines()[0]) == (
-        1,
-        "Error: .gitignore cannot be updated: it is no regular file of at most 1 MB.",
-    )
+    assert (code, err.splitlines()[0]) == (1, "Error: .gitignore is larger than 1 MB. It was left as it is.")
 
 
 @pytest.mark.attack("pull request author")
@@ -157,6 +155,6 @@ def test_a_disk_that_is_full_leaves_the_gitignore_whole(
 
     monkeypatch.setattr(os, "fchmod", fail)
     code, err = init(folder, capsys)
-    assert (code, err.splitlines()[0]) == (1, "Error: .gitignore cannot be updated: No space left on device.")
+    assert (code, err.splitlines()[0]) == (1, "Error: .gitignore cannot be written: No space left on device.")
     assert (folder / ".gitignore").read_bytes() == b"mine\n"
     assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "keyform.yaml"]

@@ -292,8 +292,9 @@ def test_what_changes_after_the_first_look_is_seen_before_a_secret_is_sent(
         given = proceed(request)
         if request.path.startswith("/dataplane") and (request.header("x-api-key") or "").startswith(RANDOM_KEY_HEAD):
             world.emulator.interceptor = None  # while the first door is being asked
-            act(world, "payments")
-            done.append(act.__name__)
+            if not done:
+                done.append(act.__name__)
+                act(world, "payments")
         return given
 
     world.emulator.interceptor = interceptor
