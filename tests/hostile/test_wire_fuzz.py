@@ -33,7 +33,6 @@ from support.proxies import read_head, serving
 
 from reconciler.apply.lock import NoLock
 from reconciler.effects import System
-from reconciler.emulator.clock import http_date
 from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.clock import ABSURD, ApiClock
