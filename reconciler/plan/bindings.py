@@ -209,13 +209,16 @@ def note_exposure(
 
 
 def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey]) -> Iterator[Note]:
-    """Every key of somebody else that is taken off, and whose it is: its holder is refused from then on."""
+    """Every key of somebody else that is taken off an endpoint, or that a marker keeps there, and whose it is."""
     address = str(rebinding.endpoint.ref)
     for link in rebinding.losses:
         if not link.key:
             owner = describe_owner(keys.get(link.live_name))
             sentence = f"{address} no longer takes the key {link.live_name} ({owner}): whoever uses it is refused"
             yield Note("foreign_key_is_cut", address, sentence)
+    for name in rebinding.spared:
+        sentence = f"{address} goes on taking the key {name}, although it is exclusive: {describe_owner(keys[name])}"
+        yield Note("marked_key_stays", address, sentence)
 
 
 def find_spared(rebinding: Rebinding, declaration: DesiredEndpoint, keys: Mapping[str, LiveKey]) -> Iterator[Finding]:

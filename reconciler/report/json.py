@@ -76,6 +76,7 @@ def result_tree(result: Result) -> dict[str, Value]:
     assert isinstance(ours, dict)  # noqa: S101 - for the type checker
     ours["complete"] = result.complete
     ours["interrupted"] = result.interrupted
+    ours["exposures_afterwards"] = [{**asdict(note)} for note in result.exposures]
     ours["done"] = _summary(count_done(result))
     ours["resources"] = [
         {"address": block.address, "action": block.action.value, "steps": of, "steps_done": done}
@@ -103,8 +104,10 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
             "summary": _summary(summarise(plan)),
             "exposures": [{**asdict(note)} for note in plan.exposures],
             "refusals": [_finding(finding) for finding in plan.refusals],
+            "unmet": [_finding(finding) for finding in plan.unmet],
             "warnings": [{**asdict(note)} for note in plan.warnings],
             "expiring": [{**asdict(note)} for note in plan.expiring],
+            "destinations": [{"sink": sink, "destination": where} for sink, where in plan.destinations],
             "changes": [_change(change) for change in plan.changes],
         },
     }

@@ -10,7 +10,7 @@ from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.summary import count_blocks, done_line
 from reconciler.report.terminal import Palette, items, pad, widest, wrap
-from reconciler.report.text import NO_CHANGES, SYMBOLS, symbol_of
+from reconciler.report.text import NO_CHANGES, SYMBOLS, render_notes, symbol_of
 from reconciler.report.verbs import doing
 
 AGAIN = (
@@ -43,6 +43,7 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
     what = "was interrupted" if result.interrupted else "is not complete"
     opening = f"Apply {what}: {done} of {len(outcomes)} steps done. {done_line(summary)}"
     parts = ["\n".join(palette.paint(line, "bold", "red") for line in wrap(opening.split(" "), width))]
+    parts += render_notes(palette, "Exposures, as they are now", "red", result.exposures, width)
     whole, begun = _done_blocks(result)
     if whole:
         parts.append("\n".join([palette.paint("Done", "bold", "green"), *_done(palette, whole, width)]))

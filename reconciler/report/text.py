@@ -10,11 +10,12 @@ from reconciler.plan.changes import Action, Note, Plan
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.rows import REVOCATION, Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
-from reconciler.report.terminal import Palette, cells, pad, wrap
+from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 
 SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.ROTATE: "+/-"}
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 NO_CHANGES = "No changes. The live API matches the file."
+NOTHING_MORE = "No changes but those that are left undone."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
 _WIDEST_LABEL = 24
@@ -30,15 +31,22 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     parts = [
         *_section(palette, "Exposures", "red", [_note_words(note) for note in plan.exposures], width),
         *_section(palette, "Refused", "red", [_finding_words(finding) for finding in plan.refusals], width),
+        *_section(palette, "Left undone", "red", [_finding_words(finding) for finding in plan.unmet], width),
         *_section(palette, "Warnings", "yellow", [_note_words(note) for note in elsewhere], width),
         *_section(palette, "Expiring", "yellow", [_note_words(note) for note in plan.expiring], width),
     ]
     if not blocks:
-        return "\n\n".join([*parts, palette.paint(NO_CHANGES, "bold")]) + "\n"
+        return "\n\n".join([*parts, palette.paint(NOTHING_MORE if plan.unmet else NO_CHANGES, "bold")]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     parts += _render_blocks(palette, blocks, plan, width)
+    parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
+
+
+def render_notes(palette: Palette, title: str, colour: str, notes: Sequence[Note], width: int) -> Iterator[str]:
+    """A titled list of notes; nothing when there are none."""
+    return _section(palette, title, colour, [_note_words(note) for note in notes], width)
 
 
 def symbol_of(palette: Palette, action: Action) -> str:
@@ -109,6 +117,18 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
             if note.address == block.address:
                 lines += _remark(palette, _sentence(note), width)
         yield "\n".join(lines)
+
+
+def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
+    """Where each sink is that the changes write to: a name in the file can stand for any place."""
+    if not plan.destinations:
+        return
+    column = widest(name for name, _ in plan.destinations)
+    lines = [palette.paint("Sinks written to", "bold")]
+    for name, destination in plan.destinations:
+        first, *rest = wrap(shown(destination).split(" "), width - 4 - column)
+        lines += [f"  {pad(shown(name), column)}  {first}", *(" " * (4 + column) + line for line in rest)]
+    yield "\n".join(lines)
 
 
 def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[str]:

@@ -35,8 +35,10 @@ def test_an_empty_plan_has_all_fields():
             "summary": {"add": 0, "change": 0, "rotate": 0, "destroy": 0},
             "exposures": [],
             "refusals": [],
+            "unmet": [],
             "warnings": [],
             "expiring": [],
+            "destinations": [],
             "changes": [],
         },
     }
@@ -107,11 +109,15 @@ def test_outcomes_stand_beside_the_plan_one_for_every_change():
     )
     tree = json.loads(result_to_json(result))
     ours = tree["keyform"]
-    added = {name: ours.pop(name) for name in ("complete", "interrupted", "done", "resources", "outcomes")}
+    added = {
+        name: ours.pop(name)
+        for name in ("complete", "interrupted", "exposures_afterwards", "done", "resources", "outcomes")
+    }
     assert tree == json.loads(plan_to_json(result.plan))
     assert added == {
         "complete": False,
         "interrupted": True,
+        "exposures_afterwards": [],
         "done": {"add": 0, "change": 0, "rotate": 0, "destroy": 0},
         "resources": [
             {"address": "key.batch-jobs", "action": "update", "steps": 1, "steps_done": 0},

@@ -5,7 +5,7 @@ from textwrap import dedent
 
 from report.builders import BIND, EVERYTHING, FOREIGN, OPEN, UNBIND, plan
 
-from reconciler.plan.changes import Link, Summary
+from reconciler.plan.changes import Link, Note, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.outcomes import count_done, render_result
 
@@ -156,3 +156,13 @@ def test_what_a_server_says_cannot_steer_the_terminal():
 def test_colour_changes_no_word():
     painted = render_result(result(other("delete:old-demo", OutcomeState.FAILED, "x")), colour=True, width=80)
     assert painted.count("\x1b[") == 2 * painted.count("\x1b[0m")
+
+
+def test_what_is_exposed_after_a_lost_lock_comes_first():
+    lost = replace(
+        result(other("delete:old-demo", OutcomeState.UNKNOWN, "The lock is no longer ours.")),
+        exposures=(Note("lock_was_lost", "deployment.llama3", "deployment.llama3 is PUBLIC"),),
+    )
+    said = text(lost)
+    assert "Exposures, as they are now\n  ! deployment.llama3  is PUBLIC\n" in said
+    assert said.index("Exposures") < said.index("Sent, but not confirmed")

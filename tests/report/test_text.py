@@ -268,3 +268,37 @@ def test_keys_that_expire_have_a_section_of_their_own():
         "\n"
         "No changes. The live API matches the file.\n"
     )
+
+
+def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
+    finding = Finding(
+        "keyform.yaml:9:3", "deployment.llama3", "is exclusive, but the key other stays on it", "remove it"
+    )
+    shown_plan = replace(
+        plan(PUBLISH), destinations=(("local", "secrets.env"), ("vault", "~/team\\u202e.env")), unmet=(finding,)
+    )
+    assert text(shown_plan) == dedent(
+        """\
+        Left undone
+          ! deployment.llama3  is exclusive, but the key other stays on it
+                               (keyform.yaml:9:3)
+                               remove it
+
+        keyform will perform the following actions in stack inference-prod
+        (project 1234):
+
+            + key.payments-api   no live key embodies it
+              + publishes  vault, local
+
+        Sinks written to
+          local  secrets.env
+          vault  ~/team\\u202e.env
+
+        Plan: 1 to add, 0 to change, 0 to rotate, 0 to destroy.
+        """
+    )
+
+
+def test_a_plan_that_leaves_something_undone_does_not_say_that_all_is_as_declared():
+    finding = Finding("", "keys.payments", "is held up by the live key other", "adopt it")
+    assert text(replace(plan(), unmet=(finding,))).endswith("\n\nNo changes but those that are left undone.\n")
