@@ -127,10 +127,9 @@ class LocalFile:
         """The content, all of it from one moment; None when there is no file."""
         with self._told("cannot be read"):
             self._find()
-            content = self._read()
-            if content is not None:
+            if self._check_file() is not None:
                 self._check_tracked()
-            return content
+            return self._read()
 
     def check_writable(self) -> bytes | None:
         """Make sure that a change could be made now, as far as one can say without making one; gives the content."""
@@ -139,7 +138,6 @@ class LocalFile:
             self._check_file()
             folder = self._nearest_folder()
             self._check_git(folder)
-            content = self._read(to_write=True)
             if not self._effects.can_write(folder):
                 # Which of the two cannot be told without trying; both have the same way out.
                 place = printable(str(folder))
@@ -148,7 +146,8 @@ class LocalFile:
                     _ACCESS,
                 )
             self._check_temporary_folder()
-            return content
+            # Last: what fails meanwhile must not carry the content along, in the variables of its traceback.
+            return self._read(to_write=True)
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
