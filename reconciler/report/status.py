@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, EndpointRef, LiveEndpoint, Phase, Snapshot
-from reconciler.plan.cases import Generation, KeyCase, gather_cases, own_keys
+from reconciler.plan.cases import Generation, KeyCase, find_claims, gather_cases, own_keys
 from reconciler.plan.verdicts import Fate, Verdict, judge, overlap_end
 from reconciler.report.due import Due, find_due
 from reconciler.report.times import relative
@@ -182,6 +182,8 @@ class StatusView:
     keys: tuple[KeyStatus, ...]
     endpoints: tuple[EndpointStatus, ...]
     foreign_keys: tuple[str, ...]
+    claims: tuple[str, ...] = ()
+    """Live names of keys with this stack's marker that are not counted as its own: nothing else bears it out."""
 
     @property
     def public(self) -> tuple[EndpointStatus, ...]:
@@ -241,6 +243,7 @@ def build_status(desired: DesiredState, snapshot: Snapshot, now: datetime) -> St
             for endpoint in sorted(snapshot.endpoints, key=lambda e: e.ref)
         ),
         foreign_keys=tuple(key.name for key in snapshot.keys if key.name not in owned),
+        claims=tuple(live.name for _, live in find_claims(desired, snapshot)),
     )
 
 

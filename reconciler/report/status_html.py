@@ -116,6 +116,7 @@ def _findings(view: StatusView) -> Iterator[_Finding]:
     yield _Finding("bad", "Public, and the file does not say so", _addresses(set(view.public) - set(meant)))
     yield _Finding("bad", "Expired", tuple(view.with_expiry(key) for key in view.expired))
     yield _Finding("bad", "Revoked, and not yet cut", view.leaked)
+    yield _Finding("bad", "Marked as this stack's, and not counted as its own: see plan", view.claims)
     yield _Finding("bad", "Declared, and not live", _in_state(view, KeyState.MISSING))
     yield _Finding("bad", "The secret is not in its sink", _in_sink_state(view, SinkState.LOST))
     yield _Finding(

@@ -23,6 +23,7 @@ endpoints[]                     in order of address
 public_endpoints[]              addresses
 expired_keys[], expiring_keys[] names, the first to expire first
 revoked_live_keys[]             live names of revoked generations that still open something: an apply cuts them
+claims[]                        live names with this stack's marker that are not counted as its own: see plan
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
 """
@@ -51,6 +52,7 @@ def status_to_json(view: StatusView) -> str:
             "expired_keys": [key.name for key in view.expired],
             "expiring_keys": [key.name for key in view.expiring],
             "revoked_live_keys": [*view.leaked],
+            "claims": [*view.claims],
             "foreign_keys": [*view.foreign_keys],
             "foreign_bindings": [
                 {"address": str(endpoint.ref), "live_name": name}

@@ -125,6 +125,10 @@ def _alarm(view: StatusView) -> list[RenderableType]:
         names = some_of([view.with_expiry(key) for key in view.expiring])
         what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
         lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", "yellow"))
+    if view.claims:
+        what = "1 live key has" if len(view.claims) == 1 else f"{len(view.claims)} live keys have"
+        sentence = f"{what} this stack's marker without being its own: {some_of(view.claims)}. See plan.\n"
+        lines.append(Text(sentence, "bold red"))
     if view.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
         lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", "yellow"))

@@ -19,6 +19,9 @@ from reconciler.model import (
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Describe, Plan, Unbind
 from reconciler.report.status import build_status
+from reconciler.report.status_html import status_to_html
+from reconciler.report.status_json import status_to_json
+from reconciler.report.status_table import render_status
 
 MARKED = [
     pytest.param({"of": "payments", "generation": 7}, id="a later generation of a key that is declared"),
@@ -66,6 +69,10 @@ def test_a_foreign_key_with_a_copied_marker_is_reported_and_never_touched(marker
     assert "billing-prod" not in touched(destroyed)
     status = build_status(file, world, NOW)
     assert "billing-prod" in status.foreign_keys
+    assert status.claims == ("billing-prod",)
+    for shown in (render_status(status, colour=False, width=100), status_to_json(status), status_to_html(status)):
+        assert "billing-prod" in shown
+    assert "this stack's marker without being its own: billing-prod" in render_status(status, colour=False, width=200)
 
 
 @pytest.mark.attack("project member")
