@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import KeyformError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reconciler.effects import Effects
 
@@ -31,7 +31,7 @@ class PathRefused(KeyformError):
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a path leads, and whether that is in the folder of the file; outside of it, all links are followed."""
+    """Where a path leads by the links on its way, and whether that is in the folder of the file."""
 
     path: Path
     is_inside: bool
@@ -54,9 +54,12 @@ def check_reach(path: str, folder: Path, effects: Effects) -> Reach:
         real = effects.real_path(full.parent) / full.name
         if _is_gits(real.parts):
             raise _in_git()
-        return Reach(real, real.is_relative_to(effects.real_path(home)))
-    _check_links(home, full.relative_to(home).parts[:-1], effects)
-    return Reach(full, is_inside=True)
+        root = effects.real_path(home)
+        is_inside = real.is_relative_to(root)
+        # Inside, one file has one path, whichever way is taken to it.
+        return Reach(home / real.relative_to(root) if is_inside else real, is_inside)
+    *folders, name = full.relative_to(home).parts or [""]
+    return Reach(_follow_links(home, folders, effects) / name, is_inside=True)
 
 
 def show_path(path: Path, folder: Path) -> str:
@@ -79,16 +82,16 @@ def printable(text: str) -> str:
     )
 
 
-def _check_links(home: Path, folders: Iterable[str], effects: Effects) -> None:
-    """Refuse a link among these folders below `home` that leads out of it, or into what is git's."""
+def _follow_links(home: Path, folders: Sequence[str], effects: Effects) -> Path:
+    """Where these folders below `home` lead; a link among them must not lead out of it, or into what is git's."""
     place = home
-    for part in folders:
+    for number, part in enumerate(folders):
         place /= part
         try:
             if not stat.S_ISLNK(effects.stat(place).st_mode):
                 continue
         except FileNotFoundError:
-            return
+            return place.joinpath(*folders[number + 1 :])
         real, root = effects.real_path(place), effects.real_path(home)
         if not real.is_relative_to(root):
             raise PathRefused(
@@ -97,6 +100,8 @@ def _check_links(home: Path, folders: Iterable[str], effects: Effects) -> None:
             )
         if _is_gits(real.parts):
             raise _in_git()
+        place = home / real.relative_to(root)
+    return place
 
 
 def _is_gits(parts: Iterable[str]) -> bool:

@@ -120,13 +120,13 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
 
 
 def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
-    """Where each sink is that the changes write to: a name in the file can stand for any place."""
+    """Where each sink is that the changes write to, whole: what is cut off could be the part that matters."""
     if not plan.destinations:
         return
     column = widest(name for name, _ in plan.destinations)
     lines = [palette.paint("Sinks written to", "bold")]
     for name, destination in plan.destinations:
-        first, *rest = wrap(shown(destination).split(" "), width - 4 - column)
+        first, *rest = wrap(shown(destination, longest=len(destination)).split(" "), width - 4 - column)
         lines += [f"  {pad(shown(name), column)}  {first}", *(" " * (4 + column) + line for line in rest)]
     yield "\n".join(lines)
 

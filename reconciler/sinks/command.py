@@ -179,8 +179,12 @@ class CommandSink:
 
 
 def _shown(argv: Sequence[str]) -> str:
-    """A command as one would type it."""
-    return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else f"'{printable(word)}'" for word in argv)
+    """A command as one would type it: where one word ends and the next begins is never in doubt."""
+    return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else _quoted(word) for word in argv)
+
+
+def _quoted(word: str) -> str:
+    return "'{}'".format(printable(word).replace("'", "'\\''"))
 
 
 def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,8 @@ The folder may be a stranger's checkout, so git is asked in a way in which nothi
 - All settings by which it would start a program or open a connection are overridden where that beats all others.
 - Its environment is PATH, HOME and XDG_CONFIG_HOME, and what is set here: no credential, and no GIT_* of a CI job. HOME
   stays because the user's own `core.excludesFile` is part of what git ignores for them.
-- The program is found on PATH by absolute entries outside of the checkout alone, and has ten seconds.
+- The program is found on PATH by absolute entries outside of the checkout alone, and has ten seconds. The checkout is
+  that of the configuration file, too: a sink in another repository must not let the file's own one bring a git along.
 
 With its repository named, git does not ask whose it is (`safe.directory`), so a checkout of another user's, as in a
 container, is answered for, too: what that question guards against is off.
@@ -85,9 +86,12 @@ _PATTERN = re.compile(r"[*?\[\\]")
 class Git:
     """What git makes of one path; each question is put once."""
 
-    def __init__(self, effects: Effects) -> None:
+    def __init__(self, effects: Effects, home: Path) -> None:
+        """`home` is the folder of the configuration file, whose author brings no git along, wherever the sink is."""
         self._effects = effects
+        self._home = home
         self._trees: Sequence[Path] | None = None
+        self._strangers: Sequence[Path] | None = None
         self._tracked: GitSays | None = None
         self._ignored: GitSays | None = None
 
@@ -158,12 +162,19 @@ class Git:
             self._trees = self._effects.enclosing(folder, _NAME)
         return self._trees
 
+    def _written_by_strangers(self, folder: Path) -> Sequence[Path]:
+        """The folders in which no git is looked for."""
+        if self._strangers is None:
+            found = [*self._around(folder)]
+            if not folder.is_relative_to(self._home):
+                found += [self._effects.real_path(self._home), *self._effects.enclosing(self._home, _NAME)]
+            # A repository at the root holds every program there is.
+            self._strangers = [each for each in found if each.parent != each]
+        return self._strangers
+
     def _ask(self, tree: Path, folder: Path, path: str, *question: str) -> Completed | None:
         """One answer, about a repository by its `.git`; None without a git that can be trusted."""
-        # A repository at the root holds every program there is.
-        program = self._effects.find_program(
-            "git", outside=[each for each in self._around(folder) if each.parent != each]
-        )
+        program = self._effects.find_program("git", outside=self._written_by_strangers(folder))
         if program is None:
             return None
         overrides = [word for setting in _OVERRIDDEN for word in ("-c", setting)]

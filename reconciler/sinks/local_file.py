@@ -83,8 +83,8 @@ class LocalFile:
         self._is_shared = shared
         self._has_record = has_record
         self._effects = effects
-        self._git = Git(effects)
-        self._git_of_temporary = Git(effects)
+        self._git = Git(effects, self._home)
+        self._git_of_temporary = Git(effects, self._home)
         self._is_found = False
         self._is_inside = True
         self._is_strangers = False

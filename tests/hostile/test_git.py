@@ -311,10 +311,10 @@ def test_no_variable_of_the_job_changes_what_git_says(
         check=True,
         capture_output=True,
     )
-    asked = Git(System())
+    asked = Git(System(), checkout.deploy)
     assert asked.is_ignored(checkout.deploy, "secrets.env") is GitSays.IGNORED
-    assert Git(System()).is_ignored(checkout.deploy, "secret.env") is GitSays.UNTRACKED
-    assert Git(System()).is_tracked(checkout.deploy, "secrets.json") is GitSays.TRACKED
+    assert Git(System(), checkout.deploy).is_ignored(checkout.deploy, "secret.env") is GitSays.UNTRACKED
+    assert Git(System(), checkout.deploy).is_tracked(checkout.deploy, "secrets.json") is GitSays.TRACKED
     assert not checkout.ran.exists()
 
 
@@ -340,8 +340,8 @@ def test_a_home_folder_with_settings_runs_nothing_and_says_what_is_ignored(
     checkout.add(home / ".gitconfig", config)
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
-    assert Git(System()).is_ignored(checkout.deploy, "by-the-user") is GitSays.IGNORED
-    assert Git(System()).is_ignored(checkout.deploy, "by-nobody") is GitSays.UNTRACKED
+    assert Git(System(), checkout.deploy).is_ignored(checkout.deploy, "by-the-user") is GitSays.IGNORED
+    assert Git(System(), checkout.deploy).is_ignored(checkout.deploy, "by-nobody") is GitSays.UNTRACKED
     assert not checkout.ran.exists()
 
 
@@ -358,6 +358,25 @@ def test_git_is_not_the_one_of_the_checkout(checkout: Checkout, entry: str, monk
     first = entry.format(root=checkout.root, above=checkout.root.parent / "above")
     monkeypatch.setenv("PATH", f"{first}:{os.environ['PATH']}")
     assert not try_all(DOTENV.open(checkout.deploy / "secrets.env"))
+    assert not checkout.ran.exists()
+
+
+@pytest.mark.attack("pull request author")
+@KIND
+@pytest.mark.parametrize("is_repository", [True, False], ids=["repository", "plain folder"])
+def test_git_is_not_the_one_of_the_files_own_checkout_when_the_sink_is_in_another(
+    checkout: Checkout, kind: Kind, is_repository: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = tmp_path / "theirs"
+    brought = theirs if is_repository else theirs / "stack"
+    (theirs / "stack").mkdir(parents=True)
+    if is_repository:
+        git(theirs, "init", "--quiet")
+    checkout.add(brought / "bin" / "git", checkout.program.read_text()).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{brought / 'bin'}:{os.environ['PATH']}")
+    path = checkout.add(checkout.deploy / kind.name, kind.users_own)
+    path.chmod(0o600)
+    try_all(kind.open_in(theirs / "stack", str(path), shared=True))
     assert not checkout.ran.exists()
 
 

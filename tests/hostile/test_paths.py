@@ -121,7 +121,7 @@ def test_a_link_that_stays_inside_is_followed_and_written(machine: Machine, kind
     sink = kind.open_in(machine.folder, f"link/{kind.name}")
     save(sink, "payments-api")
     assert kind.secret_in(machine.folder / "real" / kind.name, "payments-api") == CANARY
-    assert sink.destination == f"link/{kind.name}"
+    assert sink.destination == f"real/{kind.name}"
 
 
 @pytest.mark.attack("pull request author")
