@@ -31,6 +31,7 @@ KEYWORDS: dict[str, Callable[[Any], str]] = {
     "maxLength": lambda length: f"must have {length} characters or less",
     "minimum": lambda number: f"must be {number} or more",
     "minItems": lambda _: "is an empty list",
+    "maxProperties": lambda number: f"must have {number} entries or fewer",
     "maxItems": lambda number: f"must have {number} items or fewer",
     "not": lambda _: "is not a name that is possible here",
 }

@@ -206,14 +206,23 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a sink of the file writes, in one line, and whether what it holds can be read back."""
+
+    sink: str
+    place: str
+    is_readable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What would be done, in order. `refusals` not empty: safety says no, and nothing may be applied.
 
     `exposures` say which endpoints become public, or already are, who is cut, and what a leaked secret still opens;
     they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest may be
-    applied, and the exit code is that of an error. `destinations` are the sinks that the changes write to, each with
-    the one line that says where that is. `expiring` are the keys that have expired or soon will, and that nothing
-    rotates: no change, and no error.
+    applied, and the exit code is that of an error. `destinations` are all sinks that keys name, also those that nothing
+    is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring` are the keys
+    that have expired or soon will, and that nothing rotates: no change, and no error.
     """
 
     stack: str
@@ -225,7 +234,8 @@ class Plan:
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
-    destinations: tuple[tuple[str, str], ...] = ()
+    destinations: tuple[Destination, ...] = ()
+    lock: str = ""
     key_count: int = field(default=0)
 
     @property

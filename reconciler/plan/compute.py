@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 
-from reconciler.model import DesiredState, Ownership, Phase, Snapshot
+from reconciler.model import DesiredState, LockKind, LockSettings, Ownership, Phase, Snapshot
 from reconciler.plan.bindings import BindingPlan, plan_bindings
 from reconciler.plan.cases import find_claims, gather_cases
 from reconciler.plan.changes import (
@@ -17,6 +17,7 @@ from reconciler.plan.changes import (
     DeleteKey,
     Demand,
     Describe,
+    Destination,
     FieldDiff,
     Link,
     Note,
@@ -72,9 +73,25 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         unmet=(*(finding for verdict in verdicts for finding in verdict.unmet), *bindings.unmet),
-        destinations=tuple((name, snapshot.sinks[name].destination) for name in written),
+        destinations=tuple(
+            Destination(name, contents.destination, contents.readable)
+            for name, contents in sorted(snapshot.sinks.items())
+            if contents.destination and name in {*written, *(sink for key in desired.keys for sink in key.sinks)}
+        ),
+        lock=describe_lock(desired.lock),
         key_count=len(desired.keys),
     )
+
+
+def describe_lock(lock: LockSettings) -> str:
+    """What keeps two applies apart, where it is not the API's own lock."""
+    match lock.kind:
+        case LockKind.API:
+            return ""
+        case LockKind.FILE:
+            return f"the file {lock.path}"
+        case LockKind.NONE:
+            return "none: nothing keeps two applies apart"
 
 
 def sinks_written(changes: Iterable[Change]) -> set[str]:

@@ -107,7 +107,8 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
             "unmet": [_finding(finding) for finding in plan.unmet],
             "warnings": [{**asdict(note)} for note in plan.warnings],
             "expiring": [{**asdict(note)} for note in plan.expiring],
-            "destinations": [{"sink": sink, "destination": where} for sink, where in plan.destinations],
+            "destinations": [{"sink": each.sink, "destination": each.place} for each in plan.destinations],
+            "lock": plan.lock or "api",
             "changes": [_change(change) for change in plan.changes],
         },
     }

@@ -36,6 +36,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
         *_section(palette, "Expiring", "yellow", [_note_words(note) for note in plan.expiring], width),
     ]
     if not blocks:
+        parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(NOTHING_MORE if plan.unmet else NO_CHANGES, "bold")]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     parts += _render_blocks(palette, blocks, plan, width)
@@ -120,13 +121,19 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
 
 
 def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
-    """Where each sink is that the changes write to, whole: what is cut off could be the part that matters."""
-    if not plan.destinations:
+    """Where each sink is: a name in the file can be any place.
+
+    Without changes, only those that cannot be read back: of the others the plan has seen what they hold.
+    """
+    rows = [(each.sink, each.place) for each in plan.destinations if plan.changes or not each.is_readable]
+    if plan.lock:
+        rows.append(("(lock)", plan.lock))
+    if not rows:
         return
-    column = widest(name for name, _ in plan.destinations)
-    lines = [palette.paint("Sinks written to", "bold")]
-    for name, destination in plan.destinations:
-        first, *rest = wrap(shown(destination, longest=len(destination)).split(" "), width - 4 - column)
+    column = widest(name for name, _ in rows)
+    lines = [palette.paint("Sinks", "bold")]
+    for name, place in rows:
+        first, *rest = wrap(shown(place, longest=len(place)).split(" "), width - 4 - column)
         lines += [f"  {pad(shown(name), column)}  {first}", *(" " * (4 + column) + line for line in rest)]
     yield "\n".join(lines)
 

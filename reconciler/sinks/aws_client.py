@@ -82,6 +82,11 @@ class AwsClient:
         self._opening = threading.Lock()
         self._client: Any = None
 
+    @property
+    def region(self) -> str:
+        """The region that is asked: as the file says, or once something was asked, as AWS's own settings say."""
+        return str(self._client.meta.region_name) if self._client is not None else self._region
+
     def call(self, operation: str, *, saves: bool = False, **parameters: Any) -> Mapping[str, Any]:
         """One request, with boto3's own bounded retries; `operation` is the method's name, such as `tag_resource`.
 

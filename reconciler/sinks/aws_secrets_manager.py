@@ -94,13 +94,13 @@ class AwsSecretsManagerSink:
         if not isinstance(days, int) or isinstance(days, bool) or not (days == 0 or 7 <= days <= 30):
             raise self._aws.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
         self._recovery_days = days
-        words = (f"field {self._field}", f"region {texts['region']}", f"KMS key {self._kms_key_id}")
-        self.destination = ", ".join(
-            (
-                f"AWS Secrets Manager: {self._template.replace('{stack}', stack)}",
-                *(printable(word) for word in words if not word.endswith(" ")),
-            )
-        )
+
+    @property
+    def destination(self) -> str:
+        """The secrets' names, what in them is ours, and where they are, with the region that was asked."""
+        words = (f"field {self._field}", f"region {self._aws.region}", f"KMS key {self._kms_key_id}")
+        place = f"AWS Secrets Manager: {self._template.replace('{stack}', self._stack)}"
+        return ", ".join((place, *(printable(word) for word in words if not word.endswith(" "))))
 
     # --- The protocol ------------------------------------------------------------------------------------------------
 

@@ -79,6 +79,12 @@ class DotenvSink(LocalFileSink):
             )
         self._template = template
 
+    @property
+    def destination(self) -> str:
+        """The file's path, and the variable's name where it is not the key's own."""
+        variable = "" if self._template == "{KEY}" else f", variable {self._template}"
+        return f"{super().destination}{variable}"
+
     def has_record(self, content: bytes) -> bool:
         """Whether a line begins as a record of this stack does."""
         return f"\n{_HEAD}{self._stack}/".encode() in b"\n" + content

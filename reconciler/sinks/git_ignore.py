@@ -100,6 +100,11 @@ class Git:
         """Whether nothing is left open of what was asked."""
         return {self._tracked, self._ignored}.isdisjoint({GitSays.NO_GIT, GitSays.UNCLEAR, GitSays.TOO_SLOW})
 
+    @property
+    def has_repository(self) -> bool:
+        """Whether there was a repository to ask."""
+        return bool(self._trees)
+
     def is_tracked(self, folder: Path, name: str) -> GitSays:
         """Whether some repository around `folder`, which is there, tracks a file that is below it."""
         if self._ignored in {GitSays.IGNORED, GitSays.OUT_OF_REACH}:

@@ -112,8 +112,11 @@ class LocalFile:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether git was asked where it could be, and does not track it: otherwise a pull request could write it."""
-        return self._git.is_sure
+        """Whether no pull request can have made it: git says that it does not track it, or it is outside of the folder.
+
+        A folder without a repository around it can be a copy of one, with all that was committed.
+        """
+        return self._git.is_sure and (self._git.has_repository or not self._is_inside)
 
     def error(self, message: str, way_out: str, *, line: int = 0, outcome_is_unknown: bool = False) -> SinkError:
         """An error that names the sink and the path, and the line when there is one (counted from 1)."""

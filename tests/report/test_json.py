@@ -39,6 +39,7 @@ def test_an_empty_plan_has_all_fields():
             "warnings": [],
             "expiring": [],
             "destinations": [],
+            "lock": "api",
             "changes": [],
         },
     }

@@ -27,7 +27,18 @@ from reconciler.encoder import shown
 from reconciler.errors import Finding
 from reconciler.model import Phase
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Action, DeleteKey, Demand, Describe, Link, Note, Reason, Summary, Unbind
+from reconciler.plan.changes import (
+    Action,
+    DeleteKey,
+    Demand,
+    Describe,
+    Destination,
+    Link,
+    Note,
+    Reason,
+    Summary,
+    Unbind,
+)
 from reconciler.report.summary import summarise
 from reconciler.report.terminal import Palette, cells, wrap
 from reconciler.report.text import render_plan
@@ -270,13 +281,27 @@ def test_keys_that_expire_have_a_section_of_their_own():
     )
 
 
+DESTINATIONS = (Destination("local", "secrets.env"), Destination("vault", "command './keep' it", is_readable=False))
+
+
+def test_a_plan_without_changes_says_where_sinks_are_that_nobody_can_look_into():
+    quiet = replace(plan(), destinations=DESTINATIONS, lock="the file /srv/.keyform.lock")
+    assert text(quiet) == dedent(
+        """\
+        Sinks
+          vault   command './keep' it
+          (lock)  the file /srv/.keyform.lock
+
+        No changes. The live API matches the file.
+        """
+    )
+
+
 def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
     finding = Finding(
         "keyform.yaml:9:3", "deployment.llama3", "is exclusive, but the key other stays on it", "remove it"
     )
-    shown_plan = replace(
-        plan(PUBLISH), destinations=(("local", "secrets.env"), ("vault", "~/team\\u202e.env")), unmet=(finding,)
-    )
+    shown_plan = replace(plan(PUBLISH), destinations=DESTINATIONS, unmet=(finding,))
     assert text(shown_plan) == dedent(
         """\
         Left undone
@@ -290,9 +315,9 @@ def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
             + key.payments-api   no live key embodies it
               + publishes  vault, local
 
-        Sinks written to
+        Sinks
           local  secrets.env
-          vault  ~/team\\u202e.env
+          vault  command './keep' it
 
         Plan: 1 to add, 0 to change, 0 to rotate, 0 to destroy.
         """

@@ -245,7 +245,7 @@ def test_outside_of_any_repository_git_is_not_asked(kind: Kind, path: Path) -> N
     save(sink, "payments-api")
     sink.read([])
     assert "run" not in effects.log
-    assert sink.is_evidence
+    assert not sink.is_evidence, "the folder can be a copy of a repository, with all that was committed"
 
 
 # --- The temporary folder ---------------------------------------------------------------------------------------------
