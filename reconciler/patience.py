@@ -35,7 +35,7 @@ def addresses_of(endpoint: LiveEndpoint) -> tuple[str, ...]:
 def too_many_addresses(endpoint: LiveEndpoint) -> str:
     """That it has more of them than are asked, in words; nothing when it has not."""
     count = len(set(endpoint.addresses))
-    return f"it has {count} addresses, of which {MOST_ADDRESSES} at most are asked" if count > MOST_ADDRESSES else ""
+    return f"it has {count} addresses, and at most {MOST_ADDRESSES} are called" if count > MOST_ADDRESSES else ""
 
 
 class Asks(Protocol):

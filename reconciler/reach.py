@@ -38,7 +38,7 @@ class Reach:
 
 
 def check_reach(path: str, folder: Path, effects: Effects) -> Reach:
-    """Where a path leads that stands in a file in `folder`; PathRefused, or OSError when it cannot be looked at.
+    """Where a path in a file in `folder` leads; PathRefused, or OSError when it cannot be looked at.
 
     Nothing is looked at but what lies between the two, so that a path right in the folder costs no effect.
     """
@@ -46,7 +46,7 @@ def check_reach(path: str, folder: Path, effects: Effects) -> Reach:
     given = Path(path).parts
     depth = next((place for place, part in enumerate(given) if part != ".."), len(given))
     if ".." in given[depth:]:
-        raise PathRefused("has `..` in its middle, which a link can bend", way_out="Write the path without it.")
+        raise PathRefused("has `..` in the middle, which a link could redirect", way_out="Write the path without it.")
     full = home / path
     if _is_gits((*home.parts, *given)):
         raise _in_git()
@@ -95,7 +95,7 @@ def _follow_links(home: Path, folders: Sequence[str], effects: Effects) -> Path:
         real, root = effects.real_path(place), effects.real_path(home)
         if not real.is_relative_to(root):
             raise PathRefused(
-                f"leads out of the folder of the configuration file by the symbolic link {show_path(place, home)}",
+                f"leads out of the folder of the configuration file through the symbolic link {show_path(place, home)}",
                 way_out="Give the path of the file itself, or choose another path.",
             )
         if _is_gits(real.parts):
@@ -110,4 +110,4 @@ def _is_gits(parts: Iterable[str]) -> bool:
 
 
 def _in_git() -> PathRefused:
-    return PathRefused("is in a .git folder, which is git's own", way_out="Choose another path.")
+    return PathRefused("is in a .git folder, which belongs to git", way_out="Choose another path.")

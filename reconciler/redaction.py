@@ -260,7 +260,7 @@ def _in_lower_case(text: str) -> str:
 
 
 def _forms_in_output(value: str) -> Iterator[str]:
-    """Every way that a string stands in what keyform prints: as others wrote it, and as its own encoder does."""
+    """Every form that a string takes in what keyform prints: as others wrote it, and as its own encoder does."""
     yield from _forms(value)
     yield shown(value)
     yield disarm_json(json.dumps(value)[1:-1])

@@ -48,7 +48,7 @@ class Allowance(threading.local):
         """Seconds that the next operation may take. Raises TimeoutError when none are left."""
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise TimeoutError("the time for the exchange is over")
+            raise TimeoutError("the exchange ran out of time")
         return left if most is None else min(left, most)
 
     def spend(self, size: int) -> None:

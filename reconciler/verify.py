@@ -2,7 +2,7 @@
 
 Every endpoint of the stack is asked without a key and with a made-up one. Where both are refused, and where the API,
 read again right before, lists the very live key that a sink's secret belongs to, that secret is tried. What the file
-declares sends a secret nowhere: it says only where to look. No other endpoint is called, nothing is changed.
+declares never sends a secret: it only says where to look. No other endpoint is called, nothing is changed.
 """
 
 from __future__ import annotations
@@ -326,9 +326,9 @@ class Inquiry:
         elif live is None or key.name not in live.api_keys:
             state, reason = SecretState.NOT_BOUND, f"{key.name} is not bound to it: run plan"
         elif not live.auth_enabled:
-            reason = f"the API says that {trial.ref} asks for no keys, so no secret was sent there"
+            reason = f"the API says that authentication is off on {trial.ref}, so no secret was sent there"
         elif addresses_of(live) != addresses_of(self._live[trial.ref]):
-            reason = f"{trial.ref} has got other addresses since it was asked without a key: run verify again"
+            reason = f"the addresses of {trial.ref} have changed since it was called without a key: run verify again"
         else:
             return replace(trial, key=key)
         return Trial(trial.ref, replace(trial.check, state=state, reason=reason))
@@ -368,7 +368,7 @@ class Inquiry:
     # --- Asking -------------------------------------------------------------------------------------------------------
 
     def _ask(self, live: LiveEndpoint, address: str, secret: Secret | None, hoped: Iterable[Admission]) -> Reply:
-        """An answer; an address that was waited for in vain is not asked again, nor is any once time is over."""
+        """An answer; an address that was waited for in vain is not asked again, nor is any once the time is up."""
         with self._guard:
             if address in self._gave_up:
                 return self._gave_up[address]
@@ -378,7 +378,7 @@ class Inquiry:
             left = self._timeout - spent.seconds(now)
             if left < -OVERTIME:
                 detail = (
-                    f"was not asked any more, after {self._timeout - left:.0f} seconds: a longer --timeout may help"
+                    f"got no further requests after {self._timeout - left:.0f} seconds: a longer --timeout may help"
                 )
                 return Reply(Admission.UNCLEAR, detail=detail)
             spent.start(now)

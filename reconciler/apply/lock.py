@@ -235,7 +235,7 @@ class ApiLock:
         limit = timedelta(seconds=self._request_limit)
         is_late = self._effects.monotonic() + self._request_limit >= self._lives_until
         if own is None or own.expires_at is None or is_late or own.expires_at - self._api.now() <= limit:
-            raise self._lost("too little of its life is left for another request")
+            raise self._lost("it expires too soon for another request")
 
     def keep_alive(self) -> None:
         """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D]."""

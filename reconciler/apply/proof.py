@@ -76,7 +76,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
         elif made.name not in live.api_keys:
             finding = f"{ref} does not list {made.name}"
         elif not live.auth_enabled:
-            finding = f"the API says that {ref} asks for no keys"
+            finding = f"the API says that authentication is off on {ref}"
         else:
             return live
         left = until - run.effects.monotonic()

@@ -152,5 +152,5 @@ def execute(
         told = render_result(terminal.masked(result), colour=terminal.colour, width=terminal.width)
         terminal.show(f"\n{told}")
     if result.plan.unmet:
-        raise NotAsDeclared("What the file asks for was left undone:", result.plan.unmet)
+        raise NotAsDeclared("Part of what the file asks for was left undone:", result.plan.unmet)
     return 0 if result.complete else 1

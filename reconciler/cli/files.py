@@ -57,9 +57,9 @@ def regular_mode(path: Path, *, way_out: str) -> int | None:
     except FileNotFoundError:
         return None
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links is a RuntimeError to Python 3.12
-        why = getattr(error, "strerror", None) or "its name leads nowhere"
+        why = getattr(error, "strerror", None) or "its path cannot be resolved"
         raise KeyformError(f"{path} cannot be written: {why}.", way_out=way_out) from None
     if not stat.S_ISREG(mode):
-        kind = next((name for is_one, name in _KINDS if is_one(mode)), "no file")
+        kind = next((name for is_one, name in _KINDS if is_one(mode)), "not a regular file")
         raise KeyformError(f"{path} is {kind}. It was left as it is.", way_out=way_out)
     return stat.S_IMODE(mode)

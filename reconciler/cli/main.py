@@ -83,8 +83,8 @@ def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformErro
     ours = [frame for frame in frames if frame.startswith("reconciler")]
     place = next(reversed(ours or frames), "an unknown place")
     return KeyformError(
-        f"keyform failed in a way that is a fault of its own: {type(error).__name__} at {place}.",
-        way_out="Run plan to see what is live. Report this, with what --log-level debug adds: it holds no value.",
+        f"keyform has a bug: {type(error).__name__} at {place}.",
+        way_out="Run plan to see what is live. Report this bug with what --log-level debug adds: it holds no values.",
     )
 
 

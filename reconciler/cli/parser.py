@@ -49,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """What these arguments ask for. What is not understood is told by the command that it was meant for: UsageError."""
+    """What these arguments ask for. UsageError from the command that does not understand one."""
     parser = build_parser()
     first = argv[0] if argv else "--help"
     if first.startswith("-"):

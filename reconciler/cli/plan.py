@@ -26,5 +26,5 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if plan.refusals:
         raise PlanRefused("Apply would change nothing, because the plan is refused:", plan.refusals)
     if plan.unmet:
-        raise NotAsDeclared("Apply would leave undone what the file asks for:", plan.unmet)
+        raise NotAsDeclared("Apply would leave part of what the file asks for undone:", plan.unmet)
     return CHANGES if args.detailed_exitcode and not plan.is_empty else 0

@@ -77,7 +77,7 @@ class Terminal:
         error = _write(sys.stdout, self.fit(text if text.endswith("\n") else f"{text}\n", is_json=is_json))
         if error is not None and not isinstance(error, BrokenPipeError):
             why = error.strerror or type(error).__name__
-            raise KeyformError(f"The output cannot be written: {why}.", way_out="see where stdout leads")
+            raise KeyformError(f"The output cannot be written: {why}.", way_out="check where stdout goes")
 
     def show_aside(self, text: str) -> None:
         """The same on stderr, where stdout is for something else; or nowhere."""

@@ -42,7 +42,7 @@ from reconciler.model import (
     Warnings,
 )
 
-_CHECK_PATH = "Write the path of a file in characters that can be seen; check what its variables hold."
+_CHECK_PATH = "Write the path of a file in visible characters, and check the values of its variables."
 MAX_SINKS = 20
 DEFAULT_LOCK_FILE = ".keyform.lock"
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
@@ -108,7 +108,9 @@ def _build_project(build: _Build) -> int:
             build.refuse(("project",), message, "Its value must be a whole number of 1 or more.")
         elif allowed != number:
             message = f"is not the project of this environment: `{PROJECT}` says {allowed}"
-            build.refuse(("project",), message, f"Write `${{{PROJECT}}}`, or run keyform with that of this project.")
+            build.refuse(
+                ("project",), message, f"Write `${{{PROJECT}}}`, or set it to this project where keyform runs."
+            )
     return number
 
 
@@ -136,7 +138,9 @@ def _build_lock(build: _Build) -> LockSettings:
         path = _resolve_path(build, text or DEFAULT_LOCK_FILE, mark, ("lock", "path"))
     if path is not None and (problem := leaves_folder(path, Path(mark.file).parent)):
         way_out = "Write a path in the folder of this file, such as `.keyform.lock`."
-        build.refuse(("lock", "path"), f"a lock file lies in the folder of this file or below it: {problem}", way_out)
+        build.refuse(
+            ("lock", "path"), f"a lock file must be in the folder of this file or below it: {problem}", way_out
+        )
     return LockSettings(LockKind(kind) if kind in tuple(LockKind) else LockKind.API, path or "")
 
 
@@ -258,7 +262,7 @@ def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str |
         return None  # told already
     if not text.isprintable() or PurePath(text).name in ("", "..") or text.endswith(("/", "/.")):
         build.refuse(
-            path, "is not the path of a file: it ends like a folder's, or holds what cannot be seen", _CHECK_PATH
+            path, "is not the path of a file: it ends like a folder, or has characters that cannot be seen", _CHECK_PATH
         )
         return None
     if text.startswith("~"):
@@ -267,14 +271,14 @@ def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str |
             build.refuse(path, "of all home folders, only `~/` is read", "Write the path out.")
             return None
         if not home.startswith("/") or not home.isprintable():
-            message = "`~/` is not known: `HOME` is not set, or is no absolute path"
+            message = "`~/` cannot be expanded: `HOME` is not set, or is not an absolute path"
             build.refuse(path, message, "Set `HOME`, or write the path out.")
             return None
         text = home + text[1:]
     folder = os.path.abspath(PurePath(mark.file).parent)  # noqa: PTH100 - Path.resolve() would follow links
     whole = os.path.abspath(os.path.join(folder, text))  # noqa: PTH100, PTH118
     if is_in_git_folder(whole, folder):
-        build.refuse(path, "lies in a `.git` folder, where no file of keyform's may be", "Choose another folder.")
+        build.refuse(path, "is in a `.git` folder, where keyform writes no files", "Choose another folder.")
         return None
     return whole
 

@@ -51,7 +51,7 @@ def _tell(root: Node, violation: Violation) -> Iterator[Fault]:
         node = find_node(root, path)
         message, way_out = say_violation(violation, node)
         if isinstance(node, Scalar) and node.value != node.text and "${" in node.text:
-            way_out = "Check what its variables hold."
+            way_out = "Check the values of its variables."
         yield Fault(find_mark(root, path), path, message, way_out)
 
 

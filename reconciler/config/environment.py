@@ -1,7 +1,8 @@
 """`${NAME}` -> the environment's value, for the few variables that a file may read and the few settings that take one.
 
 Whoever writes the file must not get at the environment: it holds credentials. So a name says of itself that its value
-is for everybody (`KEYFORM_VAR_…`), as Terraform's `TF_VAR_…` does. Of all others not even their being set is told.
+is for everybody (`KEYFORM_VAR_…`), as Terraform's `TF_VAR_…` does. For any other name, an error does not even say
+whether it is set.
 """
 
 from __future__ import annotations
@@ -87,8 +88,8 @@ def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> t
     """What is wrong with a variable, and the way out."""
     shown = shown_name(name)
     if not may_be_read(name):
-        message = f"the file reads no variables but `{PREFIX}…` and `{PROJECT}`"
-        return message, f"If it is no secret, export it as `{PREFIX}{shown or 'NAME'}`, and read that."
+        message = f"a file can read only `{PREFIX}…` and `{PROJECT}`"
+        return message, f"If it is not a secret, export it as `{PREFIX}{shown or 'NAME'}` and use that name."
     the_variable = f"the environment variable {f'`{shown}`' if shown else 'named here'}"
     value = env.get(name, "")
     if not value:
@@ -97,7 +98,7 @@ def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> t
         message = f"{the_variable} does not hold a project's number"
         return (message, "Its value must be a whole number of 1 or more.") if parse_project(value) is None else None
     if not value.isprintable() or "{" in value or "}" in value or len(value) > MAX_LENGTH:
-        message = f"{the_variable} holds what cannot be filled in"
+        message = f"{the_variable} has a value that cannot be used here"
         return message, f"Its value must be one line of at most {MAX_LENGTH} printable characters, without braces."
     return None
 

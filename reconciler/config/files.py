@@ -25,7 +25,7 @@ _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 """What YAML does not count as printable (YAML 1.1, 5.1)."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_ONE_FILE = "Give fewer files, or make several stacks of them."
+_ONE_FILE = "Give fewer files, or split them into several stacks."
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
@@ -44,7 +44,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
         for absolute, file in found.items():
             files.setdefault(absolute, file)
         if len(files) > MAX_FILES:
-            faults.append(_fault(path, f"these are more than {MAX_FILES} files", _ONE_FILE))
+            faults.append(_fault(path, f"there are more than {MAX_FILES} files", _ONE_FILE))
             return [], faults
     return list(files.values()), faults
 
@@ -65,19 +65,19 @@ def _files_in(folder: Path) -> list[Path]:
 def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
     """The text of a file, without a byte order mark, and its size in bytes, `room` at most; or why there is none."""
     if not re.sub("[\udc80-\udcff]", "", str(path)).isprintable():  # a byte that is no text here may be one elsewhere
-        return _fault(path, "the file's name holds what cannot be shown", "Rename it.")
+        return _fault(path, "the file's name has characters that cannot be shown", "Rename it.")
     try:
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(os.path.realpath(path.parent)):
             way_out = "Put the file itself there, or give the path that the link leads to."
-            return _fault(path, "is a symbolic link that leads out of its folder, which is not followed", way_out)
+            return _fault(path, "is a symbolic link that leads out of its folder, and is not followed", way_out)
         content = read_regular_file(real, room + 1)
     except FileNotFoundError:
         return _fault(path, "there is no such file", "`keyform init` writes a first one.")
     except (OSError, ValueError) as error:
         return _unreadable(path, error)
     if content is None:
-        return _fault(path, "is no regular file", "Is it the right path?")
+        return _fault(path, "is not a regular file", "Is it the right path?")
     if len(content) > room:
         return _fault(path, f"the stack's files are larger than {MAX_BYTES // 1_000_000} MB together", _ONE_FILE)
     text = _decode(content, str(path))

@@ -18,7 +18,7 @@ from reconciler.errors import ConfigError, Finding
 from reconciler.model import DesiredState
 
 MAX_TOLD = 50
-"""How many findings are told, the first of the files in their order; of the others only how many there are."""
+"""How many findings are shown, in the order of the files; of the rest, only the number."""
 
 
 def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:

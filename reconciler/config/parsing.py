@@ -170,7 +170,7 @@ def _count(reading: _Reading, values: int, mark: Mark) -> None:
     reading.count += values
     if reading.count > reading.room:
         message = f"the stack's files hold more than {MAX_VALUES} names and values"
-        raise ParsingStops(Fault(mark, (), message, "Make several stacks of it."))
+        raise ParsingStops(Fault(mark, (), message, "Split it into several stacks."))
 
 
 def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node:

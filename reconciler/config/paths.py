@@ -32,7 +32,7 @@ def leaves_folder(path: str, folder: Path) -> str:
     whole = PurePath(path)
     real = PurePath(os.path.realpath(whole.parent)) / whole.name  # realpath knows loops; Path.resolve() raises
     if not whole.is_relative_to(absolute):
-        return "this one lies outside of it"
+        return "this one is outside it"
     if not real.is_relative_to(top):
         return "a symbolic link in its path leads out of it"
     return "a symbolic link leads into a `.git` folder" if is_in_git_folder(str(real), str(top)) else ""

@@ -72,9 +72,9 @@ Node: TypeAlias = Scalar | Listing | Table
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong, before it is told: `path` is empty for a fault of a whole file.
+    """One thing that is wrong, before it is reported: `path` is empty for a fault of a whole file.
 
-    A way out that takes long to find, such as the nearest name, is only looked for when it is told.
+    A way out that takes long to find, such as the nearest name, is only looked for when it is reported.
     """
 
     mark: Mark | None

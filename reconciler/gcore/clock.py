@@ -8,8 +8,8 @@ an interval in which the offset between the two clocks lies, about a second wide
 machine whose clock may be right is taken at its word. Of the latest answers the middle one counts, so that a single
 absurd date moves nothing, and a machine whose clock is set while keyform runs is believed again.
 
-What no clock says is not heard at all: a date that is more than ten years off is that of a counter that began at zero,
-or of a field that overflowed, and a machine that far off could not even verify the certificate of an API. Within that,
+A date more than ten years off is ignored: it comes from a counter that began at zero or a field that overflowed, and a
+machine that far off could not even verify the API's certificate. Within that,
 the API is believed, however far off the machine is: a laptop that has slept, or an emulator that plays a year in a
 minute, is wrong by months. A run that changes something has read several answers by then.
 """
@@ -30,7 +30,7 @@ LATEST = 9
 LONGEST_ROUND_TRIP = timedelta(seconds=10)
 """An answer that took longer tells too little of when it was written."""
 ABSURD = timedelta(days=3653)
-"""A date that is further off than this, either way, is nobody's clock."""
+"""A date further off than this, either way, does not come from a clock."""
 WORTH_TELLING = timedelta(seconds=30)
 """A machine's clock that is further off is wrong by more than a network explains."""
 

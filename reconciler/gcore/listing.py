@@ -71,12 +71,12 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
     if not first.items or len(first.items) == first.count:
         return [first]
     if len(first.items) > page_limit:
-        raise _too_much(f"gives more than the {page_limit} {what} that it is asked for, and not all that it has")
+        raise _too_much(f"returns more than the {page_limit} {what} requested, but not all of them")
     # A server that gives less than it is asked for is asked for no more than it gives.
     step = min(page_limit, len(first.items))
     if first.count > step * MOST_PAGES:
         said = first.count if first.count < 10**12 else "over a trillion"
-        raise _too_much(f"says that it has {said} {what}, and gives {step} at a time: more than keyform reads")
+        raise _too_much(f"says that it has {said} {what}, and returns {step} at a time: more than keyform reads")
     guard, sizes = threading.Lock(), [first.size]
 
     def read_from(offset: int) -> Page[Item]:
@@ -85,9 +85,9 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
             sizes.append(page.size)
             size = sum(sizes)
         if len(page.items) > step:
-            raise _too_much(f"gives more than the {step} {what} that it is asked for")
+            raise _too_much(f"returns more than the {step} {what} requested")
         if size > LONGEST_LIST:
-            raise _too_much(f"gives a list of {what} that is longer than keyform reads")
+            raise _too_much(f"returns a list of {what} that is longer than keyform reads")
         return page
 
     return [first, *side_by_side(read_from, range(step, first.count, step), workers)]

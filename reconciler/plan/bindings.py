@@ -162,7 +162,7 @@ def refuse_rebinding(
                     str(endpoint.ref),
                     f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
                     "unlink them in the portal, or declare the endpoint `exclusive` as well, with the stacks whose keys"
-                    " may go",
+                    " may be unlinked",
                 )
             ]
         return []
@@ -214,10 +214,10 @@ def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey]) -> Iterator[Not
     for link in rebinding.losses:
         if not link.key:
             owner = describe_owner(keys.get(link.live_name))
-            sentence = f"{address} no longer takes the key {link.live_name} ({owner}): whoever uses it is refused"
+            sentence = f"{address} no longer accepts the key {link.live_name} ({owner}): its consumers are refused"
             yield Note("foreign_key_is_cut", address, sentence)
     for name in rebinding.spared:
-        sentence = f"{address} goes on taking the key {name}, although it is exclusive: {describe_owner(keys[name])}"
+        sentence = f"{address} still accepts the key {name}, although it is exclusive: {describe_owner(keys[name])}"
         yield Note("marked_key_stays", address, sentence)
 
 
@@ -225,10 +225,10 @@ def find_spared(rebinding: Rebinding, declaration: DesiredEndpoint, keys: Mappin
     """Keys that stay on an exclusive endpoint for the marker that they bear: a marker gives nobody quiet immunity."""
     for name in rebinding.spared:
         stack = keys[name].marked_by
-        way_out = "take the key off in the portal, or remove its marker there"
+        way_out = "unlink the key in the portal, or remove its marker there"
         if stack:
             way_out = f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {way_out}"
-        message = f"is exclusive, but the key {name} stays on it: {describe_owner(keys[name])}"
+        message = f"is exclusive, but the key {name} stays bound to it: {describe_owner(keys[name])}"
         yield Finding(declaration.place.where, str(rebinding.endpoint.ref), message, way_out)
 
 

@@ -219,8 +219,8 @@ def gather_bindings(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
 def describe_owner(live: LiveKey | None) -> str:
     """Whose a live key is that this stack does not own, in words."""
     if live is None or live.marked_by is None:
-        return "it has no marker of keyform"
-    return f"it bears a marker of the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"
+        return "it has no keyform marker"
+    return f"it has a marker of the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"
 
 
 def record_is_of(record: SinkRecord, live: LiveKey) -> bool:

@@ -122,7 +122,7 @@ def judge(case: KeyCase) -> Verdict:
     if case.desired is None:
         return judge_removed(case)
     if obstacle := find_obstacle(case):
-        kept = keep(case, Reason("key_is_held_up", "what it consists of cannot be told"))
+        kept = keep(case, Reason("key_is_held_up", "its generations cannot be determined"))
         return replace(kept, unmet=(hold_up(case.desired, obstacle),))
     return judge_declared(case, case.desired)
 
@@ -132,7 +132,9 @@ def keep(case: KeyCase, reason: Reason) -> Verdict:
     return Verdict(case, Action.UPDATE, tuple(Ruling(generation, Fate.KEEP, reason) for generation in case.generations))
 
 
-WAY_OUT_OF_CLAIM = "write `adopt: LIVE-NAME` on the key that it is, or correct or remove its marker in the portal"
+WAY_OUT_OF_CLAIM = (
+    "write `adopt: LIVE-NAME` on the key that it belongs to, or correct or remove its marker in the portal"
+)
 
 
 def find_obstacle(case: KeyCase) -> LiveKey | None:
@@ -153,9 +155,9 @@ def find_obstacle(case: KeyCase) -> LiveKey | None:
 def describe_claim(live: LiveKey) -> str:
     """Why a marker of this stack does not count."""
     if live.ownership is None:
-        return "it seems to be this stack's, and its marker cannot be read"
+        return "it seems to belong to this stack, but its marker cannot be read"
     own = live.ownership
-    return f"its marker says that it is g{own.generation} of {own.key}, and its name does not fit that"
+    return f"its marker says that it is g{own.generation} of {own.key}, but its name does not match"
 
 
 def hold_up(key: DesiredKey, live: LiveKey) -> Finding:
@@ -275,7 +277,7 @@ def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successo
 def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
     """No marker holds a larger number, so that a generation with one would be made again at each apply."""
     last = case.generations[-1].name if case.generations else generation_name(case.name, LAST_GENERATION)
-    message = f"needs a new generation, and {last} has taken the last number there is"
+    message = f"needs a new generation, but {last} has the last possible number"
     way_out = f"delete {last} in the portal if it is not yours, or declare the key under another name"
     return Finding(key.place.where, key.place.path, message, way_out)
 

@@ -43,7 +43,7 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
     what = "was interrupted" if result.interrupted else "is not complete"
     opening = f"Apply {what}: {done} of {len(outcomes)} steps done. {done_line(summary)}"
     parts = ["\n".join(palette.paint(line, "bold", "red") for line in wrap(opening.split(" "), width))]
-    parts += render_notes(palette, "Exposures, as they are now", "red", result.exposures, width)
+    parts += render_notes(palette, "Exposures now", "red", result.exposures, width)
     whole, begun = _done_blocks(result)
     if whole:
         parts.append("\n".join([palette.paint("Done", "bold", "green"), *_done(palette, whole, width)]))

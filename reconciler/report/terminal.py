@@ -48,7 +48,7 @@ def pad(text: str, width: int) -> str:
 
 
 def widest(names: Iterable[str]) -> int:
-    """The width of a column for these names, as far as they are no longer than the API has them."""
+    """The width of a column for these names; at most that of the longest name that the API allows."""
     return min(max(cells(shown(name)) for name in names), WIDEST_NAME)
 
 
@@ -66,7 +66,7 @@ def wrap(words: Iterable[str], width: int) -> list[str]:
 
 
 def hanging(text: Text, console: Console, width: int) -> list[Text]:
-    """Its lines for rich, where all but the first of a long one are indented: no word of others begins a line."""
+    """Its lines for rich, all but the first of a long one indented, so that no word that others wrote begins a line."""
     lines: list[Text] = []
     for line in text.split("\n", allow_blank=True):
         if line.cell_len <= width:

@@ -15,7 +15,7 @@ from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.ROTATE: "+/-"}
 COLOURS = {"+": "green", "~": "yellow", "-": "red"}
 NO_CHANGES = "No changes. The live API matches the file."
-NOTHING_MORE = "No changes but those that are left undone."
+NOTHING_MORE = "No changes other than those left undone."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
 _WIDEST_LABEL = 24

@@ -138,13 +138,13 @@ class AwsClient:
                 break
             seen.add(token)
             page = {"NextToken": token}
-        raise self.error("AWS lists secrets without an end", "See what answers in the place of AWS.")
+        raise self.error("AWS returns an endless list of secrets", "Check which server answers as AWS.")
 
     def _nonsense(self, operation: str, *, saves: bool) -> SinkError:
         action = "".join(part.capitalize() for part in operation.split("_"))
         return self.error(
             f"AWS answered with something that cannot be read ({action})",
-            "See what answers in the place of AWS.",
+            "Check which server answers as AWS.",
             outcome_is_unknown=saves,
         )
 
@@ -231,12 +231,12 @@ class AwsClient:
                 return self.error("there is no such AWS profile", "Correct AWS_PROFILE.")
             case ValueError() if not isinstance(trouble, boto.BotoCoreError):
                 return self.error(
-                    "the address of AWS is none", "Correct AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL."
+                    "the address of AWS is not a URL", "Correct AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL."
                 )
             case boto.EndpointConnectionError() | boto.ConnectTimeoutError() | boto.ProxyConnectionError():
-                what, way_out = "AWS cannot be reached", "See the network, the region and AWS_ENDPOINT_URL."
+                what, way_out = "AWS cannot be reached", "Check the network, the region and AWS_ENDPOINT_URL."
             case boto.SSLError():
-                what, way_out = "AWS cannot be trusted: TLS failed", "See AWS_ENDPOINT_URL and AWS_CA_BUNDLE."
+                what, way_out = "AWS cannot be trusted: TLS failed", "Check AWS_ENDPOINT_URL and AWS_CA_BUNDLE."
             case boto.HTTPClientError() | boto.ReadTimeoutError() | boto.ConnectionError():
                 what, way_out = "AWS did not answer", _AGAIN
             case boto.ParamValidationError():

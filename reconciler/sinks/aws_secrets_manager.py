@@ -78,7 +78,7 @@ class AwsSecretsManagerSink:
         self._aws = AwsClient(self.name, region=texts["region"], effects=effects)
         # It becomes a part of the address that credentials are sent to.
         if texts["region"] and not _REGION.fullmatch(texts["region"]):
-            raise self._aws.error("`region` is no AWS region", "Write it such as `region: eu-west-1`.")
+            raise self._aws.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
         self._template = str(options.get("name", "{stack}/{key}"))
         self._field = texts["field"]
         self._kms_key_id = texts["kms_key_id"]

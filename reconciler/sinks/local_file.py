@@ -106,7 +106,7 @@ class LocalFile:
         if not self._is_strangers:
             return ""
         return (
-            f"sink {self._sink} writes into {self.destination}, which is outside of the folder of the configuration "
+            f"sink {self._sink} writes to {self.destination}, which is outside the folder of the configuration "
             "file and holds no record of this stack"
         )
 
@@ -135,7 +135,7 @@ class LocalFile:
             return self._read()
 
     def check_writable(self) -> bytes | None:
-        """Make sure that a change could be made now, as far as one can say without making one; gives the content."""
+        """Check, without making a change, that one could be made now; gives the content."""
         with self._told("cannot be written"):
             self._find()
             self._check_file()
@@ -247,7 +247,9 @@ class LocalFile:
         except PathRefused as refused:
             raise self.error(refused.message, refused.way_out) from None
         if self._is_found and reach.path != self._path:
-            raise self.error("leads elsewhere than when it was first looked at", "See who changes its links.")
+            raise self.error(
+                "leads to another place than when it was first checked", "Check who changes its symbolic links."
+            )
         self._path, self._is_inside, self._is_found = reach.path, reach.is_inside, True
 
     def _read(self, *, to_write: bool = False) -> bytes | None:
@@ -260,13 +262,13 @@ class LocalFile:
         self._is_strangers = bool(content) and not is_ours and not self._is_inside
         if self._is_strangers and not self._is_shared:
             raise self.error(
-                "is there already, outside of the folder of the configuration file, without a record of this stack",
+                "already exists outside the folder of the configuration file, without a record of this stack",
                 "Choose another path; or, to write into a file that others use, set `shared: true` for this sink.",
             )
         mode = stat.S_IMODE(found.st_mode)
         if to_write and not is_ours and mode != _OWNER_ONLY:
             raise self.error(
-                f"is there already, without a record of this stack, and its mode is {mode:03o}, which is left as it is",
+                f"already exists without a record of this stack, and its mode {mode:03o} is left as it is",
                 "A secret needs a file that is yours alone: `chmod 600` it, or choose another path.",
             )
         return content
@@ -331,12 +333,12 @@ class LocalFile:
             case GitSays.UNCLEAR:
                 raise self.error(
                     "git cannot say whether it would be ignored",
-                    f"See what `git -C {printable(str(folder))} status` says, and put it right.",
+                    f"Check what `git -C {printable(str(folder))} status` says, and fix it.",
                 )
             case GitSays.TOO_SLOW:
                 raise self.error(
                     f"git did not say within {SECONDS} seconds whether it would be ignored",
-                    "Look for a pipe, or a pattern without end, in its .gitignore files; or choose another path.",
+                    "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path.",
                 )
 
     def _is_tracked(self, folder: Path, name: str) -> SinkError:

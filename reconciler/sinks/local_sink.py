@@ -55,7 +55,7 @@ class LocalFileSink(ABC):
 
     @property
     def is_evidence(self) -> bool:
-        """Whether nobody's commit can have made what was read last."""
+        """Whether no commit can have made what was read last."""
         return self._file.is_evidence
 
     def probe(self, keys: Collection[str]) -> None:
@@ -81,7 +81,7 @@ class LocalFileSink(ABC):
         if record.stack != self._stack:
             raise self._file.error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
         if len(secret.reveal()) > LONGEST_SECRET:
-            raise self._file.error(f"the secret of {record.key} is too long to be one", "See what the API is.")
+            raise self._file.error(f"the secret of {record.key} is too long", "Check that GCORE_BASE_URL is right.")
         self._file.edit(lambda content: self.put(content, record, secret))
 
     def remove(self, key: str) -> None:

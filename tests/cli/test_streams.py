@@ -101,7 +101,7 @@ def test_an_output_that_cannot_be_written_is_an_error(world: World) -> None:
     with Path("/dev/full").open("wb") as full:
         ran = world.run("plan", stdout=full)
     assert ran.code == 1
-    assert ran.err == ("Error: The output cannot be written: No space left on device.\n  see where stdout leads\n")
+    assert ran.err == ("Error: The output cannot be written: No space left on device.\n  check where stdout goes\n")
 
 
 @pytest.mark.parametrize(

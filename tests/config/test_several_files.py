@@ -82,7 +82,7 @@ def test_a_file_that_may_not_be_read_is_told(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_name_that_no_file_can_have_is_told(folder: Path) -> None:
-    assert refuse(Path("a\0b")) == "a\\x00b: the file's name holds what cannot be shown\n    Rename it."
+    assert refuse(Path("a\0b")) == "a\\x00b: the file's name has characters that cannot be shown\n    Rename it."
 
 
 def test_what_is_wrong_in_every_file_is_told_in_their_order(folder: Path) -> None:

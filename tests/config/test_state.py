@@ -61,8 +61,8 @@ safety: {max_deletes: 2, allow_empty: true}
 warnings: {expiry: [1d, 2w]}
 """
 
-NO_HOME = "`~/` is not known: `HOME` is not set, or is no absolute path"
-NOT_FILLED_IN = "the environment variable `KEYFORM_VAR_D` holds what cannot be filled in"
+NO_HOME = "`~/` cannot be expanded: `HOME` is not set, or is not an absolute path"
+NOT_FILLED_IN = "the environment variable `KEYFORM_VAR_D` has a value that cannot be used here"
 DEPLOYMENT, APPLICATION = EndpointKind.DEPLOYMENT, EndpointKind.APPLICATION
 
 
@@ -212,7 +212,7 @@ def test_a_path_begins_at_the_folder_of_its_file(folder: Path) -> None:
         ("~/a.env", {"HOME": "/srv/a\nb"}, NO_HOME),
         ("${KEYFORM_VAR_D}/a.env", {"KEYFORM_VAR_D": "a\nb"}, NOT_FILLED_IN),
         ("a/${KEYFORM_VAR_D}", {"KEYFORM_VAR_D": "b/"}, "must be the path of a file, such as `secrets/team.env`"),
-        ("a/\u00a0b", {}, "is not the path of a file: it ends like a folder's, or holds what cannot be seen"),
+        ("a/\u00a0b", {}, "is not the path of a file: it ends like a folder, or has characters that cannot be seen"),
         ("$HOME/a.env", {"HOME": "/somewhere"}, "begins with a variable without braces, which is not read"),
     ],
 )

@@ -54,9 +54,9 @@ MADE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a link to a device": (lambda path: path.symlink_to("/dev/zero"), "leads out of its folder"),
     "a link to a terminal": (lambda path: path.symlink_to("/dev/tty"), "leads out of its folder"),
     "a dangling link": (lambda path: path.symlink_to("nowhere"), "there is no such file"),
-    "a link to itself": (lambda path: path.symlink_to(path.name), "is no regular file"),
-    "a pipe": (os.mkfifo, "is no regular file"),
-    "a socket": (make_socket, "is no regular file"),
+    "a link to itself": (lambda path: path.symlink_to(path.name), "is not a regular file"),
+    "a pipe": (os.mkfifo, "is not a regular file"),
+    "a socket": (make_socket, "is not a regular file"),
 }
 
 
@@ -98,7 +98,7 @@ def test_what_is_no_file_of_the_folder_is_refused(what: str, how: str, folder: P
 def test_a_name_that_is_not_what_it_looks_like_is_refused_and_shown_in_escapes(name: str, folder: Path) -> None:
     (folder / name).write_text(TOP)
     said = told(folder)
-    assert "the file's name holds what cannot be shown" in said
+    assert "the file's name has characters that cannot be shown" in said
     assert [line for line in said.splitlines() if not line.isprintable()] == []
     assert len(said.splitlines()) == 3
 
@@ -107,7 +107,7 @@ def test_a_name_that_is_not_what_it_looks_like_is_refused_and_shown_in_escapes(n
 def test_a_folder_of_very_many_files_is_refused(folder: Path) -> None:
     for number in range(MAX_FILES + 1):
         (folder / f"{number}.yaml").touch()
-    assert f"these are more than {MAX_FILES} files" in told(folder)
+    assert f"there are more than {MAX_FILES} files" in told(folder)
 
 
 @pytest.mark.attack("pull request author")
@@ -223,7 +223,7 @@ def say_path(kind: str, path: str, folder: Path) -> str:
 @pytest.mark.parametrize("kind", ["dotenv", "json", "lock"])
 @pytest.mark.parametrize("path", GIT)
 def test_no_file_lies_in_gits_own_folder(kind: str, path: str, folder: Path) -> None:
-    assert "lies in a `.git` folder, where no file of keyform's may be" in say_path(kind, path, folder)
+    assert "is in a `.git` folder, where keyform writes no files" in say_path(kind, path, folder)
 
 
 @pytest.mark.attack("pull request author")
@@ -254,7 +254,7 @@ def test_a_lock_file_is_made_nowhere_but_in_the_folder(path: str, folder: Path) 
     (folder / "in").mkdir()
     (folder / ".git").mkdir()
     (folder / "gitdir").symlink_to(".git")
-    assert "lock.path: a lock file lies in the folder of this file or below it" in say_path("lock", path, folder)
+    assert "lock.path: a lock file must be in the folder of this file or below it" in say_path("lock", path, folder)
 
 
 @pytest.mark.attack("pull request author")

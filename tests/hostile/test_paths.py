@@ -96,7 +96,7 @@ def test_a_folder_that_is_a_link_out_is_refused(
     link.symlink_to(machine.root / target if target != ".." else Path("..", *[".."] * len(steps)))
     for name in (kind.name, f"new/{kind.name}", ".bashrc"):
         sink = kind.open_in(machine.folder, Path(*steps, name))
-        refuses(sink, machine.root, f"by the symbolic link {'/'.join(steps)}")
+        refuses(sink, machine.root, f"through the symbolic link {'/'.join(steps)}")
 
 
 @pytest.mark.attack("pull request author")
@@ -106,7 +106,7 @@ def test_a_link_by_way_of_links_is_refused(machine: Machine, kind: Kind) -> None
     (machine.folder / "two").symlink_to("sub/three")
     (machine.folder / "sub").mkdir()
     (machine.folder / "sub" / "three").symlink_to("../../../home")
-    refuses(kind.open_in(machine.folder, f"one/{kind.name}"), machine.root, "by the symbolic link one")
+    refuses(kind.open_in(machine.folder, f"one/{kind.name}"), machine.root, "through the symbolic link one")
     (machine.folder / "loop").symlink_to("loop")
     before = look(machine.root)
     assert len(refusals(kind.open_in(machine.folder, f"loop/{kind.name}"))) == 4
@@ -166,7 +166,7 @@ def test_what_is_gits_is_refused(machine: Machine, kind: Kind, path: str) -> Non
 def test_a_file_in_a_git_folder_reaches_nothing(machine: Machine, kind: Kind) -> None:
     folder = machine.checkout / ".git" / "stack"
     folder.mkdir()
-    refuses(kind.open_in(folder, kind.name), machine.root, "is in a .git folder, which is git's own")
+    refuses(kind.open_in(folder, kind.name), machine.root, "is in a .git folder, which belongs to git")
 
 
 @pytest.mark.attack("pull request author")
@@ -175,7 +175,7 @@ def test_a_file_in_a_git_folder_reaches_nothing(machine: Machine, kind: Kind) ->
 @pytest.mark.parametrize("way", ["{home}/{name}", "../../home/{name}", "../../checkout/stack/../../home/{name}"])
 def test_somebody_elses_file_outside_is_refused(machine: Machine, kind: Kind, name: str, way: str) -> None:
     path = way.format(home=machine.home, name=name)
-    sentence = "`..` in its middle" if "stack/.." in path else "outside of the folder of the configuration file"
+    sentence = "`..` in the middle" if "stack/.." in path else "outside the folder of the configuration file"
     refuses(kind.open_in(machine.folder, path), machine.root, sentence)
 
 
@@ -185,7 +185,7 @@ def test_an_outer_link_of_the_checkout_makes_nothing_inside(machine: Machine, ki
     """A link that was committed above the folder of the file, and is reached by `..`."""
     (machine.checkout / "out").symlink_to("../home")
     refuses(
-        kind.open_in(machine.folder, "../out/.bashrc"), machine.root, "outside of the folder of the configuration file"
+        kind.open_in(machine.folder, "../out/.bashrc"), machine.root, "outside the folder of the configuration file"
     )
     assert kind.open_in(machine.folder, "../out/.bashrc").destination == "~/.bashrc"
 
@@ -199,7 +199,7 @@ def test_shared_writes_into_a_file_outside_and_says_so(machine: Machine, kind: K
     contents = read_sink(sink, ["payments-api"])
     assert contents.destination == f"~/{kind.name}"
     assert contents.exposure == (
-        f"sink local writes into ~/{kind.name}, which is outside of the folder of the configuration file and holds no "
+        f"sink local writes to ~/{kind.name}, which is outside the folder of the configuration file and holds no "
         "record of this stack"
     )
     save(sink, "payments-api")
@@ -219,7 +219,7 @@ def test_nobody_elses_mode_is_changed(machine: Machine, kind: Kind, mode: int, w
     before = look(machine.root)
     said = refusals(kind.open_in(machine.folder, str(path), shared=True))
     assert len(said) == 2
-    assert all(f"its mode is {mode:03o}" in each for each in said)
+    assert all(f"its mode {mode:03o}" in each for each in said)
     assert look(machine.root) == before
 
 
@@ -357,7 +357,7 @@ def test_a_folder_that_becomes_a_link_while_it_is_written_gets_nothing(machine: 
                 folder.symlink_to(machine.home)
 
     before = look(machine.home)
-    with pytest.raises(SinkError, match="by the symbolic link sub"):
+    with pytest.raises(SinkError, match="through the symbolic link sub"):
         save(kind.open_in(machine.folder, f"sub/{kind.name}", effects=Turns()), "payments-api")
     assert look(machine.home) == before
 
@@ -371,7 +371,7 @@ def test_a_path_outside_that_leads_elsewhere_meanwhile_is_refused(machine: Machi
     save(sink, "payments-api")
     (machine.root / "link").unlink()
     (machine.root / "link").symlink_to("home")
-    refuses(sink, machine.root, "leads elsewhere than when it was first looked at")
+    refuses(sink, machine.root, "leads to another place than when it was first checked")
 
 
 @pytest.mark.attack("pull request author")

@@ -371,7 +371,7 @@ def test_a_list_without_an_end_is_refused(tokens: list[str]) -> None:
     effects = Answers([{"SecretList": [], "NextToken": token} for token in tokens])
     settings = SinkSettings("cloud", "aws-secrets-manager", {"region": "eu-west-1"})
     sink = open_sinks([settings], stack=STACK, effects=effects)["cloud"]
-    with pytest.raises(SinkError, match="AWS lists secrets without an end"):
+    with pytest.raises(SinkError, match="AWS returns an endless list of secrets"):
         sink.read([])
     assert effects.asked <= 1001
 

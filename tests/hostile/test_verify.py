@@ -537,7 +537,7 @@ def test_of_hundreds_of_addresses_some_are_asked_and_the_rest_is_no_success(tmp_
     assert sorted(effects.asked) == sorted(2 * list(dict.fromkeys(effects.asked)))
     assert len(effects.asked) == 2 * MOST_ADDRESSES
     (check,) = found.endpoints
-    assert (check.access, check.reason) == (Access.UNCLEAR, "it has 500 addresses, of which 20 at most are asked")
+    assert (check.access, check.reason) == (Access.UNCLEAR, "it has 500 addresses, and at most 20 are called")
     assert states(found) == {"payments at webui": SecretState.NOT_CHECKED}
 
 

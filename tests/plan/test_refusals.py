@@ -135,7 +135,7 @@ CASES = [
         [
             "deployment.llama3: is declared open, but foreign keys are bound to it (other)\n"
             "    unlink them in the portal, or declare the endpoint `exclusive` as well, with the stacks whose keys may"
-            " go"
+            " be unlinked"
         ],
     ),
     Case(

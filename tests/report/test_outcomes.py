@@ -164,5 +164,5 @@ def test_what_is_exposed_after_a_lost_lock_comes_first():
         exposures=(Note("lock_was_lost", "deployment.llama3", "deployment.llama3 is PUBLIC"),),
     )
     said = text(lost)
-    assert "Exposures, as they are now\n  ! deployment.llama3  is PUBLIC\n" in said
+    assert "Exposures now\n  ! deployment.llama3  is PUBLIC\n" in said
     assert said.index("Exposures") < said.index("Sent, but not confirmed")

@@ -299,13 +299,13 @@ def test_a_plan_without_changes_says_where_sinks_are_that_nobody_can_look_into()
 
 def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
     finding = Finding(
-        "keyform.yaml:9:3", "deployment.llama3", "is exclusive, but the key other stays on it", "remove it"
+        "keyform.yaml:9:3", "deployment.llama3", "is exclusive, but the key other stays bound to it", "remove it"
     )
     shown_plan = replace(plan(PUBLISH), destinations=DESTINATIONS, unmet=(finding,))
     assert text(shown_plan) == dedent(
         """\
         Left undone
-          ! deployment.llama3  is exclusive, but the key other stays on it
+          ! deployment.llama3  is exclusive, but the key other stays bound to it
                                (keyform.yaml:9:3)
                                remove it
 
@@ -326,4 +326,4 @@ def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
 
 def test_a_plan_that_leaves_something_undone_does_not_say_that_all_is_as_declared():
     finding = Finding("", "keys.payments", "is held up by the live key other", "adopt it")
-    assert text(replace(plan(), unmet=(finding,))).endswith("\n\nNo changes but those that are left undone.\n")
+    assert text(replace(plan(), unmet=(finding,))).endswith("\n\nNo changes other than those left undone.\n")

@@ -118,13 +118,13 @@ def failing(operation: str, trouble: Exception) -> Counted:
         (
             boto.EndpointConnectionError(endpoint_url="http://aws"),
             "sink cloud: AWS cannot be reached",
-            "See the network, the region and AWS_ENDPOINT_URL.",
+            "Check the network, the region and AWS_ENDPOINT_URL.",
             True,
         ),
         (
             boto.SSLError(endpoint_url="http://aws", error="x"),
             "sink cloud: AWS cannot be trusted: TLS failed",
-            "See AWS_ENDPOINT_URL and AWS_CA_BUNDLE.",
+            "Check AWS_ENDPOINT_URL and AWS_CA_BUNDLE.",
             True,
         ),
         (
@@ -191,7 +191,7 @@ def test_a_profile_gives_credentials_and_region(aws: Aws, tmp_path: Path, monkey
 def test_an_address_that_is_none_is_told(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ADDRESS, "nowhere")
     error = refused(lambda: aws.open(effects=System()).probe(["payments-api"]))
-    assert error.message == "sink cloud: the address of AWS is none"
+    assert error.message == "sink cloud: the address of AWS is not a URL"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_an_address_that_is_none_is_told(aws: Aws, monkeypatch: pytest.MonkeyPat
 )
 def test_a_region_that_is_none_is_told(aws: Aws, region: str) -> None:
     error = refused(lambda: aws.open(effects=System(), region=region))
-    assert error.message == "sink cloud: `region` is no AWS region"
+    assert error.message == "sink cloud: `region` is not an AWS region"
 
 
 def test_an_address_where_nobody_listens_is_told(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:

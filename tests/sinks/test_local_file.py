@@ -79,7 +79,7 @@ def test_a_file_without_a_record_of_ours_keeps_its_mode_and_gets_no_secret(kind:
     sink = kind.open(path)
     assert sink.read([]) == {}
     for act in (ACTS[0], ACTS[2]):
-        with pytest.raises(SinkError, match=f"its mode is {mode:03o}, which is left as it is") as refusal:
+        with pytest.raises(SinkError, match=f"its mode {mode:03o} is left as it is") as refusal:
             act(sink)
         assert "`chmod 600` it" in refusal.value.way_out
     assert look(path.parent) == before
@@ -177,7 +177,7 @@ def test_the_repository_that_counts_is_the_one_around_the_file(
 
 
 def test_inside_the_git_folder_nothing_is_written(kind: Kind, repository: Path) -> None:
-    refuses_all(kind.open(repository / ".git" / kind.name), "is in a .git folder, which is git's own")
+    refuses_all(kind.open(repository / ".git" / kind.name), "is in a .git folder, which belongs to git")
 
 
 class Git(System):

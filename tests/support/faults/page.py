@@ -65,9 +65,9 @@ larger one.
 
 A kill is also done for real, in every scenario and two more: the command line in a process of its own, over HTTP, with
 real files and a real program behind the `command` sink, sends itself SIGKILL before each of its effects, and in the
-middle of making a file or of running that program. And it is stopped (SIGSTOP) right before it looks at its lock, for
-longer than that lives, while another process takes the lock over and does all of the work. Only the clock is not real.
-The judge is the same.
+middle of making a file or of running that program. The process is also stopped (SIGSTOP) just before it checks its
+lock, for longer than the lock lives, while another process takes the lock over and does all of the work. Only the clock
+is not real. The judge is the same.
 
 **These figures are measured on the bundled emulator, not on the real API.**
 
@@ -89,8 +89,8 @@ The judge is the same.
 
 - A list of keys is written as a whole, and the API has no ETag. An edit in the portal between keyform's reading of the
   list and the end of its write is lost. keyform reads right before it writes, with no other request in between.
-- A process can be stopped between its last look at the lock and the moment at which a request leaves the machine, and
-  go on once another run has taken the lock over. Then that one request arrives. keyform finds it out right afterwards,
+- A process can be paused between its last check of the lock and the moment at which a request leaves the machine, and
+  resume after another run has taken the lock over. Then that one request arrives. keyform detects it right afterwards,
   reports the change as unknown, names every exposure, and exits with 1.
 - When every reading of a run shows the past, a whole-list write can take off what those readings do not show. One stale
   reading does no harm.
