@@ -18,6 +18,7 @@ from reconciler.model import (
     Phase,
     SinkRecord,
     UnwritableDescription,
+    are_close,
     compose_description,
     generation_name,
     read_description,
@@ -179,6 +180,7 @@ def publish(run: Run, change: Publish) -> None:
     name, key = made.key.name, change.ownership.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
     record = SinkRecord(change.ownership.stack, key, generation, name, made.key.created_at)
+    require_as_made(run, made.key)
 
     def mark(phase: Phase, since: datetime) -> None:
         ownership = replace(change.ownership, generation=generation, phase=phase, since=since)
@@ -207,6 +209,23 @@ def publish(run: Run, change: Publish) -> None:
         require_lock(run)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
     mark(Phase.PUBLISHED, shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0))
+
+
+def require_as_made(run: Run, made: LiveKey) -> None:
+    """See that the API shows the key as it said that it had made it, before a sink gives up what it holds for it.
+
+    The next plan would not know the key by its record, or replace it for its expiry: and so at every apply.
+    """
+    live = run.api.get_key(made.name)
+    if live is None:
+        return  # an old reading
+    shown = are_close(live.created_at, made.created_at), live.expires_at == made.expires_at
+    if not all(shown):
+        field = "expires_at" if shown[0] else "created_at"
+        raise KeyformError(
+            f"the API shows {made.name} with another {field} than when it was made, so its secret is not published",
+            way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
+        )
 
 
 def require_lock(run: Run) -> None:

@@ -112,6 +112,37 @@ def test_an_expiry_that_the_api_does_not_keep_begins_no_rotation(world: World, a
 
 
 @pytest.mark.attack("API or proxy")
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        pytest.param({"expires_at": START + days(365)}, {"expires_at": None}, id="the expiry"),
+        pytest.param({}, {"created_at": "2026-11-21T08:00:00Z"}, id="when it was made"),
+    ],
+)
+def test_a_key_that_is_shown_otherwise_than_it_was_made_is_never_published(
+    world: World, asked: Any, shown: dict[str, Any]
+) -> None:
+    assert world.apply(desired(key("payments", "llama3"))).complete
+    held = world.held("payments")
+
+    def show(answer: dict[str, Any]) -> None:
+        for each in answer.get("results", [answer]):
+            if each["name"].startswith("search"):
+                each.update(shown)
+
+    world.emulator.interceptor = lambda request, proceed: (
+        edited(proceed(request), show) if request.method == "GET" and "/api_keys" in request.path else proceed(request)
+    )
+    for number in range(4):
+        result = world.apply(desired(key("payments", "llama3"), key("search", "llama3", **asked)))
+        name = "search" if number == 0 else f"search-g{number + 1}"
+        assert states(result)[f"publish:{name}"] is OutcomeState.FAILED
+    assert world.held("payments") == held
+    assert world.held("search") is None
+    assert len(world.live_names()) == 3, "the one before is discarded"
+
+
+@pytest.mark.attack("API or proxy")
 def test_a_key_that_was_made_without_its_marker_is_not_left_behind(world: World) -> None:
     def intercept(request: Request, proceed: Proceed) -> Answer:
         if is_create(request):
