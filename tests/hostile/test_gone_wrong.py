@@ -364,3 +364,25 @@ def test_a_description_is_not_written_again_by_a_run_that_lost_its_lock(world: W
     assert sent == []
     assert world.emulator.live_keys(PROJECT)["payments"].description == leaked
     assert states(result)["publish:payments"] is OutcomeState.UNKNOWN
+
+
+@pytest.mark.attack("project member")
+def test_a_run_that_was_stopped_right_before_it_saves_overwrites_no_newer_secret(world: World) -> None:
+    """Stopped after its last look at the lock, before the file is locked: while another run does all of the work."""
+    file = desired(key("payments", "llama3"))
+
+    class Stopped(Late):
+        def lock_folder(self, path: Path) -> int:
+            if self.world.held("payments") is None and self.world.bound("llama3") == ["payments", "portal-made"]:
+                self.is_stopped = True
+                self.sleep(0)
+            return super().lock_folder(path)
+
+    def meanwhile() -> None:
+        assert world.apply(file).complete
+
+    result = apply_late(world, file, Stopped(world, meanwhile))
+    assert not result.complete
+    assert world.live_names() == ["payments-g2", "portal-made"]
+    assert world.held("payments") == world.secret_of("payments-g2")
+    assert world.accepts("llama3", world.held("payments"))
