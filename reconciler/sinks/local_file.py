@@ -139,7 +139,6 @@ class LocalFile:
             self._check_file()
             folder = self._nearest_folder()
             self._check_git(folder)
-            content = self._read(to_write=True)
             if not self._effects.can_write(folder):
                 # Which of the two cannot be told without trying; both have the same way out.
                 place = printable(str(folder))
@@ -148,7 +147,8 @@ class LocalFile:
                     _ACCESS,
                 )
             self._check_temporary_folder()
-            return content
+            # Last: what fails after it would carry all secrets of the file along, in a traceback's variables.
+            return self._read(to_write=True)
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
