@@ -49,7 +49,7 @@ def rewrite_list(
                 return
             surprised = True  # the plan saw something to do: one reading alone may be older than that
             continue
-        if not opening and live.auth_enabled and set(live.api_keys) - set(wanted) and not valid & set(wanted):
+        if not opening and set(live.api_keys) - set(wanted) and not valid & set(wanted):
             valid.add(find_valid_key(run, live, wanted))
             continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
         writes += 1
@@ -102,7 +102,9 @@ def find_expired(run: Run, names: Collection[str]) -> set[str]:
 
 
 def find_valid_key(run: Run, live: LiveEndpoint, wanted: list[str]) -> str:
-    """Refuse to leave an endpoint that asks for keys without one that opens it: the last line of defence.
+    """Refuse to leave an endpoint that has keys without one that opens it: the last line of defence.
+
+    Also where the API says that it asks for none: an empty list would make that so for good.
 
     Where all of them have expired, an expired one that stays is as good as those that go.
     """

@@ -54,15 +54,20 @@ class Api(Protocol):
         """One endpoint, or None when there is none."""
         ...
 
-    def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
-        """Make a live key; done at most once: sent again only where the API said that it did not take it."""
+    def create_key(
+        self, name: str, description: str, expires_at: datetime | None, *, fence: Fence | None = None
+    ) -> CreatedKey:
+        """Make a live key; done at most once: sent again only where the API said that it did not take it.
+
+        A fence has to hold each time that it is sent, and is asked before it is sent again, as with the next two.
+        """
         ...
 
-    def set_description(self, name: str, description: str) -> None:
+    def set_description(self, name: str, description: str, *, fence: Fence | None = None) -> None:
         """Write a live key's description."""
         ...
 
-    def delete_key(self, name: str) -> bool:
+    def delete_key(self, name: str, *, fence: Fence | None = None) -> bool:
         """Delete a live key; False when it was gone already."""
         ...
 

@@ -108,6 +108,7 @@ class FileLock:
         self._path = path
         self._effects = effects
         self._handle: int | None = None
+        self._identity: tuple[int, int] | None = None
 
     def acquire(self, *, timeout: float) -> None:
         """Raises LockHeld when another process has it for longer than the timeout."""
@@ -121,12 +122,19 @@ class FileLock:
                 )
             self._effects.sleep(min(FIRST_WAIT, left))
         self._handle = handle
+        self._identity = self._identify()
 
     def check(self) -> None:
-        """The kernel holds it for us."""
+        """The kernel holds the file for us; that is a lock as long as others find the same file at its path."""
+        if self._identity is None or self._identify() != self._identity:
+            raise LockLost(
+                f"The lock file {self._path} was removed or replaced: another run may have one of its own.",
+                way_out="put it where nothing clears it away, and run apply again",
+            )
 
     def hold(self) -> None:
         """It does not expire."""
+        self.check()
 
     def keep_alive(self) -> None:
         """It does not expire."""
@@ -135,10 +143,17 @@ class FileLock:
         """Give it back."""
         if self._handle is not None:
             self._effects.unlock_file(self._handle)
-            self._handle = None
+            self._handle = self._identity = None
 
     def sweep(self) -> None:
         """The file stays: without it, two processes could lock two different files of that name."""
+
+    def _identify(self) -> tuple[int, int] | None:
+        try:
+            found = self._effects.stat(self._path)
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
 
 @dataclass(frozen=True, slots=True)

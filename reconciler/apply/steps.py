@@ -18,8 +18,10 @@ from reconciler.model import (
     Phase,
     SinkRecord,
     UnwritableDescription,
+    are_close,
     compose_description,
     generation_name,
+    read_description,
     shift,
 )
 from reconciler.plan.changes import (
@@ -72,8 +74,8 @@ def describe(run: Run, change: Describe) -> None:
     if live is None:
         raise PlanIsStale(f"the live key {change.live_name} is gone since the plan was made", way_out="run plan again")
     require_same_owner(change.live_name, live.ownership, change.ownership)
-    run.lock.hold()
-    run.api.set_description(change.live_name, compose(change.live_name, change.text, change.ownership))
+    text = compose(change.live_name, change.text, change.ownership)
+    run.api.set_description(change.live_name, text, fence=run.lock)
 
 
 def create(run: Run, change: CreateGeneration) -> None:
@@ -89,9 +91,9 @@ def create(run: Run, change: CreateGeneration) -> None:
     for number in range(ownership.generation, min(ownership.generation + CREATES, LAST_GENERATION + 1)):
         name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)
         mark = replace(ownership, generation=number, since=run.api.now())
-        run.lock.hold()
+        description = compose(name, change.text, mark)
         try:
-            made = run.api.create_key(name, compose(name, change.text, mark), change.expires_at)
+            made = run.api.create_key(name, description, change.expires_at, fence=run.lock)
         except Conflict as error:
             raise Conflict(
                 f"the name {name} was taken since the plan was made",
@@ -104,10 +106,30 @@ def create(run: Run, change: CreateGeneration) -> None:
             lost = error
             discard(run, name, mark)
             continue
+        require_as_asked(run, made.key, description, change.expires_at)
         run.created[change.live_name] = made
         return
     if lost is not None:
         raise lost
+
+
+def require_as_asked(run: Run, made: LiveKey, description: str, expires_at: datetime | None) -> None:
+    """See that the API made what it was asked to make, before anything rests on it; what it made otherwise is deleted.
+
+    A key that expires at another time than the file says would be replaced at every apply, and one without its marker
+    would be nobody's.
+    """
+    asked = expires_at.replace(microsecond=0) if expires_at else None
+    differs = "description" if (made.text, made.ownership) != read_description(description) else "expires_at"
+    if differs == "expires_at" and made.expires_at == asked:
+        return
+    run.api.delete_key(
+        made.name, fence=run.lock
+    )  # it was made here, just now: it is bound nowhere, and nobody has its secret
+    raise KeyformError(
+        f"the API made {made.name} with another {differs} than it was asked to, so it was deleted again",
+        way_out="see what the API takes, and change the file; nothing rests on that key",
+    )
 
 
 def compose(name: str, text: str, ownership: Ownership) -> str:
@@ -126,8 +148,7 @@ def discard(run: Run, name: str, mark: Ownership) -> None:
     """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
     live = run.api.get_key(name)
     if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
-        run.lock.hold()
-        run.api.delete_key(name)
+        run.api.delete_key(name, fence=run.lock)
 
 
 def bind(run: Run, change: Bind) -> None:
@@ -159,11 +180,11 @@ def publish(run: Run, change: Publish) -> None:
     name, key = made.key.name, change.ownership.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
     record = SinkRecord(change.ownership.stack, key, generation, name, made.key.created_at)
+    require_as_made(run, made.key)
 
     def mark(phase: Phase, since: datetime) -> None:
         ownership = replace(change.ownership, generation=generation, phase=phase, since=since)
-        run.lock.hold()
-        run.api.set_description(name, compose(name, change.text, ownership))
+        run.api.set_description(name, compose(name, change.text, ownership), fence=run.lock)
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
@@ -188,6 +209,23 @@ def publish(run: Run, change: Publish) -> None:
         require_lock(run)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
     mark(Phase.PUBLISHED, shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0))
+
+
+def require_as_made(run: Run, made: LiveKey) -> None:
+    """See that the API shows the key as it said that it had made it, before a sink gives up what it holds for it.
+
+    The next plan would not know the key by its record, or replace it for its expiry: and so at every apply.
+    """
+    live = run.api.get_key(made.name)
+    if live is None:
+        return  # an old reading
+    shown = are_close(live.created_at, made.created_at), live.expires_at == made.expires_at
+    if not all(shown):
+        field = "expires_at" if shown[0] else "created_at"
+        raise KeyformError(
+            f"the API shows {made.name} with another {field} than when it was made, so its secret is not published",
+            way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
+        )
 
 
 def require_lock(run: Run) -> None:
@@ -243,8 +281,7 @@ def delete(run: Run, change: DeleteKey) -> None:
             f"the live key {change.live_name} is still bound, so it is not deleted",
             way_out="run apply again; if it stays, someone else binds it",
         )
-    run.lock.hold()
-    run.api.delete_key(change.live_name)
+    run.api.delete_key(change.live_name, fence=run.lock)
 
 
 def find_key(run: Run, name: str) -> LiveKey | None:

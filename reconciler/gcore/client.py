@@ -130,12 +130,17 @@ class GcoreApi:
 
     # --- Writing ------------------------------------------------------------------------------------------------------
 
-    def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
+    def create_key(
+        self, name: str, description: str, expires_at: datetime | None, *, fence: Fence | None = None
+    ) -> CreatedKey:
         """Make a live key; `expires_at` None means never. Done at most once, whatever happens.
 
         The API shows the secret in this answer and never again [D], so a second create could only be refused as a
         duplicate. It is sent again only when the API itself refused it unseen, being asked too often (429, with its
         error body). When an error says `effect_is_unknown`, there may be such a key, and its secret is lost.
+
+        The fence, of this and of the next two, has to hold right before the request is sent, each time that it is;
+        before it is sent again, the fence is asked, too.
         """
         what = f"key {name}"
         body = {"name": name}
@@ -153,17 +158,18 @@ class GcoreApi:
             missing=self._no_project,
             missing_way_out=CHECK_PROJECT,
             body=body,
+            fence=fence,
         )
         answer = self._exchange.ask(call, Resend.IF_TOO_OFTEN)
         secret = self._read(answer, lambda payload: wire.read_secret(payload, name), in_doubt=True)
         self._redactor.learn(secret)  # before anything can be said of the rest
         return CreatedKey(self._read(answer, lambda payload: wire.read_key(payload, name), in_doubt=True), secret)
 
-    def set_description(self, name: str, description: str) -> None:
+    def set_description(self, name: str, description: str, *, fence: Fence | None = None) -> None:
         """Write a live key's description, and see in the answer that it was kept. Sent again when that may help."""
         what = f"key {name}"
         call = self._key_call("PATCH", name, f"describe {what}", {"description": description})
-        answer = self._exchange.ask(call, Resend.IF_TRANSIENT)
+        answer = self._exchange.ask(replace(call, fence=fence), Resend.IF_TRANSIENT)
         live = self._read(answer, lambda payload: wire.read_key(payload, name), in_doubt=True)
         if (live.text, live.ownership) != read_description(description):
             raise UnexpectedAnswer(
@@ -172,13 +178,14 @@ class GcoreApi:
                 effect_is_unknown=True,
             )
 
-    def delete_key(self, name: str) -> bool:
+    def delete_key(self, name: str, *, fence: Fence | None = None) -> bool:
         """Delete a live key; False when it was gone already. Sent again when that may help.
 
         Raises Conflict for a key that is attached [D].
         """
+        call = self._key_call("DELETE", name, f"delete key {name}")
         try:
-            self._exchange.ask(self._key_call("DELETE", name, f"delete key {name}"), Resend.IF_TRANSIENT)
+            self._exchange.ask(replace(call, fence=fence), Resend.IF_TRANSIENT)
         except NotFound as error:
             return error.effect_is_unknown  # then an earlier attempt arrived, and this is what it did
         return True
@@ -299,7 +306,10 @@ class GcoreApi:
 
     def _endpoint_call(self, method: str, ref: EndpointRef, doing: str, body: dict[str, Any] | None = None) -> Call:
         if ref.name in ("", ".", ".."):
-            raise ValueError("an endpoint has a name")
+            raise ApiRefused(
+                f"Not asked to {doing}: no path leads to an endpoint of such a name.",
+                way_out="See in the portal what it is called, and who made it.",
+            )
         return Call(
             method=method,
             path=self._dialect.endpoints(ref.kind).item(self._project, ref.name),

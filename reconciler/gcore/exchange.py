@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from reconciler import __version__
 from reconciler.effects import Effects
-from reconciler.errors import ConfigError, Conflict, CredentialsMissing, UnexpectedAnswer
+from reconciler.errors import ConfigError, Conflict, CredentialsMissing, LockLost, UnexpectedAnswer
 from reconciler.gcore.clock import ApiClock
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.faults import AGAIN, Answer, Call, Fault, not_asked, read_answer
@@ -179,6 +179,9 @@ class Exchange:
             except Shut:
                 is_shut = True
                 return faults[-1]
+            except LockLost as lost:
+                lost.effect_is_unknown |= call.writes and any(fault.may_have_happened for fault in faults)
+                raise
             if isinstance(outcome, Fault):
                 faults.append(outcome)
             return outcome

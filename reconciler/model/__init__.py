@@ -43,7 +43,7 @@ from reconciler.model.ownership import (
     read_description,
 )
 from reconciler.model.secret import Secret
-from reconciler.model.times import EARLIEST, LATEST, shift
+from reconciler.model.times import EARLIEST, LATEST, are_close, shift
 
 __all__ = [
     "EARLIEST",
@@ -74,6 +74,7 @@ __all__ = [
     "Snapshot",
     "UnwritableDescription",
     "Warnings",
+    "are_close",
     "compose_description",
     "generation_name",
     "is_variable_name",

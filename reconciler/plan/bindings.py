@@ -9,8 +9,18 @@ from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.errors import Finding
-from reconciler.model import Auth, DesiredEndpoint, DesiredState, EndpointRef, LiveEndpoint, LiveKey, Place, Snapshot
-from reconciler.plan.cases import describe_owner, name_some
+from reconciler.model import (
+    Auth,
+    DesiredEndpoint,
+    DesiredState,
+    EndpointRef,
+    LiveEndpoint,
+    LiveKey,
+    Place,
+    Snapshot,
+    key_of_name,
+)
+from reconciler.plan.cases import MOST_TOLD, describe_owner, gather_evidence, name_some, record_is_of
 from reconciler.plan.changes import FieldDiff, Link, Note, Reason
 from reconciler.plan.verdicts import Fate, Verdict
 
@@ -65,6 +75,7 @@ def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[
         *refuse_children(desired, live),
     ]
     keys = {key.name: key for key in snapshot.keys}
+    markers = gather_markers(desired, snapshot)
     valid = {key.name for key in snapshot.keys if not key.is_expired(now)}
     valid |= {verdict.successor.live_name for verdict in verdicts if verdict.successor}
     rebindings, exposures, warnings = [], [], []
@@ -75,12 +86,12 @@ def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[
             continue
         declaration = declared.get(ref, DesiredEndpoint(ref))
         is_managed = ref in declared or ref in wanted
-        rebinding = rebind(endpoint, declaration, wanted.get(ref, {}), owners, keys)
+        rebinding = rebind(endpoint, declaration, wanted.get(ref, {}), owners, markers)
         refusals += refuse_rebinding(rebinding, declaration, valid, owners)
         new_exposures, new_warnings = note_exposure(rebinding, declaration, is_managed=is_managed)
         exposures += [*new_exposures, *note_cuts(rebinding, keys)]
         warnings += new_warnings
-        unmet += find_spared(rebinding, declaration, keys)
+        unmet += find_spared(rebinding, declaration, keys, desired.stack)
         if rebinding.gains or rebinding.losses or rebinding.opens:
             rebindings.append(rebinding)
     return BindingPlan(tuple(rebindings), tuple(refusals), tuple(exposures), tuple(warnings), tuple(unmet))
@@ -107,23 +118,43 @@ def gather_wanted(
     return wanted, owners
 
 
+def gather_markers(desired: DesiredState, snapshot: Snapshot) -> dict[str, str | None]:
+    """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
+
+    Anybody may clear a description in the portal. A key that a sink has a record of, or that is called like a
+    generation of a key of this stack, is not cut for that: somebody may use its secret.
+    """
+    recorded = gather_evidence(desired, snapshot)
+    declared = {key.name for key in desired.keys}
+
+    def is_ours_by_more(live: LiveKey) -> bool:
+        is_recorded = any(record_is_of(record, live) for record in recorded.get(live.name, ()))
+        return is_recorded or live.name in declared or key_of_name(live.name) in declared
+
+    return {
+        key.name: desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
+        for key in snapshot.keys
+    }
+
+
 def rebind(
     endpoint: LiveEndpoint,
     declaration: DesiredEndpoint,
     wanted: dict[str, Link],
     owners: dict[str, tuple[str, Reason]],
-    keys: Mapping[str, LiveKey],
+    markers: Mapping[str, str | None],
 ) -> Rebinding:
     """What one endpoint gains and loses; foreign keys only where the file says `exclusive`.
 
     Two stacks that share an endpoint would cut each other at every apply: a key that bears a marker goes only where the
-    file names its stack.
+    file names its stack. `markers` tells whose each key is, if anybody's (see `gather_markers`); a key that is not
+    in it was not in the list of keys, which was read beside this one: whose it is, nobody can tell.
     """
     present = set(endpoint.api_keys)
     gains = tuple(wanted[name] for name in sorted(set(wanted) - present))
     losses, spared = [], []
     for name in sorted(present - set(wanted)):
-        marked_by = keys[name].marked_by if name in keys else None
+        marked_by = markers.get(name, "")
         if name in owners:
             losses.append(Link(name, *owners[name]))
         elif declaration.exclusive and marked_by is not None and marked_by not in declaration.exclusive_stacks:
@@ -131,7 +162,8 @@ def rebind(
         elif declaration.exclusive:
             losses.append(Link(name, "", IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
     remain = (present - {link.live_name for link in losses}) | set(wanted)
-    opens = declaration.auth is Auth.OPEN and endpoint.auth_enabled and not remain
+    # Keys may be listed where authentication is off: to take the last one off still takes a write that may open.
+    opens = declaration.auth is Auth.OPEN and not remain and (endpoint.auth_enabled or bool(present))
     return Rebinding(
         endpoint,
         gains,
@@ -167,7 +199,8 @@ def refuse_rebinding(
             ]
         return []
     had_one = any(name in valid for name in endpoint.api_keys)
-    if lost and endpoint.auth_enabled and not any(name in valid for name in remain) and (had_one or not remain):
+    # Whatever the API says of authentication now: a list that loses its last key turns it off.
+    if lost and not any(name in valid for name in remain) and (had_one or not remain):
         return [
             Finding(
                 place.where,
@@ -221,15 +254,31 @@ def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey]) -> Iterator[Not
         yield Note("marked_key_stays", address, sentence)
 
 
-def find_spared(rebinding: Rebinding, declaration: DesiredEndpoint, keys: Mapping[str, LiveKey]) -> Iterator[Finding]:
-    """Keys that stay on an exclusive endpoint for the marker that they bear: a marker gives nobody quiet immunity."""
-    for name in rebinding.spared:
-        stack = keys[name].marked_by
-        way_out = "unlink the key in the portal, or remove its marker there"
-        if stack:
-            way_out = f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {way_out}"
-        message = f"is exclusive, but the key {name} stays bound to it: {describe_owner(keys[name])}"
-        yield Finding(declaration.place.where, str(rebinding.endpoint.ref), message, way_out)
+def find_spared(
+    rebinding: Rebinding, declaration: DesiredEndpoint, keys: Mapping[str, LiveKey], own_stack: str
+) -> Iterator[Finding]:
+    """Keys that stay on an exclusive endpoint since they may be somebody's; it gives nobody quiet immunity."""
+    where, path = declaration.place.where, str(rebinding.endpoint.ref)
+    for name in rebinding.spared[:MOST_TOLD]:
+        why, way_out = explain_spared(keys.get(name), own_stack)
+        yield Finding(where, path, f"is exclusive, but the key {name} stays bound to it: {why}", way_out)
+    if len(rebinding.spared) > MOST_TOLD:
+        message = f"is exclusive, but {len(rebinding.spared) - MOST_TOLD} more such keys stay on it"
+        yield Finding(where, path, message, "check its keys in the portal")
+
+
+def explain_spared(live: LiveKey | None, own_stack: str) -> tuple[str, str]:
+    """Why a key stays on an exclusive endpoint, and the way out."""
+    if live is None:
+        return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
+    stack, off = live.marked_by, "unlink the key in the portal"
+    if stack is None:
+        why = "it has no marker, but it is called like a key of this stack, or a sink has a record of it"
+        return why, f"{off}, or write `exclusive: {{stacks: [{own_stack}]}}`"
+    off += ", or remove its marker there"
+    if not stack:
+        return describe_owner(live), off
+    return describe_owner(live), f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {off}"
 
 
 def refuse_unknown_endpoints(

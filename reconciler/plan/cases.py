@@ -16,6 +16,7 @@ from reconciler.model import (
     Phase,
     SinkRecord,
     Snapshot,
+    are_close,
     key_of_name,
 )
 from reconciler.plan.changes import Demand
@@ -175,20 +176,14 @@ def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
     fit it; or the file has to adopt that live key as that key; or a sink has to hold a record of it, one that neither
     the portal nor a pull request can have written.
     """
-    recorded = {
-        (record.key, record.live_name, record.created_at)
-        for contents in snapshot.sinks.values()
-        if contents.is_evidence
-        for record in contents.records.values()
-        if record.stack == desired.stack
-    }
+    recorded = gather_evidence(desired, snapshot)
     adoptions = desired.adoptions
 
     def is_borne_out(live: LiveKey, own: Ownership) -> bool:
         return (
             own.fits(live.name)
             or (own.key, live.name) in adoptions
-            or (own.key, live.name, live.created_at) in recorded
+            or any(record.key == own.key and record_is_of(record, live) for record in recorded.get(live.name, ()))
         )
 
     return frozenset(
@@ -196,6 +191,17 @@ def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
         for live in snapshot.keys
         if live.ownership is not None and live.ownership.stack == desired.stack and is_borne_out(live, live.ownership)
     )
+
+
+def gather_evidence(desired: DesiredState, snapshot: Snapshot) -> dict[str, list[SinkRecord]]:
+    """What the sinks say of this stack's live keys, by live name; not what a pull request can have written."""
+    recorded: dict[str, list[SinkRecord]] = defaultdict(list)
+    for contents in snapshot.sinks.values():
+        if contents.is_evidence:
+            for record in contents.records.values():
+                if record.stack == desired.stack:
+                    recorded[record.live_name].append(record)
+    return recorded
 
 
 def find_claims(desired: DesiredState, snapshot: Snapshot) -> Iterator[tuple[str, LiveKey]]:
@@ -225,7 +231,11 @@ def describe_owner(live: LiveKey | None) -> str:
 
 def record_is_of(record: SinkRecord, live: LiveKey) -> bool:
     """Whether a sink's record is of this very live key, and not of an earlier one that had the same name."""
-    return record.live_name == live.name and record.created_at == live.created_at
+    return record.live_name == live.name and are_close(record.created_at, live.created_at)
+
+
+MOST_TOLD = 20
+"""Keys of others that are told one by one: anybody can make a thousand."""
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler.model import DesiredState, LockKind, LockSettings, Ownership, Phase, Snapshot
 from reconciler.plan.bindings import BindingPlan, plan_bindings
-from reconciler.plan.cases import find_claims, gather_cases
+from reconciler.plan.cases import MOST_TOLD, find_claims, gather_cases
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -110,10 +110,13 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
 
 def note_claims(desired: DesiredState, snapshot: Snapshot, held_up: Collection[str]) -> Iterator[Note]:
     """Live keys that bear this stack's marker and are not counted as its own; not those that hold a key up."""
-    for key, live in find_claims(desired, snapshot):
-        if key not in held_up:
-            sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
-            yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {WAY_OUT_OF_CLAIM}")
+    claims = [(key, live) for key, live in find_claims(desired, snapshot) if key not in held_up]
+    for key, live in claims[:MOST_TOLD]:
+        sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
+        yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {WAY_OUT_OF_CLAIM}")
+    if len(claims) > MOST_TOLD:
+        sentence = f"so are {len(claims) - MOST_TOLD} more live keys with markers of this stack that nothing bears out"
+        yield Note("marker_is_not_borne_out", f"key.{claims[MOST_TOLD][0]}", sentence)
 
 
 def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:

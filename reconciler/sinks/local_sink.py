@@ -82,7 +82,24 @@ class LocalFileSink(ABC):
             raise self._file.error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
         if len(secret.reveal()) > LONGEST_SECRET:
             raise self._file.error(f"the secret of {record.key} is too long", "Check that GCORE_BASE_URL is right.")
-        self._file.edit(lambda content: self.put(content, record, secret))
+
+        def put(content: bytes) -> bytes:
+            self._refuse_older(content, record)
+            return self.put(content, record, secret)
+
+        self._file.edit(put)
+
+    def _refuse_older(self, content: bytes, record: SinkRecord) -> None:
+        """Keep what was saved since: a run that was paused just before it writes may resume after another one is done.
+
+        What it would write may have been deleted by then, and consumers would find a secret that opens nothing.
+        """
+        held = self.held(content, record.key).get(record.key)
+        if held is not None and held.record.created_at > record.created_at:
+            raise self._file.error(
+                f"already holds a newer generation of {record.key}: {held.record.live_name}",
+                "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
+            )
 
     def remove(self, key: str) -> None:
         """Remove record and secret, and the file itself when nothing is left in it."""

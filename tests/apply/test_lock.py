@@ -474,3 +474,20 @@ def test_a_file_lock_keeps_a_second_process_out_until_it_is_given_back(tmp_path:
     second.acquire(timeout=0)
     second.release()
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_lock_file_that_is_cleared_away_locks_nobody_out_and_lets_nobody_write(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "stack.lock"
+    lock = FileLock(path, world.effects)
+    lock.acquire(timeout=0)
+    lock.check()
+    path.unlink()
+    other = FileLock(path, world.effects)
+    other.acquire(timeout=0)
+    with pytest.raises(LockLost):
+        lock.check()
+    with pytest.raises(LockLost):
+        lock.hold()
+    other.check()
+    other.release()
+    lock.release()

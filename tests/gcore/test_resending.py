@@ -307,7 +307,7 @@ def test_where_a_write_is_no_task_its_answer_is_the_end_of_it() -> None:
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_a_name_that_would_be_another_path_is_not_sent(name: str) -> None:
     api, effects = scripted_api(KEY)
-    with pytest.raises(ValueError, match="an endpoint has a name"):
+    with pytest.raises(ApiRefused, match="no path leads"):
         api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, name), ["payments"], fence=NoLock())
     assert effects.sent == []
 
