@@ -89,7 +89,7 @@ def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[
         rebinding = rebind(endpoint, declaration, wanted.get(ref, {}), owners, markers)
         refusals += refuse_rebinding(rebinding, declaration, valid, owners)
         new_exposures, new_warnings = note_exposure(rebinding, declaration, is_managed=is_managed)
-        exposures += [*new_exposures, *note_cuts(rebinding, keys)]
+        exposures += [*new_exposures, *note_cuts(rebinding, keys, desired.stack)]
         warnings += new_warnings
         unmet += find_spared(rebinding, declaration, keys, desired.stack)
         if rebinding.gains or rebinding.losses or rebinding.opens:
@@ -241,7 +241,7 @@ def note_exposure(
     return [Note("endpoint_is_public", address, sentence)], []
 
 
-def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey]) -> Iterator[Note]:
+def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey], own_stack: str) -> Iterator[Note]:
     """Every key of somebody else that is taken off an endpoint, or that a marker keeps there, and whose it is."""
     address = str(rebinding.endpoint.ref)
     for link in rebinding.losses:
@@ -249,9 +249,9 @@ def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey]) -> Iterator[Not
             owner = describe_owner(keys.get(link.live_name))
             sentence = f"{address} no longer accepts the key {link.live_name} ({owner}): its consumers are refused"
             yield Note("foreign_key_is_cut", address, sentence)
-    for name in rebinding.spared:
-        sentence = f"{address} still accepts the key {name}, although it is exclusive: {describe_owner(keys[name])}"
-        yield Note("marked_key_stays", address, sentence)
+    for name in rebinding.spared[:MOST_TOLD]:
+        why, _ = explain_spared(keys.get(name), own_stack)
+        yield Note("key_stays", address, f"{address} still accepts the key {name}, although it is exclusive: {why}")
 
 
 def find_spared(

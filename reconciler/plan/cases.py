@@ -18,8 +18,12 @@ from reconciler.model import (
     Snapshot,
     are_close,
     key_of_name,
+    shift,
 )
 from reconciler.plan.changes import Demand
+
+CLOCKS_DIFFER = timedelta(days=1)
+"""How much later than now a marker may say that something was: it was written by another machine's idea of the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +142,11 @@ def gather_cases(
         key = declared.get(ownership.key)
         holding = frozenset(sink for sink, record in records[ownership.key].items() if record_is_of(record, live))
         may_hold = unreadable & frozenset(key.sinks) if key else unreadable
-        # Nothing is published before it is made: an earlier instant, written in the portal, would end overlaps at once.
+        # Nothing is published before it is made, or later than now. An earlier instant, written in the portal, would
+        # end overlaps at once; a later one would put off every rotation.
         made_at = live.created_at.replace(microsecond=0)
-        ownership = replace(ownership, since=max(ownership.since, made_at))
+        if not made_at <= ownership.since <= shift(now, CLOCKS_DIFFER):
+            ownership = replace(ownership, since=made_at)
         return Generation(live, ownership, bindings.get(live.name, frozenset()), holding, may_hold)
 
     return tuple(

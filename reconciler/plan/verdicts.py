@@ -37,7 +37,7 @@ from reconciler.model import (
     generation_name,
     shift,
 )
-from reconciler.plan.cases import Generation, KeyCase, record_is_of
+from reconciler.plan.cases import Generation, KeyCase, name_some, record_is_of
 from reconciler.plan.changes import Action, FieldDiff, Note, Reason
 from reconciler.plan.fields import compare_fields, duration, instant
 from reconciler.plan.rules import due_by_expiry, expiry_of_successor, find_reason_for_successor
@@ -180,12 +180,22 @@ def judge_removed(case: KeyCase) -> Verdict:
         if generation.ownership.protected
     )
     sinks = {*case.records, *case.unreadable_sinks} if case.generations else set(case.records)
+    unproven = [each for each in case.generations if each.bound_to and not case.records]
     return Verdict(
         case,
         Action.DELETE,
         rulings=tuple(Ruling(generation, Fate.REMOVE, gone) for generation in case.generations),
         obsolete_records=dict.fromkeys(sorted(sinks - case.lasting_sinks), gone),
         refusals=refusals,
+        exposures=tuple(
+            Note(
+                "key_is_deleted_by_its_marker",
+                case.address,
+                f"{each.name} is unlinked from {name_some(sorted(map(str, each.bound_to)))} and deleted because of its"
+                " marker and its name: no sink has a record of it, so make sure that it is this stack's",
+            )
+            for each in unproven
+        ),
         warnings=tuple(
             Note(
                 "record_stays",
@@ -276,7 +286,9 @@ def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successo
 
 def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
     """No marker holds a larger number, so that a generation with one would be made again at each apply."""
-    last = case.generations[-1].name if case.generations else generation_name(case.name, LAST_GENERATION)
+    last = generation_name(case.name, LAST_GENERATION)
+    if last not in case.live_keys and case.generations:
+        last = case.generations[-1].name
     message = f"needs a new generation, but {last} has the last possible number"
     way_out = f"delete {last} in the portal if it is not yours, or declare the key under another name"
     return Finding(key.place.where, key.place.path, message, way_out)

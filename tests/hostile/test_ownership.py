@@ -203,3 +203,35 @@ def test_a_description_that_has_no_room_for_a_marker_holds_the_plan_up_before_an
         assert "leaves no room" in plan.refusals[0].message
     else:
         assert plan.refusals == ()
+
+
+@pytest.mark.attack("project member")
+def test_a_key_that_only_its_marker_and_its_name_say_is_ours_is_an_exposure_before_it_goes() -> None:
+    forged = live("billing-prod", of="billing-prod")
+    world = snapshot(
+        live("payments", of="payments"), forged, endpoint("llama3", "billing-prod", "payments"), held=["payments"]
+    )
+    plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
+    assert [note.address for note in plan.exposures] == ["key.billing-prod"]
+    assert "no sink has a record" in plan.exposures[0].sentence
+
+
+@pytest.mark.attack("project member")
+def test_an_instant_to_come_puts_off_no_rotation() -> None:
+    aged = replace(live("payments", of="payments", since=datetime(9999, 1, 1, tzinfo=UTC)), created_at=NOW - days(90))
+    world = snapshot(aged, endpoint("llama3", "payments"), held=["payments"])
+    plan = compute_plan(desired(key("payments", "llama3", every=days(60))), world, NOW)
+    assert any(isinstance(change, CreateGeneration) for change in plan.changes)
+
+
+@pytest.mark.attack("project member")
+def test_who_takes_the_last_number_is_named_and_not_the_key_in_use() -> None:
+    world = snapshot(
+        live("payments", of="payments"),
+        *(live(f"payments-g{number}") for number in range(99_990, 100_000)),
+        *(live(f"payments-g{number}") for number in range(2, 30)),
+        live("payments-g99998x", of="x"),
+    )
+    world = replace(world, keys=(*world.keys, live("payments-g99989", of="payments", generation=99_989)))
+    plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
+    assert "payments-g99999" in plan.refusals[0].message
