@@ -520,7 +520,7 @@ def test_a_list_of_long_pages_is_given_up_when_all_of_them_are_too_long(monkeypa
         return answer(200, page_json(key_json(f"key-{offset}", description="x" * 100_000), count=1000))
 
     effects = ScriptedEffects(respond=respond)
-    with pytest.raises(UnexpectedAnswer, match="gives a list of keys that is longer than keyform reads"):
+    with pytest.raises(UnexpectedAnswer, match="returns a list of keys that is longer than keyform reads"):
         make_api(effects, workers=1).list_keys()
     assert len(effects.sent) < 12
 
