@@ -108,6 +108,8 @@ bench: venv ## Measure start-up, and plans and applies of many keys
 	@$(PY) benchmarks/startup.py
 	@echo
 	@$(PY) benchmarks/plan.py
+	@echo
+	@$(PY) benchmarks/hostile.py
 
 # --- Make -------------------------------------------------------------------------------------------------------------
 

@@ -1,10 +1,11 @@
-"""What `keyform plan` costs when the API, or what answers in its place, has gone wrong: memory and time, per attack.
+"""What `keyform plan` costs when the API, or what answers in its place, has gone wrong, and `validate` a file that was
+made to be slow: memory and time, per attack.
 
     python benchmarks/hostile.py [--request-timeout 3] [--json FILE]
 
-Each row is a process of its own against a server of a few lines on this machine. The first is against one that answers
-as it should, with empty lists: what the others have above it is what the attack got. Every attack has to end in an
-error of keyform's own, status 1.
+Each row is a process of its own, most of them against a server of a few lines on this machine. The first is against
+one that answers as it should, with empty lists: what the others have above it is what the attack got. Every attack has
+to end in an error of keyform's own, status 1.
 """
 
 from __future__ import annotations
@@ -51,9 +52,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     figures = []
     for name, serve in attacks().items():
         with serving(serve) as port:
-            figures.append({"attack": name, **measure(port, args.request_timeout)})
-    width = max(len(figure["attack"]) for figure in figures)
-    sys.stdout.write(f"{'plan against':{width}}  {'status':>6}  {'peak':>7}  {'more':>7}  {'time':>7}\n")
+            figures.append({"attack": name, **measure(["plan", "--request-timeout", f"{args.request_timeout}s"], port)})
+    for name, text in files().items():
+        figures.append({"attack": f"3 MB of {name}", **measure(["validate"], text=text)})
+    width = max(26, *(len(figure["attack"]) for figure in figures))
+    sys.stdout.write(f"{'plan against, or a file of':{width}}  {'status':>6}  {'peak':>7}  {'more':>7}  {'time':>7}\n")
     for figure in figures:
         more = figure["peak_mb"] - figures[0]["peak_mb"]
         sys.stdout.write(
@@ -84,6 +87,21 @@ def attacks() -> dict[str, Serve]:
         "a body that drips": always(HEAD + b"Content-Length: 1000000\r\n\r\n", b" ", pause=0.05),
         "pages without end": pages,
     }
+
+
+def files() -> dict[str, str]:
+    """Files of 3 MB whose shapes make a reader slow that looks at anything twice, by name."""
+    size = 3_000_000
+    head = FILE[: FILE.index("keys:")]
+    return {
+        "nested brackets": f"{head}keys: {'[' * size}",
+        "one name, repeated": head + "keys:\n" + "  payments: {sink: local}\n" * (size // 26),
+        "names that are wrong": head + "keys:\n" + "".join(f"  K{n}: {{}}\n" for n in range(size // 13)),
+        "maps in a list": f"{head}keys: {{payments: {{deployments: [{'{a: b},' * (size // 7)}]}}}}",
+        "aliases of aliases": head + "keys:\n" + "".join(
+            f"  k{n}: &a{n} [{f'*a{n - 1}, *a{n - 1}' if n else 'x'}]\n" for n in range(size // 30)
+        ),
+    }  # fmt: skip
 
 
 def always(begin: bytes, again: bytes = b"", *, pause: float = 0.0) -> Serve:
@@ -141,27 +159,27 @@ def serving(serve: Serve) -> Iterator[int]:
         thread.join()
 
 
-def measure(port: int, request_timeout: int) -> dict[str, Any]:
-    """Status, peak memory and time of one plan. A small process in between has no other child whose memory counts."""
+def measure(argv: Sequence[str], port: int = 9, text: str = FILE) -> dict[str, Any]:
+    """Status, peak memory and time of one run. A small process in between has no other child whose memory counts."""
     environment = {
         **{name: value for name, value in os.environ.items() if "proxy" not in name.lower()},
         "GCORE_BASE_URL": f"http://127.0.0.1:{port}",
         "GCORE_API_KEY": "bench-token",
-        "KEYFORM_BENCH_CHILD": str(request_timeout),
+        "KEYFORM_BENCH_CHILD": json.dumps(list(argv)),
     }
     environment.pop("GCORE_CLOUD_PROJECT_ID", None)
     with tempfile.TemporaryDirectory(prefix="keyform-bench-") as folder:
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)  # noqa: S607 - whichever is there
         Path(folder, ".gitignore").write_text("secrets.env*\n", encoding="utf-8")
-        Path(folder, "keyform.yaml").write_text(FILE, encoding="utf-8")
+        Path(folder, "keyform.yaml").write_text(text, encoding="utf-8")
         said = subprocess.run([sys.executable, __file__], cwd=folder, env=environment, check=True, capture_output=True)
     figures: dict[str, Any] = json.loads(said.stdout)
     return figures
 
 
-def run_plan(request_timeout: str) -> int:
-    """One plan in this folder, and its figures as JSON."""
-    command = [sys.executable, "-m", "reconciler", "plan", "--request-timeout", f"{request_timeout}s"]
+def run_keyform(argv: Sequence[str]) -> int:
+    """One run in this folder, and its figures as JSON."""
+    command = [sys.executable, "-m", "reconciler", *argv]
     begun = time.perf_counter()
     ended = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
     seconds = time.perf_counter() - begun
@@ -174,4 +192,4 @@ def run_plan(request_timeout: str) -> int:
 
 if __name__ == "__main__":
     child = os.environ.get("KEYFORM_BENCH_CHILD")
-    sys.exit(run_plan(child) if child else main())
+    sys.exit(run_keyform(json.loads(child)) if child else main())

@@ -46,6 +46,8 @@ def main() -> int:
         "findings": {} if args.only_fuzz else lint(),
         **tried,
     }
+    if not args.only_fuzz:
+        figures["measured"] |= measure()
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
     if args.page:
@@ -66,6 +68,16 @@ def attack(examples: int | None, workers: str, selection: list[str]) -> tuple[in
         done = subprocess.run(pytest, cwd=FOLDER.parents[1], env=environment, check=False)
         tried: dict[str, Any] = json.loads(Path(environment["KEYFORM_HOSTILE_JSON"]).read_text())
     return done.returncode, tried
+
+
+def measure() -> dict[str, str]:
+    """Peak memory and time against servers gone wrong and files made to be slow, by attack."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "costs.json"
+        bench = [sys.executable, FOLDER.parents[1] / "benchmarks" / "hostile.py", "--json", file]
+        subprocess.run(bench, check=True, stdout=subprocess.DEVNULL)
+        costs = json.loads(file.read_text())["figures"]
+    return {f"Costs of {each['attack']}": f"{each['peak_mb']:.0f} MB, {each['seconds']:.1f} s" for each in costs}
 
 
 def lint() -> dict[str, int | None]:
