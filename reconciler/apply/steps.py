@@ -123,12 +123,11 @@ def require_as_asked(run: Run, made: LiveKey, description: str, expires_at: date
     differs = "description" if (made.text, made.ownership) != read_description(description) else "expires_at"
     if differs == "expires_at" and made.expires_at == asked:
         return
-    run.api.delete_key(
-        made.name, fence=run.lock
-    )  # it was made here, just now: it is bound nowhere, and nobody has its secret
+    # It was made just now: it is bound nowhere, and nobody has its secret.
+    run.api.delete_key(made.name, fence=run.lock)
     raise KeyformError(
         f"the API made {made.name} with another {differs} than it was asked to, so it was deleted again",
-        way_out="see what the API takes, and change the file; nothing rests on that key",
+        way_out="check what the API takes, and change the file; nothing rests on that key",
     )
 
 
