@@ -39,7 +39,8 @@ def rewrite_list(
     writes = 0
     surprised = False
     while writes < ATTEMPTS:
-        run.lock.check()
+        if trouble is not None or not writes:  # a write that was confirmed has asked in its end
+            run.lock.check()
         live = read_endpoint(run, ref)
         wanted = [name for name in live.api_keys if name not in remove]
         wanted += [name for name in add if name not in live.api_keys]
