@@ -24,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeGuard
 
-from reconciler.apply.interface import Api
+from reconciler.apply.interface import Api, Fence
 from reconciler.effects import Effects
 from reconciler.errors import ApiError, ApiFault, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
 from reconciler.model import LiveKey, lock_name, read_lock_name, shift
@@ -51,23 +51,11 @@ REFUSALS = 5
 _HOLDER = re.compile(r"held by (?P<holder>.*) since (?P<since>\S+) \[keyform-lock (?P<nonce>[0-9a-f]+)\]\Z")
 
 
-class Lock(Protocol):
-    """What keeps two applies of one stack apart."""
+class Lock(Fence, Protocol):
+    """What keeps two applies of one stack apart, and fences their writes."""
 
     def acquire(self, *, timeout: float) -> None:
         """Take it, waiting at most `timeout` seconds. Raises LockHeld, naming the holder."""
-        ...
-
-    def check(self) -> None:
-        """Make sure that it is still ours, before something is changed. Raises LockLost."""
-        ...
-
-    def hold(self) -> None:
-        """See by the clock alone that more of its life is left than a request may take. Raises LockLost."""
-        ...
-
-    def keep_alive(self) -> None:
-        """Renew it when that is due; for long waits. Raises LockLost."""
         ...
 
     def release(self) -> None:

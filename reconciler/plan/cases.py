@@ -130,7 +130,7 @@ def gather_cases(
         if key.ownership is not None and key.name in borne_out:
             owned[key.ownership.key].append((key, key.ownership))
     claims: dict[str, list[LiveKey]] = defaultdict(list)
-    for claimed, live in find_claims(desired, snapshot):
+    for claimed, live in find_claims(desired, snapshot, borne_out):
         claims[claimed].append(live)
     records: dict[str, dict[str, SinkRecord]] = defaultdict(dict)
     for sink, contents in snapshot.sinks.items():
@@ -210,9 +210,8 @@ def gather_evidence(desired: DesiredState, snapshot: Snapshot) -> dict[str, list
     return recorded
 
 
-def find_claims(desired: DesiredState, snapshot: Snapshot) -> Iterator[tuple[str, LiveKey]]:
-    """Live keys that bear this stack's marker and are not counted as its own, each with the key it seems to be of."""
-    own = own_keys(desired, snapshot)
+def find_claims(desired: DesiredState, snapshot: Snapshot, own: frozenset[str]) -> Iterator[tuple[str, LiveKey]]:
+    """Live keys that bear this stack's marker and are not among its own, each with the key it seems to be of."""
     for live in snapshot.keys:
         if live.marked_by == desired.stack and live.name not in own:
             yield live.ownership.key if live.ownership is not None else key_of_name(live.name), live
@@ -241,7 +240,7 @@ def record_is_of(record: SinkRecord, live: LiveKey) -> bool:
 
 
 MOST_TOLD = 20
-"""Keys of others that are told one by one: anybody can make a thousand."""
+"""How many keys a plan names one by one before it counts the rest: anybody can make a thousand."""
 
 
 def name_some(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler.model import DesiredState, LockKind, LockSettings, Ownership, Phase, Snapshot
 from reconciler.plan.bindings import BindingPlan, plan_bindings
-from reconciler.plan.cases import MOST_TOLD, find_claims, gather_cases
+from reconciler.plan.cases import MOST_TOLD, find_claims, gather_cases, own_keys
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -51,6 +51,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     )
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
+    named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
     return Plan(
         stack=desired.stack,
         project=desired.project,
@@ -76,7 +77,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         destinations=tuple(
             Destination(name, contents.destination, contents.readable)
             for name, contents in sorted(snapshot.sinks.items())
-            if contents.destination and name in {*written, *(sink for key in desired.keys for sink in key.sinks)}
+            if contents.destination and name in named
         ),
         lock=describe_lock(desired.lock),
         key_count=len(desired.keys),
@@ -110,7 +111,9 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
 
 def note_claims(desired: DesiredState, snapshot: Snapshot, held_up: Collection[str]) -> Iterator[Note]:
     """Live keys that bear this stack's marker and are not counted as its own; not those that hold a key up."""
-    claims = [(key, live) for key, live in find_claims(desired, snapshot) if key not in held_up]
+    claims = [
+        (key, live) for key, live in find_claims(desired, snapshot, own_keys(desired, snapshot)) if key not in held_up
+    ]
     for key, live in claims[:MOST_TOLD]:
         sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
         yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {WAY_OUT_OF_CLAIM}")

@@ -243,7 +243,7 @@ def build_status(desired: DesiredState, snapshot: Snapshot, now: datetime) -> St
             for endpoint in sorted(snapshot.endpoints, key=lambda e: e.ref)
         ),
         foreign_keys=tuple(key.name for key in snapshot.keys if key.name not in owned),
-        claims=tuple(live.name for _, live in find_claims(desired, snapshot)),
+        claims=tuple(live.name for _, live in find_claims(desired, snapshot, owned)),
     )
 
 
