@@ -14,6 +14,7 @@ from reconciler.model.desired import (
     Warnings,
 )
 from reconciler.model.live import (
+    Binding,
     Capabilities,
     CreatedKey,
     LiveEndpoint,
@@ -21,6 +22,7 @@ from reconciler.model.live import (
     SinkContents,
     SinkRecord,
     Snapshot,
+    Unchanged,
 )
 from reconciler.model.names import (
     LOCK_PREFIX,
@@ -44,6 +46,7 @@ from reconciler.model.ownership import (
 )
 from reconciler.model.secret import Secret
 from reconciler.model.times import EARLIEST, LATEST, are_close, shift
+from reconciler.model.verification import Reply
 
 __all__ = [
     "EARLIEST",
@@ -51,6 +54,7 @@ __all__ = [
     "LATEST",
     "LOCK_PREFIX",
     "Auth",
+    "Binding",
     "Capabilities",
     "CreatedKey",
     "DesiredBinding",
@@ -66,12 +70,14 @@ __all__ = [
     "Ownership",
     "Phase",
     "Place",
+    "Reply",
     "Safety",
     "Secret",
     "SinkContents",
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "Unchanged",
     "UnwritableDescription",
     "Warnings",
     "are_close",
