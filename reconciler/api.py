@@ -25,7 +25,6 @@ from reconciler.model import (
     Unchanged,
 )
 
-
 Move = Binding | EndpointRef
 """One thing that a write of bindings brings about: a binding that is made or taken away, or an endpoint that opens."""
 

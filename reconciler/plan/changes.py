@@ -168,11 +168,15 @@ class Prove(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish(Change):
-    """Write the new generation's secret to its sinks, then mark the generation published."""
+    """Write the new generation's secret to its sinks, then mark the generation published.
+
+    `destinations` is the digest of where these sinks are, which the marker then carries.
+    """
 
     live: KeyRef
     text: str
     ownership: Ownership
+    destinations: str
     sinks: tuple[str, ...]
 
     @property
