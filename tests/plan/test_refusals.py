@@ -7,6 +7,7 @@ from support.states import NOW, days, declared, desired, endpoint, key, live, sn
 
 from reconciler.model import Auth, DesiredState, Place, Snapshot
 from reconciler.plan import compute_plan
+from reconciler.plan.changes import DeleteKey
 
 
 @dataclass(frozen=True)
@@ -200,11 +201,11 @@ def test_as_many_deletes_as_the_file_allows_are_planned() -> None:
     state = desired(key("payments", "llama3"), max_deletes=7)
     plan = compute_plan(state, snapshot(OWNED, *REMOVED, endpoint("llama3", "payments"), held=["payments"]), NOW)
     assert plan.refusals == ()
-    assert sum(change.id.startswith("delete:") for change in plan.changes) == 7
+    assert sum(isinstance(change, DeleteKey) for change in plan.changes) == 7
 
 
 def test_an_empty_file_is_planned_when_it_says_so() -> None:
     state = desired(allow_empty=True)
     plan = compute_plan(state, snapshot(OWNED, live("other"), endpoint("llama3", "payments", "other")), NOW)
     assert plan.refusals == ()
-    assert [change.id for change in plan.changes] == ["unbind:deployment.llama3", "delete:payments"]
+    assert [str(change.id) for change in plan.changes] == ["unbind payments deployment.llama3", "delete_key payments"]
