@@ -149,8 +149,7 @@ class Api(Protocol):
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """What of these goes in one write: each in exactly one group, in the order given. Groups may run side by side.
-        """
+        """What of these goes in one write: each in one group, in the order given. Groups may run side by side."""
         ...
 
     def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:

@@ -105,6 +105,11 @@ class Change:
         raise NotImplementedError
 
     @property
+    def step(self) -> Step:
+        """What it does."""
+        return self.id.step
+
+    @property
     def address(self) -> str:
         """The resource that a reader cares about: `key.payments-api`, or `deployment.llama3`."""
         return f"key.{self.key}" if self.key else str(self.endpoint)
