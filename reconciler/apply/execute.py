@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from reconciler.api import Api, Fence
-from reconciler.apply.lock import NoLock
+from reconciler.apply.lock import Lock, NoLock
 from reconciler.apply.moves import movable, move
 from reconciler.apply.run import Run
 from reconciler.apply.steps import take_step
@@ -78,6 +79,27 @@ def tidy_sinks(sinks: Mapping[str, Sink]) -> None:
             sink.tidy()
 
 
+@contextmanager
+def locked(
+    lock: Lock, plan: Plan, sinks: Mapping[str, Sink], look: Callable[[], Plan], *, timeout: float = 0.0
+) -> Iterator[Plan]:
+    """Check a plan, take the lock for a block, waiting at most `timeout` seconds, and give the plan as of then.
+
+    Where that differs, what is live has moved since: it is for the caller to compare, to refuse, or to check and apply
+    the new one. Raises what `check_plan` raises, and LockHeld when somebody else is at it: before anything is changed.
+    """
+    check_plan(plan, sinks)
+    with lock.held(timeout=timeout):
+        tidy_sinks(sinks)
+        yield look()
+
+
+def clear_away(lock: Lock, sinks: Mapping[str, Sink]) -> None:
+    """Remove what a run left that died after its last change, where there is nothing to apply."""
+    lock.sweep()
+    tidy_sinks(sinks)
+
+
 def apply_plan(
     plan: Plan,
     api: Api,
@@ -112,7 +134,7 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
     for change in changes:
         waits_for = [each for each in change.depends_on if not run.is_done(each) and each not in ready]
         if waits_for:
-            outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(map(str, waits_for))}")
+            outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in waits_for)}")
             run.outcomes[change.id] = outcome
             run.listener(Finished((outcome,)))
         else:

@@ -111,30 +111,29 @@ def execute(
     progress: ShownProgress,
 ) -> int:
     """Do it, with progress, and tell what came of it; Ctrl-C finishes the running steps and begins no others."""
-    from reconciler.apply import apply_plan, check_plan, find_exposures, tidy_sinks
+    from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
     from reconciler.plan.outcomes import Result
     from reconciler.report.json import result_to_json
     from reconciler.report.outcomes import render_result
 
     api, sinks, lock = session.api, session.sinks, open_lock(session, terminal, args.request_timeout)
-    check_plan(plan, sinks)
     result = Result(plan)
+
+    def look() -> Plan:
+        return session.plan(at=plan.made_at)
+
     if plan.is_empty:
-        # Nothing to do, but a run that died after its last change may have left something behind.
-        lock.sweep()
-        tidy_sinks(sinks)
+        clear_away(lock, sinks)
     else:
-        with lock.held(timeout=args.lock_timeout):
-            tidy_sinks(sinks)
-            moved = session.plan(at=plan.made_at)
-            if moved != plan:
-                accept(plan, moved, args, terminal)
-                check_plan(moved, sinks)
+        with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
+            if now != plan:
+                accept(plan, now, args, terminal)
+                check_plan(now, sinks)
             # Nothing is left to wait for: from here on, lines may be drawn over, and a signal raises no more.
-            with progress.shown(len(moved.changes)):
+            with progress.shown(len(now.changes)):
                 session.interruption.begin_changes()
                 result = apply_plan(
-                    moved,
+                    now,
                     api,
                     sinks,
                     session.effects,
@@ -144,8 +143,7 @@ def execute(
                     stop=session.interruption.stop,
                 )
                 if result.lock_was_lost:
-                    seen = find_exposures(result, api, lambda: session.plan(at=plan.made_at))
-                    result = replace(result, exposures=tuple(seen))
+                    result = replace(result, exposures=tuple(find_exposures(result, api, look)))
     if args.json:
         terminal.show(result_to_json(result), is_json=True)
     elif not plan.is_empty:

@@ -77,6 +77,11 @@ class ChangeId:
     live: KeyRef
     at: EndpointRef | str | None = None
 
+    @property
+    def in_words(self) -> str:
+        """For people: `create generation payments-g2`."""
+        return str(self).replace(self.step.value, self.step.value.replace("_", " "), 1)
+
     def __str__(self) -> str:
         """As JSON has it: `bind payments-g2 deployment.llama3`."""
         named = self.live.name if self.live.id in ("", self.live.name) else f"{self.live.name} ({self.live.id})"
