@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN
 from support.states import declared, desired, key
-from support.worlds import BrokenSink, World, states
+from support.worlds import BrokenSink, World, patch_in_portal, states
 
 from reconciler.api import KeyUpdate
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
@@ -47,17 +47,6 @@ def world(tmp_path: Path) -> World:
 
 def is_call(request: Request, method: str, ending: str) -> bool:
     return request.method == method and request.path.endswith(ending)
-
-
-def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
-    """Somebody sets a deployment's keys, past keyform, and waits."""
-    path = f"/cloud/v3/inference/{PROJECT}/deployments/{deployment}"
-    emulator, hook = world.emulator, world.emulator.interceptor
-    emulator.interceptor = None
-    answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
-    assert answer.status == 200
-    world.clock.advance(10)
-    emulator.interceptor = hook
 
 
 def test_a_new_key_is_made_bound_published_and_only_then_marked_so(world: World) -> None:

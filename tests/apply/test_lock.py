@@ -425,9 +425,7 @@ def test_an_apply_takes_the_lock_plans_again_and_gives_it_back(world: World, our
     assert world.converges(state)
 
 
-def test_a_plan_that_no_longer_fits_is_told_from_what_is_live_and_nothing_is_changed(
-    world: World, ours: ApiLock
-) -> None:
+def test_a_plan_that_no_longer_fits_is_seen_under_the_lock_and_explained(world: World, ours: ApiLock) -> None:
     state = desired(key("payments", "llama3"))
     plan = world.plan(state)
     path = f"/cloud/v3/inference/{PROJECT}/api_keys"

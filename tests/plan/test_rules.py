@@ -30,15 +30,15 @@ class Case:
 
 
 def told(changes: Iterable[Change]) -> list[str]:
-    """A line for each change; the keys that an endpoint gains or loses share one: `bind:deployment.llama3 [payments …]`."""
+    """A line for each change; the keys that an endpoint gains or loses share one: `bind:deployment.llama3 [a …, b …]`."""
     lines = []
-    for (step, endpoint), found in groupby(changes, lambda change: (change.id.step, change.endpoint)):
+    for (step, place), found in groupby(changes, lambda change: (change.id.step, change.endpoint)):
         word = STEPS[step]
-        if endpoint is None:
+        if place is None:
             lines += [f"{word}:{tell_one(change)}: {change.reason.code}" for change in found]
         else:
             moves = ", ".join(filter(None, (f"{change.id.live.name} {change.reason.code}".strip() for change in found)))
-            lines.append(f"{word}:{endpoint} [{moves}]")
+            lines.append(f"{word}:{place} [{moves}]")
     return lines
 
 

@@ -177,6 +177,17 @@ def apply_under(
         return result
 
 
+def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
+    """Somebody sets a deployment's keys, past keyform, and waits."""
+    path = f"/cloud/v3/inference/{PROJECT}/deployments/{deployment}"
+    emulator, hook = world.emulator, world.emulator.interceptor
+    emulator.interceptor = None
+    answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
+    assert answer.status == 200
+    world.clock.advance(10)
+    emulator.interceptor = hook
+
+
 class BrokenSink:
     """A sink around another one that fails when it is told to."""
 
