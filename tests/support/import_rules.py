@@ -103,7 +103,7 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ effects errors loopback model redaction workers"),
+        stages=_names("__init__ api effects errors loopback model redaction workers"),
         libraries=_names("httpx tenacity"),
         never=PAST_THE_SEAM,
         opens_files=False,
