@@ -130,11 +130,15 @@ def apply_plan(
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
     """Those of these that wait for nothing, or for what is done in the same write; the others get their outcome."""
+    if run.stop.is_set():
+        return list(changes)  # none of them begins, whatever it waits for
     ready: dict[ChangeId, Change] = {}
     for change in changes:
         waits_for = [each for each in change.depends_on if not run.is_done(each) and each not in ready]
         if waits_for:
-            outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in waits_for)}")
+            outcome = Outcome(
+                change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in waits_for)}"
+            )
             run.outcomes[change.id] = outcome
             run.listener(Finished((outcome,)))
         else:

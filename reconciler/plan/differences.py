@@ -17,19 +17,18 @@ def explain_difference(before: Plan, after: Plan) -> tuple[str, ...]:
     `==` has decided that they differ; this only explains it. It loads deepdiff, which takes 150 ms.
     """
     then, now = ({str(change.id): change for change in plan.changes} for plan in (before, after))
-    found = [
-        *(f"{change.address}: {name} is no longer needed" for name, change in then.items() if name not in now),
-        *(f"{change.address}: {name} is needed now, since {change.reason.sentence}" for name, change in now.items()
-          if name not in then),
-        *(
-            f"{now[name].address}: {name} differs in {', '.join(fields)}"
-            for name in now
-            if name in then and now[name] != then[name] and (fields := list(_fields(then[name], now[name])))
-        ),
-    ]  # fmt: skip
+    refused = (finding for finding in after.refusals if finding not in before.refusals)
+    found = [": ".join(filter(None, (finding.path, finding.message))) for finding in refused]
+    found += [f"{note.address} {note.sentence}" for note in after.exposures if note not in before.exposures]
+    found += [f"{change.address}: {name} is no longer needed" for name, change in then.items() if name not in now]
+    for name, change in now.items():
+        if name not in then:
+            found.append(f"{change.address}: {name} is needed now, since {change.reason.sentence}")
+        elif change != then[name]:
+            found.append(f"{change.address}: {name} differs in {', '.join(_fields(then[name], change))}")
     if len(found) > MOST_TOLD:
         found = [*found[:MOST_TOLD], f"and {len(found) - MOST_TOLD} more"]
-    return tuple(found) or ("what the plan says beside its changes differs: warnings, exposures, or what is refused",)
+    return tuple(found) or ("what the plan says beside its changes differs",)
 
 
 def _fields(then: Change, now: Change) -> Iterator[str]:

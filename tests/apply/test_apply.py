@@ -20,7 +20,7 @@ from reconciler.model import Auth, Phase, Secret, compose_description
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Rotate, Summary, Unbind
 from reconciler.plan.outcomes import Finished, OutcomeState
-from reconciler.report.outcomes import count_done
+# from reconciler.report.outcomes import count_done
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],

@@ -432,7 +432,9 @@ def test_a_plan_that_no_longer_fits_is_seen_under_the_lock_and_explained(world: 
     world.emulator.respond(Request.build("POST", path, token=TOKEN, json_body={"name": "payments"}))
     world.calls.clear()
     with locked(ours, plan, world.sinks(), lambda: world.plan(state)) as now:
-        assert explain_difference(plan, now) == ("key.payments: create_generation payments is no longer needed",)
+        assert explain_difference(plan, now) == (
+            "the live key payments exists already, and this stack does not own it",
+        )
     assert world.calls == ["POST api_keys 200", "DELETE keyform-lock-prod-e1 204"]
 
 
