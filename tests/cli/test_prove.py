@@ -6,16 +6,17 @@ import signal
 import time
 from pathlib import Path
 
-import openai
 import pytest
 from cli.conftest import Keyform
 from cli.faults import always, on, refusal
 from cli.processes import wait_until
 from cli.stage import HEAD, PROJECT, World
+from support.lazy import Lazy
 from support.proxies import answering, serving
 
 from reconciler.emulator import Answer, Request
 
+openai = Lazy("openai")
 PROVEN = HEAD.replace("{sink: local}", "{sink: local, prove: true}") + (
     "keys:\n"
     "  payments:\n    deployments: [llama3, whisper]\n"

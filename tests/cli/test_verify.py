@@ -11,16 +11,17 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import openai
 import pytest
 from cli.conftest import Keyform, MakeWorld, in_process
 from cli.faults import always, on, refusal
 from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS, Fault, Proceed, World
+from support.lazy import Lazy
 from support.proxies import answering, read_head, serving
 
 from reconciler.effects import System
 from reconciler.emulator import Answer, Modes, Request, VirtualClock
 
+openai = Lazy("openai")
 AWAY = {"deployments": [*LIVE["deployments"], {"name": "sleeper", "status": "PENDING", "api_keys": ["portal-made"]}]}
 SLEEPER = HEAD + "keys:\n  payments:\n    deployments: [sleeper, llama3]\n"
 

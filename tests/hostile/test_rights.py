@@ -16,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from cli.conftest import Keyform, in_process
 from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS, World
@@ -296,6 +295,8 @@ class Account:
     def __init__(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
         self._aws = aws
         self._monkeypatch = monkeypatch
+        import boto3
+
         self._iam: Any = boto3.session.Session("id", "secret", region_name=REGION).client("iam", endpoint_url=aws.url)
         self._users = 0
 
