@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
 from cli.faults import always, refusal
+from cli.in_process import InProcess
 from cli.stage import HEAD, LIVE, TOKEN, TWO_KEYS, World
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -260,7 +261,7 @@ def test_a_name_in_the_portal_that_is_a_credential_is_not_shown(make_world: Any,
         "deployments": [{"name": "llama3", "api_keys": [name]}],
     }
     world = make_world(live)
-    keyform = in_process(world, monkeypatch, capsys)
+    keyform = InProcess(world, monkeypatch, capsys)
     world.write(HEAD + "keys:\n  payments: {deployments: [llama3]}\ndeployments:\n  llama3: {exclusive: true}\n")
     for argv in COMMANDS:
         ran = keyform(*argv, env={"GH_TOKEN": name})

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
+from cli.in_process import InProcess
 from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS, World
 from sinks.aws_stage import REGION, Aws
 from sinks.conftest import aws_server  # noqa: F401 - a fixture
@@ -91,7 +92,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def keyform(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
     """keyform in this process, on the emulator's clock, which stands still: two runs say the same."""
     monkeypatch.setattr(System, "now", lambda self: world.emulator.clock.now())
-    return in_process(world, monkeypatch, capsys)
+    return InProcess(world, monkeypatch, capsys)
 
 
 @pytest.fixture
