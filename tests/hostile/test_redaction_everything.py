@@ -115,7 +115,7 @@ def test_what_is_short_is_no_credential_since_it_could_be_any_word() -> None:
 @pytest.mark.control
 @pytest.mark.parametrize("value", ["{" * 100_000, '{"a":' * 100_000, "{}", '{"token": 5}', "[" * 9_999, "\udcff" * 50])
 def test_no_value_of_a_variable_is_too_much(value: str) -> None:
-    redactor_for({"SOME_TOKEN": value, "OTHER_JSON": value}).mask("x")
+    assert redactor_for({"SOME_TOKEN": value, "OTHER_JSON": value}).mask("x") == "x"
 
 
 def forms(value: str) -> Iterator[str]:
@@ -165,7 +165,7 @@ def test_json_stays_json_whatever_is_masked(secret: str, data: Any) -> None:
     text = dump(
         {"a": data.draw(st.text(st.sampled_from('ab\\"u0019é\n {}:,'))) + secret, secret: "b", "ab": ["ab", "ba"]}
     )
-    json.loads(redactor.mask(text, is_json=True))
+    assert isinstance(json.loads(redactor.mask(text, is_json=True)), dict)
 
 
 @pytest.mark.control
