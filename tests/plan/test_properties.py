@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from support.fuzzing import fuzz
 from support.simulation import simulate
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
 
@@ -79,7 +80,7 @@ def worlds(draw: st.DrawFn) -> Snapshot:
 
 
 @given(files(), worlds())
-@settings(max_examples=300, deadline=None)
+@fuzz(300)
 def test_one_apply_is_enough_and_touches_nothing_of_others(state: DesiredState, before: Snapshot) -> None:
     plan = compute_plan(state, before, NOW)
     assert compute_plan(state, before, NOW) == plan, "the same input gives the same plan"
@@ -113,7 +114,7 @@ def keys_of(what: Snapshot, ref: EndpointRef) -> set[str]:
 
 
 @given(files(), worlds())
-@settings(max_examples=150, deadline=None)
+@fuzz(150)
 def test_once_every_overlap_is_over_only_what_is_desired_is_left(state: DesiredState, before: Snapshot) -> None:
     plan = compute_plan(state, before, NOW)
     if plan.refusals:
