@@ -25,7 +25,6 @@ from reconciler.model import (
     Unchanged,
 )
 
-
 Move = Binding | EndpointRef
 """One thing that a write of bindings brings about: a binding that is made or taken away, or an endpoint that opens."""
 
@@ -150,8 +149,7 @@ class Api(Protocol):
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """What of these goes in one write: each in exactly one group, in the order given. Groups may run side by side.
-        """
+        """What of these goes in one write: each in one group, in the order given. Groups may run side by side."""
         ...
 
     def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from reconciler.cli.files import write_whole
-from reconciler.cli.stage import open_stage
+from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
 
 
@@ -14,9 +14,9 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show the tables, the JSON or the page, or write it to a file."""
     from reconciler.report.status import build_status
 
-    with open_stage(args, terminal) as stage:
-        snapshot = stage.look()  # first: its answers tell the API's clock
-        view = build_status(stage.desired, snapshot, stage.api.now().replace(microsecond=0))
+    with open_session(args, terminal) as session:
+        snapshot = session.look()  # first: its answers tell the API's clock
+        view = build_status(session.desired, snapshot, session.api.now().replace(microsecond=0))
     to_file = args.out is not None
     view = terminal.masked(view)
     match args.format:

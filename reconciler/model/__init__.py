@@ -36,11 +36,14 @@ from reconciler.model.names import (
     variable_name,
 )
 from reconciler.model.ownership import (
+    FORM,
     LAST_GENERATION,
+    LONGEST_TEXT,
     Ownership,
     Phase,
     UnwritableDescription,
     compose_description,
+    digest,
     read_claim,
     read_description,
 )
@@ -50,9 +53,11 @@ from reconciler.model.verification import Reply
 
 __all__ = [
     "EARLIEST",
+    "FORM",
     "LAST_GENERATION",
     "LATEST",
     "LOCK_PREFIX",
+    "LONGEST_TEXT",
     "Auth",
     "Binding",
     "Capabilities",
@@ -82,6 +87,7 @@ __all__ = [
     "Warnings",
     "are_close",
     "compose_description",
+    "digest",
     "generation_name",
     "is_variable_name",
     "key_of_name",

@@ -16,7 +16,8 @@ from reconciler.model.secret import Secret
 class LiveKey:
     """A live API key. `id` is what the API knows it by, and opaque: for v3 its name.
 
-    `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the stack that something names which looks like a marker and cannot be read (`""`: not even that).
+    `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
+    stack that something names which looks like a marker and cannot be read (`""`: not even that).
     """
 
     id: str

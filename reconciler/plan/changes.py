@@ -77,6 +77,11 @@ class ChangeId:
     live: KeyRef
     at: EndpointRef | str | None = None
 
+    @property
+    def in_words(self) -> str:
+        """For people: `create generation payments-g2`."""
+        return str(self).replace(self.step.value, self.step.value.replace("_", " "), 1)
+
     def __str__(self) -> str:
         """As JSON has it: `bind payments-g2 deployment.llama3`."""
         named = self.live.name if self.live.id in ("", self.live.name) else f"{self.live.name} ({self.live.id})"
@@ -103,6 +108,11 @@ class Change:
     def id(self) -> ChangeId:
         """Unique in its plan."""
         raise NotImplementedError
+
+    @property
+    def step(self) -> Step:
+        """What it does."""
+        return self.id.step
 
     @property
     def address(self) -> str:
@@ -168,11 +178,15 @@ class Prove(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish(Change):
-    """Write the new generation's secret to its sinks, then mark the generation published."""
+    """Write the new generation's secret to its sinks, then mark the generation published.
+
+    `destinations` is the digest of where these sinks are, which the marker then carries.
+    """
 
     live: KeyRef
     text: str
     ownership: Ownership
+    destinations: str
     sinks: tuple[str, ...]
 
     @property

@@ -49,6 +49,7 @@ class PlainProgress:
         self._addresses: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
+        """Write what there is to say of it, from whichever thread."""
         with self._lock:
             match event:
                 case ChangeStarted(change):
@@ -127,6 +128,7 @@ class LiveProgress:
         self._live.stop()
 
     def __call__(self, event: Event) -> None:
+        """Draw what it changes, from whichever thread."""
         line: Text | None = None
         with self._lock:
             match event:

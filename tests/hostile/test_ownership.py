@@ -17,7 +17,7 @@ from reconciler.model import (
     read_description,
 )
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import CreateGeneration, DeleteKey, Describe, Plan, Unbind
+from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind, UpdateKey
 from reconciler.report.status import build_status
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
@@ -42,10 +42,8 @@ def touched(plan: Plan) -> set[str]:
     names: set[str] = set()
     for change in plan.changes:
         match change:
-            case DeleteKey(live_name=name) | Describe(live_name=name):
-                names.add(name)
-            case Unbind(links=links):
-                names |= {link.live_name for link in links}
+            case DeleteKey(live=found) | UpdateKey(live=found) | Unbind(live=found):
+                names.add(found.name)
             case _:
                 pass
     return names

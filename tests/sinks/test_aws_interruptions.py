@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
-from moto.secretsmanager.models import secretsmanager_backends
 from sinks.aws_stage import Aws, Counted, Killed, generation, kill_at
 from sinks.stage import STACK
 
@@ -120,6 +119,8 @@ def assert_converges(aws: Aws, story: Story) -> None:
 
 def reset() -> None:
     """AWS as it was before the test."""
+    from moto.secretsmanager.models import secretsmanager_backends
+
     secretsmanager_backends.reset()
 
 
