@@ -39,6 +39,20 @@ def test_a_base_url_may_have_a_path_and_plain_http_only_to_this_machine(base_url
 
 
 @pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        (" https://API.gcore.com:443/ ", "api.gcore.com"),
+        ("https://proxy.example:8443/gcore", "proxy.example:8443"),
+        ("http://localhost:80", "localhost"),
+        ("http://127.0.0.1:443", "127.0.0.1:443"),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ],
+)
+def test_a_host_is_named_with_its_port_where_that_is_not_the_schemes_own(base_url: str, host: str) -> None:
+    assert make_api(ScriptedEffects(EMPTY), base_url=base_url).host == host
+
+
+@pytest.mark.parametrize(
     ("base_url", "trouble"),
     [
         ("", "is not a URL that begins with https:// and names a host"),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from reconciler.api import Fence
 from reconciler.effects import System
 from reconciler.emulator import ConnectionLost, Emulator, Request, VirtualClock
-from reconciler.gcore import ApiEvent, GcoreApi
-from reconciler.model import Secret
+from reconciler.gcore import V3, ApiEvent, GcoreApi
+from reconciler.gcore.v3.lists import EndpointList
+from reconciler.model import Binding, EndpointRef, Secret
 
 TOKEN = "1234$0badcafe/42+management=token"
 PROJECT = 1234
@@ -162,6 +165,31 @@ def make_api(
         task_timeout=task_timeout,
         workers=workers,
     )
+
+
+class OpenFence:
+    """A fence that holds, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def check(self) -> None:
+        self.asked.append("check")
+
+    def hold(self) -> None:
+        self.asked.append("hold")
+
+    def keep_alive(self) -> None:
+        self.asked.append("keep_alive")
+
+
+def write_list(
+    api: GcoreApi, ref: EndpointRef, names: Iterable[str], *, opens: bool = False, fence: Fence | None = None
+) -> None:
+    """Write an endpoint's whole list and wait for the tasks, without the readings around it."""
+    session = replace(api._session, fence=fence or OpenFence())
+    place = V3(session.project).place_of(ref)
+    EndpointList(session, place, ref, opens).write([Binding(name, ref) for name in names])
 
 
 def scripted_api(*steps: Step) -> tuple[GcoreApi, ScriptedEffects]:
