@@ -6,24 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from reconciler.api import Fence
 from reconciler.model import Capabilities, CreatedKey, EndpointRef, LiveEndpoint, LiveKey, Secret
 from reconciler.model.verification import Reply
-
-
-class Fence(Protocol):
-    """What keeps a write from crossing that of another run: the lock of the stack. All raise LockLost."""
-
-    def check(self) -> None:
-        """Ask whether it is still ours, and has time left."""
-        ...
-
-    def hold(self) -> None:
-        """See by the clock alone that more of its life is left than a request may take."""
-        ...
-
-    def keep_alive(self) -> None:
-        """Renew it when that is due, during a long wait."""
-        ...
 
 
 class Api(Protocol):

@@ -24,7 +24,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeGuard
 
-from reconciler.apply.interface import Api, Fence
+from reconciler.api import Fence
+from reconciler.apply.interface import Api
 from reconciler.effects import Effects
 from reconciler.errors import ApiError, ApiFault, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
 from reconciler.model import LiveKey, lock_name, read_lock_name, shift

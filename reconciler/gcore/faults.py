@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from reconciler.api import Fence
 from reconciler.errors import (
     ApiError,
     ApiFault,
@@ -35,22 +36,6 @@ AGAIN = "Run keyform again: it goes on from what is live."
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 MOST_VALUES = 1_000_000
 """Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
-
-
-class Fence(Protocol):
-    """What a write has to pass that must not cross another run's: the lock of the stack."""
-
-    def check(self) -> None:
-        """Ask whether the lock is still ours. Raises LockLost."""
-        ...
-
-    def hold(self) -> None:
-        """See by the clock alone that more of the lock's life is left than a request may take. Raises LockLost."""
-        ...
-
-    def keep_alive(self) -> None:
-        """Renew the lock when that is due, during a long wait. Raises LockLost."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

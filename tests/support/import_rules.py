@@ -54,6 +54,8 @@ LAYERS = (
     Layer(name="__init__"),
     Layer(name="errors", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     Layer(name="model", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
+    # What keyform asks of the API, by which those that ask, and who answers, know each other.
+    Layer(name="api", stages=_names("errors model"), never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # The one seam for clock, sleep, files, transport and randomness. Who needs an effect is given one.
     Layer(
         name="effects",
@@ -103,7 +105,7 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ effects errors loopback model redaction workers"),
+        stages=_names("__init__ api effects errors loopback model redaction workers"),
         libraries=_names("httpx tenacity"),
         never=PAST_THE_SEAM,
         opens_files=False,
@@ -111,7 +113,7 @@ LAYERS = (
     # Names exceptions of these two, to say what went wrong; opens no socket.
     Layer(
         name="gcore.faults",
-        stages=_names("errors model redaction"),
+        stages=_names("api errors model redaction"),
         libraries=_names("httpx"),
         never=PAST_THE_SEAM - {"socket", "ssl"},
         opens_files=False,
@@ -162,11 +164,11 @@ LAYERS = (
     # Knows the API and the sinks by their protocols only; the command line hands it the real ones.
     Layer(
         name="apply",
-        stages=_names("__init__ effects errors model patience plan reach sinks.protocol snapshot workers"),
+        stages=_names("__init__ api effects errors model patience plan reach sinks.protocol snapshot workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
-    Layer(name="apply.interface", stages=_names("errors model"), never=PAST_THE_SEAM, opens_files=False),
+    Layer(name="apply.interface", stages=_names("api errors model"), never=PAST_THE_SEAM, opens_files=False),
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",
