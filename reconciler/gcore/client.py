@@ -13,11 +13,11 @@ from reconciler.api import Fence
 from reconciler.effects import Effects
 from reconciler.errors import ApiRefused, LockLost, NotFound, UnexpectedAnswer
 from reconciler.gcore import wire
+from reconciler.gcore.answers import Answer, Call
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import V3, Collection, Dialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.faults import Answer, Call
 from reconciler.gcore.listing import read_whole_list
 from reconciler.gcore.tasks import await_tasks
 from reconciler.model import (

@@ -6,11 +6,12 @@ from collections.abc import Callable, Sequence
 
 from reconciler.effects import Effects
 from reconciler.errors import ApiError, NotFound, TaskFailed, UnexpectedAnswer
+from reconciler.gcore.answers import Call
 from reconciler.gcore.dialects import Dialect
 from reconciler.gcore.events import ApiEvent, EventKind
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.faults import AGAIN, Call
 from reconciler.gcore.wire import FAILED, FINISHED, UNFINISHED, read_task
+from reconciler.http_failures import AGAIN
 from reconciler.redaction import Redactor
 
 FIRST_WAIT = 0.2

@@ -80,6 +80,22 @@ LAYERS = (
     ),
     # Which hosts are this machine: one test for the token, the secrets and the proxies.
     Layer(name="loopback", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
+    # The client for everything that is asked over HTTP, and what its failures mean, for the API's stage and the sinks.
+    Layer(
+        name="http_client",
+        stages=_names("__init__ effects"),
+        libraries=_names("httpx"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
+    # Names exceptions of the sockets; opens none.
+    Layer(
+        name="http_failures",
+        stages=_names("redaction sockets"),
+        libraries=_names("httpx"),
+        never=PAST_THE_SEAM - {"socket", "ssl"},
+        opens_files=False,
+    ),
     # How the seam runs a child process; nobody else may.
     Layer(name="child", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "tempfile"}, opens_files=False),
     # How text from outside is shown, wherever that is.
@@ -105,23 +121,15 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ api effects errors loopback model redaction workers"),
-        libraries=_names("httpx tenacity"),
-        never=PAST_THE_SEAM,
-        opens_files=False,
-    ),
-    # Names exceptions of these two, to say what went wrong; opens no socket.
-    Layer(
-        name="gcore.faults",
-        stages=_names("api errors model redaction"),
+        stages=_names("__init__ api effects errors http_client http_failures loopback model redaction workers"),
         libraries=_names("httpx"),
-        never=PAST_THE_SEAM - {"socket", "ssl"},
+        never=PAST_THE_SEAM,
         opens_files=False,
     ),
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",
-        stages=_names("__init__ effects errors model reach redaction workers"),
+        stages=_names("__init__ effects errors http_client http_failures model reach redaction workers"),
         libraries_on_demand=_names("boto3 botocore"),
         never=PAST_THE_SEAM,
         opens_files=False,
