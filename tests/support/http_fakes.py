@@ -72,6 +72,18 @@ def page_json(*results: dict[str, Any], count: int | None = None) -> dict[str, A
     return {"count": len(results) if count is None else count, "results": list(results)}
 
 
+class Hasty(System):
+    """The real world, but that waiting only moves the clock."""
+
+    slept = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
 class VirtualEffects(System):
     """A clock that only sleeping moves, chance that is always 1/2, and a record of what was sent and slept."""
 
