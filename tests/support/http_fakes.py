@@ -199,9 +199,9 @@ def write_list(
     api: GcoreApi, ref: EndpointRef, names: Iterable[str], *, opens: bool = False, fence: Fence | None = None
 ) -> None:
     """Write an endpoint's whole list and wait for the tasks, without the readings around it."""
-    session = replace(api._session, fence=fence or OpenFence())
-    place = V3(session.project).place_of(ref)
-    EndpointList(session, place, ref, opens).write([Binding(name, ref) for name in names])
+    project = replace(api._project, fence=fence or OpenFence())
+    place = V3(project.number).place_of(ref)
+    EndpointList(project, place, ref, opens).write([Binding(name, ref) for name in names])
 
 
 def scripted_api(*steps: Step) -> tuple[GcoreApi, ScriptedEffects]:

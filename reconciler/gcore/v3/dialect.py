@@ -11,8 +11,8 @@ from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
 from reconciler.errors import KeyformError
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
-from reconciler.gcore.rewriting import rewrite
 from reconciler.gcore.project import Project
+from reconciler.gcore.rewriting import rewrite
 from reconciler.gcore.v3 import wire
 from reconciler.gcore.v3.lists import EndpointList
 from reconciler.gcore.wire import write_instant

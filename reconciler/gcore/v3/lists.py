@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from reconciler.errors import KeyformError, NotFound
 from reconciler.gcore.answers import Answer
 from reconciler.gcore.dialects import Collection
-from reconciler.gcore.rewriting import Listed
 from reconciler.gcore.project import Project
+from reconciler.gcore.rewriting import Listed
 from reconciler.gcore.v3.tasks import await_tasks
 from reconciler.gcore.v3.wire import task_ids
 from reconciler.model import Binding, EndpointRef, LiveEndpoint
