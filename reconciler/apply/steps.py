@@ -147,7 +147,7 @@ def publish(run: Run, change: Publish) -> None:
     name, key = made.key.name, change.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
     shown = require_as_made(run, made.key)
-    record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at)
+    record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at, run.api.host, run.plan.project)
 
     def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
         ownership = replace(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import SinkError
-from reconciler.model import SinkSettings
+from reconciler.model import Owner, SinkSettings
 from reconciler.sinks.aws_secrets_manager import AwsSecretsManagerSink
 from reconciler.sinks.command import CommandSink
 from reconciler.sinks.dotenv import DotenvSink
@@ -22,7 +22,7 @@ __all__ = ["Sink", "open_sinks"]
 class _Opens(Protocol):
     """How every sink is made."""
 
-    def __call__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> Sink: ...
+    def __call__(self, settings: SinkSettings, *, owner: Owner, effects: Effects) -> Sink: ...
 
 
 _TYPES: dict[str, _Opens] = {
@@ -33,13 +33,13 @@ _TYPES: dict[str, _Opens] = {
 }
 
 
-def open_sinks(settings: Iterable[SinkSettings], *, stack: str, effects: Effects) -> dict[str, Sink]:
+def open_sinks(settings: Iterable[SinkSettings], *, owner: Owner, effects: Effects) -> dict[str, Sink]:
     """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense."""
-    return {one.name: _open(one, stack=stack, effects=effects) for one in settings}
+    return {one.name: _open(one, owner=owner, effects=effects) for one in settings}
 
 
-def _open(settings: SinkSettings, *, stack: str, effects: Effects) -> Sink:
+def _open(settings: SinkSettings, *, owner: Owner, effects: Effects) -> Sink:
     opens = _TYPES.get(settings.type)
     if opens is None:
         raise SinkError(f"sink {settings.name}: there is no such type", way_out=f"One of {', '.join(sorted(_TYPES))}.")
-    return opens(settings, stack=stack, effects=effects)
+    return opens(settings, owner=owner, effects=effects)

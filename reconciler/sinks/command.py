@@ -10,8 +10,9 @@ The program is started without a shell, in the folder of the configuration file,
 - standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
 - arguments: as written, with `{key}`, `{stack}` and `{generation}` filled in, each staying one argument.
 - environment: keyform's own without GCORE_API_KEY, so with all other credentials that keyform was started with, since
-  the store's own are among them; and with KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number),
-  KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT (`2026-11-21T10:00:00.123456Z`).
+  the store's own are among them; and with KEYFORM_API (the API's host, `api.gcore.com`), KEYFORM_PROJECT (a number),
+  KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number), KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT
+  (`2026-11-21T10:00:00Z`).
 
 The secret is in neither of the latter two. Leaving out GCORE_API_KEY guards against accidents, not against the program:
 on Linux it can read the environment that keyform was started with (`/proc/PPID/environ`).
@@ -19,7 +20,8 @@ on Linux it can read the environment that keyform was started with (`/proc/PPID/
 Exit status 0 means saved, durably. After any other, or when the time is up, it may have been saved all the same; only a
 program that could not be started has saved nothing for certain.
 
-`remove` gets nothing on its standard input, and KEYFORM_STACK and KEYFORM_KEY alone. It is called for each key that
+`remove` gets nothing on its standard input, and of these KEYFORM_API, KEYFORM_PROJECT, KEYFORM_STACK and
+KEYFORM_KEY alone. It is called for each key that
 leaves the file, whether or not this sink ever had it, and again after a failure: it must take a missing secret for
 done. Without `remove`, nothing is removed, and the plan says so. The live key is deleted all the same, so that the
 secret which stays opens nothing.
@@ -36,7 +38,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.redaction import MASK, Redactor
 from reconciler.sinks.record import format_instant
@@ -45,7 +47,10 @@ if TYPE_CHECKING:
     from reconciler.effects import Completed, Effects
 
 _KEPT_FROM_IT = ("GCORE_API_KEY",)
-_OURS = ("KEYFORM_STACK", "KEYFORM_KEY", "KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT")
+_OURS = (
+    *("KEYFORM_API", "KEYFORM_PROJECT", "KEYFORM_STACK", "KEYFORM_KEY"),
+    *("KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT"),
+)
 _DEFAULT_TIMEOUT = 60
 _LONGEST_WORDS = 300
 _LONGEST_LOOKED_AT = 4000
@@ -68,9 +73,9 @@ class CommandSink:
     exposure = ""
     is_evidence = True
 
-    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
+    def __init__(self, settings: SinkSettings, *, owner: Owner, effects: Effects) -> None:
         self.name = settings.name
-        self._stack = stack
+        self._owner, self._stack = owner, owner.stack
         self._effects = effects
         self._folder = Path(settings.place.file).parent.absolute()
         self._write = self._argv(settings, "write")
@@ -107,11 +112,10 @@ class CommandSink:
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
-        if record.stack != self._stack:
-            raise self._error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
+        if not record.owner.is_same(self._owner):
+            raise self._error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
         variables = {
-            "KEYFORM_STACK": record.stack,
-            "KEYFORM_KEY": record.key,
+            **_place(record.owner, record.key),
             "KEYFORM_GENERATION": str(record.generation),
             "KEYFORM_LIVE_NAME": record.live_name,
             "KEYFORM_CREATED_AT": format_instant(record.created_at),
@@ -123,7 +127,7 @@ class CommandSink:
         """Let the program remove the key's secret; without a program, leave it where it is."""
         if self._remove:
             argv = _filled(self._remove, {"key": key, "stack": self._stack})
-            self._run(argv, {"KEYFORM_STACK": self._stack, "KEYFORM_KEY": key}, _REMOVED_OR_NOT)
+            self._run(argv, _place(self._owner, key), _REMOVED_OR_NOT)
 
     def _run(self, argv: list[str], variables: dict[str, str], way_out: str, secret: Secret | None = None) -> None:
         # Raised outside of the `except`: no error carries another one along that could hold what was run.
@@ -140,7 +144,7 @@ class CommandSink:
             error = self._error(
                 f"{argv[0]} did not end within {self._timeout} seconds, and was killed",
                 f"{way_out} If it needs more time, raise `timeout`.",
-                outcome_is_unknown=True,
+                effect_is_unknown=True,
             )
         except OSError as trouble:
             error = self._error(
@@ -150,7 +154,7 @@ class CommandSink:
         else:
             if done.returncode == 0:
                 return
-            error = self._error(_ending(argv[0], done, secret), way_out, outcome_is_unknown=True)
+            error = self._error(_ending(argv[0], done, secret), way_out, effect_is_unknown=True)
         raise error
 
     def _program(self, argv: Sequence[str]) -> str:
@@ -174,8 +178,14 @@ class CommandSink:
             )
         return argv
 
-    def _error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
-        return SinkError(f"sink {self.name}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+    def _error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
+        return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
+
+
+def _place(owner: Owner, key: str) -> dict[str, str]:
+    """Which key, and whose."""
+    named = {"KEYFORM_API": owner.api, "KEYFORM_PROJECT": str(owner.project or ""), "KEYFORM_STACK": owner.stack}
+    return {**named, "KEYFORM_KEY": key}
 
 
 def _shown(argv: Sequence[str]) -> str:

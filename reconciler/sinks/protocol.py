@@ -6,14 +6,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from reconciler.model import Secret, SinkRecord
+from reconciler.model import LaterRecord, Secret, SinkRecord
+
+Reading = SinkRecord | LaterRecord
+"""What is said of a key: a record, or that a later version wrote one."""
 
 
 class Sink(Protocol):
     """One place where secrets are saved. All failures are `SinkError`, none of which holds a secret.
 
     Rules for all: one atomic write per secret, with its record; idempotent; a record that is not ours (no keyform
-    record, or another stack's) is refused; other fields of a shared record are kept.
+    record, or one of another stack, API or project) is refused, and so is one that a later version wrote; other fields
+    of a shared record are kept.
     """
 
     name: str
@@ -43,7 +47,7 @@ class Sink(Protocol):
         """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
         ...
 
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
         """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
         ...
 
@@ -54,7 +58,7 @@ class Sink(Protocol):
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
 
-        SinkError with `outcome_is_unknown` when it may have been saved.
+        SinkError with `effect_is_unknown` when it may have been saved.
         """
         ...
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sinks.stage import CANARY, STACK, Kind, Watched, look, record, save
+from sinks.stage import CANARY, STACK, Kind, Watched, look, owner, record, save
 
 from reconciler.effects import System
 from reconciler.errors import SinkError
@@ -18,7 +18,7 @@ from reconciler.sinks import Sink, open_sinks
 from reconciler.sinks.protocol import HeldSecret, ReadsSecrets
 
 
-def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(kind: Kind, path: Path) -> None:
+def test_what_was_written_is_held_to_the_second_and_can_be_consumed(kind: Kind, path: Path) -> None:
     sink = kind.open(path)
     save(sink, "payments-api", "abc123")
     save(sink, "batch-jobs", "def456", generation=3)
@@ -94,7 +94,7 @@ def test_what_stands_there_without_a_record_is_refused_and_not_removed(kind: Kin
             refused()
         assert str(path) in refusal.value.message
         assert refusal.value.way_out
-        assert not refusal.value.outcome_is_unknown
+        assert not refusal.value.effect_is_unknown
     sink.remove("payments-api")
     assert sink.read(["payments-api"]) == {}
     sink.probe(["batch-jobs"])
@@ -203,7 +203,7 @@ def test_a_relative_path_starts_at_the_configuration_file(
     (tmp_path / "team").mkdir()
     monkeypatch.chdir(tmp_path)
     settings = SinkSettings("local", kind.type, {"path": kind.name}, Place("team/keyform.yaml", 4, 3))
-    sink = open_sinks([settings], stack=STACK, effects=System())["local"]
+    sink = open_sinks([settings], owner=owner(), effects=System())["local"]
     monkeypatch.chdir("/")
     save(sink, "payments-api")
     assert (tmp_path / "team" / kind.name).exists()
@@ -211,7 +211,7 @@ def test_a_relative_path_starts_at_the_configuration_file(
 
 def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SinkError) as refusal:
-        open_sinks([SinkSettings("local", "ini")], stack=STACK, effects=System())
+        open_sinks([SinkSettings("local", "ini")], owner=owner(), effects=System())
     assert refusal.value.message == "sink local: there is no such type"
     assert "dotenv" in refusal.value.way_out
     assert "json" in refusal.value.way_out
@@ -220,7 +220,7 @@ def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("options", [{}, {"path": ""}, {"path": 3}, {"path": "a\0b"}])
 def test_a_sink_without_a_path_is_refused(kind: Kind, options: dict[str, str | int | bool]) -> None:
     with pytest.raises(SinkError, match="sink local: it has no path"):
-        open_sinks([SinkSettings("local", kind.type, options)], stack=STACK, effects=System())
+        open_sinks([SinkSettings("local", kind.type, options)], owner=owner(), effects=System())
 
 
 def test_opening_touches_nothing(kind: Kind, path: Path) -> None:

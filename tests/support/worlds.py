@@ -14,7 +14,7 @@ from reconciler.apply.lock import Lock, NoLock
 from reconciler.effects import Effects
 from reconciler.emulator import Answer, Emulator, Kind, Modes, Request, VirtualClock, seed
 from reconciler.gcore import GcoreApi
-from reconciler.model import DesiredState, LiveKey, Secret, SinkSettings, Snapshot
+from reconciler.model import DesiredState, LiveKey, Owner, Secret, SinkSettings, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Plan
 from reconciler.plan.outcomes import Event, OutcomeState, Result
@@ -70,7 +70,7 @@ class World:
 
     def sinks(self, effects: Effects | None = None) -> dict[str, Sink]:
         """The sinks, opened as a run does."""
-        return open_sinks(self.settings, stack=STACK, effects=effects or self.effects)
+        return open_sinks(self.settings, owner=Owner(STACK, self.api.host, PROJECT), effects=effects or self.effects)
 
     def look(self, desired: DesiredState) -> Snapshot:
         """What a run would see now."""

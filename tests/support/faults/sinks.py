@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reconciler.effects import Effects
 from reconciler.errors import SinkError
-from reconciler.model import Place, Secret, SinkRecord, SinkSettings
+from reconciler.model import Owner, Place, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 from support.faults.effects import STORE
 from support.faults.world import FaultWorld
@@ -50,7 +50,7 @@ class StoreSink:
         except OSError:
             raise SinkError(f"sink {self.name}: its program could not be started") from None
         if done.returncode:
-            raise SinkError(f"sink {self.name}: its program failed", outcome_is_unknown=True)
+            raise SinkError(f"sink {self.name}: its program failed", effect_is_unknown=True)
 
 
 def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]:
@@ -62,6 +62,6 @@ def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]
         for name, kind in world.sinks.items()
         if kind != "store"
     ]
-    sinks = open_sinks(files, stack=stack, effects=effects)
+    sinks = open_sinks(files, owner=Owner(stack), effects=effects)
     sinks |= {name: StoreSink(name, effects) for name, kind in world.sinks.items() if kind == "store"}
     return dict(sorted(sinks.items()))
