@@ -51,18 +51,28 @@ class Collection(Generic[Item]):
 class Dialect(Protocol):
     """One generation of the API, for one project.
 
-    Which object lists a binding, its entries say in their `links`. `resend_updates` is when a key's PATCH may be sent
-    again: only where it surely was not processed, if its body rests on a reading.
+    Which object lists a binding, its entries say in their `links`.
     """
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What a plan has to know of it."""
+        ...
+
     @property
-    def keys(self) -> Collection[LiveKey]: ...
+    def keys(self) -> Collection[LiveKey]:
+        """Where keys live."""
+        ...
+
     @property
-    def endpoints(self) -> Sequence[Collection[LiveEndpoint]]: ...
+    def endpoints(self) -> Sequence[Collection[LiveEndpoint]]:
+        """Where each kind of endpoint lives."""
+        ...
+
     @property
-    def resend_updates(self) -> Resend: ...
+    def resend_updates(self) -> Resend:
+        """When a key's PATCH may be sent again; only where it surely was not processed, if it rests on a reading."""
+        ...
 
     def key_id_of(self, name: str) -> str | None:
         """The id that the key of this name has, or None where the API gives it an id of its own."""

@@ -21,10 +21,10 @@ BUSY_WAIT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list holds, in the API's order; `is_closed`: the endpoint whose list it is still asks for a key."""
+    """What a list holds, in the API's order; `closed` are endpoints that, by this reading, still ask for a key."""
 
     bindings: tuple[Binding, ...] = ()
-    is_closed: bool = True
+    closed: frozenset[EndpointRef] = frozenset()
 
 
 class WholeList(Protocol):
@@ -85,20 +85,18 @@ def rewrite(session: Session, target: WholeList, wanted: Rebinding) -> Mapping[M
         live = look()
         before = live.bindings
         after = [*(each for each in before if each not in remove), *sorted((add | keep).difference(before))]
-        opening = bool(wanted.opens) and not after
-        if after == list(before) and not (opening and live.is_closed):
+        if after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
             if writes or surprised:
                 return sort_out(live)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
             continue
-        if not opening:
-            found = find_valid_keys(session, target, before, after, valid)
-            if isinstance(found, KeyformError):
-                trouble = found
-                return sort_out(live)
-            if found:
-                valid |= found
-                continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
+        found = find_valid_keys(session, target, wanted, before, after, valid=valid)
+        if isinstance(found, KeyformError):
+            trouble = found
+            return sort_out(live)
+        if found:
+            valid |= found
+            continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
         writes += 1
         session.effects.sleep(0)  # raises when the user waits no longer
         failure = trouble = attempt(target, after)
@@ -143,9 +141,7 @@ def find_undone(
     others = [session.name_of(binding.key_id) for binding in live.bindings if binding not in wanted.remove]
     if others and trouble is None:
         error = KeyformError(f"{target} stays closed: {', '.join(others)} opens it by now", way_out="run plan again")
-    if there or live.is_closed:
-        errors |= dict.fromkeys(sorted(wanted.opens), error)
-    return errors
+    return errors | dict.fromkeys(sorted(wanted.opens & live.closed), error)
 
 
 def unkept(target: WholeList) -> KeyformError:
@@ -165,8 +161,10 @@ def has_expired(session: Session, binding: Binding) -> bool | None:
 def find_valid_keys(
     session: Session,
     target: WholeList,
+    wanted: Rebinding,
     before: Sequence[Binding],
     after: Sequence[Binding],
+    *,
     valid: frozenset[Binding],
 ) -> set[Binding] | KeyformError:
     """For each endpoint that loses a binding, one that stays and opens it, where none is known to be `valid`.
@@ -183,7 +181,7 @@ def find_valid_keys(
     lost = sorted(set(before).difference(after))
     for endpoint in sorted({binding.endpoint for binding in lost}):
         left = target.left_on(endpoint, after)
-        if any(binding in valid for binding in left):
+        if any(binding in valid for binding in left) or (not left and endpoint in wanted.opens):
             continue
         goes = [binding for binding in lost if binding.endpoint == endpoint]
         proof = next(filter(opens, left), None)
