@@ -103,6 +103,7 @@ class PlanIsStale(KeyformError):
         self.differences = tuple(differences)
 
     def lines(self) -> list[str]:
+        """The message, what moved, and the way out."""
         message, *way_out = super().lines()
         return [message, *(f"  {difference}" for difference in self.differences), *way_out]
 

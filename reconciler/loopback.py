@@ -5,12 +5,41 @@ One test for all who ask: where two disagree, one sends what the other has check
 
 from __future__ import annotations
 
+import re
+from enum import Enum, auto
 from ipaddress import ip_address
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a URL's host, a name or an address, is this machine; only what no resolver can say otherwise of."""
+class Whereabouts(Enum):
+    """Where a URL's host is, as far as its name or its address says."""
+
+    HERE = auto()
+    """This machine; no resolver can say otherwise."""
+    NEARBY = auto()
+    """This machine by a form that not everyone reads so (`127.1`), or what only its neighbours have a name for."""
+    ELSEWHERE = auto()
+    """Another machine, on a private network maybe; a name counts, wherever it leads."""
+
+
+def locate(host: str) -> Whereabouts:
+    """Where the host of a URL is, a name or an address without brackets."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host.partition("%")[0])
     except ValueError:
-        return host.lower() == "localhost"
+        # A resolver reads more forms of a number than `ip_address`: 127.1, 2130706433, 0x7f000001.
+        last = host.rstrip(".").rpartition(".")[2].lower()
+        if host.lower() == "localhost":
+            return Whereabouts.HERE
+        is_name = last not in ("", "localhost") and re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is None
+        return Whereabouts.ELSEWHERE if is_name else Whereabouts.NEARBY
+    plain = getattr(address, "ipv4_mapped", None) or address
+    if plain.is_loopback:
+        return Whereabouts.HERE if plain is address and "%" not in host else Whereabouts.NEARBY
+    if plain.is_link_local or plain.is_unspecified or plain.is_multicast:
+        return Whereabouts.NEARBY
+    return Whereabouts.ELSEWHERE
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host of a URL is this machine for sure."""
+    return locate(host) is Whereabouts.HERE

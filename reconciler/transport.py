@@ -45,8 +45,8 @@ class Connections:
         self._guard = threading.Lock()
         self._network = Network()
         self._bodies = _Bodies()
-        self._routes: dict[tuple[str, str], tuple[_Transport, str]] = {}
-        self._transports: dict[str, _Transport] = {}
+        self._routes: dict[tuple[str, str, int], tuple[_Transport, str]] = {}
+        self._transports: dict[tuple[str, int], _Transport] = {}
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """One request, and its answer. Raises httpx.HTTPError, and OSError for certificates that cannot be read.
@@ -59,7 +59,7 @@ class Connections:
         extension `left_out` says why. So is one that does not come whole, but for a 2xx: there the status is not all.
         """
         try:
-            transport, request.extensions["proxy"] = self._route(request.url)
+            transport, request.extensions["proxy"] = self._route(request)
         except UnicodeError:  # of a host like xn--…, that no name becomes
             raise httpx.UnsupportedProtocol("the host is not a name", request=request) from None
         whole = request.extensions.get("timeout", {}).get("whole", self._request_timeout)
@@ -87,23 +87,26 @@ class Connections:
             for transport in self._transports.values():
                 transport.close()
 
-    def _route(self, url: httpx.URL) -> tuple[httpx.HTTPTransport, str]:
+    def _route(self, request: httpx.Request) -> tuple[httpx.HTTPTransport, str]:
         """What connects to an address, and the proxy's host and port if it goes through one."""
-        place = (url.scheme, url.netloc.decode("ascii"))
+        # A kept connection may be closed by the server in the moment that it is used. What is sent again can be lost
+        # that way; a POST cannot, so that each has a connection of its own.
+        kept = 0 if request.method == "POST" else self._kept
+        place = (request.url.scheme, request.url.netloc.decode("ascii"), kept)
         with self._guard:
             if place not in self._routes:
-                proxy = _proxy_for(url)
-                key = "" if proxy is None else str(proxy.url)
+                proxy = _proxy_for(request.url)
+                key = "" if proxy is None else str(proxy.url), kept
                 if key not in self._transports:
-                    self._transports[key] = self._connect_through(proxy)
+                    self._transports[key] = self._connect_through(proxy, kept)
                 shown = "" if proxy is None else proxy.url.netloc.decode("ascii")
                 self._routes[place] = self._transports[key], shown
             return self._routes[place]
 
-    def _connect_through(self, proxy: httpx.Proxy | None) -> _Transport:
+    def _connect_through(self, proxy: httpx.Proxy | None, kept: int) -> _Transport:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise httpx.ProxyError("keyform speaks to proxies over HTTP, not SOCKS")
-        return _Transport(self._network, kept=self._kept, proxy=proxy)
+        return _Transport(self._network, kept=kept, proxy=proxy)
 
 
 class _Transport(httpx.HTTPTransport):

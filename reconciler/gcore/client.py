@@ -16,7 +16,7 @@ from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import Collection, Dialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.session import LOOK_AGAIN, Session
+from reconciler.gcore.project import LOOK_AGAIN, Project
 from reconciler.gcore.v3 import V3
 from reconciler.gcore.wire import Entry, Fields
 from reconciler.model import (
@@ -72,8 +72,8 @@ class GcoreApi:
             base_url=base_url, token=token, effects=effects, redactor=redactor, listener=listener, workers=workers
         )
         self._dialect = dialect(project)
-        self._session = Session(
-            project=project,
+        self._project = Project(
+            number=project,
             keys=self._dialect.keys,
             exchange=exchange,
             effects=effects,
@@ -95,28 +95,28 @@ class GcoreApi:
     @property
     def request_count(self) -> int:
         """How many requests were sent so far, the repeated ones too."""
-        return self._session.exchange.request_count
+        return self._project.exchange.request_count
 
     def fenced(self, fence: Fence) -> Self:
         """The same API, on the same connections and at the same pace, with a fence that each write has to pass."""
         fenced = copy.copy(self)
-        fenced._session = replace(self._session, fence=fence)  # noqa: SLF001 - its own copy
+        fenced._project = replace(self._project, fence=fence)  # noqa: SLF001 - its own copy
         return fenced
 
     def now(self) -> datetime:
         """The instant by the API's clock, as far as its answers told it; the machine's clock before the first."""
-        return self._session.exchange.clock.now()
+        return self._project.exchange.clock.now()
 
     def check(self) -> None:
         """See that the API can be reached, takes the token and knows the project: one cheap read."""
-        self._session.list_page(self._dialect.keys, 0, 1)
+        self._project.list_page(self._dialect.keys, 0, 1)
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def read_live(self) -> LiveState:
         """All that is live; the lists are read side by side, each once."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
-        keys, *lists = side_by_side(self._session.list_all, places, self._session.workers)
+        keys, *lists = side_by_side(self._project.list_all, places, self._project.workers)
         endpoints = [entry for entries in lists for entry in entries]
         return LiveState(
             keys=tuple(entry.item for entry in keys),
@@ -126,20 +126,20 @@ class GcoreApi:
 
     def list_keys(self) -> tuple[LiveKey, ...]:
         """All live keys of the project, in order of name."""
-        return tuple(entry.item for entry in self._session.list_all(self._dialect.keys))
+        return tuple(entry.item for entry in self._project.list_all(self._dialect.keys))
 
     def list_bindings(self) -> frozenset[Binding]:
         """Which key opens which endpoint; only the lists that tell are read."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
         telling = [place for place in places if place.shows_bindings]
-        lists = side_by_side(self._session.list_all, telling, self._session.workers)
+        lists = side_by_side(self._project.list_all, telling, self._project.workers)
         entries = [entry for some in lists for entry in some]
         keys = [entry for entry in entries if isinstance(entry.item, LiveKey)]
         return relate(keys, [entry for entry in entries if isinstance(entry.item, LiveEndpoint)])
 
     def get_key(self, key_id: str) -> LiveKey | None:
         """One live key, or None when there is none."""
-        entry = self._session.get(self._dialect.keys, key_id)
+        entry = self._project.get(self._dialect.keys, key_id)
         return None if entry is None else entry.item
 
     def find_key(self, name: str) -> LiveKey | None:
@@ -151,7 +151,7 @@ class GcoreApi:
 
     def read_endpoint(self, ref: EndpointRef) -> EndpointReading | None:
         """One endpoint and its keys, or None when there is none."""
-        return self._dialect.read_endpoint(self._session, ref)
+        return self._dialect.read_endpoint(self._project, ref)
 
     # --- Writing ------------------------------------------------------------------------------------------------------
 
@@ -162,37 +162,37 @@ class GcoreApi:
         duplicate. It is sent again only when the API itself refused it unseen, being asked too often (429, with its
         error body). When an error says `effect_is_unknown`, there may be such a key, and its secret is lost.
         """
-        session, keys = self._session, self._dialect.keys
+        project, keys = self._project, self._dialect.keys
         what = keys.words.format(name)
         key_id = self._dialect.key_id_of(name)
         if key_id is not None:
-            session.require_addressable(keys, key_id, f"create {what}")
+            project.require_addressable(keys, key_id, f"create {what}")
         body = self._dialect.create_body(name, description, expires_at)
-        call = session.call_list("POST", keys, f"create {what}", f"{keys.noun}.{name}", body)
-        answer = session.write(call, Resend.IF_TOO_OFTEN)
-        secret = session.read(answer, lambda payload: Fields.of(payload, what).secret("secret"), in_doubt=True)
-        session.redactor.learn(secret)  # before anything can be said of the rest
-        return CreatedKey(session.read_one(answer, keys, key_id, name, in_doubt=True).item, secret)
+        call = project.call_list("POST", keys, f"create {what}", f"{keys.noun}.{name}", body)
+        answer = project.write(call, Resend.IF_TOO_OFTEN)
+        secret = project.read(answer, lambda payload: Fields.of(payload, what).secret("secret"), in_doubt=True)
+        project.redactor.learn(secret)  # before anything can be said of the rest
+        return CreatedKey(project.read_one(answer, keys, key_id, name, in_doubt=True).item, secret)
 
     def update_key(self, key_id: str, update: KeyUpdate) -> None:
         """Change a live key in place, and see in the answer that it was kept. Sent again when that may help.
 
         To change an expiry where the API cannot is a ValueError.
         """
-        session, keys = self._session, self._dialect.keys
+        project, keys = self._project, self._dialect.keys
         changes_expiry = update.expires_at is not Unchanged.UNCHANGED
         if changes_expiry and "expires_at" not in self.capabilities.mutable_key_fields:
             raise ValueError("this API cannot change when a key expires")
-        body = self._dialect.update_body(session, key_id, update)
-        answer = session.write(session.call("PATCH", keys, key_id, "update", body), self._dialect.resend_updates)
-        live = session.read_one(answer, keys, key_id, in_doubt=True).item
+        body = self._dialect.update_body(project, key_id, update)
+        answer = project.write(project.call("PATCH", keys, key_id, "update", body), self._dialect.resend_updates)
+        live = project.read_one(answer, keys, key_id, in_doubt=True).item
         asked = live.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
         differs = "" if live.expires_at == (asked and asked.replace(microsecond=0)) else "expires_at"
         if (live.text, live.ownership) != read_description(update.description):
             differs = "description"
         if differs:
             raise UnexpectedAnswer(
-                f"The API did not keep the {differs} that was sent for {session.words(keys, key_id)}.",
+                f"The API did not keep the {differs} that was sent for {project.words(keys, key_id)}.",
                 way_out=LOOK_AGAIN,
                 effect_is_unknown=True,
             )
@@ -203,7 +203,7 @@ class GcoreApi:
         Raises Conflict for a key that is attached [D].
         """
         try:
-            self._session.write(self._session.call("DELETE", self._dialect.keys, key_id, "delete"), Resend.IF_TRANSIENT)
+            self._project.write(self._project.call("DELETE", self._dialect.keys, key_id, "delete"), Resend.IF_TRANSIENT)
         except NotFound as error:
             return error.effect_is_unknown  # then an earlier attempt arrived, and this is what it did
         return True
@@ -217,13 +217,13 @@ class GcoreApi:
 
         A ValueError, and nothing is sent: without a fence, for more than one group, for a key that has no id.
         """
-        self._session.require_fence()
+        self._project.require_fence()
         moves: tuple[Move, ...] = (*wanted.add, *wanted.remove, *wanted.opens)
         if len(self.group(moves)) != 1:
             raise ValueError("one group at a time")
         if not all(binding.key_id for binding in wanted.add | wanted.remove | wanted.keep):
             raise ValueError("a binding names its key")
-        return self._dialect.rebind(self._session, wanted)
+        return self._dialect.rebind(self._project, wanted)
 
     # --- The data plane -----------------------------------------------------------------------------------------------
 
@@ -232,8 +232,8 @@ class GcoreApi:
 
         `timeout` is in seconds. It does not fail: no answer is a reply, too. It is not part of the API's pace.
         """
-        is_here = self._session.exchange.is_here
-        return ask_endpoint(self._session.effects, address, secret, timeout=timeout, api_is_here=is_here)
+        is_here = self._project.exchange.is_here
+        return ask_endpoint(self._project.effects, address, secret, timeout=timeout, api_is_here=is_here)
 
 
 def relate(keys: Iterable[Entry[LiveKey]], endpoints: Iterable[Entry[LiveEndpoint]]) -> frozenset[Binding]:

@@ -16,13 +16,12 @@ minute, is wrong by months. A run that changes something has read several answer
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime, timedelta
 
+from reconciler.http_failures import read_date
 from reconciler.model import shift
 
 LATEST = 9
@@ -36,12 +35,6 @@ WORTH_TELLING = timedelta(seconds=30)
 
 _SECOND = timedelta(seconds=1)
 _NONE = timedelta(0)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_DATE = re.compile(
-    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4})"
-    r" (?P<hour>\d\d):(?P<minute>\d\d):(?P<second>\d\d) GMT",
-    re.ASCII,
-)
 
 
 class ApiClock:
@@ -87,19 +80,6 @@ class ApiClock:
     def glance(self) -> datetime:
         """The same instant for what decides nothing: nobody is told anything."""
         return shift(self._local(), self.offset)
-
-
-@lru_cache(maxsize=16)  # of the answers within a second all say the same
-def read_date(value: str | None) -> datetime | None:
-    """An HTTP date in the one form that servers may write [RFC 9110, 5.6.7]; None for anything else."""
-    match = _DATE.fullmatch(value.strip()) if value is not None else None
-    if match is None or match["month"] not in _MONTHS:
-        return None
-    day, hour, minute, second = (int(match[name]) for name in ("day", "hour", "minute", "second"))
-    try:
-        return datetime(int(match["year"]), _MONTHS.index(match["month"]) + 1, day, hour, minute, second, tzinfo=UTC)
-    except ValueError:
-        return None
 
 
 def describe(offset: timedelta) -> str:

@@ -1,36 +1,33 @@
 """The data plane: what a consumer of a key sees of an endpoint.
 
 A secret leaves this machine here, in the header `X-API-Key` [D], and only over https to the address that the API gives
-for the endpoint. This machine itself, over plain http too, is called only where the API is on it. Redirects are not
-followed. Nothing of what an endpoint answers is
-shown but its status.
+for the endpoint. This machine itself, over plain http too, is called only where the API is on it. Nothing of what an
+endpoint answers is shown but its status.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
-from ipaddress import ip_address
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from reconciler import __version__
+import httpx
+
 from reconciler.errors import ApiUnreachable
-from reconciler.gcore.faults import read_retry_after
-from reconciler.gcore.unreachable import reason_for
-from reconciler.loopback import is_loopback
+from reconciler.gcore.addresses import trouble_with_endpoint
+from reconciler.http_client import make_client
+from reconciler.http_failures import FAILURES, Server, explain, read_retry_after
 from reconciler.model import Secret
 from reconciler.model.verification import Admission, Reply
 from reconciler.redaction import Redactor
 
 if TYPE_CHECKING:
-    import httpx
-
     from reconciler.effects import Effects
 
+ENDPOINT = Server("The endpoint", address="its address", token="its secret")  # noqa: S106 - words
 PROBE = "/v1/models"
 """What is asked for [D]: of all requests whose answer depends on the key, the cheapest. A model computes nothing."""
+CHAT = "/v1/chat/completions"
 LONGEST_BODY = 64 * 1024
 """Bytes of an endpoint's answer that are read, and none that are compressed: it is whoever deployed it that answers."""
 
@@ -43,30 +40,20 @@ def ask_endpoint(
     `address` is the endpoint's own, opaque; what is asked for is one path below it. `api_is_here`: the API that gave it
     is on this machine, and so may the endpoint be. Failures are replies, too.
     """
-    import httpx  # noqa: PLC0415 - heavy
-
     url = address if "://" in address else f"https://{address}"
-    if trouble := _trouble_with(url, api_is_here=api_is_here) or _trouble_in(secret):
+    if trouble := trouble_with_endpoint(url, api_is_here=api_is_here) or _trouble_in(secret):
         return Reply(Admission.UNCLEAR, detail=trouble)
-    headers = {
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": f"keyform/{__version__}",
-        **({"X-API-Key": secret.reveal()} if secret else {}),
-    }
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity", **_key(secret)}
     limits = {"timeout": {"whole": timeout}, "longest_body": LONGEST_BODY}
     # Nothing that is raised here goes on: it could carry the request along, and with it the secret.
     try:
-        request = httpx.Request("GET", f"{url.rstrip('/')}{PROBE}", headers=headers, extensions=limits)
+        response = make_client(effects, headers=headers).get(f"{url.rstrip('/')}{PROBE}", extensions=limits)
     except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a host like xn--…, that no name becomes
         return Reply(Admission.UNCLEAR, detail="has an address that is no URL")
-    try:
-        response = effects.send(request)
-    except (httpx.HTTPError, httpx.StreamError, OSError) as failure:
-        if isinstance(failure, httpx.RequestError):
-            failure.request = request  # it tells which limit was passed
-        reason, is_transient = reason_for(failure, Redactor(*([secret] if secret else [])))
-        return Reply(Admission.UNCLEAR, detail=f"could not be reached: {reason}", is_transient=is_transient)
+    except FAILURES as failure:
+        found = explain(failure, ENDPOINT, "list its models", Redactor(*([secret] if secret else [])))
+        detail = f"could not be reached: {found.reason}"
+        return Reply(Admission.UNCLEAR, detail=detail, is_transient=found.is_transient)
     return _read(response, effects)
 
 
@@ -100,39 +87,8 @@ def _is_json(response: httpx.Response) -> bool:
     return True
 
 
-def _trouble_with(address: str, *, api_is_here: bool) -> str:
-    """Why no request may go there, with a secret or without; nothing when it may."""
-    try:
-        parts = urlsplit(address)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host, parts = None, urlsplit("")
-    if not host or not address.isprintable() or " " in address or "\\" in address:
-        return "has an address that is no URL"
-    if parts.username is not None or parts.query or parts.fragment:
-        return "has an address with more in it than host and path, and was not called"
-    if is_loopback(host) and api_is_here:
-        return "" if parts.scheme in ("http", "https") else "has an address that is no URL"
-    if parts.scheme != "https":
-        return "has an address that is not https, and was not called"
-    if not _is_elsewhere(host):
-        return "has an address that no endpoint of this API can have, and was not called"
-    return ""
-
-
-def _is_elsewhere(host: str) -> bool:
-    """Whether a host can be another machine: no name or number of this one, and none that only its neighbours have.
-
-    A resolver reads more forms of a number than `ip_address`: 127.1, 2130706433, 0x7f000001. A private network is fine:
-    an endpoint may be on one.
-    """
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        last = host.rstrip(".").rpartition(".")[2].lower()
-        return last not in ("", "localhost") and re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is None
-    address = getattr(address, "ipv4_mapped", None) or address
-    return not (address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast)
+def _key(secret: Secret | None) -> dict[str, str]:
+    return {"X-API-Key": secret.reveal()} if secret else {}
 
 
 def _trouble_in(secret: Secret | None) -> str:
@@ -158,14 +114,10 @@ def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: s
 
     `address` is the endpoint's own, opaque; the path behind it is OpenAI's [D]. ApiUnreachable when nothing answers.
     """
-    import httpx  # noqa: PLC0415 - heavy
-
-    headers = {"X-API-Key": secret.reveal()} if secret else {}
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
-    request = httpx.Request("POST", f"{address.rstrip('/')}/v1/chat/completions", headers=headers, json=body)
     try:
-        response = effects.send(request)
-    except httpx.HTTPError:
+        response = make_client(effects, headers=_key(secret)).post(f"{address.rstrip('/')}{CHAT}", json=body)
+    except FAILURES:
         raise ApiUnreachable("The endpoint could not be reached.", way_out="See whether it is deployed.") from None
     try:
         text = str(response.json()["choices"][0]["message"]["content"]) if response.status_code == 200 else ""

@@ -16,7 +16,7 @@ from reconciler.gcore.wire import Entry, Fields
 from reconciler.model import Capabilities, EndpointRef, LiveEndpoint, LiveKey
 
 if TYPE_CHECKING:
-    from reconciler.gcore.session import Session
+    from reconciler.gcore.project import Project
 
 Item = TypeVar("Item")
 
@@ -51,12 +51,13 @@ class Collection(Generic[Item]):
 class Dialect(Protocol):
     """One generation of the API, for one project.
 
-    Which object lists a binding, its entries say in their `links`.
+    Which object lists a binding, its entries say in their `links`. A PATCH whose body rests on a reading may be sent
+    again only where it surely was not processed (`resend_updates`).
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What a plan has to know of it."""
+        """What the planner has to know of it."""
         ...
 
     @property
@@ -66,12 +67,12 @@ class Dialect(Protocol):
 
     @property
     def endpoints(self) -> Sequence[Collection[LiveEndpoint]]:
-        """Where each kind of endpoint lives."""
+        """Where endpoints live, a list for each kind of them."""
         ...
 
     @property
     def resend_updates(self) -> Resend:
-        """When a key's PATCH may be sent again; only where it surely was not processed, if it rests on a reading."""
+        """When a key's PATCH may be sent again."""
         ...
 
     def key_id_of(self, name: str) -> str | None:
@@ -82,11 +83,11 @@ class Dialect(Protocol):
         """What makes a key that opens nothing; `description` may be empty, `expires_at` None means never."""
         ...
 
-    def update_body(self, session: Session, key_id: str, update: KeyUpdate) -> dict[str, Any]:
+    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:
         """What changes a key in place; where the API wants every field, the others as they are read just before."""
         ...
 
-    def read_endpoint(self, session: Session, ref: EndpointRef) -> EndpointReading | None:
+    def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
         """One endpoint and its keys, or None when there is none."""
         ...
 
@@ -94,6 +95,6 @@ class Dialect(Protocol):
         """What of these goes in one write, as `Api.group`."""
         ...
 
-    def rebind(self, session: Session, wanted: Rebinding) -> Mapping[Move, KeyformError]:
-        """Write one group, as `Api.rebind`; the session has a fence, and the group is one of `group`."""
+    def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+        """Write one group, as `Api.rebind`; the project has a fence, and the group is one of `group`."""
         ...

@@ -25,11 +25,9 @@ LONGEST_PAUSE = 8.0
 """Seconds that nobody sends after a refusal; doubled with each round in which nothing is let through."""
 LONGEST_RETRY_AFTER = 60.0
 """Seconds; what the API asks for beyond this is cut."""
-MOST_ROUNDS = 5
-LONGEST_IN_VAIN = 75.0
-MANY = 30
-"""After so many rounds of refusals with nothing let through between them, the API counts as shut; once it has let many
-requests through, only after so many seconds, too: limits per minute are common, and it is these that were used up."""
+PATIENCE = 75.0
+"""Seconds of refusals with nothing let through between them, after which the API counts as shut: limits per minute are
+common, and pass within them."""
 LONGEST_DISTANCE = 0.5
 """Seconds; a longer one is rather due to idleness than to a limit."""
 SHORTEST_DISTANCE = 0.002
@@ -40,7 +38,7 @@ FASTER, FASTER_AFTER = 0.9, 10
 
 def backoff(number: int, chance: float) -> float:
     """Seconds before the attempt after the `number`th: doubled each time, with half of it left to chance."""
-    longest: float = min(FIRST_PAUSE * 2.0 ** (number - 1), LONGEST_PAUSE)
+    longest: float = min(FIRST_PAUSE * 2.0 ** min(number - 1, 10), LONGEST_PAUSE)
     return longest * (0.5 + chance / 2)
 
 
@@ -113,8 +111,7 @@ class Pace:
             asked = min(retry_after or 0.0, LONGEST_RETRY_AFTER)
             until = now + asked + backoff(self.rounds_in_vain or 1, chance)
             self.not_before = until if self.not_before is None else max(self.not_before, until)
-        is_long = self.let_through < MANY or now - self._in_vain_since >= LONGEST_IN_VAIN
-        if self.rounds_in_vain >= MOST_ROUNDS and is_long:
+        if self.rounds_in_vain and now - self._in_vain_since >= PATIENCE:
             self._shut_until = self.not_before
         return is_new
 
@@ -138,8 +135,8 @@ class Pace:
 
     def _keep_distance(self, now: float) -> None:
         # What was let through since the limit was met before, pauses and all, is what the API takes for good.
-        span = LONGEST_IN_VAIN if self._counted_since is None else now - self._counted_since
-        if self._counted and span < LONGEST_IN_VAIN:
+        span = PATIENCE if self._counted_since is None else now - self._counted_since
+        if self._counted and span < PATIENCE:
             self.distance = min(span / self._counted, LONGEST_DISTANCE)
         self._counted_since, self._counted = now, 0
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from reconciler.api import Move, Rebinding
 from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, TaskFailed
-from reconciler.gcore.session import Session
+from reconciler.gcore.project import Project
 from reconciler.model import Binding, EndpointRef
 
 ATTEMPTS = 5
@@ -46,17 +46,17 @@ class WholeList(Protocol):
         ...
 
 
-def rewrite(session: Session, target: WholeList, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[Move, KeyformError]:
     """Bring a list to where all that is to be added and nothing that is to be removed is on it; others' entries stay.
 
     The API has no ETag, so a write that crosses someone else's can only be noticed by reading back: then the list is
     read and written again. What is `going` and has expired goes at once where the API refuses a list with it [U]: the
-    step that takes it off would never come. An empty list is written only for an endpoint that opens.
+    step that takes it off would never come. No endpoint loses its last valid key by this, unless it opens.
 
     Gives what was not done, and why; what the last reading shows in place is done. Raises where nothing was, and
     with `effect_is_unknown` where a write was sent of which no reading could tell.
     """
-    fence = session.require_fence()
+    fence = project.require_fence()
     trouble: KeyformError | None = None
     add, remove, keep = wanted.add, wanted.remove, wanted.keep
     valid: frozenset[Binding] = frozenset()
@@ -76,7 +76,7 @@ def rewrite(session: Session, target: WholeList, wanted: Rebinding) -> Mapping[M
         return live
 
     def sort_out(live: Listed) -> Mapping[Move, KeyformError]:
-        errors = find_undone(session, target, wanted, live, trouble)
+        errors = find_undone(project, target, wanted, live, trouble)
         if len(errors) == len(wanted.add) + len(wanted.remove) + len(wanted.opens) or not keep.issubset(live.bindings):
             raise next(iter(errors.values()), trouble or unkept(target))
         return errors
@@ -90,7 +90,7 @@ def rewrite(session: Session, target: WholeList, wanted: Rebinding) -> Mapping[M
                 return sort_out(live)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
             continue
-        found = find_valid_keys(session, target, wanted, before, after, valid=valid)
+        found = find_valid_keys(project, target, wanted, before, after, valid=valid)
         if isinstance(found, KeyformError):
             trouble = found
             return sort_out(live)
@@ -98,12 +98,12 @@ def rewrite(session: Session, target: WholeList, wanted: Rebinding) -> Mapping[M
             valid |= found
             continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
         writes += 1
-        session.effects.sleep(0)  # raises when the user waits no longer
+        project.effects.sleep(0)  # raises when the user waits no longer
         failure = trouble = attempt(target, after)
         is_unseen = failure is None or failure.effect_is_unknown
         match failure:
             case Conflict():
-                session.effects.sleep(wait)
+                project.effects.sleep(wait)
                 wait *= 2
             case TaskFailed(effect_is_unknown=True):
                 break  # it was waited for long enough; a last look, and no more
@@ -111,7 +111,7 @@ def rewrite(session: Session, target: WholeList, wanted: Rebinding) -> Mapping[M
                 raise failure
             case ApiError(effect_is_unknown=False):
                 going = wanted.going.intersection(after) if failure.status == INVALID else ()
-                expired = {each for each in sorted(going) if has_expired(session, each)}
+                expired = {each for each in sorted(going) if has_expired(project, each)}
                 if not expired:
                     return sort_out(live)
                 add, remove, keep = add - expired, remove | expired, keep - expired
@@ -130,7 +130,7 @@ def attempt(target: WholeList, bindings: Sequence[Binding]) -> ApiError | None:
 
 
 def find_undone(
-    session: Session, target: WholeList, wanted: Rebinding, live: Listed, trouble: KeyformError | None
+    project: Project, target: WholeList, wanted: Rebinding, live: Listed, trouble: KeyformError | None
 ) -> dict[Move, KeyformError]:
     """What is not in place by a reading, and why: `trouble`, or somebody who keeps changing it."""
     there = frozenset(live.bindings)
@@ -138,7 +138,7 @@ def find_undone(
     errors: dict[Move, KeyformError] = dict.fromkeys(
         [*sorted(wanted.add - there), *sorted(wanted.remove & there)], error
     )
-    others = [session.name_of(binding.key_id) for binding in live.bindings if binding not in wanted.remove]
+    others = [project.name_of(binding.key_id) for binding in live.bindings if binding not in wanted.remove]
     if others and trouble is None:
         error = KeyformError(f"{target} stays closed: {', '.join(others)} opens it by now", way_out="run plan again")
     return errors | dict.fromkeys(sorted(wanted.opens & live.closed), error)
@@ -152,14 +152,14 @@ def unkept(target: WholeList) -> KeyformError:
     )
 
 
-def has_expired(session: Session, binding: Binding) -> bool | None:
+def has_expired(project: Project, binding: Binding) -> bool | None:
     """Whether a binding's key has; None when it is gone."""
-    entry = session.get(session.keys, binding.key_id)
-    return None if entry is None else entry.item.is_expired(session.exchange.clock.now())
+    entry = project.get(project.keys, binding.key_id)
+    return None if entry is None else entry.item.is_expired(project.exchange.clock.now())
 
 
 def find_valid_keys(
-    session: Session,
+    project: Project,
     target: WholeList,
     wanted: Rebinding,
     before: Sequence[Binding],
@@ -175,7 +175,7 @@ def find_valid_keys(
     """
 
     def opens(binding: Binding) -> bool:
-        return has_expired(session, binding) is False
+        return has_expired(project, binding) is False
 
     found: set[Binding] = set()
     lost = sorted(set(before).difference(after))
@@ -188,7 +188,7 @@ def find_valid_keys(
         if proof is None and left and not any(map(opens, goes)):
             proof = left[0]
         if proof is None:
-            names = ", ".join(session.name_of(binding.key_id) for binding in goes)
+            names = ", ".join(project.name_of(binding.key_id) for binding in goes)
             return KeyformError(
                 f"{endpoint} would be left without a valid key, so {names} stays on it",
                 way_out="bind another key to it, or declare it `auth: open` to make it public",

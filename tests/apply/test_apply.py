@@ -16,11 +16,11 @@ from support.worlds import BrokenSink, World, patch_in_portal, states
 from reconciler.api import KeyUpdate
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, Phase, Secret, compose_description
+from reconciler.model import Auth, DesiredState, Phase, Secret, compose_description
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Rotate, Summary, Unbind
 from reconciler.plan.outcomes import Finished, OutcomeState
-# from reconciler.report.outcomes import count_done
+from reconciler.report.outcomes import count_done
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -181,6 +181,38 @@ def test_adoption_keeps_the_key_in_place_and_the_next_generation_takes_its_own_n
     assert world.accepts("llama3", world.held("payments"))
     assert not world.accepts("llama3", secret)
     assert world.converges(later)
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_each_endpoint_is_written_once_in_each_step_however_many_keys_it_gains_or_loses(
+    world: World, count: int
+) -> None:
+    """Creating binds, rotating binds, retiring unbinds: three steps, three writes of each endpoint's list."""
+    writes: list[str] = []
+
+    def note(request: Request, answer: Answer) -> None:
+        if request.method == "PATCH" and "/api_keys/" not in request.path and answer.status == 200:
+            writes.append(request.path.rsplit("/", 1)[-1])
+
+    world.emulator.listeners.append(note)
+    names = [f"key-{number}" for number in range(count)]
+    expiry = START + timedelta(days=30)
+
+    def file(**more: Any) -> DesiredState:
+        return desired(
+            *(key(name, "llama3", "whisper", "app:webui", overlap=timedelta(hours=1), **more) for name in names)
+        )
+
+    for state in (
+        file(),
+        file(expires_at=expiry),
+        file(expires_at=expiry),
+        desired(max_deletes=None, allow_empty=True),
+    ):
+        writes.clear()
+        assert world.apply(state).complete
+        assert sorted(writes) == ["llama3", "webui", "whisper"]
+        world.clock.advance(3700)
 
 
 # --- Trouble ----------------------------------------------------------------------------------------------------------

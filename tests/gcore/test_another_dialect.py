@@ -34,8 +34,8 @@ from reconciler.errors import KeyformError, NotFound
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
+from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import Listed, rewrite
-from reconciler.gcore.session import Session
 from reconciler.gcore.wire import Entry, Fields, read_key, write_instant
 from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, Secret
 
@@ -93,7 +93,7 @@ class ToyDialect:
     doors = Collection(noun="deployment", words="deployment.{}", path="/toy/doors", read=read_door, shows_bindings=True)
     endpoints = (doors,)
 
-    def __init__(self, project: int) -> None:
+    def __init__(self, number: int) -> None:
         """It has one project."""
 
     def key_id_of(self, name: str) -> None:
@@ -102,14 +102,14 @@ class ToyDialect:
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
         return {"name": name, "description": description, "expires_at": expires_at and write_instant(expires_at)}
 
-    def update_body(self, session: Session, key_id: str, update: KeyUpdate) -> dict[str, Any]:
+    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:
         expiry = update.expires_at
         changed = {"expires_at": write_instant(expiry)} if isinstance(expiry, datetime) else {}
         return {"description": update.description, **({"expires_at": None} if expiry is None else changed)}
 
-    def read_endpoint(self, session: Session, ref: EndpointRef) -> EndpointReading | None:
-        door = next((door for door in session.list_all(self.doors) if door.item.ref == ref), None)
-        keys = session.list_all(self.keys)
+    def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
+        door = next((door for door in project.list_all(self.doors) if door.item.ref == ref), None)
+        keys = project.list_all(self.keys)
         return door and EndpointReading(door.item, tuple(each.id for each in keys if door.id in each.links))
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
@@ -118,10 +118,10 @@ class ToyDialect:
             groups.setdefault(move.key_id if isinstance(move, Binding) else str(move), []).append(move)
         return tuple(map(tuple, groups.values()))
 
-    def rebind(self, session: Session, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+    def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
         ((key_id,),) = {tuple({binding.key_id for binding in wanted.add | wanted.remove})}
         keep = frozenset(binding for binding in wanted.keep if binding.key_id == key_id)
-        return rewrite(session, KeyList(self, session, key_id), replace(wanted, keep=keep))
+        return rewrite(project, KeyList(self, project, key_id), replace(wanted, keep=keep))
 
 
 @dataclass
@@ -129,25 +129,25 @@ class KeyList:
     """What a key opens."""
 
     dialect: ToyDialect
-    session: Session
+    project: Project
     key_id: str
 
     def read(self) -> Listed:
-        entry = self.session.get(self.dialect.keys, self.key_id)
+        entry = self.project.get(self.dialect.keys, self.key_id)
         if entry is None:
             raise NotFound("the key is gone since the plan was made")
-        self.refs = {door.id: door.item.ref for door in self.session.list_all(self.dialect.doors)}
+        self.refs = {door.id: door.item.ref for door in self.project.list_all(self.dialect.doors)}
         return Listed(tuple(Binding(self.key_id, self.refs[door]) for door in entry.links))
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:
-        reading = self.dialect.read_endpoint(self.session, endpoint)
+        reading = self.dialect.read_endpoint(self.project, endpoint)
         others = reading.bound if reading else ()
         return [Binding(each, endpoint) for each in others if each != self.key_id]
 
     def write(self, bindings: Sequence[Binding]) -> None:
         ids = {ref: door for door, ref in self.refs.items()}
         body = {"opens": [ids[binding.endpoint] for binding in bindings]}
-        self.session.write_bindings(self.session.call("PATCH", self.dialect.keys, self.key_id, "set what opens", body))
+        self.project.write_bindings(self.project.call("PATCH", self.dialect.keys, self.key_id, "set what opens", body))
 
 
 # --- What it shows ----------------------------------------------------------------------------------------------------

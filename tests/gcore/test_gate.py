@@ -251,7 +251,7 @@ def test_a_request_that_is_sent_again_keeps_its_place_in_line() -> None:
 
     effects = Slow(respond=respond)
     api = make_api(effects, workers=1)
-    gate = api._session.exchange._gate
+    gate = api._project.exchange._gate
     other = threading.Thread(target=api.get_key, args=["other"])
     api.get_key("payments")
     other.join()
@@ -259,21 +259,22 @@ def test_a_request_that_is_sent_again_keeps_its_place_in_line() -> None:
 
 
 def test_when_nothing_gets_through_the_next_requests_are_not_even_sent_until_it_is_time() -> None:
-    effects = ScriptedEffects(refusal(503))
+    effects = ScriptedEffects(refusal(429))
     api = make_api(effects)
-    with pytest.raises(ApiError, match="status 503"):
+    with pytest.raises(RateLimited, match="status 429"):
         api.get_key("payments")
+    sent = len(effects.sent)
     with pytest.raises(RateLimited) as caught:
         api.create_key("payments", "x", None)
-    assert len(effects.sent) == 5
+    assert len(effects.sent) == sent
     assert caught.value.message == (
         "The API is asked too often, and has refused everything for a while: it was not asked to create key payments."
     )
     assert (caught.value.effect_is_unknown, caught.value.retry_after) == (False, 6.0)
     effects.sleep(6.0)
-    with pytest.raises(ApiError, match="status 503"):
+    with pytest.raises(RateLimited, match="status 429"):
         api.get_key("payments")
-    assert len(effects.sent) == 6
+    assert len(effects.sent) == sent + 1
 
 
 def limited(limit: Limit, now: Callable[[], float], *, says_when: bool) -> Callable[[Request, Proceed], Answer]:

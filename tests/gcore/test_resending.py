@@ -33,6 +33,7 @@ from reconciler.errors import (
     UnexpectedAnswer,
 )
 from reconciler.gcore import ApiEvent, EventKind, GcoreApi
+from reconciler.gcore.pace import PATIENCE
 from reconciler.model import EndpointKind, EndpointRef
 
 LLAMA = EndpointRef(EndpointKind.DEPLOYMENT, "llama3")
@@ -108,12 +109,20 @@ def test_a_delete_is_sent_again_too(trouble: str) -> None:
     assert len(effects.sent) == 2
 
 
-@pytest.mark.parametrize("trouble", TRANSIENT)
+@pytest.mark.parametrize("trouble", sorted(TRANSIENT.keys() - {"a 429"}))
 def test_a_read_gives_up_after_five_attempts_and_leaves_nothing_in_doubt(trouble: str) -> None:
     api, effects = scripted_api(TRANSIENT[trouble])
     with pytest.raises(ApiError) as caught:
         read(api)
     assert len(effects.sent) == 5
+    assert not caught.value.effect_is_unknown
+
+
+def test_a_limit_that_lets_nothing_through_is_waited_out_as_long_as_one_per_minute_lasts() -> None:
+    api, effects = scripted_api(TRANSIENT["a 429"])
+    with pytest.raises(RateLimited) as caught:
+        read(api)
+    assert PATIENCE <= sum(effects.slept) < PATIENCE + 8
     assert not caught.value.effect_is_unknown
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.http_fakes import make_api
+from support.http_fakes import Hasty, make_api
 from support.proxies import answering, make_certificate, over_tls, proxying, read_head, serving
 
 from reconciler.effects import System
@@ -19,13 +19,6 @@ HOST = "api.keyform.test"
 PASSWORD = "hunter2-of-the-proxy"
 
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-
-
-class Hasty(System):
-    """Retries without waiting."""
-
-    def sleep(self, seconds: float) -> None:
-        pass
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.http_fakes import key_json, make_api, page_json
+from support.http_fakes import Hasty, key_json, make_api, page_json
 from support.proxies import ANSWER, EMPTY_PAGE, Serve, answering, make_certificate, over_tls, read_head, serving
 
 from reconciler.apply.lock import NoLock
@@ -42,13 +42,6 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
-
-
-class Hasty(System):
-    """Sends again without waiting."""
-
-    def sleep(self, seconds: float) -> None:
-        pass
 
 
 class Server:

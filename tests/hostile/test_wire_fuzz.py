@@ -37,9 +37,9 @@ from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.clock import ABSURD, ApiClock
 from reconciler.gcore.dataplane import ask_endpoint
-from reconciler.gcore.faults import read_retry_after
 from reconciler.gcore.listing import MOST_PAGES, READINGS
 from reconciler.gcore.wire import LONGEST_NAME, MOST_TASKS, read_instant, write_instant
+from reconciler.http_failures import read_retry_after
 from reconciler.model import EARLIEST, LATEST, EndpointKind, EndpointRef, Secret, shift
 from reconciler.model.verification import Reply
 

@@ -30,7 +30,7 @@ class Case:
 
 
 def told(changes: Iterable[Change]) -> list[str]:
-    """A line for each change; the keys that an endpoint gains or loses share one: `bind:deployment.llama3 [a …, b …]`."""
+    """A line for each change; the keys that an endpoint gains or loses share one: `bind:deployment.llama3 [a …]`."""
     lines = []
     for (step, place), found in groupby(changes, lambda change: (change.id.step, change.endpoint)):
         word = STEPS[step]

@@ -72,6 +72,18 @@ def page_json(*results: dict[str, Any], count: int | None = None) -> dict[str, A
     return {"count": len(results) if count is None else count, "results": list(results)}
 
 
+class Hasty(System):
+    """The real world, but that waiting only moves the clock."""
+
+    slept = 0.0
+
+    def monotonic(self) -> float:
+        return super().monotonic() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+
+
 class VirtualEffects(System):
     """A clock that only sleeping moves, chance that is always 1/2, and a record of what was sent and slept."""
 
@@ -187,9 +199,9 @@ def write_list(
     api: GcoreApi, ref: EndpointRef, names: Iterable[str], *, opens: bool = False, fence: Fence | None = None
 ) -> None:
     """Write an endpoint's whole list and wait for the tasks, without the readings around it."""
-    session = replace(api._session, fence=fence or OpenFence())
-    place = V3(session.project).place_of(ref)
-    EndpointList(session, place, ref, opens).write([Binding(name, ref) for name in names])
+    project = replace(api._project, fence=fence or OpenFence())
+    place = V3(project.number).place_of(ref)
+    EndpointList(project, place, ref, opens).write([Binding(name, ref) for name in names])
 
 
 def scripted_api(*steps: Step) -> tuple[GcoreApi, ScriptedEffects]:

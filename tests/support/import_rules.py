@@ -54,6 +54,8 @@ LAYERS = (
     Layer(name="__init__"),
     Layer(name="errors", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     Layer(name="model", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
+    # What keyform asks of the API, by which those that ask, and who answers, know each other.
+    Layer(name="api", stages=_names("errors model"), never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # The one seam for clock, sleep, files, transport and randomness. Who needs an effect is given one.
     Layer(
         name="effects",
@@ -78,6 +80,22 @@ LAYERS = (
     ),
     # Which hosts are this machine: one test for the token, the secrets and the proxies.
     Layer(name="loopback", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
+    # The client for everything that is asked over HTTP, and what its failures mean, for the API's stage and the sinks.
+    Layer(
+        name="http_client",
+        stages=_names("__init__ effects"),
+        libraries=_names("httpx"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
+    # Names exceptions of the sockets; opens none.
+    Layer(
+        name="http_failures",
+        stages=_names("redaction sockets"),
+        libraries=_names("httpx"),
+        never=PAST_THE_SEAM - {"socket", "ssl"},
+        opens_files=False,
+    ),
     # How the seam runs a child process; nobody else may.
     Layer(name="child", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "tempfile"}, opens_files=False),
     # How text from outside is shown, wherever that is.
@@ -103,17 +121,9 @@ LAYERS = (
     ),
     Layer(
         name="gcore",
-        stages=_names("__init__ api effects errors loopback model redaction workers"),
-        libraries=_names("httpx tenacity"),
-        never=PAST_THE_SEAM,
-        opens_files=False,
-    ),
-    # Names exceptions of these two, to say what went wrong; opens no socket.
-    Layer(
-        name="gcore.faults",
-        stages=_names("errors model redaction"),
+        stages=_names("__init__ api effects errors http_client http_failures loopback model redaction workers"),
         libraries=_names("httpx"),
-        never=PAST_THE_SEAM - {"socket", "ssl"},
+        never=PAST_THE_SEAM,
         opens_files=False,
     ),
     # The port to the API: what snapshot, verify and apply ask of it, and what a client implements.
@@ -121,7 +131,7 @@ LAYERS = (
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",
-        stages=_names("__init__ effects errors model reach redaction workers"),
+        stages=_names("__init__ effects errors http_client http_failures model reach redaction workers"),
         libraries_on_demand=_names("boto3 botocore"),
         never=PAST_THE_SEAM,
         opens_files=False,

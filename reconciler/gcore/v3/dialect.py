@@ -11,8 +11,8 @@ from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
 from reconciler.errors import KeyformError
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
+from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import rewrite
-from reconciler.gcore.session import Session
 from reconciler.gcore.v3 import wire
 from reconciler.gcore.v3.lists import EndpointList
 from reconciler.gcore.wire import write_instant
@@ -67,13 +67,13 @@ class V3:
             body["expires_at"] = write_instant(expires_at)
         return body
 
-    def update_body(self, session: Session, key_id: str, update: KeyUpdate) -> dict[str, Any]:  # noqa: ARG002
+    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:  # noqa: ARG002
         """[D] The description alone."""
         return {"description": update.description}
 
-    def read_endpoint(self, session: Session, ref: EndpointRef) -> EndpointReading | None:
+    def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
         """An endpoint lists the names of its keys."""
-        entry = session.get(self.place_of(ref), ref.name)
+        entry = project.get(self.place_of(ref), ref.name)
         return None if entry is None else EndpointReading(entry.item, entry.links)
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
@@ -83,13 +83,13 @@ class V3:
             groups.setdefault(move.endpoint if isinstance(move, Binding) else move, []).append(move)
         return tuple(map(tuple, groups.values()))
 
-    def rebind(self, session: Session, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+    def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
         """Rewrite an endpoint's list."""
         refs = {binding.endpoint for binding in wanted.add | wanted.remove} | wanted.opens
         (ref,) = refs
-        target = EndpointList(session, self.place_of(ref), ref, opens=bool(wanted.opens))
+        target = EndpointList(project, self.place_of(ref), ref, opens=bool(wanted.opens))
         keep = frozenset(binding for binding in wanted.keep if binding.endpoint == ref)
-        return rewrite(session, target, replace(wanted, keep=keep))
+        return rewrite(project, target, replace(wanted, keep=keep))
 
     def place_of(self, ref: EndpointRef) -> Collection[LiveEndpoint]:
         """Where endpoints of its kind live."""

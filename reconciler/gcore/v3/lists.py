@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.errors import KeyformError, NotFound
+from reconciler.gcore.answers import Answer
 from reconciler.gcore.dialects import Collection
-from reconciler.gcore.faults import Answer
+from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import Listed
-from reconciler.gcore.session import Session
 from reconciler.gcore.v3.tasks import await_tasks
 from reconciler.gcore.v3.wire import task_ids
 from reconciler.model import Binding, EndpointRef, LiveEndpoint
@@ -19,7 +19,7 @@ from reconciler.model import Binding, EndpointRef, LiveEndpoint
 class EndpointList:
     """The keys of a deployment or an application. `opens`: the list may be emptied, which makes the endpoint public."""
 
-    session: Session
+    project: Project
     place: Collection[LiveEndpoint]
     ref: EndpointRef
     opens: bool
@@ -29,7 +29,7 @@ class EndpointList:
 
     def read(self) -> Listed:
         """The list as it is now. Raises KeyformError where the endpoint's keys are not its own to set."""
-        entry = self.session.get(self.place, self.ref.name)
+        entry = self.project.get(self.place, self.ref.name)
         if entry is None:
             raise NotFound(f"{self.ref} is gone since the plan was made", way_out="run plan again")
         if entry.item.application is not None:
@@ -54,12 +54,12 @@ class EndpointList:
             raise ValueError(f"an empty list would make {self.ref} public, and `opens` does not say so")
         # [D] never null, and never `auth_enabled` beside it.
         body = {"api_keys": [binding.key_id for binding in bindings]}
-        call = self.session.call("PATCH", self.place, self.ref.name, "set the keys of", body)
+        call = self.project.call("PATCH", self.place, self.ref.name, "set the keys of", body)
 
         def settle(answer: Answer) -> None:
-            tasks = self.session.read(
+            tasks = self.project.read(
                 answer, lambda payload: task_ids(payload, f"the write to {self.ref}"), in_doubt=True
             )
-            await_tasks(self.session, tasks, call)
+            await_tasks(self.project, tasks, call)
 
-        self.session.write_bindings(call, settle)
+        self.project.write_bindings(call, settle)

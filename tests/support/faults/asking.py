@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import ApiError
 from reconciler.gcore import GcoreApi
+from reconciler.gcore.answers import Answer, Call
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.faults import Answer, Call
 from reconciler.gcore.pace import Pace
 from reconciler.plan.changes import Plan
 from support.faults.effects import TracedEffects

@@ -1,7 +1,7 @@
-"""What can go wrong with a request: error answers -> errors.py, as unreachable.py does it for httpx's exceptions.
+"""What an answer of the API means, or that there is none: its JSON, or why not, as an error of errors.py.
 
-Nothing in the two raises: a fault is a value, so that whoever decides to send again can look at it, and so that the
-error which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
+Nothing here raises: a failure is a value, so that whoever decides to send again can look at it, and so that the error
+which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from reconciler.api import Fence
 from reconciler.errors import (
     ApiError,
     ApiFault,
     ApiRefused,
+    ApiUnreachable,
     Conflict,
     Forbidden,
     NotAuthenticated,
@@ -24,33 +26,15 @@ from reconciler.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from reconciler.gcore.clock import read_date
+from reconciler.http_failures import AGAIN, NoAnswer, Server, read_retry_after
 from reconciler.redaction import Redactor
 
 if TYPE_CHECKING:
     import httpx
 
-CHECK_URL = "Check GCORE_BASE_URL, and any proxy on the way."
-AGAIN = "Run keyform again: it goes on from what is live."
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 MOST_VALUES = 1_000_000
 """Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
-
-
-class Fence(Protocol):
-    """What a write has to pass that must not cross another run's: the lock of the stack."""
-
-    def check(self) -> None:
-        """Ask whether the lock is still ours. Raises LockLost."""
-        ...
-
-    def hold(self) -> None:
-        """See by the clock alone that more of the lock's life is left than a request may take. Raises LockLost."""
-        ...
-
-    def keep_alive(self) -> None:
-        """Renew the lock when that is due, during a long wait. Raises LockLost."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +73,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class Failure:
     """Why there is no answer.
 
     `is_transient`: the same request may succeed a moment later. `may_have_happened`: the API may have processed it.
@@ -113,21 +97,37 @@ class Fault:
         return self.error.status in (429, 503)
 
 
+def the_api(host: str) -> Server:
+    """The API at this host, as errors say it."""
+    return Server(f"The API at {host}", address="GCORE_BASE_URL", token="GCORE_API_KEY")  # noqa: S106 - its name
+
+
+_CHECK_URL = the_api("").check_address
+
+
+def no_answer(found: NoAnswer, call: Call) -> Failure:
+    """No answer came, or not all of it."""
+    error = ApiUnreachable(
+        found.message, way_out=found.way_out, effect_is_unknown=call.writes and found.may_have_happened
+    )
+    return Failure(error, is_transient=found.is_transient, may_have_happened=found.may_have_happened)
+
+
 def read_answer(
     response: httpx.Response, call: Call, host: str, redactor: Redactor, now: Callable[[], datetime]
-) -> Answer | Fault:
-    """What an HTTP response means: the JSON of a 2xx, or the fault. `now` is asked when it names an instant."""
+) -> Answer | Failure:
+    """What an HTTP response means: the JSON of a 2xx, or the failure. `now` is asked when it names an instant."""
     status = response.status_code
     if 200 <= status < 300:
         return _read_success(response, call, host)
     if 300 <= status < 400 or status < 200:
         return _strange(
-            call, status, f"{host} answered with a redirect or another interim status ({status})", CHECK_URL
+            call, status, f"{host} answered with a redirect or another interim status ({status})", _CHECK_URL
         )
     said = _read_error(response, redactor)
     if status == 404 and not said.is_json:
         # Some proxy's 404 must not be taken for "this key does not exist".
-        return _strange(call, status, f"{host} answered with {said.form} and status 404", CHECK_URL)
+        return _strange(call, status, f"{host} answered with {said.form} and status 404", _CHECK_URL)
     kind, finding, way_out = _explain(status, call)
     request = f", request {said.request_id}" if said.request_id else ""
     # A 401's own words are left out: they can repeat a part of the token.
@@ -145,7 +145,7 @@ def read_answer(
     seconds = read_retry_after(response.headers.get("retry-after"), now)
     if isinstance(error, RateLimited | ApiFault):
         error.retry_after = seconds
-    return Fault(
+    return Failure(
         error,
         is_transient=in_doubt or status == 429,
         may_have_happened=in_doubt,
@@ -154,14 +154,14 @@ def read_answer(
     )
 
 
-def not_asked(call: Call, seconds: float) -> Fault:
+def not_asked(call: Call, seconds: float) -> Failure:
     """The request was not sent: the API has refused everything for a while, and asks for as many seconds more."""
     error = RateLimited(
         f"The API is asked too often, and has refused everything for a while: it was not asked to {call.doing}.",
         way_out=LESS_OFTEN,
     )
     error.retry_after = seconds
-    return Fault(error)
+    return Failure(error)
 
 
 def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
@@ -190,39 +190,29 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
             return ApiFault, f"The API failed to {call.doing}", AGAIN
 
 
-def read_retry_after(value: str | None, now: Callable[[], datetime]) -> float | None:
-    """Seconds to wait, from `Retry-After` in either of its forms: seconds, or an HTTP date. None for nonsense."""
-    if value is None:
-        return None
-    if re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
-        return float(value.strip())  # float itself knows less white space
-    until = read_date(value)
-    return None if until is None else max(0.0, (until - now()).total_seconds())
-
-
-def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Fault:
+def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Failure:
     status = response.status_code
     body = response.content
     if left_out := response.extensions.get("left_out"):
-        return _strange(call, status, f"{host} answered with a body {left_out}", CHECK_URL)
+        return _strange(call, status, f"{host} answered with a body {left_out}", _CHECK_URL)
     if not body.strip():
         return Answer(None)
     payload = _json(body)
     if payload is not _NOT_JSON:
         return Answer(payload, len(body))
     if _holds_too_much(body):
-        return _strange(call, status, f"{host} answered with more values than keyform reads", CHECK_URL)
+        return _strange(call, status, f"{host} answered with more values than keyform reads", _CHECK_URL)
     if _is_html(response):
-        return _strange(call, status, f"{host} answered with HTML, not JSON", CHECK_URL)
+        return _strange(call, status, f"{host} answered with HTML, not JSON", _CHECK_URL)
     # Not a word of the body: that of a create holds the secret.
     return _strange(call, status, f"{host} answered with a body that is not JSON, or cut short", AGAIN, transient=True)
 
 
-def _strange(call: Call, status: int, finding: str, way_out: str, *, transient: bool = False) -> Fault:
+def _strange(call: Call, status: int, finding: str, way_out: str, *, transient: bool = False) -> Failure:
     error = UnexpectedAnswer(
         f"Asked to {call.doing}, {finding}.", way_out=way_out, effect_is_unknown=call.writes, status=status
     )
-    return Fault(error, is_transient=transient, may_have_happened=True)
+    return Failure(error, is_transient=transient, may_have_happened=True)
 
 
 @dataclass(frozen=True, slots=True)

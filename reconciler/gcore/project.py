@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 from reconciler.api import Fence
 from reconciler.effects import Effects
 from reconciler.errors import ApiRefused, LockLost, NotFound, UnexpectedAnswer
+from reconciler.gcore.answers import Answer, Call
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.faults import Answer, Call
 from reconciler.gcore.listing import read_whole_list
 from reconciler.gcore.wire import Entry, Fields, Page, read_page, unexpected
 from reconciler.model import LiveKey
@@ -26,14 +26,14 @@ LOOK_AGAIN = "Run plan again to see what is live now."
 
 
 @dataclass(frozen=True, kw_only=True)
-class Session:
+class Project:
     """One project, and the fence of its writes, if there is one. Safe between threads.
 
     `task_timeout` is in seconds, for all tasks of a write. `names` are those of objects that have an id beside, as far
     as lists have shown them: errors call a key by its name.
     """
 
-    project: int
+    number: int
     keys: Collection[LiveKey]
     exchange: Exchange
     effects: Effects
@@ -162,7 +162,7 @@ class Session:
             path=place.item(entry_id),
             doing=doing,
             subject=f"{place.noun}.{name}",
-            missing=f"There is no {place.noun} {name} in project {self.project}",
+            missing=f"There is no {place.noun} {name} in project {self.number}",
             missing_way_out=LOOK_AGAIN,
             body=body,
         )
@@ -176,7 +176,7 @@ class Session:
             path=place.path,
             doing=doing,
             subject=subject,
-            missing=f"The API knows no project {self.project} for this token",
+            missing=f"The API knows no project {self.number} for this token",
             missing_way_out=CHECK_PROJECT,
             body=body,
         )
