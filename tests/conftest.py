@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -16,6 +17,18 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 def project_root() -> Path:
     """The folder of the checkout: documentation, workflows and sources as they stand in git."""
     return Path(__file__).resolve().parents[1]
+
+
+LONGEST_ID = 32
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a row by its first words, joined as `-k` takes them; what is short and one word names it as it is."""
+    if isinstance(val, list | tuple) and val and all(isinstance(each, str) for each in val):
+        val = " ".join(val)
+    if not isinstance(val, str) or (len(val) <= LONGEST_ID and len(val.split()) == 1):
+        return None
+    return "-".join(re.findall(r"\w+", val[:LONGEST_ID], re.ASCII)) or None
 
 
 @pytest.fixture(autouse=True)
