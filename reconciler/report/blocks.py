@@ -41,8 +41,10 @@ class Block:
     @property
     def reason(self) -> Reason:
         """What made a new generation necessary, or opens the endpoint; or else why the strongest action happens."""
-        decisive = next((c for c in self.changes if isinstance(c, CreateGeneration | OpenEndpoint)), None)
-        return (decisive or next(change for change in self.changes if change.action is self.action)).reason
+        strongest = [change for change in self.changes if change.action is self.action]
+        decisive = [change for change in self.changes if isinstance(change, CreateGeneration | OpenEndpoint)]
+        about_itself = [change for change in strongest if change.endpoint is None]
+        return (*decisive, *about_itself, *strongest)[0].reason
 
 
 def group_changes(changes: Iterable[Change]) -> tuple[Block, ...]:

@@ -206,7 +206,7 @@ def _fields(change: Change) -> Value:
         case Prove():
             return {**_live(change), "endpoints": [str(ref) for ref in change.endpoints]}
         case Publish():
-            return {**_description(change), "sinks": [*change.sinks]}
+            return {**_description(change), "sinks": [*change.sinks], "destinations": change.destinations}
         case UpdateKey(expires_at=expires_at):
             expiry: dict[str, Value] = {} if isinstance(expires_at, Unchanged) else {"expires_at": instant(expires_at)}
             return {**_description(change), **expiry, "adopts": change.adopts}
