@@ -37,7 +37,7 @@ def texts_in(val: object) -> Iterator[str]:
     match val:
         case str():
             yield val[:LONGEST_ID]
-        case bool() | int() if len(str(val)) <= LONGEST_ID:
+        case bool() | int() if abs(val) < 10**LONGEST_ID:
             yield str(val)
         case timedelta():
             seconds = round(val.total_seconds())
