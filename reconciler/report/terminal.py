@@ -9,11 +9,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.encoder import shown
+from reconciler.report.roles import Role
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+STYLES: dict[Role, tuple[str, ...]] = {
+    Role.ADDED: ("green",),
+    Role.CHANGED: ("yellow",),
+    Role.REMOVED: ("red",),
+    Role.DANGER: ("bold", "red"),
+    Role.WARNING: ("yellow",),
+    Role.URGENT: ("bold", "yellow"),
+    Role.GOOD: ("green",),
+    Role.NOTE: ("cyan",),
+    Role.NAME: ("bold",),
+    Role.TITLE: ("bold",),
+    Role.QUIET: ("dim",),
+    Role.PLAIN: (),
+}
+"""How a terminal shows each role, in the words that rich has for it too."""
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 WIDEST_NAME = 80
 """Columns: 63 characters of a key's name, and the kind before it."""
@@ -22,15 +38,14 @@ _PAINT = re.compile("\x1b\\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """ANSI colour, or none: with `colour` False every style gives its text back as it is."""
+    """ANSI colour, or none: with `colour` False every role gives its text back as it is."""
 
     colour: bool
 
-    def paint(self, text: str, *styles: str) -> str:
-        """The text in these styles (names in `_SGR`), reset at its end."""
-        if not (self.colour and text and styles):
-            return text
-        return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
+    def paint(self, text: str, *roles: Role) -> str:
+        """The text as one that has all of these roles, reset at its end."""
+        codes = dict.fromkeys(_SGR[style] for role in roles for style in STYLES[role])
+        return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self.colour and text and codes else text
 
 
 def cells(text: str) -> int:
