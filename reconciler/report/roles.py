@@ -1,4 +1,4 @@
-"""What a piece of a report is to its reader. A terminal, Markdown and HTML each say in one table how they show a role."""
+"""What a piece of a report is to its reader: each renderer says in one table of its own how it shows that."""
 
 from __future__ import annotations
 
