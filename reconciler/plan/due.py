@@ -36,8 +36,8 @@ def list_due(desired: DesiredState, snapshot: Snapshot, now: datetime, within: t
 def find_due(case: KeyCase) -> Due | None:
     """When the key's current generation is to be replaced, and why; None if time alone does not bring that about."""
     newest = case.newest_in_use
-    if case.desired is None or newest is None:
-        return None
+    if newest is None or newest.is_taken_over or case.desired is None:
+        return None  # what is still to be adopted is not the stack's to rotate
     cause = find_cause(case)
     if cause is not None:
         return Due(case.name, newest.name, case.now, cause.reason) if cause.action is Action.ROTATE else None

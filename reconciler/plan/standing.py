@@ -251,7 +251,9 @@ def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -
 
 
 def _key(case: KeyCase) -> KeyStatus:
-    current = case.newest_in_use or (case.generations[-1] if case.generations else None)
+    generations = [each for each in case.generations if not each.is_taken_over]  # what is there, not what is to come
+    in_use = [each for each in generations if each.is_in_use]
+    current = next(reversed(in_use or generations), None)
     verdict = judge(case)
     fates = {ruling.generation.live.id: ruling.fate for ruling in verdict.rulings}
     sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
@@ -273,7 +275,7 @@ def _key(case: KeyCase) -> KeyStatus:
                 until=None if each is current else _until(case, each),
                 bound_to=tuple(sorted(each.bound_to)),
             )
-            for each in case.generations
+            for each in generations
         ),
         expiry=_expiry(current, verdict),
         timing=_timing(case.desired),

@@ -32,13 +32,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from reconciler.plan.due import Due
 from reconciler.plan.fields import instant
-from reconciler.report.due import Due
+from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyStatus, Standing, Timing
 from reconciler.report.json import FORMAT_VERSION, Value, dump
-from reconciler.report.status import EndpointStatus, GenerationStatus, KeyStatus, StatusView, Timing
 
 
-def status_to_json(view: StatusView) -> str:
+def status_to_json(view: Standing) -> str:
     """The view, the same to the byte for the same view, with a newline at its end."""
     return dump(
         {

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from reconciler.model import EndpointKind, EndpointRef
+from reconciler.plan.standing import EndpointStatus, KeyStatus, Standing
 from reconciler.report.html import NEWLINE, Html, join, tag
-from reconciler.report.status import EndpointStatus, KeyStatus, StatusView
 
 MANY = 20
 """With more rows than that, the frame scrolls by itself, so that its head stays in sight."""
@@ -29,7 +29,7 @@ class Cell(StrEnum):
     FOREIGN = "foreign key"
 
 
-def draw_matrix(view: StatusView) -> Html:
+def draw_matrix(view: Standing) -> Html:
     """The table, in a frame of its own that scrolls when it is too wide."""
     columns = choose_columns(view)
     if not columns:
@@ -61,7 +61,7 @@ def draw_matrix(view: StatusView) -> Html:
     return join((frame, *notes), "\n")
 
 
-def choose_columns(view: StatusView) -> list[EndpointStatus]:
+def choose_columns(view: Standing) -> list[EndpointStatus]:
     """What the stack has to do with, or what is public. A deployment of an application mirrors it, and is left out."""
     return [
         endpoint

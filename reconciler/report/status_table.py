@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.encoder import shown
 from reconciler.model import Phase
-from reconciler.report.status import (
-    EndpointStatus,
-    Expiry,
-    GenerationStatus,
-    KeyState,
-    KeyStatus,
-    SinkState,
-    StatusView,
-)
-from reconciler.report.terminal import cells, hanging
+from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyState, KeyStatus, Standing
+from reconciler.report.roles import Role
+from reconciler.report.status_words import EXPIRY_ROLES, KEY_ROLES, SINK_ROLES, tell_expiry
+from reconciler.report.terminal import STYLES, cells, hanging
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
 
@@ -30,22 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_KEY_COLOURS = {
-    KeyState.PUBLISHED: "green",
-    KeyState.PENDING: "yellow",
-    KeyState.ADOPTED: "cyan",
-    KeyState.PARTIAL: "yellow",
-    KeyState.REVOKED: "bold red",
-    KeyState.EXPIRED: "bold red",
-    KeyState.MISSING: "bold red",
-}
-_EXPIRY_COLOURS = {Expiry.NEVER: "dim", Expiry.LATER: "", Expiry.SOON: "yellow", Expiry.EXPIRED: "bold red"}
-_SINK_COLOURS = {
-    SinkState.OK: "green",
-    SinkState.LOST: "bold red",
-    SinkState.UNKNOWN: "yellow",
-    SinkState.NOT_YET: "dim",
-}
 _UNIT = re.compile(r" (s|mi|h|d|mo|y)[a-z]+")
 _NARROWEST = 80
 _WIDE = 100
@@ -53,7 +31,7 @@ _LONGEST_WHOLE_NAME = 24
 _MOST_RESERVED = 14
 
 
-def render_status(view: StatusView, *, colour: bool, width: int = 100) -> str:
+def render_status(view: Standing, *, colour: bool, width: int = 100) -> str:
     """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them."""
     width = max(width, _NARROWEST)
     return draw(status_parts(view, width=width), colour=colour, width=width)
@@ -68,6 +46,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
 
     from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a plan to compute
     from rich.text import Text  # noqa: PLC0415
+    from rich.theme import Theme  # noqa: PLC0415
 
     width = max(width, _NARROWEST)
     console = Console(
@@ -80,6 +59,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
         highlight=False,
         emoji=False,
         markup=False,
+        theme=Theme({role: " ".join(styles) for role, styles in STYLES.items()}),
         _environ={},
     )
     with console.capture() as captured:
@@ -89,11 +69,13 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def status_parts(view: StatusView, *, width: int) -> list[RenderableType]:
+def status_parts(view: Standing, *, width: int) -> list[RenderableType]:
     """The parts in order, as rich renderables, for a console of this width."""
     from rich.text import Text  # noqa: PLC0415
 
-    head = Text.assemble(("Stack ", "dim"), (shown(view.stack), "bold"), (f" (project {view.project})", "dim"))
+    head = Text.assemble(
+        ("Stack ", Role.QUIET), (shown(view.stack), Role.NAME), (f" (project {view.project})", Role.QUIET)
+    )
     parts: list[RenderableType] = [*_alarm(view), head]
     parts += (
         [_key_table(view, wide=width >= _WIDE)]
@@ -106,32 +88,32 @@ def status_parts(view: StatusView, *, width: int) -> list[RenderableType]:
     return parts
 
 
-def _alarm(view: StatusView) -> list[RenderableType]:
+def _alarm(view: Standing) -> list[RenderableType]:
     from rich.text import Text  # noqa: PLC0415
 
     lines: list[RenderableType] = []
     if view.public:
         names = ", ".join(shown(str(endpoint.ref)) for endpoint in view.public)
         what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
-        lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red"))
+        lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER))
     if view.leaked:
         what = "1 live key is" if len(view.leaked) == 1 else f"{len(view.leaked)} live keys are"
-        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(view.leaked)}. Run apply.\n", "bold red"))
+        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(view.leaked)}. Run apply.\n", Role.DANGER))
     if view.expired:
-        names = some_of([view.with_expiry(key) for key in view.expired])
+        names = some_of([tell_expiry(key, view.now) for key in view.expired])
         what = "1 key has" if len(view.expired) == 1 else f"{len(view.expired)} keys have"
-        lines.append(Text(f"{what} EXPIRED: {names}\n", "bold red"))
+        lines.append(Text(f"{what} EXPIRED: {names}\n", Role.DANGER))
     if view.expiring:
-        names = some_of([view.with_expiry(key) for key in view.expiring])
+        names = some_of([tell_expiry(key, view.now) for key in view.expiring])
         what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
-        lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", "yellow"))
+        lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", Role.WARNING))
     if view.claims:
         what = "1 live key has" if len(view.claims) == 1 else f"{len(view.claims)} live keys have"
         sentence = f"{what} this stack's marker without being its own: {some_of(view.claims)}. See plan.\n"
-        lines.append(Text(sentence, "bold red"))
+        lines.append(Text(sentence, Role.DANGER))
     if view.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
-        lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", "yellow"))
+        lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING))
     return lines
 
 
@@ -144,7 +126,7 @@ def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=SIMPLE_HEAD, border_style="dim", header_style="bold", padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, border_style=Role.QUIET, header_style=Role.TITLE, padding=(0, 1, 0, 0))
     for title, whole in columns:
         table.add_column(title, no_wrap=whole, overflow="fold")
     return table
@@ -154,7 +136,7 @@ def _fits(names: Iterable[str]) -> bool:
     return max(map(cells, names), default=0) <= _LONGEST_WHOLE_NAME
 
 
-def _key_table(view: StatusView, *, wide: bool) -> Table:
+def _key_table(view: Standing, *, wide: bool) -> Table:
     """One row per key; where there is little room, without the age."""
     from rich.text import Text  # noqa: PLC0415
 
@@ -164,10 +146,12 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
     longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
     for key in view.keys:
-        name = Text(shown(key.name), "bold")
+        name = Text.assemble((shown(key.name), Role.NAME))
         if not key.declared:
-            name.append("\nnot declared", "not bold yellow")
-        age = Text(span(view.now - key.created_at) if key.created_at else "-", "" if key.created_at else "dim")
+            name.append("\nnot declared", Role.WARNING)
+        age = Text(
+            span(view.now - key.created_at) if key.created_at else "-", Role.PLAIN if key.created_at else Role.QUIET
+        )
         table.add_row(
             name,
             _generations(key, view),
@@ -180,18 +164,18 @@ def _key_table(view: StatusView, *, wide: bool) -> Table:
     return table
 
 
-def _generations(key: KeyStatus, view: StatusView) -> Text:
+def _generations(key: KeyStatus, view: Standing) -> Text:
     """`g2 published`, and on lines of their own the generations beside it."""
     from rich.text import Text  # noqa: PLC0415
 
     text = Text(f"g{key.generation} " if key.generation else "")
-    text.append(key.state.value, _KEY_COLOURS[key.state])
+    text.append(key.state.value, KEY_ROLES[key.state])
     for other in key.others:
-        text.append(f"\n+g{other.generation} {_beside(other, view)}", "dim")
+        text.append(f"\n+g{other.generation} {_beside(other, view)}", Role.QUIET)
     return text
 
 
-def _beside(other: GenerationStatus, view: StatusView) -> str:
+def _beside(other: GenerationStatus, view: Standing) -> str:
     """How a generation stands that is not the current one."""
     if other.phase in (Phase.PENDING, Phase.PARTIAL, Phase.REVOKED):
         return other.phase.value
@@ -200,23 +184,23 @@ def _beside(other: GenerationStatus, view: StatusView) -> str:
     return f"for {span(other.until - view.now)}" if other.until > view.now else "to retire"
 
 
-def _rotation(key: KeyStatus, view: StatusView, *, wide: bool) -> Text:
+def _rotation(key: KeyStatus, view: Standing, *, wide: bool) -> Text:
     """When the next rotation is due."""
     from rich.text import Text  # noqa: PLC0415
 
     due = key.next_rotation
     if due is None:
         is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
-        return Text("never" if is_settled else "-", "dim")
-    return Text("due", "bold yellow") if due.due_at <= view.now else Text(_when(due.due_at, view.now, wide=wide))
+        return Text("never" if is_settled else "-", Role.QUIET)
+    return Text("due", Role.URGENT) if due.is_due(view.now) else Text(_when(due.due_at, view.now, wide=wide))
 
 
-def _expiry(key: KeyStatus, view: StatusView, *, wide: bool) -> Text:
+def _expiry(key: KeyStatus, view: Standing, *, wide: bool) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if key.expires_at is None:
-        return Text("never" if key.live_name else "-", "dim")
-    return Text(_when(key.expires_at, view.now, wide=wide), _EXPIRY_COLOURS[key.expiry])
+        return Text("never" if key.live_name else "-", Role.QUIET)
+    return Text(_when(key.expires_at, view.now, wide=wide), EXPIRY_ROLES[key.expiry])
 
 
 def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
@@ -230,19 +214,19 @@ def _bindings(key: KeyStatus, *, wide: bool) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if not key.bound_to:
-        return Text("nowhere", "yellow") if key.live_name else Text("-", "dim")
+        return Text("nowhere", Role.WARNING) if key.live_name else Text("-", Role.QUIET)
     count = str(len(key.bound_to))
     names = some_of([ref.name for ref in key.bound_to])
     if cells(names) > (_LONGEST_WHOLE_NAME if wide else _LONGEST_WHOLE_NAME // 2):
         indent = "\n" + " " * (len(count) + 2)
         names = names.replace(", ", f",{indent}").replace(" and ", f"{indent}and ")
-    return Text.assemble((f"{count}  ", "bold"), names)
+    return Text.assemble((f"{count}  ", Role.NAME), names)
 
 
 def _sinks(key: KeyStatus) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    lines = [Text.assemble(f"{shown(sink)} ", (state.value, _SINK_COLOURS[state])) for sink, state in key.sinks]
+    lines = [Text.assemble(f"{shown(sink)} ", (state.value, SINK_ROLES[state])) for sink, state in key.sinks]
     return Text("\n").join(lines)
 
 
@@ -262,23 +246,23 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
     longest = max((cells(name) for endpoint in endpoints for name in endpoint.own), default=0)
     table.columns[3].min_width = min(longest, _MOST_RESERVED) + 1  # a comma
     for endpoint in endpoints:
-        name = Text(shown(endpoint.ref.name), "bold")
+        name = Text.assemble((shown(endpoint.ref.name), Role.NAME))
         if endpoint.application is not None:
-            name.append(f"\nin {shown(endpoint.application)}", "not bold dim")
+            name.append(f"\nin {shown(endpoint.application)}", Role.QUIET)
         table.add_row(
             name,
-            Text(endpoint.ref.kind.value, "dim"),
-            Text("PUBLIC", "bold red") if endpoint.public else Text("protected", "green"),
-            some_of(endpoint.own) or Text("-", "dim"),
-            Text(some_of(endpoint.foreign), "yellow") if endpoint.foreign else Text("-", "dim"),
-            Text(shown(endpoint.status).lower(), "dim"),
+            Text(endpoint.ref.kind.value, Role.QUIET),
+            Text("PUBLIC", Role.DANGER) if endpoint.public else Text("protected", Role.GOOD),
+            some_of(endpoint.own) or Text("-", Role.QUIET),
+            Text(some_of(endpoint.foreign), Role.WARNING) if endpoint.foreign else Text("-", Role.QUIET),
+            Text(shown(endpoint.status).lower(), Role.QUIET),
         )
     return table
 
 
-def _footer(view: StatusView) -> Text:
+def _footer(view: Standing) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     count = len(view.foreign_keys)
     keys = "1 foreign key" if count == 1 else f"{count or 'No'} foreign keys"
-    return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", "dim")
+    return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", Role.QUIET)
