@@ -15,12 +15,9 @@ from enum import StrEnum
 
 from reconciler.model import (
     Auth,
-    DesiredEndpoint,
     DesiredKey,
     DesiredState,
     EndpointRef,
-    LiveEndpoint,
-    LiveKey,
     Phase,
     Snapshot,
 )

@@ -15,7 +15,7 @@ from reconciler.model import Phase
 from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyState, KeyStatus, Standing
 from reconciler.report.roles import Role
 from reconciler.report.status_words import EXPIRY_ROLES, KEY_ROLES, SINK_ROLES, tell_expiry
-from reconciler.report.terminal import STYLES, cells, hanging
+from reconciler.report.terminal import cells, hanging, rich_theme
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
 
@@ -46,7 +46,6 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
 
     from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a plan to compute
     from rich.text import Text  # noqa: PLC0415
-    from rich.theme import Theme  # noqa: PLC0415
 
     width = max(width, _NARROWEST)
     console = Console(
@@ -59,7 +58,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
         highlight=False,
         emoji=False,
         markup=False,
-        theme=Theme({role: " ".join(styles) for role, styles in STYLES.items()}),
+        theme=rich_theme(),
         _environ={},
     )
     with console.capture() as captured:

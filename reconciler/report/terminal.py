@@ -14,6 +14,7 @@ from reconciler.report.roles import Role
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+    from rich.theme import Theme
 
 STYLES: dict[Role, tuple[str, ...]] = {
     Role.ADDED: ("green",),
@@ -46,6 +47,13 @@ class Palette:
         """The text as one that has all of these roles, reset at its end."""
         codes = dict.fromkeys(_SGR[style] for role in roles for style in STYLES[role])
         return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self.colour and text and codes else text
+
+
+def rich_theme() -> Theme:
+    """For a rich console, so that a role's name is the name of a style."""
+    from rich.theme import Theme  # noqa: PLC0415 - rich takes longer to import than a plan to compute
+
+    return Theme({role.value: " ".join(styles) for role, styles in STYLES.items()})
 
 
 def cells(text: str) -> int:
