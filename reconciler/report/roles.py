@@ -1,4 +1,4 @@
-"""What a piece of a report is to its reader: each renderer says in one table of its own how it shows that."""
+"""What a piece of text is for: renderers give roles, and each output draws them in its own way."""
 
 from __future__ import annotations
 
@@ -6,23 +6,18 @@ from enum import StrEnum
 
 
 class Role(StrEnum):
-    """What a piece of text is; how that looks is the renderer's business."""
+    """Why a text stands out. A terminal draws it by `terminal.STYLES`, a page by the classes of its style sheet."""
 
+    PLAIN = "plain"
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
     DANGER = "danger"
-    """It needs a look now: public, leaked, expired, lost, refused, failed."""
+    """Somebody loses something, or anyone gets in: to be read before all else."""
     WARNING = "warning"
-    """It needs a look at some time."""
-    URGENT = "urgent"
-    """A warning that stands out among others: it is due now."""
     GOOD = "good"
     NOTE = "note"
-    """It is worth knowing, and as it should be."""
+    """It stands out, and is as it should be."""
     NAME = "name"
-    """What the rest is about: a key, an endpoint, an address."""
     TITLE = "title"
     QUIET = "quiet"
-    """It matters less than the rest."""
-    PLAIN = "plain"

@@ -191,7 +191,7 @@ def _rotation(key: KeyStatus, view: Standing, *, wide: bool) -> Text:
     if due is None:
         is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
         return Text("never" if is_settled else "-", Role.QUIET)
-    return Text("due", Role.URGENT) if due.is_due(view.now) else Text(_when(due.due_at, view.now, wide=wide))
+    return Text("due", Role.WARNING) if due.is_due(view.now) else Text(_when(due.due_at, view.now, wide=wide))
 
 
 def _expiry(key: KeyStatus, view: Standing, *, wide: bool) -> Text:

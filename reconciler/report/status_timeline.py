@@ -267,7 +267,7 @@ def tell_what_comes(key: KeyStatus, now: datetime) -> list[tuple[Role, str]]:
     """What is to come, as lines beside the lanes, each with its role."""
     lines: list[tuple[Role, str]] = []
     if key.next_rotation is not None:
-        role = Role.URGENT if key.next_rotation.is_due(now) else Role.PLAIN
+        role = Role.WARNING if key.next_rotation.is_due(now) else Role.PLAIN
         lines.append((role, tell_rotation(key.next_rotation, now)))
     if key.expires_at is not None:
         word = "expires" if key.expires_at > now else "expired"

@@ -16,21 +16,20 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.theme import Theme
 
-STYLES: dict[Role, tuple[str, ...]] = {
-    Role.ADDED: ("green",),
-    Role.CHANGED: ("yellow",),
-    Role.REMOVED: ("red",),
-    Role.DANGER: ("bold", "red"),
-    Role.WARNING: ("yellow",),
-    Role.URGENT: ("bold", "yellow"),
-    Role.GOOD: ("green",),
-    Role.NOTE: ("cyan",),
-    Role.NAME: ("bold",),
-    Role.TITLE: ("bold",),
-    Role.QUIET: ("dim",),
-    Role.PLAIN: (),
+STYLES = {
+    Role.PLAIN: "",
+    Role.ADDED: "bold green",
+    Role.CHANGED: "bold yellow",
+    Role.REMOVED: "bold red",
+    Role.DANGER: "bold red",
+    Role.WARNING: "bold yellow",
+    Role.GOOD: "bold green",
+    Role.NOTE: "cyan",
+    Role.NAME: "bold",
+    Role.TITLE: "bold",
+    Role.QUIET: "dim",
 }
-"""How a terminal shows each role, in the words that rich has for it too."""
+"""How a terminal draws each role; the words are also those of rich."""
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 WIDEST_NAME = 80
 """Columns: 63 characters of a key's name, and the kind before it."""
@@ -43,17 +42,19 @@ class Palette:
 
     colour: bool
 
-    def paint(self, text: str, *roles: Role) -> str:
-        """The text as one that has all of these roles, reset at its end."""
-        codes = dict.fromkeys(_SGR[style] for role in roles for style in STYLES[role])
-        return f"\x1b[{';'.join(codes)}m{text}\x1b[0m" if self.colour and text and codes else text
+    def paint(self, text: str, role: Role) -> str:
+        """The text as this role is drawn, reset at its end."""
+        styles = STYLES[role].split()
+        if not (self.colour and text and styles):
+            return text
+        return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
 
 
 def rich_theme() -> Theme:
-    """For a rich console, so that a role's name is the name of a style."""
+    """For a rich console, to which a role's name is then that of a style."""
     from rich.theme import Theme  # noqa: PLC0415 - rich takes longer to import than a plan to compute
 
-    return Theme({role.value: " ".join(styles) for role, styles in STYLES.items()})
+    return Theme(dict(STYLES))
 
 
 def cells(text: str) -> int:

@@ -178,6 +178,6 @@ def _verdict(found: Verification) -> Text:
     if not total:
         return Text("Nothing to verify: the file declares no endpoint.", Role.TITLE)
     if skipped == total:
-        return Text.assemble(("Nothing could be checked.", Role.WARNING), style=Role.TITLE)
-    text = Text.assemble((f"All as declared: {total - skipped} of {total} checks.", Role.GOOD), style=Role.TITLE)
-    return Text.assemble(text, (f" {skipped} not checked.", Role.WARNING)) if skipped else text
+        return Text("Nothing could be checked.", Role.WARNING)
+    text = Text.assemble((f"All as declared: {total - skipped} of {total} checks.", Role.GOOD))
+    return text.append(f" {skipped} not checked.", Role.WARNING) if skipped else text

@@ -343,7 +343,6 @@ def test_a_removed_key_keeps_its_live_key_until_its_record_can_be_removed(world:
         (["apply", "--lock-timeout", "soon"], "argument --lock-timeout: give a duration such as 30s, 5m, 1h or 14d"),
         (["plan", "--log-level", "loud"], "argument --log-level: invalid choice: 'loud'"),
     ],
-    ids=" ".join,
 )
 def test_a_usage_error_ends_with_1_and_says_what_is_wrong(
     world: World, keyform: Keyform, argv: list[str], sentence: str

@@ -10,7 +10,7 @@ import pytest
 from support.import_rules import LAYERS, check_package, check_source
 
 HEAVY = (
-    *("asyncio", "boto3", "botocore", "deepdiff", "httpx", "jsonschema", "rich", "starlette", "tenacity", "uvicorn"),
+    *("asyncio", "boto3", "botocore", "deepdiff", "httpx", "jsonschema", "rich", "starlette", "uvicorn"),
     "yaml",
 )
 

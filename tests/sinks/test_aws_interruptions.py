@@ -174,8 +174,8 @@ def test_failing_at_any_call(aws: Aws, story: Story, moment: str, trouble: Excep
         with pytest.raises(SinkError) as caught:
             story.act(aws.open(effects=Counted(**{moment: fail_at(number, trouble)}), **story.options))
         assert_true(aws, story)
-        assert caught.value.outcome_is_unknown or secret_of(aws, story) in before
-        assert not (caught.value.outcome_is_unknown and trouble is DENIED)
+        assert caught.value.effect_is_unknown or secret_of(aws, story) in before
+        assert not (caught.value.effect_is_unknown and trouble is DENIED)
 
 
 @each_story
