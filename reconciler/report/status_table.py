@@ -31,10 +31,10 @@ _LONGEST_WHOLE_NAME = 24
 _MOST_RESERVED = 14
 
 
-def render_status(view: Standing, *, colour: bool, width: int = 100) -> str:
+def render_status(standing: Standing, *, colour: bool, width: int = 100) -> str:
     """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them."""
     width = max(width, _NARROWEST)
-    return draw(status_parts(view, width=width), colour=colour, width=width)
+    return draw(status_parts(standing, width=width), colour=colour, width=width)
 
 
 def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
@@ -68,50 +68,50 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def status_parts(view: Standing, *, width: int) -> list[RenderableType]:
+def status_parts(standing: Standing, *, width: int) -> list[RenderableType]:
     """The parts in order, as rich renderables, for a console of this width."""
     from rich.text import Text  # noqa: PLC0415
 
     head = Text.assemble(
-        ("Stack ", Role.QUIET), (shown(view.stack), Role.NAME), (f" (project {view.project})", Role.QUIET)
+        ("Stack ", Role.QUIET), (shown(standing.stack), Role.NAME), (f" (project {standing.project})", Role.QUIET)
     )
-    parts: list[RenderableType] = [*_alarm(view), head]
+    parts: list[RenderableType] = [*_alarm(standing), head]
     parts += (
-        [_key_table(view, wide=width >= _WIDE)]
-        if view.keys
+        [_key_table(standing, wide=width >= _WIDE)]
+        if standing.keys
         else [Text("No keys: the file declares none, and none is live.\n")]
     )
-    if view.endpoints:
-        parts.append(_endpoint_table(view.endpoints))
-    parts.append(_footer(view))
+    if standing.endpoints:
+        parts.append(_endpoint_table(standing.endpoints))
+    parts.append(_footer(standing))
     return parts
 
 
-def _alarm(view: Standing) -> list[RenderableType]:
+def _alarm(standing: Standing) -> list[RenderableType]:
     from rich.text import Text  # noqa: PLC0415
 
     lines: list[RenderableType] = []
-    if view.public:
-        names = ", ".join(shown(str(endpoint.ref)) for endpoint in view.public)
-        what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
+    if standing.public:
+        names = ", ".join(shown(str(endpoint.ref)) for endpoint in standing.public)
+        what = "1 endpoint is" if len(standing.public) == 1 else f"{len(standing.public)} endpoints are"
         lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER))
-    if view.leaked:
-        what = "1 live key is" if len(view.leaked) == 1 else f"{len(view.leaked)} live keys are"
-        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(view.leaked)}. Run apply.\n", Role.DANGER))
-    if view.expired:
-        names = some_of([tell_expiry(key, view.now) for key in view.expired])
-        what = "1 key has" if len(view.expired) == 1 else f"{len(view.expired)} keys have"
+    if standing.leaked:
+        what = "1 live key is" if len(standing.leaked) == 1 else f"{len(standing.leaked)} live keys are"
+        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(standing.leaked)}. Run apply.\n", Role.DANGER))
+    if standing.expired:
+        names = some_of([tell_expiry(key, standing.now) for key in standing.expired])
+        what = "1 key has" if len(standing.expired) == 1 else f"{len(standing.expired)} keys have"
         lines.append(Text(f"{what} EXPIRED: {names}\n", Role.DANGER))
-    if view.expiring:
-        names = some_of([tell_expiry(key, view.now) for key in view.expiring])
-        what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
-        lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", Role.WARNING))
-    if view.claims:
-        what = "1 live key has" if len(view.claims) == 1 else f"{len(view.claims)} live keys have"
-        sentence = f"{what} this stack's marker without being its own: {some_of(view.claims)}. See plan.\n"
+    if standing.expiring:
+        names = some_of([tell_expiry(key, standing.now) for key in standing.expiring])
+        what = "1 key expires" if len(standing.expiring) == 1 else f"{len(standing.expiring)} keys expire"
+        lines.append(Text(f"{what} soon, with nothing to rotate {_them(standing.expiring)}: {names}\n", Role.WARNING))
+    if standing.claims:
+        what = "1 live key has" if len(standing.claims) == 1 else f"{len(standing.claims)} live keys have"
+        sentence = f"{what} this stack's marker without being its own: {some_of(standing.claims)}. See plan.\n"
         lines.append(Text(sentence, Role.DANGER))
-    if view.with_foreign_keys:
-        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
+    if standing.with_foreign_keys:
+        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in standing.with_foreign_keys]
         lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING))
     return lines
 
@@ -135,55 +135,55 @@ def _fits(names: Iterable[str]) -> bool:
     return max(map(cells, names), default=0) <= _LONGEST_WHOLE_NAME
 
 
-def _key_table(view: Standing, *, wide: bool) -> Table:
+def _key_table(standing: Standing, *, wide: bool) -> Table:
     """One row per key; where there is little room, without the age."""
     from rich.text import Text  # noqa: PLC0415
 
-    columns = [("Key", _fits(key.name for key in view.keys)), ("Generation", True)]
+    columns = [("Key", _fits(key.name for key in standing.keys)), ("Generation", True)]
     columns += [("Age", True)] if wide else []
     table = new_table([*columns, ("Rotates", True), ("Expires", True), ("Bound to", False), ("Sinks", False)])
-    longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
+    longest = max((cells(ref.name) for key in standing.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
-    for key in view.keys:
+    for key in standing.keys:
         name = Text.assemble((shown(key.name), Role.NAME))
         if not key.declared:
             name.append("\nnot declared", Role.WARNING)
         age = Text(
-            span(view.now - key.created_at) if key.created_at else "-", Role.PLAIN if key.created_at else Role.QUIET
+            span(standing.now - key.created_at) if key.created_at else "-", Role.PLAIN if key.created_at else Role.QUIET
         )
         table.add_row(
             name,
-            _generations(key, view),
+            _generations(key, standing),
             *([age] if wide else []),
-            _rotation(key, view, wide=wide),
-            _expiry(key, view, wide=wide),
+            _rotation(key, standing, wide=wide),
+            _expiry(key, standing, wide=wide),
             _bindings(key, wide=wide),
             _sinks(key),
         )
     return table
 
 
-def _generations(key: KeyStatus, view: Standing) -> Text:
+def _generations(key: KeyStatus, standing: Standing) -> Text:
     """`g2 published`, and on lines of their own the generations beside it."""
     from rich.text import Text  # noqa: PLC0415
 
     text = Text(f"g{key.generation} " if key.generation else "")
     text.append(key.state.value, KEY_ROLES[key.state])
     for other in key.others:
-        text.append(f"\n+g{other.generation} {_beside(other, view)}", Role.QUIET)
+        text.append(f"\n+g{other.generation} {_beside(other, standing)}", Role.QUIET)
     return text
 
 
-def _beside(other: GenerationStatus, view: Standing) -> str:
+def _beside(other: GenerationStatus, standing: Standing) -> str:
     """How a generation stands that is not the current one."""
     if other.phase in (Phase.PENDING, Phase.PARTIAL, Phase.REVOKED):
         return other.phase.value
     if other.until is None:
         return other.fate.value
-    return f"for {span(other.until - view.now)}" if other.until > view.now else "to retire"
+    return f"for {span(other.until - standing.now)}" if other.until > standing.now else "to retire"
 
 
-def _rotation(key: KeyStatus, view: Standing, *, wide: bool) -> Text:
+def _rotation(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
     """When the next rotation is due."""
     from rich.text import Text  # noqa: PLC0415
 
@@ -191,15 +191,15 @@ def _rotation(key: KeyStatus, view: Standing, *, wide: bool) -> Text:
     if due is None:
         is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
         return Text("never" if is_settled else "-", Role.QUIET)
-    return Text("due", Role.WARNING) if due.is_due(view.now) else Text(_when(due.due_at, view.now, wide=wide))
+    return Text("due", Role.WARNING) if due.is_due(standing.now) else Text(_when(due.due_at, standing.now, wide=wide))
 
 
-def _expiry(key: KeyStatus, view: Standing, *, wide: bool) -> Text:
+def _expiry(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if key.expires_at is None:
         return Text("never" if key.live_name else "-", Role.QUIET)
-    return Text(_when(key.expires_at, view.now, wide=wide), EXPIRY_ROLES[key.expiry])
+    return Text(_when(key.expires_at, standing.now, wide=wide), EXPIRY_ROLES[key.expiry])
 
 
 def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
@@ -259,9 +259,9 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
     return table
 
 
-def _footer(view: Standing) -> Text:
+def _footer(standing: Standing) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    count = len(view.foreign_keys)
+    count = len(standing.foreign_keys)
     keys = "1 foreign key" if count == 1 else f"{count or 'No'} foreign keys"
     return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", Role.QUIET)

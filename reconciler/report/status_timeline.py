@@ -45,12 +45,14 @@ class Window:
         return self.start <= instant <= self.end
 
 
-def choose_window(view: Standing) -> Window:
+def choose_window(standing: Standing) -> Window:
     """As much of past and future as most keys need; a single one that is very old does not squeeze all others."""
-    past = [view.now - each.created_at for key in view.keys for each in key.generations]
-    future = [instant - view.now for key in view.keys for instant in _ahead(key)]
+    past = [standing.now - each.created_at for key in standing.keys for each in key.generations]
+    future = [instant - standing.now for key in standing.keys for instant in _ahead(key)]
     before, after = _reach(past), _reach([length for length in future if length > timedelta(0)])
-    return Window(shift(view.now, -max(before, after / 3)), view.now, shift(view.now, max(after, before / 3)))
+    return Window(
+        shift(standing.now, -max(before, after / 3)), standing.now, shift(standing.now, max(after, before / 3))
+    )
 
 
 def _ahead(key: KeyStatus) -> Iterator[datetime]:
