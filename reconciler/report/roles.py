@@ -16,6 +16,8 @@ class Role(StrEnum):
     """Somebody loses something, or anyone gets in: to be read before all else."""
     WARNING = "warning"
     GOOD = "good"
+    NOTE = "note"
+    """It stands out, and is as it should be."""
     NAME = "name"
     TITLE = "title"
     QUIET = "quiet"

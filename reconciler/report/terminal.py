@@ -14,6 +14,7 @@ from reconciler.report.roles import Role
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+    from rich.theme import Theme
 
 STYLES = {
     Role.PLAIN: "",
@@ -23,12 +24,13 @@ STYLES = {
     Role.DANGER: "bold red",
     Role.WARNING: "bold yellow",
     Role.GOOD: "bold green",
+    Role.NOTE: "cyan",
     Role.NAME: "bold",
     Role.TITLE: "bold",
     Role.QUIET: "dim",
 }
 """How a terminal draws each role; the words are also those of rich."""
-_SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+_SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 WIDEST_NAME = 80
 """Columns: 63 characters of a key's name, and the kind before it."""
 _PAINT = re.compile("\x1b\\[[0-9;]*m")
@@ -46,6 +48,13 @@ class Palette:
         if not (self.colour and text and styles):
             return text
         return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
+
+
+def rich_theme() -> Theme:
+    """For a rich console, to which a role's name is then that of a style."""
+    from rich.theme import Theme  # noqa: PLC0415 - rich takes longer to import than a plan to compute
+
+    return Theme(dict(STYLES))
 
 
 def cells(text: str) -> int:
