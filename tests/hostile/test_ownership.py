@@ -18,7 +18,7 @@ from reconciler.model import (
 )
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind, UpdateKey
-from reconciler.report.status import build_status
+from reconciler.plan.standing import compute_standing
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
@@ -65,7 +65,7 @@ def test_a_foreign_key_with_a_copied_marker_is_reported_and_never_touched(marker
     assert bool(plan.unmet) is exclusive, "a marker gives nobody quiet immunity"
     destroyed = compute_plan(replace(file, keys=(), endpoints=()), world, NOW)
     assert "billing-prod" not in touched(destroyed)
-    status = build_status(file, world, NOW)
+    status = compute_standing(file, world, NOW)
     assert "billing-prod" in status.foreign_keys
     assert status.claims == ("billing-prod",)
     for shown in (render_status(status, colour=False, width=100), status_to_json(status), status_to_html(status)):

@@ -11,10 +11,11 @@ from support.states import NOW, declared, desired, endpoint, key
 from reconciler.model import LiveKey, Ownership, Phase, SinkContents, SinkRecord, Snapshot, read_claim, read_description
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind
+from reconciler.plan.due import list_due
 from reconciler.plan.expiry import find_past_dates
-from reconciler.report.due import due_to_json, list_due, render_due
+from reconciler.plan.standing import compute_standing
+from reconciler.report.due import due_to_json, render_due
 from reconciler.report.json import plan_to_json
-from reconciler.report.status import build_status
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
@@ -136,7 +137,7 @@ def test_whatever_is_live_the_plan_keeps_to_its_own(file, world: Snapshot, now: 
         judge(plan, file, world)
     render_plan(plan, colour=True, width=80)
     plan_to_json(plan)
-    view = build_status(file, world, now)
+    view = compute_standing(file, world, now)
     render_status(view, colour=False, width=100)
     status_to_json(view)
     status_to_html(view)
