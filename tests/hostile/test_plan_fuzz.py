@@ -1,12 +1,13 @@
 """Whatever names, texts, dates and records there are, a plan, a status and their reports come of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fuzzing import fuzz
-from support.states import NOW, declared, desired, endpoint, key
+from support.states import NOW, declared, desired, endpoint, key, snapshot
 
 from reconciler.model import LiveKey, Ownership, Phase, SinkContents, SinkRecord, Snapshot, read_claim, read_description
 from reconciler.plan import compute_plan
@@ -59,21 +60,22 @@ def live_keys(draw: st.DrawFn) -> LiveKey:
     if own is None and draw(st.booleans()):
         own = draw(owners)
     claimed = read_claim(description) if own is None else None
-    return LiveKey(draw(names), text, own, draw(instants), draw(st.none() | instants), claimed)
+    name = draw(names)
+    return LiveKey(name, name, text, own, draw(instants), draw(st.none() | instants), claimed)
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> Snapshot:
     keys = {live.name: live for live in draw(st.lists(live_keys(), max_size=6))}
     bound = st.lists(st.sampled_from([*keys, "unknown"]), unique=True, max_size=4)
-    endpoints = tuple(endpoint(name, *draw(bound)) for name in ("app:webui", "llama3", "whisper"))
+    readings = [endpoint(name, *draw(bound)) for name in ("app:webui", "llama3", "whisper")]
     record = st.builds(SinkRecord, st.sampled_from(["prod", "other"]), st.just("payments"), numbers, names, instants)
     contents = st.builds(
         SinkContents,
         st.dictionaries(st.sampled_from(["payments", "search", "gone"]), record),
         is_evidence=st.booleans(),
     )
-    return Snapshot(tuple(keys[name] for name in sorted(keys)), endpoints, {"local": draw(contents)})
+    return replace(snapshot(*keys.values(), *readings), sinks={"local": draw(contents)})
 
 
 FILES = [
