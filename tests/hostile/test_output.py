@@ -28,7 +28,7 @@ from reconciler.model import EndpointKind, EndpointRef
 from reconciler.model.verification import Access, EndpointCheck, SecretCheck, SecretState, Verification
 from reconciler.plan.changes import Note
 from reconciler.plan.due import Due
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Outcome, OutcomeState, Result, StepNote
+from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, Result, Started, StepNote
 from reconciler.plan.standing import compute_standing
 from reconciler.redaction import Redactor
 from reconciler.report import json as plan_json
@@ -245,10 +245,10 @@ def json_texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
 
 def events(result: Result) -> Iterator[Any]:
     for outcome in result.outcomes:
-        yield ChangeStarted(outcome.change)
+        yield Started((outcome.change,))
         yield StepNote(outcome.change.id, outcome.detail)
         yield StepNote(outcome.detail, outcome.way_out)
-        yield ChangeFinished(outcome)
+        yield Finished((outcome,))
 
 
 def progress_in_a_pipe(result: Result) -> str:

@@ -196,13 +196,15 @@ def test_a_marker_of_any_instant_is_read_back_as_it_was_written() -> None:
 
 @pytest.mark.attack("project member")
 @pytest.mark.parametrize("text", ["x" * 280, "trailing ", "[keyform a/b g1 published 2026-11-21T10:00:00Z]" * 6])
-def test_a_description_that_has_no_room_for_a_marker_holds_the_plan_up_before_anything_is_sent(text: str) -> None:
+def test_a_description_that_has_no_room_for_a_marker_holds_its_key_up_before_anything_is_sent(text: str) -> None:
     world = snapshot(replace(live("by-hand"), text=text, expires_at=NOW + days(1)), endpoint("llama3", "by-hand"))
     plan = compute_plan(desired(key("payments", "llama3", adopt="by-hand")), world, NOW)
-    if len(text.rstrip()) > 190:
-        assert "leaves no room" in plan.refusals[0].message
+    assert plan.refusals == ()
+    if len(text.rstrip()) > 100:
+        assert "leaves no room" in plan.unmet[0].message
+        assert plan.changes == ()
     else:
-        assert plan.refusals == ()
+        assert plan.unmet == ()
 
 
 @pytest.mark.attack("project member")

@@ -14,9 +14,10 @@ from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
 from reconciler.model import Snapshot
 from reconciler.plan.standing import Standing, compute_standing
+from reconciler.report.roles import Role
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_matrix import Cell, judge_cell
-from reconciler.report.status_style import DARK, LIGHT
+from reconciler.report.status_style import CLASSES, DARK, LIGHT, STYLE, as_role
 from reconciler.report.status_timeline import MOST_TICKS, Window, choose_window, describe, ticks
 
 HOSTILE = "\"'><script>alert(1)</script>&amp;\u202e\x1b[31m<img src=x onerror=alert(1)>"
@@ -273,6 +274,14 @@ def test_text_and_shapes_stand_out_from_what_is_behind_them(colours):
     assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
     shapes = [(name, "card") for name in ("main", "old", "edge", "now", "bad", "warn")]
     assert {pair for pair in shapes if contrast(colours[pair[0]], colours[pair[1]]) < 3} == set()
+
+
+def test_every_role_has_a_class_that_the_style_sheet_draws():
+    assert CLASSES.keys() == {*Role}
+    for name in filter(None, CLASSES.values()):
+        assert re.search(rf"\.{name}\b[^{{]*{{", STYLE), name
+    assert as_role(Role.PLAIN) is False
+    assert (as_role(Role.DANGER), as_role(Role.DANGER, "badge")) == ("bad", "badge bad")
 
 
 def test_both_palettes_have_the_same_names():
