@@ -57,9 +57,9 @@ def target_of(change: Change) -> str:
         case OpenEndpoint():
             return ""
         case Prove():
-            return f"{shown(change.live.name)} at {some_of([shown(str(ref)) for ref in change.endpoints])}"
+            return f"{shown(change.live.name)} at {some_of([str(ref) for ref in change.endpoints])}"
         case Publish():
-            return f"{shown(change.live.name)} to {some_of([shown(sink) for sink in change.sinks])}"
+            return f"{shown(change.live.name)} to {some_of(change.sinks)}"
         case RemoveRecord():
             return f"the record in {shown(change.sink)}"
         case _:
@@ -67,6 +67,6 @@ def target_of(change: Change) -> str:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """`a, b, c and 4 more`, of printable names."""
-    named = ", ".join(names[:_MOST_NAMES])
+    """`a, b, c and 4 more`, printable."""
+    named = ", ".join(shown(name) for name in names[:_MOST_NAMES])
     return f"{named} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else named
