@@ -5,6 +5,11 @@ PYTHON ?= python3
 JOBS ?= auto
 # More arguments for pytest, as in: make test PYTEST_ARGS="-k rotation"
 PYTEST_ARGS ?=
+# What `make quick` runs: paths and options of pytest, as in: make quick T="tests/cli -k rotation"
+T ?= tests/plan tests/report tests/apply tests/config
+# How many of the single faults of each scenario `make test` injects ("all" for all of them), and which.
+FAULTS_SAMPLE ?= 40
+FAULTS_SEED ?= $(shell date -u +%Y%m%d)
 # More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"
 TORTURE ?=
 # More arguments for the fuzzers, as in: make fuzz FUZZ="--examples 200000"
@@ -26,6 +31,9 @@ SOURCES := $(shell find reconciler schemas -name __pycache__ -prune -o -print) $
 # The source tree must not stand in for the installed wheel: neither the current folder nor PYTHONPATH is searched.
 export PYTHONSAFEPATH := 1
 unexport PYTHONPATH
+# Byte code is kept, whatever the environment says: without it, half the time of a short run is compiling; but not in the tree.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -48,8 +56,13 @@ venv: $(VENV)/.dev $(VENV)/.installed ## Make .venv with keyform and all that it
 # --- Check ------------------------------------------------------------------------------------------------------------
 
 .PHONY: test
-test: venv ## Build the wheel, install it, and run all tests against it
-	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
+test: venv ## Build the wheel, install it, and run all tests against it, with a sample of the faults
+	@echo "Faults: $(FAULTS_SAMPLE) of each scenario, seed $(FAULTS_SEED): make test FAULTS_SEED=$(FAULTS_SEED) draws the same"
+	@KEYFORM_FAULTS_SAMPLE=$(FAULTS_SAMPLE) KEYFORM_FAULTS_SEED=$(FAULTS_SEED) $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
+
+.PHONY: quick
+quick: $(VENV)/.dev ## Some tests, of the source tree as it is, in seconds: make quick T="tests/plan -k rotation"
+	@KEYFORM_TEST_SOURCE=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PY) -m pytest --quiet $(T)
 
 .PHONY: check
 check: lint format-check types workflows test ## All that CI checks (import rules and documentation are tests)

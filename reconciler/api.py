@@ -1,8 +1,32 @@
-"""The port to the API: what keyform asks of it, in keyform's words."""
+"""The port to the API: what keyform asks of it, in keyform's words, whichever generation of the API answers.
+
+A live key is known by its `id`, which is opaque; who opens what is a relation between keys and endpoints, whichever
+side the API keeps it on. What may go in one write is for the port to say (`group`): a caller hands over changes, and is
+told what came of each.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, Self
+
+from reconciler.errors import KeyformError
+from reconciler.model import (
+    Binding,
+    Capabilities,
+    CreatedKey,
+    EndpointRef,
+    LiveEndpoint,
+    LiveKey,
+    Reply,
+    Secret,
+    Unchanged,
+)
+
+Move = Binding | EndpointRef
+"""One thing that a write of bindings brings about: a binding that is made or taken away, or an endpoint that opens."""
 
 
 class Fence(Protocol):
@@ -18,4 +42,129 @@ class Fence(Protocol):
 
     def keep_alive(self) -> None:
         """Renew it when that is due, during a long wait."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveState:
+    """All that is live in the project: keys in order of name, endpoints in order, and which key opens which."""
+
+    keys: tuple[LiveKey, ...] = ()
+    endpoints: tuple[LiveEndpoint, ...] = ()
+    bindings: frozenset[Binding] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReading:
+    """One endpoint as it is now, and the ids of the keys that are bound to it, in the API's order."""
+
+    endpoint: LiveEndpoint
+    bound: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUpdate:
+    """What to write on a live key: always its whole description, and its expiry where the API can change that."""
+
+    description: str
+    expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Rebinding:
+    """Bindings to make and to take away, and endpoints to open by taking their last key off.
+
+    `keep` are the stack's bindings that stay: none of them is lost, whatever a stale reading says. `going` are those
+    that a later step takes away: where the API refuses a write because of one of them that has expired, it goes now.
+    """
+
+    add: frozenset[Binding] = frozenset()
+    remove: frozenset[Binding] = frozenset()
+    opens: frozenset[EndpointRef] = frozenset()
+    keep: frozenset[Binding] = frozenset()
+    going: frozenset[Binding] = frozenset()
+
+
+class Api(Protocol):
+    """One project of the API. Failures are `ApiError`; reads are sent again inside, a create never is."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What depends on the API's generation."""
+        ...
+
+    def fenced(self, fence: Fence) -> Self:
+        """The same API, each write of which has to hold a fence right before it is sent; it then raises LockLost.
+
+        Writes of bindings also ask the fence right before the reading that they rest on, and again in the end.
+        """
+        ...
+
+    def now(self) -> datetime:
+        """The instant by the API's own clock, aware and in UTC: what decides whether something is due, or over."""
+        ...
+
+    # --- Reading ------------------------------------------------------------------------------------------------------
+
+    def read_live(self) -> LiveState:
+        """All that is live, each list read once."""
+        ...
+
+    def list_keys(self) -> tuple[LiveKey, ...]:
+        """All live keys of the project, in order of name."""
+        ...
+
+    def list_bindings(self) -> frozenset[Binding]:
+        """Which key opens which endpoint."""
+        ...
+
+    def get_key(self, key_id: str) -> LiveKey | None:
+        """One live key, or None when there is none."""
+        ...
+
+    def find_key(self, name: str) -> LiveKey | None:
+        """The live key of a name that only one can have, such as one that was to be created; None without one."""
+        ...
+
+    def read_endpoint(self, ref: EndpointRef) -> EndpointReading | None:
+        """One endpoint and its keys, or None when there is none."""
+        ...
+
+    # --- Writing ------------------------------------------------------------------------------------------------------
+
+    def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
+        """Make a live key that opens nothing; `expires_at` None means never.
+
+        Done at most once: sent again only where the API said that it did not take it. When an error says
+        `effect_is_unknown`, there may be such a key, and its secret is lost.
+        """
+        ...
+
+    def update_key(self, key_id: str, update: KeyUpdate) -> None:
+        """Change a live key in place, and see in the answer that it was kept."""
+        ...
+
+    def delete_key(self, key_id: str) -> bool:
+        """Delete a live key; False when it was gone already. Raises Conflict where it is still bound."""
+        ...
+
+    def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
+        """What of these goes in one write: each in one group, in the order given. Groups may run side by side."""
+        ...
+
+    def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+        """Write one group, wait until it is done, read back, and give what was not done, and why.
+
+        It raises where nothing of the group was done, or where that is unknown (`effect_is_unknown`). Nothing is sent
+        that would leave an endpoint without a valid key, unless the group `opens` it.
+        """
+        ...
+
+    # --- The data plane -----------------------------------------------------------------------------------------------
+
+    def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
+        """Ask an endpoint itself, at its address, with a secret or without a key; never with keyform's own token.
+
+        `timeout` is in seconds. It does not fail: no answer is a reply, too.
+        """
         ...

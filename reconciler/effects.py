@@ -183,20 +183,25 @@ class System:
         self._children = Children()
 
     def now(self) -> datetime:
+        """The machine's own clock, in UTC."""
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
+        """Seconds since the machine was started, with those that it slept."""
         return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
     def sleep(self, seconds: float) -> None:
+        """Wait for so many seconds; Interrupted once `abandon` was called, before or meanwhile."""
         with self._patience:
             if self._patience.wait_for(lambda: self._abandoned, seconds):
                 raise Interrupted("Interrupted while waiting.")
 
     def random(self) -> float:
+        """A number in [0, 1) for jitter; nothing secret may rest on it."""
         return random.random()  # noqa: S311 - jitter, not cryptography
 
     def send(self, request: httpx.Request) -> httpx.Response:
+        """Over a connection that is kept for the next request; httpx.HTTPError."""
         with self._building:
             if self._transport is None:
                 from reconciler.transport import Connections  # noqa: PLC0415 - it loads httpx
@@ -222,6 +227,7 @@ class System:
             self._transport.close()
 
     def read_file(self, path: Path) -> bytes:
+        """At most 10 MB of a regular file; OSError with ELOOP, EINVAL or EFBIG for anything else."""
         # Whatever has come into the file's place since it was looked at, such as a pipe, is not waited for.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
@@ -237,6 +243,7 @@ class System:
             os.close(descriptor)
 
     def create_file(self, path: Path, content: bytes) -> None:
+        """Mode 0600, synced; FileExistsError when there is something, OSError when it cannot be written whole."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -244,9 +251,11 @@ class System:
             os.fsync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
+        """In one step; OSError."""
         os.rename(source, target)  # noqa: PTH104 - named after the system call it is
 
     def sync_folder(self, path: Path) -> None:
+        """By fsync; OSError."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -254,9 +263,11 @@ class System:
             os.close(descriptor)
 
     def remove_file(self, path: Path) -> None:
+        """A file or a link; OSError when it is there and cannot be removed."""
         path.unlink(missing_ok=True)
 
     def lock_file(self, path: Path) -> int:
+        """By flock, for as long as it takes; gives a descriptor. OSError when the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - only POSIX has it; without it, `keyform validate` still works
 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -268,6 +279,7 @@ class System:
         return handle
 
     def try_lock_file(self, path: Path) -> int | None:
+        """By flock, without waiting; gives a descriptor, or None. OSError when the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -279,6 +291,7 @@ class System:
         return handle
 
     def lock_folder(self, path: Path) -> int:
+        """By flock, for as long as it takes; gives a descriptor. OSError when the folder cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -290,31 +303,40 @@ class System:
         return handle
 
     def unlock_file(self, handle: int) -> None:
+        """Close the descriptor, which gives the lock back."""
         os.close(handle)
 
     def stat(self, path: Path) -> os.stat_result:
+        """By lstat; OSError."""
         return path.lstat()
 
     def real_path(self, path: Path) -> Path:
+        """By realpath, which takes what is not there as it is written."""
         return Path(os.path.realpath(path))
 
     def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
+        """From the folder up to the root."""
         real = self.real_path(folder)
         return tuple(place for place in (real, *real.parents) if os.path.lexists(place / name))
 
     def can_write(self, path: Path) -> bool:
+        """By the permissions of whoever runs it."""
         return os.access(path, os.W_OK | os.X_OK)
 
     def make_folder(self, path: Path) -> None:
+        """Mode 0700; OSError."""
         path.mkdir(mode=0o700)
 
     def remove_folder(self, path: Path) -> None:
+        """By rmdir; OSError."""
         path.rmdir()
 
     def call(self, what: str, function: Callable[[], Answer]) -> Answer:  # noqa: ARG002 - the name is for traces
+        """The call itself, and whatever it raises."""
         return function()
 
     def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
+        """By PATH, as a shell would, and more strictly."""
         import shutil  # noqa: PLC0415 - it loads all kinds of archives
 
         entries = [
@@ -337,6 +359,7 @@ class System:
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:
+        """OSError when it was not started, TimeoutError when it was killed, Interrupted once `abandon` was called."""
         inherited = {
             name: value for name, value in os.environ.items() if name not in without and (only is None or name in only)
         }

@@ -33,9 +33,13 @@ from dataclasses import dataclass
 
 
 class KeyformError(Exception):
-    """Anything that keyform tells its user as an error; `exit_code` is the process's."""
+    """Anything that keyform tells its user as an error; `exit_code` is the process's.
+
+    `effect_is_unknown`: what was to be changed may have been, although nobody confirmed it.
+    """
 
     exit_code = 1
+    effect_is_unknown = False
 
     def __init__(self, message: str, *, way_out: str = "") -> None:
         super().__init__(message)
@@ -95,7 +99,16 @@ class NotAsDeclared(_Bundle):
 
 
 class PlanIsStale(KeyformError):
-    """What is live moved between the plan and its execution."""
+    """What is live moved between the plan and its execution; `differences` say how, a sentence each."""
+
+    def __init__(self, message: str, *, differences: Sequence[str] = (), way_out: str = "") -> None:
+        super().__init__(message, way_out=way_out)
+        self.differences = tuple(differences)
+
+    def lines(self) -> list[str]:
+        """The message, what moved, and the way out."""
+        message, *way_out = super().lines()
+        return [message, *(f"  {difference}" for difference in self.differences), *way_out]
 
 
 class LockHeld(KeyformError):
@@ -187,11 +200,11 @@ class TaskFailed(ApiError):
 
 
 class SinkError(KeyformError):
-    """A sink cannot be read or written; `outcome_is_unknown` when a write may have happened."""
+    """A sink cannot be read or written; `effect_is_unknown` when a write may have happened."""
 
-    def __init__(self, message: str, *, way_out: str = "", outcome_is_unknown: bool = False) -> None:
+    def __init__(self, message: str, *, way_out: str = "", effect_is_unknown: bool = False) -> None:
         super().__init__(message, way_out=way_out)
-        self.outcome_is_unknown = outcome_is_unknown
+        self.effect_is_unknown = effect_is_unknown
 
 
 class Interrupted(KeyformError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from reconciler.apply.interface import Api
+from reconciler.api import Api, LiveState
 from reconciler.errors import SinkError
-from reconciler.model import DesiredState, LiveEndpoint, LiveKey, SinkContents, SinkRecord, Snapshot, read_lock_name
+from reconciler.model import DesiredState, SinkContents, SinkRecord, Snapshot, read_lock_name
 from reconciler.sinks.protocol import Sink
 from reconciler.workers import side_by_side
 
@@ -17,26 +17,23 @@ def take_snapshot(api: Api, sinks: Mapping[str, Sink], desired: DesiredState, *,
     No key is read one by one. Errors are `ApiError` and `SinkError`, as they come.
     """
     names = [key.name for key in desired.keys]
-    keys: tuple[LiveKey, ...] = ()
-    endpoints: tuple[LiveEndpoint, ...] = ()
+    live = LiveState()
     contents: dict[str, SinkContents] = {}
 
-    def read(part: str) -> None:
-        nonlocal keys, endpoints
-        match part:
-            case "keys":
-                keys = api.list_keys()
-            case "endpoints":
-                endpoints = api.list_endpoints()
-            case sink:
-                contents[sink.removeprefix("sink ")] = read_sink(sinks[sink.removeprefix("sink ")], names)
+    def read(sink: str | None) -> None:
+        nonlocal live
+        if sink is None:
+            live = api.read_live()
+        else:
+            contents[sink] = read_sink(sinks[sink], names)
 
-    side_by_side(read, ["keys", "endpoints", *(f"sink {name}" for name in sorted(sinks))], workers)
+    side_by_side(read, [None, *sorted(sinks)], workers)
     refuse_one_place_twice(contents)
     # A lock opens nothing: a key that is named like one and opens something is a key like others, and is not hidden.
-    bound = {name for endpoint in endpoints for name in endpoint.api_keys}
-    keys = tuple(key for key in keys if key.name in bound or read_lock_name(key.name) is None)
-    return Snapshot(keys, endpoints, {name: contents[name] for name in sorted(sinks)}, api.capabilities)
+    bound = {binding.key_id for binding in live.bindings}
+    keys = tuple(key for key in live.keys if key.id in bound or read_lock_name(key.name) is None)
+    held = {name: contents[name] for name in sorted(sinks)}
+    return Snapshot(keys, live.endpoints, live.bindings, held, api.capabilities)
 
 
 def refuse_one_place_twice(contents: Mapping[str, SinkContents]) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import string
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from reconciler.apply.interface import Api
+from reconciler.api import Api
 from reconciler.effects import Effects
 from reconciler.errors import Interrupted, KeyformError
 from reconciler.model import (
     Auth,
+    Binding,
     DesiredState,
     EndpointRef,
     LiveEndpoint,
@@ -36,7 +37,7 @@ from reconciler.model.verification import (
     Verification,
 )
 from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
-from reconciler.plan.cases import KeyCase, gather_cases, record_is_of
+from reconciler.plan.cases import KeyCase, gather_cases, gather_facts, record_is_of
 from reconciler.plan.fields import instant
 from reconciler.sinks.protocol import HeldSecret, ReadsSecrets, Sink
 from reconciler.workers import side_by_side
@@ -71,7 +72,7 @@ def verify(
     found out is a finding.
     """
     with Inquiry(desired, snapshot, api, effects, timeout=timeout, tell=tell) as inquiry:
-        cases = {case.name: case for case in gather_cases(desired, snapshot, api.now()) if case.desired}
+        cases = {case.name: case for case in gather_cases(gather_facts(desired, snapshot, api.now())) if case.desired}
         refs = sorted({*(e.ref for e in desired.endpoints), *(ref for key in desired.keys for ref in key.endpoints)})
         checks = dict(zip(refs, side_by_side(inquiry.check_endpoint, refs, parallelism), strict=True))
         shelves = read_shelves(desired, sinks)
@@ -112,20 +113,25 @@ def older_in_use(case: KeyCase) -> list[str]:
 class Bindings:
     """What the API lists right before secrets are tried; `trouble` says why it could not be read."""
 
-    keys: Mapping[str, LiveKey] = field(default_factory=dict)
+    keys: Mapping[str, Sequence[LiveKey]] = field(default_factory=dict)
+    """By name."""
     endpoints: Mapping[EndpointRef, LiveEndpoint] = field(default_factory=dict)
+    pairs: frozenset[Binding] = frozenset()
     trouble: str = ""
 
 
 def read_bindings(api: Api) -> Bindings:
     """Live keys and endpoints as of now: the doors were asked since the snapshot, and may have been waited for."""
     try:
-        keys = {key.name: key for key in api.list_keys()}
-        return Bindings(keys, {endpoint.ref: endpoint for endpoint in api.list_endpoints()})
+        live = api.read_live()
     except Interrupted:
         raise
     except KeyformError as error:
         return Bindings(trouble=error.message)
+    keys: dict[str, list[LiveKey]] = {}
+    for key in live.keys:
+        keys.setdefault(key.name, []).append(key)
+    return Bindings(keys, {endpoint.ref: endpoint for endpoint in live.endpoints}, live.bindings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +313,7 @@ class Inquiry:
             return Trial(ref, replace(blank, state=SecretState.UNPUBLISHED, reason=reason))
         if shelf.trouble:
             return Trial(ref, replace(blank, reason=shelf.trouble))
-        if current.ownership.phase is Phase.ADOPTED:
+        if current.phase is Phase.ADOPTED:
             reason = f"{current.name} was adopted, and its secret is unknown to keyform"
             return Trial(ref, replace(blank, reason=reason))
         reason = f"{sink} does not hold it: apply makes a new generation"
@@ -316,14 +322,14 @@ class Inquiry:
     def hold_back(self, trial: Trial, held: HeldSecret, bindings: Bindings) -> Trial:
         """The same trial, or why the secret is not sent: only the API's own word that it is at home there sends it."""
         live, record = bindings.endpoints.get(trial.ref), held.record
-        key = bindings.keys.get(record.live_name)
+        key = next((key for key in bindings.keys.get(record.live_name, ()) if record_is_of(record, key)), None)
         state, reason = SecretState.UNCLEAR, ""
         if bindings.trouble:
             reason = f"whether it is bound there could not be read again: {bindings.trouble}"
-        elif key is None or not record_is_of(record, key):
+        elif key is None:
             state = SecretState.NOT_BOUND
             reason = f"the live key {record.live_name} that the sink's record names is gone: run plan"
-        elif live is None or key.name not in live.api_keys:
+        elif live is None or Binding(key.id, trial.ref) not in bindings.pairs:
             state, reason = SecretState.NOT_BOUND, f"{key.name} is not bound to it: run plan"
         elif not live.auth_enabled:
             reason = f"the API says that authentication is off on {trial.ref}, so no secret was sent there"

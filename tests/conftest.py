@@ -3,15 +3,52 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
+# jsonschema loads this where it finds it, for the format `iri`, which nothing here checks: it takes 0.8 s.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")
 def project_root() -> Path:
     """The folder of the checkout: documentation, workflows and sources as they stand in git."""
     return Path(__file__).resolve().parents[1]
+
+
+LONGEST_ID = 32
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a row by the first words in it, joined as `-k` takes them; what is short and one word names it as it is."""
+    if isinstance(val, str) and len(val) <= LONGEST_ID and len(val.split()) == 1:
+        return None
+    return "-".join(re.findall(r"\w+", " ".join(texts_in(val))[:LONGEST_ID], re.ASCII)) or None
+
+
+def texts_in(val: object) -> Iterator[str]:
+    """The beginning of every text, number and length of time in it."""
+    match val:
+        case str():
+            yield val[:LONGEST_ID]
+        case bool() | int() if abs(val) < 10**LONGEST_ID:
+            yield str(val)
+        case timedelta():
+            seconds = round(val.total_seconds())
+            size, unit = next(each for each in UNITS if seconds % each[0] == 0)
+            yield f"{seconds // size}{unit}"
+        case dict():
+            for key, each in val.items():
+                yield from (*texts_in(key), *texts_in(each))
+        case list() | tuple():
+            for each in val[:LONGEST_ID]:
+                yield from texts_in(each)
 
 
 @pytest.fixture(autouse=True)

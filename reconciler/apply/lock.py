@@ -1,74 +1,47 @@
-"""One apply at a time: the lock of a stack, and its kinds.
-
-The default lock is the API itself, so that there is nothing to set up. A lock is a live key that opens nothing, with a
-name that only one caller can create, an `expires_at` some minutes ahead, and a description that names its holder:
-
-    keyform-lock-inference-prod-e1    held by ci@runner-7 since 2026-11-21T10:00:00Z [keyform-lock 8f3a…]
-
-Taking it: see that no unexpired lock of the stack is there; create the next number (one caller succeeds); look again,
-and give it back if another one is there after all. A stale lock is never deleted before its successor exists, so two
-who take it over at once cannot both go on: each looks after it has created, and at least one sees the other.
-
-Giving it back: every lock that a run has made, or may have made, is known by name before its create is sent, so that
-not even an interrupted create leaves one behind. When the API asks for fewer requests, its turn is waited for, for a
-while; a lock that cannot be given back expires, and the user is told when.
-"""
+"""One apply at a time: what a lock is, and the kinds that need no API (for that one see api_lock.py)."""
 
 from __future__ import annotations
 
-import re
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeGuard
+from typing import Self
 
 from reconciler.api import Fence
-from reconciler.apply.interface import Api
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, ApiFault, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
-from reconciler.model import LiveKey, lock_name, read_lock_name, shift
+from reconciler.errors import LockHeld, LockLost
 
-LIFETIME = timedelta(minutes=10)
-"""How long a lock lasts unless it is renewed, which happens at half of it."""
-GRACE = timedelta(minutes=1)
-"""How long after its expiry a lock still counts: what each side knows of the API's clock may differ by a second."""
 FIRST_WAIT = 1.0
-LONGEST_WAIT = 10.0
-GIVING_BACK = 75.0
-"""Seconds that giving the lock back may wait for its turn: longer than any pause that the API's pace leads to."""
-MAY_BE_LATE = timedelta(seconds=2)
-"""How long after its create was sent a lock that is not there may still appear."""
-LAST_NUMBER = 99_999_999
-"""No lock has a larger number: its name would not be read as that of a lock."""
-LONGEST_REQUEST = 60.0
-"""Seconds that a request may take at most (`--request-timeout`)."""
-LONGEST_HOLDER = 150
-"""Characters of what is shown of a holder: anybody can write a lock in the portal."""
-REFUSALS = 5
-"""How often the API may refuse to take it back for the pace alone."""
-
-_HOLDER = re.compile(r"held by (?P<holder>.*) since (?P<since>\S+) \[keyform-lock (?P<nonce>[0-9a-f]+)\]\Z")
+"""Seconds before a lock that another has is asked for again."""
 
 
-class Lock(Fence, Protocol):
+class Lock(Fence, ABC):
     """What keeps two applies of one stack apart, and fences their writes."""
 
+    @contextmanager
+    def held(self, *, timeout: float = 0.0) -> Iterator[Self]:
+        """Take it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder."""
+        try:
+            self.acquire(timeout=timeout)
+            yield self
+        finally:
+            self.release()
+
+    @abstractmethod
     def acquire(self, *, timeout: float) -> None:
         """Take it, waiting at most `timeout` seconds. Raises LockHeld, naming the holder."""
-        ...
 
+    @abstractmethod
     def release(self) -> None:
         """Give it back. What cannot be given back expires; the user is told when."""
-        ...
 
+    @abstractmethod
     def sweep(self) -> None:
         """Remove what dead processes left of it, without taking it."""
-        ...
 
 
-class NoLock:
+class NoLock(Lock):
     """No lock at all: the user sees to it that only one apply runs."""
 
     def acquire(self, *, timeout: float) -> None:
@@ -90,7 +63,7 @@ class NoLock:
         """Nothing."""
 
 
-class FileLock:
+class FileLock(Lock):
     """A lock file on this machine; it ends with the process that holds it."""
 
     def __init__(self, path: Path, effects: Effects) -> None:
@@ -143,288 +116,3 @@ class FileLock:
         except OSError:
             return None
         return found.st_dev, found.st_ino
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One lock as it is live."""
-
-    key: LiveKey
-    number: int
-    nonce: str
-    holder: str
-
-    def counts(self, now: datetime) -> bool:
-        """Whether it still keeps others out."""
-        return self.key.expires_at is None or now < shift(self.key.expires_at, GRACE)
-
-    @property
-    def is_one(self) -> bool:
-        """Whether it was made as locks are: only then is it deleted, whatever a key in the portal is called."""
-        expires_at = self.key.expires_at
-        return bool(self.nonce) and expires_at is not None and expires_at <= shift(self.key.created_at, 2 * LIFETIME)
-
-
-class ApiLock:
-    """The lock that is a live key. `holder` is who is told to those who wait; it is shown in the portal."""
-
-    def __init__(
-        self,
-        api: Api,
-        effects: Effects,
-        *,
-        stack: str,
-        holder: str,
-        request_limit: float = LONGEST_REQUEST,
-        tell: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        """`request_limit` is how many seconds a request may take at most, with its answer."""
-        self._api = api
-        self._effects = effects
-        self._stack = stack
-        self._holder = holder
-        self._tell = tell
-        self._nonce = f"{int(effects.random() * 16**12):012x}"
-        self._request_limit = request_limit
-        self._own: LiveKey | None = None
-        self._number = 0
-        self._lives_until = 0.0
-        """By a clock that goes on while the machine sleeps: until then nobody takes our lock over."""
-        self._is_lost = False
-        self._to_give_back: dict[str, datetime] = {}
-        """What is ours, or may be, and when it expires, by name: from before its create until it is seen gone."""
-        self._guard = threading.RLock()
-
-    def acquire(self, *, timeout: float) -> None:
-        """Take the lock; a stale one is taken over once it has expired."""
-        deadline = self._effects.monotonic() + timeout
-        wait = FIRST_WAIT
-        told = ""
-        while True:
-            found = self._find()
-            in_force = self._others(found)
-            if not in_force and self._create(1 + max((lock.number for lock in found), default=0)):
-                found = self._find()
-                in_force = self._others(found)
-                if not in_force:
-                    self._remove_others(found)
-                    return
-                self.release()
-            left = deadline - self._effects.monotonic()
-            if left <= 0:
-                raise LockHeld(describe_holder(self._stack, in_force), way_out=WAY_OUT.format(stack=self._stack))
-            if in_force and in_force[0].holder != told:
-                told = in_force[0].holder
-                self._tell(f"waiting for the lock, held by {told}")
-            self._effects.sleep(min(wait * (0.5 + self._effects.random()), left))
-            wait = min(wait * 1.5, LONGEST_WAIT)
-
-    def check(self) -> None:
-        """See that the lock is live, ours, and has time left; renew it when half of its life is over."""
-        with self._guard:
-            if self._own is None:
-                raise self._lost("it was given back")
-            live = self._api.get_key(self._own.name)
-            if live is None or not self._made_by_us(live):
-                raise self._lost("somebody took it over")
-            self.keep_alive()
-
-    def hold(self) -> None:
-        """See that nobody takes it over before a request that is sent now has its answer.
-
-        It asks nobody and waits for nobody: a request calls this that has the last place at the API's gate, for which
-        a renewal in another thread may wait.
-        """
-        own = self._own
-        limit = timedelta(seconds=self._request_limit)
-        is_late = self._effects.monotonic() + self._request_limit >= self._lives_until
-        if own is None or own.expires_at is None or is_late or own.expires_at - self._api.now() <= limit:
-            raise self._lost("it expires too soon for another request")
-
-    def keep_alive(self) -> None:
-        """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D]."""
-        with self._guard:
-            if self._own is None or self._own.expires_at is None:
-                return
-            lives = timedelta(seconds=self._lives_until - self._effects.monotonic())
-            left = min(self._own.expires_at - self._api.now(), lives)
-            if left <= timedelta(0):
-                raise self._lost("it expired")
-            if left > LIFETIME / 2:
-                return
-            old = self._own
-            if not self._create(self._number + 1):
-                self._own = None
-                raise self._lost("somebody took it over")
-            if self._delete(old.name):
-                self._to_give_back.pop(old.name, None)  # or else it is tried again in the end
-
-    def release(self) -> None:
-        """Delete the lock, and what else of ours may be live; what stays expires, and that is told."""
-        with self._guard:
-            deadline = self._effects.monotonic() + GIVING_BACK if self._to_give_back else 0.0
-            for name, expires_at in list(self._to_give_back.items()):
-                why = "Interrupted."
-                try:
-                    why = self._give_back(name, expires_at, deadline)
-                finally:
-                    if why:
-                        self._tell(not_given_back(self._stack, name, expires_at, why))
-                del self._to_give_back[name]
-            self._own = None
-
-    def sweep(self) -> None:
-        """Delete expired locks: a run that died after its last change left one, and maybe none takes the lock again."""
-        found = self._find()
-        in_force = self._others(found)
-        for lock in found:
-            if lock not in in_force and lock.is_one:
-                self._delete(lock.key.name)
-
-    def _give_back(self, name: str, expires_at: datetime, deadline: float) -> str:
-        """Delete a lock, if it is ours; why it stays, or nothing when it is gone."""
-        refusals = 0
-        while True:
-            try:
-                if self._is_ours(name, expires_at):
-                    self._api.delete_key(name)
-            except Interrupted as error:
-                return error.message
-            except ApiError as error:
-                left = deadline - self._effects.monotonic()
-                refusals += error.status is not None
-                if not _asks_to_wait(error) or refusals == REFUSALS or left <= 0:
-                    return error.message
-                try:
-                    self._effects.sleep(min(error.retry_after or 0.0, left))
-                except Interrupted as interrupted:
-                    return interrupted.message
-            else:
-                return ""
-
-    def _is_ours(self, name: str, expires_at: datetime) -> bool:
-        """Whether a lock is ours to delete: once it was lost, or never confirmed, another may have its name."""
-        is_sure = self._own is not None and self._own.name == name and not self._is_lost
-        if is_sure and self._api.now() < expires_at:
-            return True
-        live = self._api.get_key(name)
-        late = MAY_BE_LATE - (self._api.now() - shift(expires_at, -LIFETIME))
-        if live is None and late > timedelta(0):
-            self._effects.sleep(late.total_seconds())
-            live = self._api.get_key(name)
-        return live is not None and self._made_by_us(live)
-
-    def _made_by_us(self, live: LiveKey) -> bool:
-        lock = read_lock(live, self._stack)
-        return lock is not None and lock.nonce == self._nonce
-
-    def _lost(self, why: str) -> LockLost:
-        self._is_lost = True
-        return LockLost(f"The lock of stack {self._stack} is no longer ours: {why}.", way_out="run apply again")
-
-    def _find(self) -> list[Holding]:
-        """Every lock of this stack, the newest last."""
-        found = [lock for key in self._api.list_keys() if (lock := read_lock(key, self._stack)) is not None]
-        return sorted(found, key=lambda lock: lock.number)
-
-    def _others(self, found: list[Holding]) -> list[Holding]:
-        """What keeps us out; not what an answer that was lost left behind of our own."""
-        now = self._api.now()
-        return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
-
-    def _create(self, number: int) -> bool:
-        """Whether this number is ours now."""
-        if number > LAST_NUMBER:
-            raise LockHeld(
-                f"The lock of stack {self._stack} has no number left: the key {lock_name(self._stack, number - 1)} has"
-                " taken the last one.",
-                way_out="delete that key in the portal",
-            )
-        name, now = lock_name(self._stack, number), self._api.now()
-        text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
-        expires_at = shift(now, LIFETIME).replace(microsecond=0)
-        lives_until = self._effects.monotonic() + (LIFETIME - timedelta(seconds=1)).total_seconds()
-        is_new = name not in self._to_give_back
-        self._to_give_back[name] = expires_at
-        try:
-            self._own = self._api.create_key(name, text, expires_at).key
-        except ApiError as error:
-            if not error.effect_is_unknown:
-                if is_new:
-                    del self._to_give_back[name]
-                if isinstance(error, Conflict):
-                    return False
-                raise _refused(error, self._stack) from None
-            live = self._api.get_key(name)
-            if live is None or not self._made_by_us(live):
-                return False
-            self._own = live
-        self._number = number
-        self._lives_until = lives_until
-        self._is_lost = False
-        return True
-
-    def _remove_others(self, found: list[Holding]) -> None:
-        """Delete stale locks, and those that lost answers of our own left behind."""
-        for lock in found:
-            is_other = self._own is not None and lock.key.name != self._own.name
-            if is_other and lock.is_one and self._delete(lock.key.name):
-                self._to_give_back.pop(lock.key.name, None)
-
-    def _delete(self, name: str) -> bool:
-        """Delete a lock that is in nobody's way; whether it is gone."""
-        try:
-            self._api.delete_key(name)
-        except (ApiError, Interrupted):
-            return False  # it expires, and whoever takes the lock next removes it
-        return True
-
-
-WAY_OUT = (
-    "wait for it, or give --lock-timeout; if its holder is dead, delete the key keyform-lock-{stack}-e… in the portal"
-)
-
-
-def describe_holder(stack: str, locks: list[Holding]) -> str:
-    """Who has the lock, and until when."""
-    if not locks:
-        return f"The lock of stack {stack} could not be taken: others keep taking it."
-    lock = locks[-1]
-    until = f", until {lock.key.expires_at:%Y-%m-%dT%H:%M:%SZ} at the latest" if lock.key.expires_at else ""
-    return f"The stack {stack} is locked by {lock.holder}{until}."
-
-
-def not_given_back(stack: str, name: str, expires_at: datetime, why: str) -> str:
-    """What becomes of a lock that was not seen gone."""
-    until = shift(expires_at, GRACE)
-    return (
-        f"The lock of stack {stack} may be left behind. {why} If so, it expires: other runs are kept out until"
-        f" {until:%Y-%m-%dT%H:%M:%SZ}, or until someone deletes the key {name} in the portal."
-    )
-
-
-def _refused(error: ApiError, stack: str) -> ApiError:
-    """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
-    if not isinstance(error, Forbidden):
-        return error
-    return Forbidden(
-        f"The lock of stack {stack} could not be made. {error.message}",
-        way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
-        status=error.status,
-        request_id=error.request_id,
-    )
-
-
-def _asks_to_wait(error: ApiError) -> TypeGuard[RateLimited | ApiFault]:
-    """Whether it was asked too often (429), or has too much to do (503): then waiting may help."""
-    return isinstance(error, RateLimited) or (isinstance(error, ApiFault) and error.status == 503)
-
-
-def read_lock(key: LiveKey, stack: str) -> Holding | None:
-    """A live key as a lock of this stack, if it is one. One without a readable holder still keeps others out."""
-    lock = read_lock_name(key.name)
-    if lock is None or lock[0] != stack:
-        return None
-    text = _HOLDER.search(key.text)
-    holder = text["holder"][:LONGEST_HOLDER] if text else ""
-    return Holding(key, lock[1], text["nonce"] if text else "", holder or "somebody")

@@ -7,9 +7,9 @@ another.
 
 from __future__ import annotations
 
-from reconciler.apply.endpoints import read_endpoint
+from reconciler.api import EndpointReading
 from reconciler.apply.run import Run
-from reconciler.errors import Interrupted, KeyformError
+from reconciler.errors import Interrupted, KeyformError, NotFound
 from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, are_close
 from reconciler.model.verification import Admission, Reply
 from reconciler.patience import (
@@ -64,16 +64,17 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
     It was seen so when the key was bound, so that a look that says otherwise may be an old one: another is taken until
     an instant, and then NotProven raised.
     """
-    made = run.created[change.live_name].key
+    made = run.created[change.live].key
     pause = FIRST_PAUSE
     while True:
-        live = read_endpoint(run, ref)
+        reading = _read_endpoint(run, ref)
+        live = reading.endpoint
         if _why_nobody_can_ask(live):
             return live
-        key = run.api.get_key(made.name)
+        key = run.api.get_key(made.id)
         if key is None or not are_close(key.created_at, made.created_at):
             finding = f"the API does not show {made.name} any more"
-        elif made.name not in live.api_keys:
+        elif made.id not in reading.bound:
             finding = f"{ref} does not list {made.name}"
         elif not live.auth_enabled:
             finding = f"the API says that authentication is off on {ref}"
@@ -85,6 +86,19 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
         pause = min(pause * 2, LONGEST_PAUSE, left)
         _while_waiting(run, change, finding, pause)
         run.effects.sleep(pause)
+
+
+def _read_endpoint(run: Run, ref: EndpointRef) -> EndpointReading:
+    """The endpoint as it is now. Raises NotFound, and KeyformError where its keys are set elsewhere by now."""
+    reading = run.api.read_endpoint(ref)
+    if reading is None:
+        raise NotFound(f"{ref} is gone since the plan was made", way_out="run plan again")
+    if reading.endpoint.application is not None:
+        raise KeyformError(
+            f"{ref} belongs to the application {reading.endpoint.application} by now",
+            way_out="bind the key to the application instead",
+        )
+    return reading
 
 
 def _why_nobody_can_ask(live: LiveEndpoint) -> str:
@@ -99,7 +113,7 @@ def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:
         return ()
     with run.guard:
         if run.endpoints_seen is None:
-            run.endpoints_seen = run.api.list_endpoints()
+            run.endpoints_seen = run.api.read_live().endpoints
         return run.endpoints_seen
 
 
@@ -108,7 +122,7 @@ def _try(run: Run, change: Prove, live: LiveEndpoint, until: float) -> str:
 
     Raises NotProven when one refuses it, or when it is not to be told whether it asks for keys at all.
     """
-    ref, secret = live.ref, run.created[change.live_name].secret
+    ref, secret = live.ref, run.created[change.live].secret
     if reason := too_many_addresses(live):
         raise _not_proven(change, f"{ref}: {reason}")
     if ref in run.waited_for:
@@ -136,7 +150,7 @@ def _not_proven(change: Prove, finding: str) -> NotProven:
     return NotProven(
         finding,
         way_out=f"nothing of {change.key} was published, and what its sinks hold stays as it is; see to the endpoint "
-        f"and run apply again, which makes another secret in place of {change.live_name}, or take `prove` out",
+        f"and run apply again, which makes another secret in place of {change.live.name}, or take `prove` out",
     )
 
 
@@ -149,7 +163,7 @@ def _ask(run: Run, change: Prove, ref: EndpointRef, question: Question) -> Reply
 
 def _while_waiting(run: Run, change: Prove, finding: str, seconds: float) -> None:
     """Tell what is not enough yet, and keep the lock. Raises Interrupted when the run is to stop."""
-    run.lock.keep_alive()
+    run.fence.keep_alive()
     if run.stop.is_set():
         raise Interrupted("Interrupted while a secret was proven.")
     run.listener(StepNote(change.id, f"{finding}; asked again in {seconds:.1f}s"))

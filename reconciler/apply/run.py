@@ -3,21 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.apply.interface import Api
-from reconciler.apply.lock import Lock
+from reconciler.api import Api, Fence
 from reconciler.effects import Effects
-from reconciler.model import CreatedKey, EndpointRef, LiveEndpoint
-from reconciler.plan.changes import Change, Plan, Publish
+from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint
+from reconciler.plan.changes import ChangeId, KeyRef, Plan, Unbind
 from reconciler.plan.outcomes import Event, Outcome, OutcomeState
 from reconciler.sinks.protocol import Sink
 
 
+class Bindings:
+    """Bindings, by endpoint and by key, so that a write is told of those it could touch and not of ten thousand."""
+
+    def __init__(self, bindings: Iterable[Binding]) -> None:
+        self._by: dict[EndpointRef | str, set[Binding]] = defaultdict(set)
+        self.add(bindings)
+
+    def add(self, bindings: Iterable[Binding]) -> None:
+        """These, too."""
+        for binding in bindings:
+            self._by[binding.endpoint].add(binding)
+            self._by[binding.key_id].add(binding)
+
+    def near(self, bindings: Iterable[Binding], endpoints: Iterable[EndpointRef]) -> frozenset[Binding]:
+        """Those at the same endpoints or of the same keys."""
+        places = {*endpoints, *(place for each in bindings for place in (each.endpoint, each.key_id))}
+        return frozenset(binding for place in places for binding in self._by.get(place, ()))
+
+
 @dataclass
 class Run:
-    """One apply. Worker threads share it: each writes only entries of its own change."""
+    """One apply. Worker threads share it: each writes only entries of its own changes. `api` is fenced."""
 
     plan: Plan
     api: Api
@@ -25,40 +44,37 @@ class Run:
     effects: Effects
     listener: Callable[[Event], None]
     stop: threading.Event
-    lock: Lock
-    outcomes: dict[str, Outcome] = field(default_factory=dict)
-    created: dict[str, CreatedKey] = field(default_factory=dict)
-    """By the planned live name: what was made for it, maybe under the next generation's name."""
-    bound: set[tuple[EndpointRef, str]] = field(default_factory=set)
-    """Links seen in place, by the planned live name."""
-    unbound: set[tuple[EndpointRef, str]] = field(default_factory=set)
-    """Links seen gone."""
+    fence: Fence
+    outcomes: dict[ChangeId, Outcome] = field(default_factory=dict)
+    created: dict[KeyRef, CreatedKey] = field(default_factory=dict)
+    """What was made for a planned generation, maybe under the next generation's name."""
+    kept: Bindings = field(init=False)
+    """The stack's bindings that stay, and those that this run makes: a reading that lacks them is an old one."""
+    going: Bindings = field(init=False)
+    """The stack's bindings that this run takes away."""
     waited_for: set[EndpointRef] = field(default_factory=set)
     """Endpoints that a proof has waited for in vain: no other one waits for them, or a thousand keys would."""
     endpoints_seen: tuple[LiveEndpoint, ...] | None = None
     """All endpoints, read once when the first proof asks whether an application is asleep."""
-    bindings_seen: frozenset[str] | None = None
-    """Live names bound anywhere, read once before deletes."""
+    bindings_seen: frozenset[Binding] | None = None
+    """All bindings, read once when the first delete asks, after all unbinding."""
     lock_was_lost: bool = False
     """Another run may have had the lock while a change of this one was under way."""
     guard: threading.Lock = field(default_factory=threading.Lock)
-    changes: dict[str, Change] = field(init=False)
-    """The plan's changes by id."""
-    publications: dict[str, str] = field(init=False)
-    """The id of the change that publishes a key, by key."""
 
     def __post_init__(self) -> None:
-        self.changes = {change.id: change for change in self.plan.changes}
-        self.publications = {
-            change.ownership.key: change.id for change in self.plan.changes if isinstance(change, Publish)
-        }
+        self.kept = Bindings(self.plan.keeps)
+        unbinds = (change for change in self.plan.changes if isinstance(change, Unbind) and change.key)
+        self.going = Bindings(Binding(change.live.id, change.endpoint) for change in unbinds)
 
-    def is_done(self, change_id: str) -> bool:
-        """Whether the change was done; one that is not in the plan need not be."""
-        outcome = self.outcomes.get(change_id)
+    def is_done(self, change: ChangeId) -> bool:
+        """Whether a change was done."""
+        outcome = self.outcomes.get(change)
         return outcome is not None and outcome.state is OutcomeState.DONE
 
-    def live_name(self, planned: str) -> str:
-        """The name that the planned generation really has."""
-        made = self.created.get(planned)
-        return made.key.name if made else planned
+    def id_of(self, live: KeyRef) -> str:
+        """The id of a live key, or of what was made for a planned one; `""` for one that was not made."""
+        if live.id:
+            return live.id
+        made = self.created.get(live)
+        return made.key.id if made else ""

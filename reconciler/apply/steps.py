@@ -1,18 +1,22 @@
-"""One function per kind of change. Each looks at what is, acts, and sees that it is done; it raises when it is not."""
+"""One function per kind of change. Each looks at what is, acts, and sees that it is done; it raises when it is not.
+
+What makes and takes away bindings is in moves.py.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.apply.endpoints import rewrite_list
+from reconciler.api import KeyUpdate
 from reconciler.apply.proof import prove
 from reconciler.apply.run import Run
 from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, PlanIsStale, SinkError
 from reconciler.model import (
     LAST_GENERATION,
+    LONGEST_TEXT,
+    Binding,
     LiveKey,
     Ownership,
     Phase,
@@ -24,21 +28,8 @@ from reconciler.model import (
     read_description,
     shift,
 )
-from reconciler.plan.changes import (
-    Bind,
-    Change,
-    CreateGeneration,
-    DeleteKey,
-    Describe,
-    Link,
-    Prove,
-    Publish,
-    RemoveRecord,
-    Unbind,
-)
+from reconciler.plan.changes import Change, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
 
-NEVER_PUBLISHED = "generation_was_never_published"
-"""The reason that lets go of a generation at once."""
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
 
@@ -47,18 +38,14 @@ def take_step(run: Run, change: Change) -> str:
     """Do one change, and give what is worth telling of it although it was done."""
     told = ""
     match change:
-        case Describe():
-            describe(run, change)
+        case UpdateKey():
+            update(run, change)
         case CreateGeneration():
             create(run, change)
-        case Bind():
-            bind(run, change)
         case Prove():
             told = prove(run, change)
         case Publish():
             publish(run, change)
-        case Unbind():
-            unbind(run, change)
         case RemoveRecord():
             run.sinks[change.sink].remove(change.key)
         case DeleteKey():
@@ -68,14 +55,14 @@ def take_step(run: Run, change: Change) -> str:
     return told
 
 
-def describe(run: Run, change: Describe) -> None:
-    """Write the description, unless the live key changed hands since the plan."""
-    live = run.api.get_key(change.live_name)
+def update(run: Run, change: UpdateKey) -> None:
+    """Change the live key in place, unless it changed hands since the plan."""
+    live = run.api.get_key(change.live.id)
     if live is None:
-        raise PlanIsStale(f"the live key {change.live_name} is gone since the plan was made", way_out="run plan again")
-    require_same_owner(change.live_name, live.ownership, change.ownership)
-    text = compose(change.live_name, change.text, change.ownership)
-    run.api.set_description(change.live_name, text, fence=run.lock)
+        raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
+    require_same_owner(live, change.ownership.stack, change.key)
+    text = compose(live.name, change.text, change.ownership)
+    run.api.update_key(live.id, KeyUpdate(text, change.expires_at))
 
 
 def create(run: Run, change: CreateGeneration) -> None:
@@ -86,14 +73,14 @@ def create(run: Run, change: CreateGeneration) -> None:
     """
     ownership = change.ownership
     if change.expires_at is not None and change.expires_at <= run.api.now():
-        raise PlanIsStale(f"{change.live_name} would be expired by now: the plan is too old", way_out="run plan again")
+        raise PlanIsStale(f"{change.live.name} would be expired by now: the plan is too old", way_out="run plan again")
     lost: ApiError | None = None
     for number in range(ownership.generation, min(ownership.generation + CREATES, LAST_GENERATION + 1)):
-        name = change.live_name if number == ownership.generation else generation_name(ownership.key, number)
-        mark = replace(ownership, generation=number, since=run.api.now())
+        name = change.live.name if number == ownership.generation else generation_name(ownership.key, number)
+        mark = replace(ownership, generation=number, since=run.api.now()).on(name)
         description = compose(name, change.text, mark)
         try:
-            made = run.api.create_key(name, description, change.expires_at, fence=run.lock)
+            made = run.api.create_key(name, description, change.expires_at)
         except Conflict as error:
             raise Conflict(
                 f"the name {name} was taken since the plan was made",
@@ -107,7 +94,7 @@ def create(run: Run, change: CreateGeneration) -> None:
             discard(run, name, mark)
             continue
         require_as_asked(run, made.key, description, change.expires_at)
-        run.created[change.live_name] = made
+        run.created[change.live] = made
         return
     if lost is not None:
         raise lost
@@ -124,7 +111,7 @@ def require_as_asked(run: Run, made: LiveKey, description: str, expires_at: date
     if differs == "expires_at" and made.expires_at == asked:
         return
     # It was made just now: it is bound nowhere, and nobody has its secret.
-    run.api.delete_key(made.name, fence=run.lock)
+    run.api.delete_key(made.id)
     raise KeyformError(
         f"the API made {made.name} with another {differs} than it was asked to, so it was deleted again",
         way_out="check what the API takes, and change the file; nothing rests on that key",
@@ -139,34 +126,15 @@ def compose(name: str, text: str, ownership: Ownership) -> str:
         pass
     raise KeyformError(
         f"the description of the live key {name} leaves no room for a marker that can be read",
-        way_out="shorten it in the portal to 140 characters on one line, and run apply again",
+        way_out=f"shorten it in the portal to {LONGEST_TEXT} characters on one line, and run apply again",
     )
 
 
 def discard(run: Run, name: str, mark: Ownership) -> None:
     """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
-    live = run.api.get_key(name)
+    live = run.api.find_key(name)
     if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
-        run.api.delete_key(name, fence=run.lock)
-
-
-def bind(run: Run, change: Bind) -> None:
-    """Add what is there to be added, in one write; a generation that could not be made holds nobody else up."""
-    ready = [link for link in change.links if _is_made(run, change, link)]
-    if ready:
-        gained = [run.live_name(link.live_name) for link in ready]
-        unbinding = run.changes.get(f"unbind:{change.endpoint}")
-        going = [link.live_name for link in unbinding.links if link.key] if isinstance(unbinding, Unbind) else []
-        rewrite_list(run, change.endpoint, add=[*change.stays, *gained], going=going)
-    for link in ready:
-        run.bound.add((change.endpoint, link.live_name))
-    missing = [link.live_name for link in change.links if link not in ready]
-    if missing:
-        raise Incomplete(f"not bound, since they were not made: {', '.join(missing)}", ready)
-
-
-def _is_made(run: Run, change: Bind, link: Link) -> bool:
-    return f"create:{link.live_name}" not in change.depends_on or link.live_name in run.created
+        run.api.delete_key(live.id)
 
 
 def publish(run: Run, change: Publish) -> None:
@@ -175,15 +143,17 @@ def publish(run: Run, change: Publish) -> None:
     Before the first sink that cannot be read back, the generation is marked partial: from then on nobody can know where
     the secret is. So a generation that is still marked pending is in none of those, whatever ended the run.
     """
-    made = run.created[change.live_name]
-    name, key = made.key.name, change.ownership.key
+    made = run.created[change.live]
+    name, key = made.key.name, change.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
-    record = SinkRecord(change.ownership.stack, key, generation, name, made.key.created_at)
-    require_as_made(run, made.key)
+    shown = require_as_made(run, made.key)
+    record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at)
 
-    def mark(phase: Phase, since: datetime) -> None:
-        ownership = replace(change.ownership, generation=generation, phase=phase, since=since)
-        run.api.set_description(name, compose(name, change.text, ownership), fence=run.lock)
+    def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
+        ownership = replace(
+            change.ownership, generation=generation, phase=phase, since=since, published_to=published_to
+        ).on(name)
+        run.api.update_key(made.key.id, KeyUpdate(compose(name, change.text, ownership)))
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
@@ -191,11 +161,11 @@ def publish(run: Run, change: Publish) -> None:
         if not sink.readable and not is_marked:
             mark(Phase.PARTIAL, run.api.now())
             is_marked = True
-        run.lock.check()
+        run.fence.check()
         try:
             sink.write(record, made.secret)
         except SinkError as error:
-            if is_marked and number == 0 and not error.outcome_is_unknown:
+            if is_marked and number == 0 and not error.effect_is_unknown:
                 with suppress(ApiError):  # it stays partial, which is the more careful of the two
                     mark(Phase.PENDING, run.api.now())
             raise
@@ -203,21 +173,23 @@ def publish(run: Run, change: Publish) -> None:
             raise SinkError(
                 f"sink {sink_name} does not hold what was written to it for {key}",
                 way_out="see who else writes there, and run apply again",
-                outcome_is_unknown=True,
+                effect_is_unknown=True,
             )
         require_lock(run)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
-    mark(Phase.PUBLISHED, shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0))
+    since = shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0)
+    mark(Phase.PUBLISHED, since, change.destinations)
 
 
-def require_as_made(run: Run, made: LiveKey) -> None:
+def require_as_made(run: Run, made: LiveKey) -> LiveKey:
     """See that the API shows the key as it said that it had made it, before a sink gives up what it holds for it.
 
-    The next plan would not know the key by its record, or replace it for its expiry: and so at every apply.
+    The next plan would not know the key by its record, or replace it for its expiry: and so at every apply. Gives the
+    key as a reading shows it, which is what the record has to agree with.
     """
-    live = run.api.get_key(made.name)
+    live = run.api.get_key(made.id)
     if live is None:
-        return  # an old reading
+        return made  # an old reading
     shown = are_close(live.created_at, made.created_at), live.expires_at == made.expires_at
     if not all(shown):
         field = "expires_at" if shown[0] else "created_at"
@@ -225,87 +197,52 @@ def require_as_made(run: Run, made: LiveKey) -> None:
             f"the API shows {made.name} with another {field} than when it was made, so its secret is not published",
             way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
         )
+    return live
 
 
 def require_lock(run: Run) -> None:
     """See by the clock that the lock was ours while a secret was being written: no other run can have crossed it."""
     try:
-        run.lock.hold()
+        run.fence.hold()
     except LockLost as error:
         error.effect_is_unknown = True
         raise
 
 
-def unbind(run: Run, change: Unbind) -> None:
-    """Take off what may go by now: not what a generation was to replace that is not published."""
-    ready = [link for link in change.links if _may_go(run, link)]
-    held = [link.live_name for link in change.links if link not in ready]
-    if ready or (change.opens and not held):
-        names = [link.live_name for link in ready]
-        # A reading may be older than what this run has bound: taking off must not take that off too.
-        gained = [run.live_name(name) for endpoint, name in sorted(run.bound) if endpoint == change.endpoint]
-        rewrite_list(run, change.endpoint, add=[*change.stays, *gained], remove=names, opens=change.opens and not held)
-    for link in ready:
-        run.unbound.add((change.endpoint, link.live_name))
-    if held:
-        why = "what replaces them is not published, or they are in use by now"
-        raise Incomplete(f"still bound, since {why}: {', '.join(held)}", ready)
-
-
-def _may_go(run: Run, link: Link) -> bool:
-    """A link goes once its key's new generation, if there is to be one, is published; an unpublished one's at any time.
-
-    That it is unpublished its marker tells alone, if a sink cannot be read back: so the marker is looked at once more.
-    """
-    if link.reason.code == NEVER_PUBLISHED:
-        live = find_key(run, link.live_name)
-        return live is None or live.ownership is None or live.ownership.phase is Phase.PENDING
-    publication = run.publications.get(link.key)
-    return publication is None or run.is_done(publication)
-
-
 def delete(run: Run, change: DeleteKey) -> None:
     """Delete a live key that is seen to be bound nowhere and to be still ours."""
-    live = find_key(run, change.live_name)
+    live = find_key(run, change.live.id)
     if live is None:
         return
-    planned = Ownership(run.plan.stack, change.key, 1, Phase.PENDING, run.plan.made_at)
-    require_same_owner(change.live_name, live.ownership, planned)
+    require_same_owner(live, run.plan.stack, change.key)
     if live.ownership is None:
-        raise PlanIsStale(f"the live key {change.live_name} has lost its marker", way_out="run plan again")
-    if change.reason.code == NEVER_PUBLISHED and live.ownership.phase is not Phase.PENDING:
-        raise PlanIsStale(f"the live key {change.live_name} is in use by now", way_out="run plan again")
-    if change.live_name in names_bound(run):
+        raise PlanIsStale(f"the live key {live.name} has lost its marker", way_out="run plan again")
+    if change.is_disposable and live.ownership.phase is not Phase.PENDING:
+        raise PlanIsStale(f"the live key {live.name} is in use by now", way_out="run plan again")
+    if any(binding.key_id == live.id for binding in read_bindings(run)):
         raise Conflict(
-            f"the live key {change.live_name} is still bound, so it is not deleted",
+            f"the live key {live.name} is still bound, so it is not deleted",
             way_out="run apply again; if it stays, someone else binds it",
         )
-    run.api.delete_key(change.live_name, fence=run.lock)
+    run.api.delete_key(live.id)
 
 
-def find_key(run: Run, name: str) -> LiveKey | None:
+def find_key(run: Run, key_id: str) -> LiveKey | None:
     """A live key that is expected to be there. That it is gone is believed after a second look: one stale reading would
     otherwise count as what was to be done."""
-    return run.api.get_key(name) or run.api.get_key(name)
+    return run.api.get_key(key_id) or run.api.get_key(key_id)
 
 
-def names_bound(run: Run) -> frozenset[str]:
-    """Every live name that an endpoint lists; read once, when the first delete asks, after all unbinding."""
+def read_bindings(run: Run) -> frozenset[Binding]:
+    """Every binding; read once, when the first delete asks, after all unbinding."""
     with run.guard:
         if run.bindings_seen is None:
-            run.bindings_seen = frozenset(name for endpoint in run.api.list_endpoints() for name in endpoint.api_keys)
+            run.bindings_seen = run.api.list_bindings()
         return run.bindings_seen
 
 
-def require_same_owner(name: str, live: Ownership | None, planned: Ownership) -> None:
+def require_same_owner(live: LiveKey, stack: str, key: str) -> None:
     """A live key whose marker names another key or stack is not touched; none at all is fine for an adoption."""
-    if live is not None and (live.stack, live.key) != (planned.stack, planned.key):
-        raise PlanIsStale(f"the live key {name} belongs to {live.stack}/{live.key} by now", way_out="run plan again")
-
-
-class Incomplete(KeyformError):
-    """A coalesced write was done in part, because of what it depends on; `links` are the part that was done."""
-
-    def __init__(self, message: str, links: Sequence[Link]) -> None:
-        super().__init__(message)
-        self.links = tuple(links)
+    own = live.ownership
+    if own is not None and (own.stack, own.key) != (stack, key):
+        raise PlanIsStale(f"the live key {live.name} belongs to {own.stack}/{own.key} by now", way_out="run plan again")

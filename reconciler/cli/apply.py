@@ -6,13 +6,14 @@ import argparse
 import os
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.cli.progress import ShownProgress
-from reconciler.cli.stage import Stage, open_stage, without_keys
+from reconciler.cli.session import Session, open_session
 from reconciler.cli.terminal import Terminal
+from reconciler.encoder import shown
 from reconciler.errors import KeyformError, NotAsDeclared, PlanIsStale, PlanRefused
 from reconciler.model import DesiredState, LockKind, LockSettings
 
@@ -27,20 +28,20 @@ def run(
     args: argparse.Namespace, terminal: Terminal, ask: Callable[[DesiredState], Demand | None] = lambda _: None
 ) -> int:
     """Exit code 0 if and only if all that was planned was done; `ask` gives what is asked for beside the file."""
+    from reconciler.plan.changes import Destroy
     from reconciler.report.json import plan_to_json
     from reconciler.report.text import render_plan
 
     destroys = args.command == "destroy"
     progress = ShownProgress(terminal)
-    with open_stage(
+    with open_session(
         args,
         terminal,
         listener=progress.on_api_event,
-        narrow=without_keys if destroys else lambda desired: desired,
-        ask=ask,
+        ask=(lambda _: Destroy()) if destroys else ask,
         task_timeout=args.task_timeout,
-    ) as stage:
-        plan = stage.plan()
+    ) as session:
+        plan = session.plan()
         text = render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width)
         if not args.json:
             terminal.show(NOTHING_TO_DESTROY if destroys and plan.is_empty and not plan.refusals else text)
@@ -52,7 +53,7 @@ def run(
             if args.json:
                 terminal.show_aside(text)
             approve(terminal, destroys=destroys)
-        return execute(stage, plan, args, terminal, progress)
+        return execute(session, plan, args, terminal, progress)
 
 
 def approve(terminal: Terminal, *, destroys: bool) -> None:
@@ -68,22 +69,23 @@ def approve(terminal: Terminal, *, destroys: bool) -> None:
         raise KeyformError("Not approved: nothing was changed.")
 
 
-def open_lock(stage: Stage, terminal: Terminal, request_limit: float) -> Lock:
+def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Lock:
     """The lock that the file declares; `request_limit` is how many seconds a request may take at most."""
-    from reconciler.apply.lock import ApiLock, FileLock, NoLock
+    from reconciler.apply.api_lock import ApiLock
+    from reconciler.apply.lock import FileLock, NoLock
 
-    match stage.desired.lock:
+    match session.desired.lock:
         case LockSettings(LockKind.API):
             return ApiLock(
-                stage.api,
-                stage.effects,
-                stack=stage.desired.stack,
+                session.api,
+                session.effects,
+                stack=session.desired.stack,
                 holder=name_holder(terminal.env),
                 request_limit=request_limit,
                 tell=terminal.tell,
             )
         case LockSettings(LockKind.FILE, path):
-            return FileLock(Path(path), stage.effects)
+            return FileLock(Path(path), session.effects)
         case _:
             return NoLock()
 
@@ -102,50 +104,46 @@ def name_holder(env: Mapping[str, str]) -> str:
 
 
 def execute(
-    stage: Stage,
+    session: Session,
     plan: Plan,
     args: argparse.Namespace,
     terminal: Terminal,
     progress: ShownProgress,
 ) -> int:
     """Do it, with progress, and tell what came of it; Ctrl-C finishes the running steps and begins no others."""
-    from reconciler.apply import apply_plan
+    from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
+    from reconciler.plan.outcomes import Result
     from reconciler.report.json import result_to_json
     from reconciler.report.outcomes import render_result
-    from reconciler.report.text import render_plan
 
-    def show_moved(moved: Plan) -> None:
-        """Somebody changed what is live meanwhile: whoever approved everything approves the new plan, no one else."""
-        if not args.auto_approve:
-            raise PlanIsStale(
-                "What is live has changed since the plan was shown. Nothing was changed.",
-                way_out="run again: the new plan shows what is to be done now",
-            )
-        show = terminal.show_aside if args.json else terminal.show
-        show("\nWhat is live has changed meanwhile. The plan is now:\n")
-        show(render_plan(terminal.masked(moved), colour=terminal.colour, width=terminal.width))
+    api, sinks, lock = session.api, session.sinks, open_lock(session, terminal, args.request_timeout)
+    result = Result(plan)
 
-    with ExitStack() as shown:
+    def look() -> Plan:
+        return session.plan(at=plan.made_at)
 
-        def begin() -> None:
-            """Nothing is left to wait for: from here on, lines may be drawn over, and a signal raises no more."""
-            shown.enter_context(progress.shown(len(plan.changes)))
-            stage.interruption.begin_changes()
-
-        result = apply_plan(
-            plan,
-            stage.api,
-            stage.sinks,
-            stage.effects,
-            lock=open_lock(stage, terminal, args.request_timeout),
-            lock_timeout=args.lock_timeout,
-            look_again=lambda: stage.plan(at=plan.made_at),
-            on_moved=show_moved,
-            on_begin=begin,
-            parallelism=args.parallelism,
-            listener=progress.on_event,
-            stop=stage.interruption.stop,
-        )
+    if plan.is_empty:
+        clear_away(lock, sinks)
+    else:
+        with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
+            if now != plan:
+                accept(plan, now, args, terminal)
+                check_plan(now, sinks)
+            # Nothing is left to wait for: from here on, lines may be drawn over, and a signal raises no more.
+            with progress.shown(len(now.changes)):
+                session.interruption.begin_changes()
+                result = apply_plan(
+                    now,
+                    api,
+                    sinks,
+                    session.effects,
+                    fence=lock,
+                    parallelism=args.parallelism,
+                    listener=progress.on_event,
+                    stop=session.interruption.stop,
+                )
+                if result.lock_was_lost:
+                    result = replace(result, exposures=tuple(find_exposures(result, api, look)))
     if args.json:
         terminal.show(result_to_json(result), is_json=True)
     elif not plan.is_empty:
@@ -154,3 +152,21 @@ def execute(
     if result.plan.unmet:
         raise NotAsDeclared("Part of what the file asks for was left undone:", result.plan.unmet)
     return 0 if result.complete else 1
+
+
+def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal) -> None:
+    """Somebody changed what is live meanwhile: whoever approved everything approves the new plan, no one else."""
+    from reconciler.plan.differences import explain_difference
+    from reconciler.report.text import render_plan
+
+    differences = explain_difference(terminal.masked(plan), terminal.masked(moved))
+    if not args.auto_approve:
+        raise PlanIsStale(
+            "What is live has changed since the plan was shown. Nothing was changed.",
+            differences=differences,
+            way_out="run again: the new plan shows what is to be done now",
+        )
+    show = terminal.show_aside if args.json else terminal.show
+    listed = "".join(f"  {shown(each)}\n" for each in differences)
+    show(f"\nWhat is live has changed meanwhile:\n{listed}\nThe plan is now:\n")
+    show(render_plan(terminal.masked(moved), colour=terminal.colour, width=terminal.width))

@@ -196,7 +196,7 @@ class Story:
             project=PROJECT,
             effects=effects,
         )
-        endpoint = api.get_endpoint(EndpointRef(EndpointKind.DEPLOYMENT, deployment))
-        if endpoint is None or not endpoint.addresses:
+        reading = api.read_endpoint(EndpointRef(EndpointKind.DEPLOYMENT, deployment))
+        if reading is None or not reading.endpoint.addresses:
             raise KeyformError(f"The demo failed: {deployment} has no address.")
-        return endpoint.addresses[0]
+        return reading.endpoint.addresses[0]

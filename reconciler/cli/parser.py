@@ -41,6 +41,7 @@ class Parser(argparse.ArgumentParser):
     """The parser of each command, on the parser of them all."""
 
     def error(self, message: str) -> NoReturn:
+        """Always raises UsageError, with the usage and the complaint apart."""
         raise UsageError(self.format_usage(), f"{self.prog}: error: {message}")
 
     def option_names(self) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reconciler.cli.stage import open_stage
+from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import NotAsDeclared, PlanRefused
 
@@ -17,8 +17,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from reconciler.report.json import plan_to_json
     from reconciler.report.text import render_plan
 
-    with open_stage(args, terminal) as stage:
-        plan = stage.plan()
+    with open_session(args, terminal) as session:
+        plan = session.plan()
     if args.json:
         terminal.show(plan_to_json(plan), is_json=True)
     else:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
 from reconciler.cli.terminal import LastingStream, Terminal
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, PaceChanged, StepNote
+from reconciler.plan.changes import Change, ChangeId
+from reconciler.plan.outcomes import Event, Finished, PaceChanged, Started, StepNote
 
 if TYPE_CHECKING:
     from reconciler.gcore import ApiEvent
@@ -32,7 +33,7 @@ class ShownProgress:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._progress: Progress | None = None
-        self._running: dict[str, str] = {}
+        self._running: dict[str, ChangeId] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -59,12 +60,13 @@ class ShownProgress:
     def on_event(self, event: Event) -> None:
         """An event of apply."""
         match event:
-            case ChangeStarted(change):
+            case Started(changes):
                 with self._lock:
-                    self._running[f"key.{getattr(change, 'live_name', '')}"] = change.id
-            case ChangeFinished(outcome):
+                    self._running.update({subject_of_request(change): change.id for change in changes})
+            case Finished(outcomes):
                 with self._lock:
-                    self._running.pop(f"key.{getattr(outcome.change, 'live_name', '')}", None)
+                    for outcome in outcomes:
+                        self._running.pop(subject_of_request(outcome.change), None)
             case StepNote() | PaceChanged():
                 pass
         if self._progress is not None:
@@ -84,7 +86,7 @@ class ShownProgress:
             self._log(event, LEVELS.get(kind, "info"))
             return
         with self._lock:
-            subject = self._running.get(event.subject, event.subject)
+            subject: ChangeId | str = self._running.get(event.subject, event.subject)
         note = StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds))
         self._progress(self._terminal.masked(note))
 
@@ -105,3 +107,8 @@ class ShownProgress:
         wait = f", again in {event.wait_seconds:.1f}s" if event.wait_seconds else ""
         detail = f" ({event.detail})" if event.detail else ""
         self._terminal.log(level, f"{event.kind.value.replace('_', ' ')}: {event.method} {event.subject}{detail}{wait}")
+
+
+def subject_of_request(change: Change) -> str:
+    """What the requests of a change are about, as the client's events have it: its endpoint, or its live key."""
+    return str(change.endpoint) if change.endpoint is not None else f"key.{change.id.live.name}"

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from reconciler.cli import apply
-from reconciler.cli.stage import open_stage
+from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import KeyformError
 from reconciler.model import DesiredState
@@ -28,26 +28,27 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         )
 
     def ask(desired: DesiredState) -> Demand:
-        from reconciler.plan.changes import Demand
+        from reconciler.plan.changes import Rotate
 
         require_declared(args.keys, desired)
-        return Demand(frozenset(args.keys), revoke=args.revoke)
+        return Rotate(frozenset(args.keys), revoke=args.revoke)
 
     return apply.run(args, terminal, ask)
 
 
 def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
     """Change nothing; tell which keys an apply within that time would rotate."""
-    from reconciler.report.due import due_to_json, list_due, render_due
+    from reconciler.plan.due import list_due
+    from reconciler.report.due import due_to_json, render_due
 
     if args.keys or args.revoke:
         raise KeyformError(
             "--due only shows what falls due.", way_out="leave out the keys and --revoke, or leave out --due"
         )
-    with open_stage(args, terminal) as stage:
-        snapshot = stage.look()
-        now = stage.api.now().replace(microsecond=0)
-        found = list_due(stage.desired, snapshot, now, args.due)
+    with open_session(args, terminal) as session:
+        snapshot = session.look()
+        now = session.api.now().replace(microsecond=0)
+        found = list_due(session.desired, snapshot, now, args.due)
     if args.json:
         terminal.show(due_to_json(found, now, args.due), is_json=True)
     else:

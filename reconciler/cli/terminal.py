@@ -122,12 +122,15 @@ class LastingStream(io.TextIOBase):
         return self._stream.encoding
 
     def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
+        """The stream's descriptor; OSError (`io.UnsupportedOperation`) when it has none."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
+        """Characters taken: all, whether or not anybody sees them. Nothing but what draws acts on the terminal."""
         _write(self._stream, last_net(text, draws=True))
         return len(text)
 

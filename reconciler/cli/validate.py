@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import closing
 
-from reconciler.cli.stage import open_stage, read_configuration
+from reconciler.cli.session import open_session, read_configuration
 from reconciler.cli.terminal import Terminal
 from reconciler.model import DesiredState
 
@@ -26,9 +26,9 @@ def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Termi
     from reconciler.plan.expiry import find_past_dates
 
     if args.live:
-        with open_stage(args, terminal) as stage:
-            live_keys = stage.api.list_keys()  # first: its answer tells the API's clock
-            found = find_past_dates(desired, live_keys, stage.api.now())
+        with open_session(args, terminal) as session:
+            live_keys = session.api.list_keys()  # first: its answer tells the API's clock
+            found = find_past_dates(desired, live_keys, session.api.now())
     elif any(key.expires_at is not None for key in desired.keys):
         from reconciler.effects import System
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from reconciler.cli.stage import open_stage
+from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
 
 
@@ -14,13 +14,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from reconciler.report.verification_table import render_verification
     from reconciler.verify import verify
 
-    with open_stage(args, terminal) as stage:
+    with open_session(args, terminal) as session:
         found = verify(
-            stage.desired,
-            stage.look(),
-            stage.api,
-            stage.sinks,
-            stage.effects,
+            session.desired,
+            session.look(),
+            session.api,
+            session.sinks,
+            session.effects,
             timeout=args.timeout,
             parallelism=args.parallelism,
             tell=terminal.tell,

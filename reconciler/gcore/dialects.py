@@ -1,78 +1,100 @@
-"""What depends on the API's generation, as data: a client asks its dialect, and never which version it speaks to."""
+"""What one generation of the API knows, and no other: the client asks its dialect, never which version it speaks to."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from urllib.parse import quote
 
-from reconciler.model import Capabilities, EndpointKind
+from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
+from reconciler.errors import KeyformError
+from reconciler.gcore.exchange import Resend
+from reconciler.gcore.wire import Entry, Fields
+from reconciler.model import Capabilities, EndpointRef, LiveEndpoint, LiveKey
+
+if TYPE_CHECKING:
+    from reconciler.gcore.project import Project
+
+Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Collection:
-    """Where objects of one kind live: `path` holds `{project}`; `page_limit` None means that the list has no pages."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collection(Generic[Item]):
+    """Where objects of one kind live, how one of them is read, and the words for them.
 
-    path: str
-    page_limit: int | None
-
-    def at(self, project: int) -> str:
-        """The path of the list."""
-        return self.path.format(project=project)
-
-    def item(self, project: int, name: str) -> str:
-        """The path of one object; the name cannot leave its segment."""
-        return f"{self.at(project)}/{quote(name, safe='')}"
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """One generation of the API.
-
-    `addressable_key_name` is a regular expression that a key's whole name has to match to stand in a path;
-    `mutable_key_fields` are the fields of a live key that change in place; `bindings_on` says which object holds the
-    list of who opens what; `writes_are_tasks` that a write of that list is answered with tasks, and done when they are.
+    `words` is what messages call one (`key {}`). `page_limit` None means that the list has no pages; `query` is sent
+    with it, beside those. `addressable` is a regular expression that a whole id has to match to stand in a path.
+    `shows_bindings`: who opens what cannot be told without this list.
     """
 
-    name: str
-    keys: Collection
-    deployments: Collection
-    applications: Collection
-    task_path: str
-    addressable_key_name: str
-    mutable_key_fields: frozenset[str]
-    bindings_on: Literal["endpoint"]
-    writes_are_tasks: bool
+    noun: str
+    words: str
+    path: str
+    read: Callable[[Fields], Entry[Item]]
+    page_limit: int | None = None
+    query: tuple[tuple[str, int], ...] = ()
+    addressable: str = r"(?s:(?!\.{0,2}\Z).*)"
+    shows_bindings: bool = False
+
+    def item(self, entry_id: str) -> str:
+        """The path of one object; the id cannot leave its segment."""
+        return f"{self.path}/{quote(entry_id, safe='')}"
+
+    def can_address(self, entry_id: str) -> bool:
+        """Whether a path leads to an object of this id."""
+        return re.fullmatch(self.addressable, entry_id) is not None
+
+
+class Dialect(Protocol):
+    """One generation of the API, for one project.
+
+    Which object lists a binding, its entries say in their `links`. A PATCH whose body rests on a reading may be sent
+    again only where it surely was not processed (`resend_updates`).
+    """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the planner needs to know of this dialect."""
-        return Capabilities(mutable_key_fields=self.mutable_key_fields)
+        """What the planner has to know of it."""
+        ...
 
-    def endpoints(self, kind: EndpointKind) -> Collection:
-        """Where endpoints of a kind live."""
-        match kind:
-            case EndpointKind.DEPLOYMENT:
-                return self.deployments
-            case EndpointKind.APPLICATION:
-                return self.applications
+    @property
+    def keys(self) -> Collection[LiveKey]:
+        """Where keys live."""
+        ...
 
-    def task(self, task_id: str) -> str:
-        """The path of a task."""
-        return self.task_path.format(task=quote(task_id, safe=""))
+    @property
+    def endpoints(self) -> Sequence[Collection[LiveEndpoint]]:
+        """Where endpoints live, a list for each kind of them."""
+        ...
 
+    @property
+    def resend_updates(self) -> Resend:
+        """When a key's PATCH may be sent again."""
+        ...
 
-V3 = Dialect(
-    name="v3",
-    # [D] limit is 100 unless said, 1000 at most; for deployments 1000 either way; applications have no paging.
-    keys=Collection("/cloud/v3/inference/{project}/api_keys", page_limit=1000),
-    deployments=Collection("/cloud/v3/inference/{project}/deployments", page_limit=1000),
-    applications=Collection("/cloud/v3/inference/applications/{project}/deployments", page_limit=None),
-    task_path="/cloud/v1/tasks/{task}",
-    # [D] a create takes names with dots, the path parameter of GET, PATCH and DELETE does not.
-    addressable_key_name=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
-    mutable_key_fields=frozenset({"description"}),  # [D] PATCH takes nothing else
-    bindings_on="endpoint",  # [D] `api_keys` of a deployment or an application
-    writes_are_tasks=True,  # [D]
-)
-"""Inference API v3, the only one in the published document."""
+    def key_id_of(self, name: str) -> str | None:
+        """The id that the key of this name has, or None where the API gives it an id of its own."""
+        ...
+
+    def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
+        """What makes a key that opens nothing; `description` may be empty, `expires_at` None means never."""
+        ...
+
+    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:
+        """What changes a key in place; where the API wants every field, the others as they are read just before."""
+        ...
+
+    def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
+        """One endpoint and its keys, or None when there is none."""
+        ...
+
+    def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
+        """What of these goes in one write, as `Api.group`."""
+        ...
+
+    def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+        """Write one group, as `Api.rebind`; the project has a fence, and the group is one of `group`."""
+        ...

@@ -10,7 +10,7 @@ from reconciler.effects import Effects
 from reconciler.errors import UnexpectedAnswer
 from reconciler.gcore.events import ApiEvent, EventKind
 from reconciler.gcore.exchange import Exchange
-from reconciler.gcore.wire import Page
+from reconciler.gcore.wire import Entry, Page
 from reconciler.workers import side_by_side
 
 Item = TypeVar("Item")
@@ -31,29 +31,28 @@ ReadPage = Callable[[int, int], Page[Item]]
 
 def read_whole_list(
     read_page: ReadPage[Item],
-    name_of: Callable[[Item], str],
     *,
     what: str,
     page_limit: int | None,
     exchange: Exchange,
     effects: Effects,
     workers: int,
-) -> tuple[Item, ...]:
+) -> tuple[Entry[Item], ...]:
     """Every object of a list once, in order of name.
 
     The first page tells how many there are; the others are read side by side. What is created or deleted meanwhile
-    moves objects between pages: one may come twice, or never. So the objects are told apart by name and counted, and
+    moves objects between pages: one may come twice, or never. So the objects are told apart by id and counted, and
     the list is read again when it is not whole. Raises UnexpectedAnswer when it never is.
     """
     wait = FIRST_WAIT
     for reading in range(1, READINGS + 1):
         pages = _read_pages(read_page, what=what, page_limit=page_limit, workers=workers)
-        by_name: dict[str, Item] = {}
+        by_id: dict[str, Entry[Item]] = {}
         for page in pages:
-            for item in page.items:
-                by_name.setdefault(name_of(item), item)
-        if all(page.count == len(by_name) for page in pages):
-            return tuple(by_name[name] for name in sorted(by_name))
+            for entry in page.entries:
+                by_id.setdefault(entry.id, entry)
+        if all(page.count == len(by_id) for page in pages):
+            return tuple(sorted(by_id.values(), key=lambda entry: (entry.name, entry.id)))
         if reading < READINGS:
             exchange.tell(ApiEvent(EventKind.RELIST, "GET", what, reading, wait, "the list changed while it was read"))
             effects.sleep(wait)
@@ -68,12 +67,12 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
     if page_limit is None:
         return [read_page(0, 0)]
     first = read_page(0, page_limit)
-    if not first.items or len(first.items) == first.count:
+    if not first.entries or len(first.entries) == first.count:
         return [first]
-    if len(first.items) > page_limit:
+    if len(first.entries) > page_limit:
         raise _too_much(f"returns more than the {page_limit} {what} requested, but not all of them")
     # A server that gives less than it is asked for is asked for no more than it gives.
-    step = min(page_limit, len(first.items))
+    step = min(page_limit, len(first.entries))
     if first.count > step * MOST_PAGES:
         said = first.count if first.count < 10**12 else "over a trillion"
         raise _too_much(f"says that it has {said} {what}, and returns {step} at a time: more than keyform reads")
@@ -84,7 +83,7 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
         with guard:
             sizes.append(page.size)
             size = sum(sizes)
-        if len(page.items) > step:
+        if len(page.entries) > step:
             raise _too_much(f"returns more than the {step} {what} requested")
         if size > LONGEST_LIST:
             raise _too_much(f"returns a list of {what} that is longer than keyform reads")

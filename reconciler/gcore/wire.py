@@ -1,4 +1,4 @@
-"""The API's JSON, read into the model and written from it.
+"""The API's JSON, read into the model and written from it: what is the same in every generation of the API.
 
 Fields that nobody knows are ignored; a field that the contract promises and the answer lacks, or that has another type,
 is an `UnexpectedAnswer` that names the field, and never its value. Timestamps become aware instants in UTC here, and
@@ -14,31 +14,15 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from reconciler.errors import UnexpectedAnswer
-from reconciler.model import (
-    EARLIEST,
-    EndpointKind,
-    EndpointRef,
-    LiveEndpoint,
-    LiveKey,
-    Secret,
-    read_claim,
-    read_description,
-    shift,
-)
+from reconciler.model import EARLIEST, LiveKey, Secret, read_claim, read_description, shift
 
 Item = TypeVar("Item")
-
-FINISHED = "FINISHED"
-FAILED = "ERROR"
-UNFINISHED = frozenset({"NEW", "RUNNING"})
 
 LONGEST_NAME = 255
 """Characters of a name; the documents allow 200 at most [D]. Of a word such as a status, no more are read."""
 LONGEST_ADDRESS = 2048
 LONGEST_SECRET = 4096
 """Characters; a command that saves secrets takes no more."""
-MOST_TASKS = 100
-"""Tasks of one write; it has one [D]."""
 
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:[.,]\d{1,30})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?",
@@ -47,73 +31,53 @@ _INSTANT = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
+class Entry(Generic[Item]):
+    """One object as the API shows it: the `id` that paths and other objects know it by, its name, and what it is.
+
+    `links` are the ids of what it is bound to, where it lists that: of an endpoint its keys, of a key its endpoints.
+    """
+
+    id: str
+    name: str
+    item: Item
+    links: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
     """One page of a list; `count` is how many objects all pages hold together [D], `size` the answer's, in bytes."""
 
     count: int
-    items: tuple[Item, ...]
+    entries: tuple[Entry[Item], ...]
     size: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task as far as waiting for it needs: one of NEW, RUNNING, FINISHED, ERROR, and the API's `error` text [D]."""
-
-    state: str
-    error: str
-
-
-def read_key(payload: object, name: str) -> LiveKey:
-    """The key of this name as GET and PATCH show it [D]. Raises UnexpectedAnswer, also for another key's."""
-    key = _key(Fields.of(payload, f"key {name}"))
-    if key.name != name:
-        raise unexpected(f"key {name}", "it is about another one")
-    return key
-
-
-def read_secret(payload: object, name: str) -> Secret:
-    """The secret of the key of this name, which the answer to its create shows [D]. Raises UnexpectedAnswer."""
-    return Fields.of(payload, f"key {name}").secret("secret")
-
-
-def read_endpoint(payload: object, ref: EndpointRef) -> LiveEndpoint:
-    """The deployment or application of this name [D]. Raises UnexpectedAnswer, also for another one's."""
-    read = _deployment if ref.kind is EndpointKind.DEPLOYMENT else _application
-    endpoint = read(Fields.of(payload, str(ref)))
-    if endpoint.ref != ref:
-        raise unexpected(str(ref), "it is about another one")
-    return endpoint
-
-
-def read_page(payload: object, what: str, kind: type[LiveKey] | EndpointKind, size: int = 0) -> Page[Any]:
+def read_page(payload: object, what: str, read: Callable[[Fields], Entry[Item]], size: int = 0) -> Page[Item]:
     """`{count, results}` [D]. Raises UnexpectedAnswer."""
     fields = Fields.of(payload, what)
-    read: Callable[[Fields], LiveKey | LiveEndpoint]
-    match kind:
-        case EndpointKind.DEPLOYMENT:
-            read = _deployment
-        case EndpointKind.APPLICATION:
-            read = _application
-        case _:
-            read = _key
     count, entries = fields.whole_number("count"), fields.objects("results")
-    return Page(count=count, items=tuple(read(entry) for entry in entries), size=size)
+    return Page(count, tuple(map(read, entries)), size)
 
 
-def read_task_ids(payload: object, what: str) -> tuple[str, ...]:
-    """`{"tasks": [id]}` [D]. Raises UnexpectedAnswer."""
-    fields = Fields.of(payload, what)
-    tasks = fields.names("tasks")
-    if len(tasks) > MOST_TASKS:
-        raise unexpected(what, f"'tasks' names more than {MOST_TASKS}")
-    return tasks
+def read_key(fields: Fields, key_id: str) -> LiveKey:
+    """What every generation shows of a key [D]. Raises UnexpectedAnswer.
 
-
-def read_task(payload: object, what: str) -> Task:
-    """A task [D]. Raises UnexpectedAnswer."""
-    fields = Fields.of(payload, what)
-    error = fields.optional_text("error") if fields.has("error") else None
-    return Task(state=fields.word("state"), error=error or "")
+    An `expires_at` of 0001-01-01T00:00:00Z is how a service in Go writes that none is set: never, like null [I]. Both
+    instants are cut off to the second, as records keep the one, and as the file is read and the other is sent: whether
+    the API keeps a fraction, and shows it in every answer, is unknown [U].
+    """
+    description = fields.optional_text("description")
+    text, ownership = read_description(description)
+    expires_at = fields.optional_instant("expires_at")
+    return LiveKey(
+        id=key_id,
+        name=fields.name("name"),
+        text=text,
+        ownership=ownership,
+        created_at=fields.instant("created_at").replace(microsecond=0),
+        expires_at=expires_at.replace(microsecond=0) if expires_at and expires_at != EARLIEST else None,
+        claimed_by=read_claim(description) if ownership is None else None,
+    )
 
 
 def read_instant(text: str) -> datetime:
@@ -270,56 +234,4 @@ def unexpected(what: str, finding: str) -> UnexpectedAnswer:
     return UnexpectedAnswer(
         f"The API's answer about {what} is not in its documented form: {finding}.",
         way_out="Check that GCORE_BASE_URL is right. If it is, the API has changed: update keyform, or report this.",
-    )
-
-
-def _key(fields: Fields) -> LiveKey:
-    """An `expires_at` of 0001-01-01T00:00:00Z is how a service in Go writes that none is set: never, like null [I]."""
-    description = fields.optional_text("description")
-    text, ownership = read_description(description)
-    expires_at = fields.optional_instant("expires_at")
-    if expires_at == EARLIEST:
-        expires_at = None
-    return LiveKey(
-        name=fields.name("name"),
-        text=text,
-        ownership=ownership,
-        created_at=fields.instant("created_at"),
-        # To the second, as the file is read and as it is sent: whether the API keeps a fraction is unknown [U].
-        expires_at=expires_at.replace(microsecond=0) if expires_at else None,
-        claimed_by=read_claim(description) if ownership is None else None,
-    )
-
-
-def _deployment(fields: Fields) -> LiveEndpoint:
-    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts while it is there [D].
-
-    The deployment belongs to the application that an `AppDeployment` reference names [I].
-    """
-    api_keys = fields.nullable_names("api_keys") if fields.has("api_keys") else ()
-    auth_enabled = fields.optional_flag("auth_enabled")
-    address = fields.address("address") if fields.optional_text("address") else None
-    owners = [
-        entry.name("name") for entry in fields.objects("object_references") if entry.word("kind") == "AppDeployment"
-    ]
-    return LiveEndpoint(
-        ref=EndpointRef(EndpointKind.DEPLOYMENT, fields.name("name")),
-        api_keys=api_keys,
-        auth_enabled=bool(api_keys) if auth_enabled is None else auth_enabled,
-        addresses=(address,) if address else (),
-        status=fields.word("status"),
-        application=owners[0] if owners else None,
-    )
-
-
-def _application(fields: Fields) -> LiveEndpoint:
-    """An application has no `auth_enabled`: authentication is on when it has keys [I]."""
-    api_keys = fields.nullable_names("api_keys")
-    status = fields.inner("status")
-    return LiveEndpoint(
-        ref=EndpointRef(EndpointKind.APPLICATION, fields.name("name")),
-        api_keys=api_keys,
-        auth_enabled=bool(api_keys),
-        addresses=tuple(entry.address("address") for entry in status.members("expose_addresses")),
-        status=status.word("consolidated_status"),
     )

@@ -14,6 +14,7 @@ from reconciler.model.desired import (
     Warnings,
 )
 from reconciler.model.live import (
+    Binding,
     Capabilities,
     CreatedKey,
     LiveEndpoint,
@@ -21,6 +22,7 @@ from reconciler.model.live import (
     SinkContents,
     SinkRecord,
     Snapshot,
+    Unchanged,
 )
 from reconciler.model.names import (
     LOCK_PREFIX,
@@ -34,23 +36,30 @@ from reconciler.model.names import (
     variable_name,
 )
 from reconciler.model.ownership import (
+    FORM,
     LAST_GENERATION,
+    LONGEST_TEXT,
     Ownership,
     Phase,
     UnwritableDescription,
     compose_description,
+    digest,
     read_claim,
     read_description,
 )
 from reconciler.model.secret import Secret
 from reconciler.model.times import EARLIEST, LATEST, are_close, shift
+from reconciler.model.verification import Reply
 
 __all__ = [
     "EARLIEST",
+    "FORM",
     "LAST_GENERATION",
     "LATEST",
     "LOCK_PREFIX",
+    "LONGEST_TEXT",
     "Auth",
+    "Binding",
     "Capabilities",
     "CreatedKey",
     "DesiredBinding",
@@ -66,16 +75,19 @@ __all__ = [
     "Ownership",
     "Phase",
     "Place",
+    "Reply",
     "Safety",
     "Secret",
     "SinkContents",
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "Unchanged",
     "UnwritableDescription",
     "Warnings",
     "are_close",
     "compose_description",
+    "digest",
     "generation_name",
     "is_variable_name",
     "key_of_name",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.model.names import EndpointRef
+from reconciler.model.ownership import digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,11 @@ class SinkSettings:
     options: Mapping[str, str | bool | int | tuple[str, ...]] = field(default_factory=dict)
     place: Place = field(default=NOWHERE, compare=False)
 
+    @property
+    def destination(self) -> str:
+        """To be replaced by what the sinks declare."""
+        return f"{self.type} {sorted(self.options.items())}"
+
 
 @dataclass(frozen=True, slots=True)
 class Safety:
@@ -151,6 +157,10 @@ class DesiredState:
     def adoptions(self) -> frozenset[tuple[str, str]]:
         """Which live key the file takes over as which key: pairs of the key's name and the live name."""
         return self.vouched | {(key.name, key.adopt) for key in self.keys if key.adopt is not None}
+
+    def digest_of(self, sinks: Collection[str]) -> str:
+        """The digest of the destinations of these sinks, of their types and what chooses the place, as written."""
+        return digest(one.destination for one in self.sinks if one.name in sinks)
 
     def with_keys(self, keys: tuple[DesiredKey, ...], endpoints: tuple[DesiredEndpoint, ...]) -> DesiredState:
         """The same stack with these keys and endpoints alone; whose the live keys are does not change by that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import Enum
 
 from reconciler.model.names import EndpointKind, EndpointRef
 from reconciler.model.ownership import Ownership
@@ -13,11 +14,13 @@ from reconciler.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class LiveKey:
-    """A live API key: `text` is its description without the marker, `ownership` the marker (None: none can be read).
+    """A live API key. `id` is what the API knows it by, and opaque: for v3 its name.
 
-    `claimed_by` is the stack that something names which looks like a marker and cannot be read (`""`: not even that).
+    `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
+    stack that something names which looks like a marker and cannot be read (`""`: not even that).
     """
 
+    id: str
     name: str
     text: str
     ownership: Ownership | None
@@ -35,6 +38,20 @@ class LiveKey:
         return self.expires_at is not None and self.expires_at <= now
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Binding:
+    """A live key, by its id, opens an endpoint, whichever of the two the API keeps that on."""
+
+    key_id: str
+    endpoint: EndpointRef
+
+
+class Unchanged(Enum):
+    """A value that says that a field stays as it is, for fields that may be None."""
+
+    UNCHANGED = "unchanged"
+
+
 @dataclass(frozen=True, slots=True)
 class CreatedKey:
     """The answer to a create: the only time that the API shows the secret."""
@@ -45,14 +62,13 @@ class CreatedKey:
 
 @dataclass(frozen=True, slots=True)
 class LiveEndpoint:
-    """A deployment or an application; `api_keys` are live names, in the API's order.
+    """A deployment or an application.
 
     `application` names the application that a deployment belongs to, whose keys are set on the application.
     `addresses` are opaque; `status` is the API's own word.
     """
 
     ref: EndpointRef
-    api_keys: tuple[str, ...] = ()
     auth_enabled: bool = True
     addresses: tuple[str, ...] = ()
     status: str = ""
@@ -101,10 +117,11 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything read before planning, each part in order of name."""
+    """Everything read before planning, each part in order of name; `bindings` say which live key opens what."""
 
     keys: tuple[LiveKey, ...] = ()
     endpoints: tuple[LiveEndpoint, ...] = ()
+    bindings: frozenset[Binding] = frozenset()
     sinks: Mapping[str, SinkContents] = field(default_factory=dict)
     capabilities: Capabilities = Capabilities()
 

@@ -1,16 +1,16 @@
-"""What each endpoint's list of keys gains and loses, and what must never happen to an endpoint."""
+"""Which keys each endpoint gains and loses, and what must never happen to an endpoint."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from difflib import get_close_matches
 
 from reconciler.errors import Finding
 from reconciler.model import (
     Auth,
+    Binding,
     DesiredEndpoint,
     DesiredState,
     EndpointRef,
@@ -20,42 +20,64 @@ from reconciler.model import (
     Snapshot,
     key_of_name,
 )
-from reconciler.plan.cases import MOST_TOLD, describe_owner, gather_evidence, name_some, record_is_of
-from reconciler.plan.changes import FieldDiff, Link, Note, Reason
-from reconciler.plan.verdicts import Fate, Verdict
+from reconciler.plan.cases import MOST_TOLD, Facts, describe_owner, gather_evidence, name_some, record_is_of
+from reconciler.plan.changes import KeyRef, Note, Reason
+from reconciler.plan.verdicts import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Rebinding:
-    """What one endpoint's list gains and loses; `opens` when it ends up without authentication, as the file says.
+class Link:
+    """A live key that an endpoint gains or loses, as a step of which key (None: it is foreign), and why."""
 
-    `stays` are the stack's live keys that are on it and are wanted there; `present` are all of the stack's that are.
+    live: KeyRef
+    verdict: Verdict | None
+    reason: Reason
+    is_disposable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What one endpoint gains and loses; `opens` when it ends up without authentication, as the file says.
+
+    `present` are all the live keys that are bound to it, `stays` those of the stack that are wanted there. `spared`
+    would be unlinked, were it not for a marker of another stack, or one that cannot be read.
     """
 
     endpoint: LiveEndpoint
+    declaration: DesiredEndpoint
+    present: frozenset[KeyRef]
     gains: tuple[Link, ...] = ()
     losses: tuple[Link, ...] = ()
-    stays: tuple[str, ...] = ()
-    present: tuple[str, ...] = ()
+    stays: tuple[KeyRef, ...] = ()
+    spared: tuple[KeyRef, ...] = ()
     opens: bool = False
-    spared: tuple[str, ...] = ()
-    """Keys that would be unlinked, were it not for a marker of another stack, or one that cannot be read."""
 
     @property
-    def diff_of_opening(self) -> tuple[FieldDiff, ...]:
-        """The field that opening the endpoint changes."""
-        return (FieldDiff("auth", Auth.REQUIRED.value, Auth.OPEN.value),) if self.opens else ()
+    def address(self) -> str:
+        """The endpoint's address in a plan."""
+        return str(self.endpoint.ref)
+
+    @property
+    def remain(self) -> list[KeyRef]:
+        """The live keys that are bound to it once the plan is done, in order."""
+        lost = {link.live for link in self.losses}
+        return [*sorted(self.present - lost), *(link.live for link in self.gains)]
 
 
 @dataclass(frozen=True, slots=True)
 class BindingPlan:
-    """All endpoints' rebindings in order of address, and what was found on the way."""
+    """The endpoints on which something changes, in order of address, and what was found on the way."""
 
-    rebindings: tuple[Rebinding, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     refusals: tuple[Finding, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
+
+    @property
+    def keeps(self) -> frozenset[Binding]:
+        """The stack's bindings that stay on these endpoints."""
+        return frozenset(Binding(live.id, each.endpoint.ref) for each in self.comparisons for live in each.stays)
 
 
 IS_DECLARED = Reason("binding_is_declared", "the file binds it")
@@ -65,8 +87,9 @@ IS_FOREIGN = Reason("endpoint_is_exclusive", "the endpoint is exclusive, and thi
 IS_OPEN = Reason("endpoint_is_open", "the file declares the endpoint open")
 
 
-def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[Verdict], now: datetime) -> BindingPlan:
-    """Compare every endpoint's live list with what the verdicts and the file want there."""
+def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
+    """Compare who opens each endpoint with who is to, by the verdicts and the file."""
+    desired, snapshot = facts.desired, facts.snapshot
     declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
     live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
     wanted, owners = gather_wanted(verdicts)
@@ -74,11 +97,12 @@ def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[
         *refuse_unknown_endpoints(desired, snapshot, live),
         *refuse_children(desired, live),
     ]
-    keys = {key.name: key for key in snapshot.keys}
-    markers = gather_markers(desired, snapshot)
-    valid = {key.name for key in snapshot.keys if not key.is_expired(now)}
-    valid |= {verdict.successor.live_name for verdict in verdicts if verdict.successor}
-    rebindings, exposures, warnings = [], [], []
+    keys = {KeyRef.of(key): key for key in snapshot.keys}
+    present = gather_present(snapshot)
+    markers = gather_markers(facts)
+    valid = {ref for ref, key in keys.items() if not key.is_expired(facts.now)}
+    valid |= {verdict.successor.live for verdict in verdicts if verdict.successor}
+    comparisons, exposures, warnings = [], [], []
     unmet: list[Finding] = []
     for ref in sorted(live):
         endpoint = live[ref]
@@ -86,45 +110,62 @@ def plan_bindings(desired: DesiredState, snapshot: Snapshot, verdicts: Sequence[
             continue
         declaration = declared.get(ref, DesiredEndpoint(ref))
         is_managed = ref in declared or ref in wanted
-        rebinding = rebind(endpoint, declaration, wanted.get(ref, {}), owners, markers)
-        refusals += refuse_rebinding(rebinding, declaration, valid, owners)
-        new_exposures, new_warnings = note_exposure(rebinding, declaration, is_managed=is_managed)
-        exposures += [*new_exposures, *note_cuts(rebinding, keys, desired.stack)]
+        found = compare(
+            endpoint,
+            declaration,
+            present=present.get(ref, frozenset()),
+            wanted=wanted.get(ref, {}),
+            owners=owners,
+            markers=markers,
+        )
+        refusals += refuse_comparison(found, valid, owners)
+        new_exposures, new_warnings = note_exposure(found, is_managed=is_managed)
+        exposures += [*new_exposures, *note_cuts(found, keys, desired.stack)]
         warnings += new_warnings
-        unmet += find_spared(rebinding, declaration, keys, desired.stack)
-        if rebinding.gains or rebinding.losses or rebinding.opens:
-            rebindings.append(rebinding)
-    return BindingPlan(tuple(rebindings), tuple(refusals), tuple(exposures), tuple(warnings), tuple(unmet))
+        unmet += find_spared(found, keys, desired.stack)
+        if found.gains or found.losses or found.opens:
+            comparisons.append(found)
+    return BindingPlan(tuple(comparisons), tuple(refusals), tuple(exposures), tuple(warnings), tuple(unmet))
+
+
+def gather_present(snapshot: Snapshot) -> dict[EndpointRef, frozenset[KeyRef]]:
+    """The live keys that are bound to each endpoint; one that the list of keys does not show goes by its id."""
+    named = {key.id: KeyRef.of(key) for key in snapshot.keys}
+    found: dict[EndpointRef, set[KeyRef]] = defaultdict(set)
+    for binding in snapshot.bindings:
+        found[binding.endpoint].add(named.get(binding.key_id) or KeyRef(binding.key_id, binding.key_id))
+    return {ref: frozenset(keys) for ref, keys in found.items()}
 
 
 def gather_wanted(
     verdicts: Iterable[Verdict],
-) -> tuple[dict[EndpointRef, dict[str, Link]], dict[str, tuple[str, Reason]]]:
-    """Per endpoint the links that it is to have; and per owned live name its key and why it would be taken off."""
-    wanted: dict[EndpointRef, dict[str, Link]] = defaultdict(dict)
-    owners: dict[str, tuple[str, Reason]] = {}
+) -> tuple[dict[EndpointRef, dict[KeyRef, Link]], dict[KeyRef, Link]]:
+    """Per endpoint the live keys that it is to have; and of each owned one, as what it would be taken off."""
+    wanted: dict[EndpointRef, dict[KeyRef, Link]] = defaultdict(dict)
+    owners: dict[KeyRef, Link] = {}
     for verdict in verdicts:
         case, successor = verdict.case, verdict.successor
         for ruling in verdict.rulings:
-            name = ruling.generation.name
-            stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP, Fate.KEEP)
-            owners[name] = (case.name, IS_NOT_DECLARED if stays else ruling.reason)
+            live = ruling.generation.ref
+            reason = ruling.reason if ruling.goes else IS_NOT_DECLARED
+            owners[live] = Link(live, verdict, reason, ruling.is_disposable)
             for ref in ruling.endpoints(case.desired):
-                wanted[ref][name] = Link(name, case.name, IS_DECLARED)
+                wanted[ref][live] = Link(live, verdict, IS_DECLARED)
         if successor is not None and case.desired is not None:
             reason = IS_DECLARED if case.newest_in_use is None else SUCCEEDS
             for ref in case.desired.endpoints:
-                wanted[ref][successor.live_name] = Link(successor.live_name, case.name, reason)
+                wanted[ref][successor.live] = Link(successor.live, verdict, reason)
     return wanted, owners
 
 
-def gather_markers(desired: DesiredState, snapshot: Snapshot) -> dict[str, str | None]:
+def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
     """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
 
     Anybody may clear a description in the portal. A key that a sink has a record of, or that is called like a
     generation of a key of this stack, is not cut for that: somebody may use its secret.
     """
-    recorded = gather_evidence(desired, snapshot)
+    desired = facts.desired
+    recorded = gather_evidence(desired, facts.snapshot)
     declared = {key.name for key in desired.keys}
 
     def is_ours_by_more(live: LiveKey) -> bool:
@@ -132,61 +173,49 @@ def gather_markers(desired: DesiredState, snapshot: Snapshot) -> dict[str, str |
         return is_recorded or live.name in declared or key_of_name(live.name) in declared
 
     return {
-        key.name: desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
-        for key in snapshot.keys
+        KeyRef.of(key): desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
+        for key in facts.snapshot.keys
     }
 
 
-def rebind(
+def compare(
     endpoint: LiveEndpoint,
     declaration: DesiredEndpoint,
-    wanted: dict[str, Link],
-    owners: dict[str, tuple[str, Reason]],
-    markers: Mapping[str, str | None],
-) -> Rebinding:
+    *,
+    present: frozenset[KeyRef],
+    wanted: Mapping[KeyRef, Link],
+    owners: Mapping[KeyRef, Link],
+    markers: Mapping[KeyRef, str | None],
+) -> Comparison:
     """What one endpoint gains and loses; foreign keys only where the file says `exclusive`.
 
     Two stacks that share an endpoint would cut each other at every apply: a key that bears a marker goes only where the
     file names its stack. `markers` tells whose each key is, if anybody's (see `gather_markers`); a key that is not
     in it was not in the list of keys, which was read beside this one: whose it is, nobody can tell.
     """
-    present = set(endpoint.api_keys)
-    gains = tuple(wanted[name] for name in sorted(set(wanted) - present))
+    gains = tuple(wanted[live] for live in sorted(set(wanted) - present))
     losses, spared = [], []
-    for name in sorted(present - set(wanted)):
-        marked_by = markers.get(name, "")
-        if name in owners:
-            losses.append(Link(name, *owners[name]))
+    for live in sorted(present - set(wanted)):
+        marked_by = markers.get(live, "")
+        if live in owners:
+            losses.append(owners[live])
         elif declaration.exclusive and marked_by is not None and marked_by not in declaration.exclusive_stacks:
-            spared.append(name)
+            spared.append(live)
         elif declaration.exclusive:
-            losses.append(Link(name, "", IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
-    remain = (present - {link.live_name for link in losses}) | set(wanted)
+            losses.append(Link(live, None, IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
+    remain = (present - {link.live for link in losses}) | set(wanted)
     # Keys may be listed where authentication is off: to take the last one off still takes a write that may open.
     opens = declaration.auth is Auth.OPEN and not remain and (endpoint.auth_enabled or bool(present))
-    return Rebinding(
-        endpoint,
-        gains,
-        tuple(losses),
-        stays=tuple(sorted(present & set(wanted))),
-        present=tuple(sorted(present & (set(wanted) | set(owners)))),
-        opens=opens,
-        spared=tuple(spared),
-    )
+    stays = tuple(sorted(present & set(wanted)))
+    return Comparison(endpoint, declaration, present, gains, tuple(losses), stays, tuple(spared), opens)
 
 
-def refuse_rebinding(
-    rebinding: Rebinding,
-    declaration: DesiredEndpoint,
-    valid: set[str],
-    owners: dict[str, tuple[str, Reason]],
-) -> list[Finding]:
+def refuse_comparison(found: Comparison, valid: Collection[KeyRef], owners: Mapping[KeyRef, Link]) -> list[Finding]:
     """An endpoint keeps a valid key unless the file says that it is open; one that has none keeps one nevertheless."""
-    endpoint, place = rebinding.endpoint, declaration.place
-    lost = {link.live_name for link in rebinding.losses}
-    remain = [*(name for name in endpoint.api_keys if name not in lost), *(link.live_name for link in rebinding.gains)]
+    endpoint, declaration, place, remain = found.endpoint, found.declaration, found.declaration.place, found.remain
+    lost = [link.live.name for link in found.losses]
     if declaration.auth is Auth.OPEN:
-        foreign = [name for name in remain if name not in owners]
+        foreign = [live.name for live in remain if live not in owners]
         if endpoint.auth_enabled and foreign:
             return [
                 Finding(
@@ -198,9 +227,9 @@ def refuse_rebinding(
                 )
             ]
         return []
-    had_one = any(name in valid for name in endpoint.api_keys)
+    had_one = any(live in valid for live in found.present)
     # Whatever the API says of authentication now: a list that loses its last key turns it off.
-    if lost and not any(name in valid for name in remain) and (had_one or not remain):
+    if lost and not any(live in valid for live in remain) and (had_one or not remain):
         return [
             Finding(
                 place.where,
@@ -210,7 +239,7 @@ def refuse_rebinding(
                 "bind another key to it, or declare the endpoint `auth: open` to make it public",
             )
         ]
-    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and not rebinding.gains:
+    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and not found.gains:
         return [
             Finding(
                 place.where,
@@ -222,48 +251,43 @@ def refuse_rebinding(
     return []
 
 
-def note_exposure(
-    rebinding: Rebinding, declaration: DesiredEndpoint, *, is_managed: bool
-) -> tuple[list[Note], list[Note]]:
+def note_exposure(found: Comparison, *, is_managed: bool) -> tuple[list[Note], list[Note]]:
     """Say which endpoints become public or are so already, and which stop being so."""
-    address = str(rebinding.endpoint.ref)
-    if rebinding.opens:
-        sentence = f"{address} becomes PUBLIC: anyone who knows its address may call it without a key"
-        return [Note("endpoint_becomes_public", address, sentence)], []
-    if not rebinding.endpoint.is_public or not is_managed:
+    if found.opens:
+        sentence = "becomes PUBLIC: anyone who knows its address may call it without a key"
+        return [Note("endpoint_becomes_public", found.address, sentence)], []
+    if not found.endpoint.is_public or not is_managed:
         return [], []
-    if rebinding.gains:
-        sentence = f"{address} is public now; once a key is bound, callers without one are refused"
-        return [], [Note("endpoint_becomes_protected", address, sentence)]
-    if declaration.auth is Auth.OPEN:
+    if found.gains:
+        sentence = "is public now; once a key is bound, callers without one are refused"
+        return [], [Note("endpoint_becomes_protected", found.address, sentence)]
+    if found.declaration.auth is Auth.OPEN:
         return [], []
-    sentence = f"{address} is public: no key is bound to it, and the file does not say `auth: open`"
-    return [Note("endpoint_is_public", address, sentence)], []
+    sentence = "is public: no key is bound to it, and the file does not say `auth: open`"
+    return [Note("endpoint_is_public", found.address, sentence)], []
 
 
-def note_cuts(rebinding: Rebinding, keys: Mapping[str, LiveKey], own_stack: str) -> Iterator[Note]:
+def note_cuts(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Note]:
     """Every key of somebody else that is taken off an endpoint, or that a marker keeps there, and whose it is."""
-    address = str(rebinding.endpoint.ref)
-    for link in rebinding.losses:
-        if not link.key:
-            owner = describe_owner(keys.get(link.live_name))
-            sentence = f"{address} no longer accepts the key {link.live_name} ({owner}): its consumers are refused"
-            yield Note("foreign_key_is_cut", address, sentence)
-    for name in rebinding.spared[:MOST_TOLD]:
-        why, _ = explain_spared(keys.get(name), own_stack)
-        yield Note("key_stays", address, f"{address} still accepts the key {name}, although it is exclusive: {why}")
+    for link in found.losses:
+        if link.verdict is None:
+            owner = describe_owner(keys.get(link.live))
+            sentence = f"no longer accepts the key {link.live.name} ({owner}): its consumers are refused"
+            yield Note("foreign_key_is_cut", found.address, sentence)
+    for live in found.spared[:MOST_TOLD]:
+        why, _ = explain_spared(keys.get(live), own_stack)
+        sentence = f"still accepts the key {live.name}, although it is exclusive: {why}"
+        yield Note("key_stays", found.address, sentence)
 
 
-def find_spared(
-    rebinding: Rebinding, declaration: DesiredEndpoint, keys: Mapping[str, LiveKey], own_stack: str
-) -> Iterator[Finding]:
+def find_spared(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Finding]:
     """Keys that stay on an exclusive endpoint since they may be somebody's; it gives nobody quiet immunity."""
-    where, path = declaration.place.where, str(rebinding.endpoint.ref)
-    for name in rebinding.spared[:MOST_TOLD]:
-        why, way_out = explain_spared(keys.get(name), own_stack)
-        yield Finding(where, path, f"is exclusive, but the key {name} stays bound to it: {why}", way_out)
-    if len(rebinding.spared) > MOST_TOLD:
-        message = f"is exclusive, but {len(rebinding.spared) - MOST_TOLD} more such keys stay on it"
+    where, path = found.declaration.place.where, found.address
+    for live in found.spared[:MOST_TOLD]:
+        why, way_out = explain_spared(keys.get(live), own_stack)
+        yield Finding(where, path, f"is exclusive, but the key {live.name} stays bound to it: {why}", way_out)
+    if len(found.spared) > MOST_TOLD:
+        message = f"is exclusive, but {len(found.spared) - MOST_TOLD} more such keys stay on it"
         yield Finding(where, path, message, "check its keys in the portal")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from reconciler.model import (
@@ -20,7 +20,7 @@ from reconciler.model import (
     key_of_name,
     shift,
 )
-from reconciler.plan.changes import Demand
+from reconciler.plan.changes import Demand, KeyRef, Rotate
 
 CLOCKS_DIFFER = timedelta(days=1)
 """How much later than now a marker may say that something was: it was written by another machine's idea of the time."""
@@ -28,14 +28,22 @@ CLOCKS_DIFFER = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One live key of this stack, and where it is."""
+    """One live key of this stack, and where it is.
+
+    `phase` and `since` are those that count, which its marker may have yet to say: one that is asked to be revoked is
+    revoked, and an instant that cannot be is that of its making. `live.ownership` is what the marker says.
+    """
 
     live: LiveKey
-    ownership: Ownership
+    number: int
+    phase: Phase
+    since: datetime
     bound_to: frozenset[EndpointRef]
     sinks_that_hold_it: frozenset[str]
     sinks_that_may_hold_it: frozenset[str]
     """Of the key's sinks that cannot be read back: what they hold is unknown."""
+    is_taken_over: bool = False
+    """The file adopts it, and its marker does not say so yet."""
 
     @property
     def name(self) -> str:
@@ -43,9 +51,14 @@ class Generation:
         return self.live.name
 
     @property
-    def number(self) -> int:
-        """Which generation of its key it is, from 1."""
-        return self.ownership.generation
+    def ref(self) -> KeyRef:
+        """Its live key, as changes name it."""
+        return KeyRef.of(self.live)
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether `prevent_destroy` is written on it."""
+        return self.live.ownership is not None and self.live.ownership.protected
 
     @property
     def is_in_use(self) -> bool:
@@ -53,130 +66,197 @@ class Generation:
 
         Before a secret goes to a sink that cannot be read back, the marker says so: one that is pending is in none.
         """
-        return self.ownership.phase is not Phase.PENDING or bool(self.sinks_that_hold_it)
+        return self.phase is not Phase.PENDING or bool(self.sinks_that_hold_it)
 
     @property
     def is_unfinished(self) -> bool:
         """No run has told that it was published: marked pending, or partial."""
-        return self.ownership.phase in (Phase.PENDING, Phase.PARTIAL)
+        return self.phase in (Phase.PENDING, Phase.PARTIAL)
 
     def has_replaced(self, sinks: Iterable[str]) -> bool:
         """Whether its secret is in every sink of its key, so that what they held before is relied on no longer."""
         return not self.is_unfinished or set(sinks) <= self.sinks_that_hold_it
 
-    def revoked(self) -> Generation:
-        """The same, to be cut as soon as another is published."""
-        return replace(self, ownership=replace(self.ownership, phase=Phase.REVOKED))
+    def is_marked(self, phase: Phase) -> bool:
+        """Whether its marker says so already."""
+        return self.live.ownership is not None and self.live.ownership.phase is phase
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is the same for every key of a plan, each part computed once.
+
+    Live keys are known by their ids. `bound` leaves out deployments of an application, whose lists only mirror its own.
+    """
+
+    desired: DesiredState
+    snapshot: Snapshot
+    now: datetime
+    demand: Demand | None
+    own: frozenset[str]
+    by_name: Mapping[str, tuple[LiveKey, ...]]
+    bound: Mapping[str, frozenset[EndpointRef]]
+    records: Mapping[str, Mapping[str, SinkRecord]]
+    """By key, what each readable sink holds for it."""
+    unreadable_sinks: frozenset[str]
+    lasting_sinks: frozenset[str]
+    """Sinks from which nothing can be removed."""
+
+    @property
+    def mutable_fields(self) -> frozenset[str]:
+        """The fields of a live key that the API changes in place."""
+        return self.snapshot.capabilities.mutable_key_fields
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCase:
     """All that decides about one key. `desired` None: the file does not declare it (any more)."""
 
-    stack: str
+    facts: Facts
     name: str
     desired: DesiredKey | None
     generations: tuple[Generation, ...]
-    """Oldest first."""
-    records: Mapping[str, SinkRecord]
-    """What each readable sink holds for the key."""
-    unreadable_sinks: frozenset[str]
-    lasting_sinks: frozenset[str]
-    """Sinks from which nothing can be removed."""
-    live_keys: Mapping[str, LiveKey]
-    """All live keys by name, foreign ones too."""
-    bindings: Mapping[str, frozenset[EndpointRef]]
-    """Where each live key is bound."""
-    mutable_fields: frozenset[str]
-    now: datetime
-    warn_before: tuple[timedelta, ...] = ()
-    """How long before its expiry a key that nothing rotates is warned of, the longest first."""
-    rotates: bool = False
-    """A rotation is asked for, whatever the file says."""
-    revokes: bool = False
-    """It is asked for because the secret leaked."""
-    is_set_aside: bool = False
-    """Something else is asked for: this key stays as it is."""
+    """Oldest first; one that the file adopts is among them."""
     claims: tuple[LiveKey, ...] = ()
     """Live keys that seem to be generations of it, by markers that nothing else bears out, or that cannot be read."""
+
+    @property
+    def stack(self) -> str:
+        """The stack's name."""
+        return self.facts.desired.stack
+
+    @property
+    def now(self) -> datetime:
+        """When the plan is made."""
+        return self.facts.now
 
     @property
     def address(self) -> str:
         """Its address in a plan."""
         return f"key.{self.name}"
 
-    def bound_to(self, live_name: str) -> frozenset[EndpointRef]:
-        """Where a live key is bound."""
-        return self.bindings.get(live_name, frozenset())
+    @property
+    def records(self) -> Mapping[str, SinkRecord]:
+        """What each readable sink holds for the key."""
+        return self.facts.records.get(self.name, {})
+
+    @property
+    def is_rotated(self) -> bool:
+        """A rotation is asked for, whatever the file says."""
+        return isinstance(self.facts.demand, Rotate) and self.name in self.facts.demand.keys
+
+    @property
+    def is_revoked(self) -> bool:
+        """It is asked for because the secret leaked."""
+        return self.is_rotated and isinstance(self.facts.demand, Rotate) and self.facts.demand.revoke
+
+    @property
+    def is_set_aside(self) -> bool:
+        """Something else is asked for: this key stays as it is."""
+        return isinstance(self.facts.demand, Rotate) and not self.is_rotated
 
     @property
     def newest_in_use(self) -> Generation | None:
         """The current generation: the newest that a consumer may rely on."""
         return next((generation for generation in reversed(self.generations) if generation.is_in_use), None)
 
+    @property
+    def destinations(self) -> str:
+        """The digest of where the file publishes the key's secret to."""
+        return self.facts.desired.digest_of(self.desired.sinks) if self.desired else ""
 
-def gather_cases(
-    desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None
-) -> tuple[KeyCase, ...]:
-    """One case for every key that the file declares, that the stack owns live, or that a sink has a record of."""
-    declared = {key.name: key for key in desired.keys}
-    borne_out = own_keys(desired, snapshot)
-    live_keys = {key.name: key for key in snapshot.keys}
-    unreadable = frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable)
-    lasting = frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable)
-    bindings = gather_bindings(snapshot)
-    owned: dict[str, list[tuple[LiveKey, Ownership]]] = defaultdict(list)
+    def marker(self, generation: int, phase: Phase, since: datetime, live_name: str, *, protected: bool) -> Ownership:
+        """The marker of a generation of this key, before anything of it is published."""
+        return Ownership(self.stack, self.name, generation, phase, since, protected).on(live_name)
+
+
+def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Facts:
+    """What is the same for every key."""
+    by_name: dict[str, list[LiveKey]] = defaultdict(list)
     for key in snapshot.keys:
-        if key.ownership is not None and key.name in borne_out:
-            owned[key.ownership.key].append((key, key.ownership))
-    claims: dict[str, list[LiveKey]] = defaultdict(list)
-    for claimed, live in find_claims(desired, snapshot, borne_out):
-        claims[claimed].append(live)
+        by_name[key.name].append(key)
     records: dict[str, dict[str, SinkRecord]] = defaultdict(dict)
     for sink, contents in snapshot.sinks.items():
         for name, record in contents.records.items():
             if record.stack == desired.stack:
                 records[name][sink] = record
-
-    def generation(live: LiveKey, ownership: Ownership) -> Generation:
-        key = declared.get(ownership.key)
-        holding = frozenset(sink for sink, record in records[ownership.key].items() if record_is_of(record, live))
-        may_hold = unreadable & frozenset(key.sinks) if key else unreadable
-        # Nothing is published before it is made, or later than now. An earlier instant, written in the portal, would
-        # end overlaps at once; a later one would put off every rotation.
-        made_at = live.created_at.replace(microsecond=0)
-        if not made_at <= ownership.since <= shift(now, CLOCKS_DIFFER):
-            ownership = replace(ownership, since=made_at)
-        return Generation(live, ownership, bindings.get(live.name, frozenset()), holding, may_hold)
-
-    return tuple(
-        KeyCase(
-            stack=desired.stack,
-            name=name,
-            desired=declared.get(name),
-            generations=tuple(
-                generation(live, ownership)
-                for live, ownership in sorted(owned[name], key=lambda pair: (pair[1].generation, pair[0].name))
-            ),
-            records=dict(records[name]),
-            unreadable_sinks=unreadable,
-            lasting_sinks=lasting,
-            live_keys=live_keys,
-            bindings=bindings,
-            mutable_fields=snapshot.capabilities.mutable_key_fields,
-            now=now,
-            warn_before=desired.warnings.expiry,
-            rotates=demand is not None and name in demand.keys,
-            revokes=demand is not None and demand.revoke and name in demand.keys,
-            is_set_aside=demand is not None and name not in demand.keys,
-            claims=tuple(claims[name]),
-        )
-        for name in sorted({*declared, *owned, *records})
+    return Facts(
+        desired=desired,
+        snapshot=snapshot,
+        now=now,
+        demand=demand,
+        own=own_keys(desired, snapshot),
+        by_name={name: tuple(keys) for name, keys in by_name.items()},
+        bound=gather_bound(snapshot),
+        records=records,
+        unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
+        lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
     )
 
 
+def gather_cases(facts: Facts) -> tuple[KeyCase, ...]:
+    """One case for every key that the file declares, that the stack owns live, or that a sink has a record of."""
+    declared = {key.name: key for key in facts.desired.keys}
+    owned: dict[str, list[tuple[int, str, LiveKey, Ownership]]] = defaultdict(list)
+    for key in facts.snapshot.keys:
+        if key.ownership is not None and key.id in facts.own:
+            owned[key.ownership.key].append((key.ownership.generation, key.name, key, key.ownership))
+    claims: dict[str, list[LiveKey]] = defaultdict(list)
+    for claimed, live in find_claims(facts.desired, facts.snapshot, facts.own):
+        claims[claimed].append(live)
+    cases = []
+    for name in sorted({*declared, *owned, *facts.records}):
+        desired = declared.get(name)
+        generations = [
+            gather_generation(facts, desired, live, ownership)
+            for _, _, live, ownership in sorted(owned[name], key=lambda each: each[:2])
+        ]
+        if not generations and desired is not None and (taken := find_adopted(facts, desired)):
+            generations = [taken]
+        cases.append(KeyCase(facts, name, desired, tuple(generations), tuple(claims[name])))
+    return tuple(cases)
+
+
+def gather_generation(facts: Facts, key: DesiredKey | None, live: LiveKey, ownership: Ownership) -> Generation:
+    """One live key of the stack, with what counts of its marker."""
+    name, phase, since = ownership.key, ownership.phase, ownership.since
+    holding = holders_of(facts, name, live)
+    # Nothing is published before it is made, or later than now. An earlier instant, written in the portal, would end
+    # overlaps at once; a later one would put off every rotation.
+    made_at = live.created_at.replace(microsecond=0)
+    if not made_at <= since <= shift(facts.now, CLOCKS_DIFFER):
+        since = made_at
+    demand = facts.demand
+    is_used = phase is not Phase.PENDING or bool(holding)
+    if isinstance(demand, Rotate) and demand.revoke and name in demand.keys and is_used:
+        phase = Phase.REVOKED
+    may_hold = facts.unreadable_sinks & frozenset(key.sinks) if key else facts.unreadable_sinks
+    bound = facts.bound.get(live.id, frozenset())
+    return Generation(live, ownership.generation, phase, since, bound, holding, may_hold)
+
+
+def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
+    """The live key that the file takes over as the first generation; None where none can be (`refuse_adoption`)."""
+    found = facts.by_name.get(key.adopt or "", ())
+    if len(found) != 1 or (found[0].ownership is not None and found[0].ownership.stack != facts.desired.stack):
+        return None
+    live = found[0]
+    holding = holders_of(facts, key.name, live)
+    phase = Phase.PUBLISHED if holding else Phase.ADOPTED
+    demand = facts.demand
+    if isinstance(demand, Rotate) and demand.revoke and key.name in demand.keys:
+        phase = Phase.REVOKED
+    bound = facts.bound.get(live.id, frozenset())
+    return Generation(live, 1, phase, facts.now, bound, holding, frozenset(), is_taken_over=True)
+
+
+def holders_of(facts: Facts, key: str, live: LiveKey) -> frozenset[str]:
+    """The sinks that have a record of this very live key for a key."""
+    return frozenset(sink for sink, record in facts.records.get(key, {}).items() if record_is_of(record, live))
+
+
 def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
-    """The live names of this stack's generations: those with its marker, which something else bears out.
+    """The ids of this stack's generations: live keys with its marker, which something else bears out.
 
     Everyone who may edit descriptions in the portal can copy a marker. So the live name, which never changes, has to
     fit it; or the file has to adopt that live key as that key; or a sink has to hold a record of it, one that neither
@@ -193,7 +273,7 @@ def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
         )
 
     return frozenset(
-        live.name
+        live.id
         for live in snapshot.keys
         if live.ownership is not None and live.ownership.stack == desired.stack and is_borne_out(live, live.ownership)
     )
@@ -213,18 +293,18 @@ def gather_evidence(desired: DesiredState, snapshot: Snapshot) -> dict[str, list
 def find_claims(desired: DesiredState, snapshot: Snapshot, own: frozenset[str]) -> Iterator[tuple[str, LiveKey]]:
     """Live keys that bear this stack's marker and are not among its own, each with the key it seems to be of."""
     for live in snapshot.keys:
-        if live.marked_by == desired.stack and live.name not in own:
+        if live.marked_by == desired.stack and live.id not in own:
             yield live.ownership.key if live.ownership is not None else key_of_name(live.name), live
 
 
-def gather_bindings(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
+def gather_bound(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
     """Where each live key is bound; a child deployment's list only mirrors its application's, and does not count."""
+    children = {endpoint.ref for endpoint in snapshot.endpoints if endpoint.application is not None}
     bound: dict[str, set[EndpointRef]] = defaultdict(set)
-    for endpoint in snapshot.endpoints:
-        if endpoint.application is None:
-            for name in endpoint.api_keys:
-                bound[name].add(endpoint.ref)
-    return {name: frozenset(refs) for name, refs in bound.items()}
+    for binding in snapshot.bindings:
+        if binding.endpoint not in children:
+            bound[binding.key_id].add(binding.endpoint)
+    return {key_id: frozenset(refs) for key_id, refs in bound.items()}
 
 
 def describe_owner(live: LiveKey | None) -> str:

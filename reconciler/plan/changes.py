@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.errors import Finding
-from reconciler.model import EndpointRef, Ownership, SinkRecord
+from reconciler.model import Binding, EndpointRef, LiveKey, Ownership, SinkRecord, Unchanged
 
 
 class Action(StrEnum):
@@ -20,12 +20,31 @@ class Action(StrEnum):
     """A new generation is made and published; the old one is retired."""
 
 
+class Step(StrEnum):
+    """What a change does, in the order of an apply: nothing is taken away before what replaces it is in place.
+
+    Descriptions come after creates: a generation of which nobody knows whether its sink has it stays marked pending
+    until its successor exists, or a run that died in between would take it for one that was surely published.
+    """
+
+    CREATE_GENERATION = "create_generation"
+    BIND = "bind"
+    UPDATE_KEY = "update_key"
+    PROVE = "prove"
+    PUBLISH = "publish"
+    UNBIND = "unbind"
+    OPEN_ENDPOINT = "open_endpoint"
+    REMOVE_RECORD = "remove_record"
+    DELETE_KEY = "delete_key"
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a change is there: a stable code for machines, and a sentence for people."""
+    """Why a change is there: a stable code for machines, and a sentence for people. `is_urgent`: a secret leaked."""
 
     code: str
     sentence: str
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,120 +56,169 @@ class FieldDiff:
     desired: str | bool | int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """One key's place in an endpoint's list: the live name, the key it embodies (`""`: foreign), and why it moves."""
+@dataclass(frozen=True, slots=True, order=True)
+class KeyRef:
+    """A live key: its name for people, its id for the API. Without an id it is one that this plan makes."""
 
-    live_name: str
-    key: str
-    reason: Reason
+    name: str
+    id: str = ""
+
+    @classmethod
+    def of(cls, live: LiveKey) -> KeyRef:
+        """A live key that is there."""
+        return cls(live.name, live.id)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ChangeId:
+    """What a change does, to which live key (or, for a record, to which key), and where: unique in its plan."""
+
+    step: Step
+    live: KeyRef
+    at: EndpointRef | str | None = None
+
+    @property
+    def in_words(self) -> str:
+        """For people: `create generation payments-g2`."""
+        return str(self).replace(self.step.value, self.step.value.replace("_", " "), 1)
+
+    def __str__(self) -> str:
+        """As JSON has it: `bind payments-g2 deployment.llama3`."""
+        named = self.live.name if self.live.id in ("", self.live.name) else f"{self.live.name} ({self.live.id})"
+        return " ".join(filter(None, (self.step.value, named, str(self.at or ""))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One step of a plan.
+    """One step of a plan: about one generation of a key, maybe at one endpoint, about one record, or one endpoint.
 
-    `address` is the resource that a reader cares about (`key.payments-api`, `deployment.llama3`); `action` is what
-    happens to that resource; `depends_on` holds the ids of changes that must be done before.
+    `key` is the name of the key whose step it is; `""` where an endpoint's own setting changes: its authentication, and
+    foreign keys. `action` is what happens to the resource at the `address`; `depends_on` holds the ids of changes that
+    must be done before, or in the same write.
     """
 
-    address: str
+    key: str = ""
+    endpoint: EndpointRef | None = None
     action: Action
     reason: Reason
     diff: tuple[FieldDiff, ...] = ()
-    depends_on: tuple[str, ...] = ()
+    depends_on: tuple[ChangeId, ...] = ()
 
     @property
-    def id(self) -> str:
+    def id(self) -> ChangeId:
         """Unique in its plan."""
         raise NotImplementedError
+
+    @property
+    def step(self) -> Step:
+        """What it does."""
+        return self.id.step
+
+    @property
+    def address(self) -> str:
+        """The resource that a reader cares about: `key.payments-api`, or `deployment.llama3`."""
+        return f"key.{self.key}" if self.key else str(self.endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateGeneration(Change):
     """Make a live key, marked pending. `ownership.since` is when the plan was made."""
 
-    live_name: str
+    live: KeyRef
     text: str
     ownership: Ownership
     expires_at: datetime | None
 
     @property
-    def id(self) -> str:
-        return f"create:{self.live_name}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.CREATE_GENERATION, self.live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Describe(Change):
-    """Write a live key's description: the human text, or the marker (adoption, a publication that was cut short)."""
+class UpdateKey(Change):
+    """Change a live key in place: the human text, the marker (adoption, a publication cut short), maybe its expiry.
 
-    live_name: str
+    `adopts`: the live key had no owner. `expires_at` is UNCHANGED where it stays, or the API cannot change it.
+    """
+
+    live: KeyRef
     text: str
     ownership: Ownership
+    expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+    adopts: bool = False
 
     @property
-    def id(self) -> str:
-        return f"describe:{self.live_name}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.UPDATE_KEY, self.live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind(Change):
-    """Add live keys to an endpoint's list, in one write; nothing is removed.
+    """Bind a live key of a key to an endpoint."""
 
-    `stays` are the live keys of the stack that are on it: in this step none is lost, whatever a stale reading says.
-    """
-
+    live: KeyRef
     endpoint: EndpointRef
-    links: tuple[Link, ...]
-    stays: tuple[str, ...] = ()
 
     @property
-    def id(self) -> str:
-        return f"bind:{self.endpoint}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.BIND, self.live, self.endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prove(Change):
     """Try the new generation's secret at every endpoint that it is bound to; nothing is written."""
 
-    live_name: str
-    key: str
+    live: KeyRef
     endpoints: tuple[EndpointRef, ...]
 
     @property
-    def id(self) -> str:
-        return f"prove:{self.live_name}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.PROVE, self.live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publish(Change):
-    """Write the new generation's secret to its sinks, then mark the generation published."""
+    """Write the new generation's secret to its sinks, then mark the generation published.
 
-    live_name: str
+    `destinations` is the digest of where these sinks are, which the marker then carries.
+    """
+
+    live: KeyRef
     text: str
     ownership: Ownership
+    destinations: str
     sinks: tuple[str, ...]
 
     @property
-    def id(self) -> str:
-        return f"publish:{self.live_name}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.PUBLISH, self.live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unbind(Change):
-    """Take live keys off an endpoint's list, in one write; `opens` only where the file says `auth: open`.
+    """Take a live key off an endpoint, be it the stack's or a foreign one.
 
-    `stays` are the live keys of the stack that are on it and are wanted there.
+    `is_disposable`: its secret reached nobody, as long as its marker says so when it goes.
     """
 
+    live: KeyRef
     endpoint: EndpointRef
-    links: tuple[Link, ...]
-    stays: tuple[str, ...] = ()
-    opens: bool = False
+    is_disposable: bool = False
 
     @property
-    def id(self) -> str:
-        return f"unbind:{self.endpoint}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.UNBIND, self.live, self.endpoint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenEndpoint(Change):
+    """Turn an endpoint's authentication off, as the file says (`auth: open`)."""
+
+    endpoint: EndpointRef
+
+    @property
+    def id(self) -> ChangeId:
+        return ChangeId(Step.OPEN_ENDPOINT, KeyRef(""), self.endpoint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,37 +226,44 @@ class RemoveRecord(Change):
     """Remove a key's secret and record from a sink."""
 
     sink: str
-    key: str
     record: SinkRecord | None
 
     @property
-    def id(self) -> str:
-        return f"remove-record:{self.sink}/{self.key}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.REMOVE_RECORD, KeyRef(self.key), self.sink)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteKey(Change):
-    """Delete a live key that is bound nowhere any more."""
+    """Delete a live key that is bound nowhere any more; see `Unbind` for `is_disposable`."""
 
-    live_name: str
-    key: str
+    live: KeyRef
+    is_disposable: bool = False
 
     @property
-    def id(self) -> str:
-        return f"delete:{self.live_name}"
+    def id(self) -> ChangeId:
+        return ChangeId(Step.DELETE_KEY, self.live)
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
-    """What is asked for beside the file: a rotation of these keys now, and nothing else. `revoke`: no overlap."""
+class Rotate:
+    """A demand beside the file: a rotation of these keys now, and nothing else. `revoke`: no overlap."""
 
     keys: frozenset[str]
     revoke: bool = False
 
 
 @dataclass(frozen=True, slots=True)
+class Destroy:
+    """A demand beside the file: everything that the stack owns goes, however much that is."""
+
+
+Demand = Rotate | Destroy
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
-    """Something a reader should know that is not a change. `code` is stable."""
+    """Something a reader should know that is not a change. `code` is stable; the sentence is read after the address."""
 
     code: str
     address: str
@@ -222,7 +297,8 @@ class Plan:
     they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest may be
     applied, and the exit code is that of an error. `destinations` are all sinks that keys name, also those that nothing
     is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring` are the keys
-    that have expired or soon will, and that nothing rotates: no change, and no error.
+    that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the stack's bindings
+    that stay on the endpoints that are written: a write never takes one of them off.
     """
 
     stack: str
@@ -236,7 +312,8 @@ class Plan:
     unmet: tuple[Finding, ...] = ()
     destinations: tuple[Destination, ...] = ()
     lock: str = ""
-    key_count: int = field(default=0)
+    keeps: frozenset[Binding] = frozenset()
+    key_count: int = 0
 
     @property
     def is_empty(self) -> bool:

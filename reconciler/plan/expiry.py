@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from reconciler.errors import Finding
-from reconciler.model import DesiredKey, DesiredState, LiveKey
+from reconciler.model import DesiredState, LiveKey, Snapshot
+from reconciler.plan.cases import gather_cases, gather_facts
 from reconciler.plan.changes import Note
 from reconciler.plan.fields import instant
 
@@ -27,11 +27,12 @@ def find_past_dates(desired: DesiredState, live_keys: tuple[LiveKey, ...] | None
     differs, would open nothing.
     """
     findings, notes = [], []
-    for key in desired.keys:
-        if key.expires_at is None or key.expires_at > now:
+    for case in gather_cases(gather_facts(desired, Snapshot(keys=live_keys or ()), now)):
+        key = case.desired
+        if key is None or key.expires_at is None or key.expires_at > now:
             continue
         said = f"expires_at {instant(key.expires_at)} is in the past"
-        newest = None if live_keys is None else _newest(desired.stack, key, live_keys)
+        newest = case.generations[-1].live if case.generations else None
         if newest is not None and newest.expires_at == key.expires_at:
             notes.append(Note("key_has_expired", f"key.{key.name}", f"{said}: {newest.name} is live, and has expired"))
             continue
@@ -49,22 +50,3 @@ def _explain(said: str, newest: LiveKey | None, live_keys: tuple[LiveKey, ...] |
     has = f"expires {instant(newest.expires_at)}" if newest.expires_at else "never expires"
     message = f"{said}, and the live key {newest.name} {has}: a new generation with that date would open nothing"
     return message, "Give a later date, or never. To take the key's access away now, remove it from the file."
-
-
-def _newest(stack: str, key: DesiredKey, live_keys: tuple[LiveKey, ...]) -> LiveKey | None:
-    """The newest live key that embodies it, or the one that it is to take over."""
-    own = list(_own(stack, key, live_keys))
-    if own:
-        return max(own)[1]
-    return next((live for live in live_keys if live.name == key.adopt and live.ownership is None), None)
-
-
-def _own(stack: str, key: DesiredKey, live_keys: tuple[LiveKey, ...]) -> Iterator[tuple[int, LiveKey]]:
-    for live in live_keys:
-        own = live.ownership
-        if (
-            own is not None
-            and (own.stack, own.key) == (stack, key.name)
-            and (own.fits(live.name) or live.name == key.adopt)
-        ):
-            yield own.generation, live

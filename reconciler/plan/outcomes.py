@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.plan.changes import Bind, Change, Link, Note, Plan, Unbind
+from reconciler.plan.changes import Change, ChangeId, Note, Plan
 
 
 class OutcomeState(StrEnum):
@@ -15,8 +15,6 @@ class OutcomeState(StrEnum):
     """What is live was seen to be as planned."""
     FAILED = "failed"
     """It was refused, or gave up: it had no effect that anyone relies on."""
-    PARTLY_DONE = "partly_done"
-    """Of a write for several keys, some links are seen to be as planned; the others wait for a change that was not."""
     SKIPPED = "skipped"
     """A change that it depends on was not done."""
     UNKNOWN = "unknown"
@@ -27,40 +25,13 @@ class OutcomeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one change: `detail` says what went wrong, `way_out` what to do; `seconds` is how long it took.
-
-    `links` are those that were done of a write that is PARTLY_DONE.
-    """
+    """What came of one change: `detail` says what went wrong, `way_out` what to do; `seconds` is how long it took."""
 
     change: Change
     state: OutcomeState
     detail: str = ""
     way_out: str = ""
     seconds: float = 0.0
-    links: tuple[Link, ...] = ()
-
-    @property
-    def links_done(self) -> tuple[Link, ...]:
-        """What a Bind has seen in place, or an Unbind gone."""
-        if isinstance(self.change, Bind | Unbind) and self.state is OutcomeState.DONE:
-            return self.change.links
-        return self.links
-
-    @property
-    def done_part(self) -> Change:
-        """The change with those links alone that were done."""
-        return _only(self.change, self.links_done)
-
-    @property
-    def undone_part(self) -> Change:
-        """The change without the links that were done."""
-        if not isinstance(self.change, Bind | Unbind):
-            return self.change
-        return _only(self.change, tuple(link for link in self.change.links if link not in self.links_done))
-
-
-def _only(change: Change, links: tuple[Link, ...]) -> Change:
-    return replace(change, links=links) if isinstance(change, Bind | Unbind) else change
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +39,14 @@ class Result:
     """What came of a plan; outcomes are in the order of the plan's changes. `interrupted`: by Ctrl-C or SIGTERM.
 
     `exposures` are what is not as it should be after the lock was lost: read again, since another run may have been
-    crossed.
+    crossed. `lock_was_lost`: another run may have had the lock while a change of this one was under way.
     """
 
     plan: Plan
     outcomes: tuple[Outcome, ...] = ()
     interrupted: bool = False
     exposures: tuple[Note, ...] = ()
+    lock_was_lost: bool = False
 
     @property
     def complete(self) -> bool:
@@ -84,27 +56,27 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeStarted:
-    """A worker thread took a change up."""
+class Started:
+    """A worker thread took changes up: several where one write brings them all about."""
 
-    change: Change
+    changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeFinished:
-    """A change has its outcome; one that never started (skipped, interrupted) has it without a start."""
+class Finished:
+    """Changes have their outcomes, those of one write together; what was skipped has one without a start."""
 
-    outcome: Outcome
+    outcomes: tuple[Outcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class StepNote:
-    """Something worth telling while a change runs: `waiting for task …`, `retrying in 2s (HTTP 429)`.
+    """Something worth telling while changes run: `waiting for task …`, `retrying in 2s (HTTP 429)`.
 
-    `subject` is the change's id or an address; the text holds no secret.
+    `subject` is the id of a change, or the subject of a request (see `gcore.events`); the text holds no secret.
     """
 
-    subject: str
+    subject: ChangeId | str
     text: str
 
 
@@ -117,5 +89,5 @@ class PaceChanged:
     wait_seconds: float
 
 
-Event = ChangeStarted | ChangeFinished | StepNote | PaceChanged
+Event = Started | Finished | StepNote | PaceChanged
 """What is told while an apply runs, from several worker threads."""

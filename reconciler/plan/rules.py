@@ -1,9 +1,9 @@
-"""Why a key needs a new generation: ordered rules, each a small pure function that states its finding.
+"""Why a key needs a new generation: an ordered table of rules, each a small pure function that states its finding.
 
-The first that finds something decides. None is asked about a key whose own date is over: what would be made then would
-be born expired. Such a key is reported, and only `rotate` asks for more.
+The first that finds something decides:
 
     key_is_missing               no live key embodies it                                      create
+    date_is_reached              it expired on its own date, and nothing else is asked for    leave it
     key_is_revoked               its secret leaked                                            rotate
     rotation_is_asked            `rotate` names the key                                       rotate
     publication_is_uncertain     the newest was being written to a sink that nobody can read  rotate
@@ -12,16 +12,19 @@ be born expired. Such a key is reported, and only `rotate` asks for more.
     secret_is_not_in_sink        a declared sink does not hold the secret                     rotate
     rotation_is_due              the newest is older than `every`                             rotate
     expiry_is_near               the newest would expire within the overlap                   rotate
+
+Where the API changes an expiry in place, the newest is judged by the expiry that this plan writes on it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.model import DesiredKey, Phase, shift
+from reconciler.model import DesiredKey, Phase, Unchanged, shift
 from reconciler.plan.cases import Generation, KeyCase
-from reconciler.plan.changes import Reason
+from reconciler.plan.changes import Action, Reason
 from reconciler.plan.fields import duration, instant
 
 CLOSE = timedelta(days=1)
@@ -33,16 +36,41 @@ whose clock is wrong would make a new generation with every apply.
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What the table decided, and why: a create, a rotation, or (None) that the key is left as it is."""
+
+    action: Action | None
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A rotation that passing time brings about: when, in UTC, and why."""
+
+    at: datetime
+    reason: Reason
+
+
+def date_is_reached(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
+    """The generation expired when the file says that the key is to expire: what is made now would be born expired."""
+    is_over = newest.live.expires_at == key.expires_at and newest.live.is_expired(case.now)
+    if key.lifetime is not None or key.expires_at is None or not is_over or case.is_rotated:
+        return None
+    return Reason("date_is_reached", f"{newest.name} expired {instant(key.expires_at)}, as the file says")
+
+
 def key_is_revoked(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
     """`rotate --revoke` marked it, in this run or in one that did not come to its end."""
-    if newest.ownership.phase is Phase.REVOKED:
-        return Reason("key_is_revoked", f"{newest.name} is revoked: it is cut as soon as another is published")
+    if newest.phase is Phase.REVOKED:
+        sentence = f"{newest.name} is revoked: it is cut as soon as another is published"
+        return Reason("key_is_revoked", sentence, is_urgent=True)
     return None
 
 
 def rotation_is_asked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
     """`rotate` names the key."""
-    return Reason("rotation_is_asked", f"a rotation of {newest.name} is asked for") if case.rotates else None
+    return Reason("rotation_is_asked", f"a rotation of {newest.name} is asked for") if case.is_rotated else None
 
 
 def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
@@ -57,8 +85,8 @@ def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generatio
 
 
 def expiry_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
-    """The API cannot change a key's expiry: it takes a new key, with a new secret."""
-    if key.lifetime is None and "expires_at" not in case.mutable_fields and newest.live.expires_at != key.expires_at:
+    """Where the API cannot change a key's expiry, it takes a new key, with a new secret."""
+    if key.lifetime is None and expiry_after(case, key, newest) != key.expires_at:
         return Reason(
             "expiry_differs",
             f"expires_at changes from {instant(newest.live.expires_at)} to {instant(key.expires_at)}, "
@@ -67,26 +95,45 @@ def expiry_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason
     return None
 
 
-def lifetime_differs(_case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
+def lifetime_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """One that lives longer than the file allows is replaced; one that lives shorter is, when that is due."""
-    if key.lifetime is None:
-        return None
-    expires = newest.live.expires_at
-    if expires is not None and expires <= shift(newest.ownership.since, key.lifetime + CLOSE):
+    expires = expiry_after(case, key, newest)
+    if key.lifetime is None or (expires is not None and expires <= shift(newest.since, key.lifetime + CLOSE)):
         return None
     outlives = f"{newest.name} expires {instant(expires)}" if expires else f"{newest.name} never expires"
     return Reason("lifetime_differs", f"{outlives}, and rotation.lifetime is {duration(key.lifetime)}")
 
 
+def expiry_in_place(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | Unchanged | None:
+    """The expiry to write on the newest generation where the API changes it in place; None for never.
+
+    A lifetime that is used up is not written: that would cut consumers, where a rotation leaves them the overlap.
+    """
+    live = newest.live.expires_at
+    if "expires_at" not in case.facts.mutable_fields:
+        return Unchanged.UNCHANGED
+    if key.lifetime is None:
+        return Unchanged.UNCHANGED if live == key.expires_at else key.expires_at
+    end = shift(newest.since, key.lifetime).replace(microsecond=0)
+    is_too_long = live is None or live > shift(newest.since, key.lifetime + CLOSE)
+    return end if is_too_long and shift(end, -key.overlap) > case.now else Unchanged.UNCHANGED
+
+
+def expiry_after(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | None:
+    """When the newest generation expires once this plan is done; None for never."""
+    written = expiry_in_place(case, key, newest)
+    return newest.live.expires_at if isinstance(written, Unchanged) else written
+
+
 def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """The API shows a secret once: one that a sink lost, or never had, can only be replaced."""
-    if newest.ownership.phase is Phase.ADOPTED:
+    if newest.phase is Phase.ADOPTED:
         return None  # never known to keyform; the next rotation writes the sink
-    lacking = sorted(set(key.sinks) - newest.sinks_that_hold_it - case.unreadable_sinks)
+    lacking = sorted(set(key.sinks) - newest.sinks_that_hold_it - case.facts.unreadable_sinks)
     if lacking:
         return Reason("secret_is_not_in_sink", f"sink {', '.join(lacking)} does not hold the secret of {newest.name}")
     left = sorted(newest.sinks_that_hold_it - set(key.sinks))
-    unseen = sorted(set(key.sinks) & case.unreadable_sinks)
+    unseen = sorted(set(key.sinks) & case.facts.unreadable_sinks)
     if left and unseen:
         # What goes from the one sink could be all that there is of the secret: nobody can see whether the other,
         # named since, ever got it.
@@ -103,30 +150,37 @@ def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reaso
     due = due_by_age(key, newest)
     if due is None or key.every is None or due > case.now:
         return None
-    published = f"{newest.name} was published {instant(newest.ownership.since)}"
-    return Reason("rotation_is_due", f"{published}, and rotation.every is {duration(key.every)}")
+    return because_of_age(key, f"{newest.name} was published {instant(newest.since)}, and ")
 
 
 def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """It has to be replaced while there is time left for the overlap."""
-    due = due_by_expiry(key, newest)
+    due = due_by_expiry(case, key, newest)
     if due is None or due > case.now:
         return None
-    expires = newest.live.expires_at
-    word = "expired" if newest.live.is_expired(case.now) else "expires"
-    return Reason(
-        "expiry_is_near", f"{newest.name} {word} {instant(expires)}, and the overlap takes {duration(key.overlap)}"
-    )
+    expires = expiry_after(case, key, newest)
+    word = "expired" if expires is not None and expires <= case.now else "expires"
+    return because_of_expiry(key, f"{newest.name} {word} {instant(expires)}")
+
+
+def because_of_age(key: DesiredKey, since: str = "") -> Reason:
+    """Why a generation is replaced that becomes too old; `since` begins the sentence."""
+    return Reason("rotation_is_due", f"{since}rotation.every is {duration(key.every)}")
+
+
+def because_of_expiry(key: DesiredKey, expires: str) -> Reason:
+    """Why a generation is replaced before it expires; `expires`, which says when, begins the sentence."""
+    return Reason("expiry_is_near", f"{expires}, and the overlap takes {duration(key.overlap)}")
 
 
 def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
     """When the generation becomes as old as `every`; None if its age is no reason."""
-    return shift(newest.ownership.since, key.every) if key.every is not None else None
+    return shift(newest.since, key.every) if key.every is not None else None
 
 
-def due_by_expiry(key: DesiredKey, newest: Generation) -> datetime | None:
+def due_by_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | None:
     """When only the overlap is left until it expires; None if it does not, or if another would expire no later."""
-    expires = newest.live.expires_at
+    expires = expiry_after(case, key, newest)
     if expires is None or (key.every is None and key.lifetime is None):
         return None
     # With a lifetime, one that is made when this is due expires later: the overlap is shorter than the lifetime. To
@@ -141,40 +195,52 @@ def expiry_of_successor(case: KeyCase, key: DesiredKey) -> datetime | None:
     return shift(case.now, key.lifetime) if key.lifetime is not None else key.expires_at
 
 
-def next_rotation(case: KeyCase) -> datetime | None:
-    """When the next rotation is due that only passing time brings about; None if there is none to come."""
-    newest = case.newest_in_use
-    if case.desired is None or newest is None:
+def next_rotation(case: KeyCase) -> Coming | None:
+    """The next rotation that only passing time brings about; None if there is none to come."""
+    key, newest = case.desired, case.newest_in_use
+    if key is None or newest is None:
         return None
-    dues = (due_by_age(case.desired, newest), due_by_expiry(case.desired, newest))
-    due = min((due for due in dues if due is not None), default=None)
-    last = case.desired.expires_at if case.desired.lifetime is None else None
-    return None if due is None or (last is not None and max(due, case.now) >= last) else due
+    coming = []
+    if (at := due_by_age(key, newest)) is not None:
+        coming.append(Coming(at, because_of_age(key)))
+    if (at := due_by_expiry(case, key, newest)) is not None:
+        expires = f"it expires {instant(expiry_after(case, key, newest))}"
+        coming.append(Coming(at, because_of_expiry(key, expires)))
+    first = min(coming, key=lambda each: each.at, default=None)
+    last = key.expires_at if key.lifetime is None else None
+    return None if first is None or (last is not None and max(first.at, case.now) >= last) else first
 
 
-def has_reached_its_date(case: KeyCase, key: DesiredKey, newest: Generation) -> bool:
-    """Whether the generation expired when the file says that the key is to expire, so that none could follow it."""
-    if key.lifetime is not None or key.expires_at is None:
-        return False
-    return newest.live.expires_at == key.expires_at and newest.live.is_expired(case.now)
+def key_is_missing(case: KeyCase) -> Reason | None:
+    """No live key embodies it that a consumer may use."""
+    return Reason("key_is_missing", "no live key embodies it") if case.newest_in_use is None else None
 
 
-RULES: tuple[Rule, ...] = (
-    key_is_revoked,
-    rotation_is_asked,
-    publication_is_uncertain,
-    expiry_differs,
-    lifetime_differs,
-    secret_is_not_in_sink,
-    rotation_is_due,
-    expiry_is_near,
+def _of_newest(rule: Rule) -> Callable[[KeyCase], Reason | None]:
+    """A rule about a declared key's current generation."""
+
+    def find(case: KeyCase) -> Reason | None:
+        key, newest = case.desired, case.newest_in_use
+        return rule(case, key, newest) if key is not None and newest is not None else None
+
+    return find
+
+
+RULES: tuple[tuple[Callable[[KeyCase], Reason | None], Action | None], ...] = (
+    (key_is_missing, Action.CREATE),
+    (_of_newest(date_is_reached), None),
+    (_of_newest(key_is_revoked), Action.ROTATE),
+    (_of_newest(rotation_is_asked), Action.ROTATE),
+    (_of_newest(publication_is_uncertain), Action.ROTATE),
+    (_of_newest(expiry_differs), Action.ROTATE),
+    (_of_newest(lifetime_differs), Action.ROTATE),
+    (_of_newest(secret_is_not_in_sink), Action.ROTATE),
+    (_of_newest(rotation_is_due), Action.ROTATE),
+    (_of_newest(expiry_is_near), Action.ROTATE),
 )
 
 
-def find_reason_for_successor(case: KeyCase, key: DesiredKey, newest: Generation | None) -> Reason | None:
-    """Why the key needs a new generation, or None."""
-    if newest is None:
-        return Reason("key_is_missing", "no live key embodies it")
-    if has_reached_its_date(case, key, newest) and not case.rotates:
-        return None
-    return next((reason for rule in RULES if (reason := rule(case, key, newest)) is not None), None)
+def find_cause(case: KeyCase) -> Cause | None:
+    """What the first rule that finds something leads to, for a key that the file declares; None if none does."""
+    found = ((action, rule(case)) for rule, action in RULES)
+    return next((Cause(action, reason) for action, reason in found if reason is not None), None)

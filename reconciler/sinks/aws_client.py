@@ -67,8 +67,8 @@ _SAYS: dict[str, tuple[str, str]] = {
 class AwsRefusal(SinkError):
     """AWS answered with an error; `code` is its own name for it, such as `ResourceNotFoundException`."""
 
-    def __init__(self, message: str, *, way_out: str, outcome_is_unknown: bool, code: str) -> None:
-        super().__init__(message, way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+    def __init__(self, message: str, *, way_out: str, effect_is_unknown: bool, code: str) -> None:
+        super().__init__(message, way_out=way_out, effect_is_unknown=effect_is_unknown)
         self.code = code
 
 
@@ -145,12 +145,12 @@ class AwsClient:
         return self.error(
             f"AWS answered with something that cannot be read ({action})",
             "Check which server answers as AWS.",
-            outcome_is_unknown=saves,
+            effect_is_unknown=saves,
         )
 
-    def error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
+    def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
         """An error that names the sink."""
-        return SinkError(f"sink {self._sink}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+        return SinkError(f"sink {self._sink}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     def _open(self) -> Any:
         with self._opening:
@@ -216,7 +216,7 @@ class AwsClient:
             f"sink {self._sink}: {where}{what} ({action}: {Redactor().clean(code, longest=60)})",
             way_out=way_out,
             # An earlier try of boto3's own may have taken effect, although the last one was refused.
-            outcome_is_unknown=saves and (is_fault or bool(answer.get("RetryAttempts"))),
+            effect_is_unknown=saves and (is_fault or bool(answer.get("RetryAttempts"))),
             code=code,
         )
 
@@ -245,4 +245,4 @@ class AwsClient:
                 # Credentials fail in a dozen ways, each with a class of its own, whose name says which.
                 name = type(trouble).__name__
                 return self.error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
-        return self.error(what, way_out, outcome_is_unknown=saves)
+        return self.error(what, way_out, effect_is_unknown=saves)

@@ -140,7 +140,7 @@ class CommandSink:
             error = self._error(
                 f"{argv[0]} did not end within {self._timeout} seconds, and was killed",
                 f"{way_out} If it needs more time, raise `timeout`.",
-                outcome_is_unknown=True,
+                effect_is_unknown=True,
             )
         except OSError as trouble:
             error = self._error(
@@ -150,7 +150,7 @@ class CommandSink:
         else:
             if done.returncode == 0:
                 return
-            error = self._error(_ending(argv[0], done, secret), way_out, outcome_is_unknown=True)
+            error = self._error(_ending(argv[0], done, secret), way_out, effect_is_unknown=True)
         raise error
 
     def _program(self, argv: Sequence[str]) -> str:
@@ -174,8 +174,8 @@ class CommandSink:
             )
         return argv
 
-    def _error(self, message: str, way_out: str, *, outcome_is_unknown: bool = False) -> SinkError:
-        return SinkError(f"sink {self.name}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown)
+    def _error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
+        return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
 
 def _shown(argv: Sequence[str]) -> str:

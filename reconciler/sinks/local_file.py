@@ -118,13 +118,11 @@ class LocalFile:
         """
         return self._git.is_sure and (self._git.has_repository or not self._is_inside)
 
-    def error(self, message: str, way_out: str, *, line: int = 0, outcome_is_unknown: bool = False) -> SinkError:
+    def error(self, message: str, way_out: str, *, line: int = 0, effect_is_unknown: bool = False) -> SinkError:
         """An error that names the sink and the path, and the line when there is one (counted from 1)."""
         shown = printable(self._given)
         place = f"{shown}:{line}" if line else shown
-        return SinkError(
-            f"sink {self._sink}: {place}: {message}", way_out=way_out, outcome_is_unknown=outcome_is_unknown
-        )
+        return SinkError(f"sink {self._sink}: {place}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     def read(self) -> bytes | None:
         """The content, all of it from one moment; None when there is no file."""
@@ -192,13 +190,13 @@ class LocalFile:
 
     def _confirm(self, content: bytes) -> None:
         """Make it durable and look at it: also when nothing changed, since an earlier run may have died before this."""
-        with self._told("may not have been saved", outcome_is_unknown=True):
+        with self._told("may not have been saved", effect_is_unknown=True):
             self._effects.sync_folder(self._folder)
             if content and self._effects.read_file(self._path) != content:
                 raise self.error(
                     "something else was read back than was written",
                     "Another program writes this file: stop it and run again.",
-                    outcome_is_unknown=True,
+                    effect_is_unknown=True,
                 )
 
     def _replace(self, content: bytes) -> None:
@@ -219,7 +217,7 @@ class LocalFile:
             unknown = not self._is_there(temporary / "new")
             if not unknown:
                 self._clear()
-            raise self._translated("cannot be written", error, outcome_is_unknown=unknown) from error
+            raise self._translated("cannot be written", error, effect_is_unknown=unknown) from error
 
     def _clear(self) -> None:
         """Remove what `_replace` makes, the secret first; what stays is ignored by git, and others cannot read it."""
@@ -382,16 +380,16 @@ class LocalFile:
     # --- What is said ------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _told(self, doing: str, *, outcome_is_unknown: bool = False) -> Iterator[None]:
+    def _told(self, doing: str, *, effect_is_unknown: bool = False) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            raise self._translated(doing, error, outcome_is_unknown=outcome_is_unknown) from error
+            raise self._translated(doing, error, effect_is_unknown=effect_is_unknown) from error
 
-    def _translated(self, doing: str, error: OSError, *, outcome_is_unknown: bool) -> SinkError:
+    def _translated(self, doing: str, error: OSError, *, effect_is_unknown: bool) -> SinkError:
         number = error.errno or 0
         what, way_out = _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
-        return self.error(f"{doing}: {what}", way_out, outcome_is_unknown=outcome_is_unknown)
+        return self.error(f"{doing}: {what}", way_out, effect_is_unknown=effect_is_unknown)
 
     def _too_big(self) -> SinkError:
         return self.error(f"is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack.")

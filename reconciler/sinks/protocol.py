@@ -54,7 +54,7 @@ class Sink(Protocol):
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
 
-        SinkError with `outcome_is_unknown` when it may have been saved.
+        SinkError with `effect_is_unknown` when it may have been saved.
         """
         ...
 

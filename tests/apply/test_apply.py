@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN
 from support.states import declared, desired, key
-from support.worlds import BrokenSink, World, states
+from support.worlds import BrokenSink, World, patch_in_portal, states
 
+from reconciler.api import KeyUpdate
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, Phase, Secret, compose_description
+from reconciler.model import Auth, DesiredState, Phase, Secret, compose_description
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Demand, Summary
-from reconciler.plan.outcomes import ChangeFinished, OutcomeState
+from reconciler.plan.changes import Rotate, Summary, Unbind
+from reconciler.plan.outcomes import Finished, OutcomeState
 from reconciler.report.outcomes import count_done
 
 LIVE = {
@@ -46,17 +47,6 @@ def world(tmp_path: Path) -> World:
 
 def is_call(request: Request, method: str, ending: str) -> bool:
     return request.method == method and request.path.endswith(ending)
-
-
-def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
-    """Somebody sets a deployment's keys, past keyform, and waits."""
-    path = f"/cloud/v3/inference/{PROJECT}/deployments/{deployment}"
-    emulator, hook = world.emulator, world.emulator.interceptor
-    emulator.interceptor = None
-    answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
-    assert answer.status == 200
-    world.clock.advance(10)
-    emulator.interceptor = hook
 
 
 def test_a_new_key_is_made_bound_published_and_only_then_marked_so(world: World) -> None:
@@ -193,6 +183,38 @@ def test_adoption_keeps_the_key_in_place_and_the_next_generation_takes_its_own_n
     assert world.converges(later)
 
 
+@pytest.mark.parametrize("count", [1, 12])
+def test_each_endpoint_is_written_once_in_each_step_however_many_keys_it_gains_or_loses(
+    world: World, count: int
+) -> None:
+    """Creating binds, rotating binds, retiring unbinds: three steps, three writes of each endpoint's list."""
+    writes: list[str] = []
+
+    def note(request: Request, answer: Answer) -> None:
+        if request.method == "PATCH" and "/api_keys/" not in request.path and answer.status == 200:
+            writes.append(request.path.rsplit("/", 1)[-1])
+
+    world.emulator.listeners.append(note)
+    names = [f"key-{number}" for number in range(count)]
+    expiry = START + timedelta(days=30)
+
+    def file(**more: Any) -> DesiredState:
+        return desired(
+            *(key(name, "llama3", "whisper", "app:webui", overlap=timedelta(hours=1), **more) for name in names)
+        )
+
+    for state in (
+        file(),
+        file(expires_at=expiry),
+        file(expires_at=expiry),
+        desired(max_deletes=None, allow_empty=True),
+    ):
+        writes.clear()
+        assert world.apply(state).complete
+        assert sorted(writes) == ["llama3", "webui", "whisper"]
+        world.clock.advance(3700)
+
+
 # --- Trouble ----------------------------------------------------------------------------------------------------------
 
 
@@ -240,14 +262,14 @@ def test_a_revocation_is_known_to_later_runs_although_no_successor_could_be_made
     state = desired(key("payments", "llama3"))
     assert world.apply(state).complete
     leaked = world.secret_of("payments")
-    demand = Demand(frozenset({"payments"}), revoke=True)
+    demand = Rotate(frozenset({"payments"}), revoke=True)
     plan = compute_plan(state, world.look(state), world.clock.now(), demand)
     world.emulator.interceptor = lambda request, go: (
         Answer(403, {}, b"{}") if is_call(request, "POST", "/api_keys") else go(request)
     )
     result = world.apply(state, plan=plan)
-    assert states(result)["create:payments-g2"] is OutcomeState.FAILED
-    assert states(result)["describe:payments"] is OutcomeState.DONE
+    assert states(result)["create_generation payments-g2"] is OutcomeState.FAILED
+    assert states(result)["update_key payments"] is OutcomeState.DONE
     assert world.accepts("llama3", leaked), "nothing is cut before what replaces it is published"
     world.emulator.interceptor = None
     assert world.apply(state).complete
@@ -264,7 +286,7 @@ def test_a_plan_that_waited_longer_than_a_lifetime_makes_no_expired_key(world: W
     plan = world.plan(state)
     world.clock.advance(timedelta(days=9).total_seconds())
     result = world.apply(state, plan=plan)
-    assert states(result)["create:payments-g2"] is OutcomeState.FAILED
+    assert states(result)["create_generation payments-g2"] is OutcomeState.FAILED
     assert world.live_names() == ["payments", "portal-made"]
     assert world.apply(state).complete
     assert world.accepts("llama3", world.held("payments"))
@@ -282,17 +304,17 @@ def test_a_refused_create_holds_no_other_key_up(world: World) -> None:
     result = world.apply(state)
     assert not result.complete
     assert states(result) == {
-        "create:batch": OutcomeState.FAILED,
-        "create:payments": OutcomeState.DONE,
-        "bind:deployment.llama3": OutcomeState.PARTLY_DONE,
-        "bind:deployment.whisper": OutcomeState.SKIPPED,
-        "publish:batch": OutcomeState.SKIPPED,
-        "publish:payments": OutcomeState.DONE,
+        "create_generation batch": OutcomeState.FAILED,
+        "create_generation payments": OutcomeState.DONE,
+        "bind batch deployment.llama3": OutcomeState.SKIPPED,
+        "bind payments deployment.llama3": OutcomeState.DONE,
+        "bind batch deployment.whisper": OutcomeState.SKIPPED,
+        "publish batch": OutcomeState.SKIPPED,
+        "publish payments": OutcomeState.DONE,
     }
     assert world.bound("llama3") == ["payments", "portal-made"]
-    (partly,) = (outcome for outcome in result.outcomes if outcome.state is OutcomeState.PARTLY_DONE)
-    assert [link.live_name for link in partly.links_done] == ["payments"]
-    assert partly.detail == "not bound, since they were not made: batch"
+    skipped = {outcome.detail for outcome in result.outcomes if outcome.state is OutcomeState.SKIPPED}
+    assert "waits for create generation batch" in skipped
     assert count_done(result) == Summary(add=1)
     world.emulator.interceptor = None
     assert world.apply(state).complete
@@ -310,8 +332,9 @@ def test_a_key_that_is_removed_counts_though_another_stays_bound_until_its_succe
     world.emulator.interceptor = refuse_create
     state = desired(key("payments", "llama3", overlap=cut, expires_at=START + timedelta(days=9)))
     result = world.apply(state)
-    assert states(result)["unbind:deployment.llama3"] is OutcomeState.PARTLY_DONE
-    assert states(result)["delete:batch"] is OutcomeState.DONE
+    assert states(result)["unbind batch deployment.llama3"] is OutcomeState.DONE
+    assert states(result)["unbind payments deployment.llama3"] is OutcomeState.SKIPPED
+    assert states(result)["delete_key batch"] is OutcomeState.DONE
     assert count_done(result) == Summary(destroy=1)
     assert world.bound("llama3") == ["payments", "portal-made"]
     world.emulator.interceptor = None
@@ -328,9 +351,9 @@ def test_a_task_that_ends_in_error_keeps_the_key_from_being_published(world: Wor
     state = desired(key("batch", "llama3"), key("payments", "llama3", "whisper"))
     result = world.apply(state)
     told = states(result)
-    assert told["bind:deployment.whisper"] is OutcomeState.FAILED
-    assert told["publish:payments"] is OutcomeState.SKIPPED
-    assert told["publish:batch"] is OutcomeState.DONE
+    assert told["bind payments deployment.whisper"] is OutcomeState.FAILED
+    assert told["publish payments"] is OutcomeState.SKIPPED
+    assert told["publish batch"] is OutcomeState.DONE
     assert world.held("payments") is None
     world.emulator.listeners.remove(fail_tasks)
     assert world.apply(state).complete
@@ -372,7 +395,7 @@ def test_the_last_valid_key_stays_even_if_the_plan_saw_another(world: World) -> 
     assert not plan.refusals
     patch_in_portal(world, "llama3", ["payments"])
     result = world.apply(state, plan=plan)
-    assert states(result)["unbind:deployment.llama3"] is OutcomeState.FAILED
+    assert states(result)["unbind payments deployment.llama3"] is OutcomeState.FAILED
     assert "without a valid key" in next(outcome.detail for outcome in result.outcomes if outcome.detail)
     assert world.bound("llama3") == ["payments"]
     assert "payments" in world.live_names()
@@ -414,11 +437,11 @@ def test_a_key_that_is_bound_again_is_not_deleted(world: World) -> None:
         state,
         on_event=lambda event: (
             patch_in_portal(world, "whisper", ["portal-made", "batch"])
-            if isinstance(event, ChangeFinished) and event.outcome.change.id == "unbind:deployment.llama3"
+            if isinstance(event, Finished) and isinstance(event.outcomes[0].change, Unbind)
             else None
         ),
     )
-    assert states(result)["delete:batch"] is OutcomeState.FAILED
+    assert states(result)["delete_key batch"] is OutcomeState.FAILED
     assert "batch" in world.live_names()
 
 
@@ -426,9 +449,9 @@ def test_a_key_that_changed_hands_since_the_plan_is_not_touched(world: World) ->
     assert world.apply(desired(key("payments", "llama3"), key("batch"))).complete
     state = desired(key("payments", "llama3"))
     plan = world.plan(state)
-    world.api.set_description("batch", "mine now [keyform other/batch g1 published 2026-11-21T10:00:00Z]")
+    world.api.update_key("batch", KeyUpdate("mine now [keyform other/batch g1 published 2026-11-21T10:00:00Z]"))
     result = world.apply(state, plan=plan)
-    assert states(result)["delete:batch"] is OutcomeState.FAILED
+    assert states(result)["delete_key batch"] is OutcomeState.FAILED
     assert "batch" in world.live_names()
 
 
@@ -456,10 +479,10 @@ def test_a_failing_sink_leaves_a_generation_that_the_next_run_sorts_out(tmp_path
     world = World(tmp_path, LIVE, sinks={"local": "dotenv", "other": "json"})
     state = desired(key("payments", "llama3", sinks=["local", "other"], overlap=timedelta(hours=1)))
     sinks = world.sinks()
-    error = SinkError("the disk is full", outcome_is_unknown=after)
+    error = SinkError("the disk is full", effect_is_unknown=after)
     result = world.apply(state, sinks={**sinks, "other": BrokenSink(sinks["other"], error=error, after=after)})
     expected = OutcomeState.UNKNOWN if after else OutcomeState.FAILED
-    assert states(result)["publish:payments"] is expected
+    assert states(result)["publish payments"] is expected
     first = world.held("payments")
     assert first == world.secret_of("payments"), "the first sink was written: consumers may rely on it"
     assert world.apply(state).complete
@@ -486,7 +509,7 @@ def test_before_a_sink_that_cannot_be_read_back_the_marker_says_that_it_may_have
             seen.extend(each.ownership.phase for each in world.owned() if each.ownership)
             super().write(record, secret)
 
-    sink = Refusing(world.sinks()["local"], error=SinkError("no", outcome_is_unknown=is_unknown))
+    sink = Refusing(world.sinks()["local"], error=SinkError("no", effect_is_unknown=is_unknown))
     sink.readable = False
     assert not world.apply(desired(key("payments", "llama3")), sinks={"local": sink}).complete
     assert seen == [Phase.PARTIAL]
@@ -499,13 +522,16 @@ def test_one_that_came_into_use_since_the_plan_is_not_discarded(world: World) ->
     sink = BrokenSink(world.sinks()["local"], error=SinkError("no"))
     assert not world.apply(state, sinks={"local": sink}).complete
     plan = world.plan(state)
-    assert [change.id for change in plan.changes[-2:]] == ["unbind:deployment.llama3", "delete:payments"]
+    assert [str(change.id) for change in plan.changes[-2:]] == [
+        "unbind payments deployment.llama3",
+        "delete_key payments",
+    ]
     (made,) = world.owned()
     assert made.ownership is not None
-    world.api.set_description("payments", compose_description("", replace(made.ownership, phase=Phase.PARTIAL)))
+    world.api.update_key("payments", KeyUpdate(compose_description("", replace(made.ownership, phase=Phase.PARTIAL))))
     result = world.apply(state, plan=plan)
-    assert states(result)["unbind:deployment.llama3"] is OutcomeState.SKIPPED
-    assert states(result)["delete:payments"] is OutcomeState.SKIPPED
+    assert states(result)["unbind payments deployment.llama3"] is OutcomeState.FAILED
+    assert states(result)["delete_key payments"] is OutcomeState.SKIPPED
     assert world.bound("llama3") == ["payments", "payments-g2", "portal-made"]
 
 
@@ -535,15 +561,13 @@ def test_a_refused_plan_changes_nothing(world: World) -> None:
 def test_once_asked_to_stop_running_steps_finish_and_no_others_begin(world: World) -> None:
     stop = threading.Event()
     state = desired(key("payments", "llama3"))
-    result = world.apply(
-        state, stop=stop, on_event=lambda event: stop.set() if isinstance(event, ChangeFinished) else None
-    )
+    result = world.apply(state, stop=stop, on_event=lambda event: stop.set() if isinstance(event, Finished) else None)
     assert result.interrupted
     assert not result.complete
     assert states(result) == {
-        "create:payments": OutcomeState.DONE,
-        "bind:deployment.llama3": OutcomeState.NOT_STARTED,
-        "publish:payments": OutcomeState.NOT_STARTED,
+        "create_generation payments": OutcomeState.DONE,
+        "bind payments deployment.llama3": OutcomeState.NOT_STARTED,
+        "publish payments": OutcomeState.NOT_STARTED,
     }
     assert world.apply(state).complete
     assert world.live_names() == ["payments-g2", "portal-made"]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,14 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.http_fakes import PROJECT, TOKEN, make_api
 from support.states import desired, key
-from support.worlds import STACK, World, WorldEffects, states
+from support.worlds import STACK, World, WorldEffects, apply_under, states
 
-from reconciler.apply import apply_plan
-from reconciler.apply.lock import GRACE, LIFETIME, ApiLock, FileLock
+from reconciler.apply import locked
+from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
+from reconciler.apply.lock import FileLock
 from reconciler.effects import System
 from reconciler.emulator import Answer, ConnectionLost, Emulator, Request
-from reconciler.errors import Interrupted, LockHeld, LockLost, PlanIsStale, RateLimited
-from reconciler.plan.outcomes import ChangeFinished, OutcomeState
+from reconciler.errors import Interrupted, LockHeld, LockLost, RateLimited
+from reconciler.plan.changes import Bind
+from reconciler.plan.differences import explain_difference
+from reconciler.plan.outcomes import Finished, OutcomeState
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -407,15 +411,13 @@ def test_an_apply_takes_the_lock_plans_again_and_gives_it_back(world: World, our
     plan = world.plan(state)
     seen: list[list[str]] = []
     world.emulator.listeners.append(lambda request, answer: seen.append(locks(world)))
-    result = apply_plan(
-        plan,
+    result = apply_under(
+        ours,
+        lambda: replace(world.plan(state), made_at=plan.made_at),
         world.api,
         world.sinks(),
         world.effects,
-        lock=ours,
-        look_again=lambda: world.plan(state).__class__(**{**_fields(world.plan(state)), "made_at": plan.made_at}),
-        on_moved=lambda moved: None,
-        parallelism=1,
+        plan=plan,
     )
     assert result.complete
     assert ["keyform-lock-prod-e1"] in seen
@@ -423,27 +425,15 @@ def test_an_apply_takes_the_lock_plans_again_and_gives_it_back(world: World, our
     assert world.converges(state)
 
 
-def _fields(plan: object) -> dict[str, object]:
-    import dataclasses
-
-    return {field.name: getattr(plan, field.name) for field in dataclasses.fields(plan)}  # type: ignore[arg-type]
-
-
-def test_a_plan_that_no_longer_fits_is_refused_and_nothing_is_changed(world: World, ours: ApiLock) -> None:
+def test_a_plan_that_no_longer_fits_is_seen_under_the_lock_and_explained(world: World, ours: ApiLock) -> None:
     state = desired(key("payments", "llama3"))
     plan = world.plan(state)
     path = f"/cloud/v3/inference/{PROJECT}/api_keys"
     world.emulator.respond(Request.build("POST", path, token=TOKEN, json_body={"name": "payments"}))
     world.calls.clear()
-    with pytest.raises(PlanIsStale):
-        apply_plan(
-            plan,
-            world.api,
-            world.sinks(),
-            world.effects,
-            lock=ours,
-            look_again=lambda: world.plan(state),
-            parallelism=1,
+    with locked(ours, plan, world.sinks(), lambda: world.plan(state)) as now:
+        assert explain_difference(plan, now) == (
+            "the live key payments exists already, and this stack does not own it",
         )
     assert world.calls == ["POST api_keys 200", "DELETE keyform-lock-prod-e1 204"]
 
@@ -452,13 +442,11 @@ def test_an_apply_that_loses_its_lock_stops_before_it_publishes(world: World, ou
     state = desired(key("payments", "llama3"))
 
     def steal(event: object) -> None:
-        if isinstance(event, ChangeFinished) and event.outcome.change.id.startswith("bind:"):
+        if isinstance(event, Finished) and isinstance(event.outcomes[0].change, Bind):
             world.api.delete_key(locks(world)[0])
 
-    result = apply_plan(
-        world.plan(state), world.api, world.sinks(), world.effects, lock=ours, listener=steal, parallelism=1
-    )
-    assert states(result)["publish:payments"] is OutcomeState.FAILED
+    result = apply_under(ours, lambda: world.plan(state), world.api, world.sinks(), world.effects, listener=steal)
+    assert states(result)["publish payments"] is OutcomeState.FAILED
     assert world.held("payments") is None
     assert world.apply(state).complete
     assert world.converges(state)

@@ -85,7 +85,7 @@ def notes(world: World) -> list[str]:
 
 
 def outcome_of(result: Result, change_id: str) -> Any:
-    return next(outcome for outcome in result.outcomes if outcome.change.id == change_id)
+    return next(outcome for outcome in result.outcomes if str(outcome.change.id) == change_id)
 
 
 # --- Proven -----------------------------------------------------------------------------------------------------------
@@ -100,11 +100,11 @@ def test_a_new_secret_is_tried_everywhere_after_it_is_bound_and_before_it_is_pub
         lambda request, answer: held.append(world.held("payments")) if "/dataplane" in request.path else None
     )
     plan = world.plan(file)
-    assert [change.id for change in plan.changes] == [
-        "create:payments",
-        *(f"bind:{ref}" for ref in ("application.webui", "deployment.llama3", "deployment.whisper")),
-        "prove:payments",
-        "publish:payments",
+    assert [str(change.id) for change in plan.changes] == [
+        "create_generation payments",
+        *(f"bind payments {ref}" for ref in ("application.webui", "deployment.llama3", "deployment.whisper")),
+        "prove payments",
+        "publish payments",
     ]
     result = world.apply(file)
     assert result.complete
@@ -121,7 +121,9 @@ def test_without_the_word_no_endpoint_is_called(world: World, asked: list[tuple[
 
 
 def test_a_key_that_opens_nothing_has_nothing_to_prove(world: World) -> None:
-    assert "prove:payments" not in [change.id for change in world.plan(desired(key("payments", prove=True))).changes]
+    assert "prove payments" not in [
+        str(change.id) for change in world.plan(desired(key("payments", prove=True))).changes
+    ]
 
 
 def test_turning_it_on_changes_nothing_that_is_live(world: World) -> None:
@@ -182,11 +184,11 @@ def test_a_secret_that_is_not_taken_is_not_published_and_the_old_one_stays(
     result = world.apply(NEXT)
     assert timedelta(seconds=120) <= world.clock.now() - begun <= timedelta(seconds=140)
     assert not result.complete
-    assert states(result)["prove:payments-g2"] is OutcomeState.FAILED
-    assert states(result)["publish:payments-g2"] is OutcomeState.SKIPPED
-    assert outcome_of(result, "prove:payments-g2").detail == detail
-    assert "nothing of payments was published" in outcome_of(result, "prove:payments-g2").way_out
-    assert outcome_of(result, "publish:payments-g2").detail == "waits for prove:payments-g2"
+    assert states(result)["prove payments-g2"] is OutcomeState.FAILED
+    assert states(result)["publish payments-g2"] is OutcomeState.SKIPPED
+    assert outcome_of(result, "prove payments-g2").detail == detail
+    assert "nothing of payments was published" in outcome_of(result, "prove payments-g2").way_out
+    assert outcome_of(result, "publish payments-g2").detail == "waits for prove payments-g2"
     assert world.held("payments") == old
     assert world.accepts("whisper", old)
     assert {key.name: key.ownership.phase.value for key in world.owned() if key.ownership} == {
@@ -244,8 +246,8 @@ def test_a_run_that_is_refused_again_and_again_leaves_no_more_than_one_behind(wo
 def test_what_is_not_proven_does_not_hold_up_other_keys(world: World) -> None:
     answers(world, "llama3", refusing(401))
     result = world.apply(desired(key("payments", "llama3", prove=True), key("search", "whisper", prove=True)))
-    assert states(result)["publish:payments"] is OutcomeState.SKIPPED
-    assert states(result)["publish:search"] is OutcomeState.DONE
+    assert states(result)["publish payments"] is OutcomeState.SKIPPED
+    assert states(result)["publish search"] is OutcomeState.DONE
     assert world.held("search") == world.secret_of("search")
 
 
@@ -255,7 +257,7 @@ def test_what_could_not_be_bound_is_not_tried(world: World, asked: list[tuple[st
 
     world.emulator.interceptor = no_patch
     result = world.apply(FIRST)
-    assert states(result)["prove:payments"] is OutcomeState.SKIPPED
+    assert states(result)["prove payments"] is OutcomeState.SKIPPED
     assert asked == []
 
 
@@ -281,7 +283,7 @@ def test_an_interruption_ends_the_waiting_and_publishes_nothing(world: World) ->
     result = world.apply(FIRST, stop=stop, on_event=lambda event: stop.set() if isinstance(event, StepNote) else None)
     assert world.clock.now() - begun < timedelta(seconds=20)
     assert result.interrupted
-    assert states(result)["publish:payments"] in (OutcomeState.NOT_STARTED, OutcomeState.SKIPPED)
+    assert states(result)["publish payments"] in (OutcomeState.NOT_STARTED, OutcomeState.SKIPPED)
     assert world.held("payments") is None
 
 
@@ -294,7 +296,7 @@ def test_an_endpoint_that_is_scaled_to_zero_is_woken_and_proven_if_it_wakes_in_t
     world = make(tmp_path, scaled_to_zero="gate_sleeps_too")
     result = world.apply(SLEEPY)
     assert result.complete
-    assert outcome_of(result, "prove:payments").detail == ""
+    assert outcome_of(result, "prove payments").detail == ""
 
 
 def never_wakes(world: World) -> None:
@@ -307,7 +309,7 @@ def test_an_endpoint_that_stays_asleep_is_named_and_holds_nothing_up(world: Worl
     result = world.apply(SLEEPY)
     assert timedelta(seconds=60) <= world.clock.now() - begun <= timedelta(seconds=75)
     assert result.complete
-    assert outcome_of(result, "prove:payments").detail == "not proven at deployment.sleeper: asleep, scaled to zero"
+    assert outcome_of(result, "prove payments").detail == "not proven at deployment.sleeper: asleep, scaled to zero"
     assert world.held("payments") == world.secret_of("payments")
     assert render_result(result, colour=False) == (
         "Apply complete! Keys: 1 added, 0 changed, 0 rotated, 0 destroyed.\n"
@@ -334,13 +336,13 @@ def test_many_keys_wait_for_an_endpoint_that_takes_none_only_once(world: World, 
     begun = world.clock.now()
     result = world.apply(desired(*keys))
     assert world.clock.now() - begun < timedelta(seconds=270)
-    assert [states(result)[f"publish:{one.name}"] for one in keys] == [OutcomeState.SKIPPED] * 12
+    assert [states(result)[f"publish {one.name}"] for one in keys] == [OutcomeState.SKIPPED] * 12
 
 
 def test_an_endpoint_that_is_asleep_and_refuses_is_not_spared(world: World) -> None:
     answers(world, "sleeper", refusing(401))
     result = world.apply(SLEEPY)
-    assert states(result)["prove:payments"] is OutcomeState.FAILED
+    assert states(result)["prove payments"] is OutcomeState.FAILED
     assert world.held("payments") is None
 
 
@@ -358,12 +360,12 @@ def test_an_application_whose_deployment_is_asleep_is_named(world: World) -> Non
     answers(world, "webui-web", refusing(503))
     result = world.apply(desired(key("payments", "app:webui", prove=True)))
     assert result.complete
-    assert outcome_of(result, "prove:payments").detail == "not proven at application.webui: asleep, scaled to zero"
+    assert outcome_of(result, "prove payments").detail == "not proven at application.webui: asleep, scaled to zero"
 
 
 def test_a_disabled_endpoint_is_named_and_not_called(world: World, asked: list[tuple[str, str]]) -> None:
     result = world.apply(desired(key("payments", "closed", prove=True)))
     assert result.complete
     assert asked == []
-    detail = outcome_of(result, "prove:payments").detail
+    detail = outcome_of(result, "prove payments").detail
     assert detail == "not proven at deployment.closed: it is disabled, and takes no requests"

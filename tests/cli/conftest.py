@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli.faults import HeldTasks
-from cli.processes import Ran
+from cli.in_process import InProcess
 from cli.stage import LIVE, PROJECT, TOKEN, TWO_KEYS, World
 
-from reconciler.effects import System
 from reconciler.emulator import Emulator, EmulatorServer
 
 MakeWorld = Callable[..., World]
-Keyform = Callable[..., Ran]
+Keyform = InProcess
 
 
 @pytest.fixture
@@ -52,33 +50,23 @@ def held(make_world: MakeWorld) -> HeldTasks:
 
 
 @pytest.fixture
+def run_held(held: HeldTasks, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
+    """Runs keyform in this process, in the world of `held`."""
+    return InProcess(held.world, monkeypatch, capsys)
+
+
+@pytest.fixture
 def keyform(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
     """Runs keyform in this process, in the world's folder, with waits that take no time."""
-    return in_process(world, monkeypatch, capsys)
+    return InProcess(world, monkeypatch, capsys)
 
 
-def in_process(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
-    """A function that runs keyform in this process."""
-    from reconciler.cli import main
+@pytest.fixture(autouse=True)
+def _a_process_has_a_reason(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process takes ten times as long as a run in this one: a test that starts some says what it needs them for."""
+    if request.node.get_closest_marker("process") is None:
 
-    slept = [0.0]
+        def refuse(world: World, *argv: str, **options: object) -> None:
+            raise AssertionError("use the fixture `keyform`, or mark the test with @pytest.mark.process(WHY)")
 
-    def sleep(self: System, seconds: float) -> None:
-        slept[0] += seconds
-
-    monkeypatch.setattr(System, "sleep", sleep)
-    monkeypatch.setattr(System, "monotonic", lambda self: time.monotonic() + slept[0])
-    monkeypatch.chdir(world.folder)
-
-    def run(*argv: str, env: dict[str, str] | None = None) -> Ran:
-        capsys.readouterr()
-        whole = {name: value for name, value in {**world.env, **(env or {})}.items() if value}
-        try:
-            code = main(argv, whole)
-        except SystemExit as exit_:
-            code = int(exit_.code or 0)
-        told = capsys.readouterr()
-        world.search(told.out, told.err)
-        return Ran(code, told.out, told.err)
-
-    return run
+        monkeypatch.setattr(World, "start", refuse)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 
 import pytest
-from cli.conftest import Keyform, MakeWorld, in_process
+from cli.conftest import Keyform, MakeWorld
 from cli.faults import always, cut_short, on, refusal
+from cli.in_process import InProcess
 from cli.stage import ONE_KEY, PROJECT, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Modes, Request
@@ -42,7 +43,7 @@ def test_a_wrong_token_is_named_by_its_variable_and_never_shown(
 ) -> None:
     world = make_world(modes=Modes(unauthorized=mode))  # type: ignore[arg-type]
     world.write(ONE_KEY)
-    ran = in_process(world, monkeypatch, capsys)(*command, env={"GCORE_API_KEY": "wrong$canary-of-a-token"})
+    ran = InProcess(world, monkeypatch, capsys)(*command, env={"GCORE_API_KEY": "wrong$canary-of-a-token"})
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("Error: The API did not accept the token in GCORE_API_KEY (status 401")
     assert ran.err.endswith(
@@ -68,7 +69,7 @@ def test_a_project_of_somebody_else_is_told_with_its_number(
     world = make_world(modes=Modes(foreign_project=mode))  # type: ignore[arg-type]
     world.emulator.grant({"neighbour": [99]})
     world.write(ONE_KEY.replace(f"project: {PROJECT}", "project: 99"))
-    ran = in_process(world, monkeypatch, capsys)("apply", "--auto-approve")
+    ran = InProcess(world, monkeypatch, capsys)("apply", "--auto-approve")
     assert (ran.code, ran.out) == (1, "")
     if mode == "not_found":
         assert ran.err.startswith("Error: The API knows no project 99 for this token (status 404")

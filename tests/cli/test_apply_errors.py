@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from cli.conftest import Keyform, MakeWorld, in_process
+from cli.conftest import Keyform, MakeWorld
 from cli.faults import always, cut_short, failed_after, lost, on, refusal
+from cli.in_process import InProcess
 from cli.stage import ONE_KEY, TOKEN, TWO_KEYS, Fault, Proceed, World
 
 from reconciler.emulator import Answer, Request
@@ -101,7 +102,7 @@ def test_a_task_that_ends_in_error_is_told_with_its_words(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world = make_world(task_seconds=0.05)
-    keyform = in_process(world, monkeypatch, capsys)
+    keyform = InProcess(world, monkeypatch, capsys)
     world.write(TWO_KEYS)
 
     def fails(request: Request, proceed: Proceed) -> Answer:

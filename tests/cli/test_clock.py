@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cli.conftest import MakeWorld, in_process
+from cli.conftest import MakeWorld
+from cli.in_process import InProcess
 from cli.processes import Ran
 from cli.stage import HEAD, PROJECT, TOKEN, Proceed, World
 
@@ -58,7 +59,7 @@ def tell(wrong_by: timedelta, make_world: MakeWorld, monkeypatch, capsys) -> Sto
     clock = VirtualClock(START)
     world = make_world(clock=clock)
     monkeypatch.setattr(System, "now", lambda self: clock.now() + wrong_by)
-    return Story(world, clock, in_process(world, monkeypatch, capsys), wrong_by)
+    return Story(world, clock, InProcess(world, monkeypatch, capsys), wrong_by)
 
 
 def test_a_rotation_is_due_and_its_overlap_over_when_the_api_s_clock_says_so(story: Story) -> None:

@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cli.conftest import Keyform, MakeWorld, in_process
+from cli.conftest import Keyform, MakeWorld
+from cli.in_process import InProcess
 from cli.processes import wait_until
 from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
 
@@ -90,9 +91,9 @@ def test_init_says_what_it_cannot_do(world: World, keyform: Keyform, argv: list[
 # --- validate ---------------------------------------------------------------------------------------------------------
 
 
-def test_validate_needs_neither_network_nor_token(world: World) -> None:
+def test_validate_needs_neither_network_nor_token(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
-    ran = world.run("validate", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": "http://127.0.0.1:9"})
+    ran = keyform("validate", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": "http://127.0.0.1:9"})
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == "Valid: stack shop declares 2 keys, 3 endpoints and 2 sinks.\n"
     assert world.calls == []
@@ -121,7 +122,7 @@ def test_validate_accepts_the_past_date_of_a_key_that_is_live_when_it_may_ask(
 ) -> None:
     clock = VirtualClock(datetime(2026, 11, 21, 10, 0, tzinfo=UTC))
     world = make_world(clock=clock)
-    keyform = in_process(world, monkeypatch, capsys)
+    keyform = InProcess(world, monkeypatch, capsys)
     world.write(dated("2026-12-01"))
     monkeypatch.setattr(System, "now", lambda self: clock.now())
     assert keyform("validate").code == 0
@@ -264,6 +265,7 @@ projects:
 """
 
 
+@pytest.mark.process("it serves until it is signalled")
 def test_the_emulator_serves_what_it_is_seeded_with_and_keeps_it_in_a_file(world: World) -> None:
     world.write(SEED, "seed.yaml")
     world.write(ONE_KEY)
@@ -284,10 +286,10 @@ def test_the_emulator_serves_what_it_is_seeded_with_and_keeps_it_in_a_file(world
         assert (done.code, done.err) == (0, "")
 
 
-def test_the_emulator_says_when_its_port_is_taken(world: World) -> None:
+def test_the_emulator_says_when_its_port_is_taken(keyform: Keyform) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ran = world.run("emulator", "--port", str(port))
+        ran = keyform("emulator", "--port", str(port))
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         f"Error: The emulator cannot listen on 127.0.0.1:{port}: Address already in use.\n"
@@ -322,6 +324,7 @@ def test_a_database_that_is_none_is_told(world: World, keyform: Keyform) -> None
 # --- demo -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.process("the demo as a stranger sees it, in its own temporary folder")
 def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(world: World, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
@@ -342,18 +345,20 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(world: World, 
     assert list(world.folder.iterdir()) == []
 
 
-def test_the_demo_can_be_kept_and_does_not_overwrite(world: World) -> None:
+@pytest.mark.process("its emulator's tasks take real time")
+def test_the_demo_can_be_kept_and_does_not_overwrite(world: World, keyform: Keyform) -> None:
     ran = world.run("demo", "--keep", "kept")
     assert ran.code == 0
     kept = {path.name for path in (world.folder / "kept").iterdir()}
     assert kept == {"keyform.yaml", "secrets.env"}
     secret = re.findall(r"^PAYMENTS_API=(\S+)", (world.folder / "kept/secrets.env").read_text(), re.MULTILINE)[0]
     assert secret not in ran.out + ran.err
-    ran = world.run("demo", "--keep", "kept")
+    ran = keyform("demo", "--keep", "kept")
     assert ran.code == 1
     assert ran.err == "Error: kept has a keyform.yaml already.\n  give --keep an empty folder\n"
 
 
+@pytest.mark.process("it is signalled")
 def test_the_demo_can_be_interrupted(world: World, tmp_path: Path) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
+from cli.in_process import InProcess
 from cli.stage import PROJECT, World
 
 from reconciler.emulator import Emulator, EmulatorServer, load_seed
@@ -80,7 +81,7 @@ def test_an_example_is_valid_applied_used_and_then_left_alone(
     example: Example, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world, said = example.world, example.said
-    keyform: Keyform = in_process(world, monkeypatch, capsys)
+    keyform: Keyform = InProcess(world, monkeypatch, capsys)
     ran = keyform("validate")
     assert ran.code == 0, ran.err
     foreign = {name: world.secret_of(name) for name in world.live_names()}

@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from cli.conftest import Keyform, MakeWorld, in_process
+from cli.conftest import Keyform, MakeWorld
+from cli.in_process import InProcess
 from cli.stage import HEAD, ONE_KEY, PROJECT, TWO_KEYS, World
 
 from reconciler.emulator import Answer, Request
@@ -231,7 +232,7 @@ def test_a_plan_reads_pages_and_no_key_by_itself(
     }
     world = make_world(live)
     world.write(ONE_KEY.replace("llama3", "model-7"))
-    ran = in_process(world, monkeypatch, capsys)("plan", "--json")
+    ran = InProcess(world, monkeypatch, capsys)("plan", "--json")
     assert ran.code == 0
     assert [call.method for call in world.calls] == ["GET"] * len(world.calls)
     pages = -(-count // 1000)
@@ -266,7 +267,7 @@ def test_secrets_that_shells_would_bend_reach_a_json_sink_as_they_are(
     from reconciler.emulator import Modes
 
     world = make_world(modes=Modes(secret_shape="symbols"))
-    keyform = in_process(world, monkeypatch, capsys)
+    keyform = InProcess(world, monkeypatch, capsys)
     text = TWO_KEYS.replace("[local, jobs]", "jobs").replace("defaults: {sink: local}", "defaults: {sink: jobs}")
     apply(world, keyform, text)
     held = json.loads((world.folder / "jobs.json").read_text())
@@ -281,7 +282,7 @@ def test_one_worker_does_the_same_as_many(
     outcomes = []
     for workers in ("1", "10", "64"):
         world = make_world()
-        keyform = in_process(world, monkeypatch, capsys)
+        keyform = InProcess(world, monkeypatch, capsys)
         world.write(TWO_KEYS)
         assert keyform("apply", "--auto-approve", "--parallelism", workers).code == 0
         world.in_order(keyform)

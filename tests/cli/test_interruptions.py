@@ -8,13 +8,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from cli.conftest import Keyform, MakeWorld, in_process
+from cli.conftest import Keyform, MakeWorld
 from cli.faults import HeldTasks
+from cli.in_process import InProcess
 from cli.processes import PATIENCE, Running, wait_until
 from cli.stage import HEAD, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Request
 
+pytestmark = pytest.mark.process("it is signalled or killed")
 STOPPING = "Stopping: running steps are being finished. Interrupt again to no longer wait for them.\n"
 INTERRUPTED = "\nInterrupted: nothing was changed.\n"
 
@@ -26,7 +28,7 @@ def wait_for_tasks(running: Running) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
-    held: HeldTasks, number: signal.Signals
+    held: HeldTasks, run_held: Keyform, number: signal.Signals
 ) -> None:
     world = held.world
     running = world.start("apply", "--auto-approve")
@@ -44,8 +46,8 @@ def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
     assert "It is safe to run apply again" in said
     assert world.held() == {}, "nothing was published after the signal"
     assert sorted(world.bound("llama3")) == ["payments", "portal-made", "search"], "what ran was finished"
-    assert world.run("apply", "--auto-approve").code == 0
-    world.in_order()
+    assert run_held("apply", "--auto-approve").code == 0
+    world.in_order(run_held)
 
 
 def test_the_second_signal_no_longer_waits_for_tasks(held: HeldTasks) -> None:
@@ -65,7 +67,7 @@ def test_the_second_signal_no_longer_waits_for_tasks(held: HeldTasks) -> None:
     assert world.held() == {}
 
 
-def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World) -> None:
+def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
     asked, answer = threading.Barrier(4), threading.Event()
 
@@ -86,8 +88,8 @@ def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World) -
     answer.set()
     assert ran.code == 1
     assert "Sent, but not confirmed" in ran.out
-    assert world.run("apply", "--auto-approve").code == 0
-    world.in_order()
+    assert keyform("apply", "--auto-approve").code == 0
+    world.in_order(keyform)
 
 
 def test_an_interrupted_apply_tells_its_result_as_json_too(held: HeldTasks) -> None:
@@ -197,11 +199,23 @@ def test_a_kill_at_any_moment_leaves_what_the_next_run_completes(
 ) -> None:
     world = make_world(task_seconds=0.05)
     world.write(TWO_KEYS.replace("{sink: local}", "{sink: local, rotation: {overlap: 0s}}"))
-    running = world.start("apply", "--auto-approve")
+    dead = threading.Event()
+
+    def hold(request: Request, proceed: Proceed) -> Answer:
+        """Nothing is answered any more once there are so many writes."""
+        answer = proceed(request)
+        if len(world.writes) >= moment:
+            dead.wait(PATIENCE)
+        return answer
+
+    world.fail(hold)
+    running = world.start("apply", "--auto-approve", "--parallelism", "1")
     wait_until(lambda: len(world.writes) >= moment or running.process.poll() is not None, "a write")
     running.process.kill()
     running.finish()
-    keyform = in_process(world, monkeypatch, capsys)
+    dead.set()
+    world.fail(None)
+    keyform = InProcess(world, monkeypatch, capsys)
     if world.locks:
         ran = keyform("apply", "--auto-approve")
         assert ran.code == 1

@@ -6,16 +6,17 @@ import signal
 import time
 from pathlib import Path
 
-import openai
 import pytest
 from cli.conftest import Keyform
 from cli.faults import always, on, refusal
 from cli.processes import wait_until
 from cli.stage import HEAD, PROJECT, World
+from support.lazy import Lazy
 from support.proxies import answering, serving
 
 from reconciler.emulator import Answer, Request
 
+openai = Lazy("openai")
 PROVEN = HEAD.replace("{sink: local}", "{sink: local, prove: true}") + (
     "keys:\n"
     "  payments:\n    deployments: [llama3, whisper]\n"
@@ -116,8 +117,9 @@ def test_the_secret_goes_to_no_other_address(world: World, keyform: Keyform, tmp
     assert "PAYMENTS" not in world.held()
 
 
+@pytest.mark.process("it is signalled")
 @pytest.mark.parametrize("signals", [1, 2])
-def test_a_signal_ends_the_waiting_and_nothing_is_published(world: World, signals: int) -> None:
+def test_a_signal_ends_the_waiting_and_nothing_is_published(world: World, keyform: Keyform, signals: int) -> None:
     world.write(PROVEN)
     world.fail(on("GET", "llama3/v1/models", always(refusal(503))))
     running = world.start("apply", "--auto-approve")
@@ -131,11 +133,14 @@ def test_a_signal_ends_the_waiting_and_nothing_is_published(world: World, signal
     assert ran.code == 1
     assert "PAYMENTS" not in world.held()
     world.fail(None)
-    assert world.run("apply", "--auto-approve").code == 0
-    world.in_order()
+    assert keyform("apply", "--auto-approve").code == 0
+    world.in_order(keyform)
 
 
-def test_a_run_that_is_killed_while_it_proves_leaves_nothing_that_the_next_one_does_not_clear(world: World) -> None:
+@pytest.mark.process("it is killed")
+def test_a_run_that_is_killed_while_it_proves_leaves_nothing_that_the_next_one_does_not_clear(
+    world: World, keyform: Keyform
+) -> None:
     world.write(PROVEN)
     world.fail(on("GET", "llama3/v1/models", always(refusal(503))))
     running = world.start("apply", "--auto-approve")
@@ -145,6 +150,6 @@ def test_a_run_that_is_killed_while_it_proves_leaves_nothing_that_the_next_one_d
     running.finish()
     world.fail(None)
     world.break_lock()
-    assert world.run("apply", "--auto-approve").code == 0
+    assert keyform("apply", "--auto-approve").code == 0
     assert world.owned() == ["payments-g2", "search-g2"], "nothing is published before all that is proven is"
-    world.in_order()
+    world.in_order(keyform)

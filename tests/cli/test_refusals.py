@@ -160,10 +160,10 @@ def test_a_protected_key_is_not_removed(world: World, keyform: Keyform) -> None:
 # --- Approval ---------------------------------------------------------------------------------------------------------
 
 
-def test_without_a_terminal_nobody_is_asked_and_nothing_is_changed(world: World) -> None:
+def test_without_a_terminal_nobody_is_asked_and_nothing_is_changed(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY)
     for stdin in ("", "yes\n"):
-        ran = world.run("apply", stdin=stdin)
+        ran = keyform("apply", stdin=stdin)
         assert ran.code == 1
         assert "Plan: 1 to add" in ran.out
         assert ran.err == (
@@ -260,6 +260,7 @@ def fills_up() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
 
+@pytest.mark.process("the system limits what it may write")
 def test_a_sink_that_fails_midway_leaves_nothing_that_the_next_run_does_not_repair(
     world: World, keyform: Keyform
 ) -> None:
@@ -342,7 +343,6 @@ def test_a_removed_key_keeps_its_live_key_until_its_record_can_be_removed(world:
         (["apply", "--lock-timeout", "soon"], "argument --lock-timeout: give a duration such as 30s, 5m, 1h or 14d"),
         (["plan", "--log-level", "loud"], "argument --log-level: invalid choice: 'loud'"),
     ],
-    ids=" ".join,
 )
 def test_a_usage_error_ends_with_1_and_says_what_is_wrong(
     world: World, keyform: Keyform, argv: list[str], sentence: str
@@ -359,6 +359,7 @@ def test_without_a_command_the_help_is_shown_as_an_error(world: World, keyform: 
     assert "commands:" in ran.err
 
 
+@pytest.mark.process("it has a working folder of its own")
 def test_a_working_folder_that_is_gone_is_told(world: World, tmp_path: Path) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()

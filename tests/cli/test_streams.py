@@ -30,6 +30,7 @@ def test_the_exit_code_of_plan_tells_of_changes_only_when_asked(world: World, ke
     assert keyform("plan", "--detailed-exitcode", "--nonsense").code == 1
 
 
+@pytest.mark.process("what the streams of a process carry, whoever writes")
 def test_stdout_carries_the_result_and_stderr_the_progress(world: World) -> None:
     world.write(TWO_KEYS)
     ran = world.run("apply", "--auto-approve")
@@ -61,6 +62,7 @@ def test_two_plans_of_the_same_are_the_same_but_for_their_time(world: World, key
     assert keyform("plan").out == keyform("plan").out
 
 
+@pytest.mark.process("a pipe breaks")
 @pytest.mark.parametrize("arguments", ["plan", "status", "apply --auto-approve", "--help", "plan --json"])
 def test_a_reader_that_goes_away_is_no_trouble(world: World, arguments: str) -> None:
     world.write(TWO_KEYS)
@@ -73,13 +75,14 @@ def test_a_reader_that_goes_away_is_no_trouble(world: World, arguments: str) -> 
     assert "Exception" not in ran.err
 
 
-def test_an_apply_goes_on_when_nobody_reads_its_progress(world: World) -> None:
+@pytest.mark.process("a pipe breaks")
+def test_an_apply_goes_on_when_nobody_reads_its_progress(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
     with subprocess.Popen(["true"], stdin=subprocess.PIPE) as gone:
         assert gone.stdin is not None
         gone.wait()
         assert world.run("apply", "--auto-approve", stdout=gone.stdin, stderr=gone.stdin).code == 0
-    world.in_order()
+    world.in_order(keyform)
 
 
 def closes(*descriptors: int) -> None:
@@ -87,14 +90,16 @@ def closes(*descriptors: int) -> None:
         os.close(descriptor)
 
 
+@pytest.mark.process("it starts with closed streams")
 @pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)], ids=["stdin", "stdout", "stderr", "all"])
-def test_streams_that_are_closed_are_no_trouble(world: World, closed: tuple[int, ...]) -> None:
+def test_streams_that_are_closed_are_no_trouble(world: World, keyform: Keyform, closed: tuple[int, ...]) -> None:
     world.write(TWO_KEYS)
     assert world.run("plan", "--detailed-exitcode", before=lambda: closes(*closed)).code == 2
     assert world.run("apply", "--auto-approve", before=lambda: closes(*closed)).code == 0
-    world.in_order()
+    world.in_order(keyform)
 
 
+@pytest.mark.process("its stdout is a device")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full, as Linux has it")
 def test_an_output_that_cannot_be_written_is_an_error(world: World) -> None:
     world.write(TWO_KEYS)
@@ -104,6 +109,7 @@ def test_an_output_that_cannot_be_written_is_an_error(world: World) -> None:
     assert ran.err == ("Error: The output cannot be written: No space left on device.\n  check where stdout goes\n")
 
 
+@pytest.mark.process("an encoding is chosen when Python starts")
 @pytest.mark.parametrize(
     "env",
     [
@@ -126,8 +132,8 @@ def test_any_encoding_will_do(world: World, env: dict[str, str]) -> None:
     assert "there is no such file" in ran.err
 
 
-def test_a_file_name_that_is_no_text_is_told(world: World) -> None:
-    ran = world.run("validate", "-f", os.fsdecode(b"\xff.yaml"))
+def test_a_file_name_that_is_no_text_is_told(keyform: Keyform) -> None:
+    ran = keyform("validate", "-f", os.fsdecode(b"\xff.yaml"))
     assert ran.code == 1
     assert "there is no such file" in ran.err
 
@@ -135,8 +141,8 @@ def test_a_file_name_that_is_no_text_is_told(world: World) -> None:
 # --- Help, version, start-up ------------------------------------------------------------------------------------------
 
 
-def test_the_version_is_the_packages(world: World) -> None:
-    ran = world.run("--version")
+def test_the_version_is_the_packages(keyform: Keyform) -> None:
+    ran = keyform("--version")
     assert (ran.code, ran.out, ran.err) == (0, f"keyform {reconciler.__version__}\n", "")
 
 

@@ -15,6 +15,7 @@ from cli.terminals import on_terminal
 
 from reconciler.emulator import Answer, Request
 
+pytestmark = pytest.mark.process("a terminal belongs to a process")
 QUESTION = "Do you want keyform to make these changes? Only 'yes' is taken for an answer: "
 
 
@@ -108,7 +109,7 @@ def test_a_terminal_without_unicode_gets_plain_lines(world: World) -> None:
         assert "\x1b[?25l" not in terminal.raw
 
 
-def test_yes_is_the_only_yes(world: World) -> None:
+def test_yes_is_the_only_yes(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY)
     for answer in ("no\n", "YES\n", "\x04"):
         with on_terminal(world, "apply") as terminal:
@@ -122,7 +123,7 @@ def test_yes_is_the_only_yes(world: World) -> None:
         terminal.type("yes\n")
         assert terminal.end() == 0
         assert "Apply complete! Keys: 1 added" in terminal.text
-    world.in_order()
+    world.in_order(keyform)
 
 
 def test_what_is_live_may_not_change_between_plan_and_approval(world: World) -> None:
@@ -161,7 +162,7 @@ def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(held: HeldTasks) -
         assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 
-def test_a_terminal_that_is_closed_lets_running_steps_finish(held: HeldTasks) -> None:
+def test_a_terminal_that_is_closed_lets_running_steps_finish(held: HeldTasks, run_held: Keyform) -> None:
     world = held.world
     with on_terminal(world, "apply", "--auto-approve") as terminal:
         wait_until(lambda: held.count == 3, "all three tasks")
@@ -172,8 +173,8 @@ def test_a_terminal_that_is_closed_lets_running_steps_finish(held: HeldTasks) ->
         held.let_go()
         assert terminal.running.finish().code == 1
     assert sorted(world.bound("llama3")) == ["payments", "portal-made", "search"]
-    assert world.run("apply", "--auto-approve").code == 0
-    world.in_order()
+    assert run_held("apply", "--auto-approve").code == 0
+    world.in_order(run_held)
 
 
 def test_destroy_asks_in_its_own_words(world: World, keyform: Keyform) -> None:

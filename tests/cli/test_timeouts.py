@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
 from cli.faults import HeldTasks
 from cli.stage import ONE_KEY, TWO_KEYS, Fault, Proceed, World
 
@@ -83,11 +83,11 @@ def test_a_write_that_hangs_is_an_unconfirmed_step_that_the_next_run_repairs(
 
 
 def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(
-    held: HeldTasks, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    held: HeldTasks, run_held: Keyform
 ) -> None:
-    world = held.world
+    world, keyform = held.world, run_held
     world.write(ONE_KEY)
-    ran = world.run("apply", "--auto-approve", "--task-timeout", "1s")
+    ran = keyform("apply", "--auto-approve", "--task-timeout", "1s")
     assert ran.code == 1
     said = " ".join(ran.out.split())
     assert "Apply is not complete: 1 of 3 steps done." in said
@@ -97,7 +97,6 @@ def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(
     assert world.held() == {}, "nothing is published that may not open what it is to open"
     assert world.locks == []
     held.let_go()
-    keyform = in_process(world, monkeypatch, capsys)
     assert keyform("apply", "--auto-approve").code == 0
     world.in_order(keyform)
 

@@ -11,16 +11,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import openai
 import pytest
-from cli.conftest import Keyform, MakeWorld, in_process
+from cli.conftest import Keyform, MakeWorld
 from cli.faults import always, on, refusal
+from cli.in_process import InProcess
 from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS, Fault, Proceed, World
+from support.lazy import Lazy
 from support.proxies import answering, read_head, serving
 
 from reconciler.effects import System
 from reconciler.emulator import Answer, Modes, Request, VirtualClock
 
+openai = Lazy("openai")
 AWAY = {"deployments": [*LIVE["deployments"], {"name": "sleeper", "status": "PENDING", "api_keys": ["portal-made"]}]}
 SLEEPER = HEAD + "keys:\n  payments:\n    deployments: [sleeper, llama3]\n"
 
@@ -42,7 +44,7 @@ def begin(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
     def make(live: dict[str, Any], *, clock: VirtualClock | None = None, **modes: Any) -> tuple[World, Keyform]:
         world = make_world({**LIVE, **live}, clock=clock, modes=Modes(**modes))
-        keyform = in_process(world, monkeypatch, capsys)
+        keyform = InProcess(world, monkeypatch, capsys)
         if clock is not None:
             wait: Callable[[System, float], None] = System.sleep
 
@@ -515,7 +517,7 @@ def test_a_redirect_leads_no_secret_elsewhere(applied: World, keyform: Keyform) 
     assert heads == []
 
 
-def test_a_server_that_never_answers_is_given_up_after_the_timeout(applied: World) -> None:
+def test_a_server_that_never_answers_is_given_up_after_the_timeout(applied: World, keyform: Keyform) -> None:
     def silent(connection: socket.socket) -> None:
         read_head(connection)
         connection.recv(1)
@@ -523,12 +525,13 @@ def test_a_server_that_never_answers_is_given_up_after_the_timeout(applied: Worl
     begun = time.monotonic()
     with serving(silent) as port:
         applied.fail(moved("llama3", f"http://127.0.0.1:{port}"))
-        ran = applied.run("verify", "--timeout", "1s", "--json")
+        ran = keyform("verify", "--timeout", "1s", "--json")
     assert time.monotonic() - begun < 15
     assert (ran.code, access(ran)["deployment.llama3"]) == (1, "unclear")
     assert states(ran)["payments", "deployment.whisper", "local"] == "accepted"
 
 
+@pytest.mark.process("it is signalled")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_at_once_while_an_endpoint_is_waited_for(applied: World, number: signal.Signals) -> None:
     applied.fail(on("GET", "llama3/v1/models", always(refusal(503))))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 
-import gcore
 import pytest
+from support.lazy import Lazy
 
 from reconciler.emulator import EmulatorServer
 
+gcore = Lazy("gcore")
 TOKEN = "1234$management"
 CONTAINERS = [{"region_id": 1, "scale": {"min": 1, "max": 1}}]
 COMPONENT = {"flavor": "small", "exposed": True, "scale": {"min": 1, "max": 1}}

@@ -6,20 +6,13 @@ import asyncio
 from typing import Any
 
 import httpx
-import openai
 import pytest
+from support.lazy import Lazy
 
 from reconciler.emulator import EmulatorServer, seed
 
+openai = Lazy("openai")
 MESSAGES: Any = [{"role": "user", "content": "hello there"}]
-
-
-class KeyedOpenAI(openai.OpenAI):
-    """The client that sends its key in `X-API-Key` instead of a Bearer."""
-
-    @property
-    def auth_headers(self) -> dict[str, str]:
-        return {"X-API-Key": self.api_key}
 
 
 @pytest.fixture
@@ -33,7 +26,14 @@ def base_url(server: EmulatorServer) -> str:
     return f"{shown['address']}/v1"
 
 
-def _clients(base_url: str, secret: str) -> dict[str, openai.OpenAI]:
+def _clients(base_url: str, secret: str) -> dict[str, Any]:
+    class KeyedOpenAI(openai.OpenAI):
+        """The client that sends its key in `X-API-Key` instead of a Bearer."""
+
+        @property
+        def auth_headers(self) -> dict[str, str]:
+            return {"X-API-Key": self.api_key}
+
     settings: dict[str, Any] = {"base_url": base_url, "max_retries": 0}
     return {
         "default_headers": openai.OpenAI(api_key="unused", default_headers={"X-API-Key": secret}, **settings),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -33,6 +32,20 @@ def test_a_base_url_may_have_a_path_and_plain_http_only_to_this_machine(base_url
     effects = ScriptedEffects(EMPTY)
     make_api(effects, base_url=base_url).check()
     assert str(effects.sent[0].url) == f"{sent_to}?limit=1&offset=0"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "host"),
+    [
+        (" https://API.gcore.com:443/ ", "api.gcore.com"),
+        ("https://proxy.example:8443/gcore", "proxy.example:8443"),
+        ("http://localhost:80", "localhost"),
+        ("http://127.0.0.1:443", "127.0.0.1:443"),
+        ("http://[::1]:8080", "[::1]:8080"),
+    ],
+)
+def test_a_host_is_named_with_its_port_where_that_is_not_the_schemes_own(base_url: str, host: str) -> None:
+    assert make_api(ScriptedEffects(EMPTY), base_url=base_url).host == host
 
 
 @pytest.mark.parametrize(
@@ -69,8 +82,12 @@ def test_a_base_url_that_a_token_must_not_go_to_is_refused(base_url: str, troubl
 
 @given(st.text(max_size=20) | st.text(max_size=20).map(lambda tail: f"https://{tail}"))
 def test_no_base_url_raises_anything_but_an_error_of_ours(base_url: str) -> None:
-    with contextlib.suppress(ConfigError):
-        make_api(ScriptedEffects(EMPTY), base_url=base_url).check()
+    effects, refused = ScriptedEffects(EMPTY), ""
+    try:
+        make_api(effects, base_url=base_url).check()
+    except ConfigError as error:
+        refused = error.message
+    assert refused.startswith("GCORE_BASE_URL ") != (len(effects.sent) == 1), "refused, or asked"
 
 
 @pytest.mark.parametrize("token", ["two words", "broken-off\n", "tab\t", "žeton"])

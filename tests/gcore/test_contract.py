@@ -16,9 +16,9 @@ import httpx
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
-from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
+from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api, write_list
 
-from reconciler.apply.lock import NoLock
+from reconciler.api import KeyUpdate
 from reconciler.emulator import Emulator, VirtualClock, seed
 from reconciler.gcore import V3
 from reconciler.model import EndpointKind, EndpointRef
@@ -103,15 +103,15 @@ def everything_that_keyform_sends() -> list[httpx.Request]:
         api = make_api(effects)
         api.check()
         api.list_keys()
-        api.list_endpoints()
+        api.read_live()
         api.create_key("payments", "d" * 300, datetime(2027, 6, 30, tzinfo=UTC))
         api.create_key("batch-jobs", "", None)
         api.get_key("payments")
-        api.set_description("payments", "x")
+        api.update_key("payments", KeyUpdate("x"))
         for ref in (llama, webui):
-            api.get_endpoint(ref)
-            api.set_api_keys(ref, ["payments", "batch-jobs"], fence=NoLock())
-        api.set_api_keys(llama, [], opens=True, fence=NoLock())
+            api.read_endpoint(ref)
+            write_list(api, ref, ["payments", "batch-jobs"])
+        write_list(api, llama, [], opens=True)
         api.delete_key("key-1")
         return effects.sent
 
@@ -140,10 +140,11 @@ def test_the_dialect_is_the_documents(contract: Contract) -> None:
     paths = contract.document["paths"]
     one_key = paths["/cloud/v3/inference/{project_id}/api_keys/{api_key_name}"]
     (name,) = [each for each in one_key["get"]["parameters"] if each["name"] == "api_key_name"]
-    assert name["schema"]["pattern"] == f"^{V3.addressable_key_name}$"
+    v3 = V3(PROJECT)
+    assert name["schema"]["pattern"] == f"^{v3.keys.addressable}$"
     patch = contract.document["components"]["schemas"]["ApiKeyUpdateRequestSerializer"]
-    assert set(patch["properties"]) == V3.mutable_key_fields
-    for place in (V3.keys, V3.deployments, V3.applications):
-        parameters = paths[place.path.replace("{project}", "{project_id}")]["get"]["parameters"]
+    assert set(patch["properties"]) == v3.capabilities.mutable_key_fields
+    for place in (v3.keys, *v3.endpoints):
+        parameters = paths[place.path.replace(str(PROJECT), "{project_id}")]["get"]["parameters"]
         limits = [each["schema"]["maximum"] for each in parameters if each["name"] == "limit"]
         assert limits == ([] if place.page_limit is None else [place.page_limit])

@@ -240,7 +240,7 @@ def test_a_request_that_is_sent_again_keeps_its_place_in_line() -> None:
 
     effects = Slow(respond=respond)
     api = make_api(effects, workers=1)
-    gate = api._exchange._gate
+    gate = api._project.exchange._gate
     other = threading.Thread(target=api.get_key, args=["other"])
     api.get_key("payments")
     other.join()

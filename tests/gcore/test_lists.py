@@ -121,11 +121,13 @@ def test_one_page_that_fails_fails_the_list() -> None:
 
 def test_applications_are_asked_for_without_pages() -> None:
     def respond(request: httpx.Request) -> Step:
+        if request.url.path.endswith("api_keys"):
+            return answer(200, page_json())
         shown = application_json if "/applications/" in request.url.path else deployment_json
         return answer(200, page_json(shown("zeta"), shown("alpha")))
 
     effects = ScriptedEffects(respond=respond)
-    endpoints = make_api(effects).list_endpoints()
+    endpoints = make_api(effects).read_live().endpoints
     assert [str(each.ref) for each in endpoints] == [
         "application.alpha",
         "application.zeta",

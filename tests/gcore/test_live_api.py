@@ -7,17 +7,17 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
+from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api, write_list
 
-from reconciler.apply.lock import NoLock
+from reconciler.api import KeyUpdate
 from reconciler.effects import System
 from reconciler.emulator import Emulator, EmulatorServer, Modes, VirtualClock, seed
 from reconciler.errors import Conflict, Forbidden, NotAuthenticated, NotFound, TaskFailed
 from reconciler.gcore import ApiEvent, EventKind, GcoreApi
 from reconciler.model import (
+    Binding,
     EndpointKind,
     EndpointRef,
-    LiveEndpoint,
     LiveKey,
     Ownership,
     Phase,
@@ -66,7 +66,7 @@ def api(effects: EmulatedEffects) -> GcoreApi:
 def test_a_key_is_read_as_it_was_made(api: GcoreApi) -> None:
     expiry = datetime(2027, 6, 30, tzinfo=UTC)
     created = api.create_key("payments", compose_description("Checkout", OWNED), expiry)
-    assert created.key == LiveKey("payments", "Checkout", OWNED, created_at=START, expires_at=expiry)
+    assert created.key == LiveKey("payments", "payments", "Checkout", OWNED, created_at=START, expires_at=expiry)
     assert api.get_key("payments") == created.key
     assert str(created.secret) == "(sensitive value)"
 
@@ -96,7 +96,7 @@ def test_a_taken_name_is_a_conflict_and_is_not_tried_again(api: GcoreApi, effect
 def test_a_description_is_replaced(api: GcoreApi) -> None:
     published = Ownership("prod", "payments", 1, Phase.PUBLISHED, START + timedelta(hours=1))
     api.create_key("payments", compose_description("Checkout", OWNED), None)
-    api.set_description("payments", compose_description("Zahlung für Käufer", published))
+    api.update_key("payments", KeyUpdate(compose_description("Zahlung für Käufer", published)))
     key = api.get_key("payments")
     assert key is not None
     assert (key.text, key.ownership) == ("Zahlung für Käufer", published)
@@ -104,7 +104,7 @@ def test_a_description_is_replaced(api: GcoreApi) -> None:
 
 def test_describing_a_key_that_is_gone_is_not_found(api: GcoreApi) -> None:
     with pytest.raises(NotFound, match="There is no key payments in project 1234"):
-        api.set_description("payments", "x")
+        api.update_key("payments", KeyUpdate("x"))
 
 
 def test_deleting_tells_whether_there_was_a_key(api: GcoreApi) -> None:
@@ -119,67 +119,102 @@ def test_an_attached_key_is_not_deleted(api: GcoreApi) -> None:
 
 
 def test_all_endpoints_come_in_order_with_what_they_hold(api: GcoreApi, emulator: Emulator) -> None:
-    endpoints = api.list_endpoints()
-    assert [(str(each.ref), each.api_keys, each.auth_enabled, each.application) for each in endpoints] == [
-        ("application.webui", ("first",), True, None),
-        ("deployment.llama3", ("second", "first"), True, None),
-        ("deployment.playground", (), False, None),
-        ("deployment.webui-web", ("first",), True, "webui"),
+    live = api.read_live()
+    assert [(str(each.ref), each.auth_enabled, each.application) for each in live.endpoints] == [
+        ("application.webui", True, None),
+        ("deployment.llama3", True, None),
+        ("deployment.playground", False, None),
+        ("deployment.webui-web", True, "webui"),
     ]
-    assert [api.get_endpoint(each.ref) for each in endpoints] == list(endpoints)
-    assert all(address.startswith("http") for each in endpoints for address in each.addresses)
+    assert (
+        live.bindings
+        == api.list_bindings()
+        == {
+            Binding("first", WEBUI),
+            Binding("second", LLAMA),
+            Binding("first", LLAMA),
+            Binding("first", EndpointRef(EndpointKind.DEPLOYMENT, "webui-web")),
+        }
+    )
+    assert live.keys == api.list_keys()
+    for each in live.endpoints:
+        bound = tuple(binding.key_id for binding in live.bindings if binding.endpoint == each.ref)
+        reading = api.read_endpoint(each.ref)
+        assert reading is not None
+        assert (reading.endpoint, sorted(reading.bound)) == (each, sorted(bound))
+    assert all(address.startswith("http") for each in live.endpoints for address in each.addresses)
+
+
+def test_all_that_is_live_is_one_request_a_list_and_bindings_are_read_off_the_endpoints_alone(
+    api: GcoreApi, effects: EmulatedEffects
+) -> None:
+    api.read_live()
+    lists = [f"/cloud/v3/inference/{PROJECT}/api_keys", f"/cloud/v3/inference/{PROJECT}/deployments"]
+    lists.append(f"/cloud/v3/inference/applications/{PROJECT}/deployments")
+    assert sorted(sent.url.path for sent in effects.sent) == sorted(lists)
+    effects.sent.clear()
+    api.list_bindings()
+    assert sorted(sent.url.path for sent in effects.sent) == sorted(lists[1:])
+
+
+def test_a_key_is_found_by_its_name_with_one_request_since_that_is_its_id(
+    api: GcoreApi, effects: EmulatedEffects
+) -> None:
+    assert api.find_key("first") == api.get_key("first")
+    assert api.find_key("nobody") is None
+    assert [sent.url.path.rpartition("/")[2] for sent in effects.sent] == ["first", "first", "nobody"]
+
+
+def test_an_expiry_cannot_be_changed_in_place_and_is_not_tried(api: GcoreApi, effects: EmulatedEffects) -> None:
+    with pytest.raises(ValueError, match="cannot change when a key expires"):
+        api.update_key("first", KeyUpdate("x", expires_at=None))
+    assert effects.sent == []
 
 
 def test_an_endpoint_that_is_not_there_is_none(api: GcoreApi) -> None:
-    assert api.get_endpoint(EndpointRef(EndpointKind.DEPLOYMENT, "nowhere")) is None
-    assert api.get_endpoint(EndpointRef(EndpointKind.APPLICATION, "a/../b")) is None
+    assert api.read_endpoint(EndpointRef(EndpointKind.DEPLOYMENT, "nowhere")) is None
+    assert api.read_endpoint(EndpointRef(EndpointKind.APPLICATION, "a/../b")) is None
 
 
 def test_a_public_endpoint_is_seen_as_public_in_whatever_form_no_keys_are_shown() -> None:
-    for shown in ("empty_list", "null"):
-        with emulate(Modes(no_keys_shown_as=shown)) as emulator:
-            endpoint = make_api(EmulatedEffects(emulator)).get_endpoint(OPEN)
-        assert endpoint is not None
-        assert (endpoint.api_keys, endpoint.is_public) == ((), True)
+    for form in ("empty_list", "null"):
+        with emulate(Modes(no_keys_shown_as=form)) as emulator:
+            reading = make_api(EmulatedEffects(emulator)).read_endpoint(OPEN)
+        assert reading is not None
+        assert (reading.bound, reading.endpoint.is_public) == ((), True)
 
 
 @pytest.mark.parametrize("ref", [LLAMA, WEBUI], ids=str)
 def test_a_whole_list_is_written(api: GcoreApi, ref: EndpointRef) -> None:
-    api.set_api_keys(ref, ["first", "second"], fence=NoLock())
-    assert api.get_endpoint(ref) == with_keys(api, ref, ("first", "second"))
+    write_list(api, ref, ["first", "second"])
+    assert shown(api, ref) == (("first", "second"), True)
 
 
-def with_keys(api: GcoreApi, ref: EndpointRef, names: tuple[str, ...]) -> LiveEndpoint:
-    endpoint = api.get_endpoint(ref)
-    assert endpoint is not None
-    return LiveEndpoint(ref, names, bool(names), endpoint.addresses, endpoint.status, endpoint.application)
+def shown(api: GcoreApi, ref: EndpointRef) -> tuple[tuple[str, ...], bool]:
+    """The keys of an endpoint, and whether its authentication is on."""
+    reading = api.read_endpoint(ref)
+    assert reading is not None
+    return reading.bound, reading.endpoint.auth_enabled
 
 
 def test_an_empty_list_is_not_sent_unless_it_is_said_to_open(api: GcoreApi, effects: EmulatedEffects) -> None:
     with pytest.raises(ValueError, match=r"would make deployment\.llama3 public"):
-        api.set_api_keys(LLAMA, [], fence=NoLock())
+        write_list(api, LLAMA, [])
     assert effects.sent == []
-    api.set_api_keys(LLAMA, [], opens=True, fence=NoLock())
-    assert api.get_endpoint(LLAMA) == with_keys(api, LLAMA, ())
+    write_list(api, LLAMA, [], opens=True)
+    assert shown(api, LLAMA) == ((), False)
 
 
 def test_no_write_of_bindings_holds_anything_but_the_list(api: GcoreApi, effects: EmulatedEffects) -> None:
-    api.set_api_keys(LLAMA, ("first",), fence=NoLock())
+    write_list(api, LLAMA, ("first",))
     assert [json.loads(sent.content) for sent in effects.sent if sent.method == "PATCH"] == [{"api_keys": ["first"]}]
-
-
-@pytest.mark.parametrize("names", ["first", ["first", ""]])
-def test_what_is_no_list_of_names_is_not_sent(api: GcoreApi, effects: EmulatedEffects, names: list[str]) -> None:
-    with pytest.raises(ValueError, match="list of strings"):
-        api.set_api_keys(LLAMA, names, fence=NoLock())
-    assert effects.sent == []
 
 
 def test_a_write_is_done_when_its_task_is() -> None:
     with emulate(task_seconds=30) as emulator:
         events: list[ApiEvent] = []
         effects = EmulatedEffects(emulator)
-        make_api(effects, events=events).set_api_keys(LLAMA, ["first"], fence=NoLock())
+        write_list(make_api(effects, events=events), LLAMA, ["first"])
         assert emulator.api_keys_of(PROJECT, "deployment", "llama3") == ("first",)
     assert effects.slept[:8] == [0.2, 0.3, 0.45, 0.675, 1.0125, 1.51875, 2.278125, 3.0]
     assert set(effects.slept[8:]) == {3.0}
@@ -190,7 +225,7 @@ def test_a_write_is_done_when_its_task_is() -> None:
 
 def test_a_task_that_fails_says_why() -> None:
     with emulate(Modes(unknown_key="task_error")) as emulator, pytest.raises(TaskFailed) as caught:
-        make_api(EmulatedEffects(emulator)).set_api_keys(LLAMA, ["first", "nobody"], fence=NoLock())
+        write_list(make_api(EmulatedEffects(emulator)), LLAMA, ["first", "nobody"])
     assert "which was to set the keys of deployment.llama3, failed" in caught.value.message
     assert "nobody" in caught.value.message
     assert not caught.value.effect_is_unknown
@@ -214,7 +249,7 @@ def test_instants_are_the_same_in_every_form(form: str) -> None:
     with emulate(Modes(timestamps=form)) as emulator:  # type: ignore[arg-type]
         key = make_api(EmulatedEffects(emulator)).get_key("first")
     assert key is not None
-    assert key.created_at.replace(microsecond=0) == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert key.created_at == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert key.created_at.tzinfo is UTC
 
 
@@ -224,12 +259,12 @@ def test_every_world_lets_a_key_live_its_life(world: Modes) -> None:
         api = make_api(EmulatedEffects(emulator))
         api.check()
         api.create_key("payments", compose_description("", OWNED), START + timedelta(days=1))
-        api.set_api_keys(LLAMA, ["first", "payments"], fence=NoLock())
-        api.set_description("payments", "mine")
-        api.set_api_keys(LLAMA, ["first"], fence=NoLock())
+        write_list(api, LLAMA, ["first", "payments"])
+        api.update_key("payments", KeyUpdate("mine"))
+        write_list(api, LLAMA, ["first"])
         assert api.delete_key("payments")
         assert [key.name for key in api.list_keys()] == ["first", "second"]
-        assert len(api.list_endpoints()) == 4
+        assert len(api.read_live().endpoints) == 4
 
 
 def test_a_wrong_token_is_told_as_such(effects: EmulatedEffects) -> None:
@@ -248,7 +283,7 @@ def test_it_works_over_http_too(emulator: Emulator) -> None:
     with EmulatorServer(emulator) as server:
         api = make_api(effects, base_url=server.base_url + "/")
         created = api.create_key("payments", "x", None)
-        api.set_api_keys(WEBUI, ["first", "payments"], fence=NoLock())
+        write_list(api, WEBUI, ["first", "payments"])
         assert emulator.accepts(PROJECT, "application", "webui", created.secret.reveal())
         assert [key.name for key in api.list_keys()] == ["first", "payments", "second"]
         effects.close()

@@ -14,12 +14,22 @@ import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.http_fakes import TOKEN, ScriptedEffects, Step, answer, key_json, make_api, refusal
+from support.http_fakes import (
+    TOKEN,
+    OpenFence,
+    ScriptedEffects,
+    Step,
+    answer,
+    key_json,
+    make_api,
+    refusal,
+    write_list,
+)
 
-from reconciler.apply.lock import NoLock
+from reconciler.api import KeyUpdate, Rebinding
 from reconciler.errors import ApiError, ApiUnreachable, KeyformError, UnexpectedAnswer
 from reconciler.gcore import ApiEvent, GcoreApi
-from reconciler.model import EndpointKind, EndpointRef, Secret
+from reconciler.model import Binding, EndpointKind, EndpointRef, Secret
 from reconciler.redaction import Redactor
 
 SECRET = 'kf"S3cr3t/+canary=<&>\\ü-tail'
@@ -91,11 +101,14 @@ def api_that_knows_a_secret(*steps: Step) -> tuple[GcoreApi, list[ApiEvent]]:
 
 ACTIONS: dict[str, Callable[[GcoreApi], Any]] = {
     "list": lambda api: api.list_keys(),
-    "endpoints": lambda api: api.list_endpoints(),
+    "everything": lambda api: api.read_live(),
+    "bindings": lambda api: api.list_bindings(),
+    "endpoint": lambda api: api.read_endpoint(LLAMA),
     "get": lambda api: api.get_key("payments"),
     "create": lambda api: api.create_key("payments", "x", None),
-    "describe": lambda api: api.set_description("payments", "x"),
-    "bind": lambda api: api.set_api_keys(LLAMA, ["payments"], fence=NoLock()),
+    "describe": lambda api: api.update_key("payments", KeyUpdate("x")),
+    "bind": lambda api: api.fenced(OpenFence()).rebind(Rebinding(add=frozenset({Binding("payments", LLAMA)}))),
+    "write a list": lambda api: write_list(api, LLAMA, ["payments"]),
 }
 
 
@@ -162,7 +175,12 @@ def test_no_failure_shows_a_token_or_a_secret(action: str, failure: str) -> None
 
 def test_a_client_shows_nothing_of_its_token() -> None:
     api = make_api(ScriptedEffects(refusal(500)))
-    for text in (repr(api), repr(vars(api)), repr(vars(vars(api)["_exchange"]))):
+    for text in (
+        repr(api),
+        repr(vars(api)),
+        repr(vars(vars(api)["_project"])),
+        repr(vars(vars(api)["_project"].exchange)),
+    ):
         assert TOKEN not in text
 
 

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 from support.http_fakes import (
-    BASE_URL,
-    PROJECT,
-    TOKEN,
     ScriptedEffects,
     Step,
     answer,
-    deployment_json,
     key_json,
     make_api,
     page_json,
     refusal,
     scripted_api,
+    write_list,
 )
 
-from reconciler.apply.lock import NoLock
+from reconciler.api import KeyUpdate
 from reconciler.errors import (
     ApiError,
     ApiFault,
@@ -36,9 +32,9 @@ from reconciler.errors import (
     RateLimited,
     UnexpectedAnswer,
 )
-from reconciler.gcore import V3, ApiEvent, EventKind, GcoreApi
+from reconciler.gcore import ApiEvent, EventKind, GcoreApi
 from reconciler.gcore.pace import PATIENCE
-from reconciler.model import EndpointKind, EndpointRef, Secret
+from reconciler.model import EndpointKind, EndpointRef
 
 LLAMA = EndpointRef(EndpointKind.DEPLOYMENT, "llama3")
 HTML = answer(502, text="<html>Bad Gateway</html>", headers={"content-type": "text/html"})
@@ -58,7 +54,7 @@ def create(api: GcoreApi) -> object:
 
 
 def describe(api: GcoreApi) -> object:
-    return api.set_description("payments", "x")
+    return api.update_key("payments", KeyUpdate("x"))
 
 
 def delete(api: GcoreApi) -> object:
@@ -66,7 +62,7 @@ def delete(api: GcoreApi) -> object:
 
 
 def bind(api: GcoreApi) -> object:
-    return api.set_api_keys(LLAMA, ["payments"], fence=NoLock())
+    return write_list(api, LLAMA, ["payments"])
 
 
 TRANSIENT: dict[str, Step] = {
@@ -305,19 +301,11 @@ def test_a_write_of_bindings_that_is_answered_without_tasks_leaves_the_effect_in
     assert caught.value.effect_is_unknown
 
 
-def test_where_a_write_is_no_task_its_answer_is_the_end_of_it() -> None:
-    effects = ScriptedEffects(answer(200, deployment_json(api_keys=["payments"])))
-    dialect = replace(V3, writes_are_tasks=False)
-    settings = {"base_url": BASE_URL, "token": Secret(TOKEN), "project": PROJECT}
-    bind(GcoreApi(**settings, effects=effects, dialect=dialect))
-    assert len(effects.sent) == 1
-
-
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_a_name_that_would_be_another_path_is_not_sent(name: str) -> None:
     api, effects = scripted_api(KEY)
-    with pytest.raises(ApiRefused, match="no path leads"):
-        api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, name), ["payments"], fence=NoLock())
+    with pytest.raises(ApiRefused, match="cannot address a deployment of such a name"):
+        write_list(api, EndpointRef(EndpointKind.DEPLOYMENT, name), ["payments"])
     assert effects.sent == []
 
 
@@ -333,7 +321,11 @@ def test_a_dotted_key_is_found_in_the_list_and_never_written() -> None:
     assert found is not None
     assert (found.name, api.get_key("x.y")) == ("a.b", None)
     sent = len(effects.sent)
-    for write in (api.delete_key, lambda name: api.set_description(name, "x"), lambda n: api.create_key(n, "x", None)):
+    for write in (
+        api.delete_key,
+        lambda name: api.update_key(name, KeyUpdate("x")),
+        lambda n: api.create_key(n, "x", None),
+    ):
         with pytest.raises(ApiRefused, match="cannot address a key of such a name"):
             write("a.b")
     assert len(effects.sent) == sent

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import httpx
 import pytest
-from support.http_fakes import ScriptedEffects, Step, answer, make_api, refusal
+from support.http_fakes import ScriptedEffects, Step, answer, make_api, refusal, write_list
 
-from reconciler.apply.lock import NoLock
 from reconciler.errors import ApiError, ApiFault, TaskFailed, UnexpectedAnswer
 from reconciler.gcore import ApiEvent, EventKind
 from reconciler.model import EndpointKind, EndpointRef
@@ -37,7 +36,7 @@ class Tasks(ScriptedEffects):
 
 
 def bind(effects: Tasks, **settings: float) -> None:
-    make_api(effects, **settings).set_api_keys(LLAMA, ["payments"], fence=NoLock())  # type: ignore[arg-type]
+    write_list(make_api(effects, **settings), LLAMA, ["payments"])  # type: ignore[arg-type]
 
 
 def trouble(effects: Tasks, **settings: float) -> ApiError:
@@ -106,14 +105,14 @@ def test_an_api_that_fails_while_a_task_runs_is_waited_out_and_then_leaves_the_e
 
 def test_a_tasks_id_cannot_lead_elsewhere() -> None:
     effects = ScriptedEffects(answer(200, {"tasks": ["../../x?y#z"]}), task("FINISHED"))
-    make_api(effects).set_api_keys(LLAMA, ["payments"], fence=NoLock())
+    write_list(make_api(effects), LLAMA, ["payments"])
     assert effects.sent[1].url.raw_path == b"/cloud/v1/tasks/..%2F..%2Fx%3Fy%23z"
 
 
 def test_each_look_is_told_with_its_wait() -> None:
     events: list[ApiEvent] = []
     effects = Tasks(one=[task("RUNNING"), task("FINISHED")])
-    make_api(effects, events=events).set_api_keys(LLAMA, ["payments"], fence=NoLock())
+    write_list(make_api(effects, events=events), LLAMA, ["payments"])
     assert [event for event in events if event.kind is not EventKind.REQUEST] == [
         ApiEvent(EventKind.TASK_STARTED, "PATCH", "deployment.llama3", detail="one"),
         ApiEvent(EventKind.TASK_POLLING, "PATCH", "deployment.llama3", 1, 0.2, "one"),

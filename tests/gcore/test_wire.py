@@ -19,9 +19,10 @@ from support.http_fakes import (
     make_api,
     page_json,
     scripted_api,
+    write_list,
 )
 
-from reconciler.apply.lock import NoLock
+from reconciler.api import EndpointReading, KeyUpdate
 from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore.wire import read_instant, write_instant
 from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint
@@ -82,14 +83,25 @@ def test_no_text_breaks_the_reading_of_timestamps(text: str) -> None:
         assert read_instant(text).tzinfo is UTC
 
 
+def test_instants_of_a_key_are_cut_off_to_the_second() -> None:
+    """Whether each answer shows the same fraction is unknown, and a record keeps none."""
+    shown = key_json(created_at="2026-05-31T06:43:54.999", expires_at="2027-05-31T06:43:54.5Z")
+    key = scripted_api(answer(200, shown))[0].get_key("payments")
+    assert key is not None
+    assert (key.created_at.isoformat(), key.expires_at and key.expires_at.isoformat()) == (
+        "2026-05-31T06:43:54+00:00",
+        "2027-05-31T06:43:54+00:00",
+    )
+
+
 def test_fields_that_nobody_knows_are_ignored() -> None:
     api, _ = scripted_api(answer(200, key_json(colour="blue", deployment_names=None)))
     assert api.get_key("payments") is not None
 
 
-def endpoint(ref: EndpointRef, shown: dict[str, Any]) -> LiveEndpoint | None:
+def endpoint(ref: EndpointRef, shown: dict[str, Any]) -> EndpointReading | None:
     api, _ = scripted_api(answer(200, shown))
-    return api.get_endpoint(ref)
+    return api.read_endpoint(ref)
 
 
 @pytest.mark.parametrize(
@@ -105,28 +117,32 @@ def endpoint(ref: EndpointRef, shown: dict[str, Any]) -> LiveEndpoint | None:
 def test_authentication_is_what_the_deprecated_field_says_while_it_is_there(
     fields: dict[str, Any], keys: tuple[str, ...], auth_enabled: bool
 ) -> None:
-    assert endpoint(LLAMA, deployment_json(**fields)) == LiveEndpoint(LLAMA, keys, auth_enabled, (), "ACTIVE", None)
+    assert endpoint(LLAMA, deployment_json(**fields)) == EndpointReading(
+        LiveEndpoint(LLAMA, auth_enabled, (), "ACTIVE"), keys
+    )
 
 
 def test_without_the_deprecated_field_authentication_is_on_when_there_are_keys() -> None:
     shown = deployment_json(api_keys=["a"])
     del shown["auth_enabled"]
-    assert endpoint(LLAMA, shown) == LiveEndpoint(LLAMA, ("a",), True, (), "ACTIVE", None)
+    assert endpoint(LLAMA, shown) == EndpointReading(LiveEndpoint(LLAMA, True, (), "ACTIVE"), ("a",))
     del shown["api_keys"]
-    assert endpoint(LLAMA, shown) == LiveEndpoint(LLAMA, (), False, (), "ACTIVE", None)
+    assert endpoint(LLAMA, shown) == EndpointReading(LiveEndpoint(LLAMA, False, (), "ACTIVE"), ())
 
 
 def test_a_deployment_knows_its_application_and_its_address() -> None:
     references = [{"kind": "Other", "name": "x"}, {"kind": "AppDeployment", "name": "webui"}]
     shown = deployment_json(object_references=references, address="llama3.example:8443", status="PENDING")
-    assert endpoint(LLAMA, shown) == LiveEndpoint(LLAMA, (), True, ("llama3.example:8443",), "PENDING", "webui")
+    assert endpoint(LLAMA, shown) == EndpointReading(
+        LiveEndpoint(LLAMA, True, ("llama3.example:8443",), "PENDING", "webui"), ()
+    )
 
 
 def test_an_application_has_the_addresses_of_its_components() -> None:
     addresses = {"web": {"address": "https://w.example"}, "model": {"address": "https://m.example"}}
     status = {"consolidated_status": "PartiallyDeployed", "expose_addresses": addresses, "regions": []}
-    assert endpoint(WEBUI, application_json(api_keys=["a"], status=status)) == LiveEndpoint(
-        WEBUI, ("a",), True, ("https://w.example", "https://m.example"), "PartiallyDeployed", None
+    assert endpoint(WEBUI, application_json(api_keys=["a"], status=status)) == EndpointReading(
+        LiveEndpoint(WEBUI, True, ("https://w.example", "https://m.example"), "PartiallyDeployed"), ("a",)
     )
 
 
@@ -228,6 +244,7 @@ VALUES = st.recursive(
 @settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([200, 202, 400, 401, 404, 409, 429, 500]), VALUES), min_size=1, max_size=3))
 def test_no_json_ever_raises_anything_but_an_error_of_ours(answers: list[tuple[int, Any]]) -> None:
+    told = "nothing"
     for action in range(7):
         steps = [answer(status, text=json.dumps(body)) for status, body in answers]
         api = make_api(ScriptedEffects(*steps), task_timeout=5.0)
@@ -236,19 +253,20 @@ def test_no_json_ever_raises_anything_but_an_error_of_ours(answers: list[tuple[i
                 case 0:
                     api.list_keys()
                 case 1:
-                    api.list_endpoints()
+                    api.read_live()
                 case 2:
                     api.get_key("payments")
                 case 3:
                     api.create_key("payments", "x", None)
                 case 4:
-                    api.set_description("payments", "x")
+                    api.update_key("payments", KeyUpdate("x"))
                 case 5:
                     api.delete_key("payments")
                 case _:
-                    api.set_api_keys(LLAMA, ["payments"], fence=NoLock())
+                    write_list(api, LLAMA, ["payments"])
         except KeyformError as error:
-            error.diagnostics().encode()
+            told = error.diagnostics()
+        assert told.encode()
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN, make_api
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
-from support.worlds import STACK, World, WorldEffects, states
+from support.worlds import STACK, World, WorldEffects, apply_under, states
 
-from reconciler.apply import apply_plan
-from reconciler.apply.lock import GRACE, LIFETIME, ApiLock
+from reconciler.api import KeyUpdate
+from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
 from reconciler.emulator import Answer, Modes, Request
 from reconciler.errors import PlanRefused
 from reconciler.model import Auth, DesiredState
@@ -59,7 +59,7 @@ def edited(answer: Answer, edit: Edit) -> Answer:
 
 def cut_by(plan: Plan) -> set[str]:
     """Every live name that a plan takes off an endpoint."""
-    return {link.live_name for change in plan.changes if isinstance(change, Unbind) for link in change.links}
+    return {change.live.name for change in plan.changes if isinstance(change, Unbind)}
 
 
 # --- Writes that the API takes otherwise than they were meant ---------------------------------------------------------
@@ -105,7 +105,7 @@ def test_an_expiry_that_the_api_does_not_keep_begins_no_rotation(world: World, a
     world.emulator.interceptor = intercept
     for _ in range(6):
         result = world.apply(desired(key("payments", "llama3", **asked)))
-        assert states(result)["create:payments"] is OutcomeState.FAILED
+        assert states(result)["create_generation payments"] is OutcomeState.FAILED
         world.clock.advance(3600)
     assert world.live_names() == ["portal-made"]
     assert world.held("payments") is None
@@ -136,7 +136,7 @@ def test_a_key_that_is_shown_otherwise_than_it_was_made_is_never_published(
     for number in range(4):
         result = world.apply(desired(key("payments", "llama3"), key("search", "llama3", **asked)))
         name = "search" if number == 0 else f"search-g{number + 1}"
-        assert states(result)[f"publish:{name}"] is OutcomeState.FAILED
+        assert states(result)[f"publish {name}"] is OutcomeState.FAILED
     assert world.held("payments") == held
     assert world.held("search") is None
     assert len(world.live_names()) == 3, "the one before is discarded"
@@ -152,7 +152,7 @@ def test_a_key_that_was_made_without_its_marker_is_not_left_behind(world: World)
 
     world.emulator.interceptor = intercept
     result = world.apply(desired(key("payments", "llama3")))
-    assert states(result)["create:payments"] is OutcomeState.FAILED
+    assert states(result)["create_generation payments"] is OutcomeState.FAILED
     assert world.live_names() == ["portal-made"]
     assert world.bound("llama3") == ["portal-made"]
 
@@ -171,7 +171,7 @@ def test_an_endpoint_that_no_path_leads_to_ends_in_no_traceback(world: World, na
         edited(proceed(request), add) if is_list_of_deployments(request) else proceed(request)
     )
     result = world.apply(file)
-    assert states(result) == {f"unbind:deployment.{name}": OutcomeState.FAILED}
+    assert states(result) == {f"unbind payments deployment.{name}": OutcomeState.FAILED}
 
 
 # --- Authentication that is off although keys are listed --------------------------------------------------------------
@@ -217,7 +217,7 @@ def test_a_flag_that_flips_while_an_apply_runs_leaves_no_endpoint_without_a_vali
     plan = world.plan(file)
 
     def intercept(request: Request, proceed: Proceed) -> Answer:
-        if is_create(request) and b"keyform prod/search" in request.body:
+        if is_create(request) and b"keyform 2 prod/search" in request.body:
             return Answer(403, {}, b'{"exception_class": "ForbiddenError", "message": "no"}')
         answer = proceed(request)
         if request.method == "GET" and request.path.endswith("/deployments/whisper"):
@@ -336,7 +336,7 @@ def apply_late(world: World, file: DesiredState, effects: Late) -> Result:
         return compute_plan(file, take_snapshot(api, sinks, file, workers=1), now)
 
     lock = ApiLock(api, effects, stack=STACK, holder="ci", request_limit=30.0)
-    return apply_plan(look(), api, sinks, effects, lock=lock, look_again=look, on_moved=lambda _: None, parallelism=1)
+    return apply_under(lock, look, api, sinks, effects)
 
 
 @pytest.mark.attack("project member")
@@ -352,18 +352,18 @@ def test_a_key_is_not_deleted_again_by_a_run_that_lost_its_lock(world: World) ->
     result = apply_late(world, desired(key("payments", "llama3")), late)
     assert sent == []
     assert "search" in world.live_names()
-    assert states(result)["delete:search"] is OutcomeState.UNKNOWN
+    assert states(result)["delete_key search"] is OutcomeState.UNKNOWN
 
 
 @pytest.mark.attack("project member")
 def test_a_description_is_not_written_again_by_a_run_that_lost_its_lock(world: World) -> None:
     leaked = "[keyform prod/payments g1 revoked 2026-11-21T10:20:00Z]"
-    late = Late(world, lambda: world.api.set_description("payments", leaked))
+    late = Late(world, lambda: world.api.update_key("payments", KeyUpdate(leaked)))
     sent = late.fail_once("PATCH", "/api_keys/payments")
     result = apply_late(world, desired(key("payments", "llama3")), late)
     assert sent == []
     assert world.emulator.live_keys(PROJECT)["payments"].description == leaked
-    assert states(result)["publish:payments"] is OutcomeState.UNKNOWN
+    assert states(result)["publish payments"] is OutcomeState.UNKNOWN
 
 
 @pytest.mark.attack("project member")

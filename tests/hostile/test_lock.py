@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 from support.http_fakes import make_api
 from support.states import declared, desired, key
-from support.worlds import STACK, World, WorldEffects, states
+from support.worlds import STACK, World, WorldEffects, apply_under, patch_in_portal, states
 
-from reconciler.apply import apply_plan
-from reconciler.apply.lock import GRACE, LAST_NUMBER, LIFETIME, ApiLock
+from reconciler.apply.api_lock import GRACE, LAST_NUMBER, LIFETIME, ApiLock
 from reconciler.emulator import Answer, Emulator, Request
 from reconciler.errors import LockHeld, LockLost
 from reconciler.model import Auth, DesiredState
@@ -55,7 +54,7 @@ def apply(world: World, file: DesiredState, chance: float) -> Result:
         return compute_plan(file, take_snapshot(api, sinks, file, workers=1), world.clock.now().replace(microsecond=0))
 
     lock = ApiLock(api, effects, stack=STACK, holder="ci", request_limit=30.0)
-    return apply_plan(look(), api, sinks, effects, lock=lock, look_again=look, on_moved=lambda _: None, parallelism=1)
+    return apply_under(lock, look, api, sinks, effects)
 
 
 def make(world: World, name: str, description: str, **fields: Any) -> None:
@@ -141,7 +140,7 @@ def test_what_a_stop_between_check_and_send_did_is_told_as_unknown_with_every_ex
     assert OutcomeState.DONE not in {
         state for change, state in states(result).items() if change.startswith(("unbind", "delete"))
     }
-    said = " ".join(note.sentence for note in result.exposures)
+    said = " ".join(f"{note.address} {note.sentence}" for note in result.exposures)
     assert "search" in said or "llama3" in said, result.exposures
     if not world.bound("llama3"):
         assert "llama3" in said
@@ -192,18 +191,12 @@ def test_a_key_that_is_only_called_like_a_lock_is_never_deleted(
 def test_a_bound_key_that_is_called_like_a_lock_is_foreign_and_goes_from_an_exclusive_endpoint(world: World) -> None:
     make(world, "keyform-lock-prod-e7", "", expires_at=world.clock.now() + timedelta(seconds=1))
     world.clock.advance(120)
-    world.api.set_api_keys(declared("llama3").ref, ["portal-made", "keyform-lock-prod-e7"], fence=open_lockless())
+    patch_in_portal(world, "llama3", ["portal-made", "keyform-lock-prod-e7"])
     file = desired(key("payments", "llama3"), endpoints=[declared("llama3", exclusive=True)])
     plan = world.plan(file)
     assert any("keyform-lock-prod-e7" in note.sentence for note in plan.exposures)
     assert apply(world, file, 0.3).complete
     assert world.bound("llama3") == ["payments"]
-
-
-def open_lockless() -> Any:
-    from reconciler.apply.lock import NoLock
-
-    return NoLock()
 
 
 @pytest.mark.attack("project member")

@@ -18,6 +18,7 @@ from cli.faults import always, refusal
 from cli.processes import Ran
 from cli.stage import HEAD, TOKEN, TWO_KEYS, Proceed, World
 from support.hostile_output import CORPUS, EVERYTHING, violations
+from support.http_fakes import ask_emulator
 
 from reconciler.effects import System
 from reconciler.emulator import Answer, Request
@@ -44,6 +45,13 @@ READING = (
     ["validate", "--live"],
 )
 CHANGING = (["apply", "--auto-approve"], ["apply", "--auto-approve", "--json"], ["destroy", "--auto-approve"])
+
+
+@pytest.fixture
+def keyform(keyform: Keyform, world: World, monkeypatch: pytest.MonkeyPatch) -> Keyform:
+    """Without a network: what is tried here stands in names, bodies and headers, and takes thousands of commands."""
+    monkeypatch.setattr(System, "send", lambda effects, request: ask_emulator(world.emulator, request))
+    return keyform
 
 
 def judge(ran: Ran, *, is_json: bool = False) -> None:

@@ -17,7 +17,7 @@ from reconciler.model import (
     read_description,
 )
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import CreateGeneration, DeleteKey, Describe, Plan, Unbind
+from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind, UpdateKey
 from reconciler.report.status import build_status
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
@@ -42,10 +42,8 @@ def touched(plan: Plan) -> set[str]:
     names: set[str] = set()
     for change in plan.changes:
         match change:
-            case DeleteKey(live_name=name) | Describe(live_name=name):
-                names.add(name)
-            case Unbind(links=links):
-                names |= {link.live_name for link in links}
+            case DeleteKey(live=found) | UpdateKey(live=found) | Unbind(live=found):
+                names.add(found.name)
             case _:
                 pass
     return names
@@ -86,7 +84,8 @@ def test_a_key_whose_only_marker_does_not_fit_its_name_is_held_up_alone() -> Non
 
 @pytest.mark.attack("project member")
 def test_a_broken_marker_holds_its_key_up_and_cuts_nobody() -> None:
-    broken = LiveKey("payments-g2", "[keyform prod/payments g2 published 2026] ask Bob", None, NOW, None, "prod")
+    text = "[keyform 2 prod/payments g2 published 2026] ask Bob"
+    broken = LiveKey("payments-g2", "payments-g2", text, None, NOW, None, "prod")
     world = snapshot(live("payments", of="payments"), broken, endpoint("llama3", "payments", "payments-g2"))
     file = desired(key("payments", "llama3"), endpoints=[declared("llama3", exclusive=True)])
     plan = compute_plan(file, world, NOW)
@@ -166,15 +165,16 @@ def test_a_key_of_another_stack_goes_from_an_exclusive_endpoint_only_where_the_f
     "text",
     [
         "[keyform ",
-        "[keyform prod/payments g2 published 2026-11-21T10:00:00Z] ask Bob",
-        "[keyform prod/payments g2 archived 2026-11-21T10:00:00Z]",
-        "[keyform prod/payments g2 published 2026-13-45T10:00:00Z]",
-        "[keyform prod/payments g2 published ٢٠٢٦-11-21T10:00:00Z]",
-        "[keyform prod/payments g0 published 2026-11-21T10:00:00Z]",
-        "[keyform prod/payments g100000 published 2026-11-21T10:00:00Z]",
-        "[keyform prod/payments g2 published 0000-01-01T00:00:00Z]",
-        "[keyform prod/payments v2 g2 published 2026-11-21T10:00:00Z digest=x]",
-        "[keyform prod/payments g2 published 2026-11-21T10:00:00Z",
+        "[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z] ask Bob",
+        "[keyform 2 prod/payments g2 archived 2026-11-21T10:00:00Z]",
+        "[keyform 2 prod/payments g2 published 2026-13-45T10:00:00Z]",
+        "[keyform 2 prod/payments g2 published ٢٠٢٦-11-21T10:00:00Z]",
+        "[keyform 2 prod/payments g0 published 2026-11-21T10:00:00Z]",
+        "[keyform 2 prod/payments g100000 published 2026-11-21T10:00:00Z]",
+        "[keyform 2 prod/payments g2 published 0000-01-01T00:00:00Z]",
+        "[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z digest=x]",
+        "[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z",
+        "[keyform 9 prod/payments g2 published 2026-11-21T10:00:00Z]",
         "x" * 100_000 + "[keyform prod/" + " " * 100_000,
     ],
 )

@@ -112,16 +112,15 @@ def judge(plan: Plan, file, world: Snapshot) -> None:
     exclusive = {each.ref for each in file.endpoints if each.exclusive}
     for change in plan.changes:
         match change:
-            case DeleteKey(live_name=name):
-                assert may_be_deleted(keys[name], file, world), name
-            case Unbind(endpoint=where, links=links):
-                for link in links:
-                    live = keys.get(link.live_name)
-                    is_own = live is not None and may_be_deleted(live, file, world)
-                    is_unmarked = live is None or live.marked_by is None
-                    assert is_own or (where in exclusive and is_unmarked), link
-            case CreateGeneration(live_name=name, ownership=own):
-                assert name not in keys or plan.refusals
+            case DeleteKey(live=found):
+                assert may_be_deleted(keys[found.name], file, world), found
+            case Unbind(endpoint=where, live=found):
+                live = keys.get(found.name)
+                is_own = live is not None and may_be_deleted(live, file, world)
+                is_unmarked = live is None or live.marked_by is None
+                assert is_own or (where in exclusive and is_unmarked), found
+            case CreateGeneration(live=found, ownership=own):
+                assert found.name not in keys or plan.refusals
                 assert own.generation <= 99_999
             case _:
                 pass

@@ -12,8 +12,9 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
 from cli.faults import always, refusal
+from cli.in_process import InProcess
 from cli.stage import HEAD, LIVE, TOKEN, TWO_KEYS, World
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -114,7 +115,7 @@ def test_what_is_short_is_no_credential_since_it_could_be_any_word() -> None:
 @pytest.mark.control
 @pytest.mark.parametrize("value", ["{" * 100_000, '{"a":' * 100_000, "{}", '{"token": 5}', "[" * 9_999, "\udcff" * 50])
 def test_no_value_of_a_variable_is_too_much(value: str) -> None:
-    redactor_for({"SOME_TOKEN": value, "OTHER_JSON": value}).mask("x")
+    assert redactor_for({"SOME_TOKEN": value, "OTHER_JSON": value}).mask("x") == "x"
 
 
 def forms(value: str) -> Iterator[str]:
@@ -164,7 +165,7 @@ def test_json_stays_json_whatever_is_masked(secret: str, data: Any) -> None:
     text = dump(
         {"a": data.draw(st.text(st.sampled_from('ab\\"u0019é\n {}:,'))) + secret, secret: "b", "ab": ["ab", "ba"]}
     )
-    json.loads(redactor.mask(text, is_json=True))
+    assert isinstance(json.loads(redactor.mask(text, is_json=True)), dict)
 
 
 @pytest.mark.control
@@ -260,7 +261,7 @@ def test_a_name_in_the_portal_that_is_a_credential_is_not_shown(make_world: Any,
         "deployments": [{"name": "llama3", "api_keys": [name]}],
     }
     world = make_world(live)
-    keyform = in_process(world, monkeypatch, capsys)
+    keyform = InProcess(world, monkeypatch, capsys)
     world.write(HEAD + "keys:\n  payments: {deployments: [llama3]}\ndeployments:\n  llama3: {exclusive: true}\n")
     for argv in COMMANDS:
         ran = keyform(*argv, env={"GH_TOKEN": name})

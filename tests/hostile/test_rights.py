@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
+from cli.in_process import InProcess
 from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS, World
 from sinks.aws_stage import REGION, Aws
 from sinks.conftest import aws_server  # noqa: F401 - a fixture
@@ -92,7 +92,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def keyform(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
     """keyform in this process, on the emulator's clock, which stands still: two runs say the same."""
     monkeypatch.setattr(System, "now", lambda self: world.emulator.clock.now())
-    return in_process(world, monkeypatch, capsys)
+    return InProcess(world, monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -296,6 +296,8 @@ class Account:
     def __init__(self, aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
         self._aws = aws
         self._monkeypatch = monkeypatch
+        import boto3
+
         self._iam: Any = boto3.session.Session("id", "secret", region_name=REGION).client("iam", endpoint_url=aws.url)
         self._users = 0
 

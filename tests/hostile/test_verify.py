@@ -14,8 +14,9 @@ from typing import Any
 
 import httpx
 import pytest
-from cli.conftest import Keyform, in_process
+from cli.conftest import Keyform
 from cli.faults import refusal
+from cli.in_process import InProcess
 from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS
 from cli.stage import World as Stack
 from hypothesis import given
@@ -185,7 +186,7 @@ def stack(tmp_path: Path) -> Iterator[Stack]:
 @pytest.fixture
 def keyform(stack: Stack, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
     """keyform in this process; whatever it writes is searched for every secret and for the token."""
-    return in_process(stack, monkeypatch, capsys)
+    return InProcess(stack, monkeypatch, capsys)
 
 
 CHANGES = {

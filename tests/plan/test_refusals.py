@@ -7,12 +7,15 @@ from support.states import NOW, days, declared, desired, endpoint, key, live, sn
 
 from reconciler.model import Auth, DesiredState, Place, Snapshot
 from reconciler.plan import compute_plan
+from reconciler.plan.changes import DeleteKey
 
 
 @dataclass(frozen=True)
 class Case:
     """One row."""
 
+    id: str
+    """Short, for `-k`."""
     sentence: str
     desired: DesiredState
     live: Snapshot
@@ -34,6 +37,7 @@ REMOVED = [live(f"key{number}", of=f"key{number}") for number in range(7)]
 
 CASES = [
     Case(
+        "foreign-name",
         "a name that somebody else holds",
         desired(PAYMENTS),
         snapshot(live("payments"), live("other"), endpoint("llama3", "other")),
@@ -43,6 +47,7 @@ CASES = [
         ],
     ),
     Case(
+        "other-stacks-name",
         "a name that another stack holds",
         desired(PAYMENTS),
         snapshot(live("payments", of="payments", stack="staging"), live("other"), endpoint("llama3", "other")),
@@ -52,12 +57,14 @@ CASES = [
         ],
     ),
     Case(
+        "adopt-unknown",
         "adopting what is not there, with the nearest name",
         desired(replace(PAYMENTS, adopt="portal-maed")),
         snapshot(live("portal-made"), endpoint("llama3", "portal-made")),
         ["keyform.yaml:9:3: keys.payments.adopt: there is no live key portal-maed\n    did you mean portal-made?"],
     ),
     Case(
+        "adopt-other-stacks",
         "adopting what another stack owns",
         desired(replace(PAYMENTS, adopt="theirs")),
         snapshot(live("theirs", of="theirs", stack="staging"), endpoint("llama3", "theirs")),
@@ -67,6 +74,7 @@ CASES = [
         ],
     ),
     Case(
+        "born-expired",
         "a key that would be born expired",
         desired(replace(PAYMENTS, expires_at=NOW - days(1))),
         snapshot(live("other"), endpoint("llama3", "other")),
@@ -76,6 +84,7 @@ CASES = [
         ],
     ),
     Case(
+        "unknown-deployment",
         "an unknown deployment, with the nearest name",
         desired(MISBOUND),
         snapshot(endpoint("llama4"), endpoint("whisper")),
@@ -84,6 +93,7 @@ CASES = [
         ],
     ),
     Case(
+        "deployment-of-application",
         "a deployment that belongs to an application",
         desired(MISBOUND),
         snapshot(endpoint("llama3", application="webui"), endpoint("app:webui")),
@@ -93,6 +103,7 @@ CASES = [
         ],
     ),
     Case(
+        "last-key",
         "unbinding the last key",
         desired(key("payments")),
         snapshot(OWNED, endpoint("llama3", "payments"), held=["payments"]),
@@ -102,6 +113,7 @@ CASES = [
         ],
     ),
     Case(
+        "last-valid-key",
         "leaving an endpoint to a key that has expired",
         desired(key("payments")),
         snapshot(OWNED, live("old", expires_at=NOW), endpoint("llama3", "payments", "old"), held=["payments"]),
@@ -111,6 +123,7 @@ CASES = [
         ],
     ),
     Case(
+        "exclusive-without-ours",
         "an exclusive endpoint without a key of ours",
         desired(endpoints=[declared("llama3", exclusive=True)]),
         snapshot(live("other"), endpoint("llama3", "other")),
@@ -120,6 +133,7 @@ CASES = [
         ],
     ),
     Case(
+        "required-but-public",
         "required authentication without a key",
         desired(endpoints=[declared("llama3", Auth.REQUIRED)]),
         snapshot(endpoint("llama3")),
@@ -129,6 +143,7 @@ CASES = [
         ],
     ),
     Case(
+        "open-but-foreign-keys",
         "opening an endpoint that others' keys are bound to",
         desired(endpoints=[declared("llama3", Auth.OPEN)]),
         snapshot(live("other"), endpoint("llama3", "other")),
@@ -139,6 +154,7 @@ CASES = [
         ],
     ),
     Case(
+        "prevent-destroy",
         "a protected key that the file no longer declares",
         desired(key("batch", "llama3")),
         snapshot(
@@ -153,6 +169,7 @@ CASES = [
         ],
     ),
     Case(
+        "max-deletes",
         "more deletes than the file allows",
         desired(key("payments", "llama3"), max_deletes=6),
         snapshot(OWNED, *REMOVED, endpoint("llama3", "payments"), held=["payments"]),
@@ -162,6 +179,7 @@ CASES = [
         ],
     ),
     Case(
+        "empty-file",
         "an empty file over live keys",
         desired(max_deletes=None),
         snapshot(OWNED, live("other"), endpoint("llama3", "payments", "other"), held=["payments"]),
@@ -173,7 +191,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.sentence)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_refused(case: Case) -> None:
     plan = compute_plan(case.desired, case.live, NOW)
     assert [str(finding) for finding in plan.refusals] == case.refusals
@@ -183,11 +201,11 @@ def test_as_many_deletes_as_the_file_allows_are_planned() -> None:
     state = desired(key("payments", "llama3"), max_deletes=7)
     plan = compute_plan(state, snapshot(OWNED, *REMOVED, endpoint("llama3", "payments"), held=["payments"]), NOW)
     assert plan.refusals == ()
-    assert sum(change.id.startswith("delete:") for change in plan.changes) == 7
+    assert sum(isinstance(change, DeleteKey) for change in plan.changes) == 7
 
 
 def test_an_empty_file_is_planned_when_it_says_so() -> None:
     state = desired(allow_empty=True)
     plan = compute_plan(state, snapshot(OWNED, live("other"), endpoint("llama3", "payments", "other")), NOW)
     assert plan.refusals == ()
-    assert [change.id for change in plan.changes] == ["unbind:deployment.llama3", "delete:payments"]
+    assert [str(change.id) for change in plan.changes] == ["unbind payments deployment.llama3", "delete_key payments"]

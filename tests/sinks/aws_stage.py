@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import boto3
 from sinks.stage import CREATED_AT, STACK
 
 from reconciler.effects import Effects, System
@@ -25,6 +24,8 @@ class Aws:
     """One account, empty at first."""
 
     def __init__(self, url: str) -> None:
+        import boto3
+
         self.url = url
         session = boto3.session.Session("id", "secret", region_name=REGION)
         self.client: Any = session.client("secretsmanager", endpoint_url=url)

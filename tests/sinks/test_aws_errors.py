@@ -138,7 +138,7 @@ def failing(operation: str, trouble: Exception) -> Counted:
 def test_a_failed_write_is_told(aws: Aws, trouble: Exception, message: str, way_out: str, unknown: bool) -> None:
     sink = aws.open(effects=failing("create_secret", trouble))
     error = refused(lambda: sink.write(generation(1), Secret(CANARY)))
-    assert (error.message, error.way_out, error.outcome_is_unknown) == (message, way_out, unknown)
+    assert (error.message, error.way_out, error.effect_is_unknown) == (message, way_out, unknown)
 
 
 def test_what_aws_says_to_a_call_without_secrets_is_shown_on_one_line(aws: Aws) -> None:

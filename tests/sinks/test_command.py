@@ -94,11 +94,14 @@ def test_removing_is_told_the_key_and_nothing_of_a_generation(tmp_path: Path, mo
 
 
 def test_without_a_command_for_removing_nothing_is_removed(tmp_path: Path) -> None:
+    ran: list[object] = []
+
     class Still(System):
         def run(self, *arguments: object, **named: object) -> Any:
-            raise AssertionError
+            ran.append(arguments)
 
     open_command(tmp_path, Still(), write=("true",)).remove("payments-api")
+    assert ran == []
 
 
 def test_it_says_that_it_cannot_be_read_back_and_whether_it_can_remove(tmp_path: Path) -> None:
@@ -117,12 +120,12 @@ def test_a_command_that_fails_may_have_saved_it(tmp_path: Path) -> None:
     assert error.way_out == (
         "Put it right and apply again: a new generation is then published, whether or not this one was saved."
     )
-    assert error.outcome_is_unknown
+    assert error.effect_is_unknown
 
 
 def test_a_command_that_is_killed_may_have_saved_it(tmp_path: Path) -> None:
     error = refused(lambda: save(open_command(tmp_path, write=("sh", "-c", "kill -9 $$"))))
-    assert (error.message, error.outcome_is_unknown) == ("sink pager: sh was killed by SIGKILL, without a word", True)
+    assert (error.message, error.effect_is_unknown) == ("sink pager: sh was killed by SIGKILL, without a word", True)
 
 
 def test_a_command_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
@@ -130,7 +133,7 @@ def test_a_command_that_does_not_end_is_killed_with_all_that_it_started(tmp_path
     error = refused(lambda: save(sink))
     assert error.message == "sink pager: sh did not end within 1 seconds, and was killed"
     assert "raise `timeout`" in error.way_out
-    assert error.outcome_is_unknown
+    assert error.effect_is_unknown
     wait_until(lambda: is_gone(int((tmp_path / "pid").read_text())))
 
 
@@ -150,16 +153,17 @@ def test_a_command_that_cannot_be_started_has_saved_nothing(
     (tmp_path / "not-a-program").write_bytes(b"\x00\x01")
     (tmp_path / "not-a-program").chmod(0o755)
     error = refused(lambda: save(open_command(tmp_path, write=write)))
-    assert (error.message, error.outcome_is_unknown) == (f"sink pager: {message}", False)
+    assert (error.message, error.effect_is_unknown) == (f"sink pager: {message}", False)
 
 
 def test_a_secret_longer_than_a_pipe_takes_at_once_is_refused(tmp_path: Path) -> None:
     error = refused(lambda: save(open_command(tmp_path, write=("cat",)), secret=CANARY * 200))
-    assert not error.outcome_is_unknown
+    assert not error.effect_is_unknown
 
 
 def test_a_command_that_does_not_read_its_input_is_believed(tmp_path: Path) -> None:
-    save(open_command(tmp_path, write=("true",)))
+    save(open_command(tmp_path, write=("touch", "done")))
+    assert (tmp_path / "done").exists()
 
 
 def test_what_a_command_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
@@ -174,7 +178,7 @@ def test_a_failed_removal_is_told(tmp_path: Path) -> None:
     error = refused(lambda: sink.remove("payments-api"))
     assert error.message == "sink pager: sh ended with status 1, saying: not today"
     assert "must take a missing secret for done" in error.way_out
-    assert error.outcome_is_unknown
+    assert error.effect_is_unknown
 
 
 # --- Before a key is made ---------------------------------------------------------------------------------------------
@@ -264,4 +268,4 @@ def test_a_full_system_is_told_as_what_it_is(tmp_path: Path) -> None:
 
     error = refused(lambda: save(open_command(tmp_path, Full(), write=("true",))))
     assert error.message == "sink pager: true could not be started: Resource temporarily unavailable"
-    assert not error.outcome_is_unknown
+    assert not error.effect_is_unknown

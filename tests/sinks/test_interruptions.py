@@ -168,7 +168,7 @@ def test_failing_at_any_effect(kind: Kind, anywhere: Path, before: Before, act: 
             assert kind.secret_in(path, "payments-api") == after
         else:
             assert CANARY not in error.diagnostics()
-            assert error.outcome_is_unknown or (path.read_bytes() if path.exists() else None) == old
+            assert error.effect_is_unknown or (path.read_bytes() if path.exists() else None) == old
         effects.bury()
         assert_whole(kind, path, old, after)
         assert_converges(kind, path, act, after)

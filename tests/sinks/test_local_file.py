@@ -29,7 +29,7 @@ def refuses_all(sink: Sink, message: str) -> None:
             act(sink)
         assert refusal.value.message.startswith("sink local: ")
         assert refusal.value.way_out
-        assert not refusal.value.outcome_is_unknown
+        assert not refusal.value.effect_is_unknown
 
 
 def test_a_symbolic_link_is_not_followed(kind: Kind, path: Path) -> None:
@@ -310,14 +310,14 @@ def test_a_failing_effect_is_told_and_nothing_has_changed(
         save(sink, "payments-api")
     assert failure.value.message == f"sink local: {path}: {message}"
     assert failure.value.way_out
-    assert not failure.value.outcome_is_unknown
+    assert not failure.value.effect_is_unknown
     assert look(repository) == before
 
 
-def test_when_the_folder_cannot_be_synced_the_outcome_is_unknown(kind: Kind, path: Path) -> None:
+def test_when_the_folder_cannot_be_synced_the_effect_is_unknown(kind: Kind, path: Path) -> None:
     with pytest.raises(SinkError, match="may not have been saved") as failure:
         save(kind.open(path, effects=FailsWhen("sync_folder", OSError(errno.EIO, ""))), "payments-api")
-    assert failure.value.outcome_is_unknown
+    assert failure.value.effect_is_unknown
 
 
 def test_a_rename_that_was_done_although_it_failed_is_unknown(kind: Kind, path: Path) -> None:
@@ -330,7 +330,7 @@ def test_a_rename_that_was_done_although_it_failed_is_unknown(kind: Kind, path: 
 
     with pytest.raises(SinkError) as failure:
         save(kind.open(path, effects=LostAnswer()), "payments-api")
-    assert failure.value.outcome_is_unknown
+    assert failure.value.effect_is_unknown
 
 
 def test_something_else_that_is_read_back_is_an_unknown_outcome(kind: Kind, path: Path) -> None:
@@ -341,4 +341,4 @@ def test_something_else_that_is_read_back_is_an_unknown_outcome(kind: Kind, path
 
     with pytest.raises(SinkError, match="something else was read back") as failure:
         save(kind.open(path, effects=Interferes()), "payments-api")
-    assert failure.value.outcome_is_unknown
+    assert failure.value.effect_is_unknown

@@ -94,7 +94,7 @@ def test_what_stands_there_without_a_record_is_refused_and_not_removed(kind: Kin
             refused()
         assert str(path) in refusal.value.message
         assert refusal.value.way_out
-        assert not refusal.value.outcome_is_unknown
+        assert not refusal.value.effect_is_unknown
     sink.remove("payments-api")
     assert sink.read(["payments-api"]) == {}
     sink.probe(["batch-jobs"])

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 
+from reconciler.api import Fence
 from reconciler.effects import System
 from reconciler.emulator import ConnectionLost, Emulator, Request, VirtualClock
-from reconciler.gcore import ApiEvent, GcoreApi
-from reconciler.model import Secret
+from reconciler.gcore import V3, ApiEvent, GcoreApi
+from reconciler.gcore.v3.lists import EndpointList
+from reconciler.model import Binding, EndpointRef, Secret
 
 TOKEN = "1234$0badcafe/42+management=token"
 PROJECT = 1234
@@ -127,6 +130,22 @@ class ScriptedEffects(VirtualEffects):
         return httpx.Response(step.status_code, headers=step.headers, content=step.content)
 
 
+def ask_emulator(emulator: Emulator, request: httpx.Request) -> httpx.Response:
+    """What the emulator answers, without a network in between."""
+    incoming = Request(
+        method=request.method,
+        path=request.url.path,
+        query=request.url.query.decode(),
+        headers=dict(request.headers),
+        body=request.content,
+    )
+    try:
+        given = emulator.respond(incoming)
+    except ConnectionLost as lost:
+        raise httpx.ReadError("", request=request) from lost
+    return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+
+
 class EmulatedEffects(VirtualEffects):
     """The emulator in process, on the same clock."""
 
@@ -142,18 +161,7 @@ class EmulatedEffects(VirtualEffects):
     def send(self, request: httpx.Request) -> httpx.Response:
         with self.guard:
             self.sent.append(request)
-        incoming = Request(
-            method=request.method,
-            path=request.url.path,
-            query=request.url.query.decode(),
-            headers=dict(request.headers),
-            body=request.content,
-        )
-        try:
-            given = self.emulator.respond(incoming)
-        except ConnectionLost as lost:
-            raise httpx.ReadError("", request=request) from lost
-        return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+        return ask_emulator(self.emulator, request)
 
 
 def make_api(
@@ -176,6 +184,31 @@ def make_api(
         task_timeout=task_timeout,
         workers=workers,
     )
+
+
+class OpenFence:
+    """A fence that holds, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def check(self) -> None:
+        self.asked.append("check")
+
+    def hold(self) -> None:
+        self.asked.append("hold")
+
+    def keep_alive(self) -> None:
+        self.asked.append("keep_alive")
+
+
+def write_list(
+    api: GcoreApi, ref: EndpointRef, names: Iterable[str], *, opens: bool = False, fence: Fence | None = None
+) -> None:
+    """Write an endpoint's whole list and wait for the tasks, without the readings around it."""
+    project = replace(api._project, fence=fence or OpenFence())
+    place = V3(project.number).place_of(ref)
+    EndpointList(project, place, ref, opens).write([Binding(name, ref) for name in names])
 
 
 def scripted_api(*steps: Step) -> tuple[GcoreApi, ScriptedEffects]:

@@ -136,7 +136,7 @@ LAYERS = (
     ),
     Layer(
         name="snapshot",
-        stages=_names("apply.interface effects errors model sinks.protocol workers"),
+        stages=_names("api effects errors model sinks.protocol workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
@@ -150,7 +150,7 @@ LAYERS = (
     # The only stage that has secrets read from sinks; it is handed the API, the sinks and the effects.
     Layer(
         name="verify",
-        stages=_names("apply.interface effects errors model patience plan sinks.protocol workers"),
+        stages=_names("api effects errors model patience plan sinks.protocol workers"),
         never=PAST_THE_SEAM - {"threading"},
         opens_files=False,
     ),
@@ -161,22 +161,21 @@ LAYERS = (
         never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT,
         opens_files=False,
     ),
-    # One comparator: what decides is what is shown and what is sent.
+    # How two plans differ, in words: the one place where an object is compared by more than `==`.
     Layer(
-        name="plan.fields",
+        name="plan.differences",
         stages=_names("errors model plan"),
-        libraries=_names("deepdiff"),
+        libraries_on_demand=_names("deepdiff"),
         never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT,
         opens_files=False,
     ),
     # Knows the API and the sinks by their protocols only; the command line hands it the real ones.
     Layer(
         name="apply",
-        stages=_names("__init__ api effects errors model patience plan reach sinks.protocol snapshot workers"),
+        stages=_names("__init__ api effects errors model patience plan sinks.protocol workers"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
-    Layer(name="apply.interface", stages=_names("api errors model"), never=PAST_THE_SEAM, opens_files=False),
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",

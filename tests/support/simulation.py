@@ -5,70 +5,90 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.model import LiveKey, Phase, SinkRecord, Snapshot
+from reconciler.model import Binding, LiveKey, Phase, SinkRecord, Snapshot, Unchanged
 from reconciler.plan.changes import (
     Bind,
+    ChangeId,
     CreateGeneration,
     DeleteKey,
-    Describe,
+    OpenEndpoint,
     Plan,
     Prove,
     Publish,
     RemoveRecord,
     Unbind,
+    UpdateKey,
 )
 
 
 def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
     """The snapshot after the plan."""
-    keys = {key.name: key for key in before.keys}
-    endpoints = {endpoint.ref: endpoint for endpoint in before.endpoints}
+    keys = {key.id: key for key in before.keys}
+    auth = {endpoint.ref: endpoint.auth_enabled for endpoint in before.endpoints}
+    children = {endpoint.ref for endpoint in before.endpoints if endpoint.application is not None}
+    bindings = {binding for binding in before.bindings if binding.endpoint not in children}  # they only mirror
     sinks = dict(before.sinks)
-    done: set[str] = set()
+    done: set[ChangeId] = set()
+    known = {change.id for change in plan.changes}
+    opening = {change.endpoint for change in plan.changes if isinstance(change, OpenEndpoint)}
+    assert len(known) == len(plan.changes)
+    assert plan.keeps <= bindings
     for change in plan.changes:
-        known = {other.id for other in plan.changes}
-        assert {blocker for blocker in change.depends_on if blocker in known} <= done, f"{change.id} comes too early"
         assert set(change.depends_on) <= known, f"{change.id} waits for what is not in the plan"
+        assert set(change.depends_on) <= done, f"{change.id} comes too early"
         match change:
-            case CreateGeneration(live_name=name):
-                assert name not in keys
-                keys[name] = LiveKey(name, change.text, change.ownership, now, change.expires_at)
-            case Describe(live_name=name):
-                keys[name] = replace(keys[name], text=change.text, ownership=change.ownership)
-            case Bind(endpoint=ref):
-                names = (*endpoints[ref].api_keys, *(link.live_name for link in change.links))
-                assert len(set(names)) == len(names)
-                assert set(names) - set(endpoints[ref].api_keys) <= set(keys)
-                endpoints[ref] = replace(endpoints[ref], api_keys=names, auth_enabled=True)
-            case Prove(live_name=name, endpoints=refs):
+            case CreateGeneration(live=live):
+                assert live.name not in keys
+                keys[live.name] = LiveKey(live.name, live.name, change.text, change.ownership, now, change.expires_at)
+            case UpdateKey(live=live, expires_at=expires_at):
+                old = keys[live.id]
+                expires = old.expires_at if isinstance(expires_at, Unchanged) else expires_at
+                keys[live.id] = replace(old, text=change.text, ownership=change.ownership, expires_at=expires)
+            case Bind(live=live, endpoint=ref):
+                binding = Binding(live.id or live.name, ref)
+                assert binding not in bindings
+                assert binding.key_id in keys
+                bindings.add(binding)
+                auth[ref] = True
+            case Prove(live=live, endpoints=refs):
                 assert refs
-                assert all(name in endpoints[ref].api_keys for ref in refs), f"{name} is proven where it is not bound"
-            case Publish(live_name=name):
-                ownership = replace(change.ownership, phase=Phase.PUBLISHED, since=now)
-                keys[name] = replace(keys[name], text=change.text, ownership=ownership)
+                assert all(Binding(live.name, ref) in bindings for ref in refs), (
+                    f"{live} is proven where it is not bound"
+                )
+            case Publish(live=live):
+                ownership = replace(
+                    change.ownership, phase=Phase.PUBLISHED, since=now, published_to=change.destinations
+                )
+                keys[live.name] = replace(keys[live.name], text=change.text, ownership=ownership)
                 for sink in change.sinks:
                     if sinks[sink].readable:
+                        made = keys[live.name]
                         record = SinkRecord(
-                            ownership.stack, ownership.key, ownership.generation, name, keys[name].created_at
+                            ownership.stack, ownership.key, ownership.generation, made.name, made.created_at
                         )
                         sinks[sink] = replace(sinks[sink], records={**sinks[sink].records, ownership.key: record})
-            case Unbind(endpoint=ref):
-                gone = {link.live_name for link in change.links}
-                names = tuple(name for name in endpoints[ref].api_keys if name not in gone)
-                assert names or change.opens, f"{ref} would lose its authentication"
-                endpoints[ref] = replace(endpoints[ref], api_keys=names, auth_enabled=bool(names))
+            case Unbind(live=live, endpoint=ref):
+                assert Binding(live.id, ref) not in plan.keeps
+                bindings.remove(Binding(live.id, ref))
+                if not any(binding.endpoint == ref for binding in bindings):
+                    assert ref in opening, f"{ref} would lose its authentication"
+                    auth[ref] = False
+            case OpenEndpoint(endpoint=ref):
+                assert not any(binding.endpoint == ref for binding in bindings)
+                auth[ref] = False
             case RemoveRecord(sink=sink, key=name):
                 records = {other: record for other, record in sinks[sink].records.items() if other != name}
                 sinks[sink] = replace(sinks[sink], records=records)
-            case DeleteKey(live_name=name):
-                assert not any(name in endpoint.api_keys for endpoint in endpoints.values()), f"{name} is still bound"
-                del keys[name]
+            case DeleteKey(live=live):
+                assert not any(binding.key_id == live.id for binding in bindings), f"{live} is still bound"
+                del keys[live.id]
             case _:
                 raise TypeError(type(change))
         done.add(change.id)
     return replace(
         before,
-        keys=tuple(keys[name] for name in sorted(keys)),
-        endpoints=tuple(endpoints[ref] for ref in sorted(endpoints)),
+        keys=tuple(keys[key_id] for key_id in sorted(keys)),
+        endpoints=tuple(replace(endpoint, auth_enabled=auth[endpoint.ref]) for endpoint in before.endpoints),
+        bindings=frozenset(bindings),
         sinks=sinks,
     )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
+from reconciler.api import EndpointReading
 from reconciler.model import (
     Auth,
+    Binding,
+    Capabilities,
     DesiredBinding,
     DesiredEndpoint,
     DesiredKey,
@@ -114,26 +117,34 @@ def live(
 ) -> LiveKey:
     """A live key; with `of`, a generation of that key, owned by the stack; made before it was marked."""
     ownership = Ownership(stack, of, generation, phase, since, protected) if of else None
-    return LiveKey(name, text, ownership, created_at or min(A_MONTH_AGO, since), expires_at)
+    return LiveKey(name, name, text, ownership, created_at or min(A_MONTH_AGO, since), expires_at)
 
 
-def endpoint(name: str, *api_keys: str, public: bool | None = None, application: str | None = None) -> LiveEndpoint:
-    """A live endpoint; public when no key is bound, unless said otherwise."""
-    is_public = not api_keys if public is None else public
-    return LiveEndpoint(ref(name), api_keys, not is_public, (), "ACTIVE", application)
+def endpoint(name: str, *bound: str, public: bool | None = None, application: str | None = None) -> EndpointReading:
+    """A live endpoint and the ids of its keys; public when no key is bound, unless said otherwise."""
+    is_public = not bound if public is None else public
+    return EndpointReading(LiveEndpoint(ref(name), not is_public, (), "ACTIVE", application), bound)
+
+
+def bound_to(what: Snapshot, name: str) -> set[str]:
+    """The ids of the keys that are bound to an endpoint."""
+    return {binding.key_id for binding in what.bindings if binding.endpoint == ref(name)}
 
 
 def snapshot(
-    *parts: LiveKey | LiveEndpoint,
+    *parts: LiveKey | EndpointReading,
     held: Iterable[str] = (),
     sink: str = "local",
     unreadable: Iterable[str] = (),
     lasting: Iterable[str] = (),
     more_sinks: Iterable[str] = (),
+    mutable: Iterable[str] = ("description",),
 ) -> Snapshot:
     """What is live; `held` names the live keys whose secret the sink holds."""
     keys = tuple(sorted((part for part in parts if isinstance(part, LiveKey)), key=lambda part: part.name))
-    endpoints = tuple(sorted((part for part in parts if isinstance(part, LiveEndpoint)), key=lambda part: part.ref))
+    readings = [part for part in parts if isinstance(part, EndpointReading)]
+    endpoints = tuple(sorted((reading.endpoint for reading in readings), key=lambda endpoint: endpoint.ref))
+    bindings = {Binding(key_id, reading.endpoint.ref) for reading in readings for key_id in reading.bound}
     records = {}
     for part in keys:
         if part.name in set(held) and part.ownership is not None:
@@ -143,4 +154,4 @@ def snapshot(
     sinks.update({name: SinkContents() for name in more_sinks})
     sinks.update({name: SinkContents(readable=False) for name in unreadable})
     sinks.update({name: SinkContents(readable=False, removable=False) for name in lasting})
-    return Snapshot(keys, endpoints, sinks)
+    return Snapshot(keys, endpoints, frozenset(bindings), sinks, Capabilities(frozenset(mutable)))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from reconciler.apply import apply_plan
+from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
+from reconciler.apply.lock import Lock, NoLock
 from reconciler.effects import Effects
 from reconciler.emulator import Answer, Emulator, Kind, Modes, Request, VirtualClock, seed
+from reconciler.gcore import GcoreApi
 from reconciler.model import DesiredState, LiveKey, Secret, SinkSettings, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Plan
@@ -69,9 +72,9 @@ class World:
         """The sinks, opened as a run does."""
         return open_sinks(self.settings, stack=STACK, effects=effects or self.effects)
 
-    def look(self, desired: DesiredState) -> Snapshot:
+    def look(self, desired: DesiredState, sinks: Mapping[str, Sink] | None = None) -> Snapshot:
         """What a run would see now."""
-        return take_snapshot(self.api, self.sinks(), desired)
+        return take_snapshot(self.api, sinks or self.sinks(), desired)
 
     def plan(self, desired: DesiredState) -> Plan:
         """What a run would do now."""
@@ -93,15 +96,17 @@ class World:
             if on_event is not None:
                 on_event(event)
 
-        return apply_plan(
-            plan or self.plan(desired),
-            self.api,
-            sinks or self.sinks(),
-            self.effects,
-            parallelism=2,
-            listener=listen,
-            stop=stop,
-        )
+        plan, sinks = plan or self.plan(desired), sinks or self.sinks()
+        with locked(NoLock(), plan, sinks, lambda: plan):
+            return apply_plan(
+                plan,
+                self.api,
+                sinks,
+                self.effects,
+                parallelism=2,
+                listener=listen,
+                stop=stop,
+            )
 
     # --- Judging, by the emulator's own opinion -----------------------------------------------------------------------
 
@@ -141,8 +146,46 @@ class World:
 
 
 def states(result: Result) -> dict[str, OutcomeState]:
-    """How each change ended, by id."""
-    return {outcome.change.id: outcome.state for outcome in result.outcomes}
+    """How each change ended, by what it does: `bind payments deployment.llama3`."""
+    return {str(outcome.change.id): outcome.state for outcome in result.outcomes}
+
+
+def apply_under(
+    lock: Lock,
+    look: Callable[[], Plan],
+    api: GcoreApi,
+    sinks: Mapping[str, Sink],
+    effects: Effects,
+    *,
+    plan: Plan | None = None,
+    accept: Callable[[Plan], None] = lambda _: None,
+    listener: Callable[[Event], None] = lambda _: None,
+) -> Result:
+    """One run under a lock, from its plan to its end, as the command does it; `accept` is given a plan that moved."""
+    plan = plan or look()
+    if plan.is_empty:
+        check_plan(plan, sinks)
+        clear_away(lock, sinks)
+        return Result(plan)
+    with locked(lock, plan, sinks, look) as now:
+        if now != plan:
+            accept(now)
+            check_plan(now, sinks)
+        result = apply_plan(now, api, sinks, effects, fence=lock, parallelism=1, listener=listener)
+        if result.lock_was_lost:
+            result = replace(result, exposures=tuple(find_exposures(result, api, look)))
+        return result
+
+
+def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
+    """Somebody sets a deployment's keys, past keyform, and waits."""
+    path = f"/cloud/v3/inference/{PROJECT}/deployments/{deployment}"
+    emulator, hook = world.emulator, world.emulator.interceptor
+    emulator.interceptor = None
+    answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
+    assert answer.status == 200
+    world.clock.advance(10)
+    emulator.interceptor = hook
 
 
 class BrokenSink:
@@ -175,3 +218,17 @@ class BrokenSink:
 
     def remove(self, key: str) -> None:
         raise self._error
+
+
+class BlindSink(BrokenSink):
+    """A sink around another one that cannot be read back, and does all else."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink, error=RuntimeError())
+        self.readable = False
+
+    def write(self, record: Any, secret: Secret) -> None:
+        self._sink.write(record, secret)
+
+    def remove(self, key: str) -> None:
+        self._sink.remove(key)

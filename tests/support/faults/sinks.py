@@ -50,7 +50,7 @@ class StoreSink:
         except OSError:
             raise SinkError(f"sink {self.name}: its program could not be started") from None
         if done.returncode:
-            raise SinkError(f"sink {self.name}: its program failed", outcome_is_unknown=True)
+            raise SinkError(f"sink {self.name}: its program failed", effect_is_unknown=True)
 
 
 def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]:

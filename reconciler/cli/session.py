@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import CredentialsMissing
-from reconciler.model import Auth, DesiredState, Safety, Secret, Snapshot
+from reconciler.model import DesiredState, Secret, Snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -30,7 +29,7 @@ DEFAULT_BASE_URL = "https://api.gcore.com"
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class Session:
     """What a command works with."""
 
     desired: DesiredState
@@ -63,21 +62,19 @@ def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredS
 
 
 @contextmanager
-def open_stage(
+def open_session(
     args: argparse.Namespace,
     terminal: Terminal,
     *,
     listener: Callable[[ApiEvent], None] | None = None,
-    narrow: Callable[[DesiredState], DesiredState] = lambda desired: desired,
     ask: Callable[[DesiredState], Demand | None] = lambda _: None,
     task_timeout: float = 0.0,
-) -> Iterator[Stage]:
+) -> Iterator[Session]:
     """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError.
 
-    `narrow` makes of what the file says what this command desires; `ask` gives what it asks for beside that.
-    `task_timeout` is for those that wait for tasks.
+    `ask` gives what the command asks for beside the file. `task_timeout` is for those that wait for tasks.
     """
-    desired = narrow(read_configuration(args, terminal))
+    desired = read_configuration(args, terminal)
     demand = ask(desired)
     token = terminal.env.get("GCORE_API_KEY", "").strip()
     if not token:
@@ -104,7 +101,7 @@ def open_stage(
                 redactor=terminal.redactor,
             )
             sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
-            yield Stage(desired, api, sinks, effects, interruption, demand)
+            yield Session(desired, api, sinks, effects, interruption, demand)
     finally:
         effects.close()
 
@@ -150,9 +147,3 @@ class Interruption:
             self._abandon()
             raise KeyboardInterrupt
         self._tell("", "Stopping: running steps are being finished. Interrupt again to no longer wait for them.")
-
-
-def without_keys(desired: DesiredState) -> DesiredState:
-    """What `destroy` desires: no keys, and nothing of endpoints but that the open ones may be open."""
-    endpoints = tuple(endpoint for endpoint in desired.endpoints if endpoint.auth is Auth.OPEN)
-    return dataclasses.replace(desired.with_keys((), endpoints), safety=Safety(None, allow_empty=True))

@@ -1,0 +1,197 @@
+"""Writing a list of bindings as a whole: on a reading just before, verified by a reading just after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from reconciler.api import Move, Rebinding
+from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, TaskFailed
+from reconciler.gcore.project import Project
+from reconciler.model import Binding, EndpointRef
+
+ATTEMPTS = 5
+"""How often a list is written before giving up on someone who keeps changing it."""
+INVALID = 400
+"""What the API answers to a list with a key that it does not take."""
+BUSY_WAIT = 2.0
+"""Seconds before trying again when the API refuses a write because a task runs on the endpoint; doubled each time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What a list holds, in the API's order; `closed` are endpoints that, by this reading, still ask for a key."""
+
+    bindings: tuple[Binding, ...] = ()
+    closed: frozenset[EndpointRef] = frozenset()
+
+
+class WholeList(Protocol):
+    """Bindings that the API writes all at once: of an endpoint its keys, or of a key its endpoints.
+
+    Its `str()` is what messages call it.
+    """
+
+    def read(self) -> Listed:
+        """What it holds now. Raises NotFound when what it belongs to is gone."""
+        ...
+
+    def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:
+        """What an endpoint is opened by once the list is `after`."""
+        ...
+
+    def write(self, bindings: Sequence[Binding]) -> None:
+        """Write all of it, wait until that is done, and ask the fence once more."""
+        ...
+
+
+def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+    """Bring a list to where all that is to be added and nothing that is to be removed is on it; others' entries stay.
+
+    The API has no ETag, so a write that crosses someone else's can only be noticed by reading back: then the list is
+    read and written again. What is `going` and has expired goes at once where the API refuses a list with it [U]: the
+    step that takes it off would never come. No endpoint loses its last valid key by this, unless it opens.
+
+    Gives what was not done, and why; what the last reading shows in place is done. Raises where nothing was, and
+    with `effect_is_unknown` where a write was sent of which no reading could tell.
+    """
+    fence = project.require_fence()
+    trouble: KeyformError | None = None
+    add, remove, keep = wanted.add, wanted.remove, wanted.keep
+    valid: frozenset[Binding] = frozenset()
+    wait, writes = BUSY_WAIT, 0
+    surprised = is_unseen = False
+
+    def look() -> Listed:
+        nonlocal is_unseen
+        try:
+            if trouble is not None or not writes:  # a write that was confirmed has asked in its end
+                fence.check()
+            live = target.read()
+        except (ApiError, LockLost) as error:
+            error.effect_is_unknown |= is_unseen
+            raise
+        is_unseen = False
+        return live
+
+    def sort_out(live: Listed) -> Mapping[Move, KeyformError]:
+        errors = find_undone(project, target, wanted, live, trouble)
+        if len(errors) == len(wanted.add) + len(wanted.remove) + len(wanted.opens) or not keep.issubset(live.bindings):
+            raise next(iter(errors.values()), trouble or unkept(target))
+        return errors
+
+    while writes < ATTEMPTS:
+        live = look()
+        before = live.bindings
+        after = [*(each for each in before if each not in remove), *sorted((add | keep).difference(before))]
+        if after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
+            if writes or surprised:
+                return sort_out(live)
+            surprised = True  # the plan saw something to do: one reading alone may be older than that
+            continue
+        found = find_valid_keys(project, target, wanted, before, after, valid=valid)
+        if isinstance(found, KeyformError):
+            trouble = found
+            return sort_out(live)
+        if found:
+            valid |= found
+            continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
+        writes += 1
+        project.effects.sleep(0)  # raises when the user waits no longer
+        failure = trouble = attempt(target, after)
+        is_unseen = failure is None or failure.effect_is_unknown
+        match failure:
+            case Conflict():
+                project.effects.sleep(wait)
+                wait *= 2
+            case TaskFailed(effect_is_unknown=True):
+                break  # it was waited for long enough; a last look, and no more
+            case TaskFailed():
+                raise failure
+            case ApiError(effect_is_unknown=False):
+                going = wanted.going.intersection(after) if failure.status == INVALID else ()
+                expired = {each for each in sorted(going) if has_expired(project, each)}
+                if not expired:
+                    return sort_out(live)
+                add, remove, keep = add - expired, remove | expired, keep - expired
+            case _:
+                pass  # what came of it, the next reading tells
+    return sort_out(look())
+
+
+def attempt(target: WholeList, bindings: Sequence[Binding]) -> ApiError | None:
+    """Write the list; why it failed, as a value, so that nothing which is raised later is chained to it."""
+    try:
+        target.write(bindings)
+    except ApiError as error:
+        return error
+    return None
+
+
+def find_undone(
+    project: Project, target: WholeList, wanted: Rebinding, live: Listed, trouble: KeyformError | None
+) -> dict[Move, KeyformError]:
+    """What is not in place by a reading, and why: `trouble`, or somebody who keeps changing it."""
+    there = frozenset(live.bindings)
+    error = trouble or unkept(target)
+    errors: dict[Move, KeyformError] = dict.fromkeys(
+        [*sorted(wanted.add - there), *sorted(wanted.remove & there)], error
+    )
+    others = [project.name_of(binding.key_id) for binding in live.bindings if binding not in wanted.remove]
+    if others and trouble is None:
+        error = KeyformError(f"{target} stays closed: {', '.join(others)} opens it by now", way_out="run plan again")
+    return errors | dict.fromkeys(sorted(wanted.opens & live.closed), error)
+
+
+def unkept(target: WholeList) -> KeyformError:
+    """Why a list is not as it was written, where nothing else explains it."""
+    return KeyformError(
+        f"{target} does not keep what is written to it: someone else keeps changing its list of keys",
+        way_out="find out who does, and run apply again",
+    )
+
+
+def has_expired(project: Project, binding: Binding) -> bool | None:
+    """Whether a binding's key has; None when it is gone."""
+    entry = project.get(project.keys, binding.key_id)
+    return None if entry is None else entry.item.is_expired(project.exchange.clock.now())
+
+
+def find_valid_keys(
+    project: Project,
+    target: WholeList,
+    wanted: Rebinding,
+    before: Sequence[Binding],
+    after: Sequence[Binding],
+    *,
+    valid: frozenset[Binding],
+) -> set[Binding] | KeyformError:
+    """For each endpoint that loses a binding, one that stays and opens it, where none is known to be `valid`.
+
+    It refuses to leave an endpoint that has keys without one that opens it: the last line of defence. Also where the
+    API says that it asks for none: an empty list would make that so for good. Where all of them have expired, an
+    expired one that stays is as good as those that go.
+    """
+
+    def opens(binding: Binding) -> bool:
+        return has_expired(project, binding) is False
+
+    found: set[Binding] = set()
+    lost = sorted(set(before).difference(after))
+    for endpoint in sorted({binding.endpoint for binding in lost}):
+        left = target.left_on(endpoint, after)
+        if any(binding in valid for binding in left) or (not left and endpoint in wanted.opens):
+            continue
+        goes = [binding for binding in lost if binding.endpoint == endpoint]
+        proof = next(filter(opens, left), None)
+        if proof is None and left and not any(map(opens, goes)):
+            proof = left[0]
+        if proof is None:
+            names = ", ".join(project.name_of(binding.key_id) for binding in goes)
+            return KeyformError(
+                f"{endpoint} would be left without a valid key, so {names} stays on it",
+                way_out="bind another key to it, or declare it `auth: open` to make it public",
+            )
+        found.add(proof)
+    return found

@@ -1,0 +1,97 @@
+"""What v3 does in its own way: a key is its name, and an endpoint lists its keys, which one PATCH writes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
+from reconciler.errors import KeyformError
+from reconciler.gcore.dialects import Collection
+from reconciler.gcore.exchange import Resend
+from reconciler.gcore.project import Project
+from reconciler.gcore.rewriting import rewrite
+from reconciler.gcore.v3 import wire
+from reconciler.gcore.v3.lists import EndpointList
+from reconciler.gcore.wire import write_instant
+from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey
+
+
+class V3:
+    """One project of Inference API v3; see `Dialect`."""
+
+    capabilities = Capabilities(mutable_key_fields=frozenset({"description"}))  # [D] PATCH takes nothing else
+    resend_updates = Resend.IF_TRANSIENT
+
+    def __init__(self, project: int) -> None:
+        # [D] limit is 100 unless said, 1000 at most; for deployments 1000 either way; applications have no paging.
+        self.keys: Collection[LiveKey] = Collection(
+            noun="key",
+            words="key {}",
+            path=f"/cloud/v3/inference/{project}/api_keys",
+            read=wire.key,
+            page_limit=1000,
+            # [D] a create takes names with dots, the path parameter of GET, PATCH and DELETE does not.
+            addressable=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+        )
+        self.endpoints: tuple[Collection[LiveEndpoint], ...] = (
+            Collection(
+                noun="deployment",
+                words="deployment.{}",
+                path=f"/cloud/v3/inference/{project}/deployments",
+                read=wire.deployment,
+                page_limit=1000,
+                shows_bindings=True,
+            ),
+            Collection(
+                noun="application",
+                words="application.{}",
+                path=f"/cloud/v3/inference/applications/{project}/deployments",
+                read=wire.application,
+                shows_bindings=True,
+            ),
+        )
+
+    def key_id_of(self, name: str) -> str:
+        """A key is known by its name."""
+        return name
+
+    def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
+        """[D] Neither of the two may be null: what is not there is left out."""
+        body = {"name": name}
+        if description:
+            body["description"] = description
+        if expires_at is not None:
+            body["expires_at"] = write_instant(expires_at)
+        return body
+
+    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:  # noqa: ARG002
+        """[D] The description alone."""
+        return {"description": update.description}
+
+    def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
+        """An endpoint lists the names of its keys."""
+        entry = project.get(self.place_of(ref), ref.name)
+        return None if entry is None else EndpointReading(entry.item, entry.links)
+
+    def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
+        """All of an endpoint: its list is written as a whole [D], and emptied to open it [D]."""
+        groups: dict[EndpointRef, list[Move]] = {}
+        for move in moves:
+            groups.setdefault(move.endpoint if isinstance(move, Binding) else move, []).append(move)
+        return tuple(map(tuple, groups.values()))
+
+    def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+        """Rewrite an endpoint's list."""
+        refs = {binding.endpoint for binding in wanted.add | wanted.remove} | wanted.opens
+        (ref,) = refs
+        target = EndpointList(project, self.place_of(ref), ref, opens=bool(wanted.opens))
+        keep = frozenset(binding for binding in wanted.keep if binding.endpoint == ref)
+        return rewrite(project, target, replace(wanted, keep=keep))
+
+    def place_of(self, ref: EndpointRef) -> Collection[LiveEndpoint]:
+        """Where endpoints of its kind live."""
+        deployments, applications = self.endpoints
+        return deployments if ref.kind is EndpointKind.DEPLOYMENT else applications

@@ -1,0 +1,65 @@
+"""The list of an endpoint's keys: one PATCH writes all of it, and is done when its tasks are [D]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from reconciler.errors import KeyformError, NotFound
+from reconciler.gcore.answers import Answer
+from reconciler.gcore.dialects import Collection
+from reconciler.gcore.project import Project
+from reconciler.gcore.rewriting import Listed
+from reconciler.gcore.v3.tasks import await_tasks
+from reconciler.gcore.v3.wire import task_ids
+from reconciler.model import Binding, EndpointRef, LiveEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointList:
+    """The keys of a deployment or an application. `opens`: the list may be emptied, which makes the endpoint public."""
+
+    project: Project
+    place: Collection[LiveEndpoint]
+    ref: EndpointRef
+    opens: bool
+
+    def __str__(self) -> str:
+        return str(self.ref)
+
+    def read(self) -> Listed:
+        """The list as it is now. Raises KeyformError where the endpoint's keys are not its own to set."""
+        entry = self.project.get(self.place, self.ref.name)
+        if entry is None:
+            raise NotFound(f"{self.ref} is gone since the plan was made", way_out="run plan again")
+        if entry.item.application is not None:
+            raise KeyformError(
+                f"{self.ref} belongs to the application {entry.item.application} by now",
+                way_out="bind the key to the application instead",
+            )
+        closed = {self.ref} if entry.links or entry.item.auth_enabled else set[EndpointRef]()
+        return Listed(tuple(Binding(name, self.ref) for name in entry.links), frozenset(closed))
+
+    def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
+        """The list itself."""
+        return after
+
+    def write(self, bindings: Sequence[Binding]) -> None:
+        """Write the whole list, and wait for the tasks.
+
+        An empty list turns authentication off [D]: without `opens` it is a ValueError, and nothing is sent. Raises
+        TaskFailed when a task ends in ERROR.
+        """
+        if not bindings and not self.opens:
+            raise ValueError(f"an empty list would make {self.ref} public, and `opens` does not say so")
+        # [D] never null, and never `auth_enabled` beside it.
+        body = {"api_keys": [binding.key_id for binding in bindings]}
+        call = self.project.call("PATCH", self.place, self.ref.name, "set the keys of", body)
+
+        def settle(answer: Answer) -> None:
+            tasks = self.project.read(
+                answer, lambda payload: task_ids(payload, f"the write to {self.ref}"), in_doubt=True
+            )
+            await_tasks(self.project, tasks, call)
+
+        self.project.write_bindings(call, settle)

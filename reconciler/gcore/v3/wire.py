@@ -1,0 +1,80 @@
+"""What v3 shows of keys, deployments, applications and tasks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.gcore.wire import Entry, Fields, read_key, unexpected
+from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, LiveKey
+
+FINISHED = "FINISHED"
+FAILED = "ERROR"
+UNFINISHED = frozenset({"NEW", "RUNNING"})
+
+MOST_TASKS = 100
+"""Tasks of one write; it has one [D]."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task as far as waiting for it needs: one of NEW, RUNNING, FINISHED, ERROR, and the API's `error` text [D]."""
+
+    state: str
+    error: str
+
+
+def key(fields: Fields) -> Entry[LiveKey]:
+    """A key, which is known by its name [D]. The deployments that it names are not all that it opens."""
+    name = fields.name("name")
+    return Entry(name, name, read_key(fields, name))
+
+
+def deployment(fields: Fields) -> Entry[LiveEndpoint]:
+    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts while it is there [D].
+
+    The deployment belongs to the application that an `AppDeployment` reference names [I].
+    """
+    name = fields.name("name")
+    api_keys = fields.nullable_names("api_keys") if fields.has("api_keys") else ()
+    auth_enabled = fields.optional_flag("auth_enabled")
+    address = fields.address("address") if fields.optional_text("address") else None
+    owners = [
+        entry.name("name") for entry in fields.objects("object_references") if entry.word("kind") == "AppDeployment"
+    ]
+    live = LiveEndpoint(
+        ref=EndpointRef(EndpointKind.DEPLOYMENT, name),
+        auth_enabled=bool(api_keys) if auth_enabled is None else auth_enabled,
+        addresses=(address,) if address else (),
+        status=fields.word("status"),
+        application=owners[0] if owners else None,
+    )
+    return Entry(name, name, live, api_keys)
+
+
+def application(fields: Fields) -> Entry[LiveEndpoint]:
+    """An application has no `auth_enabled`: authentication is on when it has keys [I]."""
+    name = fields.name("name")
+    api_keys = fields.nullable_names("api_keys")
+    status = fields.inner("status")
+    live = LiveEndpoint(
+        ref=EndpointRef(EndpointKind.APPLICATION, name),
+        auth_enabled=bool(api_keys),
+        addresses=tuple(entry.address("address") for entry in status.members("expose_addresses")),
+        status=status.word("consolidated_status"),
+    )
+    return Entry(name, name, live, api_keys)
+
+
+def task_ids(payload: object, what: str) -> tuple[str, ...]:
+    """`{"tasks": [id]}` [D]. Raises UnexpectedAnswer."""
+    tasks = Fields.of(payload, what).names("tasks")
+    if len(tasks) > MOST_TASKS:
+        raise unexpected(what, f"'tasks' names more than {MOST_TASKS}")
+    return tasks
+
+
+def task(payload: object, what: str) -> Task:
+    """A task [D]. Raises UnexpectedAnswer."""
+    fields = Fields.of(payload, what)
+    error = fields.optional_text("error") if fields.has("error") else None
+    return Task(state=fields.word("state"), error=error or "")

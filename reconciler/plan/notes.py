@@ -1,0 +1,82 @@
+"""What a reader of a plan should know of a key although nothing changes because of it, and what is exposed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from reconciler.model import DesiredKey, EndpointRef, Phase, shift
+from reconciler.plan.cases import Generation, KeyCase, name_some
+from reconciler.plan.changes import Note
+from reconciler.plan.fates import Fate, Ruling, Successor
+from reconciler.plan.fields import duration, instant
+from reconciler.plan.rules import due_by_expiry, expiry_after
+
+
+def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterator[Note]:
+    """A key that expires, or has expired, and that nothing replaces before: by the shortest length that it has left."""
+    expires = expiry_after(case, key, newest)
+    if expires is None or due_by_expiry(case, key, newest) is not None:
+        return
+    if expires <= case.now:
+        sentence = f"{newest.name} expired {instant(expires)}, and nothing rotates it"
+        yield Note("key_has_expired", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
+        return
+    near = [length for length in case.facts.desired.warnings.expiry if shift(expires, -length) <= case.now]
+    if near:
+        sentence = (
+            f"{newest.name} expires {instant(expires)}, in less than {duration(min(near))}, and nothing rotates it"
+        )
+        yield Note("key_expires_soon", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
+
+
+def expose_leak(case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor | None) -> Iterator[Note]:
+    """What a leaked secret opens until it is cut, and that it is cut without an overlap."""
+    leaked = [
+        ruling.generation
+        for ruling in rulings
+        if ruling.generation.phase is Phase.REVOKED
+        and ruling.generation.bound_to
+        and not ruling.generation.live.is_expired(case.now)
+    ]
+    if leaked:
+        names = ", ".join(generation.name for generation in leaked)
+        opened = sorted(frozenset[EndpointRef]().union(*(generation.bound_to for generation in leaked)))
+        when = f"once {successor.live.name} is published" if successor else "by this plan"
+        sentence = f"what leaked ({names}) opens {', '.join(map(str, opened))}; it is cut {when}, without an overlap"
+        yield Note("leaked_secret_opens", case.address, sentence)
+
+
+def warn(
+    case: KeyCase,
+    newest: Generation | None,
+    rulings: tuple[Ruling, ...],
+    successor: Successor | None,
+) -> list[Note]:
+    """What a reader should know although nothing changes because of it."""
+    notes = []
+    if newest and successor is None and newest.phase is Phase.ADOPTED:
+        sentence = f"{newest.name} was adopted: its secret is unknown, and no sink is written until the next generation"
+        notes.append(Note("adopted_secret_is_unknown", case.address, sentence))
+    for ruling in rulings:
+        if ruling.fate is Fate.OVERLAP:
+            sentence = f"{ruling.reason.sentence}; a later apply retires it"
+            notes.append(Note("generation_is_in_overlap", case.address, sentence))
+    return notes
+
+
+def expose_unproven(case: KeyCase) -> Iterator[Note]:
+    """A removed key's generations in use that no sink has a record of: only marker and name say whose they are."""
+    for each in case.generations:
+        if each.bound_to and not case.records:
+            sentence = (
+                f"{each.name} is unlinked from {name_some(sorted(map(str, each.bound_to)))} and deleted because of its"
+                " marker and its name: no sink has a record of it, so make sure that it is this stack's"
+            )
+            yield Note("key_is_deleted_by_its_marker", case.address, sentence)
+
+
+def warn_of_lasting_records(case: KeyCase, sinks: Sequence[str]) -> Iterator[Note]:
+    """What a removed key leaves in sinks that remove nothing."""
+    for sink in sinks:
+        sentence = f"what sink {sink} holds of {case.name} stays there: this sink removes nothing, so remove it by hand"
+        yield Note("record_stays", case.address, sentence)

@@ -1,0 +1,139 @@
+"""What holds up a key, or refuses a plan: what a person has to decide first, with the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from reconciler.errors import Finding
+from reconciler.model import (
+    LAST_GENERATION,
+    LONGEST_TEXT,
+    DesiredKey,
+    LiveKey,
+    Phase,
+    UnwritableDescription,
+    compose_description,
+    generation_name,
+)
+from reconciler.plan.cases import KeyCase
+from reconciler.plan.fates import Successor
+from reconciler.plan.fields import instant
+from reconciler.plan.updates import KeyWriting
+
+WAY_OUT_OF_CLAIM = (
+    "write `adopt: LIVE-NAME` on the key that it belongs to, or correct or remove its marker in the portal"
+)
+
+
+def find_obstacle(case: KeyCase) -> LiveKey | None:
+    """A live key because of which nobody can tell which generation consumers use; a leaked secret goes all the same.
+
+    A marker that cannot be read may be that of the newest generation. One that nothing bears out is forged, or that of
+    a key whose `adopt` has gone from the file: where the key has generations of its own, it is only reported.
+    """
+    if case.is_revoked or any(generation.phase is Phase.REVOKED for generation in case.generations):
+        return None
+    taken_over = case.desired.adopt if case.desired else None
+    has_own = any(not generation.is_taken_over for generation in case.generations)
+    return next(
+        (live for live in case.claims if live.name != taken_over and (live.ownership is None or not has_own)),
+        None,
+    )
+
+
+def describe_claim(live: LiveKey) -> str:
+    """Why a marker of this stack does not count."""
+    if live.ownership is None:
+        return "it seems to belong to this stack, but its marker cannot be read"
+    own = live.ownership
+    return f"its marker says that it is g{own.generation} of {own.key}, but its name does not match"
+
+
+def hold_up_by(key: DesiredKey, live: LiveKey) -> Finding:
+    """The key stays as it is until a person has said what the live key is."""
+    message = f"is held up by the live key {live.name}: {describe_claim(live)}"
+    return Finding(key.place.where, key.place.path or f"keys.{key.name}", message, WAY_OUT_OF_CLAIM)
+
+
+def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
+    """No marker holds a larger number, so that a generation with one would be made again at each apply."""
+    last = generation_name(case.name, LAST_GENERATION)
+    if last not in case.facts.by_name and case.generations:
+        last = case.generations[-1].name
+    message = f"needs a new generation, but {last} has the last possible number"
+    way_out = f"delete {last} in the portal if it is not yours, or declare the key under another name"
+    return Finding(key.place.where, key.place.path, message, way_out)
+
+
+def refuse_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
+    """A key's first live name is its own name: when someone else holds it, the user has to say what that means."""
+    holders = case.facts.by_name.get(successor.live.name, ()) if successor is not None else ()
+    if not holders:
+        return ()
+    holder = holders[0]
+    if holder.ownership is None or holder.ownership.stack == case.stack:
+        message = f"the live key {holder.name} exists already, and this stack does not own it"
+        way_out = f"write `adopt: {holder.name}` to take it over, or declare the key under another name"
+    else:
+        message = f"the live key {holder.name} belongs to {holder.ownership.stack}/{holder.ownership.key}"
+        way_out = "declare the key under another name"
+    return (Finding(key.place.where, key.place.path, message, way_out),)
+
+
+def refuse_past_expiry(
+    case: KeyCase, key: DesiredKey, successor: Successor | None, writings: tuple[KeyWriting, ...]
+) -> Iterator[Finding]:
+    """A key that is born expired opens nothing, and one whose expiry is set to the past is cut at once."""
+    if key.expires_at is None or key.expires_at > case.now:
+        return
+    effect = ""
+    if successor is not None:
+        effect = "so the new key would open nothing"
+    elif any(writing.expires_at == key.expires_at for writing in writings):
+        effect = "so the live key would be cut at once"
+    if effect:
+        message = f"expires_at {instant(key.expires_at)} is in the past, {effect}"
+        yield Finding(key.place.where, f"{key.place.path}.expires_at", message, "give a later date, or never")
+
+
+def refuse_adoption(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """The live key that the file takes over has to be there, once, and to belong to no other stack."""
+    if key.adopt is None or any(not generation.is_taken_over for generation in case.generations):
+        return
+    where, path = key.place.where, f"{key.place.path}.adopt"
+    found = case.facts.by_name.get(key.adopt, ())
+    if not found:
+        near = get_close_matches(key.adopt, sorted(case.facts.by_name), n=1)
+        hint = f"did you mean {near[0]}?" if near else "check the name in the portal, or remove `adopt`"
+        yield Finding(where, path, f"there is no live key {key.adopt}", hint)
+    elif len(found) > 1:
+        message = f"there are {len(found)} live keys {key.adopt}"
+        yield Finding(where, path, message, "rename all but one of them in the portal")
+    elif (own := found[0].ownership) is not None and own.stack != case.stack:
+        message = f"the live key {key.adopt} belongs to {own.stack}/{own.key}"
+        yield Finding(where, path, message, "remove it there first: a key has one owner")
+
+
+def find_unwritable(key: DesiredKey, writings: tuple[KeyWriting, ...]) -> Finding | None:
+    """What is written has to be read back as it was: a marker that is cut off would make a key foreign."""
+    for writing in writings:
+        try:
+            compose_description(writing.text, writing.ownership)
+        except UnwritableDescription:
+            message = f"is held up: the description of the live key {writing.live.name} leaves no room for a marker"
+            way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line"
+            return Finding(key.place.where, key.place.path or f"keys.{key.name}", message, way_out)
+    return None
+
+
+def refuse_protected(case: KeyCase) -> Iterator[Finding]:
+    """`prevent_destroy` on the newest live key of one that is no longer declared; older ones keep what was declared."""
+    for generation in case.generations[-1:]:
+        if generation.is_protected:
+            yield Finding(
+                "",
+                case.address,
+                f"prevent_destroy is set on the live key {generation.name}, so it is not destroyed",
+                "declare the key with `prevent_destroy: false`, apply, and then remove it",
+            )

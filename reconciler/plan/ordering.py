@@ -1,0 +1,243 @@
+"""Every change of a plan, in the order of an apply, and what each waits for."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from reconciler.model import Auth, Phase
+from reconciler.plan.bindings import IS_OPEN, BindingPlan
+from reconciler.plan.changes import (
+    Action,
+    Bind,
+    Change,
+    ChangeId,
+    CreateGeneration,
+    DeleteKey,
+    FieldDiff,
+    KeyRef,
+    OpenEndpoint,
+    Prove,
+    Publish,
+    RemoveRecord,
+    Step,
+    Unbind,
+    UpdateKey,
+)
+from reconciler.plan.fields import Value, compare_fields, instant
+from reconciler.plan.verdicts import Verdict
+
+Ids = dict[KeyRef, list[ChangeId]]
+"""By live key, the ids of what is done to its bindings, so that a thousand keys do not each search every endpoint."""
+
+
+def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:
+    """Nothing is taken away before what replaces it is in place."""
+    yield from create(verdicts)
+    binds = list(bind(bindings))
+    yield from binds
+    yield from update(verdicts)
+    bound = by_live_key(binds)
+    yield from prove(verdicts, bound)
+    yield from publish(verdicts, bound)
+    unbinds = list(unbind(bindings))
+    yield from unbinds
+    unbound = by_live_key(change for change in unbinds if isinstance(change, Unbind))
+    yield from remove_records(verdicts, unbound)
+    yield from delete(verdicts, unbound)
+
+
+def by_live_key(changes: Iterable[Bind | Unbind]) -> Ids:
+    """The ids of these changes, by the live key that is bound or unbound."""
+    found: Ids = defaultdict(list)
+    for change in changes:
+        found[change.live].append(change.id)
+    return found
+
+
+def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
+    """New generations, marked pending."""
+    for verdict in verdicts:
+        case, key, successor = verdict.case, verdict.case.desired, verdict.successor
+        if key is None or successor is None:
+            continue
+        yield CreateGeneration(
+            key=case.name,
+            action=verdict.action,
+            reason=successor.reason,
+            diff=differences(verdict),
+            live=successor.live,
+            text=key.description,
+            ownership=case.marker(
+                successor.generation, Phase.PENDING, case.now, successor.live.name, protected=key.prevent_destroy
+            ),
+            expires_at=successor.expires_at,
+        )
+
+
+def differences(verdict: Verdict) -> tuple[FieldDiff, ...]:
+    """What the new generation has otherwise than the one that it succeeds, its own name first."""
+    key, successor, newest = verdict.case.desired, verdict.successor, verdict.case.newest_in_use
+    assert key is not None  # noqa: S101 - for the type checker
+    assert successor is not None  # noqa: S101
+    made: dict[str, Value] = {"description": key.description, "expires_at": instant(successor.expires_at)}
+    name = FieldDiff("generation", newest.name if newest else None, successor.live.name)
+    if newest is None:
+        return name, *(FieldDiff(path, None, value) for path, value in made.items())
+    live: dict[str, Value] = {"description": newest.live.text, "expires_at": instant(newest.live.expires_at)}
+    return name, *compare_fields(live, made)
+
+
+def bind(bindings: BindingPlan) -> Iterator[Bind]:
+    """What each endpoint gains."""
+    for comparison in bindings.comparisons:
+        for link in comparison.gains:
+            assert link.verdict is not None  # noqa: S101 - for the type checker: no foreign key is bound
+            yield Bind(
+                key=link.verdict.case.name,
+                endpoint=comparison.endpoint.ref,
+                action=link.verdict.action,
+                reason=link.reason,
+                depends_on=() if link.live.id else (ChangeId(Step.CREATE_GENERATION, link.live),),
+                live=link.live,
+            )
+
+
+def update(verdicts: Iterable[Verdict]) -> Iterator[Change]:
+    """What is written in place; what is replaced is marked only once its successor exists.
+
+    Not so what leaked: even if no successor can be made now, every later apply is to know that it has to be cut.
+    """
+    for verdict in verdicts:
+        successor = verdict.successor
+        for writing in verdict.writings:
+            waits = writing.ownership.phase is not Phase.REVOKED
+            yield UpdateKey(
+                key=verdict.case.name,
+                action=verdict.action,
+                reason=writing.reason,
+                diff=writing.diff,
+                depends_on=(ChangeId(Step.CREATE_GENERATION, successor.live),) if successor and waits else (),
+                live=KeyRef.of(writing.live),
+                text=writing.text,
+                ownership=writing.ownership,
+                expires_at=writing.expires_at,
+                adopts=writing.adopts,
+            )
+
+
+def is_proven(verdict: Verdict) -> bool:
+    """Whether the new secret is tried before it is published: the file says so, and it opens something."""
+    key = verdict.case.desired
+    return key is not None and key.prove and bool(key.endpoints)
+
+
+def prove(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
+    """New secrets are tried where they open something, before anybody gets them, if the file says so."""
+    for verdict in verdicts:
+        key, successor = verdict.case.desired, verdict.successor
+        if key is not None and successor is not None and is_proven(verdict):
+            yield Prove(
+                key=key.name,
+                action=verdict.action,
+                reason=successor.reason,
+                depends_on=(ChangeId(Step.CREATE_GENERATION, successor.live), *bound[successor.live]),
+                live=successor.live,
+                endpoints=tuple(sorted(key.endpoints)),
+            )
+
+
+def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
+    """The new generations' secrets into their sinks, once they open all that they are to open."""
+    for verdict in verdicts:
+        case, key, successor = verdict.case, verdict.case.desired, verdict.successor
+        if key is None or successor is None:
+            continue
+        marker = case.marker(
+            successor.generation, Phase.PUBLISHED, case.now, successor.live.name, protected=key.prevent_destroy
+        )
+        yield Publish(
+            key=case.name,
+            action=verdict.action,
+            reason=successor.reason,
+            depends_on=(
+                ChangeId(Step.CREATE_GENERATION, successor.live),
+                *(ChangeId(Step.UPDATE_KEY, KeyRef.of(writing.live)) for writing in verdict.writings),
+                *bound[successor.live],
+                *([ChangeId(Step.PROVE, successor.live)] if is_proven(verdict) else []),
+            ),
+            live=successor.live,
+            text=key.description,
+            ownership=marker,
+            destinations=case.destinations,
+            sinks=key.sinks,
+        )
+
+
+def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
+    """What each endpoint loses, once what replaces it is published; and those that lose their last key to open."""
+    for comparison in bindings.comparisons:
+        ref, losses = comparison.endpoint.ref, []
+        for link in comparison.losses:
+            verdict = link.verdict
+            losses.append(
+                Unbind(
+                    key=verdict.case.name if verdict else "",
+                    endpoint=ref,
+                    action=verdict.action if verdict else Action.UPDATE,
+                    reason=link.reason,
+                    depends_on=() if verdict is None or link.is_disposable else published(verdict),
+                    live=link.live,
+                    is_disposable=link.is_disposable,
+                )
+            )
+        yield from losses
+        if comparison.opens:
+            yield OpenEndpoint(
+                endpoint=ref,
+                action=Action.UPDATE,
+                reason=IS_OPEN,
+                diff=(FieldDiff("auth", Auth.REQUIRED.value, Auth.OPEN.value),),
+                depends_on=tuple(change.id for change in losses),
+            )
+
+
+def published(verdict: Verdict) -> tuple[ChangeId, ...]:
+    """The publication of the key's new generation, if it is to have one."""
+    return (ChangeId(Step.PUBLISH, verdict.successor.live),) if verdict.successor else ()
+
+
+def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
+    """A removed key's record goes after its bindings and before its live key, so that a record never outlives a key."""
+    for verdict in verdicts:
+        unbinds = [change for ruling in verdict.going for change in unbound[ruling.generation.ref]]
+        for sink, reason in verdict.obsolete_records.items():
+            yield RemoveRecord(
+                key=verdict.case.name,
+                action=verdict.action,
+                reason=reason,
+                depends_on=(*published(verdict), *(unbinds if verdict.case.desired is None else [])),
+                sink=sink,
+                record=verdict.case.records.get(sink),
+            )
+
+
+def delete(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
+    """Live keys that are bound nowhere any more."""
+    for verdict in verdicts:
+        sinks = verdict.obsolete_records if verdict.case.desired is None else ()
+        records = [ChangeId(Step.REMOVE_RECORD, KeyRef(verdict.case.name), sink) for sink in sinks]
+        for ruling in verdict.going:
+            yield DeleteKey(
+                key=verdict.case.name,
+                action=verdict.action,
+                reason=ruling.reason,
+                diff=(FieldDiff("generation", ruling.generation.name, None),),
+                depends_on=(
+                    *(() if ruling.is_disposable else published(verdict)),
+                    *unbound[ruling.generation.ref],
+                    *records,
+                ),
+                live=ruling.generation.ref,
+                is_disposable=ruling.is_disposable,
+            )

@@ -1,0 +1,98 @@
+"""What is written on live keys in place: the human text, the marker, and the expiry where the API can change that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.model import FORM, DesiredKey, LiveKey, Ownership, Phase, Unchanged
+from reconciler.plan.cases import Generation, KeyCase
+from reconciler.plan.changes import FieldDiff, Reason
+from reconciler.plan.fates import Fate, Ruling, Successor
+from reconciler.plan.fields import compare_fields, instant
+from reconciler.plan.rules import expiry_in_place
+
+ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was made elsewhere")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWriting:
+    """What is to be written on a live key, what differs, and why; `adopts` one without a marker."""
+
+    live: LiveKey
+    text: str
+    ownership: Ownership
+    diff: tuple[FieldDiff, ...]
+    reason: Reason
+    expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+    adopts: bool = False
+
+
+def plan_writings(
+    case: KeyCase,
+    key: DesiredKey,
+    rulings: Sequence[Ruling],
+    newest: Generation | None,
+    successor: Successor | None,
+) -> Iterator[KeyWriting]:
+    """Adoption, revocation, publications that were cut short, markers of an older form, and what the file says."""
+    for ruling in rulings:
+        generation = ruling.generation
+        is_newly_revoked = generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED)
+        stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP)
+        if not stays and not is_newly_revoked and generation.live.ownership is not None:
+            continue
+        is_current = generation is newest and successor is None
+        ownership, reason = mark(case, key, generation, is_newly_revoked=is_newly_revoked)
+        text = generation.live.text.rstrip()
+        diff: tuple[FieldDiff, ...] = ()
+        expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+        if is_current:
+            expires_at = expiry_in_place(case, key, generation)
+            ownership = replace(ownership, protected=key.prevent_destroy)
+            diff = compare(key, generation, text, expires_at)
+            text = key.description
+            if diff and reason is None:
+                fields = " and ".join(change.path for change in diff)
+                code = "expiry_differs" if [change.path for change in diff] == ["expires_at"] else "description_differs"
+                reason = Reason(code, f"{fields} differ{'s' if len(diff) == 1 else ''}")
+        if reason is not None:
+            adopts = generation.live.ownership is None
+            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, adopts)
+
+
+def mark(
+    case: KeyCase, key: DesiredKey, generation: Generation, *, is_newly_revoked: bool
+) -> tuple[Ownership, Reason | None]:
+    """The marker that a generation is to have, and why it has to be written; None: it need not be, for its own sake."""
+    live = generation.live
+    if live.ownership is None:
+        number, phase, since = generation.number, generation.phase, generation.since
+        return case.marker(number, phase, since, live.name, protected=key.prevent_destroy), ADOPTION
+    marked = replace(live.ownership, phase=generation.phase, since=generation.since).on(live.name)
+    published = replace(marked, phase=Phase.PUBLISHED, since=case.now, published_to=case.destinations)
+    if is_newly_revoked:
+        sentence = "its secret leaked: it is cut as soon as another is published"
+        return marked, Reason("key_is_revoked", sentence, is_urgent=True)
+    if generation.is_unfinished and generation.has_replaced(key.sinks):
+        return published, Reason("publication_is_unfinished", "an earlier run ended before it marked this as published")
+    if generation.phase is Phase.PENDING:
+        partial = replace(marked, phase=Phase.PARTIAL, since=case.now)
+        return partial, Reason("publication_is_uncertain", "an earlier run ended while it was being published")
+    if live.ownership.form != FORM:
+        if generation.phase is Phase.PUBLISHED and set(key.sinks) <= generation.sinks_that_hold_it:
+            marked = replace(marked, published_to=case.destinations)
+        return marked, Reason("marker_is_old", "its marker is in the form of an earlier version")
+    return marked, None
+
+
+def compare(
+    key: DesiredKey, generation: Generation, text: str, expires_at: datetime | Unchanged | None
+) -> tuple[FieldDiff, ...]:
+    """The fields of the current generation that differ from what the file says, and are written in place."""
+    live: dict[str, str | bool] = {"description": text, "prevent_destroy": generation.is_protected}
+    desired: dict[str, str | bool] = {"description": key.description, "prevent_destroy": key.prevent_destroy}
+    if not isinstance(expires_at, Unchanged):
+        live["expires_at"], desired["expires_at"] = instant(generation.live.expires_at), instant(expires_at)
+    return compare_fields(live, desired)
