@@ -33,7 +33,10 @@ from dataclasses import dataclass
 
 
 class KeyformError(Exception):
-    """Anything that keyform tells its user as an error; `exit_code` is the process's."""
+    """Anything that keyform tells its user as an error; `exit_code` is the process's.
+
+    `effect_is_unknown`: what was to be changed may have been, although nobody confirmed it.
+    """
 
     exit_code = 1
     effect_is_unknown = False

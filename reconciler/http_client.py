@@ -6,7 +6,7 @@ transport's, behind the effects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class _Seam(httpx.BaseTransport):
-    def __init__(self, send: Callable[[httpx.Request], httpx.Response]) -> None:
-        self._send = send
+    def __init__(self, effects: Effects) -> None:
+        self._effects = effects
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        response = self._send(request)
+        response = self._effects.send(request)
         # The client would keep the one, and fail at the other where it is no URL; nobody wants either.
         for name in ("Set-Cookie", "Location"):
             response.headers.pop(name, None)
@@ -39,5 +39,5 @@ def make_client(effects: Effects, *, base_url: str = "", headers: Mapping[str, s
         headers={"User-Agent": f"keyform/{__version__}", "Accept-Encoding": "gzip", **(headers or {})},
         timeout=None,  # noqa: S113 - the transport has one, for the whole exchange
         trust_env=False,
-        transport=_Seam(effects.send),
+        transport=_Seam(effects),
     )

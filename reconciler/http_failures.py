@@ -96,7 +96,7 @@ def _explain_cause(failure: BaseException, server: Server, redactor: Redactor) -
                 trouble = redactor.clean(str(getattr(cause, "verify_message", "")), longest=100) or "not verified"
                 way_out = f"Check {server.address}; behind a company's proxy, set SSL_CERT_FILE to its certificates."
                 return f"its TLS certificate is not trusted ({trouble})", way_out, False
-            case ssl.SSLError():
+            case ssl.SSLError() if type(cause) is ssl.SSLError:  # others are of sockets that wait, or that closed
                 return "TLS could not be set up", server.check_address, True
             case AnswerTooLong():
                 return "it answered with more than keyform reads", server.check_address, False

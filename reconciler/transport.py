@@ -52,7 +52,7 @@ class Connections:
         """One request, and its answer. Raises httpx.HTTPError, and OSError for certificates that cannot be read.
 
         The request's extensions may narrow the limits: `timeout`, with `whole` in seconds for the whole exchange, from
-        connecting to the last byte of the answer, and `longest_body` in bytes. They then hold what faults tell of the
+        connecting to the last byte of the answer, and `longest_body` in bytes. They then hold what failures tell of the
         limits and of the proxy: `timeout` (`whole` and `connect`) and `proxy`.
 
         A body that is not what was asked for, too long or in an encoding of its own, is left out: the answer's

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,36 @@ def project_root() -> Path:
     return Path(__file__).resolve().parents[1]
 
 
+LONGEST_ID = 32
+UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a row by the first words in it, joined as `-k` takes them; what is short and one word names it as it is."""
+    if isinstance(val, str) and len(val) <= LONGEST_ID and len(val.split()) == 1:
+        return None
+    return "-".join(re.findall(r"\w+", " ".join(texts_in(val))[:LONGEST_ID], re.ASCII)) or None
+
+
+def texts_in(val: object) -> Iterator[str]:
+    """The beginning of every text, number and length of time in it."""
+    match val:
+        case str():
+            yield val[:LONGEST_ID]
+        case bool() | int() if abs(val) < 10**LONGEST_ID:
+            yield str(val)
+        case timedelta():
+            seconds = round(val.total_seconds())
+            size, unit = next(each for each in UNITS if seconds % each[0] == 0)
+            yield f"{seconds // size}{unit}"
+        case dict():
+            for key, each in val.items():
+                yield from (*texts_in(key), *texts_in(each))
+        case list() | tuple():
+            for each in val[:LONGEST_ID]:
+                yield from texts_in(each)
+
+
 @pytest.fixture(autouse=True)
 def _without_the_developers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that needs a credential or a CI flag sets it: those of the machine change no outcome and reach no API."""
@@ -30,19 +63,12 @@ def _without_the_developers_environment(monkeypatch: pytest.MonkeyPatch) -> None
 
 # --- Coverage ---------------------------------------------------------------------------------------------------------
 #
-# In a worker, three would measure: coverage, which starts itself in every child process; pytest-cov as in a run without
-# workers; and pytest-cov as in a worker. The first two take over whenever the third pauses, and what is marked
-# `no_cover` would be measured all the same, and take twice as long. Only the third is left.
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes() -> None:
-    """Let coverage not start itself in the workers."""
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+# In a worker, pytest-cov measures twice: as in a run without workers, and as in a worker. The first takes over whenever
+# the second pauses, and what is marked `no_cover` would be measured all the same, and take twice as long.
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest-cov not measure a worker twice."""
+    """Leave only the second."""
     plugin = config.pluginmanager.getplugin("_cov")
     if hasattr(config, "workerinput") and plugin is not None and plugin.cov_controller is not None:
         plugin.cov_controller.cov.stop()

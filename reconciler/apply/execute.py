@@ -215,5 +215,5 @@ def find_exposures(result: Result, api: Api, look_again: Callable[[], Plan]) -> 
         yield Note("exposures_are_unknown", "", f"what is live could not be read again: {error.message}")
         return
     yield from now.exposures
-    for change in now.changes:
-        yield Note("lock_was_lost", change.address, f"is not as declared: {change.reason.sentence}")
+    for address, sentence in dict.fromkeys((change.address, change.reason.sentence) for change in now.changes):
+        yield Note("lock_was_lost", address, f"is not as declared: {sentence}")

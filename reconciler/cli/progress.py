@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
 from reconciler.cli.terminal import LastingStream, Terminal
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, PaceChanged, StepNote
+from reconciler.plan.outcomes import Event, Finished, PaceChanged, Started, StepNote
 
 if TYPE_CHECKING:
     from reconciler.gcore import ApiEvent
+    from reconciler.plan.changes import ChangeId
     from reconciler.report.progress import Progress
 
 NOTES = {
@@ -32,7 +33,7 @@ class ShownProgress:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._progress: Progress | None = None
-        self._running: dict[str, str] = {}
+        self._running: dict[ChangeId, None] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -58,15 +59,15 @@ class ShownProgress:
 
     def on_event(self, event: Event) -> None:
         """An event of apply."""
-        match event:
-            case ChangeStarted(change):
-                with self._lock:
-                    self._running[f"key.{getattr(change, 'live_name', '')}"] = change.id
-            case ChangeFinished(outcome):
-                with self._lock:
-                    self._running.pop(f"key.{getattr(outcome.change, 'live_name', '')}", None)
-            case StepNote() | PaceChanged():
-                pass
+        with self._lock:
+            match event:
+                case Started(changes):
+                    self._running.update((change.id, None) for change in changes)
+                case Finished(outcomes):
+                    for outcome in outcomes:
+                        self._running.pop(outcome.change.id, None)
+                case StepNote() | PaceChanged():
+                    pass
         if self._progress is not None:
             self._progress(self._terminal.masked(event))
 
@@ -83,10 +84,14 @@ class ShownProgress:
         if text is None or self._progress is None:
             self._log(event, LEVELS.get(kind, "info"))
             return
-        with self._lock:
-            subject = self._running.get(event.subject, event.subject)
-        note = StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds))
+        note = StepNote(self._find_change(event.subject), text.format(detail=event.detail, wait=event.wait_seconds))
         self._progress(self._terminal.masked(note))
+
+    def _find_change(self, subject: str) -> ChangeId | str:
+        """The running change that a request is about, by its endpoint or its live key; without one, the subject."""
+        with self._lock:
+            found = (each for each in self._running if subject in (str(each.at), f"key.{each.live.name}"))
+            return next(found, subject)
 
     def _tell_of_pace(self, event: ApiEvent) -> None:
         """It is for all requests, and its words say how long they wait; who sees it live needs no warning."""

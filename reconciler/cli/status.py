@@ -12,26 +12,26 @@ from reconciler.cli.terminal import Terminal
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show the tables, the JSON or the page, or write it to a file."""
-    from reconciler.report.status import build_status
+    from reconciler.plan.standing import compute_standing
 
     with open_session(args, terminal) as session:
         snapshot = session.look()  # first: its answers tell the API's clock
-        view = build_status(session.desired, snapshot, session.api.now().replace(microsecond=0))
+        standing = compute_standing(session.desired, snapshot, session.api.now().replace(microsecond=0))
     to_file = args.out is not None
-    view = terminal.masked(view)
+    standing = terminal.masked(standing)
     match args.format:
         case "json":
             from reconciler.report.status_json import status_to_json
 
-            text = status_to_json(view)
+            text = status_to_json(standing)
         case "html":
             from reconciler.report.status_html import status_to_html
 
-            text = status_to_html(view)
+            text = status_to_html(standing)
         case _:
             from reconciler.report.status_table import render_status
 
-            text = render_status(view, colour=terminal.colour and not to_file, width=terminal.width)
+            text = render_status(standing, colour=terminal.colour and not to_file, width=terminal.width)
     if to_file:
         whole = terminal.fit(text, is_json=args.format == "json").encode("utf-8", "backslashreplace")
         write_whole(Path(args.out), whole, way_out="give another file to --out, or leave it out to see the result here")

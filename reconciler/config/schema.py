@@ -1,15 +1,12 @@
 """The JSON Schema of the file, which editors use too: read from the package, and checked against a tree.
 
-jsonschema and its libraries take longer to import than all the rest of keyform, so only a check imports them. One that
-jsonschema loads where it finds it is left out: rfc3987_syntax builds 38 parsers, in 0.8 s, for formats (`iri`) of which
-the schema has none.
+jsonschema and its libraries take longer to import than all the rest of keyform, so only a check imports them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,8 +18,6 @@ from reconciler.config.tree import Path as TreePath
 from reconciler.config.tree import Value
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from jsonschema import ValidationError
 
 LONGEST_TEXT = 10_000
@@ -97,36 +92,21 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda m: r"\Z" if m[0] == "$" else m[0], pattern))
 
 
-def import_jsonschema() -> ModuleType:
-    """jsonschema, without what it would load for formats that keyform does not check."""
-    name = "rfc3987_syntax"
-    is_loaded = name in sys.modules
-    if not is_loaded:
-        sys.modules[name] = None  # type: ignore[assignment] # "not installed", to an import
-    try:
-        import jsonschema  # noqa: PLC0415 - see the module's docstring
-    finally:
-        if not is_loaded:
-            del sys.modules[name]
-    return jsonschema
-
-
 @cache
 def _make_validator() -> Any:
-    jsonschema = import_jsonschema()
-    error: type[ValidationError] = jsonschema.ValidationError
+    from jsonschema import Draft202012Validator, ValidationError  # noqa: PLC0415 - see the module's docstring
+    from jsonschema.validators import extend  # noqa: PLC0415
 
     def check_pattern(validator: Any, pattern: str, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001
         if isinstance(instance, str) and (
             len(instance) > LONGEST_TEXT or not compile_pattern(pattern).search(instance)
         ):
-            yield error("does not match")
+            yield ValidationError("does not match")
 
     def check_unique(validator: Any, unique: bool, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001, FBT001
         # The library's own compares each item with each. What is no text is refused for that.
         texts = [item for item in instance if isinstance(item, str)] if isinstance(instance, list) else []
         if unique and len(set(texts)) < len(texts):
-            yield error("not unique")
+            yield ValidationError("not unique")
 
-    checks = {"pattern": check_pattern, "uniqueItems": check_unique}
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, checks)
+    return extend(Draft202012Validator, {"pattern": check_pattern, "uniqueItems": check_unique})  # type: ignore[no-untyped-call]

@@ -21,10 +21,10 @@ BUSY_WAIT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list holds, in the API's order; `is_closed`: the endpoint whose list it is still asks for a key."""
+    """What a list holds, in the API's order; `closed` are endpoints that, by this reading, still ask for a key."""
 
     bindings: tuple[Binding, ...] = ()
-    is_closed: bool = True
+    closed: frozenset[EndpointRef] = frozenset()
 
 
 class WholeList(Protocol):
@@ -51,7 +51,7 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
 
     The API has no ETag, so a write that crosses someone else's can only be noticed by reading back: then the list is
     read and written again. What is `going` and has expired goes at once where the API refuses a list with it [U]: the
-    step that takes it off would never come. An empty list is written only for an endpoint that opens.
+    step that takes it off would never come. No endpoint loses its last valid key by this, unless it opens.
 
     Gives what was not done, and why; what the last reading shows in place is done. Raises where nothing was, and
     with `effect_is_unknown` where a write was sent of which no reading could tell.
@@ -85,20 +85,18 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
         live = look()
         before = live.bindings
         after = [*(each for each in before if each not in remove), *sorted((add | keep).difference(before))]
-        opening = bool(wanted.opens) and not after
-        if after == list(before) and not (opening and live.is_closed):
+        if after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
             if writes or surprised:
                 return sort_out(live)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
             continue
-        if not opening:
-            found = find_valid_keys(project, target, before, after, valid)
-            if isinstance(found, KeyformError):
-                trouble = found
-                return sort_out(live)
-            if found:
-                valid |= found
-                continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
+        found = find_valid_keys(project, target, wanted, before, after, valid=valid)
+        if isinstance(found, KeyformError):
+            trouble = found
+            return sort_out(live)
+        if found:
+            valid |= found
+            continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
         writes += 1
         project.effects.sleep(0)  # raises when the user waits no longer
         failure = trouble = attempt(target, after)
@@ -143,9 +141,7 @@ def find_undone(
     others = [project.name_of(binding.key_id) for binding in live.bindings if binding not in wanted.remove]
     if others and trouble is None:
         error = KeyformError(f"{target} stays closed: {', '.join(others)} opens it by now", way_out="run plan again")
-    if there or live.is_closed:
-        errors |= dict.fromkeys(sorted(wanted.opens), error)
-    return errors
+    return errors | dict.fromkeys(sorted(wanted.opens & live.closed), error)
 
 
 def unkept(target: WholeList) -> KeyformError:
@@ -165,8 +161,10 @@ def has_expired(project: Project, binding: Binding) -> bool | None:
 def find_valid_keys(
     project: Project,
     target: WholeList,
+    wanted: Rebinding,
     before: Sequence[Binding],
     after: Sequence[Binding],
+    *,
     valid: frozenset[Binding],
 ) -> set[Binding] | KeyformError:
     """For each endpoint that loses a binding, one that stays and opens it, where none is known to be `valid`.
@@ -183,7 +181,7 @@ def find_valid_keys(
     lost = sorted(set(before).difference(after))
     for endpoint in sorted({binding.endpoint for binding in lost}):
         left = target.left_on(endpoint, after)
-        if any(binding in valid for binding in left):
+        if any(binding in valid for binding in left) or (not left and endpoint in wanted.opens):
             continue
         goes = [binding for binding in lost if binding.endpoint == endpoint]
         proof = next(filter(opens, left), None)

@@ -39,6 +39,11 @@ class Fate(StrEnum):
     KEEP = "keep"
     """Something else is asked for: it stays as it is."""
 
+    @property
+    def goes(self) -> bool:
+        """Whether the live key is deleted."""
+        return self in (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
+
 
 @dataclass(frozen=True, slots=True)
 class Successor:
@@ -61,7 +66,7 @@ class Ruling:
     @property
     def goes(self) -> bool:
         """Whether the live key is deleted by this plan."""
-        return self.fate in (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
+        return self.fate.goes
 
     @property
     def is_disposable(self) -> bool:

@@ -44,6 +44,14 @@ class Cause:
     reason: Reason
 
 
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A rotation that passing time brings about: when, in UTC, and why."""
+
+    at: datetime
+    reason: Reason
+
+
 def date_is_reached(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """The generation expired when the file says that the key is to expire: what is made now would be born expired."""
     is_over = newest.live.expires_at == key.expires_at and newest.live.is_expired(case.now)
@@ -140,10 +148,9 @@ def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) ->
 def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """It has become as old as the file lets it."""
     due = due_by_age(key, newest)
-    if due is None or key.every is None or due > case.now:
+    if key.every is None or due is None or due > case.now:
         return None
-    published = f"{newest.name} was published {instant(newest.since)}"
-    return Reason("rotation_is_due", f"{published}, and rotation.every is {duration(key.every)}")
+    return because_of_age(key.every, f"{newest.name} was published {instant(newest.since)}, and ")
 
 
 def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
@@ -153,9 +160,17 @@ def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason
         return None
     expires = expiry_after(case, key, newest)
     word = "expired" if expires is not None and expires <= case.now else "expires"
-    return Reason(
-        "expiry_is_near", f"{newest.name} {word} {instant(expires)}, and the overlap takes {duration(key.overlap)}"
-    )
+    return because_of_expiry(key, f"{newest.name} {word} {instant(expires)}")
+
+
+def because_of_age(every: timedelta, since: str = "") -> Reason:
+    """Why a generation is replaced that becomes too old; `since` begins the sentence."""
+    return Reason("rotation_is_due", f"{since}rotation.every is {duration(every)}")
+
+
+def because_of_expiry(key: DesiredKey, expires: str) -> Reason:
+    """Why a generation is replaced before it expires; `expires`, which says when, begins the sentence."""
+    return Reason("expiry_is_near", f"{expires}, and the overlap takes {duration(key.overlap)}")
 
 
 def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
@@ -180,15 +195,20 @@ def expiry_of_successor(case: KeyCase, key: DesiredKey) -> datetime | None:
     return shift(case.now, key.lifetime) if key.lifetime is not None else key.expires_at
 
 
-def next_rotation(case: KeyCase) -> datetime | None:
-    """When the next rotation is due that only passing time brings about; None if there is none to come."""
-    newest = case.newest_in_use
-    if case.desired is None or newest is None:
+def next_rotation(case: KeyCase) -> Coming | None:
+    """The next rotation that only passing time brings about; None if there is none to come."""
+    key, newest = case.desired, case.newest_in_use
+    if key is None or newest is None:
         return None
-    dues = (due_by_age(case.desired, newest), due_by_expiry(case, case.desired, newest))
-    due = min((due for due in dues if due is not None), default=None)
-    last = case.desired.expires_at if case.desired.lifetime is None else None
-    return None if due is None or (last is not None and max(due, case.now) >= last) else due
+    coming = []
+    if key.every is not None and (at := due_by_age(key, newest)) is not None:
+        coming.append(Coming(at, because_of_age(key.every)))
+    if (at := due_by_expiry(case, key, newest)) is not None:
+        expires = f"it expires {instant(expiry_after(case, key, newest))}"
+        coming.append(Coming(at, because_of_expiry(key, expires)))
+    first = min(coming, key=lambda each: each.at, default=None)
+    last = key.expires_at if key.lifetime is None else None
+    return None if first is None or (last is not None and max(first.at, case.now) >= last) else first
 
 
 def key_is_missing(case: KeyCase) -> Reason | None:

@@ -2,7 +2,8 @@
 
 A policy written for Terraform finds `resource_changes[]`, one for each key, and one for each endpoint whose own setting
 changes. `before` and `after` hold what the plan's changes carry and no more: an update names the fields that differ,
-not the whole resource. `endpoints` are those that the plan touches.
+not the whole resource. `endpoints` are those that the plan touches. `keyform.changes[]` are the plan's own: each is
+about one generation and, where it binds or unbinds, one endpoint.
 
 A plan holds no secret, so nothing here can. The text is ASCII: no escape sequence from the API reaches a terminal.
 """
@@ -16,14 +17,14 @@ from datetime import datetime
 
 from reconciler.encoder import disarm_json
 from reconciler.errors import Finding
+from reconciler.model import EndpointRef, Unchanged
 from reconciler.plan.changes import (
     Action,
     Bind,
     Change,
     CreateGeneration,
     DeleteKey,
-    Describe,
-    Link,
+    OpenEndpoint,
     Plan,
     Prove,
     Publish,
@@ -31,6 +32,7 @@ from reconciler.plan.changes import (
     RemoveRecord,
     Summary,
     Unbind,
+    UpdateKey,
 )
 from reconciler.plan.fields import instant
 from reconciler.plan.outcomes import Outcome, Result
@@ -46,16 +48,6 @@ _ACTIONS = {
     Action.UPDATE: ["update"],
     Action.DELETE: ["delete"],
     Action.ROTATE: ["create", "delete"],
-}
-_STEPS = {
-    CreateGeneration: "create_generation",
-    Describe: "describe",
-    Bind: "bind",
-    Prove: "prove",
-    Publish: "publish",
-    Unbind: "unbind",
-    RemoveRecord: "remove_record",
-    DeleteKey: "delete_key",
 }
 
 
@@ -115,8 +107,8 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
 
 
 def _resource(block: Block) -> Value:
-    before, after = _endpoint(block) if block.endpoint else _key(block)
-    makes = any(isinstance(step, CreateGeneration) for step in block.steps)
+    before, after = _endpoint(block, block.endpoint) if block.endpoint else _key(block)
+    makes = any(isinstance(change, CreateGeneration) for change in block.changes)
     return {
         "address": block.address,
         "mode": "managed",
@@ -139,24 +131,24 @@ def _key(block: Block) -> tuple[Value, Value]:
     """What is known of a key before and after; null where there is no such key."""
     before: dict[str, Value] = {"name": block.name}
     after: dict[str, Value] = {"name": block.name}
-    for step in block.steps:
-        if isinstance(step, CreateGeneration):
-            after["description"] = step.text
-            after["expires_at"] = instant(step.expires_at)
-            after["prevent_destroy"] = step.ownership.protected
-            after["generation"] = step.live_name
-        elif isinstance(step, Publish):
-            after["sinks"] = [*step.sinks]
-        if not isinstance(step, DeleteKey):
-            before |= {diff.path: diff.live for diff in step.diff}
-            after |= {diff.path: diff.desired for diff in step.diff}
-    going: list[Value] = [step.live_name for step in block.steps if isinstance(step, DeleteKey)]
+    for change in block.changes:
+        if isinstance(change, CreateGeneration):
+            after["description"] = change.text
+            after["expires_at"] = instant(change.expires_at)
+            after["prevent_destroy"] = change.ownership.protected
+            after["generation"] = change.live.name
+        elif isinstance(change, Publish):
+            after["sinks"] = [*change.sinks]
+        if not isinstance(change, DeleteKey):
+            before |= {diff.path: diff.live for diff in change.diff}
+            after |= {diff.path: diff.desired for diff in change.diff}
+    going: list[Value] = [change.live.name for change in block.changes if isinstance(change, DeleteKey)]
     if going and block.action is Action.DELETE:
         before["generations"] = going
     elif going:
         before["old_generations"], after["old_generations"] = going, []
-    gained = sorted({str(move.endpoint) for move in block.moves if isinstance(move.change, Bind)})
-    lost = sorted({str(move.endpoint) for move in block.moves if isinstance(move.change, Unbind)})
+    gained = sorted({str(change.endpoint) for change in block.changes if isinstance(change, Bind)})
+    lost = sorted({str(change.endpoint) for change in block.changes if isinstance(change, Unbind)})
     if block.action is Action.ROTATE:
         # Old and new generation overlap: where the key was bound before is not told by what moves.
         after["endpoints"] = [*gained]
@@ -172,15 +164,15 @@ def _key(block: Block) -> tuple[Value, Value]:
             return before, after
 
 
-def _endpoint(block: Block) -> tuple[Value, Value]:
+def _endpoint(block: Block, ref: EndpointRef) -> tuple[Value, Value]:
     """What is known of an endpoint: foreign keys that are unlinked, and authentication that goes off."""
-    before: dict[str, Value] = {"name": block.name, "kind": block.address.partition(".")[0]}
+    before: dict[str, Value] = {"name": ref.name, "kind": ref.kind.value}
     after = dict(before)
-    if names := [move.link.live_name for move in block.moves]:
+    if names := [change.live.name for change in block.changes if isinstance(change, Unbind)]:
         before["foreign_keys"] = [*names]
         after["foreign_keys"] = []
-    if block.opens:
-        before["auth"], after["auth"] = "required", "open"
+    for diff in (diff for change in block.changes for diff in change.diff):
+        before[diff.path], after[diff.path] = diff.live, diff.desired
     return before, after
 
 
@@ -188,71 +180,63 @@ def _replace_paths(block: Block) -> Value:
     """The fields that cannot be changed in place, each as a path."""
     if block.action is not Action.ROTATE:
         return []
-    made = (step for step in block.steps if isinstance(step, CreateGeneration))
-    return [[diff.path] for step in made for diff in step.diff if diff.path != "generation"]
+    made = (change for change in block.changes if isinstance(change, CreateGeneration))
+    return [[diff.path] for change in made for diff in change.diff if diff.path != "generation"]
 
 
 def _change(change: Change) -> dict[str, Value]:
     return {
-        "id": change.id,
-        "step": _STEPS[type(change)],
+        "id": str(change.id),
+        "step": change.step.value,
         "address": change.address,
         "action": change.action.value,
         "reason": _reason(change.reason),
         "diff": [{"path": diff.path, "live": diff.live, "desired": diff.desired} for diff in change.diff],
-        "depends_on": [*change.depends_on],
+        "depends_on": [str(each) for each in change.depends_on],
         "fields": _fields(change),
     }
 
 
 def _fields(change: Change) -> Value:
-    """What the step carries beside what all steps have."""
+    """What the change carries beside what all changes have."""
     match change:
         case CreateGeneration():
             return {**_description(change), "expires_at": instant(change.expires_at)}
         case Prove():
-            endpoints: list[Value] = [str(ref) for ref in change.endpoints]
-            return {"live_name": change.live_name, "key": change.key, "endpoints": endpoints}
+            return {**_live(change), "endpoints": [str(ref) for ref in change.endpoints]}
         case Publish():
-            return {**_description(change), "sinks": [*change.sinks]}
-        case Describe():
-            return _description(change)
+            return {**_description(change), "sinks": [*change.sinks], "destinations": change.destinations}
+        case UpdateKey(expires_at=expires_at):
+            expiry: dict[str, Value] = {} if isinstance(expires_at, Unchanged) else {"expires_at": instant(expires_at)}
+            return {**_description(change), **expiry, "adopts": change.adopts}
         case Bind():
-            return {"endpoint": str(change.endpoint), "links": [_link(link) for link in change.links]}
+            return {**_live(change), "endpoint": str(change.endpoint)}
         case Unbind():
-            links: list[Value] = [_link(link) for link in change.links]
-            return {"endpoint": str(change.endpoint), "links": links, "opens": change.opens}
-        case RemoveRecord():
-            record = change.record
-            return {
-                "sink": change.sink,
-                "key": change.key,
-                "record": _json({**asdict(record)}) if record else None,
-            }
+            return {**_live(change), "endpoint": str(change.endpoint), "is_disposable": change.is_disposable}
+        case OpenEndpoint():
+            return {"endpoint": str(change.endpoint)}
+        case RemoveRecord(record=record):
+            return {"sink": change.sink, "key": change.key, "record": _json({**asdict(record)}) if record else None}
         case DeleteKey():
-            return {"live_name": change.live_name, "key": change.key}
+            return {**_live(change), "is_disposable": change.is_disposable}
         case _:
             return {}
 
 
-def _description(change: CreateGeneration | Publish | Describe) -> dict[str, Value]:
-    return {
-        "live_name": change.live_name,
-        "text": change.text,
-        "ownership": _json({**asdict(change.ownership)}),
-    }
+def _live(change: Bind | DeleteKey | Prove | Unbind | CreateGeneration | Publish | UpdateKey) -> dict[str, Value]:
+    return {"key": change.key, "live_name": change.live.name, "live_id": change.live.id or None}
+
+
+def _description(change: CreateGeneration | Publish | UpdateKey) -> dict[str, Value]:
+    return {**_live(change), "text": change.text, "ownership": _json({**asdict(change.ownership)})}
 
 
 def _json(fields: Mapping[str, str | int | bool | datetime]) -> Value:
     return {name: instant(value) if isinstance(value, datetime) else value for name, value in fields.items()}
 
 
-def _link(link: Link) -> Value:
-    return {"live_name": link.live_name, "key": link.key, "reason": _reason(link.reason)}
-
-
 def _reason(reason: Reason) -> Value:
-    return {"code": reason.code, "sentence": reason.sentence}
+    return {**asdict(reason)}
 
 
 def _finding(finding: Finding) -> Value:
@@ -264,13 +248,11 @@ def _summary(summary: Summary) -> Value:
 
 
 def _outcome(outcome: Outcome) -> Value:
-    links: list[Value] = [link.live_name for link in outcome.links_done]
     return {
-        "id": outcome.change.id,
+        "id": str(outcome.change.id),
         "address": outcome.change.address,
         "state": outcome.state.value,
         "detail": outcome.detail,
         "way_out": outcome.way_out,
         "seconds": round(outcome.seconds, 3),
-        **({"links_done": links} if isinstance(outcome.change, Bind | Unbind) else {}),
     }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.encoder import one_line, shown
-from reconciler.plan.changes import Action, Summary
+from reconciler.plan.changes import Change, Step, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.blocks import Block, group_changes
+from reconciler.report.roles import Role
 from reconciler.report.summary import count_blocks, done_line
 from reconciler.report.terminal import Palette, items, pad, widest, wrap
-from reconciler.report.text import NO_CHANGES, SYMBOLS, render_notes, symbol_of
-from reconciler.report.verbs import doing
+from reconciler.report.text import ACTIONS, NO_CHANGES, render_notes, symbol_of
+from reconciler.report.verbs import doing, subject_of
 
 AGAIN = (
     "It is safe to run apply again: every step looks at what is live first, "
@@ -19,12 +20,11 @@ AGAIN = (
 )
 _MOST_STEPS = 20
 _TITLES = {
-    OutcomeState.DONE: ("Done, as far as it could be", "yellow"),
-    OutcomeState.FAILED: ("Failed", "red"),
-    OutcomeState.UNKNOWN: ("Sent, but not confirmed", "red"),
-    OutcomeState.PARTLY_DONE: ("Done in part, because a step before was not done", "yellow"),
-    OutcomeState.SKIPPED: ("Skipped, because a step before was not done", "yellow"),
-    OutcomeState.NOT_STARTED: ("Not started", "yellow"),
+    OutcomeState.DONE: ("Done, as far as it could be", Role.WARNING),
+    OutcomeState.FAILED: ("Failed", Role.DANGER),
+    OutcomeState.UNKNOWN: ("Sent, but not confirmed", Role.DANGER),
+    OutcomeState.SKIPPED: ("Skipped, because a step before was not done", Role.WARNING),
+    OutcomeState.NOT_STARTED: ("Not started", Role.WARNING),
 }
 
 
@@ -32,23 +32,23 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
     """The end of an apply, in lines of at most `width` columns."""
     palette = Palette(colour)
     if result.plan.is_empty:
-        return palette.paint(NO_CHANGES, "bold") + "\n"
+        return palette.paint(NO_CHANGES, Role.TITLE) + "\n"
     outcomes = complete_outcomes(result)
     summary = count_done(result)
     remarks = _undone(palette, [o for o in outcomes if o.state is OutcomeState.DONE and o.detail], width)
     if result.complete:
-        complete = palette.paint(f"Apply complete! {done_line(summary)}", "bold", "green")
+        complete = palette.paint(f"Apply complete! {done_line(summary)}", Role.GOOD)
         return "\n\n".join([complete, *remarks]) + "\n"
     done = sum(outcome.state is OutcomeState.DONE for outcome in outcomes)
     what = "was interrupted" if result.interrupted else "is not complete"
     opening = f"Apply {what}: {done} of {len(outcomes)} steps done. {done_line(summary)}"
-    parts = ["\n".join(palette.paint(line, "bold", "red") for line in wrap(opening.split(" "), width))]
-    parts += render_notes(palette, "Exposures now", "red", result.exposures, width)
-    whole, begun = _done_blocks(result)
-    if whole:
-        parts.append("\n".join([palette.paint("Done", "bold", "green"), *_done(palette, whole, width)]))
-    if begun:
-        parts.append("\n".join([palette.paint("Begun", "bold", "yellow"), *_begun(palette, begun)]))
+    parts = ["\n".join(palette.paint(line, Role.DANGER) for line in wrap(opening.split(" "), width))]
+    parts += render_notes(palette, "Exposures now", Role.DANGER, result.exposures, width)
+    counts = count_steps(result)
+    if whole := [block for block, done, of in counts if done == of]:
+        parts.append("\n".join([palette.paint("Done", Role.GOOD), *_done(palette, whole, width)]))
+    if begun := [(block, done, of) for block, done, of in counts if 0 < done < of]:
+        parts.append("\n".join([palette.paint("Begun", Role.WARNING), *_begun(palette, begun)]))
     parts += remarks
     for state in _TITLES:
         if state is not OutcomeState.DONE:
@@ -65,71 +65,51 @@ def complete_outcomes(result: Result) -> tuple[Outcome, ...]:
 
 def count_done(result: Result) -> Summary:
     """What was done to keys, counted from the outcomes: a key counts once all of its steps are done."""
-    return count_blocks(_done_blocks(result)[0])
+    return count_blocks(block for block, done, of in count_steps(result) if done == of)
 
 
 def count_steps(result: Result) -> tuple[tuple[Block, int, int], ...]:
     """Each block of the plan, with how many of how many of its steps were done."""
-    outcomes = complete_outcomes(result)
-    by_id = {outcome.change.id: outcome for outcome in outcomes}
-    return tuple(
-        (block, sum(_is_done(block, by_id[change.id]) for change in block.changes), len(block.changes))
-        for block in group_changes(result.plan.changes)
-    )
-
-
-def _is_done(block: Block, outcome: Outcome) -> bool:
-    """Whether a step was done as far as this block is concerned: of a write for several keys, its own links count."""
-    if outcome.state is not OutcomeState.PARTLY_DONE or block.opens:
-        return outcome.state is OutcomeState.DONE
-    return all(move.link in outcome.links_done for move in block.moves if move.change.id == outcome.change.id)
-
-
-def _done_blocks(result: Result) -> tuple[list[Block], list[tuple[Block, int, int]]]:
-    """The blocks with all their steps done; and those with some, with how many of how many."""
-    counts = count_steps(result)
-    whole = [block for block, done, of in counts if done == of]
-    return whole, [(block, done, of) for block, done, of in counts if 0 < done < of]
+    done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
+    blocks = group_changes(result.plan.changes)
+    return tuple((block, sum(change.id in done for change in block.changes), len(block.changes)) for block in blocks)
 
 
 def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str]:
     """Addresses by action: what went well takes little room."""
-    for action in SYMBOLS:
+    for action in ACTIONS:
         if found := [block.address for block in blocks if block.action is action]:
             first, *rest = wrap(items(found), width - 6)
-            yield f"{_symbol(palette, action)} {first}"
+            yield f"{symbol_of(palette, action)} {first}"
             yield from (" " * 6 + line for line in rest)
 
 
 def _begun(palette: Palette, begun: Sequence[tuple[Block, int, int]]) -> Iterator[str]:
     column = widest(block.address for block, _, _ in begun)
     for block, count, of in begun:
-        address = palette.paint(pad(shown(block.address), column), "bold")
-        yield f"{_symbol(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', 'dim')}"
-
-
-def _symbol(palette: Palette, action: Action) -> str:
-    return " " * (5 - len(SYMBOLS[action])) + symbol_of(palette, action)
+        address = palette.paint(pad(shown(block.address), column), Role.NAME)
+        yield f"{symbol_of(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', Role.QUIET)}"
 
 
 def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
-    """The steps that ended in one state, those with the same cause together."""
+    """The changes that ended in one state, those with the same cause together, and of these those of one subject."""
     if not outcomes:
         return
-    title, colour = _TITLES[outcomes[0].state]
-    lines = [palette.paint(title, "bold", colour)]
-    causes: dict[tuple[str, str], list[Outcome]] = {}
+    title, role = _TITLES[outcomes[0].state]
+    lines = [palette.paint(title, role)]
+    causes: dict[tuple[str, str], dict[tuple[str, Step], list[Change]]] = {}
     for outcome in outcomes:
-        causes.setdefault((one_line(outcome.detail), one_line(outcome.way_out)), []).append(outcome)
-    column = widest(outcome.change.address for outcome in outcomes)
+        cause = causes.setdefault((one_line(outcome.detail), one_line(outcome.way_out)), {})
+        cause.setdefault((subject_of([outcome.change]), outcome.change.step), []).append(outcome.change)
+    column = widest(subject for cause in causes.values() for subject, _ in cause)
     for (detail, way_out), found in causes.items():
-        for outcome in found[:_MOST_STEPS]:
-            address = palette.paint(pad(shown(outcome.change.address), column), "bold")
-            lines.append(f"  {palette.paint('!', 'bold', colour)} {address}  {doing(outcome.undone_part)}")
+        for (subject, _), changes in list(found.items())[:_MOST_STEPS]:
+            name = palette.paint(pad(shown(subject), column), Role.NAME)
+            lines.append(f"  {palette.paint('!', role)} {name}  {doing(changes)}")
         if len(found) > _MOST_STEPS:
             lines.append(f"    and {len(found) - _MOST_STEPS} more")
         if detail:
-            lines += _hanging([palette.paint(word, colour) for word in detail.split(" ")], "why:", width)
+            lines += _hanging([palette.paint(word, role) for word in detail.split(" ")], "why:", width)
         if way_out:
             lines += _hanging(way_out.split(" "), "way out:", width)
     yield "\n".join(lines)

@@ -7,17 +7,18 @@ runs, for how long, and what it waits for, over a bar of done and total.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
 from reconciler.encoder import one_line, shown
-from reconciler.plan.changes import Change
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Event, Outcome, OutcomeState, PaceChanged, StepNote
-from reconciler.report.terminal import hanging
+from reconciler.plan.changes import Change, ChangeId
+from reconciler.plan.outcomes import Event, Finished, Outcome, OutcomeState, PaceChanged, Started, StepNote
+from reconciler.report.roles import Role
+from reconciler.report.terminal import STYLES, hanging
 from reconciler.report.times import elapsed
-from reconciler.report.verbs import doing, done
+from reconciler.report.verbs import doing, done, subject_of
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleRenderable
@@ -46,19 +47,22 @@ class PlainProgress:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._lock = threading.Lock()
-        self._addresses: dict[str, str] = {}
+        self._subjects: dict[ChangeId | str, str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Write what there is to say of it, from whichever thread."""
+        """Write the event's line."""
         with self._lock:
             match event:
-                case ChangeStarted(change):
-                    self._addresses[change.id] = change.address
-                    self._write(f"{shown(change.address)}: {doing(change)}...")
-                case ChangeFinished(outcome):
-                    self._write(f"{shown(outcome.change.address)}: {describe_outcome(outcome)}")
+                case Started(changes):
+                    subject = subject_of(changes)
+                    self._subjects.update({change.id: subject for change in changes})
+                    self._write(f"{shown(subject)}: {doing(changes)}...")
+                case Finished(outcomes):
+                    for found in by_end(outcomes):
+                        subject = subject_of([outcome.change for outcome in found])
+                        self._write(f"{shown(subject)}: {describe_outcomes(found)}")
                 case StepNote(subject, text):
-                    self._write(f"{shown(self._addresses.get(subject, subject))}: {one_line(text)}")
+                    self._write(f"{shown(self._subjects.get(subject, str(subject)))}: {one_line(text)}")
                 case PaceChanged():
                     pass  # it is about no step: the log has it
 
@@ -71,30 +75,49 @@ class PlainProgress:
         return
 
 
-def describe_outcome(outcome: Outcome) -> str:
-    """`created payments-api in 0.4s`, or how it ended and why; the way out is told once, at the end of the run."""
-    detail = f": {one_line(outcome.detail)}" if outcome.detail else ""
-    step = doing(outcome.change)
-    match outcome.state:
+def by_end(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
+    """The outcomes of one write, those that ended in the same way together."""
+    found: dict[tuple[OutcomeState, str], list[Outcome]] = {}
+    for outcome in outcomes:
+        found.setdefault((outcome.state, outcome.detail), []).append(outcome)
+    return list(found.values())
+
+
+def describe_outcomes(outcomes: Sequence[Outcome]) -> str:
+    """`created payments-api in 0.4s`, or how it ended and why; the way out is told once, at the end of the run.
+
+    The outcomes are of changes that were made together, and ended in the same way.
+    """
+    first = outcomes[0]
+    detail = f": {one_line(first.detail)}" if first.detail else ""
+    changes = [outcome.change for outcome in outcomes]
+    match first.state:
         case OutcomeState.DONE:
-            return f"{done(outcome.change)} in {elapsed(outcome.seconds)}{detail}"
-        case OutcomeState.PARTLY_DONE:
-            return f"{done(outcome.done_part)} in {elapsed(outcome.seconds)}; {one_line(outcome.detail)}"
+            return f"{done(changes)} in {elapsed(first.seconds)}{detail}"
         case OutcomeState.FAILED:
-            return f"{step} failed after {elapsed(outcome.seconds)}{detail}"
+            return f"{doing(changes)} failed after {elapsed(first.seconds)}{detail}"
         case OutcomeState.UNKNOWN:
-            return f"{step} was not confirmed after {elapsed(outcome.seconds)}{detail}"
+            return f"{doing(changes)} was not confirmed after {elapsed(first.seconds)}{detail}"
         case OutcomeState.SKIPPED:
-            return f"{step} was skipped{detail}"
+            return f"{doing(changes)} was skipped{detail}"
         case OutcomeState.NOT_STARTED:
-            return f"{step} was not started{detail}"
+            return f"{doing(changes)} was not started{detail}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Running:
-    change: Change
+    changes: tuple[Change, ...]
     since: float
     note: str = ""
+
+    @property
+    def subject(self) -> str:
+        """What its line begins with."""
+        return subject_of(self.changes)
+
+    def is_about(self, subject: ChangeId | str) -> bool:
+        """Whether a note is about it."""
+        return subject == self.subject or any(subject == change.id for change in self.changes)
 
 
 class LiveProgress:
@@ -115,7 +138,7 @@ class LiveProgress:
         self._finished: tuple[OutcomeState, ...] = ()
         self._pace: tuple[PaceChanged, float] | None = None
         """What the API asks for, and until when nobody sends."""
-        self._spinner = Spinner("dots", style="cyan")
+        self._spinner = Spinner("dots", style=STYLES[Role.QUIET])
         self._live = Live(console=console, get_renderable=self.draw, refresh_per_second=10, transient=True)
 
     def __enter__(self) -> Self:
@@ -129,23 +152,23 @@ class LiveProgress:
 
     def __call__(self, event: Event) -> None:
         """Draw what it changes, from whichever thread."""
-        line: Text | None = None
+        lines: list[Text] = []
         with self._lock:
             match event:
-                case ChangeStarted(change):
-                    self._running = (*self._running, _Running(change, self._console.get_time()))
-                case ChangeFinished(outcome):
-                    self._running = tuple(r for r in self._running if r.change.id != outcome.change.id)
-                    self._finished = (*self._finished, outcome.state)
-                    line = _finished_line(outcome)
+                case Started(changes):
+                    self._running = (*self._running, _Running(changes, self._console.get_time()))
+                case Finished(outcomes):
+                    ended = {outcome.change.id for outcome in outcomes}
+                    self._running = tuple(r for r in self._running if r.changes[0].id not in ended)
+                    self._finished = (*self._finished, *(outcome.state for outcome in outcomes))
+                    lines = [_finished_line(found) for found in by_end(outcomes)]
                 case StepNote(subject, text):
                     self._running = tuple(
-                        replace(r, note=one_line(text)) if subject in (r.change.id, r.change.address) else r
-                        for r in self._running
+                        replace(r, note=one_line(text)) if r.is_about(subject) else r for r in self._running
                     )
                 case PaceChanged(wait_seconds=wait):
                     self._pace = (event, self._console.get_time() + wait)
-        if line is not None:
+        for line in lines:
             # Under the lock that rich refreshes under: beside a refresh, with ten threads, one line in ten was lost.
             with self._live._lock:  # noqa: SLF001 - rich offers no other way to order the two
                 self._console.print(*hanging(line, self._console, self._console.width), sep="\n")
@@ -163,22 +186,23 @@ class LiveProgress:
         steps.add_column(no_wrap=True, overflow="ellipsis")
         steps.add_column(no_wrap=True, justify="right")
         for row in running[:_MOST_RUNNING]:
-            text = Text.assemble((shown(row.change.address), "bold"), "  ", doing(row.change))
+            text = Text.assemble((shown(row.subject), STYLES[Role.NAME]), "  ", doing(row.changes))
             if row.note:
-                text.append(f"  {row.note}", "yellow")
-            steps.add_row(self._spinner, text, Text(elapsed(now - row.since), "dim"))
+                text.append(f"  {row.note}", STYLES[Role.WARNING])
+            steps.add_row(self._spinner, text, Text(elapsed(now - row.since), STYLES[Role.QUIET]))
         if len(running) > _MOST_RUNNING:
-            steps.add_row("", Text(f"and {len(running) - _MOST_RUNNING} more", "dim"), "")
+            steps.add_row("", Text(f"and {len(running) - _MOST_RUNNING} more", STYLES[Role.QUIET]), "")
         counts = Text(f"{finished.count(OutcomeState.DONE)} of {self._total} done")
         failed = finished.count(OutcomeState.FAILED) + finished.count(OutcomeState.UNKNOWN)
         if failed:
-            counts.append(f", {failed} failed", "bold red")
+            counts.append(f", {failed} failed", STYLES[Role.DANGER])
         bar = Table.grid(padding=(0, 1))
         bar.add_row(
-            ProgressBar(total=max(1, self._total), completed=len(finished), width=30, complete_style="green"), counts
+            ProgressBar(total=max(1, self._total), completed=len(finished), width=30, complete_style=STYLES[Role.GOOD]),
+            counts,
         )
         pace = self._words_of_pace(now)
-        return Group(steps, *([Text(pace, "yellow")] if pace else []), bar)
+        return Group(steps, *([Text(pace, STYLES[Role.WARNING])] if pace else []), bar)
 
     def _words_of_pace(self, now: float) -> str:
         if self._pace is None:
@@ -191,18 +215,19 @@ class LiveProgress:
 
 
 _MARKS = {
-    OutcomeState.DONE: ("✓", "green"),
-    OutcomeState.FAILED: ("✗", "bold red"),
-    OutcomeState.UNKNOWN: ("?", "bold red"),
-    OutcomeState.PARTLY_DONE: ("-", "yellow"),
-    OutcomeState.SKIPPED: ("-", "yellow"),
-    OutcomeState.NOT_STARTED: ("-", "yellow"),
+    OutcomeState.DONE: ("✓", Role.GOOD),
+    OutcomeState.FAILED: ("✗", Role.DANGER),
+    OutcomeState.UNKNOWN: ("?", Role.DANGER),
+    OutcomeState.SKIPPED: ("-", Role.WARNING),
+    OutcomeState.NOT_STARTED: ("-", Role.WARNING),
 }
 
 
-def _finished_line(outcome: Outcome) -> Text:
+def _finished_line(outcomes: Sequence[Outcome]) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    mark, style = _MARKS[outcome.state]
-    told = (describe_outcome(outcome), "" if outcome.state is OutcomeState.DONE else style)
-    return Text.assemble((mark, style), " ", (shown(outcome.change.address), "bold"), "  ", told)
+    state = outcomes[0].state
+    mark, role = _MARKS[state]
+    subject = subject_of([outcome.change for outcome in outcomes])
+    told = (describe_outcomes(outcomes), "" if state is OutcomeState.DONE else STYLES[role])
+    return Text.assemble((mark, STYLES[role]), " ", (shown(subject), STYLES[Role.NAME]), "  ", told)

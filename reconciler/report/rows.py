@@ -1,8 +1,8 @@
-"""What stands in a block, line by line: the words, before any width or colour."""
+"""What stands in a block, line by line: the words and their roles, before any width or colour."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.encoder import shown
@@ -12,134 +12,123 @@ from reconciler.plan.changes import (
     Change,
     CreateGeneration,
     DeleteKey,
-    Describe,
     FieldDiff,
+    OpenEndpoint,
     Prove,
     Publish,
+    Reason,
     RemoveRecord,
     Unbind,
+    UpdateKey,
 )
 from reconciler.plan.fields import instant
-from reconciler.report.blocks import Block, Move
+from reconciler.report.blocks import Block
+from reconciler.report.roles import Role
 from reconciler.report.terminal import items
 
-Words = tuple[str, tuple[str, ...]]
-"""A printable text, and the styles of its words."""
+Words = tuple[str, Role]
+"""A printable text, and what it is for."""
 
-REVOCATION = "key_is_revoked"
-"""The reason of what is cut at once because a secret leaked: shown in red."""
-_URGENT = ("bold", "red")
-_UNQUOTED = frozenset({"expires_at", "auth", "generation", "phase"})
+_UNQUOTED = frozenset({"expires_at", "auth", "generation"})
+"""Fields whose values keyform writes itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a block: `+`, `~` or `-`, what it is about, its words, and why (when the head does not say it)."""
+    """One line of a block: added, changed or removed, what it is about, and why (when the head does not say it)."""
 
-    symbol: str
+    role: Role
     label: str
     words: tuple[Words, ...]
     note: str = ""
 
 
 def rows_of(block: Block) -> tuple[Row, ...]:
-    """The rows of a block in the order of execution: made, bound, proven, published, unbound, removed."""
-    rows: list[Row] = []
-    for step in block.steps:
-        if isinstance(step, CreateGeneration | Describe):
-            rows += _creation(block, step) if isinstance(step, CreateGeneration) else _description(block, step)
-    rows += _moves(block, [move for move in block.moves if isinstance(move.change, Bind)], "+", "binds")
-    rows += [
-        _row("+", "proves", *items(str(ref) for ref in step.endpoints), note=_note(block, step))
-        for step in block.steps
-        if isinstance(step, Prove)
-    ]
-    rows += [
-        _row("+", "publishes", *items(step.sinks), note=_note(block, step))
-        for step in block.steps
-        if isinstance(step, Publish)
-    ]
-    if block.opens:
-        rows.append(Row("~", "auth", (*_transition("required", ""), ("open (public)", ("bold", "red")))))
-    rows += _moves(block, [move for move in block.moves if isinstance(move.change, Unbind)], "-", "unbinds")
-    removals = [step for step in block.steps if isinstance(step, RemoveRecord)]
-    for sentence in dict.fromkeys(_note(block, step) for step in removals):
-        sinks = [step.sink for step in removals if _note(block, step) == sentence]
-        rows.append(_row("-", "records", *items(sinks), note=sentence))
-    rows += [
-        Row("-", "generation", ((shown(step.live_name), _styles(step.reason.code)),), _note(block, step))
-        for step in block.steps
-        if isinstance(step, DeleteKey)
-    ]
-    return tuple(_tell_once(rows))
+    """The rows of a block in the order of execution; a reason that several rows share stands at the first of them."""
+    groups: dict[Hashable, list[Change]] = {}
+    for change in block.changes:
+        groups.setdefault(_group(change), []).append(change)
+    names_live = (
+        len({change.id.live for change in block.changes if not isinstance(change, UpdateKey | RemoveRecord)}) > 1
+    )
+    rows, told = [], {""}
+    for changes in groups.values():
+        note = _note(block, changes[0])
+        for row in _rows(block, changes, names_live=names_live):
+            rows.append(replace(row, note="" if note in told else note))
+            told.add(note)
+    return tuple(rows)
 
 
-def _tell_once(rows: Iterable[Row]) -> Iterator[Row]:
-    """A reason that several rows share stands at the first of them."""
-    told: set[str] = set()
-    for row in rows:
-        yield replace(row, note="") if row.note in told else row
-        told.add(row.note)
+def _group(change: Change) -> Hashable:
+    """What those changes have in common that one row tells."""
+    match change:
+        case Bind() | Unbind():
+            return change.step, change.live if change.key else None, change.reason
+        case RemoveRecord():
+            return change.step, change.reason
+        case _:
+            return change.id
 
 
-def _creation(block: Block, step: CreateGeneration) -> Iterator[Row]:
-    yield _row("+", "generation", shown(step.live_name))
-    if block.action is Action.CREATE:
-        if step.text:
-            yield _row("+", "description", quote(step.text))
-        yield _row("+", "expires_at", instant(step.expires_at))
-        if step.ownership.protected:
-            yield _row("+", "prevent_destroy", "true")
-    else:
-        yield from (_difference(diff) for diff in step.diff if diff.path != "generation")
+def _note(block: Block, change: Change) -> str:
+    """The change's own reason, when the head of the block gives another and the rows do not show it themselves.
+
+    Of a leak the head says all; the rows only stand out.
+    """
+    is_part = isinstance(change, Bind) and block.action in (Action.CREATE, Action.ROTATE)
+    is_shown = isinstance(change, UpdateKey) and bool(change.diff) and not change.adopts
+    is_told = change.reason == block.reason or (change.reason.is_urgent and block.reason.is_urgent)
+    return "" if is_part or is_shown or is_told else change.reason.sentence
 
 
-def _description(block: Block, step: Describe) -> Iterator[Row]:
-    name = shown(step.live_name)
-    if step.reason.code == "key_is_adopted":
-        yield _row("~", "adopts", name, note=_note(block, step))
-    elif not step.diff:
-        words = (f"{name} is {step.ownership.phase.value}", _styles(step.reason.code))
-        yield Row("~", "marker", (words,), _note(block, step))
-    yield from (_difference(diff) for diff in step.diff)
+def _rows(block: Block, changes: Sequence[Change], *, names_live: bool) -> Iterator[Row]:
+    role = _role(changes[0].reason)
+    match changes[0]:
+        case CreateGeneration() as first:
+            yield from _creation(block, first)
+        case UpdateKey() as first:
+            yield from _update(first)
+        case (Bind() | Unbind()) as first:
+            names = [str(change.endpoint) if first.key else change.id.live.name for change in changes]
+            words, is_bind = _list(sorted(names), role), isinstance(first, Bind)
+            if first.key and names_live:
+                words = (shown(first.live.name), role), ("to" if is_bind else "from", Role.QUIET), *words
+            yield Row(Role.ADDED, "binds", words) if is_bind else Row(Role.REMOVED, "unbinds", words)
+        case Prove() as first:
+            yield Row(Role.ADDED, "proves", _list([str(ref) for ref in first.endpoints], Role.PLAIN))
+        case Publish() as first:
+            yield Row(Role.ADDED, "publishes", _list(first.sinks, Role.PLAIN))
+        case OpenEndpoint():
+            yield Row(Role.CHANGED, "auth", (*_transition("required"), ("open (public)", Role.DANGER)))
+        case RemoveRecord():
+            sinks = [change.sink for change in changes if isinstance(change, RemoveRecord)]
+            yield Row(Role.REMOVED, "records", _list(sinks, Role.PLAIN))
+        case DeleteKey() as first:
+            yield Row(Role.REMOVED, "generation", ((shown(first.live.name), role),))
+        case _:
+            pass
 
 
-def _moves(block: Block, moves: list[Move], symbol: str, label: str) -> Iterator[Row]:
-    """One row for each live key and reason; the live key is named where the block is about more than one."""
-    if block.endpoint is not None:
-        yield from (
-            [_row(symbol, label, *items(move.link.live_name for move in moves), note=_foreign_note(block, moves))]
-            if moves
-            else []
-        )
+def _creation(block: Block, change: CreateGeneration) -> Iterator[Row]:
+    yield _added("generation", shown(change.live.name))
+    if block.action is not Action.CREATE:
+        yield from (_difference(diff) for diff in change.diff if diff.path != "generation")
         return
-    several = len(_live_names(block)) > 1
-    groups: dict[tuple[str, str], list[Move]] = {}
-    for move in moves:
-        groups.setdefault((move.link.live_name, move.link.reason.code), []).append(move)
-    for (live_name, code), found in groups.items():
-        words: list[Words] = [(" ".join(items(sorted(str(move.endpoint) for move in found))), _styles(code))]
-        if several:
-            preposition = "to" if symbol == "+" else "from"
-            words = [(shown(live_name), _styles(code)), (preposition, ("dim",)), *words]
-        tell = code != block.reason.code and (symbol == "-" or block.action is Action.UPDATE)
-        yield Row(symbol, label, tuple(words), found[0].link.reason.sentence if tell else "")
+    if change.text:
+        yield _added("description", quote(change.text))
+    yield _added("expires_at", instant(change.expires_at))
+    if change.ownership.protected:
+        yield _added("prevent_destroy", "true")
 
 
-def _foreign_note(block: Block, moves: list[Move]) -> str:
-    reason = moves[0].link.reason
-    return reason.sentence if reason.code != block.reason.code else ""
-
-
-def _live_names(block: Block) -> set[str]:
-    names = {move.link.live_name for move in block.moves}
-    return names | {step.live_name for step in block.steps if isinstance(step, CreateGeneration | DeleteKey)}
-
-
-def _note(block: Block, step: Change) -> str:
-    """The step's own reason, when the head of the block gives another and the step is not part of making a key."""
-    plain = block.action in (Action.CREATE, Action.ROTATE) and isinstance(step, Prove | Publish)
-    return "" if plain or step.reason.code == block.reason.code else step.reason.sentence
+def _update(change: UpdateKey) -> Iterator[Row]:
+    name = shown(change.live.name)
+    if change.adopts:
+        yield Row(Role.CHANGED, "adopts", ((name, Role.PLAIN),))
+    elif not change.diff:
+        yield Row(Role.CHANGED, "marker", ((f"{name} is {change.ownership.phase.value}", _role(change.reason)),))
+    yield from (_difference(diff) for diff in change.diff)
 
 
 def quote(text: str) -> str:
@@ -159,16 +148,21 @@ def _difference(diff: FieldDiff) -> Row:
             case str():
                 return shown(value) if diff.path in _UNQUOTED else quote(value)
 
-    return Row("~", diff.path, _transition(show(diff.live), show(diff.desired)))
+    return Row(Role.CHANGED, diff.path, (*_transition(show(diff.live)), (show(diff.desired), Role.PLAIN)))
 
 
-def _transition(live: str, desired: str) -> tuple[Words, ...]:
-    return (live, ("dim",)), ("->", ("dim",)), *([(desired, ())] if desired else [])
+def _transition(live: str) -> tuple[Words, ...]:
+    return (live, Role.QUIET), ("->", Role.QUIET)
 
 
-def _styles(code: str) -> tuple[str, ...]:
-    return _URGENT if code == REVOCATION else ()
+def _added(label: str, text: str) -> Row:
+    return Row(Role.ADDED, label, ((text, Role.PLAIN),))
 
 
-def _row(symbol: str, label: str, *words: str, note: str = "") -> Row:
-    return Row(symbol, label, tuple((word, ()) for word in words), note)
+def _list(names: Iterable[str], role: Role) -> tuple[Words, ...]:
+    return ((" ".join(items(names)), role),)
+
+
+def _role(reason: Reason) -> Role:
+    """What leaked is cut at once, and told in red."""
+    return Role.DANGER if reason.is_urgent else Role.PLAIN

@@ -1,7 +1,7 @@
 """The status as a page: what needs a look, what comes next, a timeline of generations, and who opens what.
 
 It is one file that needs nothing else, no script and no font: it can be mailed, kept as a pipeline's artefact, or put
-on an internal server. It is the same to the byte for the same view, and holds no secret, since the view has none.
+on an internal server. It is the same to the byte for the same standing, and holds no secret, since that has none.
 """
 
 from __future__ import annotations
@@ -13,19 +13,13 @@ from datetime import UTC, datetime, timedelta
 from reconciler import __version__
 from reconciler.model import shift
 from reconciler.plan.fields import duration, instant
+from reconciler.plan.standing import EndpointStatus, Expiry, GenerationStatus, KeyState, KeyStatus, SinkState, Standing
 from reconciler.report.html import NEWLINE, Html, join, page, tag
-from reconciler.report.status import (
-    EndpointStatus,
-    Expiry,
-    GenerationStatus,
-    KeyState,
-    KeyStatus,
-    SinkState,
-    StatusView,
-)
+from reconciler.report.roles import Role
 from reconciler.report.status_matrix import draw_matrix
-from reconciler.report.status_style import STYLE
+from reconciler.report.status_style import STYLE, as_role
 from reconciler.report.status_timeline import LANE, choose_window, draw_axis, draw_key, style_lines, tell_what_comes
+from reconciler.report.status_words import KEY_ROLES, tell_expiry
 from reconciler.report.times import MONTHS, relative, span
 
 MOST_NAMES = 8
@@ -34,61 +28,66 @@ SOON = timedelta(days=30)
 """How far ahead the list of what comes next looks."""
 
 
-def status_to_html(view: StatusView) -> str:
+def status_to_html(standing: Standing) -> str:
     """The whole page."""
-    window = choose_window(view)
+    window = choose_window(standing)
     sections = [
-        _header(view),
-        tag("main", join(_sections(view), "\n")),
+        _header(standing),
+        tag("main", join(_sections(standing), "\n")),
         tag("footer", f"Written by keyform {__version__}. It shows names and times, and never a secret."),
     ]
-    return page(f"{view.stack}: inference keys", STYLE + style_lines(window), *sections)
+    return page(f"{standing.stack}: inference keys", STYLE + style_lines(window), *sections)
 
 
-def _sections(view: StatusView) -> Iterator[Html]:
-    yield _tiles(view)
-    yield tag("div", _section("look", "Needs a look", _look(view)), _section("next", "Next", _next(view)), class_="two")
-    yield _section("timeline", "Generations over time", _timeline(view))
-    yield _section("matrix", "Who opens what", draw_matrix(view))
-    yield _section("details", "In detail", join((_generations(view), _endpoints(view)), "\n"))
+def _sections(standing: Standing) -> Iterator[Html]:
+    yield _tiles(standing)
+    yield tag(
+        "div",
+        _section("look", "Needs a look", _look(standing)),
+        _section("next", "Next", _next(standing)),
+        class_="two",
+    )
+    yield _section("timeline", "Generations over time", _timeline(standing))
+    yield _section("matrix", "Who opens what", draw_matrix(standing))
+    yield _section("details", "In detail", join((_generations(standing), _endpoints(standing)), "\n"))
 
 
 def _section(name: str, title: str, content: Html) -> Html:
     return tag("section", tag("h2", title, id=f"h-{name}"), NEWLINE, content, class_=name, aria_labelledby=f"h-{name}")
 
 
-def _header(view: StatusView) -> Html:
+def _header(standing: Standing) -> Html:
     return tag(
         "header",
         tag("p", "Inference keys", class_="kicker"),
-        tag("h1", view.stack),
-        tag("p", f"Project {view.project}, as of ", _time(view.now, exact=True), class_="quiet"),
+        tag("h1", standing.stack),
+        tag("p", f"Project {standing.project}, as of ", _time(standing.now, exact=True), class_=as_role(Role.QUIET)),
     )
 
 
 # --- What there is ----------------------------------------------------------------------------------------------------
 
 
-def _tiles(view: StatusView) -> Html:
-    due = sum(1 for key in view.keys if key.next_rotation and key.next_rotation.due_at <= view.now)
-    overlaps = sum(1 for key in view.keys for each in key.generations if each.is_in_overlap)
-    near = len(view.expired) + len(view.expiring)
-    bound = len({name for endpoint in view.with_foreign_keys for name in endpoint.foreign})
-    unwanted = [endpoint for endpoint in view.public if not endpoint.is_meant_to_be_public]
+def _tiles(standing: Standing) -> Html:
+    due = sum(1 for key in standing.keys if key.next_rotation and key.next_rotation.is_due(standing.now))
+    overlaps = sum(1 for key in standing.keys for each in key.generations if each.is_in_overlap)
+    near = len(standing.expired) + len(standing.expiring)
+    bound = len({name for endpoint in standing.with_foreign_keys for name in endpoint.foreign})
+    unwanted = [endpoint for endpoint in standing.public if not endpoint.is_meant_to_be_public]
     return tag(
         "dl",
-        _tile("Keys", len(view.keys)),
-        _tile("Rotation due", due, "warn"),
+        _tile("Keys", len(standing.keys)),
+        _tile("Rotation due", due, Role.WARNING),
         _tile("In overlap", overlaps),
-        _tile("Expired or soon", near, "bad" if view.expired else "warn"),
-        _tile("Public endpoints", len(view.public), "bad" if unwanted else "warn"),
-        _tile("Foreign keys here", bound, "warn"),
+        _tile("Expired or soon", near, Role.DANGER if standing.expired else Role.WARNING),
+        _tile("Public endpoints", len(standing.public), Role.DANGER if unwanted else Role.WARNING),
+        _tile("Foreign keys here", bound, Role.WARNING),
         class_="tiles",
     )
 
 
-def _tile(name: str, count: int, kind: str = "") -> Html:
-    return tag("div", tag("dt", name), tag("dd", str(count)), class_=kind if count and kind else False)
+def _tile(name: str, count: int, role: Role = Role.PLAIN) -> Html:
+    return tag("div", tag("dt", name), tag("dd", str(count)), class_=as_role(role if count else Role.PLAIN))
 
 
 # --- What needs a look ------------------------------------------------------------------------------------------------
@@ -98,49 +97,51 @@ def _tile(name: str, count: int, kind: str = "") -> Html:
 class _Finding:
     """Something of one kind, and what it holds for."""
 
-    kind: str
+    role: Role
     sentence: str
     names: tuple[str, ...]
 
 
-def _look(view: StatusView) -> Html:
-    found = [finding for finding in _findings(view) if finding.names]
+def _look(standing: Standing) -> Html:
+    found = [finding for finding in _findings(standing) if finding.names]
     if not found:
         return tag("p", "Nothing: every key is published, in its sinks, and opens what the file says.", class_="well")
     return tag("ul", *(_show_finding(finding) for finding in found), class_="findings")
 
 
-def _findings(view: StatusView) -> Iterator[_Finding]:
+def _findings(standing: Standing) -> Iterator[_Finding]:
     """The worst first."""
-    meant = [endpoint for endpoint in view.public if endpoint.is_meant_to_be_public]
-    yield _Finding("bad", "Public, and the file does not say so", _addresses(set(view.public) - set(meant)))
-    yield _Finding("bad", "Expired", tuple(view.with_expiry(key) for key in view.expired))
-    yield _Finding("bad", "Revoked, and not yet cut", view.leaked)
-    yield _Finding("bad", "Marked as this stack's, and not counted as its own: see plan", view.claims)
-    yield _Finding("bad", "Declared, and not live", _in_state(view, KeyState.MISSING))
-    yield _Finding("bad", "The secret is not in its sink", _in_sink_state(view, SinkState.LOST))
+    meant = [endpoint for endpoint in standing.public if endpoint.is_meant_to_be_public]
+    yield _Finding(Role.DANGER, "Public, and the file does not say so", _addresses(set(standing.public) - set(meant)))
+    yield _Finding(Role.DANGER, "Expired", tuple(tell_expiry(key, standing.now) for key in standing.expired))
+    yield _Finding(Role.DANGER, "Revoked, and not yet cut", standing.leaked)
+    yield _Finding(Role.DANGER, "Marked as this stack's, and not counted as its own: see plan", standing.claims)
+    yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
+    yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))
     yield _Finding(
-        "warn", "Expires soon, and nothing rotates it", tuple(view.with_expiry(key) for key in view.expiring)
+        Role.WARNING,
+        "Expires soon, and nothing rotates it",
+        tuple(tell_expiry(key, standing.now) for key in standing.expiring),
     )
-    yield _Finding("warn", "A run ended while it published", _in_state(view, KeyState.PARTIAL))
-    yield _Finding("warn", "Made, and not yet published", _in_state(view, KeyState.PENDING))
-    yield _Finding("warn", "Live, and in no file", tuple(key.name for key in view.keys if not key.declared))
+    yield _Finding(Role.WARNING, "A run ended while it published", _in_state(standing, KeyState.PARTIAL))
+    yield _Finding(Role.WARNING, "Made, and not yet published", _in_state(standing, KeyState.PENDING))
+    yield _Finding(Role.WARNING, "Live, and in no file", tuple(key.name for key in standing.keys if not key.declared))
     yield _Finding(
-        "warn",
+        Role.WARNING,
         "Foreign keys open",
-        tuple(f"{endpoint.ref} ({_some(endpoint.foreign, 3)})" for endpoint in view.with_foreign_keys),
+        tuple(f"{endpoint.ref} ({_some(endpoint.foreign, 3)})" for endpoint in standing.with_foreign_keys),
     )
-    yield _Finding("note", "Public, as the file says", _addresses(meant))
-    yield _Finding("note", "Adopted: the secret is unknown until it rotates", _in_state(view, KeyState.ADOPTED))
+    yield _Finding(Role.NOTE, "Public, as the file says", _addresses(meant))
+    yield _Finding(Role.NOTE, "Adopted: the secret is unknown until it rotates", _in_state(standing, KeyState.ADOPTED))
 
 
-_WORDS = {"bad": "Problem", "warn": "Warning", "note": "Note"}
+_WORDS = {Role.DANGER: "Problem", Role.WARNING: "Warning", Role.NOTE: "Note"}
 
 
 def _show_finding(finding: _Finding) -> Html:
     return tag(
         "li",
-        tag("span", _WORDS[finding.kind], class_=f"badge {finding.kind}"),
+        tag("span", _WORDS[finding.role], class_=as_role(finding.role, "badge")),
         " ",
         tag("strong", f"{finding.sentence}:"),
         " ",
@@ -152,12 +153,12 @@ def _addresses(endpoints: Iterable[EndpointStatus]) -> tuple[str, ...]:
     return tuple(sorted(str(endpoint.ref) for endpoint in endpoints))
 
 
-def _in_state(view: StatusView, state: KeyState) -> tuple[str, ...]:
-    return tuple(key.name for key in view.keys if key.state is state)
+def _in_state(standing: Standing, state: KeyState) -> tuple[str, ...]:
+    return tuple(key.name for key in standing.keys if key.state is state)
 
 
-def _in_sink_state(view: StatusView, wanted: SinkState) -> tuple[str, ...]:
-    return tuple(f"{key.name} ({sink})" for key in view.keys for sink, state in key.sinks if state is wanted)
+def _in_sink_state(standing: Standing, wanted: SinkState) -> tuple[str, ...]:
+    return tuple(f"{key.name} ({sink})" for key in standing.keys for sink, state in key.sinks if state is wanted)
 
 
 def _some(names: Sequence[str], most: int) -> str:
@@ -177,43 +178,43 @@ class _Event:
     what: str
 
 
-def _next(view: StatusView) -> Html:
-    events = sorted(event for event in _events(view) if event.at <= shift(view.now, SOON))
+def _next(standing: Standing) -> Html:
+    events = sorted(event for event in _events(standing) if event.at <= shift(standing.now, SOON))
     if not events:
-        return tag("p", f"Nothing within {duration(SOON)}.", class_="quiet")
+        return tag("p", f"Nothing within {duration(SOON)}.", class_=as_role(Role.QUIET))
     items = [
-        tag("li", _when(event.at, view.now), tag("span", tag("strong", event.name), f" {event.what}"))
+        tag("li", _when(event.at, standing.now), tag("span", tag("strong", event.name), f" {event.what}"))
         for event in events[:MOST_EVENTS]
     ]
     rest = len(events) - MOST_EVENTS
-    more = [tag("p", f"and {rest} more within {duration(SOON)}", class_="quiet")] if rest > 0 else []
+    more = [tag("p", f"and {rest} more within {duration(SOON)}", class_=as_role(Role.QUIET))] if rest > 0 else []
     return join((tag("ol", *items, class_="events"), *more))
 
 
-def _events(view: StatusView) -> Iterator[_Event]:
-    for key in view.keys:
+def _events(standing: Standing) -> Iterator[_Event]:
+    for key in standing.keys:
         if key.next_rotation is not None:
-            yield _Event(max(key.next_rotation.due_at, view.now), key.name, "rotates")
+            yield _Event(max(key.next_rotation.due_at, standing.now), key.name, "rotates")
         for each in key.generations:
             if each.until is not None:
-                yield _Event(max(each.until, view.now), key.name, f"overlap of g{each.generation} ends")
+                yield _Event(max(each.until, standing.now), key.name, f"overlap of g{each.generation} ends")
         if key.expiry in (Expiry.LATER, Expiry.SOON) and key.expires_at is not None and key.next_rotation is None:
             yield _Event(key.expires_at, key.live_name, "expires, and nothing rotates it")
 
 
 def _when(at: datetime, now: datetime) -> Html:
     if at <= now:
-        return tag("span", "at the next apply", class_="when due")
+        return tag("span", "at the next apply", class_=as_role(Role.WARNING, "when"))
     return tag("time", relative(at, now), datetime=instant(at), title=instant(at), class_="when")
 
 
 # --- The timeline -----------------------------------------------------------------------------------------------------
 
 
-def _timeline(view: StatusView) -> Html:
-    if not view.keys:
-        return tag("p", "No keys: the file declares none, and none is live.", class_="quiet")
-    window = choose_window(view)
+def _timeline(standing: Standing) -> Html:
+    if not standing.keys:
+        return tag("p", "No keys: the file declares none, and none is live.", class_=as_role(Role.QUIET))
+    window = choose_window(standing)
     hatch = tag(
         "svg",
         tag("defs", Html(_HATCH)),
@@ -229,10 +230,10 @@ def _timeline(view: StatusView) -> Html:
             "li",
             tag("div", _name(key), class_="who"),
             tag("div", draw_key(key, window), class_="lane"),
-            tag("div", *(tag("p", line, class_=kind or False) for kind, line in tell_what_comes(key, view.now))),
+            tag("div", *(tag("p", line, class_=as_role(role)) for role, line in tell_what_comes(key, standing.now))),
             class_="row",
         )
-        for key in view.keys
+        for key in standing.keys
     ]
     return join((hatch, axis, tag("ol", NEWLINE, join(rows, "\n"), NEWLINE, class_="rows"), _legend()), "\n")
 
@@ -241,26 +242,17 @@ _HATCH = (
     '<pattern id="hatch" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
     '<rect class="stripe" width="2.5" height="6"/></pattern>'
 )
-_STATES = {
-    KeyState.PUBLISHED: "ok",
-    KeyState.PENDING: "warn",
-    KeyState.ADOPTED: "note",
-    KeyState.PARTIAL: "warn",
-    KeyState.REVOKED: "bad",
-    KeyState.EXPIRED: "bad",
-    KeyState.MISSING: "bad",
-}
 
 
 def _name(key: KeyStatus) -> Html:
     number = f" g{key.generation}" if key.generation else ""
     parts = [
-        tag("span", key.name, class_="name"),
+        tag("span", key.name, class_=as_role(Role.NAME)),
         " ",
-        tag("span", f"{key.state.value}{number}", class_=f"badge {_STATES[key.state]}"),
+        tag("span", f"{key.state.value}{number}", class_=as_role(KEY_ROLES[key.state], "badge")),
     ]
     if not key.declared:
-        parts += [" ", tag("span", "not declared", class_="badge warn")]
+        parts += [" ", tag("span", "not declared", class_=as_role(Role.WARNING, "badge"))]
     if key.description:
         parts.append(tag("p", key.description, class_="about"))
     return join(parts)
@@ -293,14 +285,14 @@ def _legend_item(shape: Html, word: str) -> Html:
 # --- In detail --------------------------------------------------------------------------------------------------------
 
 
-def _generations(view: StatusView) -> Html:
+def _generations(standing: Standing) -> Html:
     heads = ("Key", "Live name", "Phase", "Made", "Since", "Expires", "Overlap ends", "Bound to", "Sinks")
-    rows = [_generation_row(key, each, view) for key in view.keys for each in key.generations]
+    rows = [_generation_row(key, each, standing) for key in standing.keys for each in key.generations]
     return _details(f"All {len(rows)} generations" if len(rows) != 1 else "The one generation", heads, rows)
 
 
-def _generation_row(key: KeyStatus, each: GenerationStatus, view: StatusView) -> Html:
-    left = f"{span(each.until - view.now)} left" if each.until and each.until > view.now else ""
+def _generation_row(key: KeyStatus, each: GenerationStatus, standing: Standing) -> Html:
+    left = f"{span(each.until - standing.now)} left" if each.until and each.until > standing.now else ""
     sinks = ", ".join(f"{sink}: {state.value}" for sink, state in key.sinks) if each.is_current else ""
     return tag(
         "tr",
@@ -316,19 +308,21 @@ def _generation_row(key: KeyStatus, each: GenerationStatus, view: StatusView) ->
     )
 
 
-def _endpoints(view: StatusView) -> Html:
+def _endpoints(standing: Standing) -> Html:
     heads = ("Endpoint", "Access", "The file says", "Keys of this stack", "Foreign keys", "Status")
     rows = [
         tag(
             "tr",
             tag("th", str(endpoint.ref), f" (in {endpoint.application})" if endpoint.application else "", scope="row"),
-            tag("td", tag("span", "PUBLIC", class_="badge bad") if endpoint.public else "needs a key"),
+            tag(
+                "td", tag("span", "PUBLIC", class_=as_role(Role.DANGER, "badge")) if endpoint.public else "needs a key"
+            ),
             tag("td", _said(endpoint)),
             tag("td", ", ".join(endpoint.own) or "none"),
             tag("td", ", ".join(endpoint.foreign) or "none"),
             tag("td", endpoint.status.lower()),
         )
-        for endpoint in view.endpoints
+        for endpoint in standing.endpoints
     ]
     return _details(f"All {len(rows)} endpoints" if len(rows) != 1 else "The one endpoint", heads, rows)
 

@@ -32,31 +32,31 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from reconciler.plan.due import Due
 from reconciler.plan.fields import instant
-from reconciler.report.due import Due
+from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyStatus, Standing, Timing
 from reconciler.report.json import FORMAT_VERSION, Value, dump
-from reconciler.report.status import EndpointStatus, GenerationStatus, KeyStatus, StatusView, Timing
 
 
-def status_to_json(view: StatusView) -> str:
-    """The view, the same to the byte for the same view, with a newline at its end."""
+def status_to_json(standing: Standing) -> str:
+    """The standing, the same to the byte for the same standing, with a newline at its end."""
     return dump(
         {
             "format_version": FORMAT_VERSION,
-            "stack": view.stack,
-            "project": view.project,
-            "now": instant(view.now),
-            "keys": [_key(key, view.now) for key in view.keys],
-            "endpoints": [_endpoint(endpoint) for endpoint in view.endpoints],
-            "public_endpoints": [str(endpoint.ref) for endpoint in view.public],
-            "expired_keys": [key.name for key in view.expired],
-            "expiring_keys": [key.name for key in view.expiring],
-            "revoked_live_keys": [*view.leaked],
-            "claims": [*view.claims],
-            "foreign_keys": [*view.foreign_keys],
+            "stack": standing.stack,
+            "project": standing.project,
+            "now": instant(standing.now),
+            "keys": [_key(key, standing.now) for key in standing.keys],
+            "endpoints": [_endpoint(endpoint) for endpoint in standing.endpoints],
+            "public_endpoints": [str(endpoint.ref) for endpoint in standing.public],
+            "expired_keys": [key.name for key in standing.expired],
+            "expiring_keys": [key.name for key in standing.expiring],
+            "revoked_live_keys": [*standing.leaked],
+            "claims": [*standing.claims],
+            "foreign_keys": [*standing.foreign_keys],
             "foreign_bindings": [
                 {"address": str(endpoint.ref), "live_name": name}
-                for endpoint in view.with_foreign_keys
+                for endpoint in standing.with_foreign_keys
                 for name in endpoint.foreign
             ],
         }

@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from enum import StrEnum
 
 from reconciler.model import EndpointKind, EndpointRef
+from reconciler.plan.standing import EndpointStatus, KeyStatus, Standing
 from reconciler.report.html import NEWLINE, Html, join, tag
-from reconciler.report.status import EndpointStatus, KeyStatus, StatusView
+from reconciler.report.roles import Role
+from reconciler.report.status_style import as_role
 
 MANY = 20
 """With more rows than that, the frame scrolls by itself, so that its head stays in sight."""
@@ -29,14 +31,14 @@ class Cell(StrEnum):
     FOREIGN = "foreign key"
 
 
-def draw_matrix(view: StatusView) -> Html:
+def draw_matrix(standing: Standing) -> Html:
     """The table, in a frame of its own that scrolls when it is too wide."""
-    columns = choose_columns(view)
+    columns = choose_columns(standing)
     if not columns:
-        return tag("p", "No endpoint has to do with this stack.", class_="quiet")
+        return tag("p", "No endpoint has to do with this stack.", class_=as_role(Role.QUIET))
     heads = [_head(endpoint) for endpoint in columns]
     corner = tag("th", tag("span", "Key", class_="vh"), scope="col", class_="corner")
-    rows = [_row(key, columns) for key in view.keys]
+    rows = [_row(key, columns) for key in standing.keys]
     foreign = _foreign_rows(columns)
     few = " few" if len(columns) <= FEW else ""
     table = tag(
@@ -49,23 +51,23 @@ def draw_matrix(view: StatusView) -> Html:
         *([tag("tbody", *foreign)] if foreign else []),
         class_=f"matrix{few}",
     )
-    rest = sum(1 for endpoint in view.endpoints if endpoint.application is None) - len(
+    rest = sum(1 for endpoint in standing.endpoints if endpoint.application is None) - len(
         [endpoint for endpoint in columns if endpoint.application is None]
     )
     notes = [legend(has_foreign=bool(foreign))]
     if rest:
         noun = "endpoint has" if rest == 1 else "endpoints have"
-        notes.append(tag("p", f"{rest} more {noun} nothing to do with this stack.", class_="quiet"))
+        notes.append(tag("p", f"{rest} more {noun} nothing to do with this stack.", class_=as_role(Role.QUIET)))
     tall = " tall" if len(rows) > MANY else ""
     frame = tag("div", table, class_=f"frame{tall}", role="region", aria_label="Keys and endpoints", tabindex=0)
     return join((frame, *notes), "\n")
 
 
-def choose_columns(view: StatusView) -> list[EndpointStatus]:
+def choose_columns(standing: Standing) -> list[EndpointStatus]:
     """What the stack has to do with, or what is public. A deployment of an application mirrors it, and is left out."""
     return [
         endpoint
-        for endpoint in view.endpoints
+        for endpoint in standing.endpoints
         if endpoint.public or (endpoint.managed and endpoint.application is None)
     ]
 
@@ -85,11 +87,11 @@ def judge_cell(key: KeyStatus, ref: EndpointRef) -> Cell | None:
 
 
 def _head(endpoint: EndpointStatus) -> Html:
-    parts = [tag("span", endpoint.ref.name, class_="name")]
+    parts = [tag("span", endpoint.ref.name, class_=as_role(Role.NAME))]
     if endpoint.ref.kind is EndpointKind.APPLICATION:
         parts.append(tag("span", "application", class_="kind"))
     if endpoint.public:
-        parts.append(tag("span", "PUBLIC", class_="badge bad"))
+        parts.append(tag("span", "PUBLIC", class_=as_role(Role.DANGER, "badge")))
     return tag("th", tag("div", *parts), scope="col", class_="public" if endpoint.public else False)
 
 

@@ -2,6 +2,23 @@
 
 from __future__ import annotations
 
+from reconciler.report.roles import Role
+
+CLASSES = {
+    Role.PLAIN: "",
+    Role.ADDED: "ok",
+    Role.CHANGED: "warn",
+    Role.REMOVED: "bad",
+    Role.DANGER: "bad",
+    Role.WARNING: "warn",
+    Role.GOOD: "ok",
+    Role.NOTE: "note",
+    Role.NAME: "name",
+    Role.TITLE: "name",
+    Role.QUIET: "quiet",
+}
+"""The class by which a page shows each role; the rules below say how that looks where."""
+
 LIGHT = {
     "bg": "#f6f8f9",
     "card": "#ffffff",
@@ -44,6 +61,11 @@ DARK = {
     "note": "#9cc2ff",
     "note-bg": "#172c50",
 }
+
+
+def as_role(role: Role, shape: str = "") -> str | bool:
+    """The class of an element with this role, and maybe with a class that shapes it (False: it needs none)."""
+    return " ".join(filter(None, (shape, CLASSES[role]))) or False
 
 
 def _variables(colours: dict[str, str]) -> str:
@@ -90,7 +112,7 @@ white-space:nowrap;border:1px solid transparent}
 border-top:1px solid var(--line)}
 .events li:first-child{border-top:0}
 .when{color:var(--quiet);font-variant-numeric:tabular-nums}
-.when.due{color:var(--warn);font-weight:600}
+.when.warn{color:var(--warn);font-weight:600}
 .row{display:grid;grid-template-columns:minmax(0,17rem) minmax(0,1fr) minmax(0,11.5rem);column-gap:20px;
 border-top:1px solid var(--line);align-items:center}
 .row.head{position:sticky;top:0;z-index:2;background:var(--card);border-top:0;align-items:end}
@@ -99,7 +121,7 @@ border-top:1px solid var(--line);align-items:center}
 .row .name{font-weight:600}
 .about{color:var(--quiet);font-size:13px;line-height:1.35}
 .row>div:last-child{font-size:13px;line-height:1.4;padding:6px 0}
-.row .due,.row .warn{color:var(--warn);font-weight:600}
+.row .warn{color:var(--warn);font-weight:600}
 .row .bad{color:var(--bad);font-weight:600}
 .row .badge.bad,.row .badge.warn{font-weight:600}
 .lane{align-self:stretch;display:flex;align-items:center;background-repeat:no-repeat;overflow:hidden}

@@ -12,16 +12,10 @@ from typing import TYPE_CHECKING
 
 from reconciler.encoder import shown
 from reconciler.model import Phase
-from reconciler.report.status import (
-    EndpointStatus,
-    Expiry,
-    GenerationStatus,
-    KeyState,
-    KeyStatus,
-    SinkState,
-    StatusView,
-)
-from reconciler.report.terminal import cells, hanging
+from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyState, KeyStatus, Standing
+from reconciler.report.roles import Role
+from reconciler.report.status_words import EXPIRY_ROLES, KEY_ROLES, SINK_ROLES, tell_expiry
+from reconciler.report.terminal import cells, hanging, rich_theme
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
 
@@ -30,22 +24,6 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_KEY_COLOURS = {
-    KeyState.PUBLISHED: "green",
-    KeyState.PENDING: "yellow",
-    KeyState.ADOPTED: "cyan",
-    KeyState.PARTIAL: "yellow",
-    KeyState.REVOKED: "bold red",
-    KeyState.EXPIRED: "bold red",
-    KeyState.MISSING: "bold red",
-}
-_EXPIRY_COLOURS = {Expiry.NEVER: "dim", Expiry.LATER: "", Expiry.SOON: "yellow", Expiry.EXPIRED: "bold red"}
-_SINK_COLOURS = {
-    SinkState.OK: "green",
-    SinkState.LOST: "bold red",
-    SinkState.UNKNOWN: "yellow",
-    SinkState.NOT_YET: "dim",
-}
 _UNIT = re.compile(r" (s|mi|h|d|mo|y)[a-z]+")
 _NARROWEST = 80
 _WIDE = 100
@@ -53,10 +31,10 @@ _LONGEST_WHOLE_NAME = 24
 _MOST_RESERVED = 14
 
 
-def render_status(view: StatusView, *, colour: bool, width: int = 100) -> str:
+def render_status(standing: Standing, *, colour: bool, width: int = 100) -> str:
     """The tables in lines of at most `width` columns, or 80; without colour there is no escape code in them."""
     width = max(width, _NARROWEST)
-    return draw(status_parts(view, width=width), colour=colour, width=width)
+    return draw(status_parts(standing, width=width), colour=colour, width=width)
 
 
 def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
@@ -80,6 +58,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
         highlight=False,
         emoji=False,
         markup=False,
+        theme=rich_theme(),
         _environ={},
     )
     with console.capture() as captured:
@@ -89,49 +68,51 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines()) + "\n"
 
 
-def status_parts(view: StatusView, *, width: int) -> list[RenderableType]:
+def status_parts(standing: Standing, *, width: int) -> list[RenderableType]:
     """The parts in order, as rich renderables, for a console of this width."""
     from rich.text import Text  # noqa: PLC0415
 
-    head = Text.assemble(("Stack ", "dim"), (shown(view.stack), "bold"), (f" (project {view.project})", "dim"))
-    parts: list[RenderableType] = [*_alarm(view), head]
+    head = Text.assemble(
+        ("Stack ", Role.QUIET), (shown(standing.stack), Role.NAME), (f" (project {standing.project})", Role.QUIET)
+    )
+    parts: list[RenderableType] = [*_alarm(standing), head]
     parts += (
-        [_key_table(view, wide=width >= _WIDE)]
-        if view.keys
+        [_key_table(standing, wide=width >= _WIDE)]
+        if standing.keys
         else [Text("No keys: the file declares none, and none is live.\n")]
     )
-    if view.endpoints:
-        parts.append(_endpoint_table(view.endpoints))
-    parts.append(_footer(view))
+    if standing.endpoints:
+        parts.append(_endpoint_table(standing.endpoints))
+    parts.append(_footer(standing))
     return parts
 
 
-def _alarm(view: StatusView) -> list[RenderableType]:
+def _alarm(standing: Standing) -> list[RenderableType]:
     from rich.text import Text  # noqa: PLC0415
 
     lines: list[RenderableType] = []
-    if view.public:
-        names = ", ".join(shown(str(endpoint.ref)) for endpoint in view.public)
-        what = "1 endpoint is" if len(view.public) == 1 else f"{len(view.public)} endpoints are"
-        lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", "bold red"))
-    if view.leaked:
-        what = "1 live key is" if len(view.leaked) == 1 else f"{len(view.leaked)} live keys are"
-        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(view.leaked)}. Run apply.\n", "bold red"))
-    if view.expired:
-        names = some_of([view.with_expiry(key) for key in view.expired])
-        what = "1 key has" if len(view.expired) == 1 else f"{len(view.expired)} keys have"
-        lines.append(Text(f"{what} EXPIRED: {names}\n", "bold red"))
-    if view.expiring:
-        names = some_of([view.with_expiry(key) for key in view.expiring])
-        what = "1 key expires" if len(view.expiring) == 1 else f"{len(view.expiring)} keys expire"
-        lines.append(Text(f"{what} soon, with nothing to rotate {_them(view.expiring)}: {names}\n", "yellow"))
-    if view.claims:
-        what = "1 live key has" if len(view.claims) == 1 else f"{len(view.claims)} live keys have"
-        sentence = f"{what} this stack's marker without being its own: {some_of(view.claims)}. See plan.\n"
-        lines.append(Text(sentence, "bold red"))
-    if view.with_foreign_keys:
-        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in view.with_foreign_keys]
-        lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", "yellow"))
+    if standing.public:
+        names = ", ".join(shown(str(endpoint.ref)) for endpoint in standing.public)
+        what = "1 endpoint is" if len(standing.public) == 1 else f"{len(standing.public)} endpoints are"
+        lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER))
+    if standing.leaked:
+        what = "1 live key is" if len(standing.leaked) == 1 else f"{len(standing.leaked)} live keys are"
+        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(standing.leaked)}. Run apply.\n", Role.DANGER))
+    if standing.expired:
+        names = some_of([tell_expiry(key, standing.now) for key in standing.expired])
+        what = "1 key has" if len(standing.expired) == 1 else f"{len(standing.expired)} keys have"
+        lines.append(Text(f"{what} EXPIRED: {names}\n", Role.DANGER))
+    if standing.expiring:
+        names = some_of([tell_expiry(key, standing.now) for key in standing.expiring])
+        what = "1 key expires" if len(standing.expiring) == 1 else f"{len(standing.expiring)} keys expire"
+        lines.append(Text(f"{what} soon, with nothing to rotate {_them(standing.expiring)}: {names}\n", Role.WARNING))
+    if standing.claims:
+        what = "1 live key has" if len(standing.claims) == 1 else f"{len(standing.claims)} live keys have"
+        sentence = f"{what} this stack's marker without being its own: {some_of(standing.claims)}. See plan.\n"
+        lines.append(Text(sentence, Role.DANGER))
+    if standing.with_foreign_keys:
+        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in standing.with_foreign_keys]
+        lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING))
     return lines
 
 
@@ -144,7 +125,7 @@ def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
     from rich.box import SIMPLE_HEAD  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    table = Table(box=SIMPLE_HEAD, border_style="dim", header_style="bold", padding=(0, 1, 0, 0))
+    table = Table(box=SIMPLE_HEAD, border_style=Role.QUIET, header_style=Role.TITLE, padding=(0, 1, 0, 0))
     for title, whole in columns:
         table.add_column(title, no_wrap=whole, overflow="fold")
     return table
@@ -154,69 +135,71 @@ def _fits(names: Iterable[str]) -> bool:
     return max(map(cells, names), default=0) <= _LONGEST_WHOLE_NAME
 
 
-def _key_table(view: StatusView, *, wide: bool) -> Table:
+def _key_table(standing: Standing, *, wide: bool) -> Table:
     """One row per key; where there is little room, without the age."""
     from rich.text import Text  # noqa: PLC0415
 
-    columns = [("Key", _fits(key.name for key in view.keys)), ("Generation", True)]
+    columns = [("Key", _fits(key.name for key in standing.keys)), ("Generation", True)]
     columns += [("Age", True)] if wide else []
     table = new_table([*columns, ("Rotates", True), ("Expires", True), ("Bound to", False), ("Sinks", False)])
-    longest = max((cells(ref.name) for key in view.keys for ref in key.bound_to), default=0)
+    longest = max((cells(ref.name) for key in standing.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
-    for key in view.keys:
-        name = Text(shown(key.name), "bold")
+    for key in standing.keys:
+        name = Text.assemble((shown(key.name), Role.NAME))
         if not key.declared:
-            name.append("\nnot declared", "not bold yellow")
-        age = Text(span(view.now - key.created_at) if key.created_at else "-", "" if key.created_at else "dim")
+            name.append("\nnot declared", Role.WARNING)
+        age = Text(
+            span(standing.now - key.created_at) if key.created_at else "-", Role.PLAIN if key.created_at else Role.QUIET
+        )
         table.add_row(
             name,
-            _generations(key, view),
+            _generations(key, standing),
             *([age] if wide else []),
-            _rotation(key, view, wide=wide),
-            _expiry(key, view, wide=wide),
+            _rotation(key, standing, wide=wide),
+            _expiry(key, standing, wide=wide),
             _bindings(key, wide=wide),
             _sinks(key),
         )
     return table
 
 
-def _generations(key: KeyStatus, view: StatusView) -> Text:
+def _generations(key: KeyStatus, standing: Standing) -> Text:
     """`g2 published`, and on lines of their own the generations beside it."""
     from rich.text import Text  # noqa: PLC0415
 
     text = Text(f"g{key.generation} " if key.generation else "")
-    text.append(key.state.value, _KEY_COLOURS[key.state])
+    text.append(key.state.value, KEY_ROLES[key.state])
     for other in key.others:
-        text.append(f"\n+g{other.generation} {_beside(other, view)}", "dim")
+        text.append(f"\n+g{other.generation} {_beside(other, standing)}", Role.QUIET)
     return text
 
 
-def _beside(other: GenerationStatus, view: StatusView) -> str:
+def _beside(other: GenerationStatus, standing: Standing) -> str:
     """How a generation stands that is not the current one."""
     if other.phase in (Phase.PENDING, Phase.PARTIAL, Phase.REVOKED):
         return other.phase.value
     if other.until is None:
         return other.fate.value
-    return f"for {span(other.until - view.now)}" if other.until > view.now else "to retire"
+    return f"for {span(other.until - standing.now)}" if other.until > standing.now else "to retire"
 
 
-def _rotation(key: KeyStatus, view: StatusView, *, wide: bool) -> Text:
+def _rotation(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
     """When the next rotation is due."""
     from rich.text import Text  # noqa: PLC0415
 
     due = key.next_rotation
     if due is None:
         is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
-        return Text("never" if is_settled else "-", "dim")
-    return Text("due", "bold yellow") if due.due_at <= view.now else Text(_when(due.due_at, view.now, wide=wide))
+        return Text("never" if is_settled else "-", Role.QUIET)
+    return Text("due", Role.WARNING) if due.is_due(standing.now) else Text(_when(due.due_at, standing.now, wide=wide))
 
 
-def _expiry(key: KeyStatus, view: StatusView, *, wide: bool) -> Text:
+def _expiry(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if key.expires_at is None:
-        return Text("never" if key.live_name else "-", "dim")
-    return Text(_when(key.expires_at, view.now, wide=wide), _EXPIRY_COLOURS[key.expiry])
+        return Text("never" if key.live_name else "-", Role.QUIET)
+    return Text(_when(key.expires_at, standing.now, wide=wide), EXPIRY_ROLES[key.expiry])
 
 
 def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
@@ -230,19 +213,19 @@ def _bindings(key: KeyStatus, *, wide: bool) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if not key.bound_to:
-        return Text("nowhere", "yellow") if key.live_name else Text("-", "dim")
+        return Text("nowhere", Role.WARNING) if key.live_name else Text("-", Role.QUIET)
     count = str(len(key.bound_to))
     names = some_of([ref.name for ref in key.bound_to])
     if cells(names) > (_LONGEST_WHOLE_NAME if wide else _LONGEST_WHOLE_NAME // 2):
         indent = "\n" + " " * (len(count) + 2)
         names = names.replace(", ", f",{indent}").replace(" and ", f"{indent}and ")
-    return Text.assemble((f"{count}  ", "bold"), names)
+    return Text.assemble((f"{count}  ", Role.NAME), names)
 
 
 def _sinks(key: KeyStatus) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    lines = [Text.assemble(f"{shown(sink)} ", (state.value, _SINK_COLOURS[state])) for sink, state in key.sinks]
+    lines = [Text.assemble(f"{shown(sink)} ", (state.value, SINK_ROLES[state])) for sink, state in key.sinks]
     return Text("\n").join(lines)
 
 
@@ -262,23 +245,23 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
     longest = max((cells(name) for endpoint in endpoints for name in endpoint.own), default=0)
     table.columns[3].min_width = min(longest, _MOST_RESERVED) + 1  # a comma
     for endpoint in endpoints:
-        name = Text(shown(endpoint.ref.name), "bold")
+        name = Text.assemble((shown(endpoint.ref.name), Role.NAME))
         if endpoint.application is not None:
-            name.append(f"\nin {shown(endpoint.application)}", "not bold dim")
+            name.append(f"\nin {shown(endpoint.application)}", Role.QUIET)
         table.add_row(
             name,
-            Text(endpoint.ref.kind.value, "dim"),
-            Text("PUBLIC", "bold red") if endpoint.public else Text("protected", "green"),
-            some_of(endpoint.own) or Text("-", "dim"),
-            Text(some_of(endpoint.foreign), "yellow") if endpoint.foreign else Text("-", "dim"),
-            Text(shown(endpoint.status).lower(), "dim"),
+            Text(endpoint.ref.kind.value, Role.QUIET),
+            Text("PUBLIC", Role.DANGER) if endpoint.public else Text("protected", Role.GOOD),
+            some_of(endpoint.own) or Text("-", Role.QUIET),
+            Text(some_of(endpoint.foreign), Role.WARNING) if endpoint.foreign else Text("-", Role.QUIET),
+            Text(shown(endpoint.status).lower(), Role.QUIET),
         )
     return table
 
 
-def _footer(view: StatusView) -> Text:
+def _footer(standing: Standing) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
-    count = len(view.foreign_keys)
+    count = len(standing.foreign_keys)
     keys = "1 foreign key" if count == 1 else f"{count or 'No'} foreign keys"
-    return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", "dim")
+    return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", Role.QUIET)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from reconciler.model import Phase, shift
-from reconciler.plan.verdicts import Fate
+from reconciler.plan.due import Due
+from reconciler.plan.standing import GenerationStatus, KeyState, KeyStatus, Standing
 from reconciler.report.html import Html, join, tag
-from reconciler.report.status import Expiry, GenerationStatus, KeyState, KeyStatus, StatusView
+from reconciler.report.roles import Role
+from reconciler.report.status_words import EXPIRY_ROLES
 from reconciler.report.times import MONTHS, relative, span
 
 DAY = timedelta(days=1)
@@ -23,7 +25,6 @@ LONGEST_WITHOUT_YEAR = 330 * DAY
 """In a longer window two ticks could have the same month."""
 LANE, GAP, MARGIN = 10, 4, 8
 """Pixels."""
-GOING = (Fate.RETIRE, Fate.DISCARD, Fate.REMOVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ class Window:
         return self.start <= instant <= self.end
 
 
-def choose_window(view: StatusView) -> Window:
+def choose_window(standing: Standing) -> Window:
     """As much of past and future as most keys need; a single one that is very old does not squeeze all others."""
-    past = [view.now - each.created_at for key in view.keys for each in key.generations]
-    future = [instant - view.now for key in view.keys for instant in _ahead(key)]
+    past = [standing.now - each.created_at for key in standing.keys for each in key.generations]
+    future = [instant - standing.now for key in standing.keys for instant in _ahead(key)]
     before, after = _reach(past), _reach([length for length in future if length > timedelta(0)])
-    return Window(shift(view.now, -max(before, after / 3)), view.now, shift(view.now, max(after, before / 3)))
+    return Window(
+        shift(standing.now, -max(before, after / 3)), standing.now, shift(standing.now, max(after, before / 3))
+    )
 
 
 def _ahead(key: KeyStatus) -> Iterator[datetime]:
@@ -179,12 +182,12 @@ def _kind(key: KeyStatus, each: GenerationStatus) -> str:
         return "revoked"
     if each.phase in (Phase.PENDING, Phase.PARTIAL):
         return "pending"
-    return "old" if not each.is_current or each.fate in GOING or not key.declared else "current"
+    return "old" if not each.is_current or each.fate.goes or not key.declared else "current"
 
 
 def _end(key: KeyStatus, each: GenerationStatus, now: datetime) -> datetime | None:
     """When it goes, as far as is known; None for never."""
-    if each.fate in GOING:
+    if each.fate.goes:
         return now
     ends = [each.expires_at, each.until]
     if each.is_current and key.next_rotation is not None:
@@ -241,7 +244,7 @@ def describe(key: KeyStatus, now: datetime) -> str:
         return f"{key.name}: no generation is live."
     told = [_tell(each, now) for each in key.generations]
     if key.next_rotation is not None:
-        told.append(tell_rotation(key, now))
+        told.append(tell_rotation(key.next_rotation, now))
     return f"{key.name}: {'; '.join(told)}."
 
 
@@ -249,7 +252,7 @@ def _tell(each: GenerationStatus, now: datetime) -> str:
     parts = [f"generation {each.generation} {each.phase.value}, made {relative(each.created_at, now)}"]
     if each.until is not None:
         parts.append(f"in overlap for {span(each.until - now)}" if each.until > now else "to retire")
-    elif each.fate in GOING:
+    elif each.fate.goes:
         parts.append(f"to {each.fate.value}")
     if each.expires_at is not None:
         word = "expires" if each.expires_at > now else "expired"
@@ -257,29 +260,26 @@ def _tell(each: GenerationStatus, now: datetime) -> str:
     return ", ".join(parts)
 
 
-def tell_rotation(key: KeyStatus, now: datetime) -> str:
-    """`rotates in 57 days`, `rotation is due`; nothing if no time brings one."""
-    due = key.next_rotation
-    if due is None:
-        return ""
-    return f"rotates {relative(due.due_at, now)}" if due.due_at > now else "rotation is due"
+def tell_rotation(due: Due, now: datetime) -> str:
+    """`rotates in 57 days`, `rotation is due`."""
+    return "rotation is due" if due.is_due(now) else f"rotates {relative(due.due_at, now)}"
 
 
-def tell_what_comes(key: KeyStatus, now: datetime) -> list[tuple[str, str]]:
-    """What is to come, as lines beside the lanes, each with its kind."""
-    lines: list[tuple[str, str]] = []
-    if rotation := tell_rotation(key, now):
-        lines.append(("due" if rotation.endswith("due") else "", rotation))
+def tell_what_comes(key: KeyStatus, now: datetime) -> list[tuple[Role, str]]:
+    """What is to come, as lines beside the lanes, each with its role."""
+    lines: list[tuple[Role, str]] = []
+    if key.next_rotation is not None:
+        role = Role.WARNING if key.next_rotation.is_due(now) else Role.PLAIN
+        lines.append((role, tell_rotation(key.next_rotation, now)))
     if key.expires_at is not None:
-        kind = {Expiry.EXPIRED: "bad", Expiry.SOON: "warn"}.get(key.expiry, "")
         word = "expires" if key.expires_at > now else "expired"
-        lines.append((kind, f"{word} {relative(key.expires_at, now)}"))
+        lines.append((EXPIRY_ROLES[key.expiry], f"{word} {relative(key.expires_at, now)}"))
     lines += [
-        ("quiet", f"g{each.generation} valid for {span(each.until - now)} more")
+        (Role.QUIET, f"g{each.generation} valid for {span(each.until - now)} more")
         for each in key.others
         if each.until is not None and each.until > now
     ]
-    lines += [("quiet", f"g{each.generation} to {each.fate.value}") for each in key.generations if each.fate in GOING]
+    lines += [(Role.QUIET, f"g{each.generation} to {each.fate.value}") for each in key.generations if each.fate.goes]
     if not lines and key.state is not KeyState.MISSING:
-        lines.append(("quiet", "neither rotates nor expires"))
+        lines.append((Role.QUIET, "neither rotates nor expires"))
     return lines

@@ -9,11 +9,27 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.encoder import shown
+from reconciler.report.roles import Role
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+    from rich.theme import Theme
 
+STYLES = {
+    Role.PLAIN: "",
+    Role.ADDED: "bold green",
+    Role.CHANGED: "bold yellow",
+    Role.REMOVED: "bold red",
+    Role.DANGER: "bold red",
+    Role.WARNING: "bold yellow",
+    Role.GOOD: "bold green",
+    Role.NOTE: "cyan",
+    Role.NAME: "bold",
+    Role.TITLE: "bold",
+    Role.QUIET: "dim",
+}
+"""How a terminal draws each role; the words are also those of rich."""
 _SGR = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 WIDEST_NAME = 80
 """Columns: 63 characters of a key's name, and the kind before it."""
@@ -22,15 +38,23 @@ _PAINT = re.compile("\x1b\\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """ANSI colour, or none: with `colour` False every style gives its text back as it is."""
+    """ANSI colour, or none: with `colour` False every role gives its text back as it is."""
 
     colour: bool
 
-    def paint(self, text: str, *styles: str) -> str:
-        """The text in these styles (names in `_SGR`), reset at its end."""
+    def paint(self, text: str, role: Role) -> str:
+        """The text as this role is drawn, reset at its end."""
+        styles = STYLES[role].split()
         if not (self.colour and text and styles):
             return text
         return f"\x1b[{';'.join(_SGR[style] for style in styles)}m{text}\x1b[0m"
+
+
+def rich_theme() -> Theme:
+    """For a rich console, to which a role's name is then that of a style."""
+    from rich.theme import Theme  # noqa: PLC0415 - rich takes longer to import than a plan to compute
+
+    return Theme({role.value: style for role, style in STYLES.items()})
 
 
 def cells(text: str) -> int:

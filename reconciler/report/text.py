@@ -8,12 +8,19 @@ from reconciler.encoder import one_line, shown
 from reconciler.errors import Finding
 from reconciler.plan.changes import Action, Note, Plan
 from reconciler.report.blocks import Block, group_changes
-from reconciler.report.rows import REVOCATION, Row, rows_of
+from reconciler.report.roles import Role
+from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
 from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 
-SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.ROTATE: "+/-"}
-COLOURS = {"+": "green", "~": "yellow", "-": "red"}
+SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-"}
+ACTIONS = {
+    Action.CREATE: (Role.ADDED,),
+    Action.UPDATE: (Role.CHANGED,),
+    Action.DELETE: (Role.REMOVED,),
+    Action.ROTATE: (Role.ADDED, Role.REMOVED),
+}
+"""The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No changes other than those left undone."
 _ADDRESS_COLUMN = 6
@@ -29,15 +36,15 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     addresses = {block.address for block in blocks}
     elsewhere = [note for note in plan.warnings if note.address not in addresses]
     parts = [
-        *_section(palette, "Exposures", "red", [_note_words(note) for note in plan.exposures], width),
-        *_section(palette, "Refused", "red", [_finding_words(finding) for finding in plan.refusals], width),
-        *_section(palette, "Left undone", "red", [_finding_words(finding) for finding in plan.unmet], width),
-        *_section(palette, "Warnings", "yellow", [_note_words(note) for note in elsewhere], width),
-        *_section(palette, "Expiring", "yellow", [_note_words(note) for note in plan.expiring], width),
+        *_section(palette, "Exposures", Role.DANGER, [_note_words(note) for note in plan.exposures], width),
+        *_section(palette, "Refused", Role.DANGER, [_finding_words(finding) for finding in plan.refusals], width),
+        *_section(palette, "Left undone", Role.DANGER, [_finding_words(finding) for finding in plan.unmet], width),
+        *_section(palette, "Warnings", Role.WARNING, [_note_words(note) for note in elsewhere], width),
+        *_section(palette, "Expiring", Role.WARNING, [_note_words(note) for note in plan.expiring], width),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
-        return "\n\n".join([*parts, palette.paint(NOTHING_MORE if plan.unmet else NO_CHANGES, "bold")]) + "\n"
+        return "\n\n".join([*parts, palette.paint(NOTHING_MORE if plan.unmet else NO_CHANGES, Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     parts += _render_blocks(palette, blocks, plan, width)
     parts += _render_destinations(palette, plan, width)
@@ -45,14 +52,15 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def render_notes(palette: Palette, title: str, colour: str, notes: Sequence[Note], width: int) -> Iterator[str]:
+def render_notes(palette: Palette, title: str, role: Role, notes: Sequence[Note], width: int) -> Iterator[str]:
     """A titled list of notes; nothing when there are none."""
-    return _section(palette, title, colour, [_note_words(note) for note in notes], width)
+    return _section(palette, title, role, [_note_words(note) for note in notes], width)
 
 
 def symbol_of(palette: Palette, action: Action) -> str:
-    """The action's symbol in its colours."""
-    return "".join(palette.paint(c, "bold", COLOURS[c]) if c in COLOURS else c for c in SYMBOLS[action])
+    """The action's symbol in its colours, at the end of five columns."""
+    roles = ACTIONS[action]
+    return " " * (6 - 2 * len(roles)) + "/".join(palette.paint(SYMBOLS[role], role) for role in roles)
 
 
 def _opening(plan: Plan) -> list[str]:
@@ -62,20 +70,15 @@ def _opening(plan: Plan) -> list[str]:
 
 
 def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> str:
-    lines = [palette.paint(plan_line(count_blocks(blocks)), "bold")]
+    lines = [palette.paint(plan_line(count_blocks(blocks)), Role.TITLE)]
     if plan.refusals:
         verdict = "This plan is refused, for the reasons at its top: nothing of it may be applied."
-        lines += [palette.paint(line, "bold", "red") for line in wrap(verdict.split(" "), width)]
+        lines += [palette.paint(line, Role.DANGER) for line in wrap(verdict.split(" "), width)]
     return "\n".join(lines)
 
 
 def _note_words(note: Note) -> tuple[str, str, str]:
-    return shown(note.address), _sentence(note), ""
-
-
-def _sentence(note: Note) -> str:
-    """The note's sentence, to be read after its address."""
-    return one_line(note.sentence.removeprefix(note.address))
+    return shown(note.address), one_line(note.sentence), ""
 
 
 def _finding_words(finding: Finding) -> tuple[str, str, str]:
@@ -84,20 +87,20 @@ def _finding_words(finding: Finding) -> tuple[str, str, str]:
 
 
 def _section(
-    palette: Palette, title: str, colour: str, entries: Sequence[tuple[str, str, str]], width: int
+    palette: Palette, title: str, role: Role, entries: Sequence[tuple[str, str, str]], width: int
 ) -> Iterator[str]:
     """A titled list of (subject, sentence, way out), loud enough to be read before all else; nothing when empty."""
     if not entries:
         return
-    lines = [palette.paint(title, "bold", colour)]
+    lines = [palette.paint(title, role)]
     column = max(cells(subject) for subject, _, _ in entries)
     beside = 4 + column + 2 + _NARROWEST_TEXT <= width
     indent = (4 + column + 2 if column else 4) if beside else 6
-    mark = palette.paint("!", "bold", colour)
+    mark = palette.paint("!", role)
     for subject, sentence, way_out in entries:
-        text = [palette.paint(line, "bold", colour) for line in wrap(sentence.split(" "), width - indent)]
-        text += [palette.paint(line, "dim") for line in wrap(way_out.split(" "), width - indent) if line]
-        head = f"  {mark} {palette.paint(subject, 'bold')}"
+        text = [palette.paint(line, role) for line in wrap(sentence.split(" "), width - indent)]
+        text += [palette.paint(line, Role.QUIET) for line in wrap(way_out.split(" "), width - indent) if line]
+        head = f"  {mark} {palette.paint(subject, Role.NAME)}"
         lines.append(head + " " * (indent - 4 - cells(subject)) + text.pop(0) if beside else head)
         lines += [" " * indent + line for line in text]
     yield "\n".join(lines)
@@ -116,7 +119,7 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
             lines += _render_row(palette, row, labels, width)
         for note in plan.warnings:
             if note.address == block.address:
-                lines += _remark(palette, _sentence(note), width)
+                lines += _remark(palette, one_line(note.sentence), width)
         yield "\n".join(lines)
 
 
@@ -131,7 +134,7 @@ def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[s
     if not rows:
         return
     column = widest(name for name, _ in rows)
-    lines = [palette.paint("Sinks", "bold")]
+    lines = [palette.paint("Sinks", Role.TITLE)]
     for name, place in rows:
         first, *rest = wrap(shown(place, longest=len(place)).split(" "), width - 4 - column)
         lines += [f"  {pad(shown(name), column)}  {first}", *(" " * (4 + column) + line for line in rest)]
@@ -140,14 +143,13 @@ def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[s
 
 def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[str]:
     address = shown(block.address)
-    symbol = " " * (5 - len(SYMBOLS[block.action])) + symbol_of(palette, block.action)
-    head = f"{symbol} {palette.paint(address, 'bold')}"
+    head = f"{symbol_of(palette, block.action)} {palette.paint(address, Role.NAME)}"
     used = _ADDRESS_COLUMN + cells(address)
     fits = used + 2 <= column and width - column >= _NARROWEST_TEXT
     indent = column if fits else _ADDRESS_COLUMN + 2
-    styles = ("bold", "red") if block.reason.code == REVOCATION else ("dim",)
+    role = Role.DANGER if block.reason.is_urgent else Role.QUIET
     sentence = one_line(block.reason.sentence).split(" ")
-    reason = [palette.paint(line, *styles) for line in wrap(sentence, width - indent)]
+    reason = [palette.paint(line, role) for line in wrap(sentence, width - indent)]
     if fits:
         yield head + " " * (column - used) + reason.pop(0)
     else:
@@ -157,17 +159,17 @@ def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[s
 
 def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator[str]:
     indent = _ADDRESS_COLUMN + 2 + labels + 2
-    words = [palette.paint(word, *styles) for text, styles in row.words for word in text.split(" ")]
+    words = [palette.paint(word, role) for text, role in row.words for word in text.split(" ")]
     if row.note:
-        words += [palette.paint(word, "dim") for word in f"({one_line(row.note)})".split(" ")]
+        words += [palette.paint(word, Role.QUIET) for word in f"({one_line(row.note)})".split(" ")]
     first, *rest = wrap(words, width - indent)
-    symbol = palette.paint(row.symbol, COLOURS[row.symbol])
+    symbol = palette.paint(SYMBOLS[row.role], row.role)
     yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(shown(row.label), labels)}  {first}".rstrip()
     yield from (" " * indent + line for line in rest)
 
 
 def _remark(palette: Palette, sentence: str, width: int) -> Iterable[str]:
     indent = _ADDRESS_COLUMN + 2
-    first, *rest = [palette.paint(line, "yellow") for line in wrap(sentence.split(" "), width - indent)]
-    mark = palette.paint("!", "bold", "yellow")
+    first, *rest = [palette.paint(line, Role.WARNING) for line in wrap(sentence.split(" "), width - indent)]
+    mark = palette.paint("!", Role.WARNING)
     return [f"{' ' * _ADDRESS_COLUMN}{mark} {first}", *(" " * indent + line for line in rest)]

@@ -1,61 +1,72 @@
-"""What a step does, in words: while it runs, and once it is done."""
+"""What changes do, in words: while they run, and once they are done."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.encoder import shown
-from reconciler.plan.changes import (
-    Bind,
-    Change,
-    CreateGeneration,
-    DeleteKey,
-    Describe,
-    Prove,
-    Publish,
-    RemoveRecord,
-    Unbind,
-)
+from reconciler.plan.changes import Change, OpenEndpoint, Prove, Publish, RemoveRecord, Step
 
 _FORMS = {
-    CreateGeneration: ("creating", "created"),
-    Describe: ("describing", "described"),
-    Bind: ("binding", "bound"),
-    Prove: ("proving", "proved"),
-    Publish: ("publishing", "published"),
-    Unbind: ("unbinding", "unbound"),
-    RemoveRecord: ("removing", "removed"),
-    DeleteKey: ("deleting", "deleted"),
+    Step.CREATE_GENERATION: ("creating", "created"),
+    Step.UPDATE_KEY: ("updating", "updated"),
+    Step.BIND: ("binding", "bound"),
+    Step.PROVE: ("proving", "proved"),
+    Step.PUBLISH: ("publishing", "published"),
+    Step.UNBIND: ("unbinding", "unbound"),
+    Step.OPEN_ENDPOINT: ("opening", "opened"),
+    Step.REMOVE_RECORD: ("removing", "removed"),
+    Step.DELETE_KEY: ("deleting", "deleted"),
 }
 _MOST_NAMES = 3
 
 
-def doing(change: Change) -> str:
-    """`creating payments-api`: the step as it runs, beside its address."""
-    return f"{_FORMS[type(change)][0]} {target_of(change)}"
+def subject_of(changes: Sequence[Change]) -> str:
+    """What a line about these changes, which go together, begins with: the endpoint of all, or the key's address."""
+    endpoint, *others = dict.fromkeys(change.endpoint for change in changes)
+    return changes[0].address if others or endpoint is None else str(endpoint)
 
 
-def done(change: Change) -> str:
-    """`created payments-api`: the step once it is done, beside its address."""
-    return f"{_FORMS[type(change)][1]} {target_of(change)}"
+def doing(changes: Sequence[Change]) -> str:
+    """`creating payments-api`: the changes as they run, beside their subject."""
+    return _say(changes, 0)
+
+
+def done(changes: Sequence[Change]) -> str:
+    """`created payments-api`: the changes once they are done, beside their subject."""
+    return _say(changes, 1)
+
+
+def _say(changes: Sequence[Change], form: int) -> str:
+    """Changes of one write, by what they do, each kind once."""
+    places = dict.fromkeys(change.endpoint for change in changes)
+    parts = []
+    for step in dict.fromkeys(change.step for change in changes):
+        found = [change for change in changes if change.step is step]
+        targets = [*dict.fromkeys(filter(None, map(target_of, found)))]
+        where = []
+        if len(places) > 1:
+            where = ["to" if step is Step.BIND else "from", some_of([shown(str(change.endpoint)) for change in found])]
+        parts.append(" ".join(filter(None, (_FORMS[step][form], some_of(targets), *where))))
+    return " and ".join(parts)
 
 
 def target_of(change: Change) -> str:
-    """What the step works on, printable; of many keys the first few are named."""
+    """What a change works on, printable; nothing where its subject says it."""
     match change:
-        case Bind() | Unbind():
-            return some_of([link.live_name for link in change.links]) or "the last key"
+        case OpenEndpoint():
+            return ""
         case Prove():
-            return f"{shown(change.live_name)} at {some_of([str(ref) for ref in change.endpoints])}"
+            return f"{shown(change.live.name)} at {some_of([str(ref) for ref in change.endpoints])}"
         case Publish():
-            return f"{shown(change.live_name)} to {some_of(change.sinks)}"
+            return f"{shown(change.live.name)} to {some_of(change.sinks)}"
         case RemoveRecord():
             return f"the record in {shown(change.sink)}"
-        case CreateGeneration() | Describe() | DeleteKey():
-            return shown(change.live_name)
         case _:
-            return shown(change.id)
+            return shown(change.id.live.name)
 
 
-def some_of(names: tuple[str, ...] | list[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
     """`a, b, c and 4 more`, printable."""
     named = ", ".join(shown(name) for name in names[:_MOST_NAMES])
     return f"{named} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else named

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.encoder import one_line, shown
 from reconciler.model.verification import Access, EndpointCheck, SecretCheck, SecretState, Verification
+from reconciler.report.roles import Role
 from reconciler.report.status_table import draw, new_table
 from reconciler.report.verbs import some_of
 
@@ -19,26 +20,26 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 _ACCESS = {
-    Access.PROTECTED: ("protected", "green"),
-    Access.OPEN: ("open, as declared", "cyan"),
-    Access.PUBLIC: ("PUBLIC", "bold red"),
-    Access.ANY_KEY: ("ANY KEY OPENS IT", "bold red"),
-    Access.NOT_OPEN: ("not open", "bold red"),
-    Access.ASLEEP: ("asleep", "yellow"),
-    Access.UNCLEAR: ("unclear", "yellow"),
-    Access.MISSING: ("missing", "bold red"),
-    Access.NOT_CHECKED: ("not checked", "dim"),
+    Access.PROTECTED: ("protected", Role.GOOD),
+    Access.OPEN: ("open, as declared", Role.NOTE),
+    Access.PUBLIC: ("PUBLIC", Role.DANGER),
+    Access.ANY_KEY: ("ANY KEY OPENS IT", Role.DANGER),
+    Access.NOT_OPEN: ("not open", Role.DANGER),
+    Access.ASLEEP: ("asleep", Role.WARNING),
+    Access.UNCLEAR: ("unclear", Role.WARNING),
+    Access.MISSING: ("missing", Role.DANGER),
+    Access.NOT_CHECKED: ("not checked", Role.QUIET),
 }
 _SECRET = {
-    SecretState.ACCEPTED: ("accepted", "green"),
-    SecretState.REFUSED: ("REFUSED", "bold red"),
-    SecretState.NOT_BOUND: ("NOT BOUND", "bold red"),
-    SecretState.LOST: ("lost", "bold red"),
-    SecretState.UNREADABLE: ("cannot be read", "bold red"),
-    SecretState.UNPUBLISHED: ("not published", "bold red"),
-    SecretState.ASLEEP: ("asleep", "yellow"),
-    SecretState.UNCLEAR: ("unclear", "yellow"),
-    SecretState.NOT_CHECKED: ("not checked", "dim"),
+    SecretState.ACCEPTED: ("accepted", Role.GOOD),
+    SecretState.REFUSED: ("REFUSED", Role.DANGER),
+    SecretState.NOT_BOUND: ("NOT BOUND", Role.DANGER),
+    SecretState.LOST: ("lost", Role.DANGER),
+    SecretState.UNREADABLE: ("cannot be read", Role.DANGER),
+    SecretState.UNPUBLISHED: ("not published", Role.DANGER),
+    SecretState.ASLEEP: ("asleep", Role.WARNING),
+    SecretState.UNCLEAR: ("unclear", Role.WARNING),
+    SecretState.NOT_CHECKED: ("not checked", Role.QUIET),
 }
 
 _MOST_REASONS = 20
@@ -53,7 +54,9 @@ def verification_parts(found: Verification) -> list[RenderableType]:
     """The parts in order, as rich renderables."""
     from rich.text import Text  # noqa: PLC0415 - rich takes longer to import than most runs to compute
 
-    head = Text.assemble(("Stack ", "dim"), (shown(found.stack), "bold"), (f" (project {found.project})", "dim"))
+    head = Text.assemble(
+        ("Stack ", Role.QUIET), (shown(found.stack), Role.NAME), (f" (project {found.project})", Role.QUIET)
+    )
     parts: list[RenderableType] = [*_alarm(found), head]
     if found.endpoints:
         parts.append(_endpoint_table(found.endpoints))
@@ -71,7 +74,7 @@ def _alarm(found: Verification) -> Iterator[RenderableType]:
     public = [shown(str(check.ref)) for check in found.endpoints if check.access is Access.PUBLIC]
     if public:
         what = "1 endpoint is" if len(public) == 1 else f"{len(public)} endpoints are"
-        yield Text(f"{what} PUBLIC, open to anyone who knows the address: {', '.join(public)}\n", "bold red")
+        yield Text(f"{what} PUBLIC, open to anyone who knows the address: {', '.join(public)}\n", Role.DANGER)
 
 
 def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
@@ -82,8 +85,8 @@ def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
     )
     for check in checks:
         table.add_row(
-            Text(shown(check.ref.name), "bold"),
-            Text(check.ref.kind.value, "dim"),
+            Text(shown(check.ref.name), Role.NAME),
+            Text(check.ref.kind.value, Role.QUIET),
             _answer(check.without_key),
             _answer(check.random_key),
             Text(*_ACCESS[check.access]),
@@ -96,10 +99,10 @@ def _answer(status: int | None) -> Text:
     from rich.text import Text  # noqa: PLC0415
 
     if status is None:
-        return Text("-", "dim")
+        return Text("-", Role.QUIET)
     if status == 401:
         return Text("401 refused")
-    return Text(f"{status} let in" if 200 <= status < 300 else str(status), "yellow")
+    return Text(f"{status} let in" if 200 <= status < 300 else str(status), Role.WARNING)
 
 
 def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
@@ -109,8 +112,8 @@ def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
     before = ""
     for check in checks:
         table.add_row(
-            Text("" if check.key == before else shown(check.key), "bold"),
-            Text(f"g{check.generation}") if check.generation else Text("-", "dim"),
+            Text("" if check.key == before else shown(check.key), Role.NAME),
+            Text(f"g{check.generation}") if check.generation else Text("-", Role.QUIET),
             shown(check.endpoint.name),
             shown(check.sink),
             Text(*_SECRET[check.state]),
@@ -135,10 +138,10 @@ def _reasons(found: Verification) -> Iterator[RenderableType]:
             if isinstance(problem, EndpointCheck)
             else f"key.{problem.key} at {problem.endpoint} ({problem.sink})"
         )
-        told = Text.assemble((shown(subject), "bold"), "  ", label)
+        told = Text.assemble((shown(subject), Role.NAME), "  ", label)
         if problem.reason:
             told.append(f"\n{one_line(problem.reason)}")
-        table.add_row(Text("  !", "bold red"), told)
+        table.add_row(Text("  !", Role.DANGER), told)
     yield table
     more = len(problems) - _MOST_REASONS
     yield Text(f"    and {more} more, in the tables and in --json\n" if more > 0 else "")
@@ -160,7 +163,7 @@ def _left_out(found: Verification) -> Iterator[RenderableType]:
     if not groups:
         return
     lines = [f"Not checked: {some_of(subjects)}: {one_line(reason)}" for reason, subjects in groups.items()]
-    yield Text("\n".join(lines) + "\n", "dim")
+    yield Text("\n".join(lines) + "\n", Role.QUIET)
 
 
 def _verdict(found: Verification) -> Text:
@@ -171,10 +174,10 @@ def _verdict(found: Verification) -> Text:
     skipped += sum(check.access is Access.NOT_CHECKED for check in found.endpoints)
     total = len(found.endpoints) + len(found.secrets)
     if problems:
-        return Text(f"Not as declared: {problems} of {total} checks.", "bold red")
+        return Text(f"Not as declared: {problems} of {total} checks.", Role.DANGER)
     if not total:
-        return Text("Nothing to verify: the file declares no endpoint.", "bold")
+        return Text("Nothing to verify: the file declares no endpoint.", Role.TITLE)
     if skipped == total:
-        return Text("Nothing could be checked.", "bold yellow")
-    text = Text(f"All as declared: {total - skipped} of {total} checks.", "bold green")
-    return text.append(f" {skipped} not checked.", "not bold yellow") if skipped else text
+        return Text("Nothing could be checked.", Role.WARNING)
+    text = Text.assemble((f"All as declared: {total - skipped} of {total} checks.", Role.GOOD))
+    return text.append(f" {skipped} not checked.", Role.WARNING) if skipped else text

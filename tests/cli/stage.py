@@ -135,7 +135,7 @@ class World:
     def owned(self, stack: str = "shop") -> list[str]:
         """The live names that carry the stack's marker."""
         keys = self.emulator.live_keys(PROJECT).values()
-        return sorted(key.name for key in keys if f"[keyform {stack}/" in (key.description or ""))
+        return sorted(key.name for key in keys if f"[keyform 2 {stack}/" in (key.description or ""))
 
     def secret_of(self, name: str) -> str:
         """The secret of a live key."""
@@ -190,7 +190,7 @@ class World:
         """What is live is what the file says: keys, bindings, secrets; and keyform says so without touching it."""
         said = yaml.safe_load((self.folder / "keyform.yaml").read_text(encoding="utf-8"))
         keys: dict[str, Any] = said.get("keys") or {}
-        markers = [re.search(r"\[keyform shop/(\S+) g\d+ (\w+)", k.description or "") for k in self._keys()]
+        markers = [re.search(r"\[keyform 2 shop/(\S+) g\d+ (\w+)", k.description or "") for k in self._keys()]
         assert sorted(found[1] for found in markers if found) == sorted(keys), "live keys are not those declared"
         assert {found[2] for found in markers if found} <= {"published", "adopted"}
         default = (said.get("defaults") or {}).get("sink")

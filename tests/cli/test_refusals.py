@@ -265,8 +265,8 @@ def test_a_sink_that_fails_midway_leaves_nothing_that_the_next_run_does_not_repa
     world: World, keyform: Keyform
 ) -> None:
     world.write(TWO_KEYS)
-    # Python itself would write its byte code only in part, and stumble over it ever after; coverage could not write.
-    env = {"PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
+    # Python itself would write its byte code only in part, and stumble over it ever after.
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
     ran = world.run("apply", "--auto-approve", before=fills_up, env=env)
     assert ran.code == 1
     said = " ".join(ran.out.split())
@@ -343,7 +343,6 @@ def test_a_removed_key_keeps_its_live_key_until_its_record_can_be_removed(world:
         (["apply", "--lock-timeout", "soon"], "argument --lock-timeout: give a duration such as 30s, 5m, 1h or 14d"),
         (["plan", "--log-level", "loud"], "argument --log-level: invalid choice: 'loud'"),
     ],
-    ids=" ".join,
 )
 def test_a_usage_error_ends_with_1_and_says_what_is_wrong(
     world: World, keyform: Keyform, argv: list[str], sentence: str

@@ -163,7 +163,7 @@ def test_the_help_lists_every_command_and_what_it_does(world: World, keyform: Ke
         assert ran.out.isascii()
 
 
-HEAVY = ("httpx", "tenacity", "deepdiff", "rich", "starlette", "uvicorn", "asyncio", "jsonschema", "yaml", "sqlite3")
+HEAVY = ("httpx", "deepdiff", "rich", "starlette", "uvicorn", "asyncio", "jsonschema", "yaml", "sqlite3")
 
 
 @pytest.mark.parametrize(

@@ -178,8 +178,8 @@ def test_a_client_shows_nothing_of_its_token() -> None:
     for text in (
         repr(api),
         repr(vars(api)),
-        repr(vars(vars(api)["_session"])),
-        repr(vars(vars(api)["_session"].exchange)),
+        repr(vars(vars(api)["_project"])),
+        repr(vars(vars(api)["_project"].exchange)),
     ):
         assert TOKEN not in text
 

@@ -17,10 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from support.http_fakes import Hasty, key_json, make_api, page_json
+from support.http_fakes import Hasty, key_json, make_api, page_json, write_list
 from support.proxies import ANSWER, EMPTY_PAGE, Serve, answering, make_certificate, over_tls, read_head, serving
 
-from reconciler.apply.lock import NoLock
 from reconciler.effects import System
 from reconciler.errors import ApiError, ApiFault, ApiUnreachable, ConfigError, NotAuthenticated, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
@@ -157,7 +156,7 @@ def test_a_request_that_is_taken_byte_by_byte_is_given_up_in_time() -> None:
     begun = time.monotonic()
     with serving(sipping) as port, api_at(f"http://127.0.0.1:{port}", request_timeout=0.5) as api:
         with pytest.raises(ApiUnreachable, match=r"it did not take the request within 0\.5 seconds") as caught:
-            api.set_api_keys(EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), names, fence=NoLock())
+            write_list(api, EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), names)
         assert caught.value.effect_is_unknown
     assert time.monotonic() - begun < 4
 

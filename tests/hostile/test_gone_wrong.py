@@ -14,6 +14,7 @@ from support.http_fakes import PROJECT, START, TOKEN, make_api
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
 from support.worlds import STACK, World, WorldEffects, apply_under, states
 
+from reconciler.api import KeyUpdate
 from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
 from reconciler.emulator import Answer, Modes, Request
 from reconciler.errors import PlanRefused
@@ -216,7 +217,7 @@ def test_a_flag_that_flips_while_an_apply_runs_leaves_no_endpoint_without_a_vali
     plan = world.plan(file)
 
     def intercept(request: Request, proceed: Proceed) -> Answer:
-        if is_create(request) and b"keyform prod/search" in request.body:
+        if is_create(request) and b"keyform 2 prod/search" in request.body:
             return Answer(403, {}, b'{"exception_class": "ForbiddenError", "message": "no"}')
         answer = proceed(request)
         if request.method == "GET" and request.path.endswith("/deployments/whisper"):
@@ -357,7 +358,7 @@ def test_a_key_is_not_deleted_again_by_a_run_that_lost_its_lock(world: World) ->
 @pytest.mark.attack("project member")
 def test_a_description_is_not_written_again_by_a_run_that_lost_its_lock(world: World) -> None:
     leaked = "[keyform prod/payments g1 revoked 2026-11-21T10:20:00Z]"
-    late = Late(world, lambda: world.api.set_description("payments", leaked))
+    late = Late(world, lambda: world.api.update_key("payments", KeyUpdate(leaked)))
     sent = late.fail_once("PATCH", "/api_keys/payments")
     result = apply_late(world, desired(key("payments", "llama3")), late)
     assert sent == []

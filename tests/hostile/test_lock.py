@@ -140,7 +140,7 @@ def test_what_a_stop_between_check_and_send_did_is_told_as_unknown_with_every_ex
     assert OutcomeState.DONE not in {
         state for change, state in states(result).items() if change.startswith(("unbind", "delete"))
     }
-    said = " ".join(note.sentence for note in result.exposures)
+    said = " ".join(f"{note.address} {note.sentence}" for note in result.exposures)
     assert "search" in said or "llama3" in said, result.exposures
     if not world.bound("llama3"):
         assert "llama3" in said

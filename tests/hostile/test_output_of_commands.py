@@ -46,6 +46,12 @@ READING = (
 CHANGING = (["apply", "--auto-approve"], ["apply", "--auto-approve", "--json"], ["destroy", "--auto-approve"])
 
 
+@pytest.fixture
+def keyform(keyform: Keyform) -> Keyform:
+    """Without a network: each text is tried in some twenty commands."""
+    return keyform.without_network()
+
+
 def judge(ran: Ran, *, is_json: bool = False) -> None:
     """Both streams hold nothing that acts; stdout is JSON where it was asked for."""
     assert violations(ran.out) == []

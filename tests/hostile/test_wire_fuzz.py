@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.fuzzing import fuzz
 from support.http_fakes import (
     START,
+    OpenFence,
     ScriptedEffects,
     Step,
     answer,
@@ -28,19 +29,21 @@ from support.http_fakes import (
     page_json,
     refusal,
     scripted_api,
+    write_list,
 )
 from support.proxies import read_head, serving
 
-from reconciler.apply.lock import NoLock
+from reconciler.api import KeyUpdate, Rebinding
 from reconciler.effects import System
 from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.clock import ABSURD, ApiClock
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.listing import MOST_PAGES, READINGS
-from reconciler.gcore.wire import LONGEST_NAME, MOST_TASKS, read_instant, write_instant
+from reconciler.gcore.v3.wire import MOST_TASKS
+from reconciler.gcore.wire import LONGEST_NAME, read_instant, write_instant
 from reconciler.http_failures import read_retry_after
-from reconciler.model import EARLIEST, LATEST, EndpointKind, EndpointRef, Secret, shift
+from reconciler.model import EARLIEST, LATEST, Binding, EndpointKind, EndpointRef, Secret, shift
 from reconciler.model.verification import Reply
 
 SECRET = "cAnArY-secret-of-tests"
@@ -51,18 +54,24 @@ WEBUI = EndpointRef(EndpointKind.APPLICATION, "webui")
 
 QUESTIONS: dict[str, tuple[Any, Callable[[GcoreApi], object]]] = {
     "keys": (page_json(key_json()), lambda api: api.list_keys()),
-    "deployments": (page_json(deployment_json()), lambda api: api.list_endpoints()),
-    "applications": (page_json(application_json()), lambda api: api.list_endpoints()),
+    "deployments": (page_json(deployment_json()), lambda api: api.list_bindings()),
+    "applications": (page_json(application_json()), lambda api: api.list_bindings()),
     "a key": (key_json(), lambda api: api.get_key("payments")),
-    "a deployment": (deployment_json(), lambda api: api.get_endpoint(LLAMA)),
-    "an application": (application_json(), lambda api: api.get_endpoint(WEBUI)),
+    "a deployment": (deployment_json(), lambda api: api.read_endpoint(LLAMA)),
+    "an application": (application_json(), lambda api: api.read_endpoint(WEBUI)),
     "a create": (key_json(secret=SECRET), lambda api: api.create_key("payments", "x", None)),
-    "a description": (key_json(description="x"), lambda api: api.set_description("payments", "x")),
+    "a description": (key_json(description="x"), lambda api: api.update_key("payments", KeyUpdate("x"))),
     "a delete": (None, lambda api: api.delete_key("payments")),
-    "a list write": ({"tasks": ["t-1"]}, lambda api: api.set_api_keys(LLAMA, ["payments"], fence=NoLock())),
+    "a list write": ({"tasks": ["t-1"]}, lambda api: write_list(api, LLAMA, ["payments"])),
+    "a rebinding": (
+        {**deployment_json(api_keys=["old", "other"]), **key_json("llama3"), "tasks": ["t-1"]},
+        lambda api: api.fenced(OpenFence()).rebind(
+            Rebinding(add=frozenset({Binding("new", LLAMA)}), remove=frozenset({Binding("old", LLAMA)}))
+        ),
+    ),
     "a task": (
         {"state": "RUNNING", "error": "x", "tasks": ["t-1"]},
-        lambda api: api.set_api_keys(LLAMA, ["payments"], fence=NoLock()),
+        lambda api: write_list(api, LLAMA, ["payments"]),
     ),
 }
 
@@ -412,9 +421,9 @@ def test_a_strange_name_stays_equal_so_that_it_can_be_sent_back(name: str) -> No
         answer(200, page_json()),
         answer(200, {"tasks": []}),
     )
-    (endpoint,) = make_api(effects, workers=1).list_endpoints()
-    assert (endpoint.ref.name, endpoint.api_keys) == (name, (name,))
-    make_api(effects).set_api_keys(LLAMA, endpoint.api_keys, fence=NoLock())
+    (binding,) = make_api(effects, workers=1).list_bindings()
+    assert (binding.endpoint.name, binding.key_id) == (name, name)
+    write_list(make_api(effects), LLAMA, [binding.key_id])
     assert json.loads(effects.sent[-1].content) == {"api_keys": [name]}
 
 
@@ -431,7 +440,7 @@ def test_a_name_that_cannot_be_sent_back_or_shown_is_refused_by_its_field(name: 
     ):
         api = make_api(ScriptedEffects(step), workers=1)
         with pytest.raises(UnexpectedAnswer) as caught:
-            api.list_keys() if "created_at" in step.text else api.list_endpoints()
+            api.list_keys() if "created_at" in step.text else api.list_bindings()
         assert caught.value.message.endswith(f"{field} is not a name.")
 
 
@@ -444,12 +453,12 @@ def test_a_retry_after_in_any_white_space_is_a_number_or_nothing(space: str) -> 
 @pytest.mark.attack("API or proxy")
 def test_what_is_long_is_cut_where_it_is_a_word_and_refused_where_it_is_an_address() -> None:
     api = make_api(ScriptedEffects(answer(200, deployment_json(status="s" * 1_000_000))))
-    endpoint = api.get_endpoint(LLAMA)
-    assert endpoint is not None
-    assert endpoint.status == "s" * LONGEST_NAME
+    reading = api.read_endpoint(LLAMA)
+    assert reading is not None
+    assert reading.endpoint.status == "s" * LONGEST_NAME
     api = make_api(ScriptedEffects(answer(200, deployment_json(address="https://" + "a" * 1_000_000))))
     with pytest.raises(UnexpectedAnswer, match="'address' is too long"):
-        api.get_endpoint(LLAMA)
+        api.read_endpoint(LLAMA)
 
 
 @pytest.mark.attack("API or proxy")
@@ -457,7 +466,7 @@ def test_a_write_with_tasks_without_end_is_refused_and_its_effect_unknown() -> N
     for amount in (MOST_TASKS + 1, 100_000):
         api, effects = scripted_api(answer(200, {"tasks": [f"t-{number}" for number in range(amount)]}))
         with pytest.raises(UnexpectedAnswer, match="'tasks' names more than 100") as caught:
-            api.set_api_keys(LLAMA, ["payments"], fence=NoLock())
+            write_list(api, LLAMA, ["payments"])
         assert caught.value.effect_is_unknown
         assert len(effects.sent) == 1
 

@@ -9,17 +9,20 @@ from reconciler.model import EndpointKind, EndpointRef, Ownership, Phase
 from reconciler.plan.changes import (
     Action,
     Bind,
+    ChangeId,
     CreateGeneration,
     DeleteKey,
-    Describe,
     FieldDiff,
-    Link,
+    KeyRef,
     Note,
+    OpenEndpoint,
     Plan,
     Publish,
     Reason,
     RemoveRecord,
+    Step,
     Unbind,
+    UpdateKey,
 )
 
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
@@ -46,112 +49,110 @@ def plan(*changes, exposures=(), refusals=(), warnings=()) -> Plan:
     return Plan("inference-prod", 1234, NOW, changes, refusals, exposures, warnings)
 
 
+def new(name: str) -> KeyRef:
+    """A live key that the plan makes."""
+    return KeyRef(name)
+
+
+def there(name: str) -> KeyRef:
+    """A live key that is there."""
+    return KeyRef(name, name)
+
+
+def bind(live: KeyRef, key: str, endpoint: str, action: Action = Action.UPDATE, reason: Reason = BOUND) -> Bind:
+    waits = () if live.id else (ChangeId(Step.CREATE_GENERATION, live),)
+    return Bind(key=key, endpoint=deployment(endpoint), action=action, reason=reason, depends_on=waits, live=live)
+
+
+def unbind(name: str, key: str, endpoint: str, action: Action, reason: Reason) -> Unbind:
+    return Unbind(key=key, endpoint=deployment(endpoint), action=action, reason=reason, live=there(name))
+
+
 CREATE = CreateGeneration(
-    address="key.payments-api",
+    key="payments-api",
     action=Action.CREATE,
     reason=MISSING,
     diff=(FieldDiff("generation", None, "payments-api"),),
-    live_name="payments-api",
+    live=new("payments-api"),
     text="Checkout summaries, owned by team payments",
     ownership=owner("payments-api"),
     expires_at=None,
 )
 SUCCESSOR = CreateGeneration(
-    address="key.batch-jobs",
+    key="batch-jobs",
     action=Action.ROTATE,
     reason=EXPIRY,
     diff=(
         FieldDiff("generation", "batch-jobs", "batch-jobs-g2"),
         FieldDiff("expires_at", "never", "2027-06-30T00:00:00Z"),
     ),
-    live_name="batch-jobs-g2",
+    live=new("batch-jobs-g2"),
     text="Nightly batch",
     ownership=owner("batch-jobs", 2, protected=True),
     expires_at=NEXT_YEAR,
 )
-DESCRIBE = Describe(
-    address="key.search",
+UPDATE = UpdateKey(
+    key="search",
     action=Action.UPDATE,
     reason=TEXT,
     diff=(FieldDiff("description", "Search", "Search, renamed"),),
-    live_name="search",
+    live=there("search"),
     text="Search, renamed",
     ownership=owner("search", 1, Phase.PUBLISHED),
 )
-BIND = Bind(
-    address="deployment.llama3",
-    action=Action.UPDATE,
-    reason=BOUND,
-    depends_on=("create:batch-jobs-g2", "create:payments-api"),
-    endpoint=deployment("llama3"),
-    links=(Link("batch-jobs-g2", "batch-jobs", SUCCEEDS), Link("payments-api", "payments-api", BOUND)),
-)
-BIND_WHISPER = Bind(
-    address="deployment.whisper",
-    action=Action.UPDATE,
-    reason=BOUND,
-    depends_on=("create:payments-api",),
-    endpoint=deployment("whisper"),
-    links=(Link("payments-api", "payments-api", BOUND), Link("search", "search", BOUND)),
-)
+BIND = bind(new("payments-api"), "payments-api", "llama3", Action.CREATE)
+BIND_SUCCESSOR = bind(new("batch-jobs-g2"), "batch-jobs", "llama3", Action.ROTATE, SUCCEEDS)
+BIND_WHISPER = bind(new("payments-api"), "payments-api", "whisper", Action.CREATE)
+BIND_SEARCH = bind(there("search"), "search", "whisper")
 PUBLISH = Publish(
-    address="key.payments-api",
+    key="payments-api",
     action=Action.CREATE,
     reason=MISSING,
-    depends_on=("create:payments-api", "bind:deployment.llama3", "bind:deployment.whisper"),
-    live_name="payments-api",
+    depends_on=(CREATE.id, BIND.id, BIND_WHISPER.id),
+    live=new("payments-api"),
     text="Checkout summaries, owned by team payments",
     ownership=owner("payments-api", 1, Phase.PUBLISHED),
+    destinations="5d41402a",
     sinks=("vault", "local"),
 )
 PUBLISH_SUCCESSOR = Publish(
-    address="key.batch-jobs",
+    key="batch-jobs",
     action=Action.ROTATE,
     reason=EXPIRY,
-    depends_on=("create:batch-jobs-g2", "bind:deployment.llama3"),
-    live_name="batch-jobs-g2",
+    depends_on=(SUCCESSOR.id, BIND_SUCCESSOR.id),
+    live=new("batch-jobs-g2"),
     text="Nightly batch",
     ownership=owner("batch-jobs", 2, Phase.PUBLISHED, protected=True),
+    destinations="7d793037",
     sinks=("vault",),
 )
-UNBIND = Unbind(
-    address="deployment.llama3",
-    action=Action.UPDATE,
-    reason=FOREIGN,
-    depends_on=("bind:deployment.llama3",),
-    endpoint=deployment("llama3"),
-    links=(Link("old-demo", "old-demo", GONE), Link("portal-made", "", FOREIGN)),
-)
-OPEN = Unbind(
-    address="deployment.playground",
-    action=Action.UPDATE,
-    reason=GONE,
-    diff=(FieldDiff("auth", "required", "open"),),
+UNBIND = unbind("old-demo", "old-demo", "llama3", Action.DELETE, GONE)
+UNBIND_FOREIGN = unbind("portal-made", "", "llama3", Action.UPDATE, FOREIGN)
+UNBIND_LAST = unbind("old-demo", "old-demo", "playground", Action.DELETE, GONE)
+OPEN = OpenEndpoint(
     endpoint=deployment("playground"),
-    links=(Link("old-demo", "old-demo", GONE),),
-    opens=True,
+    action=Action.UPDATE,
+    reason=Reason("endpoint_is_open", "the file declares the endpoint open"),
+    diff=(FieldDiff("auth", "required", "open"),),
+    depends_on=(UNBIND_LAST.id,),
 )
 REMOVE_RECORD = RemoveRecord(
-    address="key.old-demo",
+    key="old-demo",
     action=Action.DELETE,
     reason=GONE,
-    depends_on=("unbind:deployment.llama3", "unbind:deployment.playground"),
+    depends_on=(UNBIND.id, UNBIND_LAST.id),
     sink="vault",
-    key="old-demo",
     record=None,
 )
 DELETE = DeleteKey(
-    address="key.old-demo",
+    key="old-demo",
     action=Action.DELETE,
     reason=GONE,
     diff=(FieldDiff("generation", "old-demo", None),),
-    depends_on=("unbind:deployment.llama3", "unbind:deployment.playground", "remove-record:vault/old-demo"),
-    live_name="old-demo",
-    key="old-demo",
+    depends_on=(UNBIND.id, UNBIND_LAST.id, REMOVE_RECORD.id),
+    live=there("old-demo"),
 )
-BECOMES_PUBLIC = Note(
-    "endpoint_becomes_public", "deployment.playground", "deployment.playground becomes PUBLIC: no key is asked for"
-)
+BECOMES_PUBLIC = Note("endpoint_becomes_public", "deployment.playground", "becomes PUBLIC: no key is asked for")
 OVERLAP = Note("generation_is_in_overlap", "key.batch-jobs", "batch-jobs stays valid until 2026-11-22T10:00:00Z")
 TOO_MANY = Finding(
     "keyform.yaml:3:1",
@@ -161,14 +162,18 @@ TOO_MANY = Finding(
 )
 
 EVERYTHING = plan(
-    DESCRIBE,
     SUCCESSOR,
     CREATE,
+    BIND_SUCCESSOR,
     BIND,
     BIND_WHISPER,
+    BIND_SEARCH,
+    UPDATE,
     PUBLISH_SUCCESSOR,
     PUBLISH,
     UNBIND,
+    UNBIND_FOREIGN,
+    UNBIND_LAST,
     OPEN,
     REMOVE_RECORD,
     DELETE,

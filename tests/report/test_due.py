@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
-from reconciler.report.due import list_due, render_due
+from reconciler.plan.due import list_due
+from reconciler.report.due import render_due
 
 WORLD = snapshot(
     live("aged", of="aged", since=NOW - days(50)),

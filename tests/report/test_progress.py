@@ -1,27 +1,43 @@
 """Progress of an apply, in a pipe and on a terminal."""
 
 import threading
+from dataclasses import replace
 from io import StringIO
 
-from report.builders import BIND, CREATE, DELETE, DESCRIBE, EVERYTHING, OPEN, PUBLISH, REMOVE_RECORD, UNBIND
+from report.builders import (
+    BIND,
+    BIND_SUCCESSOR,
+    BIND_WHISPER,
+    CREATE,
+    DELETE,
+    EVERYTHING,
+    OPEN,
+    PUBLISH,
+    REMOVE_RECORD,
+    UNBIND,
+    UNBIND_FOREIGN,
+    UNBIND_LAST,
+    UPDATE,
+)
 from rich.console import Console
 
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Outcome, OutcomeState, PaceChanged, StepNote
+from reconciler.plan.changes import KeyRef
+from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, PaceChanged, Started, StepNote
 from reconciler.report.progress import LiveProgress, PlainProgress
 
 EVENTS = [
-    ChangeStarted(CREATE),
-    StepNote("create:payments-api", "retrying in 2s (HTTP 429)"),
-    ChangeFinished(Outcome(CREATE, OutcomeState.DONE, seconds=0.42)),
-    ChangeStarted(BIND),
+    Started((CREATE,)),
+    StepNote(CREATE.id, "retrying in 2s (HTTP 429)"),
+    Finished((Outcome(CREATE, OutcomeState.DONE, seconds=0.42),)),
+    Started((BIND_SUCCESSOR, BIND)),
     StepNote("deployment.llama3", "waiting for task 7f\x1b[31m\n"),
-    ChangeFinished(Outcome(BIND, OutcomeState.DONE, seconds=12.3)),
-    ChangeStarted(PUBLISH),
-    ChangeFinished(Outcome(PUBLISH, OutcomeState.FAILED, "vault: 503\nsealed", "unseal it", 1.0)),
-    ChangeStarted(UNBIND),
-    ChangeFinished(Outcome(UNBIND, OutcomeState.UNKNOWN, "no answer", seconds=30)),
-    ChangeFinished(Outcome(DELETE, OutcomeState.SKIPPED, "waits for unbind:deployment.llama3")),
-    ChangeFinished(Outcome(DESCRIBE, OutcomeState.NOT_STARTED)),
+    Finished(tuple(Outcome(each, OutcomeState.DONE, seconds=12.3) for each in (BIND_SUCCESSOR, BIND))),
+    Started((PUBLISH,)),
+    Finished((Outcome(PUBLISH, OutcomeState.FAILED, "vault: 503\nsealed", "unseal it", 1.0),)),
+    Started((UNBIND, UNBIND_FOREIGN)),
+    Finished(tuple(Outcome(each, OutcomeState.UNKNOWN, "no answer", seconds=30) for each in (UNBIND, UNBIND_FOREIGN))),
+    Finished((Outcome(DELETE, OutcomeState.SKIPPED, "waits for unbind old-demo deployment.llama3"),)),
+    Finished((Outcome(UPDATE, OutcomeState.NOT_STARTED),)),
 ]
 
 
@@ -41,30 +57,48 @@ def test_in_a_pipe_every_event_is_one_line():
         "key.payments-api: publishing payments-api to vault, local failed after 1.0s: vault: 503 sealed",
         "deployment.llama3: unbinding old-demo, portal-made...",
         "deployment.llama3: unbinding old-demo, portal-made was not confirmed after 30s: no answer",
-        "key.old-demo: deleting old-demo was skipped: waits for unbind:deployment.llama3",
-        "key.search: describing search was not started",
+        "key.old-demo: deleting old-demo was skipped: waits for unbind old-demo deployment.llama3",
+        "key.search: updating search was not started",
     ]
 
 
-def test_a_write_that_was_done_in_part_tells_which_part():
+def test_a_write_that_was_done_in_part_has_a_line_for_each_end():
     lines = []
-    why = "not bound, since they were not made: batch-jobs-g2"
-    PlainProgress(lines.append)(
-        ChangeFinished(Outcome(BIND, OutcomeState.PARTLY_DONE, why, seconds=1.5, links=BIND.links[1:]))
-    )
+    done = Outcome(BIND, OutcomeState.DONE, seconds=1.5)
+    failed = Outcome(BIND_SUCCESSOR, OutcomeState.FAILED, "the API does not take it", seconds=1.5)
+    PlainProgress(lines.append)(Finished((done, failed)))
     assert lines == [
-        "deployment.llama3: bound payments-api in 1.5s; not bound, since they were not made: batch-jobs-g2"
+        "deployment.llama3: bound payments-api in 1.5s",
+        "deployment.llama3: binding batch-jobs-g2 failed after 1.5s: the API does not take it",
+    ]
+
+
+def test_of_many_keys_in_one_write_the_first_few_are_named():
+    lines = []
+    PlainProgress(lines.append)(Started(tuple(replace(BIND, live=KeyRef(name)) for name in "abcdefg")))
+    assert lines == ["deployment.llama3: binding a, b, c and 4 more..."]
+
+
+def test_one_key_that_one_write_binds_to_several_endpoints_is_told_by_its_key():
+    lines = []
+    progress = PlainProgress(lines.append)
+    progress(Started((BIND, BIND_WHISPER)))
+    progress(Finished((Outcome(UNBIND, OutcomeState.DONE), Outcome(UNBIND_LAST, OutcomeState.DONE))))
+    assert lines == [
+        "key.payments-api: binding payments-api to deployment.llama3, deployment.whisper...",
+        "key.old-demo: unbound old-demo from deployment.llama3, deployment.playground in 0.0s",
     ]
 
 
 def test_every_kind_of_step_has_its_words():
     lines = []
     progress = PlainProgress(lines.append)
-    for change in (DESCRIBE, OPEN, REMOVE_RECORD, DELETE):
-        progress(ChangeFinished(Outcome(change, OutcomeState.DONE)))
+    for changes in ((UPDATE,), (UNBIND_LAST, OPEN), (OPEN,), (REMOVE_RECORD,), (DELETE,)):
+        progress(Finished(tuple(Outcome(change, OutcomeState.DONE) for change in changes)))
     assert lines == [
-        "key.search: described search in 0.0s",
-        "deployment.playground: unbound old-demo in 0.0s",
+        "key.search: updated search in 0.0s",
+        "deployment.playground: unbound old-demo and opened in 0.0s",
+        "deployment.playground: opened in 0.0s",
         "key.old-demo: removed the record in vault in 0.0s",
         "key.old-demo: deleted old-demo in 0.0s",
     ]
@@ -92,9 +126,9 @@ def test_on_a_terminal_what_runs_is_shown_with_its_time_its_note_and_the_bar():
     screen, now = StringIO(), [0.0]
     console = Console(file=screen, width=90, get_time=lambda: now[0])
     progress = LiveProgress(console, total=4)
-    progress(ChangeStarted(CREATE))
-    progress(ChangeFinished(Outcome(CREATE, OutcomeState.FAILED, "no")))
-    progress(ChangeStarted(BIND))
+    progress(Started((CREATE,)))
+    progress(Finished((Outcome(CREATE, OutcomeState.FAILED, "no"),)))
+    progress(Started((BIND_SUCCESSOR, BIND)))
     progress(StepNote(BIND.id, "waiting for task 7f"))
     now[0] = 75.0
     screen.truncate(0)
@@ -137,12 +171,12 @@ def test_in_a_pipe_the_pace_is_left_to_the_log():
 
 
 def test_on_a_terminal_many_running_steps_do_not_fill_the_screen():
-    seen = on_terminal([ChangeStarted(CREATE)] * 40)
+    seen = on_terminal([Started((CREATE,))] * 40)
     assert "and 28 more" in seen
 
 
 def test_markup_in_a_name_is_text():
-    seen = on_terminal([ChangeStarted(CREATE), StepNote(CREATE.id, "[red]x[/red] :smile:")])
+    seen = on_terminal([Started((CREATE,)), StepNote(CREATE.id, "[red]x[/red] :smile:")])
     assert "[red]x[/red] :smile:" in seen
 
 
@@ -155,9 +189,9 @@ def test_many_threads_may_tell_at_once():
 
         def work(progress=progress):
             for _ in range(50):
-                progress(ChangeStarted(CREATE))
+                progress(Started((CREATE,)))
                 progress(StepNote(CREATE.id, "waiting"))
-                progress(ChangeFinished(Outcome(CREATE, OutcomeState.DONE)))
+                progress(Finished((Outcome(CREATE, OutcomeState.DONE),)))
 
         with progress:
             threads = [threading.Thread(target=work, daemon=True) for _ in range(16)]

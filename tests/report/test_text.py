@@ -6,20 +6,24 @@ from textwrap import dedent
 
 import pytest
 from report.builders import (
-    BIND,
+    BIND_SEARCH,
+    BIND_SUCCESSOR,
     CREATE,
     DELETE,
-    DESCRIBE,
     EVERYTHING,
+    FOREIGN,
     OVERLAP,
     PUBLISH,
     REMOVE_RECORD,
     SUCCESSOR,
     TOO_MANY,
-    UNBIND,
-    deployment,
+    UNBIND_FOREIGN,
+    UPDATE,
+    new,
     owner,
     plan,
+    there,
+    unbind,
 )
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
@@ -30,15 +34,14 @@ from reconciler.plan import compute_plan
 from reconciler.plan.changes import (
     Action,
     DeleteKey,
-    Demand,
-    Describe,
     Destination,
-    Link,
     Note,
     Reason,
+    Rotate,
     Summary,
-    Unbind,
+    UpdateKey,
 )
+from reconciler.report.roles import Role
 from reconciler.report.summary import summarise
 from reconciler.report.terminal import Palette, cells, wrap
 from reconciler.report.text import render_plan
@@ -77,8 +80,8 @@ def test_a_plan_is_one_block_per_key_and_says_exposure_first():
               + publishes    vault, local
 
             ~ key.search              description differs
-              ~ description  "Search" -> "Search, renamed"
               + binds        deployment.whisper (the file binds it)
+              ~ description  "Search" -> "Search, renamed"
 
             ~ deployment.llama3       exclusive: foreign keys are unlinked
               - unbinds      portal-made
@@ -129,16 +132,17 @@ def test_a_refused_plan_says_why_at_its_top_and_that_nothing_may_be_applied_at_i
 
 
 def test_adoption_and_an_unfinished_publication_are_told_in_words():
-    adopt = Describe(
-        address="key.bot",
+    adopt = UpdateKey(
+        key="bot",
         action=Action.UPDATE,
         reason=Reason("key_is_adopted", "the file takes over a live key"),
-        live_name="portal-bot",
+        adopts=True,
+        live=there("portal-bot"),
         text="",
         ownership=owner("bot", 1, Phase.ADOPTED),
     )
     finish = replace(
-        DESCRIBE, diff=(), reason=Reason("publication_is_unfinished", "an earlier run ended before it was marked")
+        UPDATE, diff=(), reason=Reason("publication_is_unfinished", "an earlier run ended before it was marked")
     )
     assert text(plan(adopt, finish)).splitlines()[3:-2] == [
         "    ~ key.bot      the file takes over a live key",
@@ -151,12 +155,10 @@ def test_adoption_and_an_unfinished_publication_are_told_in_words():
 
 def test_a_key_of_several_generations_names_the_one_that_is_bound_or_unbound():
     retired = Reason("overlap_is_over", "batch-jobs has been replaced, and the overlap is over")
-    unbind = replace(UNBIND, links=(Link("batch-jobs", "batch-jobs", retired),))
-    delete = DeleteKey(
-        address="key.batch-jobs", action=Action.ROTATE, reason=retired, live_name="batch-jobs", key="batch-jobs"
-    )
-    assert text(plan(SUCCESSOR, BIND, unbind, delete), 100).splitlines()[2:9] == [
-        "  +/- key.batch-jobs     expires_at differs and cannot be changed in place",
+    gone = unbind("batch-jobs", "batch-jobs", "llama3", Action.ROTATE, retired)
+    delete = DeleteKey(key="batch-jobs", action=Action.ROTATE, reason=retired, live=there("batch-jobs"))
+    assert text(plan(SUCCESSOR, BIND_SUCCESSOR, gone, delete), 100).splitlines()[2:9] == [
+        "  +/- key.batch-jobs   expires_at differs and cannot be changed in place",
         "      + generation  batch-jobs-g2",
         "      ~ expires_at  never -> 2027-06-30T00:00:00Z",
         "      + binds       batch-jobs-g2 to deployment.llama3",
@@ -167,9 +169,9 @@ def test_a_key_of_several_generations_names_the_one_that_is_bound_or_unbound():
 
 
 def test_no_line_is_wider_than_asked_for():
-    many = replace(BIND, links=tuple(Link(f"portal-{n:03}", "", Reason("x", "y")) for n in range(40)))
+    many = [unbind(f"portal-{n:03}", "", "llama3", Action.UPDATE, FOREIGN) for n in range(40)]
     for width in (60, 80, 100, 140):
-        lines = text(replace(EVERYTHING, changes=(*EVERYTHING.changes, many)), width).splitlines()
+        lines = text(replace(EVERYTHING, changes=(*EVERYTHING.changes, *many)), width).splitlines()
         assert max(map(len, lines)) <= width
 
 
@@ -187,9 +189,9 @@ EVIL = "a\x1b[2J\x1b]0;owned\x07\r\n\u202eb\x9b31m\u2028\x00"
 
 def test_control_characters_from_the_api_are_shown_and_never_sent_to_the_terminal():
     evil = plan(
-        replace(CREATE, text=EVIL, live_name=EVIL, address=f"key.{EVIL}"),
-        replace(DESCRIBE, diff=(replace(DESCRIBE.diff[0], live=EVIL, path=EVIL),), reason=Reason("x", EVIL)),
-        replace(UNBIND, links=(Link(EVIL, "", Reason("x", EVIL)),)),
+        replace(CREATE, text=EVIL, live=new(EVIL), key=EVIL),
+        replace(UPDATE, diff=(replace(UPDATE.diff[0], live=EVIL, path=EVIL),), reason=Reason("x", EVIL)),
+        replace(UNBIND_FOREIGN, live=there(EVIL), reason=Reason("x", EVIL)),
         replace(PUBLISH, sinks=(EVIL,)),
         replace(REMOVE_RECORD, sink=EVIL),
         exposures=(Note("x", EVIL, EVIL),),
@@ -218,16 +220,11 @@ def test_a_key_is_counted_once_by_the_strongest_of_what_happens_to_it():
 
 
 def test_a_binding_alone_is_a_change_of_its_key_and_not_of_the_endpoint():
-    link = Link("search", "search", Reason("binding_is_declared", "the file binds it"))
-    assert summarise(plan(replace(BIND, links=(link,)))) == Summary(change=1)
+    assert summarise(plan(BIND_SEARCH)) == Summary(change=1)
 
 
 def test_an_endpoint_that_loses_foreign_keys_is_a_change():
-    links = (Link("portal-made", "", Reason("endpoint_is_exclusive", "exclusive")),)
-    unbind = Unbind(
-        address="deployment.x", action=Action.UPDATE, reason=links[0].reason, endpoint=deployment("x"), links=links
-    )
-    assert summarise(plan(unbind)) == Summary(change=1)
+    assert summarise(plan(UNBIND_FOREIGN)) == Summary(change=1)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +245,13 @@ def test_what_a_terminal_would_act_on_is_shown_as_an_escape_and_nothing_else(raw
 def test_wide_characters_count_two_columns_and_paint_none():
     assert cells("漢字") == 4
     assert cells("e\u0301") == 1
-    assert cells(Palette(colour=True).paint("abc", "red")) == 3
+    assert cells(Palette(colour=True).paint("abc", Role.DANGER)) == 3
     assert wrap(["漢字", "漢字"], 8) == ["漢字", "漢字"]
 
 
 def test_a_revocation_is_red():
     before = snapshot(live("payments", of="payments"), endpoint("llama3", "payments"), held=["payments"])
-    demand = Demand(frozenset({"payments"}), revoke=True)
+    demand = Rotate(frozenset({"payments"}), revoke=True)
     painted = render_plan(compute_plan(desired(key("payments", "llama3")), before, NOW, demand), colour=True, width=120)
     red = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in painted.splitlines() if "\x1b[1;31m" in line]
     assert [" ".join(line.split()) for line in red] == [

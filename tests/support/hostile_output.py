@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import cache
 
 FORGED = "FORGED-LINE"
 """In the corpus it follows what could begin a line: no line may begin with it."""
@@ -17,6 +18,7 @@ _ANY_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b
 # Printed as nothing, or as a blank, although their category is that of a letter, a mark or a symbol.
 _UNSEEN = {0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0, *range(0x180B, 0x1810)}
 _UNSEEN |= {*range(0xFE00, 0xFE10), *range(0xE0000, 0xE1000)}
+_PRINTABLE_ASCII = re.compile("[ -~]*")
 _ANYWHERE = re.compile(r"##[a-z]*\[", re.IGNORECASE)
 _GITLAB = re.compile(r"section_(?:start|end):", re.IGNORECASE)
 _MOST_MARKS = 4
@@ -33,16 +35,18 @@ def _lines(output: str) -> Iterator[tuple[int, str]]:
 
 def _of_line(line: str) -> Iterator[str]:
     plain = _OUR_STYLE.sub("", line)
-    for char in plain:
-        if found := _forbidden(char):
-            yield f"{found} U+{ord(char):04X}"
-    if _longest_run_of_marks(plain) > _MOST_MARKS:
-        yield "a pile of combining marks"
-    # As it is, and as it is left by what strips escapes, controls and what is not seen.
-    stripped = _ANY_ESCAPE.sub("", line)
-    bare = "".join(c for c in stripped if not _forbidden(c) or c in " \t")
-    ascii_alone = "".join(filter(str.isascii, bare))  # some runners compare by culture, which ignores other characters
-    for text in {line, plain, stripped, bare, ascii_alone, _backspaced(stripped)}:
+    texts = {line, plain}
+    if not _PRINTABLE_ASCII.fullmatch(plain):
+        forbidden = [char for char in dict.fromkeys(plain) if _forbidden(char)]
+        yield from (f"{_forbidden(char)} U+{ord(char):04X}" for char in forbidden)
+        if _longest_run_of_marks(plain) > _MOST_MARKS:
+            yield "a pile of combining marks"
+        # As it is left by what strips escapes, controls and what is not seen.
+        stripped = _ANY_ESCAPE.sub("", line)
+        bare = stripped.translate({ord(char): None for char in forbidden if char not in " \t"})
+        ascii_alone = bare.encode("ascii", "ignore").decode()  # some compare by culture, which ignores other characters
+        texts |= {stripped, bare, ascii_alone, _backspaced(stripped)}
+    for text in texts:
         if _ANYWHERE.search(text):
             yield "a command of GitHub, Azure or TeamCity"
         if text.lstrip().startswith("::"):
@@ -54,15 +58,24 @@ def _of_line(line: str) -> Iterator[str]:
 
 
 def _longest_run_of_marks(text: str) -> int:
+    if not any(_is_mark(char) for char in set(text)):
+        return 0
     longest = run = 0
     for char in text:
-        run = run + 1 if unicodedata.category(char).startswith("M") else 0
+        run = run + 1 if _is_mark(char) else 0
         longest = max(longest, run)
     return longest
 
 
+@cache
+def _is_mark(char: str) -> bool:
+    return unicodedata.category(char).startswith("M")
+
+
 def _backspaced(text: str) -> str:
     """What a terminal shows: a backspace takes what is before it."""
+    if "\b" not in text:
+        return text
     shown: list[str] = []
     for char in text:
         if char == "\b":
@@ -72,6 +85,7 @@ def _backspaced(text: str) -> str:
     return "".join(shown)
 
 
+@cache
 def _forbidden(char: str) -> str:
     if char == " ":
         return ""

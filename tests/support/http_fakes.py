@@ -91,13 +91,14 @@ class VirtualEffects(System):
         super().__init__()
         self.sent: list[httpx.Request] = []
         self.slept: list[float] = []
+        self.passed = 0.0
         self.guard = threading.Lock()
 
     def now(self) -> datetime:
         return START + timedelta(seconds=self.monotonic())
 
     def monotonic(self) -> float:
-        return sum(self.slept)
+        return self.passed
 
     def random(self) -> float:
         return 0.5
@@ -105,6 +106,7 @@ class VirtualEffects(System):
     def sleep(self, seconds: float) -> None:
         with self.guard:
             self.slept.append(round(seconds, 6))
+            self.passed += seconds
 
 
 class ScriptedEffects(VirtualEffects):
@@ -128,6 +130,22 @@ class ScriptedEffects(VirtualEffects):
         return httpx.Response(step.status_code, headers=step.headers, content=step.content)
 
 
+def ask_emulator(emulator: Emulator, request: httpx.Request) -> httpx.Response:
+    """What the emulator answers, without a network in between."""
+    incoming = Request(
+        method=request.method,
+        path=request.url.path,
+        query=request.url.query.decode(),
+        headers=dict(request.headers),
+        body=request.content,
+    )
+    try:
+        given = emulator.respond(incoming)
+    except ConnectionLost as lost:
+        raise httpx.ReadError("", request=request) from lost
+    return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+
+
 class EmulatedEffects(VirtualEffects):
     """The emulator in process, on the same clock."""
 
@@ -143,18 +161,7 @@ class EmulatedEffects(VirtualEffects):
     def send(self, request: httpx.Request) -> httpx.Response:
         with self.guard:
             self.sent.append(request)
-        incoming = Request(
-            method=request.method,
-            path=request.url.path,
-            query=request.url.query.decode(),
-            headers=dict(request.headers),
-            body=request.content,
-        )
-        try:
-            given = self.emulator.respond(incoming)
-        except ConnectionLost as lost:
-            raise httpx.ReadError("", request=request) from lost
-        return httpx.Response(given.status, headers=dict(given.headers), content=given.body)
+        return ask_emulator(self.emulator, request)
 
 
 def make_api(

@@ -126,8 +126,6 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
-    # The port to the API: what snapshot, verify and apply ask of it, and what a client implements.
-    Layer(name="api", stages=_names("errors model"), never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",

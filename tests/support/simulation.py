@@ -25,7 +25,8 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
     """The snapshot after the plan."""
     keys = {key.id: key for key in before.keys}
     auth = {endpoint.ref: endpoint.auth_enabled for endpoint in before.endpoints}
-    bindings = set(before.bindings)
+    children = {endpoint.ref for endpoint in before.endpoints if endpoint.application is not None}
+    bindings = {binding for binding in before.bindings if binding.endpoint not in children}  # they only mirror
     sinks = dict(before.sinks)
     done: set[ChangeId] = set()
     known = {change.id for change in plan.changes}

@@ -9,14 +9,13 @@ from reconciler.model import (
     Auth,
     DesiredKey,
     DesiredState,
-    LiveEndpoint,
     LiveKey,
     Phase,
     SinkContents,
     SinkRecord,
     Snapshot,
 )
-from support.states import NOW, days, declared, desired, key, live, ref
+from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
 
 TEAMS = ("payments", "search", "support", "billing", "catalog", "fraud", "mobile", "growth", "risk", "data")
 USES = ("api", "batch", "agents", "evals", "webhook", "mailer", "reports", "bot", "ingest", "lab")
@@ -40,21 +39,18 @@ def make_stack(count: int) -> tuple[DesiredState, Snapshot]:
         held = held if number % 19 != 18 else held[:-1]
         for place in opens:
             bound[place] += [each.name for each in generations]
-    endpoints = [_endpoint(place, *bound[place], *(["portal-made"] if n == 1 else [])) for n, place in enumerate(bound)]
-    endpoints += [_endpoint("playground"), _endpoint("somebody-elses", "portal-made")]
+    endpoints = [endpoint(place, *bound[place], *(["portal-made"] if n == 1 else [])) for n, place in enumerate(bound)]
+    endpoints += [endpoint("playground"), endpoint("somebody-elses", "portal-made")]
     if count > 3:
-        endpoints.append(_endpoint("forgotten"))
+        endpoints.append(endpoint("forgotten"))
     foreign = [live("portal-made"), live("other-team", of="theirs", stack="other")]
     auth = (declared("playground", Auth.OPEN), declared(places[0], Auth.REQUIRED))
     records = {each.ownership.key: _record(each) for each in held if each.ownership is not None}
     state = desired(*files, endpoints=auth)
     state = replace(state, stack="inference-prod")
     alive = [_owned(each) for each in alive]
-    return state, Snapshot(
-        tuple(sorted([*alive, *foreign], key=lambda each: each.name)),
-        tuple(sorted(endpoints, key=lambda each: each.ref)),
-        {"vault": SinkContents(records)},
-    )
+    parts = snapshot(*alive, *foreign, *endpoints)
+    return state, replace(parts, sinks={"vault": SinkContents(records)})
 
 
 def _make_key(number: int, name: str, opens: list[str]) -> tuple[DesiredKey, list[LiveKey]]:
@@ -104,7 +100,3 @@ def _owned(each: LiveKey) -> LiveKey:
 def _record(each: LiveKey) -> SinkRecord:
     assert each.ownership is not None
     return SinkRecord("inference-prod", each.ownership.key, each.ownership.generation, each.name, each.created_at)
-
-
-def _endpoint(name: str, *api_keys: str) -> LiveEndpoint:
-    return LiveEndpoint(ref(name), tuple(api_keys), bool(api_keys), (), "ACTIVE", None)

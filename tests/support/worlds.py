@@ -72,9 +72,9 @@ class World:
         """The sinks, opened as a run does."""
         return open_sinks(self.settings, owner=Owner(STACK, self.api.host, PROJECT), effects=effects or self.effects)
 
-    def look(self, desired: DesiredState) -> Snapshot:
+    def look(self, desired: DesiredState, sinks: Mapping[str, Sink] | None = None) -> Snapshot:
         """What a run would see now."""
-        return take_snapshot(self.api, self.sinks(), desired)
+        return take_snapshot(self.api, sinks or self.sinks(), desired)
 
     def plan(self, desired: DesiredState) -> Plan:
         """What a run would do now."""
@@ -218,3 +218,17 @@ class BrokenSink:
 
     def remove(self, key: str) -> None:
         raise self._error
+
+
+class BlindSink(BrokenSink):
+    """A sink around another one that cannot be read back, and does all else."""
+
+    def __init__(self, sink: Sink) -> None:
+        super().__init__(sink, error=RuntimeError())
+        self.readable = False
+
+    def write(self, record: Any, secret: Secret) -> None:
+        self._sink.write(record, secret)
+
+    def remove(self, key: str) -> None:
+        self._sink.remove(key)

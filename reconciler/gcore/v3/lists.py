@@ -37,7 +37,8 @@ class EndpointList:
                 f"{self.ref} belongs to the application {entry.item.application} by now",
                 way_out="bind the key to the application instead",
             )
-        return Listed(tuple(Binding(name, self.ref) for name in entry.links), entry.item.auth_enabled)
+        closed = {self.ref} if entry.links or entry.item.auth_enabled else set[EndpointRef]()
+        return Listed(tuple(Binding(name, self.ref) for name in entry.links), frozenset(closed))
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
         """The list itself."""

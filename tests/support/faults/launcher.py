@@ -39,7 +39,7 @@ UNCOUNTED = frozenset({"now", "monotonic", "sleep", "random"})
 NAMES = tuple(
     sorted(name for name in vars(reconciler.effects.Effects) if not name.startswith("_") and name not in UNCOUNTED)
 )
-LOADED = ("certifi", "encodings.idna", "httpcore", "httpx", "jsonschema", "rich.console", "tenacity", "yaml")
+LOADED = ("certifi", "encodings.idna", "httpcore", "httpx", "jsonschema", "rich.console", "yaml")
 """Libraries that a run loads when it comes to need them."""
 LONGEST = 60
 """Seconds after which a process that hangs is ended."""

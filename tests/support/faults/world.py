@@ -22,7 +22,8 @@ TASK_SECONDS = 0.3
 """Long enough that a task is seen running, short enough that few polls are needed."""
 FOLDER = "/disk"
 MARKER = re.compile(
-    r"\[keyform (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)( protected)?\]$"
+    r"\[keyform 2 (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)"
+    r"( protected)?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]$"
 )
 TABLES = ("counters", "keys", "applications", "deployments", "bindings", "gates", "tasks")
 """All of the emulator's that requests can change."""

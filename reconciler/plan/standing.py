@@ -1,21 +1,30 @@
 """How a stack stands: keys and their generations, what falls due, what expires, where each is bound, what is public.
 
-The view is data, computed from what was read; text, JSON and HTML are made of it. Which generation is current, what
-becomes of the others, when the next rotation is due and which expiry is worth a warning is decided by the planner's own
-functions, so that status never says other than plan.
+It is data, computed from what was read; text, JSON and HTML are made of it. Which generation is current, what becomes
+of the others, when the next rotation is due and which expiry is worth a warning is decided by the rules that make a
+plan, so that status never says other than plan.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, EndpointRef, LiveEndpoint, Phase, Snapshot
-from reconciler.plan.cases import Generation, KeyCase, find_claims, gather_cases, own_keys
-from reconciler.plan.verdicts import Fate, Verdict, judge, overlap_end
-from reconciler.report.due import Due, find_due
-from reconciler.report.times import relative
+from reconciler.model import (
+    Auth,
+    DesiredKey,
+    DesiredState,
+    EndpointRef,
+    Phase,
+    Snapshot,
+)
+from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_cases, gather_facts
+from reconciler.plan.due import Due, find_due
+from reconciler.plan.fates import Fate, overlap_end
+from reconciler.plan.verdicts import Verdict, judge
 
 
 class KeyState(StrEnum):
@@ -173,7 +182,7 @@ class EndpointStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class StatusView:
+class Standing:
     """All that status shows; keys in order of name, endpoints in order of address."""
 
     stack: str
@@ -219,38 +228,31 @@ class StatusView:
         """The keys that soon expire, and that nothing rotates before; the next first."""
         return self._by_expiry(Expiry.SOON)
 
-    def with_expiry(self, key: KeyStatus) -> str:
-        """A key's name and when it expires, as they are: `batch-jobs (in 9 days)`."""
-        return f"{key.name} ({relative(key.expires_at, self.now)})" if key.expires_at else key.name
-
     def _by_expiry(self, expiry: Expiry) -> tuple[KeyStatus, ...]:
         found = [key for key in self.keys if key.expiry is expiry]
         return tuple(sorted(found, key=lambda key: (key.expires_at or self.now, key.name)))
 
 
-def build_status(desired: DesiredState, snapshot: Snapshot, now: datetime) -> StatusView:
-    """The view at one instant; a pure function of what was read."""
-    owned = own_keys(desired, snapshot)
-    declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
-    opened = {ref for key in desired.keys for ref in key.endpoints}
-    return StatusView(
+def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Standing:
+    """How the stack stands at one instant; a pure function of what was read."""
+    facts = gather_facts(desired, snapshot, now)
+    return Standing(
         stack=desired.stack,
         project=desired.project,
         now=now,
-        keys=tuple(_key(case) for case in gather_cases(desired, snapshot, now)),
-        endpoints=tuple(
-            _endpoint(endpoint, owned, declared.get(endpoint.ref), opened)
-            for endpoint in sorted(snapshot.endpoints, key=lambda e: e.ref)
-        ),
-        foreign_keys=tuple(key.name for key in snapshot.keys if key.name not in owned),
-        claims=tuple(live.name for _, live in find_claims(desired, snapshot, owned)),
+        keys=tuple(_key(case) for case in gather_cases(facts)),
+        endpoints=tuple(_endpoints(facts)),
+        foreign_keys=tuple(key.name for key in snapshot.keys if key.id not in facts.own),
+        claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
     )
 
 
 def _key(case: KeyCase) -> KeyStatus:
-    current = case.newest_in_use or (case.generations[-1] if case.generations else None)
+    generations = [each for each in case.generations if not each.is_taken_over]  # what is there, not what is to come
+    in_use = [each for each in generations if each.is_in_use]
+    current = next(reversed(in_use or generations), None)
     verdict = judge(case)
-    fates = {ruling.generation.name: ruling.fate for ruling in verdict.rulings}
+    fates = {ruling.generation.live.id: ruling.fate for ruling in verdict.rulings}
     sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
     return KeyStatus(
         name=case.name,
@@ -261,16 +263,16 @@ def _key(case: KeyCase) -> KeyStatus:
             GenerationStatus(
                 live_name=each.name,
                 generation=each.number,
-                phase=each.ownership.phase,
+                phase=each.phase,
                 is_current=each is current,
-                fate=fates.get(each.name, Fate.KEEP),
+                fate=fates.get(each.live.id, Fate.KEEP),
                 created_at=each.live.created_at,
-                since=each.ownership.since,
+                since=each.since,
                 expires_at=each.live.expires_at,
                 until=None if each is current else _until(case, each),
                 bound_to=tuple(sorted(each.bound_to)),
             )
-            for each in case.generations
+            for each in generations
         ),
         expiry=_expiry(current, verdict),
         timing=_timing(case.desired),
@@ -297,7 +299,7 @@ def _state(current: Generation | None, now: datetime) -> KeyState:
         return KeyState.MISSING
     if current.live.is_expired(now):
         return KeyState.EXPIRED
-    return _STATES[current.ownership.phase]
+    return _STATES[current.phase]
 
 
 _STATES = {phase: KeyState(phase.value) for phase in Phase}
@@ -316,23 +318,30 @@ def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkSta
         return SinkState.NOT_YET
     if sink in current.sinks_that_hold_it:
         return SinkState.OK
-    if sink in case.unreadable_sinks:
+    if sink in case.facts.unreadable_sinks:
         return SinkState.UNKNOWN
-    return SinkState.LOST if current.ownership.phase is Phase.PUBLISHED else SinkState.NOT_YET
+    return SinkState.LOST if current.phase is Phase.PUBLISHED else SinkState.NOT_YET
 
 
-def _endpoint(
-    endpoint: LiveEndpoint, owned: frozenset[str], declared: DesiredEndpoint | None, opened: set[EndpointRef]
-) -> EndpointStatus:
-    own = tuple(name for name in endpoint.api_keys if name in owned)
-    return EndpointStatus(
-        ref=endpoint.ref,
-        public=endpoint.is_public,
-        own=own,
-        foreign=tuple(name for name in endpoint.api_keys if name not in owned),
-        status=endpoint.status,
-        application=endpoint.application,
-        managed=declared is not None or endpoint.ref in opened or bool(own),
-        auth=declared.auth if declared else None,
-        exclusive=declared.exclusive if declared else False,
-    )
+def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:
+    declared = {endpoint.ref: endpoint for endpoint in facts.desired.endpoints}
+    opened = {ref for key in facts.desired.keys for ref in key.endpoints}
+    names = {key.id: key.name for key in facts.snapshot.keys}
+    own: defaultdict[EndpointRef, set[str]] = defaultdict(set)
+    foreign: defaultdict[EndpointRef, set[str]] = defaultdict(set)
+    for binding in facts.snapshot.bindings:
+        side = own if binding.key_id in facts.own else foreign
+        side[binding.endpoint].add(names.get(binding.key_id, binding.key_id))
+    for endpoint in sorted(facts.snapshot.endpoints, key=lambda endpoint: endpoint.ref):
+        ref, said = endpoint.ref, declared.get(endpoint.ref)
+        yield EndpointStatus(
+            ref=ref,
+            public=endpoint.is_public,
+            own=tuple(sorted(own[ref])),
+            foreign=tuple(sorted(foreign[ref])),
+            status=endpoint.status,
+            application=endpoint.application,
+            managed=said is not None or ref in opened or ref in own,
+            auth=said.auth if said else None,
+            exclusive=said.exclusive if said else False,
+        )
