@@ -52,7 +52,7 @@ def refuse_one_place_twice(contents: Mapping[str, SinkContents]) -> None:
 
 def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
     """What one sink holds."""
-    found = dict(sink.read(keys)) if sink.readable else {}
+    found = dict(sink.read(keys)) if sink.traits.readable else {}
     return SinkContents(
         records={key: record for key, record in found.items() if isinstance(record, SinkRecord)},
         later={
@@ -60,8 +60,8 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
             for key, record in found.items()
             if isinstance(record, LaterRecord)
         },
-        readable=sink.readable,
-        removable=sink.removable,
+        readable=sink.traits.readable,
+        removable=sink.traits.removable,
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,

@@ -100,7 +100,12 @@ def open_session(
                 task_timeout=task_timeout,
                 redactor=terminal.redactor,
             )
-            sinks = open_sinks(desired.sinks, owner=Owner(desired.stack, api.host, desired.project), effects=effects)
+            sinks = open_sinks(
+                desired.sinks,
+                owner=Owner(desired.stack, api.host, desired.project),
+                effects=effects,
+                redactor=terminal.redactor,
+            )
             yield Session(desired, api, sinks, effects, interruption, demand)
     finally:
         effects.close()

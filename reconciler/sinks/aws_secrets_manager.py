@@ -26,10 +26,9 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.sinks.aws_client import AwsClient, AwsRefusal
 from reconciler.sinks.aws_record import (
@@ -44,12 +43,9 @@ from reconciler.sinks.aws_record import (
     tags_of,
 )
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
-from reconciler.sinks.protocol import HeldSecret, Reading
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings
 from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 from reconciler.workers import side_by_side
-
-if TYPE_CHECKING:
-    from reconciler.effects import Effects
 
 _ATTEMPTS = 4
 """How often a write begins anew because the secret was created, restored or written in the meantime."""
@@ -65,20 +61,14 @@ _KEY = re.compile(KEY_FORM)
 _FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class AwsSecretsManagerSink:
+class AwsSecretsManagerSink(Sink):
     """A secret for each key; those of other stacks, and those without keyform's tags, are refused."""
 
-    readable = True
-    removable = True
-    exposure = ""
-    is_evidence = True
-
-    def __init__(self, settings: SinkSettings, *, owner: Owner, effects: Effects) -> None:
-        self.name = settings.name
-        self._owner, self._stack = owner, owner.stack
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         options = settings.options
         texts = {name: str(options.get(name, "")) for name in ("region", "kms_key_id", "field")}
-        self._aws = AwsClient(self.name, region=texts["region"], effects=effects)
+        self._aws = AwsClient(self.name, region=texts["region"], around=around)
         # It becomes a part of the address that credentials are sent to.
         if texts["region"] and not _REGION.fullmatch(texts["region"]):
             raise self._aws.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")

@@ -40,11 +40,12 @@ from typing import TYPE_CHECKING
 from reconciler.errors import SinkError
 from reconciler.model import Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
-from reconciler.redaction import MASK, Redactor
+from reconciler.redaction import MASK
+from reconciler.sinks.protocol import Sink, Surroundings, Traits
 from reconciler.sinks.record import format_instant
 
 if TYPE_CHECKING:
-    from reconciler.effects import Completed, Effects
+    from reconciler.effects import Completed
 
 _KEPT_FROM_IT = ("GCORE_API_KEY",)
 _OURS = (
@@ -66,24 +67,15 @@ _SAVED_OR_NOT = "Put it right and apply again: a new generation is then publishe
 _REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and must take a missing secret for done."
 
 
-class CommandSink:
+class CommandSink(Sink):
     """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
 
-    readable = False
-    exposure = ""
-    is_evidence = True
-
-    def __init__(self, settings: SinkSettings, *, owner: Owner, effects: Effects) -> None:
-        self.name = settings.name
-        self._owner, self._stack = owner, owner.stack
-        self._effects = effects
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         self._folder = Path(settings.place.file).parent.absolute()
         self._write = self._argv(settings, "write")
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
-        self.removable = bool(self._remove)
-        self.destination = f"command {_shown(self._write)}"
-        if self._remove:
-            self.destination += f", removed by {_shown(self._remove)}"
+        self.traits = Traits(readable=False, removable=bool(self._remove), reads_secrets=False)
         if any("{generation}" in argument for argument in self._remove):
             raise self._error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",
@@ -94,6 +86,12 @@ class CommandSink:
             raise self._error("`timeout` is no time that a command could run", "Write it such as `timeout: 60s`.")
         self._timeout = timeout
 
+    @property
+    def destination(self) -> str:
+        """Both commands, as one would type them."""
+        removed = f", removed by {_shown(self._remove)}" if self._remove else ""
+        return f"command {_shown(self._write)}{removed}"
+
     def probe(self, keys: Collection[str]) -> None:  # noqa: ARG002 - the same programs see to every key
         """Make sure that the programs are there and can be executed, starting none of them."""
         for argv in filter(None, (self._write, self._remove)):
@@ -102,13 +100,6 @@ class CommandSink:
                     f"there is no program {argv[0]} that can be executed",
                     "Install it, or make it executable; a path with a slash starts at the configuration file's folder.",
                 )
-
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:  # noqa: ARG002 - nothing can be read
-        """Nothing: what the program did with a secret is its own business."""
-        return {}
-
-    def read_one(self, key: str) -> None:
-        """Nothing, too."""
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
@@ -154,8 +145,26 @@ class CommandSink:
         else:
             if done.returncode == 0:
                 return
-            error = self._error(_ending(argv[0], done, secret), way_out, effect_is_unknown=True)
+            error = self._error(self._ending(argv[0], done, secret), way_out, effect_is_unknown=True)
         raise error
+
+    def _ending(self, program: str, done: Completed, secret: Secret | None) -> str:
+        how = f"ended with status {done.returncode}"
+        if done.returncode < 0:
+            number = -done.returncode
+            how = (
+                f"was killed by {signal.Signals(number).name if number in set(signal.Signals) else f'signal {number}'}"
+            )
+        if secret:
+            self._redactor.learn(secret)  # it may have repeated its input
+        words = self._words(done.stderr) or self._words(done.stdout)
+        return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
+
+    def _words(self, output: str) -> str:
+        """The end of what a program said, fit to be shown: also without what it may have found there before."""
+        line = self._redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
+        text = _LIKE_A_TOKEN.sub(MASK, line)
+        return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"
 
     def _program(self, argv: Sequence[str]) -> str:
         """As it is to be found: a bare name on PATH, anything with a slash from the folder on."""
@@ -201,20 +210,3 @@ def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
     """The program as it is, and its arguments with what they ask for; other braces are the program's own."""
     program, *arguments = argv
     return [program, *(_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in arguments)]
-
-
-def _ending(program: str, done: Completed, secret: Secret | None) -> str:
-    how = f"ended with status {done.returncode}"
-    if done.returncode < 0:
-        number = -done.returncode
-        how = f"was killed by {signal.Signals(number).name if number in set(signal.Signals) else f'signal {number}'}"
-    words = _words(done.stderr, secret) or _words(done.stdout, secret)
-    return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
-
-
-def _words(output: str, secret: Secret | None) -> str:
-    """The end of what a program said, fit to be shown: it may have repeated its input, or what it found before."""
-    redactor = Redactor(secret) if secret else Redactor()
-    line = redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
-    text = _LIKE_A_TOKEN.sub(MASK, line)
-    return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"

@@ -40,7 +40,7 @@ from reconciler.model import (
     variable_name,
 )
 from reconciler.sinks.local_sink import LocalFileSink
-from reconciler.sinks.protocol import HeldSecret
+from reconciler.sinks.protocol import HeldSecret, Surroundings
 from reconciler.sinks.record import (
     API_FORM,
     KEY_FORM,
@@ -53,7 +53,6 @@ from reconciler.sinks.record import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from reconciler.effects import Effects
     from reconciler.errors import SinkError
 
 _HEAD = "# keyform "
@@ -87,8 +86,8 @@ class _Found:
 class DotenvSink(LocalFileSink):
     """A .env file; `variable` must hold `{KEY}`, so that no two keys share a name."""
 
-    def __init__(self, settings: SinkSettings, *, owner: Owner, effects: Effects) -> None:
-        super().__init__(settings, owner=owner, effects=effects)
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         template = settings.options.get("variable", "{KEY}")
         if (
             not isinstance(template, str)

@@ -3,34 +3,28 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.local_file import LocalFile
-from reconciler.sinks.protocol import HeldSecret, Reading
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
-if TYPE_CHECKING:
-    from reconciler.effects import Effects
 
-
-class LocalFileSink(ABC):
+class LocalFileSink(Sink):
     """A `Sink` over one file: the file's rules are LocalFile's, its format is the subclass's pure functions.
 
     `b""` stands for a file that is not there. A relative `path` starts at the folder of the configuration file, so that
     a run finds the same secrets from wherever it is started.
     """
 
-    readable = True
-    removable = True
+    traits = Traits(tidies=True)
 
-    def __init__(self, settings: SinkSettings, *, owner: Owner, effects: Effects) -> None:
-        self.name = settings.name
-        self._owner, self._stack = owner, owner.stack
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
@@ -40,7 +34,7 @@ class LocalFileSink(ABC):
             sink=self.name,
             shared=settings.options.get("shared") is True,
             has_record=self.has_record,
-            effects=effects,
+            effects=around.effects,
         )
 
     @property

@@ -17,7 +17,7 @@ from sinks.stage import CANARY, STACK
 
 from reconciler.errors import ExtraMissing, SinkError
 from reconciler.model import Secret
-from reconciler.sinks.protocol import HeldSecret, ReadsSecrets
+from reconciler.sinks.protocol import HeldSecret, Traits
 
 NAME = f"{STACK}/payments-api"
 
@@ -41,7 +41,7 @@ def test_what_was_written_is_held_to_the_second_and_can_be_consumed(aws: Aws) ->
         "batch-jobs": generation(3, key="batch-jobs"),
     }
     assert (aws.value(), aws.value(f"{STACK}/batch-jobs")) == ("abc", "def")
-    assert (sink.name, sink.readable, sink.removable) == ("cloud", True, True)
+    assert (sink.name, sink.traits) == ("cloud", Traits())
 
 
 def test_a_new_secret_is_there_with_its_tags_in_one_call(aws: Aws) -> None:
@@ -341,7 +341,6 @@ def test_a_secret_can_be_read_back_with_its_record(aws: Aws) -> None:
     aws.open().write(generation(2), Secret("new"))
     effects = Counted()
     sink: Any = aws.open(effects=effects)
-    assert isinstance(sink, ReadsSecrets)
     held = sink.read_secrets(["payments-api", "unknown"])
     assert held == {"payments-api": HeldSecret(generation(2), Secret("new"))}
     assert effects.log == ["open", "describe_secret", "get_secret_value", "describe_secret"]

@@ -106,9 +106,9 @@ def test_without_a_command_for_removing_nothing_is_removed(tmp_path: Path) -> No
 
 def test_it_says_that_it_cannot_be_read_back_and_whether_it_can_remove(tmp_path: Path) -> None:
     sink = open_command(tmp_path, write=("true",))
-    assert (sink.name, sink.readable, sink.read(["payments-api"])) == ("pager", False, {})
-    assert not sink.removable
-    assert open_command(tmp_path, write=("true",), remove=("true",)).removable
+    assert (sink.name, sink.traits.readable, sink.read(["payments-api"])) == ("pager", False, {})
+    assert not sink.traits.removable
+    assert open_command(tmp_path, write=("true",), remove=("true",)).traits.removable
 
 
 # --- How it ends ------------------------------------------------------------------------------------------------------

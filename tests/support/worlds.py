@@ -188,7 +188,7 @@ def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
     emulator.interceptor = hook
 
 
-class BrokenSink:
+class BrokenSink(Sink):
     """A sink around another one that fails when it is told to."""
 
     def __init__(self, sink: Sink, *, error: Exception, after: bool = False) -> None:
@@ -196,11 +196,19 @@ class BrokenSink:
         self._error = error
         self._after = after
         self.name = sink.name
-        self.readable = sink.readable
-        self.removable = sink.removable
-        self.destination = sink.destination
-        self.exposure = sink.exposure
-        self.is_evidence = sink.is_evidence
+        self.traits = sink.traits
+
+    @property
+    def destination(self) -> str:
+        return self._sink.destination
+
+    @property
+    def exposure(self) -> str:
+        return self._sink.exposure
+
+    @property
+    def is_evidence(self) -> bool:
+        return self._sink.is_evidence
 
     def probe(self, keys: Any) -> None:
         self._sink.probe(keys)
@@ -225,7 +233,7 @@ class BlindSink(BrokenSink):
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink, error=RuntimeError())
-        self.readable = False
+        self.traits = replace(sink.traits, readable=False)
 
     def write(self, record: Any, secret: Secret) -> None:
         self._sink.write(record, secret)
