@@ -62,7 +62,8 @@ class GenerationStatus:
     """One live key that embodies a key.
 
     `since` is when it came into its phase, as its marker says; `fate` is what the next apply does with it. `until` is
-    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap).
+    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap). `leaks`: it is
+    revoked, and still opens something.
     """
 
     live_name: str
@@ -75,6 +76,7 @@ class GenerationStatus:
     expires_at: datetime | None
     until: datetime | None
     bound_to: tuple[EndpointRef, ...]
+    leaks: bool = False
 
     @property
     def is_in_overlap(self) -> bool:
@@ -93,33 +95,38 @@ class Expiry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """What the file says of a key's rotation: lengths of time, None where it says nothing."""
-
-    every: timedelta | None = None
-    overlap: timedelta | None = None
-    lifetime: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """One key. Without a live key that embodies it, there are no generations, and `current` is None.
+    """One key; `desired` is what the file says, None where it does not declare it (any more).
+
+    Without a live key that embodies it, there are no generations, and `current` is None.
 
     `next_rotation` is the one that time brings about, or that is due already; its reason is the planner's.
     """
 
     name: str
     description: str
-    declared: bool
+    desired: DesiredKey | None
     state: KeyState
     generations: tuple[GenerationStatus, ...]
     """Oldest first."""
     expiry: Expiry
-    timing: Timing
     next_rotation: Due | None
     sinks: tuple[tuple[str, SinkState], ...]
-    wanted: tuple[EndpointRef, ...] = ()
-    """What the file says that it opens."""
+
+    @property
+    def declared(self) -> bool:
+        """Whether the file has it."""
+        return self.desired is not None
+
+    @property
+    def wanted(self) -> frozenset[EndpointRef]:
+        """What the file says that it opens."""
+        return self.desired.endpoints if self.desired else frozenset()
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long an old generation stays valid; that of a key that is not declared does not."""
+        return self.desired.overlap if self.desired else timedelta(0)
 
     @property
     def current(self) -> GenerationStatus | None:
@@ -216,12 +223,7 @@ class Standing:
     @property
     def leaked(self) -> tuple[str, ...]:
         """The live names of revoked generations that still open something: an apply cuts them."""
-        return tuple(
-            each.live_name
-            for key in self.keys
-            for each in key.generations
-            if each.phase is Phase.REVOKED and each.bound_to and (each.expires_at is None or each.expires_at > self.now)
-        )
+        return tuple(each.live_name for key in self.keys for each in key.generations if each.leaks)
 
     @property
     def expiring(self) -> tuple[KeyStatus, ...]:
@@ -257,7 +259,7 @@ def _key(case: KeyCase) -> KeyStatus:
     return KeyStatus(
         name=case.name,
         description=case.desired.description if case.desired else current.live.text if current else "",
-        declared=case.desired is not None,
+        desired=case.desired,
         state=_state(current, case.now),
         generations=tuple(
             GenerationStatus(
@@ -271,19 +273,14 @@ def _key(case: KeyCase) -> KeyStatus:
                 expires_at=each.live.expires_at,
                 until=None if each is current else _until(case, each),
                 bound_to=tuple(sorted(each.bound_to)),
+                leaks=each.leaks(case.now),
             )
             for each in generations
         ),
         expiry=_expiry(current, verdict),
-        timing=_timing(case.desired),
         next_rotation=find_due(case),
         sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
-        wanted=tuple(sorted(case.desired.endpoints)) if case.desired else (),
     )
-
-
-def _timing(key: DesiredKey | None) -> Timing:
-    return Timing(key.every, key.overlap, key.lifetime) if key else Timing()
 
 
 def _expiry(current: Generation | None, verdict: Verdict) -> Expiry:
@@ -299,10 +296,7 @@ def _state(current: Generation | None, now: datetime) -> KeyState:
         return KeyState.MISSING
     if current.live.is_expired(now):
         return KeyState.EXPIRED
-    return _STATES[current.phase]
-
-
-_STATES = {phase: KeyState(phase.value) for phase in Phase}
+    return KeyState(current.phase.value)
 
 
 def _until(case: KeyCase, other: Generation) -> datetime | None:
