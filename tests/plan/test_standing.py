@@ -8,7 +8,8 @@ from support.states import NOW, days, desired, endpoint, key, live, snapshot
 from reconciler.model import Binding, Phase, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.due import list_due
-from reconciler.plan.standing import KeyState, compute_standing
+from reconciler.plan.standing import KeyState
+from reconciler.plan.survey import compute_standing
 
 
 def with_opaque_ids(world: Snapshot) -> Snapshot:
