@@ -135,7 +135,7 @@ def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:
             foreign=tuple(sorted(foreign[ref])),
             status=endpoint.status,
             application=endpoint.application,
-            managed=said is not None or ref in opened or ref in own,
+            managed=said is not None or ref in opened or bool(own[ref]),
             auth=said.auth if said else None,
             exclusive=said.exclusive if said else False,
         )
