@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 
 import httpx
 import pytest
@@ -191,18 +190,8 @@ def until(holds: Callable[[], bool]) -> None:
 # --- The client behind it ---------------------------------------------------------------------------------------------
 
 
-def test_a_client_that_is_not_refused_never_asks_the_clock_and_never_sleeps() -> None:
-    class Timeless(ScriptedEffects):
-        def now(self) -> datetime:
-            return START
-
-        def monotonic(self) -> float:
-            raise AssertionError("it looked at the clock")
-
-        def random(self) -> float:
-            raise AssertionError("it asked for chance")
-
-    effects = Timeless(answer(200, key_json()))
+def test_a_client_that_is_not_refused_never_sleeps() -> None:
+    effects = ScriptedEffects(answer(200, key_json()))
     api = make_api(effects)
     for _ in range(20):
         api.get_key("payments")

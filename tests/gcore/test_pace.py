@@ -49,7 +49,7 @@ def test_it_is_as_fast_as_ever_again_soon_after_the_limit_is_gone() -> None:
     limited = work_at_one_pace(TokenBucket(10, 1), jobs=200, workers=10, says_when=False, pace=pace)
     assert pace.limit < 10 or pace.distance > 0.05
     free = work_at_one_pace(NoLimit(), jobs=2000, workers=10, says_when=False, pace=pace, start=limited.seconds)
-    assert (pace.limit, pace.distance, pace.not_before) == (10, 0.0, None)
+    assert (pace.limit, pace.distance, pace.not_before) == (10, 0.0, 0.0)
     assert free.seconds < 30
     untouched = work_at_one_pace(NoLimit(), jobs=1000, workers=10, says_when=False)
     again = work_at_one_pace(NoLimit(), jobs=1000, workers=10, says_when=False, pace=pace, start=1000.0)
