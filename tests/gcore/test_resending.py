@@ -99,7 +99,7 @@ def test_what_may_pass_is_waited_out(action: Action, trouble: str) -> None:
     api, effects = scripted_api(*[TRANSIENT[trouble]] * 4, KEY)
     action(api)
     assert effects.slept == [0.375, 0.75, 1.5, 3.0]
-    assert api.request_count == len(effects.sent) == 5
+    assert len(effects.sent) == 5
 
 
 @pytest.mark.parametrize("trouble", TRANSIENT)
