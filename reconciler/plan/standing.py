@@ -327,7 +327,8 @@ def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:
     declared = {endpoint.ref: endpoint for endpoint in facts.desired.endpoints}
     opened = {ref for key in facts.desired.keys for ref in key.endpoints}
     names = {key.id: key.name for key in facts.snapshot.keys}
-    own, foreign = defaultdict(set), defaultdict(set)
+    own: defaultdict[EndpointRef, set[str]] = defaultdict(set)
+    foreign: defaultdict[EndpointRef, set[str]] = defaultdict(set)
     for binding in facts.snapshot.bindings:
         side = own if binding.key_id in facts.own else foreign
         side[binding.endpoint].add(names.get(binding.key_id, binding.key_id))

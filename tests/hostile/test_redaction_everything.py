@@ -232,6 +232,7 @@ def test_a_file_that_holds_a_credential_shows_it_nowhere(
     """The author knows the value by other means, or the file was made by a program; no log keeps it."""
     text = json.dumps(f"see {encode(value)} here")
     world.write(HEAD + f"keys:\n  payments:\n    description: {text}\n    deployments: [llama3]\n")
+    keyform.without_network()
     for argv in COMMANDS:
         ran = keyform(*argv, "--log-level", "debug", env=ENV)
         assert leaks(ran.out) == leaks(ran.err) == []
@@ -243,6 +244,7 @@ def test_a_file_that_holds_a_credential_shows_it_nowhere(
 @pytest.mark.parametrize("value", GIVEN)
 def test_an_api_that_repeats_a_credential_is_not_repeated(value: str, world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
+    keyform.without_network()
     for status in (400, 401, 403, 409, 500):
         encoded = [base64.b64encode(f"{before}{value}{after}".encode()).decode() for before, after in AROUND]
         for said in (value, f"{'x' * 200} {value}", f"{'x ' * 140}{value}", quote(value, safe=""), *encoded):

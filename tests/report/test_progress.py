@@ -1,11 +1,13 @@
 """Progress of an apply, in a pipe and on a terminal."""
 
 import threading
+from dataclasses import replace
 from io import StringIO
 
 from report.builders import (
     BIND,
     BIND_SUCCESSOR,
+    BIND_WHISPER,
     CREATE,
     DELETE,
     EVERYTHING,
@@ -19,6 +21,7 @@ from report.builders import (
 )
 from rich.console import Console
 
+from reconciler.plan.changes import KeyRef
 from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, PaceChanged, Started, StepNote
 from reconciler.report.progress import LiveProgress, PlainProgress
 
@@ -67,6 +70,23 @@ def test_a_write_that_was_done_in_part_has_a_line_for_each_end():
     assert lines == [
         "deployment.llama3: bound payments-api in 1.5s",
         "deployment.llama3: binding batch-jobs-g2 failed after 1.5s: the API does not take it",
+    ]
+
+
+def test_of_many_keys_in_one_write_the_first_few_are_named():
+    lines = []
+    PlainProgress(lines.append)(Started(tuple(replace(BIND, live=KeyRef(name)) for name in "abcdefg")))
+    assert lines == ["deployment.llama3: binding a, b, c and 4 more..."]
+
+
+def test_one_key_that_one_write_binds_to_several_endpoints_is_told_by_its_key():
+    lines = []
+    progress = PlainProgress(lines.append)
+    progress(Started((BIND, BIND_WHISPER)))
+    progress(Finished((Outcome(UNBIND, OutcomeState.DONE), Outcome(UNBIND_LAST, OutcomeState.DONE))))
+    assert lines == [
+        "key.payments-api: binding payments-api to deployment.llama3, deployment.whisper...",
+        "key.old-demo: unbound old-demo from deployment.llama3, deployment.playground in 0.0s",
     ]
 
 
