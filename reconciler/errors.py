@@ -17,7 +17,7 @@
     │   │   ├── NotFound               404
     │   │   ├── Conflict               409
     │   │   └── RateLimited            429
-    │   ├── ApiFault               5xx
+    │   ├── ApiFailed              5xx
     │   ├── UnexpectedAnswer       HTML, a truncated body, a shape that is not the API's
     │   └── TaskFailed             a task ended in ERROR, or did not end in time
     ├── SinkError              a sink cannot be read or written
@@ -180,7 +180,7 @@ class RateLimited(ApiRefused):
     retry_after: float | None = None
 
 
-class ApiFault(ApiError):
+class ApiFailed(ApiError):
     """5xx: the API failed; a write may have taken effect."""
 
     retry_after: float | None = None
