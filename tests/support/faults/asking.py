@@ -39,18 +39,16 @@ class State:
     pace: Pace
     offsets: deque[timedelta]
     told: bool
-    count: int
 
     @classmethod
     def of(cls, exchange: Exchange) -> State:
         """A copy, which does not change."""
         clock = exchange.clock
-        return cls(copy(exchange._gate._pace), clock._offsets.copy(), clock._told, exchange._count)
+        return cls(copy(exchange._gate._pace), clock._offsets.copy(), clock._told)
 
     def bring_about(self, exchange: Exchange) -> None:
         """Let an exchange have learnt this."""
         exchange._gate._pace = copy(self.pace)
-        exchange._count = self.count
         clock = exchange.clock
         clock._offsets, clock._told = self.offsets.copy(), self.told
 
