@@ -16,7 +16,7 @@ keys[]                          in order of name
     fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
     overlap_ends_at, overlap_left_seconds (0 once it is over)
   sinks                         {name: ok, lost, unknown or not yet}
-endpoints[]                     in order of address
+endpoints[]                     in order of address, its keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application
   managed                       the stack has to do with it: an entry in the file, or a key that opens it
   auth, exclusive               as in the file; `auth` null: it says nothing
