@@ -27,7 +27,7 @@ from reconciler.plan.changes import (
     Unbind,
 )
 from reconciler.plan.outcomes import Event, Finished, Outcome, OutcomeState, Result, Started
-from reconciler.sinks.protocol import Sink, Tidies
+from reconciler.sinks.protocol import Sink
 from reconciler.workers import side_by_side
 
 ORDER: tuple[tuple[Step, ...], ...] = (
@@ -74,9 +74,8 @@ def needed_sinks(plan: Plan) -> dict[str, set[str]]:
 def tidy_sinks(sinks: Mapping[str, Sink]) -> None:
     """Let sinks clear away what a run left that died while it wrote, before any change rests on what they hold."""
     for name in sorted(sinks):
-        sink = sinks[name]
-        if isinstance(sink, Tidies):
-            sink.tidy()
+        if sinks[name].traits.tidies:
+            sinks[name].tidy()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from reconciler.effects import System
-from reconciler.model import DesiredState
+from reconciler.model import DesiredState, Owner
 from reconciler.sinks import open_sinks
 
 Load = Callable[..., DesiredState]
@@ -20,7 +20,7 @@ def with_sink(text: str) -> str:
 
 def options(state: DesiredState) -> dict[str, object]:
     (sink,) = state.sinks
-    open_sinks(state.sinks, stack=state.stack, effects=System())  # the sink takes what the file gives
+    open_sinks(state.sinks, owner=Owner(state.stack), effects=System())  # the sink takes what the file gives
     return dict(sink.options)
 
 
