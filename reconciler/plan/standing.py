@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciler.model import Auth, EndpointRef, Phase
+from reconciler.model import Auth, DesiredKey, EndpointRef, Phase
 from reconciler.plan.due import Due
 from reconciler.plan.fates import Fate
 
@@ -49,7 +49,8 @@ class GenerationStatus:
     """One live key that embodies a key.
 
     `since` is when it came into its phase, as its marker says; `fate` is what the next apply does with it. `until` is
-    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap).
+    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap). `leaks`: it is
+    revoked, and still opens something.
     """
 
     live_name: str
@@ -62,6 +63,7 @@ class GenerationStatus:
     expires_at: datetime | None
     until: datetime | None
     bound_to: tuple[EndpointRef, ...]
+    leaks: bool = False
 
     @property
     def is_in_overlap(self) -> bool:
@@ -95,33 +97,38 @@ class Expiry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """What the file says of a key's rotation: lengths of time, None where it says nothing."""
-
-    every: timedelta | None = None
-    overlap: timedelta | None = None
-    lifetime: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """One key. Without a live key that embodies it, there are no generations, and `current` is None.
+    """One key; `desired` is what the file says, None where it does not declare it (any more).
+
+    Without a live key that embodies it, there are no generations, and `current` is None.
 
     `next_rotation` is the one that time brings about, or that is due already; its reason is the planner's.
     """
 
     name: str
     description: str
-    declared: bool
+    desired: DesiredKey | None
     state: KeyState
     generations: tuple[GenerationStatus, ...]
     """Oldest first."""
     expiry: Expiry
-    timing: Timing
     next_rotation: Due | None
     sinks: tuple[tuple[str, SinkState], ...]
-    wanted: tuple[EndpointRef, ...] = ()
-    """What the file says that it opens."""
+
+    @property
+    def declared(self) -> bool:
+        """Whether the file has it."""
+        return self.desired is not None
+
+    @property
+    def wanted(self) -> frozenset[EndpointRef]:
+        """What the file says that it opens."""
+        return self.desired.endpoints if self.desired else frozenset()
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long an old generation stays valid; that of a key that is not declared does not."""
+        return self.desired.overlap if self.desired else timedelta(0)
 
     @property
     def current(self) -> GenerationStatus | None:
@@ -230,12 +237,7 @@ class Standing:
     @property
     def leaked(self) -> tuple[str, ...]:
         """The live names of revoked generations that still open something: an apply cuts them."""
-        return tuple(
-            each.live_name
-            for key in self.keys
-            for each in key.generations
-            if each.phase is Phase.REVOKED and each.bound_to and (each.expires_at is None or each.expires_at > self.now)
-        )
+        return tuple(each.live_name for key in self.keys for each in key.generations if each.leaks)
 
     @property
     def expiring(self) -> tuple[KeyStatus, ...]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
-from reconciler.model import DesiredKey, DesiredState, EndpointRef, Phase, Snapshot
+from reconciler.model import DesiredState, EndpointRef, Phase, Snapshot
 from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_cases, gather_facts
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
@@ -22,7 +22,6 @@ from reconciler.plan.standing import (
     KeyStatus,
     SinkState,
     Standing,
-    Timing,
 )
 from reconciler.plan.verdicts import Verdict, judge
 
@@ -51,7 +50,7 @@ def _key(case: KeyCase) -> KeyStatus:
     return KeyStatus(
         name=case.name,
         description=case.desired.description if case.desired else current.live.text if current else "",
-        declared=case.desired is not None,
+        desired=case.desired,
         state=_state(current, case.now),
         generations=tuple(
             GenerationStatus(
@@ -65,19 +64,14 @@ def _key(case: KeyCase) -> KeyStatus:
                 expires_at=each.live.expires_at,
                 until=None if each is current else _until(case, each),
                 bound_to=tuple(sorted(each.bound_to)),
+                leaks=each.leaks(case.now),
             )
             for each in generations
         ),
         expiry=_expiry(current, verdict),
-        timing=_timing(case.desired),
         next_rotation=find_due(case),
         sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
-        wanted=tuple(sorted(case.desired.endpoints)) if case.desired else (),
     )
-
-
-def _timing(key: DesiredKey | None) -> Timing:
-    return Timing(key.every, key.overlap, key.lifetime) if key else Timing()
 
 
 def _expiry(current: Generation | None, verdict: Verdict) -> Expiry:
@@ -93,10 +87,7 @@ def _state(current: Generation | None, now: datetime) -> KeyState:
         return KeyState.MISSING
     if current.live.is_expired(now):
         return KeyState.EXPIRED
-    return _STATES[current.phase]
-
-
-_STATES = {phase: KeyState(phase.value) for phase in Phase}
+    return KeyState(current.phase.value)
 
 
 def _until(case: KeyCase, other: Generation) -> datetime | None:
