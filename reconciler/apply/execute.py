@@ -133,11 +133,11 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
         return list(changes)  # none of them begins, whatever it waits for
     ready: dict[ChangeId, Change] = {}
     for change in changes:
-        waits_for = [each for each in change.depends_on if not run.is_done(each) and each not in ready]
+        waits_for = [each for each in change.depends_on if not run.is_in(each, OutcomeState.DONE) and each not in ready]
         if waits_for:
-            outcome = Outcome(
-                change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in waits_for)}"
-            )
+            # What was skipped itself is not why: of a key that could not be made, all waits for the create alone.
+            causes = [each for each in waits_for if not run.is_in(each, OutcomeState.SKIPPED)] or waits_for
+            outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in causes)}")
             run.outcomes[change.id] = outcome
             run.listener(Finished((outcome,)))
         else:

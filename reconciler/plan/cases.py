@@ -73,6 +73,10 @@ class Generation:
         """No run has told that it was published: marked pending, or partial."""
         return self.phase in (Phase.PENDING, Phase.PARTIAL)
 
+    def leaks(self, now: datetime) -> bool:
+        """Whether its secret leaked, and still opens something."""
+        return self.phase is Phase.REVOKED and bool(self.bound_to) and not self.live.is_expired(now)
+
     def has_replaced(self, sinks: Iterable[str]) -> bool:
         """Whether its secret is in every sink of its key, so that what they held before is relied on no longer."""
         return not self.is_unfinished or set(sinks) <= self.sinks_that_hold_it

@@ -46,7 +46,7 @@ def _say(changes: Sequence[Change], form: int) -> str:
         targets = [*dict.fromkeys(filter(None, map(target_of, found)))]
         where = []
         if len(places) > 1:
-            where = ["to" if step is Step.BIND else "from", some_of([shown(str(change.endpoint)) for change in found])]
+            where = ["to" if step is Step.BIND else "from", some_of([str(change.endpoint) for change in found])]
         parts.append(" ".join(filter(None, (_FORMS[step][form], some_of(targets), *where))))
     return " and ".join(parts)
 

@@ -1,15 +1,8 @@
 """For all tests of faults."""
 
-import gc
-from collections.abc import Iterator
-
-import pytest
-from support.faults.cases import RARELY
+from support.faults.sampling import SEED, SIZE
 
 
-@pytest.fixture(autouse=True)
-def _collect_garbage_rarely() -> Iterator[None]:
-    before = gc.get_threshold()
-    gc.set_threshold(*RARELY)
-    yield
-    gc.set_threshold(*before)
+def pytest_report_header() -> str:
+    """What decides which faults are drawn."""
+    return f"faults: {SIZE} of each scenario, drawn with FAULTS_SEED={SEED}"

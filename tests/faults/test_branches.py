@@ -2,8 +2,9 @@
 
 import pytest
 from support.faults.branches import BRANCHES, SHOWN_BY
-from support.faults.cases import Tally, judge_single, pass_through, prepare, singles
-from support.faults.meetings import judge_portal_edit, judge_two_processes
+from support.faults.case_text import SECOND_PROCESS
+from support.faults.cases import Tally, judge_single, pass_through, prepare
+from support.faults.meetings import judge_two_processes
 from support.faults.scenarios import BY_NAME
 
 from reconciler.emulator import Modes
@@ -21,19 +22,16 @@ def test_a_recovery_takes_every_branch(branch: str) -> None:
     prepared = prepare(BY_NAME[shown.scenario], Modes())
     done = pass_through(prepared)
     tally = Tally()
-    for place, effect in enumerate(done.ran.trace):
+    for effect in done.trace:
         if branch in tally.reached:
             break
         if not effect.name.startswith(shown.at):
             continue
-        match shown.what:
-            case "a second process":
-                judge_two_processes(prepared, prepared.scenario.after, place, tally)
-            case "a portal edit":
-                judge_portal_edit(prepared, place, tally)
-            case fault:
-                for injection in singles(done):
-                    if injection.number == place and injection.fault.name == fault:
-                        judge_single(prepared, done, injection, tally)
+        if shown.what == SECOND_PROCESS:
+            judge_two_processes(prepared, prepared.scenario.after, effect.spot, tally)
+            continue
+        for injection in done.singles():
+            if injection.at == effect.spot and injection.fault.name == shown.what:
+                judge_single(prepared, injection, tally)
     assert branch in tally.reached, f"{shown} does not lead there any more"
-    assert not tally.failures
+    tally.require_no_failures()

@@ -29,7 +29,7 @@ from reconciler.model.verification import Access, EndpointCheck, SecretCheck, Se
 from reconciler.plan.changes import Note
 from reconciler.plan.due import Due
 from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, Result, Started, StepNote
-from reconciler.plan.standing import compute_standing
+from reconciler.plan.survey import compute_standing
 from reconciler.redaction import Redactor
 from reconciler.report import json as plan_json
 from reconciler.report.due import due_to_json, render_due

@@ -18,7 +18,7 @@ from reconciler.model import (
 )
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind, UpdateKey
-from reconciler.plan.standing import compute_standing
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status

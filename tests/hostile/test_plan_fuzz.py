@@ -14,7 +14,7 @@ from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind
 from reconciler.plan.due import list_due
 from reconciler.plan.expiry import find_past_dates
-from reconciler.plan.standing import compute_standing
+from reconciler.plan.survey import compute_standing
 from reconciler.report.due import due_to_json, render_due
 from reconciler.report.json import plan_to_json
 from reconciler.report.status_html import status_to_html

@@ -17,7 +17,7 @@ from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Wa
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, Demand, Rotate, UpdateKey
 from reconciler.plan.due import list_due
-from reconciler.plan.standing import compute_standing
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_table import render_status
 
 HOUR = timedelta(hours=1)

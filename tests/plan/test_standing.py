@@ -3,12 +3,13 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from support.states import NOW, days, desired, endpoint, key, live, snapshot
+from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
 
 from reconciler.model import Binding, Phase, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.due import list_due
-from reconciler.plan.standing import KeyState, compute_standing
+from reconciler.plan.standing import KeyState
+from reconciler.plan.survey import compute_standing
 
 
 def with_opaque_ids(world: Snapshot) -> Snapshot:
@@ -39,6 +40,21 @@ def test_a_key_that_is_bound_and_not_among_the_keys_is_foreign_and_told_by_its_i
     world = snapshot(live("payments", of="payments"), endpoint("llama3", "payments", "unseen"), held=["payments"])
     (found,) = compute_standing(desired(key("payments", "llama3")), world, NOW).endpoints
     assert (found.own, found.foreign) == (("payments",), ("unseen",))
+
+
+def test_foreign_keys_count_where_the_stack_has_to_do_with_the_endpoint_and_nowhere_else() -> None:
+    world = snapshot(
+        live("payments", of="payments"),
+        live("portal-made"),
+        endpoint("bound", "payments", "portal-made"),
+        endpoint("declared", "portal-made"),
+        endpoint("theirs", "portal-made"),
+        endpoint("wanted", "portal-made"),
+        held=["payments"],
+    )
+    file = desired(key("payments", "wanted"), endpoints=[declared("declared")])
+    standing = compute_standing(file, world, NOW)
+    assert [each.ref.name for each in standing.with_foreign_keys] == ["bound", "declared", "wanted"]
 
 
 def test_what_is_still_to_be_adopted_is_not_there_yet_and_falls_not_due() -> None:

@@ -3,7 +3,9 @@
 import threading
 from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
+import pytest
 from report.builders import (
     BIND,
     BIND_SUCCESSOR,
@@ -21,6 +23,8 @@ from report.builders import (
 )
 from rich.console import Console
 
+from reconciler.cli.progress import ShownProgress
+from reconciler.gcore import ApiEvent, EventKind
 from reconciler.plan.changes import KeyRef
 from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, PaceChanged, Started, StepNote
 from reconciler.report.progress import LiveProgress, PlainProgress
@@ -201,3 +205,38 @@ def test_many_threads_may_tell_at_once():
                 thread.join(timeout=30)
             assert not any(thread.is_alive() for thread in threads)
     assert len(lines) == 16 * 50 * 3
+
+
+# --- What the client tells stands beside the change that it is about --------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def progress(told):
+    terminal = SimpleNamespace(live=False, tell=told.append, log=lambda *_: None, masked=lambda event: event)
+    shown = ShownProgress(terminal)
+    with shown.shown(3):
+        yield shown
+
+
+def waits(subject):
+    return ApiEvent(EventKind.TASK_STARTED, "PATCH", subject, detail="7f")
+
+
+@pytest.mark.parametrize("subject", ["deployment.llama3", "key.payments-api"])
+def test_a_request_about_an_endpoint_or_a_live_key_is_told_of_the_write_that_it_belongs_to(progress, told, subject):
+    progress.on_event(Started((BIND, BIND_WHISPER)))
+    progress.on_api_event(waits(subject))
+    assert told[1:] == ["key.payments-api: waiting for task 7f"]
+
+
+def test_a_request_of_no_running_change_is_told_of_what_it_is_about(progress, told):
+    progress.on_event(Started((CREATE,)))
+    progress.on_event(Finished((Outcome(CREATE, OutcomeState.DONE),)))
+    progress.on_event(Started((PUBLISH,)))
+    progress.on_api_event(waits("deployment.llama3"))
+    assert told[3:] == ["deployment.llama3: waiting for task 7f"]

@@ -26,7 +26,8 @@ from reconciler.model import (
 )
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Action, CreateGeneration, DeleteKey
-from reconciler.plan.standing import Expiry, compute_standing
+from reconciler.plan.standing import Expiry
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
 

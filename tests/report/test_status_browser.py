@@ -12,7 +12,7 @@ from support.browser import Browser, find_chromium, open_browser
 from support.stacks import make_stack
 from support.states import NOW
 
-from reconciler.plan.standing import compute_standing
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_html import status_to_html
 
 CHROMIUM = find_chromium()

@@ -13,10 +13,11 @@ from support.stacks import make_stack
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
 from reconciler.model import Snapshot
-from reconciler.plan.standing import Standing, compute_standing
+from reconciler.plan.standing import Opening, Standing
+from reconciler.plan.survey import compute_standing
 from reconciler.report.roles import Role
 from reconciler.report.status_html import status_to_html
-from reconciler.report.status_matrix import Cell, judge_cell
+from reconciler.report.status_matrix import CELLS
 from reconciler.report.status_style import CLASSES, DARK, LIGHT, STYLE, as_role
 from reconciler.report.status_timeline import MOST_TICKS, Window, choose_window, describe, ticks
 
@@ -173,7 +174,7 @@ def test_every_cell_of_the_matrix_that_says_something_says_it_in_words():
         kinds = set(re.findall(r"[a-z]+", shape)) - {"class", "public"}
         assert bool(kinds) == bool(content)
         if kinds:
-            assert content == f"<span>{Cell[kinds.pop().upper()].value}</span>"
+            assert content == f"<span>{CELLS[kinds.pop()]}</span>"
     assert len(cells) > 20
 
 
@@ -193,12 +194,12 @@ def test_a_cell_tells_how_a_key_opens_an_endpoint():
     state = desired(key("payments", "llama3", "whisper", "mistral", "new", overlap=days(7)))
     view = compute_standing(state, world, NOW)
     (status,) = view.keys
-    assert {each.ref.name: judge_cell(status, each.ref) for each in view.endpoints} == {
-        "llama3": Cell.BOTH,
-        "whisper": Cell.BOUND,
-        "mistral": Cell.OTHER,
-        "gone": Cell.EXTRA,
-        "new": Cell.WANTED,
+    assert {each.ref.name: status.opening(each.ref) for each in view.endpoints} == {
+        "llama3": Opening.BOTH,
+        "whisper": Opening.BOUND,
+        "mistral": Opening.OTHER,
+        "gone": Opening.EXTRA,
+        "new": Opening.WANTED,
         "else": None,
     }
 

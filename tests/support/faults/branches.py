@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from reconciler.errors import LockHeld
-from reconciler.plan.outcomes import OutcomeState
+from reconciler.plan.changes import CreateGeneration, DeleteKey, Step
+from reconciler.plan.outcomes import Outcome, OutcomeState
 from support.faults.effects import Kind
 from support.faults.run import Ran
 
@@ -33,6 +34,8 @@ BRANCHES = (
     "what a dead run left on the disk is tidied",
     "a key that is gone counts as deleted",
 )
+
+MOVES = (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT)
 
 
 @dataclass(frozen=True)
@@ -70,49 +73,49 @@ SHOWN_BY: dict[str, Shown] = {
 }
 
 
-def observe(ran: Ran) -> Iterator[str]:  # noqa: PLR0912 - a list of what can be seen
-    """The names of the branches that a run went through."""
-    result, names = ran.result, [effect.name for effect in ran.trace]
-    kinds = [(effect.kind, effect.name) for effect in ran.trace]
-    locks = [name for kind, name in kinds if kind is Kind.LOCK]
+def observe(ran: Ran) -> Iterator[str]:
+    """The names of the branches that a run went through; what a real process shows does not tell."""
+    names = [effect.name for effect in ran.trace]
+    locks = [effect.name for effect in ran.trace if effect.kind is Kind.LOCK]
     taken = [name.removeprefix("POST ") for name in locks if name.startswith("POST ")]
+    if ran.plan is None:
+        return
     if any(name.startswith("DELETE ") and name.removeprefix("DELETE ") not in taken for name in locks):
-        swept = ran.plan is not None and ran.plan.is_empty
+        swept = ran.plan.is_empty
         yield "an expired lock is swept away by a run with nothing to do" if swept else "a stale lock is taken over"
     if isinstance(ran.error, LockHeld):
         yield "a lock that somebody holds keeps the run out"
     if ran.moved:
         yield "a plan that moved is applied as it is now"
-    syncs = [name for kind, name in kinds if kind is Kind.SYNC_FOLDER]
-    if syncs and not any(kind is Kind.CREATE_FILE for kind, _ in kinds) and ran.plan is not None and ran.code == 0:
+    kinds = {effect.kind for effect in ran.trace}
+    if Kind.SYNC_FOLDER in kinds and Kind.CREATE_FILE not in kinds and ran.code == 0:
         yield "what a dead run left on the disk is tidied"
-    if result is None:
-        return
-    for outcome in result.outcomes:
-        code = outcome.change.reason.code
-        if outcome.state is OutcomeState.DONE and code in REASONS:
-            yield REASONS[code]
-        if "no longer ours" in outcome.detail:
-            yield "a lock that was lost stops the run"
-        if "failed." in outcome.detail and "Task" in outcome.detail:
-            yield "a task that fails is told"
-        if "was not done within" in outcome.detail:
-            yield "a task that hangs is given up"
-        if outcome.state is OutcomeState.SKIPPED:
-            yield "a step waits for one that was not done"
-        change = outcome.change.id
-        if change.startswith("create:") and outcome.state is OutcomeState.DONE:
-            creates = [name for kind, name in kinds if kind is Kind.CREATE]
-            if len(creates) > len({name for name in creates if name.removeprefix("POST ") in change}):
-                yield "the next generation's name is used after a lost create"
-            first = change.removeprefix("create:")
-            if f"DELETE {first}" in names:
-                yield "a lost create is discarded within the run"
-        if change.startswith("delete:") and outcome.state is OutcomeState.DONE:
-            name = change.removeprefix("delete:")
-            if f"DELETE {name}" not in names or names.count(f"DELETE {name}") > 1:
-                yield "a key that is gone counts as deleted"
-    binds = [name for kind, name in kinds if kind is Kind.BIND]
-    wanted = sum(change.id.startswith(("bind:", "unbind:")) for change in result.plan.changes)
-    if len(binds) > wanted:
+    for outcome in ran.result.outcomes if ran.result else ():
+        yield from observe_outcome(outcome, names)
+    changes = ran.result.plan.changes if ran.result else ()
+    planned = {change.live.name for change in changes if isinstance(change, CreateGeneration)}
+    made = {effect.name.removeprefix("POST ") for effect in ran.trace if effect.kind is Kind.CREATE}
+    if made - planned and planned:
+        yield "the next generation's name is used after a lost create"
+    lists = {(change.endpoint, change.step is Step.BIND) for change in changes if change.step in MOVES}
+    if sum(effect.kind is Kind.BIND for effect in ran.trace) > len(lists):
         yield "a list is written again"
+
+
+def observe_outcome(outcome: Outcome, names: list[str]) -> Iterator[str]:
+    """Those that show in what came of a change, and in the requests of its run."""
+    change, is_done = outcome.change, outcome.state is OutcomeState.DONE
+    if is_done and change.reason.code in REASONS:
+        yield REASONS[change.reason.code]
+    if "no longer ours" in outcome.detail:
+        yield "a lock that was lost stops the run"
+    if "failed." in outcome.detail and "Task" in outcome.detail:
+        yield "a task that fails is told"
+    if "was not done within" in outcome.detail:
+        yield "a task that hangs is given up"
+    if outcome.state is OutcomeState.SKIPPED:
+        yield "a step waits for one that was not done"
+    if is_done and isinstance(change, CreateGeneration) and f"DELETE {change.live.name}" in names:
+        yield "a lost create is discarded within the run"
+    if is_done and isinstance(change, DeleteKey) and names.count(f"DELETE {change.live.name}") != 1:
+        yield "a key that is gone counts as deleted"

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+import base64
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from reconciler.apply import endpoints, execute, steps
-from reconciler.apply.lock import ApiLock
+from reconciler.api import KeyUpdate
+from reconciler.apply import execute, steps
+from reconciler.apply.api_lock import ApiLock
 from reconciler.errors import ApiError, NotFound, TaskFailed
-from reconciler.gcore import client
+from reconciler.gcore import client, rewriting
 from reconciler.gcore.exchange import Resend
+from reconciler.gcore.v3 import dialect
 from reconciler.model import Phase, compose_description
-from reconciler.plan.changes import Bind, CreateGeneration, DeleteKey, Describe, Publish, RemoveRecord, Unbind
-from reconciler.plan.outcomes import StepNote
+from reconciler.plan import fates, standing
+from reconciler.plan.changes import Step
+from reconciler.plan.outcomes import Result, StepNote
 from reconciler.sinks.local_file import LocalFile
+from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS
 
-Names = Collection[str]
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -37,11 +42,16 @@ class Bug:
         return self.name
 
 
+def reorder(patch: pytest.MonkeyPatch, *order: Step) -> None:
+    """Another order of the steps, in which nothing waits for anything."""
+    patch.setattr(execute, "ORDER", tuple((step,) for step in order))
+    patch.setattr(execute, "find_ready", lambda run, changes: list(changes))
+
+
 def publish_before_bind(patch: pytest.MonkeyPatch) -> None:
     """The secret goes out before it opens anything."""
-    order = (CreateGeneration, Publish, Bind, Describe, Unbind, RemoveRecord, DeleteKey)
-    patch.setattr(execute, "PHASES", order)
-    patch.setattr(execute, "_not_bound", lambda run, change: [])
+    early = [step for step in Step if step is not Step.PUBLISH]
+    reorder(patch, Step.CREATE_GENERATION, Step.PUBLISH, *early[1:])
 
 
 def retry_the_create(patch: pytest.MonkeyPatch) -> None:
@@ -51,12 +61,12 @@ def retry_the_create(patch: pytest.MonkeyPatch) -> None:
         mark = replace(change.ownership, since=run.api.now())
         text = compose_description(change.text, mark)
         try:
-            made = run.api.create_key(change.live_name, text, change.expires_at)
+            made = run.api.create_key(change.live.name, text, change.expires_at)
         except ApiError as error:
             if not error.effect_is_unknown:
                 raise
-            made = run.api.create_key(change.live_name, text, change.expires_at)
-        run.created[change.live_name] = made
+            made = run.api.create_key(change.live.name, text, change.expires_at)
+        run.created[change.live] = made
 
     patch.setattr(steps, "create", create)
     patch.setattr(steps, "CREATES", 1)
@@ -64,44 +74,38 @@ def retry_the_create(patch: pytest.MonkeyPatch) -> None:
 
 def send_an_empty_list(patch: pytest.MonkeyPatch) -> None:
     """The last key is taken off before the new one is put on."""
-    whole = endpoints.rewrite_list
+    whole = rewriting.rewrite
 
-    def rewrite(
-        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
-    ) -> None:
-        if add and not remove:
-            run.api.set_api_keys(ref, [], fence=run.lock, opens=True)
-        whole(run, ref, add=add, remove=remove, opens=opens, going=going)
+    def rewrite(project: Any, target: Any, wanted: Any) -> Any:
+        if wanted.add and not wanted.remove:
+            replace(target, opens=True).write([])
+        return whole(project, target, wanted)
 
-    patch.setattr(steps, "rewrite_list", rewrite)
+    patch.setattr(dialect, "rewrite", rewrite)
 
 
 def union_from_a_stale_list(patch: pytest.MonkeyPatch) -> None:
     """A list is written on what the first reading of the run said."""
     first: dict[Any, Any] = {}
 
-    def read(run: Any, ref: Any) -> Any:
-        live = run.api.get_endpoint(ref)
-        return first.setdefault((id(run), ref), live)
+    def rewrite(project: Any, target: Any, wanted: Any) -> Any:
+        live = target.read()
+        known = first.setdefault((project.exchange, str(target)), live)
+        target.write(merge(known.bindings, wanted))
+        return {}
 
-    def rewrite(
-        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
-    ) -> None:
-        live = read(run, ref)
-        wanted = [name for name in live.api_keys if name not in remove]
-        wanted += [name for name in add if name not in live.api_keys]
-        run.api.set_api_keys(ref, wanted, fence=run.lock, opens=opens and not wanted)
+    patch.setattr(dialect, "rewrite", rewrite)
 
-    patch.setattr(steps, "rewrite_list", rewrite)
+
+def merge(bindings: Iterable[Any], wanted: Any) -> list[Any]:
+    """A list with what is wanted, and nothing looked at."""
+    return [*(each for each in bindings if each not in wanted.remove), *sorted(wanted.add.difference(bindings))]
 
 
 def delete_before_the_unbind_is_verified(patch: pytest.MonkeyPatch) -> None:
     """The key is to go although it is still bound."""
-    order = (CreateGeneration, Bind, Describe, Publish, RemoveRecord, DeleteKey, Unbind)
-    patch.setattr(execute, "PHASES", order)
-    patch.setattr(execute, "_not_unbound", lambda run, change: [])
-    patch.setattr(execute, "_unless_done", lambda run, ids: [])
-    patch.setattr(steps, "names_bound", lambda run: frozenset())
+    reorder(patch, *(step for step in Step if step is not Step.UNBIND), Step.UNBIND)
+    patch.setattr(steps, "read_bindings", lambda run: frozenset())
 
 
 def log_the_body(patch: pytest.MonkeyPatch) -> None:
@@ -110,7 +114,7 @@ def log_the_body(patch: pytest.MonkeyPatch) -> None:
 
     def create(run: Any, change: Any) -> None:
         whole(run, change)
-        secret = run.created[change.live_name].secret.reveal()
+        secret = run.created[change.live].secret.reveal()
         run.listener(StepNote(change.id, f"created: {{'secret': '{secret}'}}"))
 
     patch.setattr(steps, "create", create)
@@ -118,13 +122,11 @@ def log_the_body(patch: pytest.MonkeyPatch) -> None:
 
 def log_the_body_in_base64(patch: pytest.MonkeyPatch) -> None:
     """The same, where nobody would see it at a glance."""
-    import base64
-
     whole = steps.create
 
     def create(run: Any, change: Any) -> None:
         whole(run, change)
-        body = f'{{"secret":"{run.created[change.live_name].secret.reveal()}"}}'.encode()
+        body = f'{{"secret":"{run.created[change.live].secret.reveal()}"}}'.encode()
         run.listener(StepNote(change.id, base64.b64encode(body).decode()))
 
     patch.setattr(steps, "create", create)
@@ -133,26 +135,21 @@ def log_the_body_in_base64(patch: pytest.MonkeyPatch) -> None:
 def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
     """A task that ended is taken for one that was done."""
 
-    def rewrite(
-        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
-    ) -> None:
-        live = endpoints.read_endpoint(run, ref)
-        wanted = [name for name in live.api_keys if name not in remove]
-        wanted += [name for name in add if name not in live.api_keys]
-        try:
-            run.api.set_api_keys(ref, wanted, fence=run.lock, opens=opens and not wanted)
-        except TaskFailed:
-            return
+    def rewrite(project: Any, target: Any, wanted: Any) -> Any:
+        with suppress(TaskFailed):
+            target.write(merge(target.read().bindings, wanted))
+        return {}
 
-    patch.setattr(steps, "rewrite_list", rewrite)
+    patch.setattr(dialect, "rewrite", rewrite)
 
 
 def take_404_for_a_failure(patch: pytest.MonkeyPatch) -> None:
     """A delete whose answer was lost is done; sent again, it is told that there is no such key."""
 
-    def delete(self: Any, name: str, *, fence: Any = None) -> bool:
+    def delete(self: Any, key_id: str) -> bool:
+        project = self._project
         try:
-            self._exchange.ask(self._key_call("DELETE", name, f"delete key {name}"), Resend.IF_TRANSIENT)
+            project.write(project.call("DELETE", project.keys, key_id, "delete"), Resend.IF_TRANSIENT)
         except NotFound as error:
             error.effect_is_unknown = False
             raise
@@ -171,9 +168,9 @@ def mark_published_before_writing(patch: pytest.MonkeyPatch) -> None:
     whole = steps.publish
 
     def publish(run: Any, change: Any) -> None:
-        made = run.created[change.live_name]
+        made = run.created[change.live]
         mark = replace(change.ownership, phase=Phase.PUBLISHED, since=run.api.now())
-        run.api.set_description(made.key.name, compose_description(change.text, mark))
+        run.api.update_key(made.key.id, KeyUpdate(compose_description(change.text, mark)))
         whole(run, change)
 
     patch.setattr(steps, "publish", publish)
@@ -181,15 +178,14 @@ def mark_published_before_writing(patch: pytest.MonkeyPatch) -> None:
 
 def never_retire(patch: pytest.MonkeyPatch) -> None:
     """Old generations are left alone."""
-    whole = execute.run_phases
+    whole = execute.act
 
-    def run_phases(run: Any, parallelism: int) -> Any:
-        plan = replace(run.plan, changes=tuple(c for c in run.plan.changes if not isinstance(c, Unbind | DeleteKey)))
-        run.plan = plan
-        run.__post_init__()
-        return whole(run, parallelism)
+    def act(run: Any, changes: Any) -> Any:
+        if changes[0].step in (Step.UNBIND, Step.DELETE_KEY):
+            return {}
+        return whole(run, changes)
 
-    patch.setattr(execute, "run_phases", run_phases)
+    patch.setattr(execute, "act", act)
 
 
 def write_the_file_in_place(patch: pytest.MonkeyPatch) -> None:
@@ -209,26 +205,22 @@ def forget_to_sync(patch: pytest.MonkeyPatch) -> None:
 
 def cut_the_overlap(patch: pytest.MonkeyPatch) -> None:
     """The old generation goes as soon as the new one is published."""
-    from reconciler.plan import verdicts
-
-    patch.setattr(verdicts, "overlap_end", lambda case, key, generation: case.now)
+    for module in (fates, standing):
+        patch.setattr(module, "overlap_end", lambda case, key, generation: case.now)
 
 
 def clean_out_foreign_keys(patch: pytest.MonkeyPatch) -> None:
     """A list is written with the stack's own keys alone."""
 
-    def rewrite(
-        run: Any, ref: Any, *, add: Names = (), remove: Names = (), opens: bool = False, going: Names = ()
-    ) -> None:
-        run.api.set_api_keys(ref, list(add), fence=run.lock, opens=not add)
+    def rewrite(project: Any, target: Any, wanted: Any) -> Any:
+        replace(target, opens=not wanted.add).write(sorted(wanted.add))
+        return {}
 
-    patch.setattr(steps, "rewrite_list", rewrite)
+    patch.setattr(dialect, "rewrite", rewrite)
 
 
 def say_that_all_was_done(patch: pytest.MonkeyPatch) -> None:
     """The result counts what was planned, and not what came of it."""
-    from reconciler.plan.outcomes import Result
-
     patch.setattr(Result, "complete", property(lambda self: True))
 
 
@@ -242,13 +234,13 @@ BUGS: tuple[Bug, ...] = (
     Bug("publish before bind", publish_before_bind, "first create", 3),
     Bug("retry the create", retry_the_create, "first create", 1, LOST),
     Bug("send an empty list", send_an_empty_list, "first create", 2),
-    Bug("union from a stale list", union_from_a_stale_list, "expiry, cut at once", 5, ("a portal edit",)),
+    Bug("union from a stale list", union_from_a_stale_list, "expiry, cut at once", 5, (PORTAL_EDIT,)),
     Bug("delete before the unbind is verified", delete_before_the_unbind_is_verified, "a removed key", 6),
     Bug("log the body", log_the_body, "first create", 4),
     Bug("log the body in base64", log_the_body_in_base64, "first create", 4),
     Bug("ignore a task's ERROR", ignore_a_tasks_error, "first create", 3, ("task fails",)),
     Bug("take a 404 on delete for a failure", take_404_for_a_failure, "a removed key", 8, ("answer lost",)),
-    Bug("skip the lock's second look", skip_the_locks_second_look, "a write-only sink", 1, ("a second process",)),
+    Bug("skip the lock's second look", skip_the_locks_second_look, "a write-only sink", 1, (SECOND_PROCESS,)),
     Bug("mark published before writing the sink", mark_published_before_writing, "first create", 1),
     Bug("never retire", never_retire, "expiry, cut at once", 8),
     Bug("write the file in place", write_the_file_in_place, "expiry, with overlap", 1),

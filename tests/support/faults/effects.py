@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,9 +16,9 @@ import httpx
 
 from reconciler.effects import Completed
 from reconciler.emulator import Answer, ConnectionLost, Request
+from support.faults.case_text import Spot
 
 if TYPE_CHECKING:
-    from support.faults.asking import Joint
     from support.faults.world import FaultWorld
 
 SECONDS_PER_REQUEST = 0.01
@@ -87,6 +87,13 @@ class Effect:
     kind: Kind
     name: str
     request: Request | None = field(default=None, compare=False, repr=False)
+    nth: int = 1
+    """Which one of its name."""
+
+    @property
+    def spot(self) -> Spot:
+        """Where it is in its run, whatever comes before it."""
+        return Spot(self.name, self.nth)
 
     def __str__(self) -> str:
         return f"{self.number} {self.name}"
@@ -100,27 +107,8 @@ Answered = TypeVar("Answered")
 Hook = Callable[[Effect, Callable[[], Any], "TracedEffects"], Any]
 
 
-@dataclass(slots=True)
-class Came:
-    """What came of an effect: a value, or what it raised. `response` is an answer as httpx has it, made when needed."""
-
-    value: Any = None
-    error: Exception | None = None
-    response: httpx.Response | None = None
-
-    def again(self) -> Any:
-        """The same once more."""
-        if self.error is not None:
-            raise copy(self.error).with_traceback(None)
-        return self.value
-
-
 class TracedEffects:
-    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter.
-
-    A process that does the same as an earlier one up to some effect need not do it in a world: with `replay`, what came
-    of the first effects then comes of them again, and `world` is as it was after them. `came` is there for that.
-    """
+    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter."""
 
     def __init__(
         self,
@@ -128,13 +116,12 @@ class TracedEffects:
         *,
         hook: Hook | None = None,
         watch: Callable[[Effect], None] | None = None,
-        replay: Sequence[tuple[Effect, Came]] = (),
     ) -> None:
         self.world = world
-        self.replay = replay
         self.hook = hook
         self.watch = watch
         self.trace: list[Effect] = []
+        self._named: Counter[str] = Counter()
         self.dead = False
         self.deliver_at: int | None = None
         """The number of the effect before which late requests arrive."""
@@ -143,18 +130,11 @@ class TracedEffects:
         """Numbers of requests that surely were not processed: no connection, or 429."""
         self.said: list[str] = []
         """Arguments and environments of child processes."""
-        self.joined: Joint | None = None
-        """Where this run has joined another one."""
 
     @property
     def is_alive(self) -> bool:
         """Whether the process was not killed."""
         return not self.dead
-
-    @property
-    def is_replaying(self) -> bool:
-        """Whether the next effect's outcome is known."""
-        return len(self.trace) < len(self.replay)
 
     def die(self) -> None:
         """Kill the process, here and now."""
@@ -162,24 +142,12 @@ class TracedEffects:
         self.world.disk.locks.clear()
         raise Killed
 
-    def join(self, joint: Joint) -> None:
-        """End here: it is known how the process goes on."""
-        self.joined = joint
-        self.die()
-
-    def skip(self, end: int) -> None:
-        """Replay all effects before number `end` at once; what came of them is of no interest."""
-        self.trace += [effect for effect, _ in self.replay[len(self.trace) : end]]
-
     def _do(self, kind: Kind, name: str, perform: Callable[[], Any], request: Request | None = None) -> Any:
         if self.dead:
             raise Killed
-        effect = Effect(len(self.trace), kind, name, request)
+        self._named[name] += 1
+        effect = Effect(len(self.trace), kind, name, request, self._named[name])
         self.trace.append(effect)
-        if effect.number < len(self.replay):
-            known, came = self.replay[effect.number]
-            assert known == effect, f"a replayed process does {effect} where it did {known}"
-            return came.again()
         if self.deliver_at is not None and effect.number >= self.deliver_at:
             self.deliver_at = None
             self.world.deliver()
@@ -206,8 +174,6 @@ class TracedEffects:
     # --- HTTP ---------------------------------------------------------------------------------------------------------
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        if self.is_replaying:
-            return self._send_again(request)
         target = request.url.raw_path.decode().partition("?")
         headers = {name.decode("ascii"): value.decode("ascii") for name, value in request.headers.raw}
         incoming = Request(request.method, target[0], target[2], headers, request.content)
@@ -225,16 +191,6 @@ class TracedEffects:
         if given.status == 429:
             self.refused.add(place)
         return as_response(given)
-
-    def _send_again(self, request: httpx.Request) -> httpx.Response:
-        """What came of the same request before; a run without faults has no refusals."""
-        effect, came = self.replay[len(self.trace)]
-        assert effect.request is not None
-        assert effect.request.path == request.url.raw_path.decode().partition("?")[0], effect
-        given: Answer = self._do(effect.kind, effect.name, lambda: None, effect.request)
-        if came.response is None:
-            came.response = as_response(given)
-        return came.response
 
     def _respond(self, kind: Kind, request: Request) -> Answer:
         if kind in HTTP_WRITES:
@@ -268,7 +224,7 @@ class TracedEffects:
         return self.lock_folder(path)
 
     def try_lock_file(self, path: Path) -> int | None:
-        is_locked = str(path) in self.world.disk.locks and not self.is_replaying
+        is_locked = str(path) in self.world.disk.locks
         return None if is_locked else self.lock_folder(path)
 
     def lock_folder(self, path: Path) -> int:
@@ -290,8 +246,7 @@ class TracedEffects:
         return self._do(Kind.LOOK, f"resolve {path}", lambda: path)  # type: ignore[no-any-return]
 
     def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
-        # Not numbered: a sink asks once for each process, and where a look of a replayed one is skipped, it has not
-        # yet. Its failures are for the sinks' own tests.
+        # Not an effect that could fail here: its failures are for the sinks' own tests.
         return ()
 
     def can_write(self, path: Path) -> bool:

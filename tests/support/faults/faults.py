@@ -20,6 +20,7 @@ import httpx
 
 from reconciler.effects import Completed
 from reconciler.emulator import Answer, ConnectionLost
+from support.faults.case_text import Spot, Strike
 from support.faults.effects import (
     COUNTED,
     FILE_WRITES,
@@ -271,29 +272,43 @@ FAULTS: tuple[Fault, ...] = (
     Fault("machine stops after", FILES | HTTP | {Kind.STORE}, crash_after, ends=True),
 )
 
+BY_NAME = {fault.name: fault for fault in FAULTS}
+
 
 @dataclass(frozen=True)
 class Injection:
     """A fault at one effect of a run; `lasting` for good."""
 
-    number: int
     fault: Fault
+    at: Spot
     lasting: bool = False
 
+    @classmethod
+    def of(cls, strike: Strike) -> Injection:
+        """What a case says. Raises ValueError for a fault that there is not."""
+        if strike.what not in BY_NAME:
+            raise ValueError(f"there is no fault {strike.what!r}: it is one of {', '.join(BY_NAME)}")
+        return cls(BY_NAME[strike.what], strike.at, strike.lasting)
+
+    @property
+    def strike(self) -> Strike:
+        """How a case says it."""
+        return Strike(self.fault.name, self.at, self.lasting)
+
     def __str__(self) -> str:
-        return f"{self.fault} at effect {self.number}{' for good' if self.lasting else ''}"
+        return str(self.strike)
 
     def __call__(self, effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
         """Stand around an effect."""
-        strikes = effect.number == self.number or (
-            self.lasting and effect.number > self.number and effect.kind in self._family(effects)
-        )
+        strikes = effect.spot == self.at or (self.lasting and effect.kind in self._family(effects))
         return self.fault.act(effect, perform, effects) if strikes and effect.kind in self.fault.fits else perform()
 
     def _family(self, effects: TracedEffects) -> frozenset[Kind]:
-        """Of a fault in writes alone, those of the same kind as the one that it struck first."""
+        """What it goes on to strike, once it has struck: a fault in writes alone, those of the same kind."""
+        first = next((effect.kind for effect in effects.trace if effect.spot == self.at), None)
+        if first is None:
+            return frozenset()
         family = self.fault.family or frozenset()
-        first = effects.trace[self.number].kind
         return frozenset({first}) if family == HTTP_WRITES else family
 
 
@@ -302,9 +317,9 @@ def injections(effect: Effect, *, unsettled: bool = True) -> Iterator[Injection]
     for fault in FAULTS:
         if effect.kind not in fault.fits or (fault.name.startswith("machine") and not unsettled):
             continue
-        yield Injection(effect.number, fault)
+        yield Injection(fault, effect.spot)
         if fault.family is not None:
-            yield Injection(effect.number, fault, lasting=True)
+            yield Injection(fault, effect.spot, lasting=True)
 
 
 def pending_effects(world: FaultWorld) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
 from reconciler.model import Auth
-from reconciler.plan.changes import Bind, Change, DeleteKey, Plan, Unbind
+from reconciler.plan.changes import DeleteKey, Plan
 from reconciler.plan.outcomes import OutcomeState
 from support.faults.effects import Kind, TracedEffects
 from support.faults.run import Ran, run_once
@@ -36,10 +36,10 @@ def judge_exit_code(
     watch.evaluations[8] += 1
     if ran.code == 0:
         left = look(ran.plan.made_at if ran.plan else None)
-        planned = {part for change in ran.plan.changes for part in parts_of(change)} if ran.plan else set()
-        undone = [change.id for change in left.changes if planned & parts_of(change) or not saw_less]
+        planned = {change.id for change in ran.plan.changes} if ran.plan else set()
+        undone = [change.id for change in left.changes if change.id in planned or not saw_less]
         if undone or (left.refusals and not saw_less):
-            watch.violate(8, f"exit code 0, and still to be done: {', '.join(undone)}")
+            watch.violate(8, f"exit code 0, and still to be done: {', '.join(map(str, undone))}")
     elif ran.result is not None:
         told = [outcome for outcome in ran.result.outcomes if outcome.state is not OutcomeState.DONE]
         if not told or not all(outcome.detail for outcome in told):
@@ -47,16 +47,10 @@ def judge_exit_code(
         live = world.live_secrets()
         for outcome in told:
             change = outcome.change
-            if isinstance(change, DeleteKey) and outcome.state is OutcomeState.FAILED and change.live_name not in live:
-                watch.violate(8, f"{change.live_name} is deleted, and the run says that this failed")
+            if isinstance(change, DeleteKey) and outcome.state is OutcomeState.FAILED and change.live.name not in live:
+                watch.violate(8, f"{change.live.name} is deleted, and the run says that this failed")
     elif ran.error is None or not ran.error.message:
         watch.violate(8, "exit code 1 without an error")
-
-
-def parts_of(change: Change) -> set[tuple[str, str]]:
-    """What a change does, one by one: a write of an endpoint's list does as much as it has links."""
-    links = [link.live_name for link in change.links] if isinstance(change, Bind | Unbind) else []
-    return {(change.id, name) for name in links or [""]}
 
 
 def judge_requests(ran: Ran, watch: Watch) -> None:

@@ -7,15 +7,15 @@ the one that judges in process. What a kill needs beside that is below: stores t
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from reconciler.emulator import Modes
-from support.faults.cases import Prepared, Tally, count, recover, search_all
+from support.faults.case_text import KILL, STOP, Case, Spot, Strike
+from support.faults.cases import Prepared, Tally, finish
 from support.faults.judge import judge_clean_run
 from support.faults.real_world import Image, RealRan, RealWorld
 from support.faults.run import Ran
@@ -56,11 +56,24 @@ STORIES: dict[str, Story] = {scenario.name: Story(scenario) for scenario in SCEN
 class Ready:
     """A story up to the run that is to be killed."""
 
+    name: str
     story: Story
     image: Image
     prepared: Prepared
     points: tuple[str, ...]
     """Every kill point of that run, by name."""
+
+    def case(self, what: str, at: int) -> Case:
+        """The name of what happens at a point."""
+        name = self.points[at]
+        return Case(self.name, (Strike(what, Spot(name, self.points[: at + 1].count(name))),))
+
+    def find(self, spot: Spot) -> int:
+        """The number of a point. Raises ValueError where there is none."""
+        found = [number for number, name in enumerate(self.points) if name == spot.name]
+        if len(found) < spot.nth:
+            raise ValueError(f"{self.name} has no kill point {spot}")
+        return found[spot.nth - 1]
 
 
 def apply_again(world: FaultWorld, scenario: Scenario, watch: Watch) -> Ran:
@@ -90,12 +103,12 @@ def make_ready(name: str) -> Ready:
         prepared = Prepared(scenario, Modes(), world, watch, again=apply_again)
         image = world.image()
         world.close()
-    ready = Ready(story, image, prepared, ())
+    ready = Ready(name, story, image, prepared, ())
     with begin(ready) as (world, watch):
         ran = run_story(ready, world, watch)
         judge_unharmed(story, ran, watch)
         assert not watch.violations, watch.violations
-    return Ready(story, image, prepared, tuple(ran.points))
+    return Ready(name, story, image, prepared, tuple(ran.points))
 
 
 @contextmanager
@@ -137,22 +150,15 @@ def part_of_points(name: str, part: int, parts: int) -> range:
 
 
 def judge_kill(name: str, kill_at: int, tally: Tally, bug: str = "") -> None:
-    """Kill a process at a point; the next one has to bring everything about. The bug is in all processes from here on.
-
-    A recovery from a world that is like one whose recovery was judged before is not run a second time.
-    """
+    """Kill a process at a point; the next one has to bring everything about. The bug is in all of them."""
     ready = make_ready(name)
-    prepared = replace(ready.prepared, recoveries={}, ends={}, looks={}) if bug else ready.prepared
     with begin(ready) as (world, watch):
         world.bug = bug
         ran = run_story(ready, world, watch, kill_at)
         if ran.code is not None:
             watch.violate(8, f"it was not killed, and ended with {ran.code}: {ran.why}")
-        search_all(ran, world, watch, tally)
-        # Which branches it went through cannot be told from what a process shows.
-        verdict = replace(recover(prepared, world, watch), reached=Counter())
-        killed = f"SIGKILL at {kill_at}, {ready.points[kill_at]}"
-        count(prepared, killed, verdict, tally, "kill")
+        tally.note("the process that is killed", ran, world, watch)
+        finish(ready.prepared, world, watch, ready.case(KILL, kill_at), tally, "kill")
 
 
 # --- Stopped, and going on --------------------------------------------------------------------------------------------
@@ -188,11 +194,9 @@ def judge_stop(name: str, stop_at: int, tally: Tally) -> None:
 
         ran = world.run(scenario.after, watch, *ready.story.argv, stop_at=stop_at, meanwhile=meanwhile)
         late = [request for request in world.answered[after:] if request.method != "GET" and LOCK not in request.path]
-        stopped = f"{name} | stopped before {stop_at}, {ready.points[stop_at]}"
         if late:
-            tally.failures.append(f"{stopped} | it wrote: {[f'{each.method} {each.path}' for each in late]}")
+            watch.violate(1, f"after its lock was lost it wrote {[f'{each.method} {each.path}' for each in late]}")
         if ran.code != 1 or "no longer ours" not in ran.said[0]:
-            tally.failures.append(f"{stopped} | it ended with {ran.code}: {ran.why}")
-        search_all(ran, world, watch, tally)
-        verdict = replace(recover(ready.prepared, world, watch), reached=Counter())
-        count(ready.prepared, f"SIGSTOP at {stop_at}, {ready.points[stop_at]}", verdict, tally, "stop")
+            watch.violate(8, f"its lock was lost, and it ended with {ran.code}: {ran.why}")
+        tally.note("the process that is stopped", ran, world, watch)
+        finish(ready.prepared, world, watch, ready.case(STOP, stop_at), tally, "stop")

@@ -7,7 +7,8 @@ from typing import Any
 
 from reconciler.emulator import Request
 from reconciler.model import DesiredState
-from support.faults.cases import Prepared, Tally, Verdict, count, recover, search_all
+from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS, Spot, Strike
+from support.faults.cases import Prepared, Tally, finish
 from support.faults.effects import HTTP, Effect, Kind, TracedEffects
 from support.faults.run import Ran, run_once
 from support.faults.scenarios import BY_NAME, LLAMA
@@ -24,12 +25,13 @@ MEETINGS: dict[str, DesiredState] = {
 """The scenarios in which a run meets somebody, and the file that a second process has in its place."""
 
 
-def meet(prepared: Prepared, at: int, what: Callable[[], None]) -> Callable[..., Any]:
+def meet(at: Spot, what: Callable[[], None]) -> Callable[..., Any]:
     """A hook that lets something happen once, before effect `at`; not while a folder is locked, which is waited for."""
-    state = {"done": False}
+    state = {"due": False, "done": False}
 
     def hook(effect: Effect, perform: Callable[[], Any], effects: TracedEffects) -> Any:
-        if not state["done"] and effect.number >= at and not effects.world.disk.locks:
+        state["due"] |= effect.spot == at
+        if state["due"] and not state["done"] and not effects.world.disk.locks:
             state["done"] = True
             what()
         return perform()
@@ -37,7 +39,7 @@ def meet(prepared: Prepared, at: int, what: Callable[[], None]) -> Callable[...,
     return hook
 
 
-def judge_two_processes(prepared: Prepared, other: DesiredState, at: int, tally: Tally) -> Verdict:
+def judge_two_processes(prepared: Prepared, other: DesiredState, at: Spot, tally: Tally) -> None:
     """The whole run of a second process, with a file of its own, happens at one effect of the first."""
     world, watch = prepared.fork()
     second: list[Ran] = []
@@ -46,20 +48,13 @@ def judge_two_processes(prepared: Prepared, other: DesiredState, at: int, tally:
         effects = TracedEffects(world, watch=watch)
         second.append(run_once(world, other, effects, holder="ci@runner-2"))
 
-    first = run_once(
-        world, prepared.scenario.after, TracedEffects(world, hook=meet(prepared, at, run_second), watch=watch)
-    )
-    for ran in (first, *second):
-        search_all(ran, world, watch, tally)
-        from support.faults.branches import observe
-
-        tally.reached.update(observe(ran))
-    verdict = recover(prepared, world, watch)
-    count(prepared, f"a second process at effect {at}", verdict, tally, "meeting")
-    return verdict
+    first = run_once(world, prepared.scenario.after, TracedEffects(world, hook=meet(at, run_second), watch=watch))
+    for who, ran in (("the run that is met", first), *(("the second process", ran) for ran in second)):
+        tally.note(who, ran, world, watch)
+    finish(prepared, world, watch, prepared.case(Strike(SECOND_PROCESS, at)), tally, "meeting")
 
 
-def judge_portal_edit(prepared: Prepared, at: int, tally: Tally) -> Verdict:
+def judge_portal_edit(prepared: Prepared, at: Spot, tally: Tally) -> None:
     """A portal user links another foreign key at one effect of a run.
 
     A list is written as a whole, and the API has no ETag: an edit between the reading of a list and the end of the
@@ -85,17 +80,15 @@ def judge_portal_edit(prepared: Prepared, at: int, tally: Tally) -> Verdict:
         watch.foreign["late-comer"] = live
         watch.foreign_on[LLAMA] |= {"late-comer"}
 
-    hook = meet(prepared, at, edit)
+    hook = meet(at, edit)
     effects = TracedEffects(world, hook=hook, watch=watch)
     trace = effects.trace
     ran = run_once(world, prepared.scenario.after, effects)
-    search_all(ran, world, watch, tally)
+    tally.note("the run that is met", ran, world, watch)
     if edited_at and in_window(effects.trace, edited_at[0] - 1):
         watch.violations = [found for found in watch.violations if found.promise != 5]
         watch.foreign_on[LLAMA] -= {"late-comer"} - set(world.bound(LLAMA))
-    verdict = recover(prepared, world, watch)
-    count(prepared, f"a portal edit at effect {at}", verdict, tally, "meeting")
-    return verdict
+    finish(prepared, world, watch, prepared.case(Strike(PORTAL_EDIT, at)), tally, "meeting")
 
 
 def in_window(trace: list[Effect], number: int) -> bool:

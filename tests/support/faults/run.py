@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import reconciler
-from reconciler.apply import apply_plan
-from reconciler.apply.lock import ApiLock
+from reconciler.apply.api_lock import ApiLock
 from reconciler.errors import KeyformError, PlanRefused
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.events import ApiEvent
@@ -24,11 +23,11 @@ from reconciler.report.json import plan_tree, result_tree
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
 from reconciler.snapshot import take_snapshot
-from support.faults.asking import Client, Joint
-from support.faults.effects import Effect, Killed, TracedEffects
+from support.faults.effects import WRITES, Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
 from support.http_fakes import TOKEN
+from support.worlds import apply_under
 
 TASK_TIMEOUT = 60.0
 KEYFORM = Path(reconciler.__file__).parent
@@ -47,14 +46,10 @@ class Ran:
     refused: set[int] = field(default_factory=set)
     """Numbers of requests that surely were not processed."""
     said: list[str] = field(default_factory=list, repr=False)
-    joined: Joint | None = None
-    """Where this run has joined another one, and was ended."""
 
     @property
     def writes(self) -> list[Effect]:
         """What it did that could change something."""
-        from support.faults.effects import WRITES
-
         return [effect for effect in self.trace if effect.kind in WRITES]
 
     @property
@@ -81,26 +76,23 @@ def run_once(
     *,
     holder: str = "ci@runner-1",
     demand: Demand | None = None,
-    client: Client | None = None,
 ) -> Ran:
     """Plan, and if there is something to do, lock, look again and do it; as the command line does.
 
-    With a demand, as `keyform rotate` does. `client` stands between it and the API.
+    With a demand, as `keyform rotate` does.
     """
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
 
     def tell(event: Any) -> None:
-        # What a replayed process says was searched when the process ran that it replays.
-        if not effects.is_replaying:
-            # Of the events of requests, which are by far the most, what is text.
-            is_request = isinstance(event, ApiEvent)
-            ran.said.append(f"{event.method} {event.subject} {event.detail}" if is_request else str(event))
+        # Of the events of requests, which are by far the most, what is text.
+        is_request = isinstance(event, ApiEvent)
+        ran.said.append(f"{event.method} {event.subject} {event.detail}" if is_request else str(event))
 
     try:
-        ran.code = _run(world, desired, effects, ran, tell, holder, demand, client or Client())
+        ran.code = _run(world, desired, effects, ran, tell, holder, demand)
     except Killed:
-        ran.code, ran.joined = None, effects.joined
+        ran.code = None
     except KeyformError as error:
         ran.code, ran.error = error.exit_code, error
         ran.said.append(error.diagnostics())
@@ -145,10 +137,8 @@ def _run(  # noqa: PLR0917 - each is another thing
     tell: Callable[[object], None],
     holder: str,
     demand: Demand | None,
-    client: Client,
 ) -> int:
     api = _open_api(desired, effects, tell)
-    client.take(api, effects)
     sinks = open_all(world, desired.stack, effects)
 
     def look(at: datetime | None = None) -> Plan:
@@ -157,27 +147,19 @@ def _run(  # noqa: PLR0917 - each is another thing
 
     def show(plan: Plan) -> None:
         ran.plan = plan
-        if not effects.is_replaying:
-            ran.said += [render_plan(plan, colour=False), json.dumps(plan_tree(plan))]
+        ran.said += [render_plan(plan, colour=False), json.dumps(plan_tree(plan))]
 
     def note_move(plan: Plan) -> None:
         ran.moved = True
         show(plan)
 
-    plan = client.look(look)
+    plan = look()
     show(plan)
     if plan.refusals:
         raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
-    result = apply_plan(
-        plan,
-        api,
-        sinks,
-        effects,
-        lock=ApiLock(api, effects, stack=desired.stack, holder=holder, tell=tell),
-        look_again=lambda: client.look(lambda: look(plan.made_at)),
-        on_moved=note_move,
-        parallelism=1,
-        listener=tell,
+    lock = ApiLock(api, effects, stack=desired.stack, holder=holder, tell=tell)
+    result = apply_under(
+        lock, lambda: look(plan.made_at), api, sinks, effects, plan=plan, accept=note_move, listener=tell
     )
     ran.result = result
     ran.said += [render_result(result, colour=False), json.dumps(result_tree(result))]

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.model import Auth, DesiredState
-from reconciler.plan.changes import Demand
+from reconciler.plan.changes import Rotate
 from support.http_fakes import START
 from support.states import application, days, declared, deployment, desired, key
 
@@ -60,7 +60,7 @@ class Scenario:
     earlier: tuple[tuple[DesiredState, float], ...] = ()
     refused: bool = False
     """The plan has to be refused, with nothing changed."""
-    demand: Demand | None = None
+    demand: Rotate | None = None
     """What the run with the faults is asked for beside the file; those that recover from it are plain applies."""
     promised: DesiredState | None = None
     """What consumers may rely on meanwhile, where that is less than the file says: a revocation leaves no overlap."""
@@ -211,13 +211,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         desired(DAILY),
         earlier=((desired(DAILY), DUE),),
         pause=600.0,
-        demand=Demand(frozenset({"payments"})),
+        demand=Rotate(frozenset({"payments"})),
     ),
     Scenario(
         "a leaked secret is revoked",
         desired(DAILY, key("batch", "llama3", overlap=HOUR)),
         desired(DAILY, key("batch", "llama3", overlap=HOUR)),
-        demand=Demand(frozenset({"payments"}), revoke=True),
+        demand=Rotate(frozenset({"payments"}), revoke=True),
         promised=desired(replace(DAILY, overlap=NONE), key("batch", "llama3", overlap=HOUR)),
     ),
     Scenario(
@@ -225,7 +225,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "vault"])),
         desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "vault"])),
         sinks={"local": "dotenv", "vault": "store"},
-        demand=Demand(frozenset({"payments"}), revoke=True),
+        demand=Rotate(frozenset({"payments"}), revoke=True),
         promised=desired(key("payments", "llama3", overlap=NONE, sinks=["local", "vault"])),
     ),
 )

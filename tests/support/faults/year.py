@@ -17,7 +17,7 @@ from typing import Any
 
 from reconciler.emulator import Request
 from reconciler.model import DesiredKey, EndpointRef
-from reconciler.plan.changes import Demand
+from reconciler.plan.changes import Rotate
 from support.faults.effects import FILE_WRITES, HTTP_WRITES, Effect, Kind, TracedEffects
 from support.faults.faults import Injection, injections
 from support.faults.run import Ran, run_once
@@ -116,9 +116,9 @@ class Year:
         if self.chance.random() < hours / 500:
             self.leak(self.chance.choice(self.file.keys).name)
         if self.revoking:
-            self.apply(Demand(frozenset(self.revoking), revoke=True))
+            self.apply(Rotate(frozenset(self.revoking), revoke=True))
         elif self.chance.random() < hours / 1000:
-            self.apply(Demand(frozenset({self.chance.choice(self.file.keys).name})))
+            self.apply(Rotate(frozenset({self.chance.choice(self.file.keys).name})))
         self.apply()
         self.call("time passing")
 
@@ -165,7 +165,7 @@ class Year:
             self.leaked[name] = {self.secret_of(name)} - {""}
             self.kept.pop(name, None)
 
-    def apply(self, demand: Demand | None = None) -> None:
+    def apply(self, demand: Rotate | None = None) -> None:
         """One run of the pipeline; sometimes with a fault, and then again, as its user is told to."""
         turn = Turn(self)
         ran = turn.run(demand)
@@ -239,7 +239,7 @@ class Turn:
         else:
             self.strike_at = -1
 
-    def run(self, demand: Demand | None) -> Ran:
+    def run(self, demand: Rotate | None) -> Ran:
         """Late requests arrive before it or in its middle; the clients call all along."""
         world = self.year.world
         if self.year.chance.random() < 1 / 2:
