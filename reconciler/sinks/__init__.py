@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
@@ -18,13 +19,20 @@ __all__ = ["Sink", "open_sinks"]
 
 
 def open_sinks(
-    settings: Iterable[SinkSettings], *, owner: Owner, effects: Effects, redactor: Redactor | None = None
+    settings: Iterable[SinkSettings],
+    *,
+    owner: Owner,
+    effects: Effects,
+    redactor: Redactor | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> dict[str, Sink]:
     """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense.
 
-    `redactor` is that of the run: it goes over what others say before that is part of an error.
+    `redactor` is that of the run: it goes over what others say before that is part of an error. `env` is where stores
+    find their address and token: the process's own environment, where nothing else is given.
     """
-    around, types = Surroundings(owner, effects, redactor or Redactor()), sink_types()
+    around = Surroundings(owner, effects, redactor or Redactor(), os.environ if env is None else env)
+    types = sink_types()
     sinks = {}
     for one in settings:
         if one.type not in types:

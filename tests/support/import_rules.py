@@ -130,7 +130,7 @@ LAYERS = (
     Layer(
         name="sinks",
         stages=_names("__init__ effects errors http_client http_failures model reach redaction workers"),
-        libraries_on_demand=_names("boto3 botocore"),
+        libraries_on_demand=_names("boto3 botocore httpx"),
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
