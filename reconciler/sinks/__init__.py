@@ -1,4 +1,4 @@
-"""Where secrets are saved: one protocol, and a file per sink."""
+"""Where secrets are saved: one protocol, and a module per sink, which declares all that there is to know of it."""
 
 from __future__ import annotations
 
@@ -8,24 +8,13 @@ from typing import TYPE_CHECKING
 from reconciler.errors import SinkError
 from reconciler.model import Owner, SinkSettings
 from reconciler.redaction import Redactor
-from reconciler.sinks.aws_secrets_manager import AwsSecretsManagerSink
-from reconciler.sinks.command import CommandSink
-from reconciler.sinks.dotenv import DotenvSink
-from reconciler.sinks.json_file import JsonFileSink
+from reconciler.sinks.declared import sink_types
 from reconciler.sinks.protocol import Sink, Surroundings
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
 
 __all__ = ["Sink", "open_sinks"]
-
-
-_TYPES: dict[str, type[Sink]] = {
-    "aws-secrets-manager": AwsSecretsManagerSink,
-    "command": CommandSink,
-    "dotenv": DotenvSink,
-    "json": JsonFileSink,
-}
 
 
 def open_sinks(
@@ -35,12 +24,10 @@ def open_sinks(
 
     `redactor` is that of the run: it goes over what others say before that is part of an error.
     """
-    around = Surroundings(owner, effects, redactor or Redactor())
-    return {one.name: _find_type(one)(one, around) for one in settings}
-
-
-def _find_type(settings: SinkSettings) -> type[Sink]:
-    opens = _TYPES.get(settings.type)
-    if opens is None:
-        raise SinkError(f"sink {settings.name}: there is no such type", way_out=f"One of {', '.join(sorted(_TYPES))}.")
-    return opens
+    around, types = Surroundings(owner, effects, redactor or Redactor()), sink_types()
+    sinks = {}
+    for one in settings:
+        if one.type not in types:
+            raise SinkError(f"sink {one.name}: there is no such type", way_out=f"One of {', '.join(sorted(types))}.")
+        sinks[one.name] = types[one.type].opens(one, around)
+    return sinks
