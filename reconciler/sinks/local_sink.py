@@ -104,7 +104,8 @@ class LocalFileSink(Sink):
 
         def put(content: bytes) -> bytes:
             self._refuse_later(content, [record.key])
-            refuse_older(self.held(content, record.key).get(record.key), record, self._file.error)
+            held = self.held(content, record.key).get(record.key)
+            refuse_older(held.record if held else None, record, self._file.error)
             return self.put(content, record, secret)
 
         self._file.edit(put)

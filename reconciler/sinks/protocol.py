@@ -40,14 +40,14 @@ class HeldSecret:
     secret: Secret
 
 
-def refuse_older(held: HeldSecret | None, record: SinkRecord, error: Callable[[str, str], SinkError]) -> None:
+def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[str, str], SinkError]) -> None:
     """Keep what was saved since: a run that was paused just before it writes may resume after another one is done.
 
     What it would write may have been deleted by then, and consumers would find a secret that opens nothing.
     """
-    if held is not None and held.record.created_at > record.created_at:
+    if held is not None and held.created_at > record.created_at:
         raise error(
-            f"already holds a newer generation of {record.key}: {held.record.live_name}",
+            f"already holds a newer generation of {record.key}: {held.live_name}",
             "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
         )
 

@@ -127,7 +127,7 @@ class Store(Sink):
 
         def is_done(found: Entry | None) -> bool:
             held = self._held(record.key, found)
-            refuse_older(held, record, self.error)
+            refuse_older(held.record if held else None, record, self.error)
             return held is not None and held == wanted and held.record.form == record.form
 
         self._settle(record.key, is_done, lambda found: self.put(record.key, entry, found))
