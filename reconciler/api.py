@@ -89,6 +89,11 @@ class Api(Protocol):
     """One project of the API. Failures are `ApiError`; reads are sent again inside, a create never is."""
 
     @property
+    def host(self) -> str:
+        """What the API is reached at, such as `api.gcore.com`; with its port where that is not the scheme's own."""
+        ...
+
+    @property
     def capabilities(self) -> Capabilities:
         """What depends on the API's generation."""
         ...

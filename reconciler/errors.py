@@ -17,7 +17,7 @@
     │   │   ├── NotFound               404
     │   │   ├── Conflict               409
     │   │   └── RateLimited            429
-    │   ├── ApiFault               5xx
+    │   ├── ApiFailed              5xx
     │   ├── UnexpectedAnswer       HTML, a truncated body, a shape that is not the API's
     │   └── TaskFailed             a task ended in ERROR, or did not end in time
     ├── SinkError              a sink cannot be read or written
@@ -39,12 +39,12 @@ class KeyformError(Exception):
     """
 
     exit_code = 1
-    effect_is_unknown = False
 
-    def __init__(self, message: str, *, way_out: str = "") -> None:
+    def __init__(self, message: str, *, way_out: str = "", effect_is_unknown: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.way_out = way_out
+        self.effect_is_unknown = effect_is_unknown
 
     def lines(self) -> list[str]:
         """What a user reads: the message, and the way out on a line of its own. Nothing in a line may begin another."""
@@ -121,10 +121,6 @@ class LockLost(KeyformError):
     `effect_is_unknown` is true when something was under way by then: whoever took the lock over did not see it.
     """
 
-    def __init__(self, message: str, *, way_out: str = "", effect_is_unknown: bool = False) -> None:
-        super().__init__(message, way_out=way_out)
-        self.effect_is_unknown = effect_is_unknown
-
 
 class CredentialsMissing(KeyformError):
     """An environment variable that the run needs is not set."""
@@ -149,8 +145,7 @@ class ApiError(KeyformError):
         status: int | None = None,
         request_id: str = "",
     ) -> None:
-        super().__init__(message, way_out=way_out)
-        self.effect_is_unknown = effect_is_unknown
+        super().__init__(message, way_out=way_out, effect_is_unknown=effect_is_unknown)
         self.status = status
         self.request_id = request_id
 
@@ -185,7 +180,7 @@ class RateLimited(ApiRefused):
     retry_after: float | None = None
 
 
-class ApiFault(ApiError):
+class ApiFailed(ApiError):
     """5xx: the API failed; a write may have taken effect."""
 
     retry_after: float | None = None
@@ -201,10 +196,6 @@ class TaskFailed(ApiError):
 
 class SinkError(KeyformError):
     """A sink cannot be read or written; `effect_is_unknown` when a write may have happened."""
-
-    def __init__(self, message: str, *, way_out: str = "", effect_is_unknown: bool = False) -> None:
-        super().__init__(message, way_out=way_out)
-        self.effect_is_unknown = effect_is_unknown
 
 
 class Interrupted(KeyformError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from reconciler.api import Api, LiveState
 from reconciler.errors import SinkError
-from reconciler.model import DesiredState, SinkContents, SinkRecord, Snapshot, read_lock_name
+from reconciler.model import DesiredState, LaterRecord, SinkContents, SinkRecord, Snapshot, read_lock_name
 from reconciler.sinks.protocol import Sink
 from reconciler.workers import side_by_side
 
@@ -52,11 +52,16 @@ def refuse_one_place_twice(contents: Mapping[str, SinkContents]) -> None:
 
 def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
     """What one sink holds."""
-    records = dict(sink.read(keys)) if sink.readable else {}
+    found = dict(sink.read(keys)) if sink.traits.readable else {}
     return SinkContents(
-        records=records,
-        readable=sink.readable,
-        removable=sink.removable,
+        records={key: record for key, record in found.items() if isinstance(record, SinkRecord)},
+        later={
+            key: f"sink {sink.name} holds a record of form {record.form}, which a later version of keyform wrote"
+            for key, record in found.items()
+            if isinstance(record, LaterRecord)
+        },
+        readable=sink.traits.readable,
+        removable=sink.traits.removable,
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,

@@ -89,8 +89,8 @@ class Connections:
 
     def _route(self, request: httpx.Request) -> tuple[httpx.HTTPTransport, str]:
         """What connects to an address, and the proxy's host and port if it goes through one."""
-        # A kept connection may be closed by the server in the moment that it is used. What is sent again can be lost
-        # that way; a POST cannot, so that each has a connection of its own.
+        # A server may close a kept connection at the moment that it is used. A read is then sent again, and any other
+        # write looked for; a create that is lost would cost its key, so that each has a connection of its own.
         kept = 0 if request.method == "POST" else self._kept
         place = (request.url.scheme, request.url.netloc.decode("ascii"), kept)
         with self._guard:

@@ -39,7 +39,7 @@ from reconciler.model.verification import (
 from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
 from reconciler.plan.cases import KeyCase, gather_cases, gather_facts, record_is_of
 from reconciler.plan.fields import instant
-from reconciler.sinks.protocol import HeldSecret, ReadsSecrets, Sink
+from reconciler.sinks.protocol import HeldSecret, Sink
 from reconciler.workers import side_by_side
 
 SETTLING = 10.0
@@ -154,7 +154,7 @@ def read_shelves(desired: DesiredState, sinks: Mapping[str, Sink]) -> dict[str, 
 
 def read_shelf(sink: Sink, keys: Collection[str]) -> Shelf:
     """The secrets of one sink."""
-    if not isinstance(sink, ReadsSecrets):
+    if not sink.traits.reads_secrets:
         return Shelf(trouble="this kind of sink cannot be read back")
     try:
         return Shelf(sink.read_secrets(keys))

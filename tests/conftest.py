@@ -63,19 +63,12 @@ def _without_the_developers_environment(monkeypatch: pytest.MonkeyPatch) -> None
 
 # --- Coverage ---------------------------------------------------------------------------------------------------------
 #
-# In a worker, three would measure: coverage, which starts itself in every child process; pytest-cov as in a run without
-# workers; and pytest-cov as in a worker. The first two take over whenever the third pauses, and what is marked
-# `no_cover` would be measured all the same, and take twice as long. Only the third is left.
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_setupnodes() -> None:
-    """Let coverage not start itself in the workers."""
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+# In a worker, pytest-cov measures twice: as in a run without workers, and as in a worker. The first takes over whenever
+# the second pauses, and what is marked `no_cover` would be measured all the same, and take twice as long.
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let pytest-cov not measure a worker twice."""
+    """Leave only the second."""
     plugin = config.pluginmanager.getplugin("_cov")
     if hasattr(config, "workerinput") and plugin is not None and plugin.cov_controller is not None:
         plugin.cov_controller.cov.stop()

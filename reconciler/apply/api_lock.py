@@ -26,7 +26,7 @@ from typing import TypeGuard
 from reconciler.api import Api
 from reconciler.apply.lock import FIRST_WAIT, Lock
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, ApiFault, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
+from reconciler.errors import ApiError, ApiFailed, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
 from reconciler.model import LiveKey, lock_name, read_lock_name, shift
 
 LIFETIME = timedelta(minutes=10)
@@ -320,9 +320,9 @@ def _refused(error: ApiError, stack: str) -> ApiError:
     )
 
 
-def _asks_to_wait(error: ApiError) -> TypeGuard[RateLimited | ApiFault]:
+def _asks_to_wait(error: ApiError) -> TypeGuard[RateLimited | ApiFailed]:
     """Whether it was asked too often (429), or has too much to do (503): then waiting may help."""
-    return isinstance(error, RateLimited) or (isinstance(error, ApiFault) and error.status == 503)
+    return isinstance(error, RateLimited) or (isinstance(error, ApiFailed) and error.status == 503)
 
 
 def read_lock(key: LiveKey, stack: str) -> Holding | None:

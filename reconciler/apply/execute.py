@@ -27,7 +27,7 @@ from reconciler.plan.changes import (
     Unbind,
 )
 from reconciler.plan.outcomes import Event, Finished, Outcome, OutcomeState, Result, Started
-from reconciler.sinks.protocol import Sink, Tidies
+from reconciler.sinks.protocol import Sink
 from reconciler.workers import side_by_side
 
 ORDER: tuple[tuple[Step, ...], ...] = (
@@ -74,9 +74,8 @@ def needed_sinks(plan: Plan) -> dict[str, set[str]]:
 def tidy_sinks(sinks: Mapping[str, Sink]) -> None:
     """Let sinks clear away what a run left that died while it wrote, before any change rests on what they hold."""
     for name in sorted(sinks):
-        sink = sinks[name]
-        if isinstance(sink, Tidies):
-            sink.tidy()
+        if sinks[name].traits.tidies:
+            sinks[name].tidy()
 
 
 @contextmanager
@@ -134,11 +133,11 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
         return list(changes)  # none of them begins, whatever it waits for
     ready: dict[ChangeId, Change] = {}
     for change in changes:
-        waits_for = [each for each in change.depends_on if not run.is_done(each) and each not in ready]
+        waits_for = [each for each in change.depends_on if not run.is_in(each, OutcomeState.DONE) and each not in ready]
         if waits_for:
-            outcome = Outcome(
-                change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in waits_for)}"
-            )
+            # What was skipped itself is not why: of a key that could not be made, all waits for the create alone.
+            causes = [each for each in waits_for if not run.is_in(each, OutcomeState.SKIPPED)] or waits_for
+            outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in causes)}")
             run.outcomes[change.id] = outcome
             run.listener(Finished((outcome,)))
         else:

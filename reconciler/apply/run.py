@@ -67,10 +67,10 @@ class Run:
         unbinds = (change for change in self.plan.changes if isinstance(change, Unbind) and change.key)
         self.going = Bindings(Binding(change.live.id, change.endpoint) for change in unbinds)
 
-    def is_done(self, change: ChangeId) -> bool:
-        """Whether a change was done."""
+    def is_in(self, change: ChangeId, state: OutcomeState) -> bool:
+        """Whether a change has come to an end, and to this one."""
         outcome = self.outcomes.get(change)
-        return outcome is not None and outcome.state is OutcomeState.DONE
+        return outcome is not None and outcome.state is state
 
     def id_of(self, live: KeyRef) -> str:
         """The id of a live key, or of what was made for a planned one; `""` for one that was not made."""

@@ -147,7 +147,7 @@ def publish(run: Run, change: Publish) -> None:
     name, key = made.key.name, change.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
     shown = require_as_made(run, made.key)
-    record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at)
+    record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at, run.api.host, run.plan.project)
 
     def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
         ownership = replace(
@@ -158,7 +158,7 @@ def publish(run: Run, change: Publish) -> None:
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
         sink = run.sinks[sink_name]
-        if not sink.readable and not is_marked:
+        if not sink.traits.readable and not is_marked:
             mark(Phase.PARTIAL, run.api.now())
             is_marked = True
         run.fence.check()
@@ -169,7 +169,7 @@ def publish(run: Run, change: Publish) -> None:
                 with suppress(ApiError):  # it stays partial, which is the more careful of the two
                     mark(Phase.PENDING, run.api.now())
             raise
-        if sink.readable and sink.read_one(key) != record:
+        if sink.traits.readable and sink.read_one(key) != record:
             raise SinkError(
                 f"sink {sink_name} does not hold what was written to it for {key}",
                 way_out="see who else writes there, and run apply again",

@@ -9,11 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO, cast
 
 from reconciler.cli.terminal import LastingStream, Terminal
-from reconciler.plan.changes import Change, ChangeId
 from reconciler.plan.outcomes import Event, Finished, PaceChanged, Started, StepNote
 
 if TYPE_CHECKING:
     from reconciler.gcore import ApiEvent
+    from reconciler.plan.changes import ChangeId
     from reconciler.report.progress import Progress
 
 NOTES = {
@@ -33,7 +33,7 @@ class ShownProgress:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._progress: Progress | None = None
-        self._running: dict[str, ChangeId] = {}
+        self._running: dict[ChangeId, None] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -59,16 +59,15 @@ class ShownProgress:
 
     def on_event(self, event: Event) -> None:
         """An event of apply."""
-        match event:
-            case Started(changes):
-                with self._lock:
-                    self._running.update({subject_of_request(change): change.id for change in changes})
-            case Finished(outcomes):
-                with self._lock:
+        with self._lock:
+            match event:
+                case Started(changes):
+                    self._running.update((change.id, None) for change in changes)
+                case Finished(outcomes):
                     for outcome in outcomes:
-                        self._running.pop(subject_of_request(outcome.change), None)
-            case StepNote() | PaceChanged():
-                pass
+                        self._running.pop(outcome.change.id, None)
+                case StepNote() | PaceChanged():
+                    pass
         if self._progress is not None:
             self._progress(self._terminal.masked(event))
 
@@ -85,10 +84,14 @@ class ShownProgress:
         if text is None or self._progress is None:
             self._log(event, LEVELS.get(kind, "info"))
             return
-        with self._lock:
-            subject: ChangeId | str = self._running.get(event.subject, event.subject)
-        note = StepNote(subject, text.format(detail=event.detail, wait=event.wait_seconds))
+        note = StepNote(self._find_change(event.subject), text.format(detail=event.detail, wait=event.wait_seconds))
         self._progress(self._terminal.masked(note))
+
+    def _find_change(self, subject: str) -> ChangeId | str:
+        """The running change that a request is about, by its endpoint or its live key; without one, the subject."""
+        with self._lock:
+            found = (each for each in self._running if subject in (str(each.at), f"key.{each.live.name}"))
+            return next(found, subject)
 
     def _tell_of_pace(self, event: ApiEvent) -> None:
         """It is for all requests, and its words say how long they wait; who sees it live needs no warning."""
@@ -107,8 +110,3 @@ class ShownProgress:
         wait = f", again in {event.wait_seconds:.1f}s" if event.wait_seconds else ""
         detail = f" ({event.detail})" if event.detail else ""
         self._terminal.log(level, f"{event.kind.value.replace('_', ' ')}: {event.method} {event.subject}{detail}{wait}")
-
-
-def subject_of_request(change: Change) -> str:
-    """What the requests of a change are about, as the client's events have it: its endpoint, or its live key."""
-    return str(change.endpoint) if change.endpoint is not None else f"key.{change.id.live.name}"

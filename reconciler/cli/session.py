@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import CredentialsMissing
-from reconciler.model import DesiredState, Secret, Snapshot
+from reconciler.model import DesiredState, Owner, Secret, Snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -100,7 +100,12 @@ def open_session(
                 task_timeout=task_timeout,
                 redactor=terminal.redactor,
             )
-            sinks = open_sinks(desired.sinks, stack=desired.stack, effects=effects)
+            sinks = open_sinks(
+                desired.sinks,
+                owner=Owner(desired.stack, api.host, desired.project),
+                effects=effects,
+                redactor=terminal.redactor,
+            )
             yield Session(desired, api, sinks, effects, interruption, demand)
     finally:
         effects.close()

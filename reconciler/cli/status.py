@@ -12,7 +12,7 @@ from reconciler.cli.terminal import Terminal
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Show the tables, the JSON or the page, or write it to a file."""
-    from reconciler.plan.standing import compute_standing
+    from reconciler.plan.survey import compute_standing
 
     with open_session(args, terminal) as session:
         snapshot = session.look()  # first: its answers tell the API's clock

@@ -10,8 +10,6 @@ from reconciler.cli.terminal import Terminal
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print what was found; exit code 0 if and only if all is as declared, as far as it can be checked at all."""
-    from reconciler.report.verification_json import verification_to_json
-    from reconciler.report.verification_table import render_verification
     from reconciler.verify import verify
 
     with open_session(args, terminal) as session:
@@ -27,7 +25,11 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             learn=terminal.redactor.learn,
         )
     if args.json:
+        from reconciler.report.verification_json import verification_to_json
+
         terminal.show(verification_to_json(found), is_json=True)
     else:
+        from reconciler.report.verification_table import render_verification
+
         terminal.show(render_verification(terminal.masked(found), colour=terminal.colour, width=terminal.width))
     return 0 if found.as_declared else 1

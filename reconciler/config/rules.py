@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import MAX_FAULTS, Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
+from reconciler.config.tree import MAX_FOUND, Found, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
 from reconciler.model import (
     Auth,
     DesiredKey,
@@ -21,15 +21,13 @@ from reconciler.model import (
     EndpointKind,
     EndpointRef,
     SinkSettings,
-    is_variable_name,
-    variable_name,
 )
+from reconciler.sinks.declared import Kind, sink_types
 
-FILE_FORMATS = ("dotenv", "json")
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
 
 
-def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Fault]:
+def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Found]:
     """Without a sink the secret, shown once, would be lost."""
     for key in state.keys:
         if not key.sinks and _says_nothing(root, "keys", key.name, "sink") and _says_nothing(root, "defaults", "sink"):
@@ -37,20 +35,20 @@ def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Fault]:
             yield _at_name(root, ("keys", key.name), "the key has no sink, so its secret could not be saved", way_out)
 
 
-def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Fault]:
+def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Found]:
     """A sink is named that the file does not have."""
     known = {sink.name: sink for sink in state.sinks}
     for path in _sink_references(state, root):
         node = find_node(root, path)
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value not in known:
-            yield Fault(node.mark, path, "this sink is not declared", partial(_suggest_sink, node.value, known))
+            yield Found(node.mark, path, "this sink is not declared", partial(_suggest_sink, node.value, known))
 
 
 def _suggest_sink(name: str, known: Iterable[str]) -> str:
     return ask_for(nearest_name(name, filter(shown_name, known))) or "Declare it in `sinks`."
 
 
-def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fault]:
+def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Found]:
     """A key on an endpoint that is to be public: one of the two is a mistake."""
     opened = {endpoint.ref: endpoint for endpoint in state.endpoints if endpoint.auth is Auth.OPEN}
     for key in state.keys if opened else ():
@@ -58,19 +56,19 @@ def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fau
             if endpoint := opened.get(binding):
                 message = f"this {binding.kind.value} is declared `auth: open` at {endpoint.place.where}"
                 way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
-                yield Fault(find_mark(root, path), path, message, way_out)
+                yield Found(find_mark(root, path), path, message, way_out)
 
 
-def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Fault]:
+def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Found]:
     """An instant for the key, and a length for each of its generations: only one of them can hold."""
     for key in state.keys:
         path = ("keys", key.name, "rotation", "lifetime")
         if not _says_nothing(root, *path) and not _says_nothing(root, "keys", key.name, "expires_at"):
             message = f"excludes `expires_at`, which stands at {find_mark(root, ('keys', key.name, 'expires_at'))}"
-            yield Fault(find_mark(root, path), path, message, "Leave one of them out.")
+            yield Found(find_mark(root, path), path, message, "Leave one of them out.")
 
 
-def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
+def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
     """A generation has to live until the overlap with its successor is over."""
     told: set[Path] = set()
     for key in state.keys:
@@ -91,10 +89,10 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
             if is_late:
                 message = f"leaves no time to rotate: `overlap`{of} is `0s`, so none is due before one expires"
                 way_out = "Write an overlap in which a scheduled apply comes for sure, or an `every` that is shorter."
-            yield Fault(find_mark(root, path), path, message, way_out)
+            yield Found(find_mark(root, path), path, message, way_out)
 
 
-def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Fault]:
+def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Found]:
     """One live key cannot become two keys."""
     first: dict[str, Mark] = {}
     for key in state.keys:
@@ -103,10 +101,10 @@ def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Faul
             mark = find_mark(root, path)
             if first.setdefault(key.adopt, mark) != mark:
                 message = f"the same live key is adopted twice; the first is at {first[key.adopt]}"
-                yield Fault(mark, path, message, "Each live key becomes one key.")
+                yield Found(mark, path, message, "Each live key becomes one key.")
 
 
-def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
+def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Found]:
     """A live key that is adopted has the name of another key, or of one of its generations."""
     keys = {key.name: key for key in state.keys}
     for key in state.keys:
@@ -115,35 +113,17 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
             path: Path = ("keys", key.name, "adopt")
             at = find_name_mark(root, ("keys", owner.name))
             message = f"this is the name of another key, or of a generation of it, declared at {at}"
-            yield Fault(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
+            yield Found(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
 
 
-def variable_name_is_not_valid(state: DesiredState, root: Table) -> Iterator[Fault]:
-    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
-    sinks = {sink.name: sink for sink in state.sinks if sink.type == "dotenv"}
-    for name, sink in sinks.items():
-        if not is_variable_name(variable_name(_template(sink), "k")):
-            path: Path = ("sinks", name, "variable")
-            message = "does not give the name of a variable: letters, digits and underscores, no digit first"
-            yield Fault(find_mark(root, path), path, message, "Write it such as `{KEY}_API_KEY`.")
-    for key in state.keys:
-        for sink in (sinks[name] for name in key.sinks if name in sinks and key.name[:1].isdigit()):
-            if is_variable_name(variable_name(_template(sink), "k")) and not is_variable_name(
-                variable_name(_template(sink), key.name)
-            ):
-                message = "the key's variable in a dotenv sink would begin with a digit"
-                way_out = f"Give the sink at {sink.place.where} a prefix, such as `variable: KEY_{{KEY}}`."
-                yield _at_name(root, ("keys", key.name), message, way_out)
-
-
-def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault]:
+def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Found]:
     """Two sinks write the same line of the same file."""
-    sinks = {sink.name: sink for sink in state.sinks if "path" in sink.options}
+    types = sink_types()
+    files = {sink.name: (types[sink.type], sink, file) for sink, _, file in _files(state)}
     first: dict[tuple[str, str], DesiredKey] = {}
     for key in state.keys:
-        for sink in (sinks[name] for name in dict.fromkeys(key.sinks) if name in sinks):
-            line = variable_name(_template(sink), key.name) if sink.type == "dotenv" else key.name
-            slot = (str(sink.options["path"]), line)
+        for kind, sink, file in (files[name] for name in dict.fromkeys(key.sinks) if name in files):
+            slot = (file, kind.slot_of(sink, key.name))
             if slot not in first:
                 first[slot] = key
                 continue
@@ -153,29 +133,35 @@ def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault
             yield _at_name(root, ("keys", key.name), message, way_out)
 
 
-def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Fault]:
-    """A dotenv sink and a json sink cannot write the same file."""
+def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Found]:
+    """Sinks of different types cannot write the same file."""
     first: dict[str, SinkSettings] = {}
-    for sink in state.sinks:
-        path = str(sink.options.get("path", ""))
-        if path and sink.type in FILE_FORMATS and sink.type != (other := first.setdefault(path, sink)).type:
-            at: Path = ("sinks", sink.name, "path")
+    for sink, option, file in _files(state):
+        if sink.type != (other := first.setdefault(file, sink)).type:
+            at: Path = ("sinks", sink.name, option)
             message = f"another sink writes this file in another format, declared at {other.place.where}"
-            yield Fault(find_mark(root, at), at, message, "Give each its own file.")
+            yield Found(find_mark(root, at), at, message, "Give each its own file.")
 
 
-def removal_asks_for_a_generation(state: DesiredState, root: Table) -> Iterator[Fault]:
-    """What a command removes is a key, in whichever generation."""
-    for sink in (each for each in state.sinks if each.type == "command"):
-        arguments = sink.options.get("remove", ())
-        for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
-            if "{generation}" in argument:
-                path: Path = ("sinks", sink.name, "remove", index)
-                message = "a command that removes is told no generation: what goes is the key"
-                yield Fault(find_mark(root, path), path, message, "Take it out; it is given `{key}` and `{stack}`.")
+def sink_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Found]:
+    """What each type of sink finds wrong with its own."""
+    for kind in sink_types().values():
+        for complaint in kind.check(state):
+            find = find_name_mark if len(complaint.path) == 2 else find_mark
+            yield Found(find(root, complaint.path), complaint.path, complaint.message, complaint.way_out)
 
 
-RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
+def _files(state: DesiredState) -> Iterator[tuple[SinkSettings, str, str]]:
+    """The files that sinks write, each with the option that names it, and its path."""
+    types = sink_types()
+    for sink in state.sinks:
+        for option in types[sink.type].options if sink.type in types else ():
+            path = sink.options.get(option.name)
+            if option.kind is Kind.FILE_PATH and option.chooses_place and isinstance(path, str):
+                yield sink, option.name, path
+
+
+RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
     key_has_no_sink,
     sink_is_not_declared,
     key_opens_an_open_endpoint,
@@ -183,28 +169,23 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
     rotation_does_not_fit,
     live_key_is_adopted_twice,
     adopted_name_is_taken,
-    variable_name_is_not_valid,
     two_secrets_share_a_slot,
     file_has_two_formats,
-    removal_asks_for_a_generation,
+    sink_makes_no_sense,
 )
 
 
-def check_meaning(state: DesiredState, root: Table) -> list[Fault]:
+def check_meaning(state: DesiredState, root: Table) -> list[Found]:
     """All that the rules find, in no promised order."""
-    return [fault for rule in RULES for fault in islice(rule(state, root), MAX_FAULTS)]
-
-
-def _template(sink: SinkSettings) -> str:
-    return str(sink.options.get("variable", "{KEY}"))
+    return [finding for rule in RULES for finding in islice(rule(state, root), MAX_FOUND)]
 
 
 def _says_nothing(root: Table, *path: str) -> bool:
     return find_node(root, path) is None
 
 
-def _at_name(root: Table, path: Path, message: str, way_out: str) -> Fault:
-    return Fault(find_name_mark(root, path), path, message, way_out)
+def _at_name(root: Table, path: Path, message: str, way_out: str) -> Found:
+    return Found(find_name_mark(root, path), path, message, way_out)
 
 
 def _sink_references(state: DesiredState, root: Table) -> Iterator[Path]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.api import Fence
 from reconciler.errors import (
     ApiError,
-    ApiFault,
+    ApiFailed,
     ApiRefused,
     ApiUnreachable,
     Conflict,
@@ -143,7 +143,7 @@ def read_answer(
         request_id=said.request_id,
     )
     seconds = read_retry_after(response.headers.get("retry-after"), now)
-    if isinstance(error, RateLimited | ApiFault):
+    if isinstance(error, RateLimited | ApiFailed):
         error.retry_after = seconds
     return Failure(
         error,
@@ -176,7 +176,7 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
         case 404:
             return NotFound, call.missing, call.missing_way_out
         case 408:
-            return ApiFault, f"The API did not wait for the request to {call.doing}", AGAIN
+            return ApiFailed, f"The API did not wait for the request to {call.doing}", AGAIN
         case 409:
             finding = f"The API refused to {call.doing}: it conflicts with what is live"
             return Conflict, finding, "Run plan again to see what is live now."
@@ -187,7 +187,7 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
             way_out = "Change what it objects to, and run keyform again."
             return ApiRefused, f"The API refused to {call.doing}", way_out
         case _:
-            return ApiFault, f"The API failed to {call.doing}", AGAIN
+            return ApiFailed, f"The API failed to {call.doing}", AGAIN
 
 
 def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Failure:

@@ -92,11 +92,6 @@ class GcoreApi:
         """What depends on the API's generation."""
         return self._dialect.capabilities
 
-    @property
-    def request_count(self) -> int:
-        """How many requests were sent so far, the repeated ones too."""
-        return self._project.exchange.request_count
-
     def fenced(self, fence: Fence) -> Self:
         """The same API, on the same connections and at the same pace, with a fence that each write has to pass."""
         fenced = copy.copy(self)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from enum import Enum
 from urllib.parse import urlsplit
@@ -65,20 +64,12 @@ class Exchange:
         self._workers = max(1, workers)
         self._gate = Gate(workers, effects, self._tell_of_pace)
         self.clock = ApiClock(effects.now, self._tell_of_clock)
-        self._counting = threading.Lock()
-        self._count = 0
         self._client = make_client(
             effects,
             base_url=address,
             # [C] as the official SDK writes it
             headers={"Accept": "application/json", "Authorization": f"APIKey {token.reveal()}"},
         )
-
-    @property
-    def request_count(self) -> int:
-        """How many requests were sent, the repeated ones too."""
-        with self._counting:
-            return self._count
 
     def ask(self, call: Call, resend: Resend) -> Answer:
         """The API's answer, after as many attempts as `resend` allows, with growing waits between them.
@@ -141,8 +132,6 @@ class Exchange:
             if call.fence is not None:
                 call.fence.hold()
             self.tell(ApiEvent(EventKind.REQUEST, call.method, call.subject, number))
-            with self._counting:
-                self._count += 1
             outcome = self._exchange(call)
             if isinstance(outcome, Answer):
                 place.passed()

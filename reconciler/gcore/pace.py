@@ -51,12 +51,12 @@ class Pace:
         """How many requests may be in flight."""
         self.distance = 0.0
         """Seconds from the beginning of one request to that of the next."""
-        self.not_before: float | None = None
-        """The instant before which nothing is sent; None when the API has refused nothing, or not for long."""
+        self.not_before = 0.0
+        """The instant before which nothing is sent; zero when the API has refused nothing, or not for long."""
         self.round = 0
         """Raised by every refusal of a request that was sent since the last one: those sent with it say nothing new."""
         self.rounds_in_vain = 0
-        self._shut_until: float | None = None
+        self._shut_until = 0.0
         self._in_vain_since = 0.0
         self.let_through = 0
         """How many requests were let through so far."""
@@ -66,16 +66,16 @@ class Pace:
         self._counted = 0
 
     def pause(self, now: float) -> float:
-        """Seconds until the next request may be sent."""
-        return 0.0 if self.not_before is None else max(0.0, self.not_before - now)
+        """Seconds until the next request may be sent, to the microsecond: a wait for less would never be over."""
+        return max(0.0, round(self.not_before - now, 6))
 
     def is_shut(self, now: float) -> bool:
         """Whether the API has refused everything for a while, and waiting for it is no use."""
-        return self._shut_until is not None and now < self._shut_until
+        return now < self._shut_until
 
-    def note_sent(self, now: float | None) -> None:
-        """A request is sent; `now` is None when nobody had to look at the clock."""
-        self.not_before = now + self.distance if now is not None and self.distance else None
+    def note_sent(self, now: float) -> None:
+        """A request is sent."""
+        self.not_before = now + self.distance if self.distance else 0.0
 
     def note_passed(self, sent_in: int) -> bool:
         """A request was let through that was sent in this round; whether one more may be in flight from now on."""
@@ -84,7 +84,7 @@ class Pace:
         if sent_in != self.round:
             return False
         self.rounds_in_vain = 0
-        self._shut_until = None
+        self._shut_until = 0.0
         self._come_closer()
         if self.limit == self.most:
             return False
@@ -109,8 +109,7 @@ class Pace:
                 self._keep_distance(now)
         if is_new or retry_after is not None:
             asked = min(retry_after or 0.0, LONGEST_RETRY_AFTER)
-            until = now + asked + backoff(self.rounds_in_vain or 1, chance)
-            self.not_before = until if self.not_before is None else max(self.not_before, until)
+            self.not_before = max(self.not_before, now + asked + backoff(self.rounds_in_vain or 1, chance))
         if self.rounds_in_vain and now - self._in_vain_since >= PATIENCE:
             self._shut_until = self.not_before
         return is_new
@@ -206,7 +205,7 @@ class Gate:
     def is_shut(self) -> bool:
         """Whether the API has refused everything for a while, and waiting for it is no use."""
         with self._guard:
-            return self._pace.not_before is not None and self._pace.is_shut(self._effects.monotonic())
+            return self._pace.is_shut(self._effects.monotonic())
 
     def note_passed(self, sent_in: int) -> None:
         """See `Place.passed`."""
@@ -244,21 +243,17 @@ class Gate:
 
     def _await_turn(self, ticket: int) -> None:
         """Return when it is this ticket's turn. Holds the guard, but not while it waits."""
-        awaited: float | None = None
         while True:
-            instant, pause = self._pace.not_before, 0.0
-            if instant is not None and instant != awaited:  # or else the clock is not asked
-                now = self._effects.monotonic()
-                pause = self._pace.pause(now)
-                if self._pace.is_shut(now):
-                    raise Shut(pause)
+            now = self._effects.monotonic()
+            pause = self._pace.pause(now)
+            if self._pace.is_shut(now):
+                raise Shut(pause)
             if self._line[0] != ticket or len(self._in_flight) >= self._pace.limit:
                 self._bells.setdefault(ticket, threading.Condition(self._guard)).wait()
             elif pause:
                 self._sleep(pause)
-                awaited = instant
             else:
-                self._pace.note_sent(self._effects.monotonic() if self._pace.distance else None)
+                self._pace.note_sent(now)
                 return
 
     def _sleep(self, seconds: float) -> None:

@@ -1,6 +1,7 @@
 """The nouns: frozen data that every stage speaks in. Knows nobody."""
 
 from reconciler.model.desired import (
+    NOWHERE,
     Auth,
     DesiredBinding,
     DesiredEndpoint,
@@ -14,11 +15,14 @@ from reconciler.model.desired import (
     Warnings,
 )
 from reconciler.model.live import (
+    RECORD_FORM,
     Binding,
     Capabilities,
     CreatedKey,
+    LaterRecord,
     LiveEndpoint,
     LiveKey,
+    Owner,
     SinkContents,
     SinkRecord,
     Snapshot,
@@ -58,6 +62,8 @@ __all__ = [
     "LATEST",
     "LOCK_PREFIX",
     "LONGEST_TEXT",
+    "NOWHERE",
+    "RECORD_FORM",
     "Auth",
     "Binding",
     "Capabilities",
@@ -68,10 +74,12 @@ __all__ = [
     "DesiredState",
     "EndpointKind",
     "EndpointRef",
+    "LaterRecord",
     "LiveEndpoint",
     "LiveKey",
     "LockKind",
     "LockSettings",
+    "Owner",
     "Ownership",
     "Phase",
     "Place",

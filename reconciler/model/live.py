@@ -80,15 +80,68 @@ class LiveEndpoint:
         return not self.auth_enabled
 
 
+RECORD_FORM = 2
+"""The form in which records are written. The first one named neither API nor project, and told microseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose a sink's record is: the stack's, whose keys live in a project of the API at a host (`api.gcore.com`).
+
+    `""` and 0 say nothing, as records of the first form do.
+    """
+
+    stack: str
+    api: str = ""
+    project: int = 0
+
+    def is_same(self, other: Owner) -> bool:
+        """Whether nothing that both of them say differs."""
+        return (
+            self.stack == other.stack
+            and (self.api == other.api or not self.api or not other.api)
+            and (self.project == other.project or not self.project or not other.project)
+        )
+
+    def of(self, key: str) -> str:
+        """A key of this owner, for an error: `inference-prod/payments-api (project 1234 at api.gcore.com)`."""
+        places = (f"project {self.project}" if self.project else "", f"at {self.api}" if self.api else "")
+        place = " ".join(filter(None, places))
+        return f"{self.stack}/{key}{f' ({place})' if place else ''}"
+
+
 @dataclass(frozen=True, slots=True)
 class SinkRecord:
-    """What a sink says it holds for a key: which generation, and the `created_at` of the live key behind it."""
+    """What a sink says it holds for a key: which generation, and the `created_at` of the live key behind it.
+
+    `created_at` is an instant in UTC, cut to the second, as the API shows it in a reading. `api` and `project` are
+    those of the owner; `form` is that of the record that was read.
+    """
 
     stack: str
     key: str
     generation: int
     live_name: str
     created_at: datetime
+    api: str = ""
+    project: int = 0
+    form: int = field(default=RECORD_FORM, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "created_at", self.created_at.replace(microsecond=0))
+
+    @property
+    def owner(self) -> Owner:
+        """Whose it is."""
+        return Owner(self.stack, self.api, self.project)
+
+
+@dataclass(frozen=True, slots=True)
+class LaterRecord:
+    """A record of this stack for a key in a form that only a later version reads: neither ours to touch nor foreign."""
+
+    key: str
+    form: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +150,8 @@ class SinkContents:
 
     From a sink that is not `removable` nothing can be removed: what it holds stays. `destination` is the one line that
     says where it writes; `exposure` what a reviewer has to know of that (`""`: nothing). `is_evidence`: its records
-    prove whose a live key is, since nobody can write them by a pull request or in the portal.
+    prove whose a live key is, since nobody can write them by a pull request or in the portal. `later` says of each key
+    whose record a later version wrote why it is held up.
     """
 
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
@@ -106,6 +160,7 @@ class SinkContents:
     destination: str = ""
     exposure: str = ""
     is_evidence: bool = True
+    later: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

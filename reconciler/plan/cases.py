@@ -73,6 +73,10 @@ class Generation:
         """No run has told that it was published: marked pending, or partial."""
         return self.phase in (Phase.PENDING, Phase.PARTIAL)
 
+    def leaks(self, now: datetime) -> bool:
+        """Whether its secret leaked, and still opens something."""
+        return self.phase is Phase.REVOKED and bool(self.bound_to) and not self.live.is_expired(now)
+
     def has_replaced(self, sinks: Iterable[str]) -> bool:
         """Whether its secret is in every sink of its key, so that what they held before is relied on no longer."""
         return not self.is_unfinished or set(sinks) <= self.sinks_that_hold_it
@@ -98,6 +102,8 @@ class Facts:
     bound: Mapping[str, frozenset[EndpointRef]]
     records: Mapping[str, Mapping[str, SinkRecord]]
     """By key, what each readable sink holds for it."""
+    later: Mapping[str, tuple[str, ...]]
+    """By key, why it is held up: records in sinks that a later version of keyform wrote."""
     unreadable_sinks: frozenset[str]
     lasting_sinks: frozenset[str]
     """Sinks from which nothing can be removed."""
@@ -176,10 +182,13 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     for key in snapshot.keys:
         by_name[key.name].append(key)
     records: dict[str, dict[str, SinkRecord]] = defaultdict(dict)
+    later: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for sink, contents in snapshot.sinks.items():
         for name, record in contents.records.items():
             if record.stack == desired.stack:
                 records[name][sink] = record
+        for name, sentence in contents.later.items():
+            later[name] += (sentence,)
     return Facts(
         desired=desired,
         snapshot=snapshot,
@@ -189,6 +198,7 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         by_name={name: tuple(keys) for name, keys in by_name.items()},
         bound=gather_bound(snapshot),
         records=records,
+        later=later,
         unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
         lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
     )
@@ -205,7 +215,7 @@ def gather_cases(facts: Facts) -> tuple[KeyCase, ...]:
     for claimed, live in find_claims(facts.desired, facts.snapshot, facts.own):
         claims[claimed].append(live)
     cases = []
-    for name in sorted({*declared, *owned, *facts.records}):
+    for name in sorted({*declared, *owned, *facts.records, *facts.later}):
         desired = declared.get(name)
         generations = [
             gather_generation(facts, desired, live, ownership)

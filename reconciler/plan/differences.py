@@ -16,7 +16,7 @@ def explain_difference(before: Plan, after: Plan) -> tuple[str, ...]:
 
     `==` has decided that they differ; this only explains it. It loads deepdiff, which takes 150 ms.
     """
-    then, now = ({str(change.id): change for change in plan.changes} for plan in (before, after))
+    then, now = ({change.id.in_words: change for change in plan.changes} for plan in (before, after))
     refused = (finding for finding in after.refusals if finding not in before.refusals)
     found = [": ".join(filter(None, (finding.path, finding.message))) for finding in refused]
     found += [f"{note.address} {note.sentence}" for note in after.exposures if note not in before.exposures]

@@ -31,13 +31,7 @@ def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterat
 
 def expose_leak(case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor | None) -> Iterator[Note]:
     """What a leaked secret opens until it is cut, and that it is cut without an overlap."""
-    leaked = [
-        ruling.generation
-        for ruling in rulings
-        if ruling.generation.phase is Phase.REVOKED
-        and ruling.generation.bound_to
-        and not ruling.generation.live.is_expired(case.now)
-    ]
+    leaked = [ruling.generation for ruling in rulings if ruling.generation.leaks(case.now)]
     if leaked:
         names = ", ".join(generation.name for generation in leaked)
         opened = sorted(frozenset[EndpointRef]().union(*(generation.bound_to for generation in leaked)))

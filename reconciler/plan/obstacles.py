@@ -9,6 +9,7 @@ from reconciler.errors import Finding
 from reconciler.model import (
     LAST_GENERATION,
     LONGEST_TEXT,
+    NOWHERE,
     DesiredKey,
     LiveKey,
     Phase,
@@ -54,6 +55,15 @@ def hold_up_by(key: DesiredKey, live: LiveKey) -> Finding:
     """The key stays as it is until a person has said what the live key is."""
     message = f"is held up by the live key {live.name}: {describe_claim(live)}"
     return Finding(key.place.where, key.place.path or f"keys.{key.name}", message, WAY_OUT_OF_CLAIM)
+
+
+def hold_up_by_record(case: KeyCase) -> Finding | None:
+    """A record that only a later version of keyform reads is not to be overwritten or removed: it may say anything."""
+    if not (sentences := case.facts.later.get(case.name, ())):
+        return None
+    place = case.desired.place if case.desired else NOWHERE
+    path = place.path or (f"keys.{case.name}" if case.desired else case.address)
+    return Finding(place.where, path, f"is held up: {'; '.join(sentences)}", "update keyform")
 
 
 def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:

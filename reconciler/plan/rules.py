@@ -148,9 +148,9 @@ def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) ->
 def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
     """It has become as old as the file lets it."""
     due = due_by_age(key, newest)
-    if due is None or key.every is None or due > case.now:
+    if key.every is None or due is None or due > case.now:
         return None
-    return because_of_age(key, f"{newest.name} was published {instant(newest.since)}, and ")
+    return because_of_age(key.every, f"{newest.name} was published {instant(newest.since)}, and ")
 
 
 def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
@@ -163,9 +163,9 @@ def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason
     return because_of_expiry(key, f"{newest.name} {word} {instant(expires)}")
 
 
-def because_of_age(key: DesiredKey, since: str = "") -> Reason:
+def because_of_age(every: timedelta, since: str = "") -> Reason:
     """Why a generation is replaced that becomes too old; `since` begins the sentence."""
-    return Reason("rotation_is_due", f"{since}rotation.every is {duration(key.every)}")
+    return Reason("rotation_is_due", f"{since}rotation.every is {duration(every)}")
 
 
 def because_of_expiry(key: DesiredKey, expires: str) -> Reason:
@@ -201,8 +201,8 @@ def next_rotation(case: KeyCase) -> Coming | None:
     if key is None or newest is None:
         return None
     coming = []
-    if (at := due_by_age(key, newest)) is not None:
-        coming.append(Coming(at, because_of_age(key)))
+    if key.every is not None and (at := due_by_age(key, newest)) is not None:
+        coming.append(Coming(at, because_of_age(key.every)))
     if (at := due_by_expiry(case, key, newest)) is not None:
         expires = f"it expires {instant(expiry_after(case, key, newest))}"
         coming.append(Coming(at, because_of_expiry(key, expires)))

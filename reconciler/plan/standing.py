@@ -1,30 +1,17 @@
 """How a stack stands: keys and their generations, what falls due, what expires, where each is bound, what is public.
 
-It is data, computed from what was read; text, JSON and HTML are made of it. Which generation is current, what becomes
-of the others, when the next rotation is due and which expiry is worth a warning is decided by the rules that make a
-plan, so that status never says other than plan.
+It is data (`survey` computes it); text, JSON and HTML are made of it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from reconciler.model import (
-    Auth,
-    DesiredKey,
-    DesiredState,
-    EndpointRef,
-    Phase,
-    Snapshot,
-)
-from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_cases, gather_facts
-from reconciler.plan.due import Due, find_due
-from reconciler.plan.fates import Fate, overlap_end
-from reconciler.plan.verdicts import Verdict, judge
+from reconciler.model import Auth, DesiredKey, EndpointRef, Phase
+from reconciler.plan.due import Due
+from reconciler.plan.fates import Fate
 
 
 class KeyState(StrEnum):
@@ -62,7 +49,8 @@ class GenerationStatus:
     """One live key that embodies a key.
 
     `since` is when it came into its phase, as its marker says; `fate` is what the next apply does with it. `until` is
-    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap).
+    when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap). `leaks`: it is
+    revoked, and still opens something.
     """
 
     live_name: str
@@ -75,11 +63,27 @@ class GenerationStatus:
     expires_at: datetime | None
     until: datetime | None
     bound_to: tuple[EndpointRef, ...]
+    leaks: bool = False
 
     @property
     def is_in_overlap(self) -> bool:
         """Another is published, and this one stays valid for a while."""
         return self.fate is Fate.OVERLAP and not self.is_current
+
+
+class Opening(StrEnum):
+    """How a key opens an endpoint."""
+
+    BOUND = "bound"
+    """By its current generation, as the file says."""
+    BOTH = "both"
+    """By its current generation and another one, as the file says."""
+    OTHER = "other"
+    """By another than its current generation only."""
+    WANTED = "wanted"
+    """The file says so, and it does not open it yet."""
+    EXTRA = "extra"
+    """It does, and the file does not say so."""
 
 
 class Expiry(StrEnum):
@@ -93,33 +97,38 @@ class Expiry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """What the file says of a key's rotation: lengths of time, None where it says nothing."""
-
-    every: timedelta | None = None
-    overlap: timedelta | None = None
-    lifetime: timedelta | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """One key. Without a live key that embodies it, there are no generations, and `current` is None.
+    """One key; `desired` is what the file says, None where it does not declare it (any more).
+
+    Without a live key that embodies it, there are no generations, and `current` is None.
 
     `next_rotation` is the one that time brings about, or that is due already; its reason is the planner's.
     """
 
     name: str
     description: str
-    declared: bool
+    desired: DesiredKey | None
     state: KeyState
     generations: tuple[GenerationStatus, ...]
     """Oldest first."""
     expiry: Expiry
-    timing: Timing
     next_rotation: Due | None
     sinks: tuple[tuple[str, SinkState], ...]
-    wanted: tuple[EndpointRef, ...] = ()
-    """What the file says that it opens."""
+
+    @property
+    def declared(self) -> bool:
+        """Whether the file has it."""
+        return self.desired is not None
+
+    @property
+    def wanted(self) -> frozenset[EndpointRef]:
+        """What the file says that it opens."""
+        return self.desired.endpoints if self.desired else frozenset()
+
+    @property
+    def overlap(self) -> timedelta:
+        """How long an old generation stays valid; that of a key that is not declared does not."""
+        return self.desired.overlap if self.desired else timedelta(0)
 
     @property
     def current(self) -> GenerationStatus | None:
@@ -155,6 +164,18 @@ class KeyStatus:
     def bound_to(self) -> tuple[EndpointRef, ...]:
         """Where the current generation is bound."""
         return self.current.bound_to if self.current else ()
+
+    def opening(self, ref: EndpointRef) -> Opening | None:
+        """How it opens this endpoint; None: it does not, and should not."""
+        is_bound, is_wanted = ref in self.bound_to, ref in self.wanted
+        is_other = any(ref in other.bound_to for other in self.others)
+        if is_bound and not is_wanted:
+            return Opening.EXTRA
+        if is_bound:
+            return Opening.BOTH if is_other else Opening.BOUND
+        if is_other:
+            return Opening.OTHER
+        return Opening.WANTED if is_wanted else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,12 +237,7 @@ class Standing:
     @property
     def leaked(self) -> tuple[str, ...]:
         """The live names of revoked generations that still open something: an apply cuts them."""
-        return tuple(
-            each.live_name
-            for key in self.keys
-            for each in key.generations
-            if each.phase is Phase.REVOKED and each.bound_to and (each.expires_at is None or each.expires_at > self.now)
-        )
+        return tuple(each.live_name for key in self.keys for each in key.generations if each.leaks)
 
     @property
     def expiring(self) -> tuple[KeyStatus, ...]:
@@ -231,116 +247,3 @@ class Standing:
     def _by_expiry(self, expiry: Expiry) -> tuple[KeyStatus, ...]:
         found = [key for key in self.keys if key.expiry is expiry]
         return tuple(sorted(found, key=lambda key: (key.expires_at or self.now, key.name)))
-
-
-def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Standing:
-    """How the stack stands at one instant; a pure function of what was read."""
-    facts = gather_facts(desired, snapshot, now)
-    return Standing(
-        stack=desired.stack,
-        project=desired.project,
-        now=now,
-        keys=tuple(_key(case) for case in gather_cases(facts)),
-        endpoints=tuple(_endpoints(facts)),
-        foreign_keys=tuple(key.name for key in snapshot.keys if key.id not in facts.own),
-        claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
-    )
-
-
-def _key(case: KeyCase) -> KeyStatus:
-    generations = [each for each in case.generations if not each.is_taken_over]  # what is there, not what is to come
-    in_use = [each for each in generations if each.is_in_use]
-    current = next(reversed(in_use or generations), None)
-    verdict = judge(case)
-    fates = {ruling.generation.live.id: ruling.fate for ruling in verdict.rulings}
-    sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
-    return KeyStatus(
-        name=case.name,
-        description=case.desired.description if case.desired else current.live.text if current else "",
-        declared=case.desired is not None,
-        state=_state(current, case.now),
-        generations=tuple(
-            GenerationStatus(
-                live_name=each.name,
-                generation=each.number,
-                phase=each.phase,
-                is_current=each is current,
-                fate=fates.get(each.live.id, Fate.KEEP),
-                created_at=each.live.created_at,
-                since=each.since,
-                expires_at=each.live.expires_at,
-                until=None if each is current else _until(case, each),
-                bound_to=tuple(sorted(each.bound_to)),
-            )
-            for each in generations
-        ),
-        expiry=_expiry(current, verdict),
-        timing=_timing(case.desired),
-        next_rotation=find_due(case),
-        sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
-        wanted=tuple(sorted(case.desired.endpoints)) if case.desired else (),
-    )
-
-
-def _timing(key: DesiredKey | None) -> Timing:
-    return Timing(key.every, key.overlap, key.lifetime) if key else Timing()
-
-
-def _expiry(current: Generation | None, verdict: Verdict) -> Expiry:
-    if current is None or current.live.expires_at is None:
-        return Expiry.NEVER
-    if current.live.is_expired(verdict.case.now):
-        return Expiry.EXPIRED
-    return Expiry.SOON if verdict.expiring else Expiry.LATER
-
-
-def _state(current: Generation | None, now: datetime) -> KeyState:
-    if current is None:
-        return KeyState.MISSING
-    if current.live.is_expired(now):
-        return KeyState.EXPIRED
-    return _STATES[current.phase]
-
-
-_STATES = {phase: KeyState(phase.value) for phase in Phase}
-
-
-def _until(case: KeyCase, other: Generation) -> datetime | None:
-    """When an old generation's overlap ends, or its own expiry if that comes before."""
-    end = overlap_end(case, case.desired, other) if case.desired and other.is_in_use else None
-    if end is None or other.live.expires_at is None:
-        return end
-    return min(end, other.live.expires_at)
-
-
-def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkState:
-    if current is None:
-        return SinkState.NOT_YET
-    if sink in current.sinks_that_hold_it:
-        return SinkState.OK
-    if sink in case.facts.unreadable_sinks:
-        return SinkState.UNKNOWN
-    return SinkState.LOST if current.phase is Phase.PUBLISHED else SinkState.NOT_YET
-
-
-def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:
-    declared = {endpoint.ref: endpoint for endpoint in facts.desired.endpoints}
-    opened = {ref for key in facts.desired.keys for ref in key.endpoints}
-    names = {key.id: key.name for key in facts.snapshot.keys}
-    own, foreign = defaultdict(set), defaultdict(set)
-    for binding in facts.snapshot.bindings:
-        side = own if binding.key_id in facts.own else foreign
-        side[binding.endpoint].add(names.get(binding.key_id, binding.key_id))
-    for endpoint in sorted(facts.snapshot.endpoints, key=lambda endpoint: endpoint.ref):
-        ref, said = endpoint.ref, declared.get(endpoint.ref)
-        yield EndpointStatus(
-            ref=ref,
-            public=endpoint.is_public,
-            own=tuple(sorted(own[ref])),
-            foreign=tuple(sorted(foreign[ref])),
-            status=endpoint.status,
-            application=endpoint.application,
-            managed=said is not None or ref in opened or ref in own,
-            auth=said.auth if said else None,
-            exclusive=said.exclusive if said else False,
-        )

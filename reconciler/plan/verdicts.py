@@ -15,6 +15,7 @@ from reconciler.plan.obstacles import (
     find_obstacle,
     find_unwritable,
     hold_up_by,
+    hold_up_by_record,
     refuse_adoption,
     refuse_last_number,
     refuse_past_expiry,
@@ -51,6 +52,8 @@ def judge(case: KeyCase) -> Verdict:
     """Decide about one key."""
     if case.is_set_aside:
         return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
+    if finding := hold_up_by_record(case):
+        return hold_up(case, finding)
     if case.desired is None:
         return judge_removed(case)
     if obstacle := find_obstacle(case):

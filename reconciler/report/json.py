@@ -17,7 +17,7 @@ from datetime import datetime
 
 from reconciler.encoder import disarm_json
 from reconciler.errors import Finding
-from reconciler.model import Unchanged
+from reconciler.model import EndpointRef, Unchanged
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -107,7 +107,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
 
 
 def _resource(block: Block) -> Value:
-    before, after = _endpoint(block) if block.endpoint else _key(block)
+    before, after = _endpoint(block, block.endpoint) if block.endpoint else _key(block)
     makes = any(isinstance(change, CreateGeneration) for change in block.changes)
     return {
         "address": block.address,
@@ -164,16 +164,15 @@ def _key(block: Block) -> tuple[Value, Value]:
             return before, after
 
 
-def _endpoint(block: Block) -> tuple[Value, Value]:
+def _endpoint(block: Block, ref: EndpointRef) -> tuple[Value, Value]:
     """What is known of an endpoint: foreign keys that are unlinked, and authentication that goes off."""
-    assert block.endpoint is not None  # noqa: S101 - for the type checker
-    before: dict[str, Value] = {"name": block.name, "kind": block.endpoint.kind.value}
+    before: dict[str, Value] = {"name": ref.name, "kind": ref.kind.value}
     after = dict(before)
     if names := [change.live.name for change in block.changes if isinstance(change, Unbind)]:
         before["foreign_keys"] = [*names]
         after["foreign_keys"] = []
-    if any(isinstance(change, OpenEndpoint) for change in block.changes):
-        before["auth"], after["auth"] = "required", "open"
+    for diff in (diff for change in block.changes for diff in change.diff):
+        before[diff.path], after[diff.path] = diff.live, diff.desired
     return before, after
 
 
@@ -237,7 +236,7 @@ def _json(fields: Mapping[str, str | int | bool | datetime]) -> Value:
 
 
 def _reason(reason: Reason) -> Value:
-    return {"code": reason.code, "sentence": reason.sentence}
+    return {**asdict(reason)}
 
 
 def _finding(finding: Finding) -> Value:

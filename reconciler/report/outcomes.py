@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.encoder import one_line, shown
-from reconciler.plan.changes import Action, Change, Step, Summary
+from reconciler.plan.changes import Change, Step, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.roles import Role
 from reconciler.report.summary import count_blocks, done_line
 from reconciler.report.terminal import Palette, items, pad, widest, wrap
-from reconciler.report.text import NO_CHANGES, SYMBOLS, render_notes, symbol_of
+from reconciler.report.text import ACTIONS, NO_CHANGES, render_notes, symbol_of
 from reconciler.report.verbs import doing, subject_of
 
 AGAIN = (
@@ -44,10 +44,10 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
     opening = f"Apply {what}: {done} of {len(outcomes)} steps done. {done_line(summary)}"
     parts = ["\n".join(palette.paint(line, Role.DANGER) for line in wrap(opening.split(" "), width))]
     parts += render_notes(palette, "Exposures now", Role.DANGER, result.exposures, width)
-    whole, begun = _done_blocks(result)
-    if whole:
+    counts = count_steps(result)
+    if whole := [block for block, done, of in counts if done == of]:
         parts.append("\n".join([palette.paint("Done", Role.GOOD), *_done(palette, whole, width)]))
-    if begun:
+    if begun := [(block, done, of) for block, done, of in counts if 0 < done < of]:
         parts.append("\n".join([palette.paint("Begun", Role.WARNING), *_begun(palette, begun)]))
     parts += remarks
     for state in _TITLES:
@@ -65,32 +65,22 @@ def complete_outcomes(result: Result) -> tuple[Outcome, ...]:
 
 def count_done(result: Result) -> Summary:
     """What was done to keys, counted from the outcomes: a key counts once all of its steps are done."""
-    return count_blocks(_done_blocks(result)[0])
+    return count_blocks(block for block, done, of in count_steps(result) if done == of)
 
 
 def count_steps(result: Result) -> tuple[tuple[Block, int, int], ...]:
     """Each block of the plan, with how many of how many of its steps were done."""
-    outcomes = complete_outcomes(result)
-    by_id = {outcome.change.id: outcome for outcome in outcomes}
-    return tuple(
-        (block, sum(by_id[change.id].state is OutcomeState.DONE for change in block.changes), len(block.changes))
-        for block in group_changes(result.plan.changes)
-    )
-
-
-def _done_blocks(result: Result) -> tuple[list[Block], list[tuple[Block, int, int]]]:
-    """The blocks with all their steps done; and those with some, with how many of how many."""
-    counts = count_steps(result)
-    whole = [block for block, done, of in counts if done == of]
-    return whole, [(block, done, of) for block, done, of in counts if 0 < done < of]
+    done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
+    blocks = group_changes(result.plan.changes)
+    return tuple((block, sum(change.id in done for change in block.changes), len(block.changes)) for block in blocks)
 
 
 def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str]:
     """Addresses by action: what went well takes little room."""
-    for action in SYMBOLS:
+    for action in ACTIONS:
         if found := [block.address for block in blocks if block.action is action]:
             first, *rest = wrap(items(found), width - 6)
-            yield f"{_symbol(palette, action)} {first}"
+            yield f"{symbol_of(palette, action)} {first}"
             yield from (" " * 6 + line for line in rest)
 
 
@@ -98,11 +88,7 @@ def _begun(palette: Palette, begun: Sequence[tuple[Block, int, int]]) -> Iterato
     column = widest(block.address for block, _, _ in begun)
     for block, count, of in begun:
         address = palette.paint(pad(shown(block.address), column), Role.NAME)
-        yield f"{_symbol(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', Role.QUIET)}"
-
-
-def _symbol(palette: Palette, action: Action) -> str:
-    return " " * (5 - len(SYMBOLS[action])) + symbol_of(palette, action)
+        yield f"{symbol_of(palette, block.action)} {address}  {palette.paint(f'{count} of {of} steps', Role.QUIET)}"
 
 
 def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterator[str]:

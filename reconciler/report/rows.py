@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from reconciler.encoder import shown
-from reconciler.model import Auth
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -15,7 +13,6 @@ from reconciler.plan.changes import (
     CreateGeneration,
     DeleteKey,
     FieldDiff,
-    KeyRef,
     OpenEndpoint,
     Prove,
     Publish,
@@ -31,7 +28,6 @@ from reconciler.report.terminal import items
 
 Words = tuple[str, Role]
 """A printable text, and what it is for."""
-Kind = TypeVar("Kind", bound=Change)
 
 _UNQUOTED = frozenset({"expires_at", "auth", "generation"})
 """Fields whose values keyform writes itself."""
@@ -39,7 +35,7 @@ _UNQUOTED = frozenset({"expires_at", "auth", "generation"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a block: what is done, what it is about, its words, and why (when the head does not say it)."""
+    """One line of a block: added, changed or removed, what it is about, and why (when the head does not say it)."""
 
     role: Role
     label: str
@@ -48,97 +44,91 @@ class Row:
 
 
 def rows_of(block: Block) -> tuple[Row, ...]:
-    """The rows of a block in the order of execution: made, bound, proven, published, unbound, removed."""
-    rows: list[Row] = []
+    """The rows of a block in the order of execution; a reason that several rows share stands at the first of them."""
+    groups: dict[Hashable, list[Change]] = {}
     for change in block.changes:
-        match change:
-            case CreateGeneration():
-                rows += _creation(block, change)
-            case UpdateKey():
-                rows += _update(block, change)
-            case _:
-                pass
-    rows += _moves(block, _of(block, Bind), Role.ADDED, "binds")
-    for proof in _of(block, Prove):
-        rows.append(_row(Role.ADDED, "proves", *items(map(str, proof.endpoints)), note=_note(block, proof)))
-    for publication in _of(block, Publish):
-        rows.append(_row(Role.ADDED, "publishes", *items(publication.sinks), note=_note(block, publication)))
-    if _of(block, OpenEndpoint):
-        opened = ("open (public)", Role.DANGER)
-        rows.append(Row(Role.CHANGED, "auth", (*_transition(Auth.REQUIRED.value, ""), opened)))
-    rows += _moves(block, _of(block, Unbind), Role.REMOVED, "unbinds")
-    records: dict[str, list[str]] = {}
-    for removal in _of(block, RemoveRecord):
-        records.setdefault(_note(block, removal), []).append(removal.sink)
-    rows += [_row(Role.REMOVED, "records", *items(sinks), note=note) for note, sinks in records.items()]
-    for deletion in _of(block, DeleteKey):
-        words = ((shown(deletion.live.name), _role_of(deletion.reason)),)
-        rows.append(Row(Role.REMOVED, "generation", words, _note(block, deletion)))
-    return tuple(_tell_once(rows))
+        groups.setdefault(_group(change), []).append(change)
+    names_live = (
+        len({change.id.live for change in block.changes if not isinstance(change, UpdateKey | RemoveRecord)}) > 1
+    )
+    rows, told = [], {""}
+    for changes in groups.values():
+        note = _note(block, changes[0])
+        for row in _rows(block, changes, names_live=names_live):
+            rows.append(replace(row, note="" if note in told else note))
+            told.add(note)
+    return tuple(rows)
 
 
-def _of(block: Block, kind: type[Kind]) -> list[Kind]:
-    return [change for change in block.changes if isinstance(change, kind)]
-
-
-def _tell_once(rows: Iterable[Row]) -> Iterator[Row]:
-    """A reason that several rows share stands at the first of them."""
-    told: set[str] = set()
-    for row in rows:
-        yield replace(row, note="") if row.note in told else row
-        told.add(row.note)
-
-
-def _creation(block: Block, change: CreateGeneration) -> Iterator[Row]:
-    yield _row(Role.ADDED, "generation", shown(change.live.name))
-    if block.action is Action.CREATE:
-        if change.text:
-            yield _row(Role.ADDED, "description", quote(change.text))
-        yield _row(Role.ADDED, "expires_at", instant(change.expires_at))
-        if change.ownership.protected:
-            yield _row(Role.ADDED, "prevent_destroy", "true")
-    else:
-        yield from (_difference(diff) for diff in change.diff if diff.path != "generation")
-
-
-def _update(block: Block, change: UpdateKey) -> Iterator[Row]:
-    name = shown(change.live.name)
-    if change.adopts:
-        yield _row(Role.CHANGED, "adopts", name, note=_note(block, change))
-    elif not change.diff:
-        words = (f"{name} is {change.ownership.phase.value}", _role_of(change.reason))
-        yield Row(Role.CHANGED, "marker", (words,), _note(block, change))
-    yield from (_difference(diff) for diff in change.diff)
-
-
-def _moves(block: Block, moves: list[Bind] | list[Unbind], role: Role, label: str) -> Iterator[Row]:
-    """One row for each live key and reason; the live key is named where the block is about more than one."""
-    if block.endpoint is not None:
-        if moves:
-            note = "" if moves[0].reason == block.reason else moves[0].reason.sentence
-            yield _row(role, label, *items(move.live.name for move in moves), note=note)
-        return
-    several = len(_live_keys(block)) > 1
-    groups: dict[tuple[KeyRef, Reason], list[str]] = {}
-    for move in moves:
-        groups.setdefault((move.live, move.reason), []).append(str(move.endpoint))
-    for (live, reason), endpoints in groups.items():
-        words: list[Words] = [(" ".join(items(sorted(endpoints))), _role_of(reason))]
-        if several:
-            preposition = "to" if role is Role.ADDED else "from"
-            words = [(shown(live.name), _role_of(reason)), (preposition, Role.QUIET), *words]
-        tell = reason.code != block.reason.code and (role is Role.REMOVED or block.action is Action.UPDATE)
-        yield Row(role, label, tuple(words), reason.sentence if tell else "")
-
-
-def _live_keys(block: Block) -> set[KeyRef]:
-    return {c.live for c in block.changes if isinstance(c, Bind | Unbind | CreateGeneration | DeleteKey)}
+def _group(change: Change) -> Hashable:
+    """What those changes have in common that one row tells."""
+    match change:
+        case Bind() | Unbind():
+            return change.step, change.live if change.key else None, change.reason
+        case RemoveRecord():
+            return change.step, change.reason
+        case _:
+            return change.id
 
 
 def _note(block: Block, change: Change) -> str:
-    """The change's own reason, when the head of the block gives another and it is not part of making a key."""
-    plain = block.action in (Action.CREATE, Action.ROTATE) and isinstance(change, Prove | Publish)
-    return "" if plain or change.reason.code == block.reason.code else change.reason.sentence
+    """The change's own reason, when the head of the block gives another and the rows do not show it themselves.
+
+    Of a leak the head says all; the rows only stand out.
+    """
+    is_part = isinstance(change, Bind) and block.action in (Action.CREATE, Action.ROTATE)
+    is_shown = isinstance(change, UpdateKey) and bool(change.diff) and not change.adopts
+    is_told = change.reason == block.reason or (change.reason.is_urgent and block.reason.is_urgent)
+    return "" if is_part or is_shown or is_told else change.reason.sentence
+
+
+def _rows(block: Block, changes: Sequence[Change], *, names_live: bool) -> Iterator[Row]:
+    role = _role(changes[0].reason)
+    match changes[0]:
+        case CreateGeneration() as first:
+            yield from _creation(block, first)
+        case UpdateKey() as first:
+            yield from _update(first)
+        case (Bind() | Unbind()) as first:
+            names = [str(change.endpoint) if first.key else change.id.live.name for change in changes]
+            words, is_bind = _list(sorted(names), role), isinstance(first, Bind)
+            if first.key and names_live:
+                words = (shown(first.live.name), role), ("to" if is_bind else "from", Role.QUIET), *words
+            yield Row(Role.ADDED, "binds", words) if is_bind else Row(Role.REMOVED, "unbinds", words)
+        case Prove() as first:
+            yield Row(Role.ADDED, "proves", _list([str(ref) for ref in first.endpoints], Role.PLAIN))
+        case Publish() as first:
+            yield Row(Role.ADDED, "publishes", _list(first.sinks, Role.PLAIN))
+        case OpenEndpoint():
+            yield Row(Role.CHANGED, "auth", (*_transition("required"), ("open (public)", Role.DANGER)))
+        case RemoveRecord():
+            sinks = [change.sink for change in changes if isinstance(change, RemoveRecord)]
+            yield Row(Role.REMOVED, "records", _list(sinks, Role.PLAIN))
+        case DeleteKey() as first:
+            yield Row(Role.REMOVED, "generation", ((shown(first.live.name), role),))
+        case _:
+            pass
+
+
+def _creation(block: Block, change: CreateGeneration) -> Iterator[Row]:
+    yield _added("generation", shown(change.live.name))
+    if block.action is not Action.CREATE:
+        yield from (_difference(diff) for diff in change.diff if diff.path != "generation")
+        return
+    if change.text:
+        yield _added("description", quote(change.text))
+    yield _added("expires_at", instant(change.expires_at))
+    if change.ownership.protected:
+        yield _added("prevent_destroy", "true")
+
+
+def _update(change: UpdateKey) -> Iterator[Row]:
+    name = shown(change.live.name)
+    if change.adopts:
+        yield Row(Role.CHANGED, "adopts", ((name, Role.PLAIN),))
+    elif not change.diff:
+        yield Row(Role.CHANGED, "marker", ((f"{name} is {change.ownership.phase.value}", _role(change.reason)),))
+    yield from (_difference(diff) for diff in change.diff)
 
 
 def quote(text: str) -> str:
@@ -158,16 +148,21 @@ def _difference(diff: FieldDiff) -> Row:
             case str():
                 return shown(value) if diff.path in _UNQUOTED else quote(value)
 
-    return Row(Role.CHANGED, diff.path, _transition(show(diff.live), show(diff.desired)))
+    return Row(Role.CHANGED, diff.path, (*_transition(show(diff.live)), (show(diff.desired), Role.PLAIN)))
 
 
-def _transition(live: str, desired: str) -> tuple[Words, ...]:
-    return (live, Role.QUIET), ("->", Role.QUIET), *([(desired, Role.PLAIN)] if desired else [])
+def _transition(live: str) -> tuple[Words, ...]:
+    return (live, Role.QUIET), ("->", Role.QUIET)
 
 
-def _role_of(reason: Reason) -> Role:
+def _added(label: str, text: str) -> Row:
+    return Row(Role.ADDED, label, ((text, Role.PLAIN),))
+
+
+def _list(names: Iterable[str], role: Role) -> tuple[Words, ...]:
+    return ((" ".join(items(names)), role),)
+
+
+def _role(reason: Reason) -> Role:
+    """What leaked is cut at once, and told in red."""
     return Role.DANGER if reason.is_urgent else Role.PLAIN
-
-
-def _row(role: Role, label: str, *words: str, note: str = "") -> Row:
-    return Row(role, label, tuple((word, Role.PLAIN) for word in words), note)

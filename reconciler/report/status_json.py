@@ -16,7 +16,7 @@ keys[]                          in order of name
     fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
     overlap_ends_at, overlap_left_seconds (0 once it is over)
   sinks                         {name: ok, lost, unknown or not yet}
-endpoints[]                     in order of address
+endpoints[]                     in order of address, its keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application
   managed                       the stack has to do with it: an entry in the file, or a key that opens it
   auth, exclusive               as in the file; `auth` null: it says nothing
@@ -32,9 +32,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from reconciler.model import DesiredKey
 from reconciler.plan.due import Due
 from reconciler.plan.fields import instant
-from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyStatus, Standing, Timing
+from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyStatus, Standing
 from reconciler.report.json import FORMAT_VERSION, Value, dump
 
 
@@ -77,18 +78,18 @@ def _key(key: KeyStatus, now: datetime) -> Value:
         "expires_at": _instant(key.expires_at),
         "expires_in_seconds": _seconds(key.expires_at - now if key.expires_at else None),
         "bound_to": [str(ref) for ref in key.bound_to],
-        "rotation": _timing(key.timing),
+        "rotation": _timing(key.desired),
         "next_rotation": _due(key.next_rotation, now),
         "generations": [_generation(each, now) for each in key.generations],
         "sinks": {sink: state.value for sink, state in key.sinks},
     }
 
 
-def _timing(timing: Timing) -> Value:
+def _timing(desired: DesiredKey | None) -> Value:
     return {
-        "every_seconds": _seconds(timing.every),
-        "overlap_seconds": _seconds(timing.overlap),
-        "lifetime_seconds": _seconds(timing.lifetime),
+        "every_seconds": _seconds(desired.every if desired else None),
+        "overlap_seconds": _seconds(desired.overlap if desired else None),
+        "lifetime_seconds": _seconds(desired.lifetime if desired else None),
     }
 
 

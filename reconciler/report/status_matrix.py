@@ -6,10 +6,9 @@ A cell is told by its shape and in words for those who do not see it; colour onl
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
-from reconciler.model import EndpointKind, EndpointRef
-from reconciler.plan.standing import EndpointStatus, KeyStatus, Standing
+from reconciler.model import EndpointKind
+from reconciler.plan.standing import EndpointStatus, KeyStatus, Opening, Standing
 from reconciler.report.html import NEWLINE, Html, join, tag
 from reconciler.report.roles import Role
 from reconciler.report.status_style import as_role
@@ -20,15 +19,16 @@ FEW = 6
 """Up to so many columns have room for a name that lies flat."""
 
 
-class Cell(StrEnum):
-    """How a key opens an endpoint; the value is what a screen reader says, the name the cell's class."""
-
-    BOUND = "bound"
-    BOTH = "bound, by two generations"
-    OTHER = "only another generation is bound"
-    WANTED = "declared, not bound yet"
-    EXTRA = "bound, and no longer declared"
-    FOREIGN = "foreign key"
+FOREIGN = "foreign"
+CELLS: dict[str, str] = {
+    Opening.BOUND: "bound",
+    Opening.BOTH: "bound, by two generations",
+    Opening.OTHER: "only another generation is bound",
+    Opening.WANTED: "declared, not bound yet",
+    Opening.EXTRA: "bound, and no longer declared",
+    FOREIGN: "foreign key",
+}
+"""What a screen reader says of a cell, by the cell's class."""
 
 
 def draw_matrix(standing: Standing) -> Html:
@@ -72,20 +72,6 @@ def choose_columns(standing: Standing) -> list[EndpointStatus]:
     ]
 
 
-def judge_cell(key: KeyStatus, ref: EndpointRef) -> Cell | None:
-    """How the key opens the endpoint; None when it does not."""
-    is_bound = ref in key.bound_to
-    is_old = any(ref in other.bound_to for other in key.others)
-    is_wanted = ref in key.wanted
-    if is_bound and not is_wanted:
-        return Cell.EXTRA
-    if is_bound:
-        return Cell.BOTH if is_old else Cell.BOUND
-    if is_old:
-        return Cell.OTHER
-    return Cell.WANTED if is_wanted else None
-
-
 def _head(endpoint: EndpointStatus) -> Html:
     parts = [tag("span", endpoint.ref.name, class_=as_role(Role.NAME))]
     if endpoint.ref.kind is EndpointKind.APPLICATION:
@@ -96,15 +82,15 @@ def _head(endpoint: EndpointStatus) -> Html:
 
 
 def _row(key: KeyStatus, columns: Iterable[EndpointStatus]) -> Html:
-    cells = [_cell(judge_cell(key, endpoint.ref), endpoint) for endpoint in columns]
+    cells = [_cell(key.opening(endpoint.ref), endpoint) for endpoint in columns]
     return tag("tr", tag("th", key.name, scope="row"), *cells)
 
 
-def _cell(cell: Cell | None, endpoint: EndpointStatus) -> Html:
+def _cell(kind: str | None, endpoint: EndpointStatus) -> Html:
     public = "public" if endpoint.public else ""
-    if cell is None:
+    if kind is None:
         return tag("td", class_=public or False)
-    return tag("td", tag("span", cell.value), class_=f"{cell.name.lower()} {public}".rstrip())
+    return tag("td", tag("span", CELLS[kind]), class_=f"{kind} {public}".rstrip())
 
 
 def _foreign_rows(columns: list[EndpointStatus]) -> list[Html]:
@@ -118,7 +104,7 @@ def _foreign_rows(columns: list[EndpointStatus]) -> list[Html]:
             tag(
                 "tr",
                 tag("th", name, scope="row"),
-                *(_cell(Cell.FOREIGN if name in endpoint.foreign else None, endpoint) for endpoint in columns),
+                *(_cell(FOREIGN if name in endpoint.foreign else None, endpoint) for endpoint in columns),
             )
             for name in names
         ),
@@ -127,8 +113,6 @@ def _foreign_rows(columns: list[EndpointStatus]) -> list[Html]:
 
 def legend(*, has_foreign: bool) -> Html:
     """What the shapes mean."""
-    shown = [cell for cell in Cell if has_foreign or cell is not Cell.FOREIGN]
-    items = [
-        tag("li", tag("span", class_=f"key {cell.name.lower()}", aria_hidden="true"), cell.value) for cell in shown
-    ]
+    shown = [kind for kind in CELLS if has_foreign or kind != FOREIGN]
+    items = [tag("li", tag("span", class_=f"key {kind}", aria_hidden="true"), CELLS[kind]) for kind in shown]
     return tag("ul", *items, class_="legend")

@@ -1,14 +1,19 @@
 """The status as tables: keys, endpoints, and what needs a look, which stands above them.
 
 A narrow terminal gets fewer columns rather than broken ones; what is public, expired or lost is red wherever it stands.
+This is imported only when a table is to be drawn, since rich takes longer to import than a plan to compute.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from reconciler.encoder import shown
 from reconciler.model import Phase
@@ -18,11 +23,6 @@ from reconciler.report.status_words import EXPIRY_ROLES, KEY_ROLES, SINK_ROLES, 
 from reconciler.report.terminal import cells, hanging, rich_theme
 from reconciler.report.times import relative, span
 from reconciler.report.verbs import some_of
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 _UNIT = re.compile(r" (s|mi|h|d|mo|y)[a-z]+")
 _NARROWEST = 80
@@ -43,9 +43,6 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
     Below 80 columns rich would cut words short, and a cut state or sink is worse than a line that the terminal wraps.
     """
     from io import StringIO  # noqa: PLC0415
-
-    from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a plan to compute
-    from rich.text import Text  # noqa: PLC0415
 
     width = max(width, _NARROWEST)
     console = Console(
@@ -70,12 +67,7 @@ def draw(parts: Iterable[RenderableType], *, colour: bool, width: int) -> str:
 
 def status_parts(standing: Standing, *, width: int) -> list[RenderableType]:
     """The parts in order, as rich renderables, for a console of this width."""
-    from rich.text import Text  # noqa: PLC0415
-
-    head = Text.assemble(
-        ("Stack ", Role.QUIET), (shown(standing.stack), Role.NAME), (f" (project {standing.project})", Role.QUIET)
-    )
-    parts: list[RenderableType] = [*_alarm(standing), head]
+    parts: list[RenderableType] = [*_alarm(standing), head_of(standing.stack, standing.project)]
     parts += (
         [_key_table(standing, wide=width >= _WIDE)]
         if standing.keys
@@ -87,44 +79,46 @@ def status_parts(standing: Standing, *, width: int) -> list[RenderableType]:
     return parts
 
 
-def _alarm(standing: Standing) -> list[RenderableType]:
-    from rich.text import Text  # noqa: PLC0415
+def head_of(stack: str, project: int) -> Text:
+    """The line above the tables."""
+    return Text.assemble(("Stack ", Role.QUIET), (shown(stack), Role.NAME), (f" (project {project})", Role.QUIET))
 
-    lines: list[RenderableType] = []
+
+def _alarm(standing: Standing) -> Iterator[Text]:
+    now = standing.now
     if standing.public:
-        names = ", ".join(shown(str(endpoint.ref)) for endpoint in standing.public)
-        what = "1 endpoint is" if len(standing.public) == 1 else f"{len(standing.public)} endpoints are"
-        lines.append(Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER))
-    if standing.leaked:
-        what = "1 live key is" if len(standing.leaked) == 1 else f"{len(standing.leaked)} live keys are"
-        lines.append(Text(f"{what} REVOKED, and not yet cut: {some_of(standing.leaked)}. Run apply.\n", Role.DANGER))
-    if standing.expired:
-        names = some_of([tell_expiry(key, standing.now) for key in standing.expired])
-        what = "1 key has" if len(standing.expired) == 1 else f"{len(standing.expired)} keys have"
-        lines.append(Text(f"{what} EXPIRED: {names}\n", Role.DANGER))
-    if standing.expiring:
-        names = some_of([tell_expiry(key, standing.now) for key in standing.expiring])
-        what = "1 key expires" if len(standing.expiring) == 1 else f"{len(standing.expiring)} keys expire"
-        lines.append(Text(f"{what} soon, with nothing to rotate {_them(standing.expiring)}: {names}\n", Role.WARNING))
-    if standing.claims:
-        what = "1 live key has" if len(standing.claims) == 1 else f"{len(standing.claims)} live keys have"
-        sentence = f"{what} this stack's marker without being its own: {some_of(standing.claims)}. See plan.\n"
-        lines.append(Text(sentence, Role.DANGER))
-    if standing.with_foreign_keys:
-        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in standing.with_foreign_keys]
-        lines.append(Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING))
-    return lines
+        yield alarm_of_public([str(endpoint.ref) for endpoint in standing.public])
+    if leaked := standing.leaked:
+        what = _count(leaked, "live key is", "live keys are")
+        yield Text(f"{what} REVOKED, and not yet cut: {some_of(leaked)}. Run apply.\n", Role.DANGER)
+    if expired := standing.expired:
+        names = some_of([tell_expiry(key, now) for key in expired])
+        yield Text(f"{_count(expired, 'key has', 'keys have')} EXPIRED: {names}\n", Role.DANGER)
+    if expiring := standing.expiring:
+        names = some_of([tell_expiry(key, now) for key in expiring])
+        what, them = _count(expiring, "key expires", "keys expire"), "it" if len(expiring) == 1 else "them"
+        yield Text(f"{what} soon, with nothing to rotate {them}: {names}\n", Role.WARNING)
+    if claims := standing.claims:
+        what = _count(claims, "live key has", "live keys have")
+        yield Text(f"{what} this stack's marker without being its own: {some_of(claims)}. See plan.\n", Role.DANGER)
+    if endpoints := standing.with_foreign_keys:
+        bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in endpoints]
+        yield Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING)
 
 
-def _them(keys: Sequence[KeyStatus]) -> str:
-    return "it" if len(keys) == 1 else "them"
+def alarm_of_public(addresses: Sequence[str]) -> Text:
+    """What is public, by name, to stand above all else."""
+    names = ", ".join(map(shown, addresses))
+    what = _count(addresses, "endpoint is", "endpoints are")
+    return Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER)
+
+
+def _count(found: Sequence[object], one: str, many: str) -> str:
+    return f"{len(found)} {one if len(found) == 1 else many}"
 
 
 def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
     """A table with these columns; those with True are not wrapped unless a single word is very long."""
-    from rich.box import SIMPLE_HEAD  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
     table = Table(box=SIMPLE_HEAD, border_style=Role.QUIET, header_style=Role.TITLE, padding=(0, 1, 0, 0))
     for title, whole in columns:
         table.add_column(title, no_wrap=whole, overflow="fold")
@@ -137,8 +131,6 @@ def _fits(names: Iterable[str]) -> bool:
 
 def _key_table(standing: Standing, *, wide: bool) -> Table:
     """One row per key; where there is little room, without the age."""
-    from rich.text import Text  # noqa: PLC0415
-
     columns = [("Key", _fits(key.name for key in standing.keys)), ("Generation", True)]
     columns += [("Age", True)] if wide else []
     table = new_table([*columns, ("Rotates", True), ("Expires", True), ("Bound to", False), ("Sinks", False)])
@@ -165,8 +157,6 @@ def _key_table(standing: Standing, *, wide: bool) -> Table:
 
 def _generations(key: KeyStatus, standing: Standing) -> Text:
     """`g2 published`, and on lines of their own the generations beside it."""
-    from rich.text import Text  # noqa: PLC0415
-
     text = Text(f"g{key.generation} " if key.generation else "")
     text.append(key.state.value, KEY_ROLES[key.state])
     for other in key.others:
@@ -185,8 +175,6 @@ def _beside(other: GenerationStatus, standing: Standing) -> str:
 
 def _rotation(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
     """When the next rotation is due."""
-    from rich.text import Text  # noqa: PLC0415
-
     due = key.next_rotation
     if due is None:
         is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
@@ -195,8 +183,6 @@ def _rotation(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
 
 
 def _expiry(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
-    from rich.text import Text  # noqa: PLC0415
-
     if key.expires_at is None:
         return Text("never" if key.live_name else "-", Role.QUIET)
     return Text(_when(key.expires_at, standing.now, wide=wide), EXPIRY_ROLES[key.expiry])
@@ -210,8 +196,6 @@ def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
 
 def _bindings(key: KeyStatus, *, wide: bool) -> Text:
     """How many, and the first few names, below one another where a line is too short for them."""
-    from rich.text import Text  # noqa: PLC0415
-
     if not key.bound_to:
         return Text("nowhere", Role.WARNING) if key.live_name else Text("-", Role.QUIET)
     count = str(len(key.bound_to))
@@ -223,15 +207,11 @@ def _bindings(key: KeyStatus, *, wide: bool) -> Text:
 
 
 def _sinks(key: KeyStatus) -> Text:
-    from rich.text import Text  # noqa: PLC0415
-
     lines = [Text.assemble(f"{shown(sink)} ", (state.value, SINK_ROLES[state])) for sink, state in key.sinks]
     return Text("\n").join(lines)
 
 
 def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
-    from rich.text import Text  # noqa: PLC0415
-
     table = new_table(
         [
             ("Endpoint", _fits(endpoint.ref.name for endpoint in endpoints)),
@@ -260,8 +240,6 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
 
 
 def _footer(standing: Standing) -> Text:
-    from rich.text import Text  # noqa: PLC0415
-
     count = len(standing.foreign_keys)
     keys = "1 foreign key" if count == 1 else f"{count or 'No'} foreign keys"
     return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", Role.QUIET)

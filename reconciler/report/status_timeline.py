@@ -57,7 +57,7 @@ def choose_window(standing: Standing) -> Window:
 
 def _ahead(key: KeyStatus) -> Iterator[datetime]:
     if key.next_rotation is not None:
-        yield shift(key.next_rotation.due_at, key.timing.overlap or timedelta(0))
+        yield shift(key.next_rotation.due_at, key.overlap)
     for each in key.generations:
         if each.until is not None:
             yield each.until
@@ -191,7 +191,7 @@ def _end(key: KeyStatus, each: GenerationStatus, now: datetime) -> datetime | No
         return now
     ends = [each.expires_at, each.until]
     if each.is_current and key.next_rotation is not None:
-        ends.append(shift(max(key.next_rotation.due_at, now), key.timing.overlap or timedelta(0)))
+        ends.append(shift(max(key.next_rotation.due_at, now), key.overlap))
     return min((end for end in ends if end is not None), default=None)
 
 

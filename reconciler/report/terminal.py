@@ -54,7 +54,7 @@ def rich_theme() -> Theme:
     """For a rich console, to which a role's name is then that of a style."""
     from rich.theme import Theme  # noqa: PLC0415 - rich takes longer to import than a plan to compute
 
-    return Theme(dict(STYLES))
+    return Theme({role.value: style for role, style in STYLES.items()})
 
 
 def cells(text: str) -> int:

@@ -13,9 +13,14 @@ from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
 from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 
-SYMBOLS = {Action.CREATE: "+", Action.UPDATE: "~", Action.DELETE: "-", Action.ROTATE: "+/-"}
-_ROW_SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-"}
-ROLES = {"+": Role.ADDED, "~": Role.CHANGED, "-": Role.REMOVED}
+SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-"}
+ACTIONS = {
+    Action.CREATE: (Role.ADDED,),
+    Action.UPDATE: (Role.CHANGED,),
+    Action.DELETE: (Role.REMOVED,),
+    Action.ROTATE: (Role.ADDED, Role.REMOVED),
+}
+"""The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No changes other than those left undone."
 _ADDRESS_COLUMN = 6
@@ -53,8 +58,9 @@ def render_notes(palette: Palette, title: str, role: Role, notes: Sequence[Note]
 
 
 def symbol_of(palette: Palette, action: Action) -> str:
-    """The action's symbol in its colours."""
-    return "".join(palette.paint(c, ROLES.get(c, Role.PLAIN)) for c in SYMBOLS[action])
+    """The action's symbol in its colours, at the end of five columns."""
+    roles = ACTIONS[action]
+    return " " * (6 - 2 * len(roles)) + "/".join(palette.paint(SYMBOLS[role], role) for role in roles)
 
 
 def _opening(plan: Plan) -> list[str]:
@@ -137,8 +143,7 @@ def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[s
 
 def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[str]:
     address = shown(block.address)
-    symbol = " " * (5 - len(SYMBOLS[block.action])) + symbol_of(palette, block.action)
-    head = f"{symbol} {palette.paint(address, Role.NAME)}"
+    head = f"{symbol_of(palette, block.action)} {palette.paint(address, Role.NAME)}"
     used = _ADDRESS_COLUMN + cells(address)
     fits = used + 2 <= column and width - column >= _NARROWEST_TEXT
     indent = column if fits else _ADDRESS_COLUMN + 2
@@ -158,7 +163,7 @@ def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator
     if row.note:
         words += [palette.paint(word, Role.QUIET) for word in f"({one_line(row.note)})".split(" ")]
     first, *rest = wrap(words, width - indent)
-    symbol = palette.paint(_ROW_SYMBOLS[row.role], row.role)
+    symbol = palette.paint(SYMBOLS[row.role], row.role)
     yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(shown(row.label), labels)}  {first}".rstrip()
     yield from (" " * indent + line for line in rest)
 

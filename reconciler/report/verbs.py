@@ -22,9 +22,9 @@ _MOST_NAMES = 3
 
 
 def subject_of(changes: Sequence[Change]) -> str:
-    """What a line about these changes, which go together, begins with: their endpoint, or the key's address."""
-    endpoint = changes[0].endpoint
-    return str(endpoint) if endpoint is not None else changes[0].address
+    """What a line about these changes, which go together, begins with: the endpoint of all, or the key's address."""
+    endpoint, *others = dict.fromkeys(change.endpoint for change in changes)
+    return changes[0].address if others or endpoint is None else str(endpoint)
 
 
 def doing(changes: Sequence[Change]) -> str:
@@ -39,11 +39,15 @@ def done(changes: Sequence[Change]) -> str:
 
 def _say(changes: Sequence[Change], form: int) -> str:
     """Changes of one write, by what they do, each kind once."""
-    steps = dict.fromkeys(change.step for change in changes)
+    places = dict.fromkeys(change.endpoint for change in changes)
     parts = []
-    for step in steps:
-        targets = [target for change in changes if change.step is step and (target := target_of(change))]
-        parts.append(" ".join(filter(None, (_FORMS[step][form], some_of(targets)))))
+    for step in dict.fromkeys(change.step for change in changes):
+        found = [change for change in changes if change.step is step]
+        targets = [*dict.fromkeys(filter(None, map(target_of, found)))]
+        where = []
+        if len(places) > 1:
+            where = ["to" if step is Step.BIND else "from", some_of([str(change.endpoint) for change in found])]
+        parts.append(" ".join(filter(None, (_FORMS[step][form], some_of(targets), *where))))
     return " and ".join(parts)
 
 
@@ -53,9 +57,9 @@ def target_of(change: Change) -> str:
         case OpenEndpoint():
             return ""
         case Prove():
-            return f"{shown(change.live.name)} at {some_of([shown(str(ref)) for ref in change.endpoints])}"
+            return f"{shown(change.live.name)} at {some_of([str(ref) for ref in change.endpoints])}"
         case Publish():
-            return f"{shown(change.live.name)} to {some_of([shown(sink) for sink in change.sinks])}"
+            return f"{shown(change.live.name)} to {some_of(change.sinks)}"
         case RemoveRecord():
             return f"the record in {shown(change.sink)}"
         case _:
@@ -63,6 +67,6 @@ def target_of(change: Change) -> str:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """`a, b, c and 4 more`, of printable names."""
-    named = ", ".join(names[:_MOST_NAMES])
+    """`a, b, c and 4 more`, printable."""
+    named = ", ".join(shown(name) for name in names[:_MOST_NAMES])
     return f"{named} and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else named

@@ -6,18 +6,16 @@ In the manner of status: what is public is said at the top, and a narrow termina
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
 
 from reconciler.encoder import one_line, shown
 from reconciler.model.verification import Access, EndpointCheck, SecretCheck, SecretState, Verification
 from reconciler.report.roles import Role
-from reconciler.report.status_table import draw, new_table
+from reconciler.report.status_table import alarm_of_public, draw, head_of, new_table
 from reconciler.report.verbs import some_of
-
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
-    from rich.text import Text
 
 _ACCESS = {
     Access.PROTECTED: ("protected", Role.GOOD),
@@ -52,12 +50,9 @@ def render_verification(found: Verification, *, colour: bool, width: int = 100) 
 
 def verification_parts(found: Verification) -> list[RenderableType]:
     """The parts in order, as rich renderables."""
-    from rich.text import Text  # noqa: PLC0415 - rich takes longer to import than most runs to compute
-
-    head = Text.assemble(
-        ("Stack ", Role.QUIET), (shown(found.stack), Role.NAME), (f" (project {found.project})", Role.QUIET)
-    )
-    parts: list[RenderableType] = [*_alarm(found), head]
+    public = [str(check.ref) for check in found.endpoints if check.access is Access.PUBLIC]
+    parts: list[RenderableType] = [alarm_of_public(public)] if public else []
+    parts.append(head_of(found.stack, found.project))
     if found.endpoints:
         parts.append(_endpoint_table(found.endpoints))
     if found.secrets:
@@ -68,18 +63,7 @@ def verification_parts(found: Verification) -> list[RenderableType]:
     return parts
 
 
-def _alarm(found: Verification) -> Iterator[RenderableType]:
-    from rich.text import Text  # noqa: PLC0415
-
-    public = [shown(str(check.ref)) for check in found.endpoints if check.access is Access.PUBLIC]
-    if public:
-        what = "1 endpoint is" if len(public) == 1 else f"{len(public)} endpoints are"
-        yield Text(f"{what} PUBLIC, open to anyone who knows the address: {', '.join(public)}\n", Role.DANGER)
-
-
 def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
-    from rich.text import Text  # noqa: PLC0415
-
     table = new_table(
         [("Endpoint", False), ("Kind", True), ("Without a key", True), ("Made-up key", True), ("Access", True)]
     )
@@ -96,8 +80,6 @@ def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
 
 def _answer(status: int | None) -> Text:
     """`401 refused`, `200 let in`, or the status of an answer that tells nothing by itself."""
-    from rich.text import Text  # noqa: PLC0415
-
     if status is None:
         return Text("-", Role.QUIET)
     if status == 401:
@@ -106,8 +88,6 @@ def _answer(status: int | None) -> Text:
 
 
 def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
-    from rich.text import Text  # noqa: PLC0415
-
     table = new_table([("Key", False), ("Generation", True), ("Endpoint", False), ("Sink", False), ("Secret", True)])
     before = ""
     for check in checks:
@@ -124,9 +104,6 @@ def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
 
 def _reasons(found: Verification) -> Iterator[RenderableType]:
     """Why, for each check that is not as declared."""
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
     problems = [*found.problems()]
     if not problems:
         return
@@ -149,8 +126,6 @@ def _reasons(found: Verification) -> Iterator[RenderableType]:
 
 def _left_out(found: Verification) -> Iterator[RenderableType]:
     """What was not checked, those with the same reason together: it is no failure, and must not look like a success."""
-    from rich.text import Text  # noqa: PLC0415
-
     groups: dict[str, list[str]] = {}
     for endpoint in found.endpoints:
         if endpoint.access is Access.NOT_CHECKED:
@@ -167,8 +142,6 @@ def _left_out(found: Verification) -> Iterator[RenderableType]:
 
 
 def _verdict(found: Verification) -> Text:
-    from rich.text import Text  # noqa: PLC0415
-
     problems = len([*found.problems()])
     skipped = sum(check.state is SecretState.NOT_CHECKED for check in found.secrets)
     skipped += sum(check.access is Access.NOT_CHECKED for check in found.endpoints)

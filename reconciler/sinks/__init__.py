@@ -1,17 +1,15 @@
-"""Where secrets are saved: one protocol, and a file per sink."""
+"""Where secrets are saved: one protocol, and a module per sink, which declares all that there is to know of it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import SinkSettings
-from reconciler.sinks.aws_secrets_manager import AwsSecretsManagerSink
-from reconciler.sinks.command import CommandSink
-from reconciler.sinks.dotenv import DotenvSink
-from reconciler.sinks.json_file import JsonFileSink
-from reconciler.sinks.protocol import Sink
+from reconciler.model import Owner, SinkSettings
+from reconciler.redaction import Redactor
+from reconciler.sinks.declared import sink_types
+from reconciler.sinks.protocol import Sink, Surroundings
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -19,27 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["Sink", "open_sinks"]
 
 
-class _Opens(Protocol):
-    """How every sink is made."""
+def open_sinks(
+    settings: Iterable[SinkSettings], *, owner: Owner, effects: Effects, redactor: Redactor | None = None
+) -> dict[str, Sink]:
+    """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense.
 
-    def __call__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> Sink: ...
-
-
-_TYPES: dict[str, _Opens] = {
-    "aws-secrets-manager": AwsSecretsManagerSink,
-    "command": CommandSink,
-    "dotenv": DotenvSink,
-    "json": JsonFileSink,
-}
-
-
-def open_sinks(settings: Iterable[SinkSettings], *, stack: str, effects: Effects) -> dict[str, Sink]:
-    """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense."""
-    return {one.name: _open(one, stack=stack, effects=effects) for one in settings}
-
-
-def _open(settings: SinkSettings, *, stack: str, effects: Effects) -> Sink:
-    opens = _TYPES.get(settings.type)
-    if opens is None:
-        raise SinkError(f"sink {settings.name}: there is no such type", way_out=f"One of {', '.join(sorted(_TYPES))}.")
-    return opens(settings, stack=stack, effects=effects)
+    `redactor` is that of the run: it goes over what others say before that is part of an error.
+    """
+    around, types = Surroundings(owner, effects, redactor or Redactor()), sink_types()
+    sinks = {}
+    for one in settings:
+        if one.type not in types:
+            raise SinkError(f"sink {one.name}: there is no such type", way_out=f"One of {', '.join(sorted(types))}.")
+        sinks[one.name] = types[one.type].opens(one, around)
+    return sinks

@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ExtraMissing, SinkError
-from reconciler.redaction import Redactor
 from reconciler.sinks.aws_record import AwsSecret, parts, read_description, read_tags
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
 
-    from reconciler.effects import Effects
+    from reconciler.sinks.protocol import Surroundings
 
 CALLS_THAT_HOLD_SECRETS = frozenset({"create_secret", "put_secret_value", "get_secret_value"})
 """What AWS says to these is not shown: it may repeat what was sent."""
@@ -75,10 +74,10 @@ class AwsRefusal(SinkError):
 class AwsClient:
     """One client of boto3, made when it is first needed; safe between threads, as boto3's clients are."""
 
-    def __init__(self, sink: str, *, region: str, effects: Effects) -> None:
+    def __init__(self, sink: str, *, region: str, around: Surroundings) -> None:
         self._sink = sink
         self._region = region
-        self._effects = effects
+        self._effects, self._redactor = around.effects, around.redactor
         self._opening = threading.Lock()
         self._client: Any = None
 
@@ -209,11 +208,11 @@ class AwsClient:
         elif is_fault:
             what, way_out = "AWS failed", _AGAIN
         else:
-            said = "" if operation in CALLS_THAT_HOLD_SECRETS else Redactor().clean(words)
+            said = "" if operation in CALLS_THAT_HOLD_SECRETS else self._redactor.clean(words)
             what, way_out = f"AWS refuses it{': ' if said else ''}{said}", "Put it right, and apply again."
         where = f"{name}: " if name else ""
         return AwsRefusal(
-            f"sink {self._sink}: {where}{what} ({action}: {Redactor().clean(code, longest=60)})",
+            f"sink {self._sink}: {where}{what} ({action}: {self._redactor.clean(code, longest=60)})",
             way_out=way_out,
             # An earlier try of boto3's own may have taken effect, although the last one was refused.
             effect_is_unknown=saves and (is_fault or bool(answer.get("RetryAttempts"))),

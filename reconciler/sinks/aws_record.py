@@ -1,8 +1,13 @@
 """How a secret in AWS Secrets Manager says what it holds: by a tag for each version that keyform made.
 
+    keyform:api                                            api.gcore.com
+    keyform:project                                        1234
     keyform:stack                                          inference-prod
     keyform:key                                            payments-api
-    keyform:version:7d3c0c0e-41f2-9a55-0c7e-1b2f5d8a9e10   g2 payments-api-g2 2026-11-21T10:00:00.123456Z
+    keyform:version:7d3c0c0e-41f2-9a55-0c7e-1b2f5d8a9e10   2 g2 payments-api-g2 2026-11-21T10:00:00Z
+
+`2` is the form. The first one had no number, told microseconds, and came without `keyform:api` and `keyform:project`:
+it is read, and written anew in the second.
 
 A value and a tag cannot be written in one step. So a tag speaks of one version only, by its id, which keyform chooses:
 it is true before the version is there, and stays true when another is AWSCURRENT. What the secret holds is what stands
@@ -14,20 +19,39 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.model import SinkRecord
+from reconciler.model import RECORD_FORM, LaterRecord, Owner, SinkRecord
 from reconciler.sinks.record import LIVE_NAME_FORM, format_instant, parse_instant
 
 CURRENT = "AWSCURRENT"
 STACK_TAG = "keyform:stack"
 KEY_TAG = "keyform:key"
+API_TAG = "keyform:api"
+PROJECT_TAG = "keyform:project"
 VERSION_TAG = "keyform:version:"
 _CLAIM = re.compile(
-    rf"g(?P<generation>[1-9][0-9]{{0,8}}) (?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
+    rf"(?P<form>{RECORD_FORM} )?g(?P<generation>[1-9][0-9]{{0,8}}) "
+    rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
     r"(?: (?P<field>[!-~]{1,64}))?"
 )
+
+
+_FORM = re.compile(r"(?P<form>[0-9]{1,9}) ")
+_PROJECT = re.compile(r"[1-9][0-9]{0,17}")
+
+
+def as_tagged(owner: Owner) -> Owner:
+    """The owner as its tags can say it: AWS takes no brackets in them, which an IPv6 address has around it."""
+    return replace(owner, api=re.sub("[^A-Za-z0-9.:_-]", "", owner.api))
+
+
+def tags_of(owner: Owner, key: str) -> list[dict[str, str]]:
+    """The tags that say whose a secret is."""
+    owner = as_tagged(owner)
+    words = {STACK_TAG: owner.stack, KEY_TAG: key, API_TAG: owner.api, PROJECT_TAG: str(owner.project or "")}
+    return [{"Key": name, "Value": value} for name, value in words.items() if value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +64,8 @@ class Claim:
     def tag(self, version: str) -> dict[str, str]:
         """The tag that says so of a version."""
         record = self.record
-        words = (f"g{record.generation}", record.live_name, format_instant(record.created_at), self.field)
-        return {"Key": f"{VERSION_TAG}{version}", "Value": " ".join(filter(None, words))}
+        words = (str(RECORD_FORM), f"g{record.generation}", record.live_name, format_instant(record.created_at))
+        return {"Key": f"{VERSION_TAG}{version}", "Value": " ".join(filter(None, (*words, self.field)))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +81,28 @@ class AwsSecret:
         """The id of the version that consumers get; empty when there is none."""
         return next((version for version, labels in self.labels.items() if CURRENT in labels), "")
 
-    def belongs_to(self, stack: str, key: str) -> bool:
-        """Whether it is tagged as this stack's, for this key."""
-        return self.tags.get(STACK_TAG) == stack and self.tags.get(KEY_TAG) == key
+    @property
+    def owner(self) -> Owner:
+        """Whose it is by its tags; without them, that of a stack without a name."""
+        project = self.tags.get(PROJECT_TAG, "")
+        number = int(project) if _PROJECT.fullmatch(project) else 0
+        return Owner(self.tags.get(STACK_TAG, ""), self.tags.get(API_TAG, ""), number)
+
+    def belongs_to(self, owner: Owner, key: str) -> bool:
+        """Whether it is tagged as this owner's, for this key."""
+        return self.owner.is_same(as_tagged(owner)) and self.tags.get(KEY_TAG) == key
+
+    def later(self, key: str) -> LaterRecord | None:
+        """What a later version claims of the version that is current, or of any where nothing is claimed of that."""
+        forms = {
+            name.removeprefix(VERSION_TAG): int(match["form"])
+            for name, value in self.tags.items()
+            if name.startswith(VERSION_TAG) and (match := _FORM.match(value))
+        }
+        form = forms.get(self.current, 0) or (
+            0 if f"{VERSION_TAG}{self.current}" in self.tags else max(forms.values(), default=0)
+        )
+        return LaterRecord(key, form) if form > RECORD_FORM else None
 
     def claims(self) -> dict[str, Claim]:
         """What is claimed of each version, by id; a tag that cannot be read claims nothing."""
@@ -67,8 +110,9 @@ class AwsSecret:
         for name, value in self.tags.items():
             match = _CLAIM.fullmatch(value) if name.startswith(VERSION_TAG) else None
             if match and (created_at := parse_instant(match["created_at"])):
-                stack, key = self.tags.get(STACK_TAG, ""), self.tags.get(KEY_TAG, "")
-                record = SinkRecord(stack, key, int(match["generation"]), match["live_name"], created_at)
+                owner, key, form = self.owner, self.tags.get(KEY_TAG, ""), RECORD_FORM if match["form"] else 1
+                number, live_name = int(match["generation"]), match["live_name"]
+                record = SinkRecord(owner.stack, key, number, live_name, created_at, owner.api, owner.project, form)
                 found[name.removeprefix(VERSION_TAG)] = Claim(record, match["field"] or "")
         return found
 

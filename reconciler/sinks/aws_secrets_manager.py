@@ -25,7 +25,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
@@ -38,15 +38,15 @@ from reconciler.sinks.aws_record import (
     VERSION_TAG,
     AwsSecret,
     Claim,
+    as_tagged,
     new_version_id,
+    tags_of,
 )
+from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
-from reconciler.sinks.protocol import HeldSecret
-from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings
+from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 from reconciler.workers import side_by_side
-
-if TYPE_CHECKING:
-    from reconciler.effects import Effects
 
 _ATTEMPTS = 4
 """How often a write begins anew because the secret was created, restored or written in the meantime."""
@@ -62,20 +62,14 @@ _KEY = re.compile(KEY_FORM)
 _FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class AwsSecretsManagerSink:
+class AwsSecretsManagerSink(Sink):
     """A secret for each key; those of other stacks, and those without keyform's tags, are refused."""
 
-    readable = True
-    removable = True
-    exposure = ""
-    is_evidence = True
-
-    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
-        self.name = settings.name
-        self._stack = stack
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         options = settings.options
         texts = {name: str(options.get(name, "")) for name in ("region", "kms_key_id", "field")}
-        self._aws = AwsClient(self.name, region=texts["region"], effects=effects)
+        self._aws = AwsClient(self.name, region=texts["region"], around=around)
         # It becomes a part of the address that credentials are sent to.
         if texts["region"] and not _REGION.fullmatch(texts["region"]):
             raise self._aws.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
@@ -116,15 +110,16 @@ class AwsSecretsManagerSink:
 
         side_by_side(probe_one, sorted(keys), _readers(keys))
 
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
         """The records of these keys, and of all others that AWS lists, which may lag some minutes behind."""
         names = sorted({*keys, *self._listed()})
-        records = side_by_side(self._held, names, _readers(names))
+        records = side_by_side(self._read, names, _readers(names))
         return {name: record for name, record in zip(names, records, strict=True) if record is not None}
 
     def read_one(self, key: str) -> SinkRecord | None:
         """One record, without a list of all."""
-        return self._held(key)
+        found = self._read(key)
+        return found if isinstance(found, SinkRecord) else None
 
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
         """Records and secrets of these keys; it takes the right to get the values, which `read` mostly does not."""
@@ -135,8 +130,9 @@ class AwsSecretsManagerSink:
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Make a version that holds the secret the one that consumers get."""
         key = record.key
-        if record.stack != self._stack:
-            raise self._aws.error(f"{key} is a record of another stack", "Report this as a bug of keyform.")
+        if not record.owner.is_same(self._owner):
+            raise self._aws.error(f"{key} is a record of another owner", "Report this as a bug of keyform.")
+        record = replace(record, api=as_tagged(record.owner).api)
         for _ in range(_ATTEMPTS):
             there = self._describe(key)
             if there is None:
@@ -156,8 +152,9 @@ class AwsSecretsManagerSink:
         """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
         for _ in range(_ATTEMPTS):
             there = self._describe(key)
-            if there is None or there.is_scheduled_for_deletion or not there.belongs_to(self._stack, key):
+            if there is None or there.is_scheduled_for_deletion or not there.belongs_to(self._owner, key):
                 return
+            self._refuse_later(there, key)
             if self._field and there.current:
                 text = self._value(key, there.current)
                 members = self._members(key, text)
@@ -175,20 +172,25 @@ class AwsSecretsManagerSink:
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
-    def _held(self, key: str) -> SinkRecord | None:
-        return self._record_in(key, self._describe(key))
+    def _read(self, key: str) -> Reading | None:
+        there = self._describe(key)
+        if there is not None and there.belongs_to(self._owner, key) and (later := there.later(key)):
+            return later
+        record = self._record_in(key, there)
+        # What agrees with the owner is said as the owner says it, also where a tag cannot.
+        return replace(record, api=self._owner.api) if record and record.api else record
 
     def _held_secret(self, key: str) -> HeldSecret | None:
         """The record, and the value of the very version that it is about."""
         there = self._describe(key)
         record = self._record_in(key, there)
-        if there is None or record is None:
+        if there is None or record is None or there.later(key):
             return None
         secret = self._field_of(key, there.current) if self._field else self._whole(key, there.current)
         return HeldSecret(record, secret) if secret else None
 
     def _record_in(self, key: str, secret: AwsSecret | None) -> SinkRecord | None:
-        if secret is None or secret.is_scheduled_for_deletion or not secret.belongs_to(self._stack, key):
+        if secret is None or secret.is_scheduled_for_deletion or not secret.belongs_to(self._owner, key):
             return None
         claims = secret.claims()
         claim = claims.get(secret.current)
@@ -265,11 +267,7 @@ class AwsSecretsManagerSink:
                 Description=f"Inference API key {record.key} of the stack {record.stack}, written by keyform",
                 ClientRequestToken=version,
                 SecretString=content,
-                Tags=[
-                    {"Key": STACK_TAG, "Value": record.stack},
-                    {"Key": KEY_TAG, "Value": record.key},
-                    claim.tag(version),
-                ],
+                Tags=[*tags_of(record.owner, record.key), claim.tag(version)],
                 **encryption,
             )
         except AwsRefusal as refusal:
@@ -305,7 +303,9 @@ class AwsSecretsManagerSink:
         unlabelled.sort(key=lambda old: claims[old].record.generation)
         if of_old := [f"{VERSION_TAG}{old}" for old in unlabelled[:-_REMEMBERED]]:
             self._aws.call("untag_resource", SecretId=name, TagKeys=of_old)
-        self._aws.call("tag_resource", SecretId=name, Tags=[claim.tag(version)])
+        self._aws.call(
+            "tag_resource", SecretId=name, Tags=[*tags_of(claim.record.owner, claim.record.key), claim.tag(version)]
+        )
 
     def _put(self, key: str, version: str, content: str, base: str) -> bool:
         """Add the version, and make it the one that consumers get in the place of `base`."""
@@ -359,16 +359,22 @@ class AwsSecretsManagerSink:
         return self._template.replace("{stack}", self._stack).replace("{key}", key)
 
     def _refuse_foreign(self, secret: AwsSecret, key: str) -> None:
-        if secret.belongs_to(self._stack, key):
+        if secret.belongs_to(self._owner, key):
+            self._refuse_later(secret, key)
             return
         stack, other = secret.tags.get(STACK_TAG, ""), secret.tags.get(KEY_TAG, "")
         is_named = re.fullmatch(r"[a-z0-9-]{1,63}", stack) and re.fullmatch(r"[a-z0-9-]{1,63}", other)
-        whose = f"belongs to {stack}/{other}" if is_named else "has no keyform tags"
+        whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
+        said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
         raise self._aws.error(
             f"the secret {self._secret_name(key)} {whose}",
-            "Choose another `name` for this sink; or, to hand the secret over, tag it "
-            f"{STACK_TAG}={self._stack} and {KEY_TAG}={key}.",
+            f"Choose another `name` for this sink; or, to hand the secret over, tag it {said}.",
         )
+
+    def _refuse_later(self, secret: AwsSecret, key: str) -> None:
+        """Leave alone what a later version wrote."""
+        if later := secret.later(key):
+            raise self._aws.error(explain_later(later), UPDATE_KEYFORM)
 
     def _not_an_object(self, key: str) -> SinkError:
         return self._aws.error(
@@ -386,3 +392,96 @@ class AwsSecretsManagerSink:
 def _readers(keys: Collection[str]) -> int:
     """How many read at once: a few secrets are read in order, so that a run can be made repeatable."""
     return 1 if len(keys) <= _FEW else _READERS
+
+
+_IN_NAME = "[A-Za-z0-9/_+=.@-]"
+_KMS_ID = "(mrk-)?[0-9a-f-]{32,36}"
+_KMS_ARN = "arn:aws(-[a-z]{1,8}){0,3}:kms:[a-z0-9-]{1,32}:[0-9]{12}:"
+
+SINK = SinkType(
+    type="aws-secrets-manager",
+    opens=AwsSecretsManagerSink,
+    title="AWS Secrets Manager.",
+    description="AWS Secrets Manager, a secret for each key. It needs the extra `aws`; credentials come from where AWS "
+    "tools look for them: environment, profile, role. Nothing in this file chooses where they are sent.",
+    options=(
+        Option(
+            name="name",
+            kind=Kind.TEXT,
+            description="The name of a key's secret. `{key}` stands for the key, `{stack}` for the stack; "
+            "`${KEYFORM_VAR_NAME}` reads an environment variable.",
+            schema={
+                "pattern": rf"^({_IN_NAME}|\{{stack\}}|{VARIABLE})*\{{key\}}"
+                rf"({_IN_NAME}|\{{stack\}}|\{{key\}}|{VARIABLE})*$",
+                "maxLength": 200,
+                "errorMessage": "must be letters, digits and `/_+=.@-` around `{key}`, such as `{stack}/{key}`",
+            },
+            default="{stack}/{key}",
+            chooses_place=True,
+            examples=("{stack}/{key}", "checkout/{key}"),
+        ),
+        Option(
+            name="field",
+            kind=Kind.TEXT,
+            description="The field that holds the secret, where the whole is a JSON object; its other fields stay. "
+            "Without it, the whole is the secret, and keyform needs no right to read it.",
+            schema={
+                "pattern": f"^([A-Za-z0-9_.-]|{VARIABLE})+$",
+                "maxLength": 64,
+                "errorMessage": "must be the name of a field: at most 64 letters, digits, `_`, `.` and `-`",
+            },
+            chooses_place=True,
+            examples=("api_key",),
+        ),
+        Option(
+            name="region",
+            kind=Kind.TEXT,
+            description="The AWS region. Without it, the one that AWS tools would take. Address and profile come from "
+            "the environment alone (`AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_PROFILE`).",
+            schema={
+                "pattern": f"^([a-z]{{2,4}}(-[a-z]{{1,12}}){{1,3}}-[0-9]{{1,2}}|{VARIABLE})$",
+                "maxLength": 200,
+                "errorMessage": "must be an AWS region, such as `eu-west-1`",
+            },
+            chooses_place=True,
+            examples=("eu-west-1", "${KEYFORM_VAR_REGION}"),
+        ),
+        Option(
+            name="kms_key_id",
+            kind=Kind.TEXT,
+            description="The KMS key that encrypts secrets which are new: id, ARN or alias. Without it, the account's "
+            "own; a secret that is there keeps the one it has.",
+            schema={
+                "pattern": f"^({_KMS_ID}|({_KMS_ARN})?(alias/[A-Za-z0-9/_-]{{1,250}}|key/{_KMS_ID})|{VARIABLE})$",
+                "maxLength": 400,
+                "errorMessage": "must be a KMS key: its id, its ARN, or an alias such as `alias/inference`",
+            },
+            examples=("alias/inference",),
+        ),
+        Option(
+            name="recovery_days",
+            kind=Kind.NUMBER,
+            description="For how many days the secret of a key that leaves the file can be restored: 7 to 30, or 0 for "
+            "not at all.",
+            schema={"enum": [0, *range(7, 31)], "errorMessage": "must be 0, or a whole number from 7 to 30"},
+            default=7,
+            examples=(7, 30, 0),
+        ),
+    ),
+    example={"type": "aws-secrets-manager", "region": "eu-west-1"},
+    full_example={
+        "type": "aws-secrets-manager",
+        "name": "checkout/{key}",
+        "field": "api_key",
+        "region": "eu-west-1",
+    },
+    variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
+    rights=Rights(
+        read=("DescribeSecret", "ListSecrets"),
+        verify=("DescribeSecret", "GetSecretValue", "ListSecrets"),
+        write=(
+            *("CreateSecret", "DeleteSecret", "DescribeSecret", "ListSecrets", "PutSecretValue", "RestoreSecret"),
+            *("TagResource", "UntagResource", "UpdateSecretVersionStage"),
+        ),
+    ),
+)

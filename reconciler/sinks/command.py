@@ -10,8 +10,9 @@ The program is started without a shell, in the folder of the configuration file,
 - standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
 - arguments: as written, with `{key}`, `{stack}` and `{generation}` filled in, each staying one argument.
 - environment: keyform's own without GCORE_API_KEY, so with all other credentials that keyform was started with, since
-  the store's own are among them; and with KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number),
-  KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT (`2026-11-21T10:00:00.123456Z`).
+  the store's own are among them; and with KEYFORM_API (the API's host, `api.gcore.com`), KEYFORM_PROJECT (a number),
+  KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number), KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT
+  (`2026-11-21T10:00:00Z`).
 
 The secret is in neither of the latter two. Leaving out GCORE_API_KEY guards against accidents, not against the program:
 on Linux it can read the environment that keyform was started with (`/proc/PPID/environ`).
@@ -19,7 +20,8 @@ on Linux it can read the environment that keyform was started with (`/proc/PPID/
 Exit status 0 means saved, durably. After any other, or when the time is up, it may have been saved all the same; only a
 program that could not be started has saved nothing for certain.
 
-`remove` gets nothing on its standard input, and KEYFORM_STACK and KEYFORM_KEY alone. It is called for each key that
+`remove` gets nothing on its standard input, and of these KEYFORM_API, KEYFORM_PROJECT, KEYFORM_STACK and
+KEYFORM_KEY alone. It is called for each key that
 leaves the file, whether or not this sink ever had it, and again after a failure: it must take a missing secret for
 done. Without `remove`, nothing is removed, and the plan says so. The live key is deleted all the same, so that the
 secret which stays opens nothing.
@@ -31,21 +33,26 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import DesiredState, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
-from reconciler.redaction import MASK, Redactor
+from reconciler.redaction import MASK
+from reconciler.sinks.declared import Complaint, Kind, Option, SinkType
+from reconciler.sinks.protocol import Sink, Surroundings, Traits
 from reconciler.sinks.record import format_instant
 
 if TYPE_CHECKING:
-    from reconciler.effects import Completed, Effects
+    from reconciler.effects import Completed
 
 _KEPT_FROM_IT = ("GCORE_API_KEY",)
-_OURS = ("KEYFORM_STACK", "KEYFORM_KEY", "KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT")
+_OURS = (
+    *("KEYFORM_API", "KEYFORM_PROJECT", "KEYFORM_STACK", "KEYFORM_KEY"),
+    *("KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT"),
+)
 _DEFAULT_TIMEOUT = 60
 _LONGEST_WORDS = 300
 _LONGEST_LOOKED_AT = 4000
@@ -61,24 +68,15 @@ _SAVED_OR_NOT = "Put it right and apply again: a new generation is then publishe
 _REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and must take a missing secret for done."
 
 
-class CommandSink:
+class CommandSink(Sink):
     """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
 
-    readable = False
-    exposure = ""
-    is_evidence = True
-
-    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
-        self.name = settings.name
-        self._stack = stack
-        self._effects = effects
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         self._folder = Path(settings.place.file).parent.absolute()
         self._write = self._argv(settings, "write")
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
-        self.removable = bool(self._remove)
-        self.destination = f"command {_shown(self._write)}"
-        if self._remove:
-            self.destination += f", removed by {_shown(self._remove)}"
+        self.traits = Traits(readable=False, removable=bool(self._remove), reads_secrets=False)
         if any("{generation}" in argument for argument in self._remove):
             raise self._error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",
@@ -89,6 +87,12 @@ class CommandSink:
             raise self._error("`timeout` is no time that a command could run", "Write it such as `timeout: 60s`.")
         self._timeout = timeout
 
+    @property
+    def destination(self) -> str:
+        """Both commands, as one would type them."""
+        removed = f", removed by {_shown(self._remove)}" if self._remove else ""
+        return f"command {_shown(self._write)}{removed}"
+
     def probe(self, keys: Collection[str]) -> None:  # noqa: ARG002 - the same programs see to every key
         """Make sure that the programs are there and can be executed, starting none of them."""
         for argv in filter(None, (self._write, self._remove)):
@@ -98,20 +102,12 @@ class CommandSink:
                     "Install it, or make it executable; a path with a slash starts at the configuration file's folder.",
                 )
 
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:  # noqa: ARG002 - nothing can be read
-        """Nothing: what the program did with a secret is its own business."""
-        return {}
-
-    def read_one(self, key: str) -> None:
-        """Nothing, too."""
-
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
-        if record.stack != self._stack:
-            raise self._error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
+        if not record.owner.is_same(self._owner):
+            raise self._error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
         variables = {
-            "KEYFORM_STACK": record.stack,
-            "KEYFORM_KEY": record.key,
+            **_place(record.owner, record.key),
             "KEYFORM_GENERATION": str(record.generation),
             "KEYFORM_LIVE_NAME": record.live_name,
             "KEYFORM_CREATED_AT": format_instant(record.created_at),
@@ -123,7 +119,7 @@ class CommandSink:
         """Let the program remove the key's secret; without a program, leave it where it is."""
         if self._remove:
             argv = _filled(self._remove, {"key": key, "stack": self._stack})
-            self._run(argv, {"KEYFORM_STACK": self._stack, "KEYFORM_KEY": key}, _REMOVED_OR_NOT)
+            self._run(argv, _place(self._owner, key), _REMOVED_OR_NOT)
 
     def _run(self, argv: list[str], variables: dict[str, str], way_out: str, secret: Secret | None = None) -> None:
         # Raised outside of the `except`: no error carries another one along that could hold what was run.
@@ -150,8 +146,26 @@ class CommandSink:
         else:
             if done.returncode == 0:
                 return
-            error = self._error(_ending(argv[0], done, secret), way_out, effect_is_unknown=True)
+            error = self._error(self._ending(argv[0], done, secret), way_out, effect_is_unknown=True)
         raise error
+
+    def _ending(self, program: str, done: Completed, secret: Secret | None) -> str:
+        how = f"ended with status {done.returncode}"
+        if done.returncode < 0:
+            number = -done.returncode
+            how = (
+                f"was killed by {signal.Signals(number).name if number in set(signal.Signals) else f'signal {number}'}"
+            )
+        if secret:
+            self._redactor.learn(secret)  # it may have repeated its input
+        words = self._words(done.stderr) or self._words(done.stdout)
+        return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
+
+    def _words(self, output: str) -> str:
+        """The end of what a program said, fit to be shown: also without what it may have found there before."""
+        line = self._redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
+        text = _LIKE_A_TOKEN.sub(MASK, line)
+        return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"
 
     def _program(self, argv: Sequence[str]) -> str:
         """As it is to be found: a bare name on PATH, anything with a slash from the folder on."""
@@ -178,6 +192,12 @@ class CommandSink:
         return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
 
+def _place(owner: Owner, key: str) -> dict[str, str]:
+    """Which key, and whose."""
+    named = {"KEYFORM_API": owner.api, "KEYFORM_PROJECT": str(owner.project or ""), "KEYFORM_STACK": owner.stack}
+    return {**named, "KEYFORM_KEY": key}
+
+
 def _shown(argv: Sequence[str]) -> str:
     """A command as one would type it: where one word ends and the next begins is never in doubt."""
     return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else _quoted(word) for word in argv)
@@ -193,18 +213,53 @@ def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
     return [program, *(_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in arguments)]
 
 
-def _ending(program: str, done: Completed, secret: Secret | None) -> str:
-    how = f"ended with status {done.returncode}"
-    if done.returncode < 0:
-        number = -done.returncode
-        how = f"was killed by {signal.Signals(number).name if number in set(signal.Signals) else f'signal {number}'}"
-    words = _words(done.stderr, secret) or _words(done.stdout, secret)
-    return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
+def _check(state: DesiredState) -> Iterator[Complaint]:
+    """What a command removes is a key, in whichever generation."""
+    for sink in (each for each in state.sinks if each.type == SINK.type):
+        arguments = sink.options.get("remove", ())
+        for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
+            if "{generation}" in argument:
+                message = "a command that removes is told no generation: what goes is the key"
+                way_out = "Take it out; it is given `{key}` and `{stack}`."
+                yield Complaint(("sinks", sink.name, "remove", index), message, way_out)
 
 
-def _words(output: str, secret: Secret | None) -> str:
-    """The end of what a program said, fit to be shown: it may have repeated its input, or what it found before."""
-    redactor = Redactor(secret) if secret else Redactor()
-    line = redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
-    text = _LIKE_A_TOKEN.sub(MASK, line)
-    return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"
+SINK = SinkType(
+    type="command",
+    opens=CommandSink,
+    title="A command.",
+    description="A program that takes a secret on its standard input and saves it. What it did cannot be read back.",
+    options=(
+        Option(
+            name="write",
+            kind=Kind.COMMAND,
+            description="The program that saves a secret, and its arguments. It gets the secret on its standard input, "
+            f"without a newline, and {', '.join(_OURS[:-1])} and {_OURS[-1]} in its environment. Exit status 0 means "
+            "saved.",
+            required=True,
+            chooses_place=True,
+            examples=(["./save-secret.sh", "{key}"], ["pass", "insert", "--multiline", "inference/{key}"]),
+        ),
+        Option(
+            name="remove",
+            kind=Kind.COMMAND,
+            description="The program that removes the secret of a key that leaves the file, and its arguments. A "
+            "secret that it does not find is removed. Without it, secrets stay where they were written; they open "
+            "nothing any more.",
+            examples=(["pass", "rm", "--force", "inference/{key}"],),
+        ),
+        Option(
+            name="timeout",
+            kind=Kind.DURATION,
+            description="How long a program may run before it is killed.",
+            schema={
+                "errorMessage": "must be a duration: a whole number of 1 or more and a unit, such as `60s` or `5m`"
+            },
+            default=f"{_DEFAULT_TIMEOUT}s",
+            examples=("60s", "5m"),
+        ),
+    ),
+    example={"type": "command", "write": ["./save-secret.sh", "{key}"]},
+    full_example={"type": "command", "write": ["./save-secret.sh", "{key}"], "timeout": "30s"},
+    check=_check,
+)

@@ -1,7 +1,10 @@
 """The `dotenv` sink: secrets as variables of a .env file, each with its record in the line above.
 
-    # keyform inference-prod/payments-api g2 payments-api-g2 2026-11-21T10:00:00.123456Z
+    # keyform 2 inference-prod/payments-api g2 payments-api-g2 2026-11-21T10:00:00Z api.gcore.com/1234
     PAYMENTS_API=qLyjWDarjtT1zdp7dc
+
+`2` is the form of the record; `api.gcore.com/1234` the API's host and the project. The first form had neither of them,
+and told microseconds: it is read, and written anew in the second.
 
 Options: `path`, and `variable`, the name's template, `{KEY}` unless given; `{KEY}` is the key in upper snake case.
 
@@ -26,22 +29,42 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.model import Secret, SinkRecord, SinkSettings, is_variable_name, variable_name
-from reconciler.sinks.local_sink import LocalFileSink
-from reconciler.sinks.protocol import HeldSecret
-from reconciler.sinks.record import KEY_FORM, LIVE_NAME_FORM, LONGEST_SECRET, format_instant, parse_instant
+from reconciler.model import (
+    RECORD_FORM,
+    DesiredState,
+    LaterRecord,
+    Owner,
+    Secret,
+    SinkRecord,
+    SinkSettings,
+    is_variable_name,
+    variable_name,
+)
+from reconciler.sinks.declared import VARIABLE, Complaint, Kind, Option, SinkType
+from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
+from reconciler.sinks.protocol import HeldSecret, Surroundings
+from reconciler.sinks.record import (
+    API_FORM,
+    KEY_FORM,
+    LIVE_NAME_FORM,
+    LONGEST_SECRET,
+    format_instant,
+    parse_instant,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from reconciler.effects import Effects
     from reconciler.errors import SinkError
 
 _HEAD = "# keyform "
 _RECORD = re.compile(
-    rf"# keyform (?P<stack>{KEY_FORM})/(?P<key>{KEY_FORM}) g(?P<generation>[1-9][0-9]{{0,8}}) "
-    rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})\r?"
+    rf"# keyform (?P<form>{RECORD_FORM} )?(?P<stack>{KEY_FORM})/(?P<key>{KEY_FORM}) g(?P<generation>[1-9][0-9]{{0,8}}) "
+    rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
+    rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)\r?"
 )
+# What stays true of every form: a number (none in the first), then stack and key.
+_BEGINNING = re.compile(r"# keyform (?:(?P<form>[0-9]{1,9}) )?(?P<stack>[^ \t\r\n/]+)/(?P<key>[^ \t\r\n]*).*")
 # All that some reader takes as setting the variable; `export` is the user's to add, and stays.
 _ASSIGNMENT = re.compile(
     r"[ \t]*(?P<export>export[ \t]+)?(?P<quote>['\"]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=quote)"
@@ -65,14 +88,10 @@ class _Found:
 class DotenvSink(LocalFileSink):
     """A .env file; `variable` must hold `{KEY}`, so that no two keys share a name."""
 
-    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
-        super().__init__(settings, stack=stack, effects=effects)
-        template = settings.options.get("variable", "{KEY}")
-        if (
-            not isinstance(template, str)
-            or "{KEY}" not in template
-            or not is_variable_name(variable_name(template, "k"))
-        ):
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
+        template = _template_of(settings)
+        if "{KEY}" not in template or not is_variable_name(variable_name(template, "k")):
             raise self._file.error(
                 "`variable` is no template of a variable's name",
                 "Letters, digits, underscores and {KEY}, such as `variable: GCORE_{KEY}_TOKEN`.",
@@ -86,8 +105,10 @@ class DotenvSink(LocalFileSink):
         return f"{super().destination}{variable}"
 
     def has_record(self, content: bytes) -> bool:
-        """Whether a line begins as a record of this stack does."""
-        return f"\n{_HEAD}{self._stack}/".encode() in b"\n" + content
+        """Whether a line begins as a record of this stack does, and names no other API or project."""
+        return (
+            any(map(self._ours, self._lines(content))) if _HEAD.encode() in content and b"\0" not in content else False
+        )
 
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse a variable of a key's name that is not ours, or stands twice."""
@@ -95,13 +116,10 @@ class DotenvSink(LocalFileSink):
         wanted = {self._name(key): key for key in keys}
         records: dict[str, list[int]] = {}
         variables: dict[str, list[int]] = {}
-        head = f"{_HEAD}{self._stack}/"
         # Once through the lines, not once for each key.
         for number, line in enumerate(lines):
-            if line.startswith(head):
-                records.setdefault(re.split("[ \t\r]", line[len(head) : len(head) + 200], maxsplit=1)[0], []).append(
-                    number
-                )
+            if ours := self._ours(line):
+                records.setdefault(ours["key"], []).append(number)
             elif (assignment := _ASSIGNMENT.fullmatch(line)) and assignment["name"] in wanted:
                 variables.setdefault(assignment["name"], []).append(number)
         for name, key in wanted.items():
@@ -120,21 +138,32 @@ class DotenvSink(LocalFileSink):
                 below = self._variable_at(lines, number + 1, record.key)
                 if below and (secret := _value(below)):
                     found[record.key] = HeldSecret(record, secret)
-                    places.setdefault(line.split()[2], []).append(number)
+                    places.setdefault(f"{self._stack}/{record.key}", []).append(number)
         for key in found:
             for what in (f"{self._stack}/{key}", variable_name(self._template, key)):
                 if len(places[what]) > 1:
                     raise self._twice(what, places[what])
         return found
 
+    def later(self, content: bytes) -> dict[str, LaterRecord]:
+        """Record lines that begin with a higher number."""
+        ours = filter(None, map(self._ours, self._lines(content)))
+        return {
+            each["key"]: LaterRecord(each["key"], form)
+            for each in ours
+            if (form := int(each["form"] or 1)) > RECORD_FORM
+        }
+
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
         """The two lines in the place of the earlier ones, or at the end."""
         lines = self._lines(content)
         found = self._find(lines, record.key)
         above = (
-            f"{_HEAD}{record.stack}/{record.key} g{record.generation} {record.live_name} "
+            f"{_HEAD}{RECORD_FORM} {record.stack}/{record.key} g{record.generation} {record.live_name} "
             f"{format_instant(record.created_at)}"
         )
+        if record.api or record.project:
+            above += f" {record.api}/{record.project}"
         if self._record(above) != record:
             raise self._file.error(
                 f"the record of {record.key} does not fit in a line of a .env file", "Choose another sink for this key."
@@ -188,7 +217,7 @@ class DotenvSink(LocalFileSink):
             line = variables[0]
             other = _RECORD.fullmatch(lines[line - 1]) if line else None
             raise self._file.error(
-                f"{name} belongs to {other['stack']}/{other['key']}"
+                f"{name} belongs to {_owner_in(other).of(other['key'])}"
                 if other
                 else f"{name} stands here without a keyform record in the line above",
                 f"Remove {name}, or set `variable` (such as KEYFORM_{{KEY}}) or another path for this sink.",
@@ -200,17 +229,20 @@ class DotenvSink(LocalFileSink):
 
     def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
         """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""
-        name, head = variable_name(self._template, key), f"{_HEAD}{self._stack}/{key}"
-        yield from (number for number, line in enumerate(lines) if name in line or line.startswith(head))
+        name, head = variable_name(self._template, key), f"{self._stack}/{key}"
+        yield from (number for number, line in enumerate(lines) if name in line or head in line)
 
     def _records_of(self, lines: list[str], key: str) -> list[int]:
         """Record lines of this key, damaged ones too, as long as stack and key can be read."""
-        head = f"{_HEAD}{self._stack}/{key}"
-        return [
-            number
-            for number, line in enumerate(lines)
-            if line.startswith(head) and line[len(head) : len(head) + 1] in {"", " ", "\t", "\r"}
-        ]
+        return [number for number, line in enumerate(lines) if (ours := self._ours(line)) and ours["key"] == key]
+
+    def _ours(self, line: str) -> re.Match[str] | None:
+        """How a record of this stack begins, be it damaged, unless it names another API or project."""
+        match = _BEGINNING.fullmatch(line) if line.startswith(_HEAD) else None
+        if match is None or match["stack"] != self._stack:
+            return None
+        whole = _RECORD.fullmatch(line)
+        return match if whole is None or _owner_in(whole).is_same(self._owner) else None
 
     def _variable_at(self, lines: list[str], number: int, key: str) -> re.Match[str] | None:
         match = _ASSIGNMENT.fullmatch(lines[number]) if number < len(lines) else None
@@ -218,9 +250,13 @@ class DotenvSink(LocalFileSink):
 
     def _record(self, line: str) -> SinkRecord | None:
         match = _RECORD.fullmatch(line) if line.startswith(_HEAD) else None
-        if match is None or match["stack"] != self._stack or (created_at := parse_instant(match["created_at"])) is None:
+        created_at = parse_instant(match["created_at"]) if match else None
+        if match is None or created_at is None or not (owner := _owner_in(match)).is_same(self._owner):
             return None
-        return SinkRecord(match["stack"], match["key"], int(match["generation"]), match["live_name"], created_at)
+        generation, form = int(match["generation"]), RECORD_FORM if match["form"] else 1
+        return SinkRecord(
+            owner.stack, match["key"], generation, match["live_name"], created_at, owner.api, owner.project, form
+        )
 
     def _name(self, key: str) -> str:
         name = variable_name(self._template, key)
@@ -257,6 +293,10 @@ class DotenvSink(LocalFileSink):
         )
 
 
+def _owner_in(match: re.Match[str]) -> Owner:
+    return Owner(match["stack"], match["api"] or "", int(match["project"] or 0))
+
+
 def _value(assignment: re.Match[str]) -> Secret | None:
     """The value, where all readers agree about it; None when it is empty, or something that they would interpret."""
     match = None if assignment["quote"] else _VALUE.fullmatch(assignment["rest"])
@@ -268,3 +308,55 @@ def _value(assignment: re.Match[str]) -> Secret | None:
 
 def _joined(lines: list[str]) -> bytes:
     return "\n".join(lines).encode("latin-1")
+
+
+def _template_of(sink: SinkSettings) -> str:
+    return str(sink.options.get("variable", "{KEY}"))
+
+
+def _check(state: DesiredState) -> Iterator[Complaint]:
+    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
+    templates = {sink.name: _template_of(sink) for sink in state.sinks if sink.type == SINK.type}
+    places = {sink.name: sink.place.where for sink in state.sinks}
+    for name, template in templates.items():
+        if not is_variable_name(variable_name(template, "k")):
+            message = "does not give the name of a variable: letters, digits and underscores, no digit first"
+            yield Complaint(("sinks", name, "variable"), message, "Write it such as `{KEY}_API_KEY`.")
+    for key in state.keys:
+        for name in (each for each in key.sinks if each in templates and key.name[:1].isdigit()):
+            if is_variable_name(variable_name(templates[name], "k")) and not is_variable_name(
+                variable_name(templates[name], key.name)
+            ):
+                message = "the key's variable in a dotenv sink would begin with a digit"
+                way_out = f"Give the sink at {places[name]} a prefix, such as `variable: KEY_{{KEY}}`."
+                yield Complaint(("keys", key.name), message, way_out)
+
+
+SINK = SinkType(
+    type="dotenv",
+    opens=DotenvSink,
+    title="A dotenv file.",
+    description="A local file of `NAME=secret` lines that only its owner can read.",
+    options=(
+        path_option("secrets/team.env"),
+        Option(
+            name="variable",
+            kind=Kind.TEXT,
+            description="The name of a key's variable in the file. `{KEY}` stands for the key's name in upper case "
+            "with underscores; `${KEYFORM_VAR_NAME}` reads an environment variable.",
+            schema={
+                "pattern": rf"^([A-Za-z0-9_]|{VARIABLE})*\{{KEY\}}([A-Za-z0-9_]|{VARIABLE}|\{{KEY\}})*$",
+                "maxLength": 200,
+                "errorMessage": "must be letters, digits and underscores around `{KEY}`, such as `{KEY}_API_KEY`",
+            },
+            default="{KEY}",
+            chooses_place=True,
+            examples=("{KEY}_API_KEY", "GCORE_{KEY}"),
+        ),
+        SHARED,
+    ),
+    example={"type": "dotenv", "path": "secrets/team.env"},
+    full_example={"type": "dotenv", "path": "secrets/team.env", "variable": "{KEY}_API_KEY"},
+    check=_check,
+    slot_of=lambda settings, key: variable_name(_template_of(settings), key),
+)

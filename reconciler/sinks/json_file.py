@@ -4,16 +4,20 @@
       "payments-api": {
         "secret": "qLyjWDarjtT1zdp7dc",
         "keyform": {
+          "form": 2,
+          "api": "api.gcore.com",
+          "project": 1234,
           "stack": "inference-prod",
           "generation": 2,
           "live_name": "payments-api-g2",
-          "created_at": "2026-11-21T10:00:00.123456Z"
+          "created_at": "2026-11-21T10:00:00Z"
         }
       }
     }
 
-Option: `path`. Ours are `secret` and `keyform` of an entry whose `keyform` names this stack; everything else, in the
-entry and around it, stays byte for byte.
+Option: `path`. Ours are `secret` and `keyform` of an entry whose `keyform` names this stack, and no other API or
+project. The first form named neither, had no `form`, and told microseconds: it is read, and written anew in the second.
+Everything else, in the entry and around it, stays byte for byte.
 """
 
 from __future__ import annotations
@@ -23,9 +27,10 @@ import re
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkRecord
+from reconciler.model import LaterRecord, Owner, Secret, SinkRecord
+from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
-from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
 from reconciler.sinks.protocol import HeldSecret
 from reconciler.sinks.record import LONGEST_SECRET, record_from_fields, record_to_fields
 
@@ -58,6 +63,12 @@ class JsonFileSink(LocalFileSink):
         held = {name: self._held(member) for name, member in members.items() if only in {None, name}}
         return {name: found for name, found in held.items() if found is not None}
 
+    def later(self, content: bytes) -> dict[str, LaterRecord]:
+        """Entries of this stack whose record has a higher `form`."""
+        members = self._members(self._text(content)).values()
+        found = {member.name: _read_record(member) for member in members if self._is_ours(member)}
+        return {key: record for key, record in found.items() if isinstance(record, LaterRecord)}
+
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
         """Secret and record in the entry, which comes last when it is new."""
         if record_from_fields(record.key, record_to_fields(record)) != record:
@@ -65,7 +76,8 @@ class JsonFileSink(LocalFileSink):
         text = self._text(content)
         members = self._members(text)
         member = self._entry(members, record.key)
-        if member and self._held(member) == HeldSecret(record, secret):
+        held = self._held(member) if member else None
+        if held is not None and held == HeldSecret(record, secret) and held.record.form == record.form:
             return content
         entry = text[member.value_start : member.end] if member else "{}"
         entry = set_member(entry, parse_object(entry), _SECRET, json.dumps(secret.reveal()), indent="  ")
@@ -117,7 +129,7 @@ class JsonFileSink(LocalFileSink):
             return member
         match member.value:
             case {"keyform": {"stack": str(stack)}} if re.fullmatch(r"[a-z0-9-]{1,63}", stack):
-                whose = f"belongs to the stack {stack}"
+                whose = f"belongs to {(_owner_in(member) or Owner(stack)).of(key)}"
             case _:
                 whose = "has no keyform record of this stack"
         raise self._file.error(f'the entry "{key}" {whose}', "Remove the entry, or choose another path for this sink.")
@@ -126,16 +138,39 @@ class JsonFileSink(LocalFileSink):
         """Whether the entry carries this stack's record, be it damaged."""
         match member.value:
             case {"keyform": {"stack": self._stack}}:
-                return True
+                owner = _owner_in(member)
+                return owner is None or owner.is_same(self._owner)
             case _:
                 return False
 
     def _held(self, member: Member) -> HeldSecret | None:
         match member.value:
-            case {"secret": str(secret), "keyform": fields} if 0 < len(secret) <= LONGEST_SECRET and self._is_ours(
-                member
-            ):
-                record = record_from_fields(member.name, fields)
-                return HeldSecret(record, Secret(secret)) if record else None
+            case {"secret": str(secret)} if 0 < len(secret) <= LONGEST_SECRET and self._is_ours(member):
+                record = _read_record(member)
+                return HeldSecret(record, Secret(secret)) if isinstance(record, SinkRecord) else None
             case _:
                 return None
+
+
+def _read_record(member: Member) -> SinkRecord | LaterRecord | None:
+    match member.value:
+        case {"keyform": fields}:
+            return record_from_fields(member.name, fields)
+        case _:
+            return None
+
+
+def _owner_in(member: Member) -> Owner | None:
+    """Whose the entry is; None where its record cannot be read."""
+    record = _read_record(member)
+    return record.owner if isinstance(record, SinkRecord) else None
+
+
+SINK = SinkType(
+    type="json",
+    opens=JsonFileSink,
+    title="A JSON file.",
+    description="A local JSON file, one entry for each key, that only its owner can read.",
+    options=(path_option("secrets/team.json"), SHARED),
+    example={"type": "json", "path": "secrets/team.json"},
+)

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import LaterRecord, Secret, SinkRecord, SinkSettings
+from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
-from reconciler.sinks.protocol import HeldSecret
-from reconciler.sinks.record import LONGEST_SECRET
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits
+from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
-if TYPE_CHECKING:
-    from reconciler.effects import Effects
+SHARED = Option(
+    name="shared",
+    kind=Kind.SWITCH,
+    description="Whether the file lies outside of the folder of this configuration file and holds what others wrote: "
+    "without it, such a file is left alone.",
+    default=False,
+    examples=(True,),
+)
 
 
-class LocalFileSink(ABC):
-    """A `Sink` over one file: the file's rules are LocalFile's, its format is the subclass's four pure functions.
+def path_option(example: str) -> Option:
+    """The option that says which file it is."""
+    return Option(
+        name="path",
+        kind=Kind.FILE_PATH,
+        description="The file, relative to the folder of this configuration file; `~/` is the home folder, "
+        "`${KEYFORM_VAR_NAME}` an environment variable. Git must ignore it. Nothing under `.git` is written.",
+        required=True,
+        chooses_place=True,
+        examples=(example,),
+    )
+
+
+class LocalFileSink(Sink):
+    """A `Sink` over one file: the file's rules are LocalFile's, its format is the subclass's pure functions.
 
     `b""` stands for a file that is not there. A relative `path` starts at the folder of the configuration file, so that
     a run finds the same secrets from wherever it is started.
     """
 
-    readable = True
-    removable = True
+    traits = Traits(tidies=True)
 
-    def __init__(self, settings: SinkSettings, *, stack: str, effects: Effects) -> None:
-        self.name = settings.name
-        self._stack = stack
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
@@ -40,7 +57,7 @@ class LocalFileSink(ABC):
             sink=self.name,
             shared=settings.options.get("shared") is True,
             has_record=self.has_record,
-            effects=effects,
+            effects=around.effects,
         )
 
     @property
@@ -60,9 +77,11 @@ class LocalFileSink(ABC):
 
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing."""
-        self.check(self._file.check_writable() or b"", sorted(keys))
+        content = self._file.check_writable() or b""
+        self._refuse_later(content, keys)
+        self.check(content, sorted(keys))
 
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:  # noqa: ARG002 - the whole file is read anyway
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
         return self.records(self._file.read() or b"")
 
@@ -78,12 +97,13 @@ class LocalFileSink(ABC):
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record in one step, durably; the same again leaves the file as it is."""
-        if record.stack != self._stack:
-            raise self._file.error(f"{record.key} is a record of another stack", "Report this as a bug of keyform.")
+        if not record.owner.is_same(self._owner):
+            raise self._file.error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
         if len(secret.reveal()) > LONGEST_SECRET:
             raise self._file.error(f"the secret of {record.key} is too long", "Check that GCORE_BASE_URL is right.")
 
         def put(content: bytes) -> bytes:
+            self._refuse_later(content, [record.key])
             self._refuse_older(content, record)
             return self.put(content, record, secret)
 
@@ -103,17 +123,28 @@ class LocalFileSink(ABC):
 
     def remove(self, key: str) -> None:
         """Remove record and secret, and the file itself when nothing is left in it."""
+
+        def drop(content: bytes) -> bytes:
+            self._refuse_later(content, [key])
+            return self.drop(content, key)
+
         content = self._file.read() or b""
-        if self.drop(content, key) != content:
-            self._file.edit(lambda content: self.drop(content, key))
+        if drop(content) != content:
+            self._file.edit(drop)
 
     def tidy(self) -> None:
         """Finish a change of the file that was cut short."""
         self._file.tidy()
 
-    def records(self, content: bytes) -> dict[str, SinkRecord]:
+    def records(self, content: bytes) -> dict[str, Reading]:
         """This stack's records by key."""
-        return {key: held.record for key, held in self.held(content).items()}
+        return {key: held.record for key, held in self.held(content).items()} | dict(self.later(content))
+
+    def _refuse_later(self, content: bytes, keys: Collection[str]) -> None:
+        """Leave alone what a later version wrote."""
+        later = self.later(content)
+        for key in sorted(set(keys) & set(later)):
+            raise self._file.error(explain_later(later[key]), UPDATE_KEYFORM)
 
     @abstractmethod
     def has_record(self, content: bytes) -> bool:
@@ -129,6 +160,10 @@ class LocalFileSink(ABC):
 
         With `only`, those of this key alone.
         """
+
+    @abstractmethod
+    def later(self, content: bytes) -> Mapping[str, LaterRecord]:
+        """This stack's records in a form that only a later version reads."""
 
     @abstractmethod
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:

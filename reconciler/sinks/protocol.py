@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
-from reconciler.model import Secret, SinkRecord
+from reconciler.model import LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+
+if TYPE_CHECKING:
+    from reconciler.effects import Effects
+    from reconciler.redaction import Redactor
+
+Reading = SinkRecord | LaterRecord
+"""What is said of a key: a record, or that a later version wrote one."""
 
 
-class Sink(Protocol):
-    """One place where secrets are saved. All failures are `SinkError`, none of which holds a secret.
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a sink can do. Whoever uses one asks here, and nowhere else."""
 
-    Rules for all: one atomic write per secret, with its record; idempotent; a record that is not ours (no keyform
-    record, or another stack's) is refused; other fields of a shared record are kept.
-    """
-
-    name: str
-    """Its name in the file."""
-
-    @property
-    def destination(self) -> str:
-        """One printable line that says where it writes, as a plan shows it."""
-        ...
-
-    @property
-    def exposure(self) -> str:
-        """A sentence when writing there deserves to be an exposure of a plan, as of the last `read`; else nothing."""
-        ...
-
-    @property
-    def is_evidence(self) -> bool:
-        """Whether the records of the last `read` prove anything: false where a pull request could have written them."""
-        ...
-
-    readable: bool
-    """Whether what it holds can be read back."""
-    removable: bool
-    """Whether what it holds can be removed; otherwise `remove` does nothing, and what it holds stays there."""
-
-    def probe(self, keys: Collection[str]) -> None:
-        """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
-        ...
-
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
-        """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
-        ...
-
-    def read_one(self, key: str) -> SinkRecord | None:
-        """This stack's record of one key, for a look at what was written just now; others are not looked at."""
-        ...
-
-    def write(self, record: SinkRecord, secret: Secret) -> None:
-        """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
-
-        SinkError with `effect_is_unknown` when it may have been saved.
-        """
-        ...
-
-    def remove(self, key: str) -> None:
-        """Remove this stack's record and secret of a key; nothing to do when there is none."""
-        ...
+    readable: bool = True
+    """Its records can be read back."""
+    removable: bool = True
+    """What it holds can be removed; otherwise `remove` does nothing, and what it holds stays there."""
+    reads_secrets: bool = True
+    """Its secrets can be read back, too. Only `verify` does: nothing else that keyform does needs a secret."""
+    tidies: bool = False
+    """A write that was cut short leaves something to clear away, or to make durable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,23 +39,78 @@ class HeldSecret:
     secret: Secret
 
 
-@runtime_checkable
-class ReadsSecrets(Protocol):
-    """A sink whose secrets can be read back. Only `verify` does: nothing else that keyform does needs a secret."""
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every sink of a run is given: whose it is, the world, and what goes over the words of others."""
 
-    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
+    owner: Owner
+    effects: Effects
+    redactor: Redactor
+
+
+class Sink(ABC):
+    """One place where secrets are saved. All failures are `SinkError`, none of which holds a secret.
+
+    Rules for all: one atomic write per secret, with its record; idempotent; a record that is not ours (no keyform
+    record, or one of another stack, API or project) is refused, and so is one that a later version wrote; other fields
+    of a shared record are kept.
+    """
+
+    name: str
+    """Its name in the file."""
+    traits: Traits = Traits()
+
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        """Touches nothing; SinkError for options that make no sense."""
+        self.name = settings.name
+        self._owner, self._stack = around.owner, around.owner.stack
+        self._effects, self._redactor = around.effects, around.redactor
+
+    @property
+    @abstractmethod
+    def destination(self) -> str:
+        """One printable line that says where it writes, as a plan shows it."""
+
+    @property
+    def exposure(self) -> str:
+        """A sentence when writing there deserves to be an exposure of a plan, as of the last `read`; else nothing."""
+        return ""
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether the records of the last `read` prove anything: false where a pull request could have written them."""
+        return True
+
+    @abstractmethod
+    def probe(self, keys: Collection[str]) -> None:
+        """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
+
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - for those that are readable
+        """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
+        return {}
+
+    def read_one(self, key: str) -> SinkRecord | None:  # noqa: ARG002 - for those that are readable
+        """This stack's record of one key, for a look at what was written just now; others are not looked at."""
+        return None
+
+    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:  # noqa: ARG002 - for those that do
         """What a consumer finds for these keys, as far as it is this stack's; a key that is not held is left out.
 
         A value that a program may not get as it stands here (empty, or quoted by hand in a way that readers differ
-        about) is not held. All failures are SinkError, none of which holds a secret.
+        about) is not held.
         """
-        ...
+        return {}
 
+    @abstractmethod
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
 
-@runtime_checkable
-class Tidies(Protocol):
-    """A sink in which a write that was cut short leaves something to clear away, or to make durable."""
+        SinkError with `effect_is_unknown` when it may have been saved.
+        """
 
-    def tidy(self) -> None:
+    @abstractmethod
+    def remove(self, key: str) -> None:
+        """Remove this stack's record and secret of a key; nothing to do when there is none."""
+
+    def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
         """Make what it holds durable, and clear away what is left over; touches nothing when nothing was cut short."""
-        ...

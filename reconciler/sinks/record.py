@@ -5,21 +5,29 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from reconciler.model import SinkRecord
+from reconciler.model import RECORD_FORM, LaterRecord, SinkRecord
 
 LONGEST_SECRET = 4096
 """Characters: what is longer is no API key, whoever says so."""
 KEY_FORM = "[a-z0-9-]{1,100}"
 """A key's name as records have it; whoever wrote them may have written anything."""
 LIVE_NAME_FORM = "[!-~]{1,100}"
+API_FORM = "[!-.0-~]{1,300}"
+"""A host, maybe with a port."""
 HIGHEST_GENERATION = 999_999_999
+HIGHEST_PROJECT = 10**18
+HIGHEST_FORM = 999_999_999
+UPDATE_KEYFORM = (
+    f"Update keyform: this version reads records up to form {RECORD_FORM}, and leaves later ones as they are."
+)
 _KEY = re.compile(KEY_FORM)
 _LIVE_NAME = re.compile(LIVE_NAME_FORM)
+_API = re.compile(API_FORM)
 
 
 def format_instant(instant: datetime) -> str:
-    """An aware instant in UTC, to the microsecond: `2026-11-21T10:00:00.123456Z`, always of this length."""
-    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    """An aware instant in UTC, to the second, as the API renders it in a reading: `2026-11-21T10:00:00Z`."""
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def parse_instant(text: str) -> datetime | None:
@@ -34,6 +42,9 @@ def parse_instant(text: str) -> datetime | None:
 def record_to_fields(record: SinkRecord) -> dict[str, str | int]:
     """What is kept of a record beside the secret; the key is not in it, since it is where the record stands."""
     return {
+        "form": RECORD_FORM,
+        "api": record.api,
+        "project": record.project,
         "stack": record.stack,
         "generation": record.generation,
         "live_name": record.live_name,
@@ -41,9 +52,14 @@ def record_to_fields(record: SinkRecord) -> dict[str, str | int]:
     }
 
 
-def record_from_fields(key: str, fields: object) -> SinkRecord | None:
-    """The record that was kept; None when it is damaged: not what `record_to_fields` gives."""
+def record_from_fields(key: str, fields: object) -> SinkRecord | LaterRecord | None:
+    """The record that was kept, in this form or in the first one, which had neither `form`, `api` nor `project`.
+
+    None when it is damaged: not what `record_to_fields` gives, or gave.
+    """
     match fields:
+        case {"form": int(form)} if form > RECORD_FORM and not isinstance(form, bool):
+            return LaterRecord(key, min(form, HIGHEST_FORM))
         case {
             "stack": str(stack),
             "generation": int(generation),
@@ -56,7 +72,25 @@ def record_from_fields(key: str, fields: object) -> SinkRecord | None:
             and _KEY.fullmatch(key)
             and _LIVE_NAME.fullmatch(live_name)
         ):
-            instant = parse_instant(created_at)
-            return None if instant is None else SinkRecord(stack, key, generation, live_name, instant)
+            instant, place = parse_instant(created_at), _place_from_fields(fields)
+            return SinkRecord(stack, key, generation, live_name, instant, *place) if instant and place else None
         case _:
             return None
+
+
+def _place_from_fields(fields: object) -> tuple[str, int, int] | None:
+    """API, project and form; None when they are no such things."""
+    match fields:
+        case {"form": 2, "api": str(api), "project": int(project)} if (
+            (not api or _API.fullmatch(api)) and not isinstance(project, bool) and 0 <= project <= HIGHEST_PROJECT
+        ):
+            return api, project, RECORD_FORM
+        case {"form": _}:
+            return None
+        case _:
+            return "", 0, 1
+
+
+def explain_later(later: LaterRecord) -> str:
+    """Why a key is held up whose record a later version of keyform wrote."""
+    return f"the record of {later.key} has the form {later.form}, which a later version of keyform wrote"

@@ -510,7 +510,7 @@ def test_before_a_sink_that_cannot_be_read_back_the_marker_says_that_it_may_have
             super().write(record, secret)
 
     sink = Refusing(world.sinks()["local"], error=SinkError("no", effect_is_unknown=is_unknown))
-    sink.readable = False
+    sink.traits = replace(sink.traits, readable=False)
     assert not world.apply(desired(key("payments", "llama3")), sinks={"local": sink}).complete
     assert seen == [Phase.PARTIAL]
     assert [each.ownership.phase for each in world.owned() if each.ownership] == [phase]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,7 @@ def write_only(world: World) -> dict[str, Sink]:
     """The world's sinks, as if nobody could read them."""
     sinks = world.sinks()
     for sink in sinks.values():
-        sink.readable = False
+        sink.traits = replace(sink.traits, readable=False)
         sink.read = lambda _: {}  # type: ignore[method-assign]
     return sinks
 

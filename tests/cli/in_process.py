@@ -12,11 +12,13 @@ import io
 import os
 import signal
 import time
+from typing import Self
 from unittest import mock
 
 import pytest
 from cli.processes import Ran
 from cli.stage import World
+from support.http_fakes import ask_emulator
 
 from reconciler.effects import System
 
@@ -27,7 +29,7 @@ class InProcess:
     """Runs keyform in the world's folder, with waits that take no time; what it wrote is searched for secrets."""
 
     def __init__(self, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-        self._world, self._capsys = world, capsys
+        self._world, self._monkeypatch, self._capsys = world, monkeypatch, capsys
         self._slept = 0.0
 
         def sleep(effects: System, seconds: float) -> None:
@@ -36,6 +38,12 @@ class InProcess:
         monkeypatch.setattr(System, "sleep", sleep)
         monkeypatch.setattr(System, "monotonic", lambda effects: time.monotonic() + self._slept)
         monkeypatch.chdir(world.folder)
+
+    def without_network(self) -> Self:
+        """Let the emulator answer each request as it is: for what stands in names and bodies, tried by thousands."""
+        emulator = self._world.emulator
+        self._monkeypatch.setattr(System, "send", lambda effects, request: ask_emulator(emulator, request))
+        return self
 
     def __call__(self, *argv: str, env: dict[str, str] | None = None, stdin: str = "") -> Ran:
         """As `World.run`: `env` comes on top of the world's, and an empty value takes a variable out."""

@@ -49,7 +49,7 @@ class Running:
         **streams: Any,
     ) -> None:
         self._world = world
-        given = {**world.env, **coverage_of_this_process(), **(env or {})}
+        given = {**world.env, **path_of_this_process(), **(env or {})}
         whole = {name: value for name, value in given.items() if value}
         pipes: dict[str, Any] = {name: streams.pop(name, subprocess.PIPE) for name in ("stdin", "stdout", "stderr")}
 
@@ -127,7 +127,6 @@ def wait_until(holds: Callable[[], bool], what: str, told: Callable[[], str] = s
         time.sleep(0.005)
 
 
-def coverage_of_this_process() -> dict[str, str]:
-    """What a child needs to be measured as well, when this process is."""
-    names = [name for name in os.environ if name.startswith(("COVERAGE_", "COV_"))]
-    return {name: os.environ[name] for name in [*names, "PYTHONPATH"] if name in os.environ}
+def path_of_this_process() -> dict[str, str]:
+    """What a child needs to find the source tree, when that is tested."""
+    return {name: os.environ[name] for name in ["PYTHONPATH"] if name in os.environ}

@@ -45,7 +45,7 @@ class Story:
 
     def since(self, name: str) -> datetime:
         text = self.world.emulator.live_keys(PROJECT)[name].description or ""
-        found = re.search(r"published (\S+)]", text)
+        found = re.search(r"published (\S+?)[ \]]", text)
         assert found, text
         return datetime.fromisoformat(found[1])
 

@@ -54,16 +54,17 @@ def test_json_tells_of_the_proof(world: World, keyform: Keyform) -> None:
     world.write(PROVEN)
     ran = keyform("apply", "--auto-approve", "--json")
     (change,) = [change for change in ran.json["keyform"]["changes"] if change["step"] == "prove"]
-    assert change["id"] == "prove:payments"
+    assert change["id"] == "prove payments"
     assert change["fields"] == {
-        "live_name": "payments",
         "key": "payments",
+        "live_name": "payments",
+        "live_id": None,
         "endpoints": ["deployment.llama3", "deployment.whisper"],
     }
-    assert "prove:payments" in next(
-        change["depends_on"] for change in ran.json["keyform"]["changes"] if change["id"] == "publish:payments"
+    assert "prove payments" in next(
+        change["depends_on"] for change in ran.json["keyform"]["changes"] if change["id"] == "publish payments"
     )
-    assert "prove:payments" in {
+    assert "prove payments" in {
         outcome["id"] for outcome in ran.json["keyform"]["outcomes"] if outcome["state"] == "done"
     }
 

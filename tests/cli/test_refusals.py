@@ -265,8 +265,8 @@ def test_a_sink_that_fails_midway_leaves_nothing_that_the_next_run_does_not_repa
     world: World, keyform: Keyform
 ) -> None:
     world.write(TWO_KEYS)
-    # Python itself would write its byte code only in part, and stumble over it ever after; coverage could not write.
-    env = {"PYTHONDONTWRITEBYTECODE": "1", "COVERAGE_PROCESS_CONFIG": "", "COVERAGE_PROCESS_START": ""}
+    # Python itself would write its byte code only in part, and stumble over it ever after.
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
     ran = world.run("apply", "--auto-approve", before=fills_up, env=env)
     assert ran.code == 1
     said = " ".join(ran.out.split())

@@ -60,7 +60,7 @@ def test_progress_is_live_and_leaves_a_clean_screen(make_world: MakeWorld) -> No
     world = make_world(task_seconds=0.5)
     world.write(TWO_KEYS)
     with on_terminal(world, "apply", "--auto-approve") as terminal:
-        terminal.wait_for("of 7 done")
+        terminal.wait_for("of 8 done")
         assert terminal.end() == 0
         assert "waiting for task" in terminal.text
         assert "\x1b[?25l" in terminal.raw, "the cursor is hidden while it draws"
@@ -158,7 +158,7 @@ def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(held: HeldTasks) -
         held.let_go()
         assert terminal.end() == 1
         assert "Stopping: running steps are being finished." in terminal.text
-        assert "Apply was interrupted: 5 of 7 steps done." in terminal.text
+        assert "Apply was interrupted: 6 of 8 steps done." in terminal.text
         assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
 

@@ -13,6 +13,7 @@ from support.http_fakes import TOKEN, Hasty, ScriptedEffects, answer, key_json, 
 
 from reconciler import __version__
 from reconciler.errors import ConfigError, CredentialsMissing
+from reconciler.loopback import Whereabouts, locate
 
 EMPTY = answer(200, page_json())
 
@@ -129,13 +130,14 @@ def test_a_port_where_nobody_listens_is_told_as_such() -> None:
     effects.close()
 
 
-def test_requests_of_many_threads_are_all_counted() -> None:
+def test_each_of_many_threads_is_given_its_own_answers() -> None:
     start = threading.Barrier(8)
 
     def respond(request: httpx.Request) -> httpx.Response:
         return answer(200, key_json(request.url.path.rpartition("/")[2]))
 
-    api = make_api(ScriptedEffects(respond=respond))
+    effects = ScriptedEffects(respond=respond)
+    api = make_api(effects)
 
     def ask(number: int) -> None:
         start.wait()
@@ -146,4 +148,35 @@ def test_requests_of_many_threads_are_all_counted() -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(8)))
-    assert api.request_count == 200
+    assert len(effects.sent) == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "where"),
+    [
+        ("localhost", Whereabouts.HERE),
+        ("LOCALHOST", Whereabouts.HERE),
+        ("127.0.0.1", Whereabouts.HERE),
+        ("127.1.2.3", Whereabouts.HERE),
+        ("::1", Whereabouts.HERE),
+        ("127.1", Whereabouts.NEARBY),
+        ("2130706433", Whereabouts.NEARBY),
+        ("0x7f000001", Whereabouts.NEARBY),
+        ("::ffff:127.0.0.1", Whereabouts.NEARBY),
+        ("::1%lo", Whereabouts.NEARBY),
+        ("localhost.", Whereabouts.NEARBY),
+        ("api.localhost", Whereabouts.NEARBY),
+        ("::", Whereabouts.NEARBY),
+        ("169.254.169.254", Whereabouts.NEARBY),
+        ("fe80::1%eth0", Whereabouts.NEARBY),
+        ("224.0.0.1", Whereabouts.NEARBY),
+        ("", Whereabouts.NEARBY),
+        ("10.0.0.7", Whereabouts.ELSEWHERE),
+        ("127.0.0.1.example", Whereabouts.ELSEWHERE),
+        ("localhost.example.com", Whereabouts.ELSEWHERE),
+        ("api.gcore.com", Whereabouts.ELSEWHERE),
+    ],
+)
+def test_a_host_is_here_nearby_or_elsewhere(host: str, where: Whereabouts) -> None:
+    """Here, a token goes over plain http and past the proxy; elsewhere alone, an endpoint may be."""
+    assert locate(host) is where

@@ -20,7 +20,7 @@ from support.http_fakes import (
     scripted_api,
 )
 
-from reconciler.errors import ApiFault, UnexpectedAnswer
+from reconciler.errors import ApiFailed, UnexpectedAnswer
 from reconciler.gcore import ApiEvent, EventKind
 
 
@@ -115,7 +115,7 @@ def test_one_page_that_fails_fails_the_list() -> None:
     def respond(request: httpx.Request) -> Step:
         return refusal(500) if request.url.params["offset"] == "2000" else shelf(request)
 
-    with pytest.raises(ApiFault):
+    with pytest.raises(ApiFailed):
         make_api(ScriptedEffects(respond=respond)).list_keys()
 
 

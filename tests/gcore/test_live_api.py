@@ -241,7 +241,6 @@ def test_2500_keys_are_read_in_three_pages_and_come_in_order(emulator: Emulator,
         "b'limit=1000&offset=1000'",
         "b'limit=1000&offset=2000'",
     ]
-    assert api.request_count == 3
 
 
 @pytest.mark.parametrize("form", ["zulu", "naive", "offset", "offset_colon", "mixed"])

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.rate_limits import Limit, NoLimit, TokenBucket, Window, work_at_one_pace, work_each_alone
+from support.rate_limits import Limit, NoLimit, TokenBucket, Window, work_at_one_pace
 
 from reconciler.gcore.pace import PATIENCE, Pace
 
@@ -28,20 +28,15 @@ def test_a_thousand_requests_all_get_through_a_limit_with_few_refusals(
 ) -> None:
     limit, shortest = LIMITS[name]
     course = work_at_one_pace(limit(), jobs=1000, workers=workers, says_when=says_when)
-    alone = work_each_alone(limit(), jobs=1000, workers=workers, says_when=says_when)
     assert course.given_up == 0
     # A Retry-After of one whole second, of an API that takes ten a second, costs time.
     assert shortest <= round(course.seconds) <= shortest * (2 if name.endswith("no burst") else 1.3)
     assert course.refused <= 260
-    if workers > 1:
-        assert course.refused * 2 < alone.refused
 
 
 def test_the_figures_for_a_thousand_creates_at_100_in_10_seconds() -> None:
     course = work_at_one_pace(Window(100, 10), jobs=1000, workers=10, says_when=True)
-    alone = work_each_alone(Window(100, 10), jobs=1000, workers=10, says_when=False)
     assert (course.given_up, course.refused < 40, course.seconds < 105) == (0, True, True)
-    assert alone.given_up > 100  # so many creates failed in a run before all waited together
 
 
 def test_it_is_as_fast_as_ever_again_soon_after_the_limit_is_gone() -> None:
@@ -49,7 +44,7 @@ def test_it_is_as_fast_as_ever_again_soon_after_the_limit_is_gone() -> None:
     limited = work_at_one_pace(TokenBucket(10, 1), jobs=200, workers=10, says_when=False, pace=pace)
     assert pace.limit < 10 or pace.distance > 0.05
     free = work_at_one_pace(NoLimit(), jobs=2000, workers=10, says_when=False, pace=pace, start=limited.seconds)
-    assert (pace.limit, pace.distance, pace.not_before) == (10, 0.0, None)
+    assert (pace.limit, pace.distance, pace.not_before) == (10, 0.0, 0.0)
     assert free.seconds < 30
     untouched = work_at_one_pace(NoLimit(), jobs=1000, workers=10, says_when=False)
     again = work_at_one_pace(NoLimit(), jobs=1000, workers=10, says_when=False, pace=pace, start=1000.0)

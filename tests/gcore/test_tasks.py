@@ -6,7 +6,7 @@ import httpx
 import pytest
 from support.http_fakes import ScriptedEffects, Step, answer, make_api, refusal, write_list
 
-from reconciler.errors import ApiError, ApiFault, TaskFailed, UnexpectedAnswer
+from reconciler.errors import ApiError, ApiFailed, TaskFailed, UnexpectedAnswer
 from reconciler.gcore import ApiEvent, EventKind
 from reconciler.model import EndpointKind, EndpointRef
 
@@ -100,7 +100,7 @@ def test_an_answer_that_no_task_gives_leaves_the_effect_in_doubt(step: Step) -> 
 def test_an_api_that_fails_while_a_task_runs_is_waited_out_and_then_leaves_the_effect_in_doubt() -> None:
     bind(Tasks(one=[refusal(500), refusal(500), task("FINISHED")]))
     error = trouble(Tasks(one=[refusal(500)]))
-    assert (type(error), error.effect_is_unknown) == (ApiFault, True)
+    assert (type(error), error.effect_is_unknown) == (ApiFailed, True)
 
 
 def test_a_tasks_id_cannot_lead_elsewhere() -> None:

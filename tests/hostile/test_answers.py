@@ -21,7 +21,7 @@ from support.http_fakes import Hasty, key_json, make_api, page_json, write_list
 from support.proxies import ANSWER, EMPTY_PAGE, Serve, answering, make_certificate, over_tls, read_head, serving
 
 from reconciler.effects import System
-from reconciler.errors import ApiError, ApiFault, ApiUnreachable, ConfigError, NotAuthenticated, UnexpectedAnswer
+from reconciler.errors import ApiError, ApiFailed, ApiUnreachable, ConfigError, NotAuthenticated, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.exchange import ATTEMPTS
@@ -410,7 +410,7 @@ def test_a_bomb_of_400_megabytes_takes_no_more_memory_than_the_limit(status: byt
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert isinstance(error, UnexpectedAnswer if status.startswith(b"200") else ApiFault)
+    assert isinstance(error, UnexpectedAnswer if status.startswith(b"200") else ApiFailed)
     assert peak < 100 * MB
 
 
@@ -507,7 +507,7 @@ def once(said: bytes) -> Serve:
 @broken
 def test_an_answer_that_is_no_http_is_an_error_of_keyform_s_own(said: bytes) -> None:
     error = failure_of(once(said))
-    assert isinstance(error, ApiUnreachable | UnexpectedAnswer | ApiFault)
+    assert isinstance(error, ApiUnreachable | UnexpectedAnswer | ApiFailed)
     assert error.way_out
 
 

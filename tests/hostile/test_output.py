@@ -27,15 +27,16 @@ from reconciler.errors import ConfigError, Finding, KeyformError
 from reconciler.model import EndpointKind, EndpointRef
 from reconciler.model.verification import Access, EndpointCheck, SecretCheck, SecretState, Verification
 from reconciler.plan.changes import Note
-from reconciler.plan.outcomes import ChangeFinished, ChangeStarted, Outcome, OutcomeState, Result, StepNote
+from reconciler.plan.due import Due
+from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, Result, Started, StepNote
+from reconciler.plan.survey import compute_standing
 from reconciler.redaction import Redactor
 from reconciler.report import json as plan_json
-from reconciler.report.due import Due, due_to_json, render_due
+from reconciler.report.due import due_to_json, render_due
 from reconciler.report.html import page, tag
 from reconciler.report.json import plan_to_json, result_to_json
 from reconciler.report.outcomes import render_result
 from reconciler.report.progress import LiveProgress, PlainProgress
-from reconciler.report.status import build_status
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
@@ -206,7 +207,7 @@ VERIFICATION = Verification(
     tuple(SecretCheck("payments", LLAMA, "local", state, 2, "payments-g2", 401, "a reason") for state in SecretState),
     ("older",),
 )
-VIEW = build_status(*make_stack(4), NOW)
+VIEW = compute_standing(*make_stack(4), NOW)
 DUE = tuple(
     Due(key, "live", NOW + timedelta(days=3), reason)
     for key, reason in (("payments", EVERYTHING.changes[0].reason), ("search", EVERYTHING.changes[1].reason))
@@ -244,10 +245,10 @@ def json_texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
 
 def events(result: Result) -> Iterator[Any]:
     for outcome in result.outcomes:
-        yield ChangeStarted(outcome.change)
+        yield Started((outcome.change,))
         yield StepNote(outcome.change.id, outcome.detail)
         yield StepNote(outcome.detail, outcome.way_out)
-        yield ChangeFinished(outcome)
+        yield Finished((outcome,))
 
 
 def progress_in_a_pipe(result: Result) -> str:

@@ -18,7 +18,6 @@ from cli.faults import always, refusal
 from cli.processes import Ran
 from cli.stage import HEAD, TOKEN, TWO_KEYS, Proceed, World
 from support.hostile_output import CORPUS, EVERYTHING, violations
-from support.http_fakes import ask_emulator
 
 from reconciler.effects import System
 from reconciler.emulator import Answer, Request
@@ -48,10 +47,9 @@ CHANGING = (["apply", "--auto-approve"], ["apply", "--auto-approve", "--json"], 
 
 
 @pytest.fixture
-def keyform(keyform: Keyform, world: World, monkeypatch: pytest.MonkeyPatch) -> Keyform:
-    """Without a network: what is tried here stands in names, bodies and headers, and takes thousands of commands."""
-    monkeypatch.setattr(System, "send", lambda effects, request: ask_emulator(world.emulator, request))
-    return keyform
+def keyform(keyform: Keyform) -> Keyform:
+    """Without a network: each text is tried in some twenty commands."""
+    return keyform.without_network()
 
 
 def judge(ran: Ran, *, is_json: bool = False) -> None:

@@ -18,7 +18,7 @@ from reconciler.model import (
 )
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind, UpdateKey
-from reconciler.report.status import build_status
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
@@ -65,7 +65,7 @@ def test_a_foreign_key_with_a_copied_marker_is_reported_and_never_touched(marker
     assert bool(plan.unmet) is exclusive, "a marker gives nobody quiet immunity"
     destroyed = compute_plan(replace(file, keys=(), endpoints=()), world, NOW)
     assert "billing-prod" not in touched(destroyed)
-    status = build_status(file, world, NOW)
+    status = compute_standing(file, world, NOW)
     assert "billing-prod" in status.foreign_keys
     assert status.claims == ("billing-prod",)
     for shown in (render_status(status, colour=False, width=100), status_to_json(status), status_to_html(status)):
@@ -79,7 +79,7 @@ def test_a_key_whose_only_marker_does_not_fit_its_name_is_held_up_alone() -> Non
     plan = compute_plan(desired(key("payments", "llama3"), key("search", "llama3")), world, NOW)
     assert [finding.path for finding in plan.unmet] == ["keys.payments"]
     assert "billing-prod" in plan.unmet[0].message
-    assert {change.address for change in plan.changes} == {"key.search", "deployment.llama3"}
+    assert {change.address for change in plan.changes} == {"key.search"}
 
 
 @pytest.mark.attack("project member")
@@ -196,13 +196,15 @@ def test_a_marker_of_any_instant_is_read_back_as_it_was_written() -> None:
 
 @pytest.mark.attack("project member")
 @pytest.mark.parametrize("text", ["x" * 280, "trailing ", "[keyform a/b g1 published 2026-11-21T10:00:00Z]" * 6])
-def test_a_description_that_has_no_room_for_a_marker_holds_the_plan_up_before_anything_is_sent(text: str) -> None:
+def test_a_description_that_has_no_room_for_a_marker_holds_its_key_up_before_anything_is_sent(text: str) -> None:
     world = snapshot(replace(live("by-hand"), text=text, expires_at=NOW + days(1)), endpoint("llama3", "by-hand"))
     plan = compute_plan(desired(key("payments", "llama3", adopt="by-hand")), world, NOW)
-    if len(text.rstrip()) > 190:
-        assert "leaves no room" in plan.refusals[0].message
+    assert plan.refusals == ()
+    if len(text.rstrip()) > 100:
+        assert "leaves no room" in plan.unmet[0].message
+        assert plan.changes == ()
     else:
-        assert plan.refusals == ()
+        assert plan.unmet == ()
 
 
 @pytest.mark.attack("project member")

@@ -14,7 +14,7 @@ from sinks.stage import CANARY, DOTENV, JSON, KINDS, Kind, look, record, save
 
 from reconciler.effects import LONGEST_FILE, System
 from reconciler.errors import SinkError
-from reconciler.model import Place, SinkSettings
+from reconciler.model import Owner, Place, SinkSettings
 from reconciler.reach import PathRefused, check_reach
 from reconciler.sinks import Sink, open_sinks
 from reconciler.snapshot import read_sink
@@ -272,7 +272,7 @@ def test_every_other_sink_names_its_destination(
     machine: Machine, type_: str, options: dict[str, str | tuple[str, ...]], shown: str
 ) -> None:
     settings = SinkSettings("one", type_, options, Place(str(machine.folder / "keyform.yaml")))
-    sink = open_sinks([settings], stack="inference-prod", effects=System())["one"]
+    sink = open_sinks([settings], owner=Owner("inference-prod"), effects=System())["one"]
     assert sink.destination == shown
     assert sink.is_evidence
     assert sink.exposure == ""
@@ -433,7 +433,7 @@ def test_a_command_is_not_found_in_the_checkout(machine: Machine, monkeypatch: p
         monkeypatch.setenv("PATH", f"{first}:{os.defpath}")
         place = Place(str(machine.folder / "keyform.yaml"))
         settings = SinkSettings("one", "command", {"write": ("save-it",), "remove": ("save-it",)}, place)
-        sink = open_sinks([settings], stack="inference-prod", effects=System())["one"]
+        sink = open_sinks([settings], owner=Owner("inference-prod"), effects=System())["one"]
         assert len(refusals(sink)) == 3
         assert not ran.exists()
 
@@ -445,7 +445,7 @@ def test_finding_a_command_runs_nothing(machine: Machine) -> None:
     program.write_text(f"#!/bin/sh\ntouch {ran}\n")
     program.chmod(0o755)
     settings = SinkSettings("one", "command", {"write": ("./save-it",)}, Place(str(machine.folder / "keyform.yaml")))
-    sink = open_sinks([settings], stack="inference-prod", effects=System())["one"]
+    sink = open_sinks([settings], owner=Owner("inference-prod"), effects=System())["one"]
     read_sink(sink, ["payments-api"])
     sink.probe(["payments-api"])
     assert not ran.exists()
@@ -460,7 +460,7 @@ def test_a_live_name_that_no_system_takes_ends_in_a_clear_error(machine: Machine
     from reconciler.model import Secret
 
     settings = SinkSettings("one", "command", {"write": ("true",)}, Place(str(machine.folder / "keyform.yaml")))
-    sink = open_sinks([settings], stack="inference-prod", effects=System())["one"]
+    sink = open_sinks([settings], owner=Owner("inference-prod"), effects=System())["one"]
     with pytest.raises(SinkError) as failure:
         sink.write(replace(record("payments-api"), live_name=name), Secret(CANARY))
     assert CANARY not in failure.value.diagnostics()

@@ -1,20 +1,22 @@
 """Whatever names, texts, dates and records there are, a plan, a status and their reports come of them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fuzzing import fuzz
-from support.states import NOW, declared, desired, endpoint, key
+from support.states import NOW, declared, desired, endpoint, key, snapshot
 
 from reconciler.model import LiveKey, Ownership, Phase, SinkContents, SinkRecord, Snapshot, read_claim, read_description
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, DeleteKey, Plan, Unbind
+from reconciler.plan.due import list_due
 from reconciler.plan.expiry import find_past_dates
-from reconciler.report.due import due_to_json, list_due, render_due
+from reconciler.plan.survey import compute_standing
+from reconciler.report.due import due_to_json, render_due
 from reconciler.report.json import plan_to_json
-from reconciler.report.status import build_status
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
@@ -58,21 +60,22 @@ def live_keys(draw: st.DrawFn) -> LiveKey:
     if own is None and draw(st.booleans()):
         own = draw(owners)
     claimed = read_claim(description) if own is None else None
-    return LiveKey(draw(names), text, own, draw(instants), draw(st.none() | instants), claimed)
+    name = draw(names)
+    return LiveKey(name, name, text, own, draw(instants), draw(st.none() | instants), claimed)
 
 
 @st.composite
 def worlds(draw: st.DrawFn) -> Snapshot:
     keys = {live.name: live for live in draw(st.lists(live_keys(), max_size=6))}
     bound = st.lists(st.sampled_from([*keys, "unknown"]), unique=True, max_size=4)
-    endpoints = tuple(endpoint(name, *draw(bound)) for name in ("app:webui", "llama3", "whisper"))
+    readings = [endpoint(name, *draw(bound)) for name in ("app:webui", "llama3", "whisper")]
     record = st.builds(SinkRecord, st.sampled_from(["prod", "other"]), st.just("payments"), numbers, names, instants)
     contents = st.builds(
         SinkContents,
         st.dictionaries(st.sampled_from(["payments", "search", "gone"]), record),
         is_evidence=st.booleans(),
     )
-    return Snapshot(tuple(keys[name] for name in sorted(keys)), endpoints, {"local": draw(contents)})
+    return replace(snapshot(*keys.values(), *readings), sinks={"local": draw(contents)})
 
 
 FILES = [
@@ -136,7 +139,7 @@ def test_whatever_is_live_the_plan_keeps_to_its_own(file, world: Snapshot, now: 
         judge(plan, file, world)
     render_plan(plan, colour=True, width=80)
     plan_to_json(plan)
-    view = build_status(file, world, now)
+    view = compute_standing(file, world, now)
     render_status(view, colour=False, width=100)
     status_to_json(view)
     status_to_html(view)

@@ -16,8 +16,8 @@ from support.states import NOW, bound_to, days, declared, desired, endpoint, key
 from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Warnings
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import CreateGeneration, Demand, Rotate, UpdateKey
-from reconciler.report.due import list_due
-from reconciler.report.status import build_status
+from reconciler.plan.due import list_due
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_table import render_status
 
 HOUR = timedelta(hours=1)
@@ -315,12 +315,12 @@ def test_what_leaked_is_an_exposure_until_it_is_cut(overlapping: Snapshot) -> No
     assert [note.sentence.partition("; ")[2] for note in plan.exposures] == [
         "it is cut by this plan, without an overlap"
     ]
-    status = build_status(desired(FILE), finishing, NOW)
+    status = compute_standing(desired(FILE), finishing, NOW)
     assert status.leaked == ("payments",)
     assert "1 live key is REVOKED, and not yet cut: payments. Run apply." in render_status(status, colour=False)
     after = simulate(plan, finishing, NOW)
     assert compute_plan(desired(FILE), after, NOW).exposures == ()
-    assert build_status(desired(FILE), after, NOW).leaked == ()
+    assert compute_standing(desired(FILE), after, NOW).leaked == ()
 
 
 def test_the_new_one_is_published_before_the_old_one_is_cut() -> None:

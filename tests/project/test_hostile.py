@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -39,9 +40,10 @@ def test_an_attack_that_does_not_say_whose_it_is_is_refused(project_root: Path, 
     shutil.copy(project_root / "tests" / "hostile" / "conftest.py", tmp_path)
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n    attack(who): somebody\n    control: nobody\n")
     (tmp_path / "test_x.py").write_text(f"import pytest\n\n{marker}\ndef test_x():\n    pass\n")
+    places = [str(project_root / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", tmp_path],
-        env={"PYTHONPATH": str(project_root / "tests")},
+        env={"PYTHONPATH": os.pathsep.join(places)},
         cwd=tmp_path,
         capture_output=True,
         text=True,

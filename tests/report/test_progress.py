@@ -1,11 +1,15 @@
 """Progress of an apply, in a pipe and on a terminal."""
 
 import threading
+from dataclasses import replace
 from io import StringIO
+from types import SimpleNamespace
 
+import pytest
 from report.builders import (
     BIND,
     BIND_SUCCESSOR,
+    BIND_WHISPER,
     CREATE,
     DELETE,
     EVERYTHING,
@@ -19,6 +23,9 @@ from report.builders import (
 )
 from rich.console import Console
 
+from reconciler.cli.progress import ShownProgress
+from reconciler.gcore import ApiEvent, EventKind
+from reconciler.plan.changes import KeyRef
 from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, PaceChanged, Started, StepNote
 from reconciler.report.progress import LiveProgress, PlainProgress
 
@@ -67,6 +74,23 @@ def test_a_write_that_was_done_in_part_has_a_line_for_each_end():
     assert lines == [
         "deployment.llama3: bound payments-api in 1.5s",
         "deployment.llama3: binding batch-jobs-g2 failed after 1.5s: the API does not take it",
+    ]
+
+
+def test_of_many_keys_in_one_write_the_first_few_are_named():
+    lines = []
+    PlainProgress(lines.append)(Started(tuple(replace(BIND, live=KeyRef(name)) for name in "abcdefg")))
+    assert lines == ["deployment.llama3: binding a, b, c and 4 more..."]
+
+
+def test_one_key_that_one_write_binds_to_several_endpoints_is_told_by_its_key():
+    lines = []
+    progress = PlainProgress(lines.append)
+    progress(Started((BIND, BIND_WHISPER)))
+    progress(Finished((Outcome(UNBIND, OutcomeState.DONE), Outcome(UNBIND_LAST, OutcomeState.DONE))))
+    assert lines == [
+        "key.payments-api: binding payments-api to deployment.llama3, deployment.whisper...",
+        "key.old-demo: unbound old-demo from deployment.llama3, deployment.playground in 0.0s",
     ]
 
 
@@ -181,3 +205,38 @@ def test_many_threads_may_tell_at_once():
                 thread.join(timeout=30)
             assert not any(thread.is_alive() for thread in threads)
     assert len(lines) == 16 * 50 * 3
+
+
+# --- What the client tells stands beside the change that it is about --------------------------------------------------
+
+
+@pytest.fixture
+def told():
+    return []
+
+
+@pytest.fixture
+def progress(told):
+    terminal = SimpleNamespace(live=False, tell=told.append, log=lambda *_: None, masked=lambda event: event)
+    shown = ShownProgress(terminal)
+    with shown.shown(3):
+        yield shown
+
+
+def waits(subject):
+    return ApiEvent(EventKind.TASK_STARTED, "PATCH", subject, detail="7f")
+
+
+@pytest.mark.parametrize("subject", ["deployment.llama3", "key.payments-api"])
+def test_a_request_about_an_endpoint_or_a_live_key_is_told_of_the_write_that_it_belongs_to(progress, told, subject):
+    progress.on_event(Started((BIND, BIND_WHISPER)))
+    progress.on_api_event(waits(subject))
+    assert told[1:] == ["key.payments-api: waiting for task 7f"]
+
+
+def test_a_request_of_no_running_change_is_told_of_what_it_is_about(progress, told):
+    progress.on_event(Started((CREATE,)))
+    progress.on_event(Finished((Outcome(CREATE, OutcomeState.DONE),)))
+    progress.on_event(Started((PUBLISH,)))
+    progress.on_api_event(waits("deployment.llama3"))
+    assert told[3:] == ["deployment.llama3: waiting for task 7f"]

@@ -10,6 +10,7 @@ from support.stacks import make_stack
 from support.states import NOW as STACKS_NOW
 
 from reconciler.model import (
+    Binding,
     DesiredBinding,
     DesiredKey,
     DesiredState,
@@ -25,7 +26,8 @@ from reconciler.model import (
 )
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Action, CreateGeneration, DeleteKey
-from reconciler.report.status import Expiry, build_status
+from reconciler.plan.standing import Expiry
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
 
@@ -40,7 +42,7 @@ def days(count):
 def live(name, key, generation=1, phase=Phase.PUBLISHED, *, age=40, expires=None, stack=STACK):
     made = NOW - days(age)
     marker = Ownership(stack, key, generation, phase, made) if key else None
-    return LiveKey(name, "", marker, made, NOW + days(expires) if expires is not None else None)
+    return LiveKey(name, name, "", marker, made, NOW + days(expires) if expires is not None else None)
 
 
 def declared(name, *endpoints, sinks=("vault",), **traits):
@@ -66,18 +68,26 @@ def record(key, generation, live_name):
     return SinkRecord(STACK, key, generation, live_name, BY_NAME[live_name].created_at)
 
 
+def bind(opens):
+    return frozenset(Binding(name, endpoint) for endpoint, names in opens.items() for name in names)
+
+
 SNAPSHOT = Snapshot(
     keys=LIVE,
     endpoints=(
-        LiveEndpoint(WEBUI, ("batch-jobs",), status="ACTIVE"),
-        LiveEndpoint(deployment("forgotten"), (), auth_enabled=False, status="ACTIVE"),
-        LiveEndpoint(
-            deployment("llama3"),
-            ("assistants", "assistants-g2", "batch-jobs", "portal-made", "search"),
-            status="ACTIVE",
-        ),
-        LiveEndpoint(deployment("webui-backend"), ("batch-jobs",), status="PENDING", application="webui"),
-        LiveEndpoint(deployment("whisper"), ("adopted-one", "elsewhere", "old-demo", "search"), status="\x1b[31mEVIL"),
+        LiveEndpoint(WEBUI, status="ACTIVE"),
+        LiveEndpoint(deployment("forgotten"), auth_enabled=False, status="ACTIVE"),
+        LiveEndpoint(deployment("llama3"), status="ACTIVE"),
+        LiveEndpoint(deployment("webui-backend"), status="PENDING", application="webui"),
+        LiveEndpoint(deployment("whisper"), status="\x1b[31mEVIL"),
+    ),
+    bindings=bind(
+        {
+            WEBUI: ("batch-jobs",),
+            deployment("llama3"): ("assistants", "assistants-g2", "batch-jobs", "portal-made", "search"),
+            deployment("webui-backend"): ("batch-jobs",),
+            deployment("whisper"): ("adopted-one", "elsewhere", "old-demo", "search"),
+        }
     ),
     sinks={
         "gha": SinkContents(readable=False),
@@ -102,7 +112,7 @@ DESIRED = DesiredState(
         declared("search", deployment("llama3"), deployment("whisper")),
     ),
 )
-VIEW = build_status(DESIRED, SNAPSHOT, NOW)
+VIEW = compute_standing(DESIRED, SNAPSHOT, NOW)
 BY_KEY = {key.name: key for key in VIEW.keys}
 
 
@@ -294,11 +304,11 @@ def test_the_json_has_everything_that_the_tables_show():
         {"address": "deployment.llama3", "live_name": "portal-made"},
         {"address": "deployment.whisper", "live_name": "elsewhere"},
     ]
-    assert status_to_json(VIEW) == status_to_json(build_status(DESIRED, SNAPSHOT, NOW))
+    assert status_to_json(VIEW) == status_to_json(compute_standing(DESIRED, SNAPSHOT, NOW))
 
 
 def test_an_empty_stack_says_so():
-    view = build_status(DesiredState(STACK, 1234), Snapshot(), NOW)
+    view = compute_standing(DesiredState(STACK, 1234), Snapshot(), NOW)
     assert render_status(view, colour=False, width=80) == dedent(
         """\
         Stack inference-prod (project 1234)
@@ -332,7 +342,7 @@ def rotated(plan):
 
 def test_a_rotation_that_is_due_is_one_that_plan_would_do():
     plan = compute_plan(DESIRED, SNAPSHOT, NOW)
-    due = {key.name for key in VIEW.keys if key.next_rotation and key.next_rotation.due_at <= NOW}
+    due = {key.name for key in VIEW.keys if key.next_rotation and key.next_rotation.is_due(NOW)}
     assert due == rotated(plan) == {"search"}
 
 
@@ -340,8 +350,8 @@ def test_a_rotation_that_is_due_is_one_that_plan_would_do():
 def test_the_next_rotation_is_when_plan_begins_to_rotate(count):
     """At each key's instant plan rotates it, and a second before it does not."""
     desired, snapshot = make_stack(count)
-    view = build_status(desired, snapshot, STACKS_NOW)
-    ahead = [key for key in view.keys if key.next_rotation and key.next_rotation.due_at > STACKS_NOW]
+    view = compute_standing(desired, snapshot, STACKS_NOW)
+    ahead = [key for key in view.keys if key.next_rotation and not key.next_rotation.is_due(STACKS_NOW)]
     assert len(ahead) > count / 3
     for at in sorted({key.next_rotation.due_at for key in ahead})[:12]:
         names = {key.name for key in ahead if key.next_rotation.due_at == at}
@@ -351,7 +361,7 @@ def test_the_next_rotation_is_when_plan_begins_to_rotate(count):
 
 def test_what_expires_soon_or_has_expired_is_what_plan_warns_of():
     desired, snapshot = make_stack(300)
-    view = build_status(desired, snapshot, STACKS_NOW)
+    view = compute_standing(desired, snapshot, STACKS_NOW)
     warned = {(note.code, note.address) for note in compute_plan(desired, snapshot, STACKS_NOW).expiring}
     declared = [key for key in (*view.expired, *view.expiring) if key.declared]
     told = {
@@ -366,7 +376,7 @@ def test_an_old_generation_goes_when_its_overlap_is_over_by_plan():
     (old,) = BY_KEY["assistants"].others
     assert old.until == NOW + days(4)
     before, after = (
-        {change.live_name for change in compute_plan(DESIRED, SNAPSHOT, at).changes if isinstance(change, DeleteKey)}
+        {change.live.name for change in compute_plan(DESIRED, SNAPSHOT, at).changes if isinstance(change, DeleteKey)}
         for at in (old.until - timedelta(seconds=1), old.until)
     )
     assert "assistants" not in before
@@ -375,8 +385,9 @@ def test_an_old_generation_goes_when_its_overlap_is_over_by_plan():
 
 def test_foreign_keys_of_an_application_are_not_told_again_for_the_deployments_that_mirror_it():
     parts = (
-        LiveEndpoint(WEBUI, ("batch-jobs", "portal-made"), status="ACTIVE"),
-        LiveEndpoint(deployment("webui-web"), ("batch-jobs", "portal-made"), status="ACTIVE", application="webui"),
+        LiveEndpoint(WEBUI, status="ACTIVE"),
+        LiveEndpoint(deployment("webui-web"), status="ACTIVE", application="webui"),
     )
-    view = build_status(DESIRED, Snapshot(LIVE, parts), NOW)
+    bindings = bind({part.ref: ("batch-jobs", "portal-made") for part in parts})
+    view = compute_standing(DESIRED, Snapshot(LIVE, parts, bindings), NOW)
     assert [endpoint.ref for endpoint in view.with_foreign_keys] == [WEBUI]

@@ -12,7 +12,7 @@ from support.browser import Browser, find_chromium, open_browser
 from support.stacks import make_stack
 from support.states import NOW
 
-from reconciler.report.status import build_status
+from reconciler.plan.survey import compute_standing
 from reconciler.report.status_html import status_to_html
 
 CHROMIUM = find_chromium()
@@ -39,7 +39,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module", params=[3, 30, 300])
 def page(request, tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("pages") / f"status-{request.param}.html"
-    path.write_text(status_to_html(build_status(*make_stack(request.param), NOW)), encoding="utf-8")
+    path.write_text(status_to_html(compute_standing(*make_stack(request.param), NOW)), encoding="utf-8")
     return path
 
 

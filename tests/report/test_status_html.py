@@ -13,10 +13,12 @@ from support.stacks import make_stack
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
 from reconciler.model import Snapshot
-from reconciler.report.status import StatusView, build_status
+from reconciler.plan.standing import Opening, Standing
+from reconciler.plan.survey import compute_standing
+from reconciler.report.roles import Role
 from reconciler.report.status_html import status_to_html
-from reconciler.report.status_matrix import Cell, judge_cell
-from reconciler.report.status_style import DARK, LIGHT
+from reconciler.report.status_matrix import CELLS
+from reconciler.report.status_style import CLASSES, DARK, LIGHT, STYLE, as_role
 from reconciler.report.status_timeline import MOST_TICKS, Window, choose_window, describe, ticks
 
 HOSTILE = "\"'><script>alert(1)</script>&amp;\u202e\x1b[31m<img src=x onerror=alert(1)>"
@@ -61,16 +63,16 @@ class Page(HTMLParser):
         return " ".join("".join(self.text).split())
 
 
-def stack(count: int) -> StatusView:
-    return build_status(*make_stack(count), NOW)
+def stack(count: int) -> Standing:
+    return compute_standing(*make_stack(count), NOW)
 
 
-EMPTY = build_status(desired(), Snapshot(), NOW)
+EMPTY = compute_standing(desired(), Snapshot(), NOW)
 VIEWS = {"everything": VIEW, "empty": EMPTY, "3": stack(3), "30": stack(30), "300": stack(300)}
 
 
 @pytest.fixture(params=VIEWS)
-def view(request) -> StatusView:
+def view(request) -> Standing:
     return VIEWS[request.param]
 
 
@@ -118,10 +120,11 @@ def test_what_others_wrote_is_text_and_nothing_else():
         replace(key("payments", "llama3", text=HOSTILE), name=HOSTILE),
         replace(key("other", "llama3"), sinks=(HOSTILE,)),
     )
-    evil = replace(endpoint("llama3", HOSTILE, "payments"), status=HOSTILE, application=None)
-    child = replace(endpoint(HOSTILE), application=HOSTILE)
+    evil = endpoint("llama3", HOSTILE, "payments")
+    evil = replace(evil, endpoint=replace(evil.endpoint, status=HOSTILE))
+    child = endpoint(HOSTILE, application=HOSTILE)
     world = snapshot(live(HOSTILE), live("payments", of=HOSTILE, text=HOSTILE), evil, child)
-    view = build_status(replace(state, stack=HOSTILE), world, NOW)
+    view = compute_standing(replace(state, stack=HOSTILE), world, NOW)
     text = status_to_html(view)
     page = Page(text)
     assert "<script" not in text
@@ -171,7 +174,7 @@ def test_every_cell_of_the_matrix_that_says_something_says_it_in_words():
         kinds = set(re.findall(r"[a-z]+", shape)) - {"class", "public"}
         assert bool(kinds) == bool(content)
         if kinds:
-            assert content == f"<span>{Cell[kinds.pop().upper()].value}</span>"
+            assert content == f"<span>{CELLS[kinds.pop()]}</span>"
     assert len(cells) > 20
 
 
@@ -189,14 +192,14 @@ def test_a_cell_tells_how_a_key_opens_an_endpoint():
         held=["payments-g2"],
     )
     state = desired(key("payments", "llama3", "whisper", "mistral", "new", overlap=days(7)))
-    view = build_status(state, world, NOW)
+    view = compute_standing(state, world, NOW)
     (status,) = view.keys
-    assert {each.ref.name: judge_cell(status, each.ref) for each in view.endpoints} == {
-        "llama3": Cell.BOTH,
-        "whisper": Cell.BOUND,
-        "mistral": Cell.OTHER,
-        "gone": Cell.EXTRA,
-        "new": Cell.WANTED,
+    assert {each.ref.name: status.opening(each.ref) for each in view.endpoints} == {
+        "llama3": Opening.BOTH,
+        "whisper": Opening.BOUND,
+        "mistral": Opening.OTHER,
+        "gone": Opening.EXTRA,
+        "new": Opening.WANTED,
         "else": None,
     }
 
@@ -221,7 +224,7 @@ def test_what_needs_a_look_comes_with_the_worst_first():
 
 def test_when_all_is_well_it_says_so():
     world = snapshot(live("payments", of="payments"), endpoint("llama3", "payments"), held=["payments"])
-    said = Page(status_to_html(build_status(desired(key("payments", "llama3")), world, NOW))).said
+    said = Page(status_to_html(compute_standing(desired(key("payments", "llama3")), world, NOW))).said
     assert "Nothing: every key is published, in its sinks, and opens what the file says." in said
     assert "Problem" not in said
 
@@ -272,6 +275,14 @@ def test_text_and_shapes_stand_out_from_what_is_behind_them(colours):
     assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
     shapes = [(name, "card") for name in ("main", "old", "edge", "now", "bad", "warn")]
     assert {pair for pair in shapes if contrast(colours[pair[0]], colours[pair[1]]) < 3} == set()
+
+
+def test_every_role_has_a_class_that_the_style_sheet_draws():
+    assert CLASSES.keys() == {*Role}
+    for name in filter(None, CLASSES.values()):
+        assert re.search(rf"\.{name}\b[^{{]*{{", STYLE), name
+    assert as_role(Role.PLAIN) is False
+    assert (as_role(Role.DANGER), as_role(Role.DANGER, "badge")) == ("bad", "badge bad")
 
 
 def test_both_palettes_have_the_same_names():

@@ -80,8 +80,8 @@ def test_a_plan_is_one_block_per_key_and_says_exposure_first():
               + publishes    vault, local
 
             ~ key.search              description differs
-              ~ description  "Search" -> "Search, renamed"
               + binds        deployment.whisper (the file binds it)
+              ~ description  "Search" -> "Search, renamed"
 
             ~ deployment.llama3       exclusive: foreign keys are unlinked
               - unbinds      portal-made

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from sinks.stage import CREATED_AT, STACK
+from sinks.stage import PROJECT, STACK, owner, record
 
 from reconciler.effects import Effects, System
 from reconciler.model import SinkRecord, SinkSettings
@@ -17,7 +17,7 @@ REGION = "eu-west-1"
 
 def generation(number: int, *, key: str = "payments-api", stack: str = STACK) -> SinkRecord:
     """A record as `apply` would make it."""
-    return SinkRecord(stack, key, number, key if number == 1 else f"{key}-g{number}", CREATED_AT)
+    return record(key, number, stack=stack)
 
 
 class Aws:
@@ -30,11 +30,13 @@ class Aws:
         session = boto3.session.Session("id", "secret", region_name=REGION)
         self.client: Any = session.client("secretsmanager", endpoint_url=url)
 
-    def open(self, *, stack: str = STACK, effects: Effects | None = None, **options: str | int) -> Sink:
+    def open(
+        self, *, stack: str = STACK, project: int = PROJECT, effects: Effects | None = None, **options: str | int
+    ) -> Sink:
         """The sink, as a run opens it."""
         given = {"region": REGION, **options}
         settings = SinkSettings("cloud", "aws-secrets-manager", given)
-        return open_sinks([settings], stack=stack, effects=effects or Counted())["cloud"]
+        return open_sinks([settings], owner=owner(stack, project=project), effects=effects or Counted())["cloud"]
 
     def value(self, name: str = f"{STACK}/payments-api", stage: str = "AWSCURRENT") -> str | None:
         """What a consumer gets."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sinks.stage import CANARY, STACK, record
+from sinks.stage import CANARY, owner, record
 
 from reconciler.effects import System
 from reconciler.errors import SinkError
@@ -26,7 +26,7 @@ PY = sys.executable
 def open_command(folder: Path, effects: System | None = None, **options: Any) -> Sink:
     """The sink of a configuration file in this folder."""
     settings = SinkSettings("pager", "command", options, Place(str(folder / "keyform.yaml"), 4, 3))
-    return open_sinks([settings], stack=STACK, effects=effects or System())["pager"]
+    return open_sinks([settings], owner=owner(), effects=effects or System())["pager"]
 
 
 def script(folder: Path, text: str, name: str = "save.py") -> str:

@@ -13,18 +13,24 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.effects import Effects, System
-from reconciler.model import Place, Secret, SinkRecord, SinkSettings
+from reconciler.model import Owner, Place, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 
 STACK = "inference-prod"
-CREATED_AT = datetime(2026, 11, 21, 10, 0, 0, 123456, tzinfo=UTC)
+API, PROJECT = "api.gcore.com", 1234
+CREATED_AT = datetime(2026, 11, 21, 10, 0, 0, tzinfo=UTC)
 CANARY = "cAnArY0secret0of0a0test"
 
 
-def record(key: str, generation: int = 1, *, stack: str = STACK) -> SinkRecord:
+def owner(stack: str = STACK, api: str = API, project: int = PROJECT) -> Owner:
+    """Whose the sinks are."""
+    return Owner(stack, api, project)
+
+
+def record(key: str, generation: int = 1, *, stack: str = STACK, project: int = PROJECT) -> SinkRecord:
     """A record as `apply` would make it."""
     live_name = key if generation == 1 else f"{key}-g{generation}"
-    return SinkRecord(stack, key, generation, live_name, CREATED_AT)
+    return SinkRecord(stack, key, generation, live_name, CREATED_AT, API, project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,16 @@ class Kind:
     """Ways in which a file with payments-api alone can be hurt so that the secret cannot be vouched for."""
 
     def open(
-        self, path: Path | str, *, stack: str = STACK, effects: Effects | None = None, **options: str | bool
+        self,
+        path: Path | str,
+        *,
+        stack: str = STACK,
+        project: int = PROJECT,
+        effects: Effects | None = None,
+        **options: str | bool,
     ) -> Sink:
         """The sink over a file, declared beside it."""
-        return self.open_in(Path(path).parent, path, stack=stack, effects=effects, **options)
+        return self.open_in(Path(path).parent, path, stack=stack, project=project, effects=effects, **options)
 
     def open_in(
         self,
@@ -54,12 +66,13 @@ class Kind:
         path: Path | str,
         *,
         stack: str = STACK,
+        project: int = PROJECT,
         effects: Effects | None = None,
         **options: str | bool,
     ) -> Sink:
         """The sink as a file in a folder declares it."""
         settings = SinkSettings("local", self.type, {"path": str(path), **options}, Place(str(folder / "keyform.yaml")))
-        return open_sinks([settings], stack=stack, effects=effects or System())["local"]
+        return open_sinks([settings], owner=owner(stack, project=project), effects=effects or System())["local"]
 
     def write_users_own(self, path: Path, text: str = "") -> None:
         """A file of the user's own, for nobody else to read."""

@@ -17,7 +17,7 @@ from sinks.stage import CANARY, STACK
 
 from reconciler.errors import ExtraMissing, SinkError
 from reconciler.model import Secret
-from reconciler.sinks.protocol import HeldSecret, ReadsSecrets
+from reconciler.sinks.protocol import HeldSecret, Traits
 
 NAME = f"{STACK}/payments-api"
 
@@ -32,7 +32,7 @@ def refused(act: Callable[[], object]) -> SinkError:
 # --- What is kept -----------------------------------------------------------------------------------------------------
 
 
-def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(aws: Aws) -> None:
+def test_what_was_written_is_held_to_the_second_and_can_be_consumed(aws: Aws) -> None:
     sink = aws.open()
     sink.write(generation(1), Secret("abc"))
     sink.write(generation(3, key="batch-jobs"), Secret("def"))
@@ -41,7 +41,7 @@ def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(aws: Aw
         "batch-jobs": generation(3, key="batch-jobs"),
     }
     assert (aws.value(), aws.value(f"{STACK}/batch-jobs")) == ("abc", "def")
-    assert (sink.name, sink.readable, sink.removable) == ("cloud", True, True)
+    assert (sink.name, sink.traits) == ("cloud", Traits())
 
 
 def test_a_new_secret_is_there_with_its_tags_in_one_call(aws: Aws) -> None:
@@ -49,9 +49,11 @@ def test_a_new_secret_is_there_with_its_tags_in_one_call(aws: Aws) -> None:
     aws.open(effects=effects, kms_key_id="alias/team").write(generation(1), Secret("abc"))
     assert effects.log == ["open", "describe_secret", "create_secret"]
     assert aws.tags() == {
+        "keyform:api": "api.gcore.com",
+        "keyform:project": "1234",
         "keyform:stack": STACK,
         "keyform:key": "payments-api",
-        f"keyform:version:{aws.current()}": "g1 payments-api 2026-11-21T10:00:00.123456Z",
+        f"keyform:version:{aws.current()}": "2 g1 payments-api 2026-11-21T10:00:00Z",
     }
     described = aws.describe()
     assert described["KmsKeyId"] == "alias/team"
@@ -68,8 +70,8 @@ def test_a_new_generation_becomes_current_and_the_old_one_previous(aws: Aws) -> 
     assert (aws.value(), aws.value(stage="AWSPREVIOUS")) == ("new", "old")
     assert sink.read(["payments-api"]) == {"payments-api": generation(2)}
     assert sorted(value for name, value in aws.tags().items() if ":version:" in name) == [
-        "g1 payments-api 2026-11-21T10:00:00.123456Z",
-        "g2 payments-api-g2 2026-11-21T10:00:00.123456Z",
+        "2 g1 payments-api 2026-11-21T10:00:00Z",
+        "2 g2 payments-api-g2 2026-11-21T10:00:00Z",
     ]
 
 
@@ -118,7 +120,7 @@ def test_what_was_said_of_versions_that_are_gone_is_cleared_away(aws: Aws) -> No
     sink = aws.open()
     for number in range(1, 15):
         sink.write(generation(number), Secret(f"secret-{number}"))
-    said = {int(value.split()[0][1:]) for name, value in aws.tags().items() if ":version:" in name}
+    said = {int(value.split()[1][1:]) for name, value in aws.tags().items() if ":version:" in name}
     assert said == set(range(4, 15))  # current, previous, the one that is pruned next time, and eight more
 
 
@@ -146,7 +148,7 @@ def test_tags_that_were_damaged_hold_nothing_and_are_written_anew(aws: Aws) -> N
     sink = aws.open()
     sink.write(generation(1), Secret("one"))
     tag = f"keyform:version:{aws.current()}"
-    for damage in ("", "g0 payments-api 2026-11-21T10:00:00.123456Z", "g1 payments-api yesterday", "1", "g1  x"):
+    for damage in ("", "2 g0 payments-api 2026-11-21T10:00:00Z", "2 g1 payments-api yesterday", "1", "g1  x"):
         aws.client.tag_resource(SecretId=NAME, Tags=[{"Key": tag, "Value": damage}])
         assert sink.read([]) == {}
     sink.write(generation(2), Secret("two"))
@@ -178,7 +180,8 @@ def test_another_stacks_secret_is_refused_and_neither_read_nor_removed(aws: Aws)
     aws.open(stack="other", **options).write(generation(1, stack="other"), Secret("theirs"))
     sink = aws.open(**options)
     for act in (lambda: sink.probe(["payments-api"]), lambda: sink.write(generation(1), Secret("ours"))):
-        assert refused(act).message == "sink cloud: the secret shared/payments-api belongs to other/payments-api"
+        whose = "other/payments-api (project 1234 at api.gcore.com)"
+        assert refused(act).message == f"sink cloud: the secret shared/payments-api belongs to {whose}"
     sink.remove("payments-api")
     assert (aws.value("shared/payments-api"), sink.read(["payments-api"])) == ("theirs", {})
 
@@ -279,9 +282,9 @@ def test_opening_touches_nothing(aws: Aws) -> None:
 
 def test_boto3_is_loaded_only_when_the_sink_is_used(aws: Aws) -> None:
     script = (
-        "import sys\nfrom reconciler.effects import System\nfrom reconciler.model import SinkSettings\n"
+        "import sys\nfrom reconciler.effects import System\nfrom reconciler.model import Owner, SinkSettings\n"
         "from reconciler.sinks import open_sinks\n"
-        "open_sinks([SinkSettings('cloud', 'aws-secrets-manager')], stack='a', effects=System())\n"
+        "open_sinks([SinkSettings('cloud', 'aws-secrets-manager')], owner=Owner('a'), effects=System())\n"
         "sys.exit(bool({'boto3', 'botocore'} & set(sys.modules)))\n"
     )
     assert subprocess.run([sys.executable, "-c", script], env={**os.environ}, check=False).returncode == 0
@@ -338,7 +341,6 @@ def test_a_secret_can_be_read_back_with_its_record(aws: Aws) -> None:
     aws.open().write(generation(2), Secret("new"))
     effects = Counted()
     sink: Any = aws.open(effects=effects)
-    assert isinstance(sink, ReadsSecrets)
     held = sink.read_secrets(["payments-api", "unknown"])
     assert held == {"payments-api": HeldSecret(generation(2), Secret("new"))}
     assert effects.log == ["open", "describe_secret", "get_secret_value", "describe_secret"]

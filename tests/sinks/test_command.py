@@ -52,7 +52,7 @@ def test_the_secret_is_on_standard_input_and_nowhere_else(tmp_path: Path, monkey
         "KEYFORM_KEY": "payments-api",
         "KEYFORM_GENERATION": "2",
         "KEYFORM_LIVE_NAME": "payments-api-g2",
-        "KEYFORM_CREATED_AT": "2026-11-21T10:00:00.123456Z",
+        "KEYFORM_CREATED_AT": "2026-11-21T10:00:00Z",
         "TEAM": "payments",
     }
     assert CANARY not in json.dumps([seen["argv"], seen["env"]])
@@ -106,9 +106,9 @@ def test_without_a_command_for_removing_nothing_is_removed(tmp_path: Path) -> No
 
 def test_it_says_that_it_cannot_be_read_back_and_whether_it_can_remove(tmp_path: Path) -> None:
     sink = open_command(tmp_path, write=("true",))
-    assert (sink.name, sink.readable, sink.read(["payments-api"])) == ("pager", False, {})
-    assert not sink.removable
-    assert open_command(tmp_path, write=("true",), remove=("true",)).removable
+    assert (sink.name, sink.traits.readable, sink.read(["payments-api"])) == ("pager", False, {})
+    assert not sink.traits.removable
+    assert open_command(tmp_path, write=("true",), remove=("true",)).traits.removable
 
 
 # --- How it ends ------------------------------------------------------------------------------------------------------

@@ -7,7 +7,12 @@ from urllib.parse import quote
 
 import pytest
 from sinks.command_stage import open_command, refused, save, script
-from sinks.stage import CANARY
+from sinks.stage import CANARY, owner
+
+from reconciler.effects import System
+from reconciler.model import Place, Secret, SinkSettings
+from reconciler.redaction import Redactor
+from reconciler.sinks import open_sinks
 
 ECHOES = {
     "as it is": "s",
@@ -55,3 +60,11 @@ def test_a_persons_words_are_shown_and_their_end_matters_most(tmp_path: Path) ->
     assert said.startswith("…")
     assert len(said) == 300
     assert said.endswith("line of payments-api-g2 in eu-west-1, PermissionError: no")
+
+
+def test_what_the_run_knows_to_be_secret_is_masked_in_a_programs_words_too(tmp_path: Path) -> None:
+    name = script(tmp_path, "import sys\nprint('refused for hunter-two', file=sys.stderr)\nsys.exit(1)\n")
+    settings = SinkSettings("pager", "command", {"write": (name,)}, Place(str(tmp_path / "keyform.yaml")))
+    redactor = Redactor(Secret("hunter-two"))
+    sink = open_sinks([settings], owner=owner(), effects=System(), redactor=redactor)["pager"]
+    assert "saying: refused for (sensitive value)" in refused(lambda: save(sink)).message

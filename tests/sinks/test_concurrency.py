@@ -15,11 +15,12 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from reconciler.effects import System
-from reconciler.model import Secret, SinkRecord, SinkSettings
+from reconciler.model import Owner, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import open_sinks
 
 kind, path, who = sys.argv[1:]
-sink = open_sinks([SinkSettings("local", kind, {"path": path})], stack="inference-prod", effects=System())["local"]
+owner = Owner("inference-prod")
+sink = open_sinks([SinkSettings("local", kind, {"path": path})], owner=owner, effects=System())["local"]
 sys.stdin.read()  # all start together
 for number in range(15):
     key = f"key-{who}-{number}"

@@ -37,10 +37,13 @@ FIRST = """\
   "payments-api": {
     "secret": "qLyjWDarjtT1zdp7dc",
     "keyform": {
+      "form": 2,
+      "api": "api.gcore.com",
+      "project": 1234,
       "stack": "inference-prod",
       "generation": 2,
       "live_name": "payments-api-g2",
-      "created_at": "2026-11-21T10:00:00.123456Z"
+      "created_at": "2026-11-21T10:00:00Z"
     }
   }
 }
@@ -100,7 +103,7 @@ def test_an_empty_object_is_filled_and_an_emptied_one_is_no_file() -> None:
         ([], "has no keyform record of this stack"),
         ({"keyform": STACK}, "has no keyform record of this stack"),
         ({"keyform": {"stack": [STACK]}}, "has no keyform record of this stack"),
-        ({"keyform": {"stack": "other"}}, "belongs to the stack other"),
+        ({"keyform": {"stack": "other"}}, "belongs to other/payments-api"),
     ],
 )
 def test_an_entry_that_is_not_ours_is_refused(entry: object, message: str) -> None:

@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sinks.stage import CANARY, STACK, Kind, Watched, look, record, save
+from sinks.stage import CANARY, STACK, Kind, Watched, look, owner, record, save
 
 from reconciler.effects import System
 from reconciler.errors import SinkError
 from reconciler.model import Secret
 from reconciler.model.desired import Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
-from reconciler.sinks.protocol import HeldSecret, ReadsSecrets
+from reconciler.sinks.protocol import HeldSecret, Traits
 
 
-def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(kind: Kind, path: Path) -> None:
+def test_what_was_written_is_held_to_the_second_and_can_be_consumed(kind: Kind, path: Path) -> None:
     sink = kind.open(path)
     save(sink, "payments-api", "abc123")
     save(sink, "batch-jobs", "def456", generation=3)
@@ -32,7 +32,7 @@ def test_what_was_written_is_held_to_the_microsecond_and_can_be_consumed(kind: K
 
 def test_a_sink_says_its_name_and_that_it_can_be_read_back(kind: Kind, path: Path) -> None:
     sink: Sink = kind.open(path)
-    assert (sink.name, sink.readable, sink.removable) == ("local", True, True)
+    assert (sink.name, sink.traits) == ("local", Traits(tidies=True))
 
 
 def test_where_there_is_no_file_nothing_is_held(kind: Kind, tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_relative_path_starts_at_the_configuration_file(
     (tmp_path / "team").mkdir()
     monkeypatch.chdir(tmp_path)
     settings = SinkSettings("local", kind.type, {"path": kind.name}, Place("team/keyform.yaml", 4, 3))
-    sink = open_sinks([settings], stack=STACK, effects=System())["local"]
+    sink = open_sinks([settings], owner=owner(), effects=System())["local"]
     monkeypatch.chdir("/")
     save(sink, "payments-api")
     assert (tmp_path / "team" / kind.name).exists()
@@ -211,7 +211,7 @@ def test_a_relative_path_starts_at_the_configuration_file(
 
 def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
     with pytest.raises(SinkError) as refusal:
-        open_sinks([SinkSettings("local", "ini")], stack=STACK, effects=System())
+        open_sinks([SinkSettings("local", "ini")], owner=owner(), effects=System())
     assert refusal.value.message == "sink local: there is no such type"
     assert "dotenv" in refusal.value.way_out
     assert "json" in refusal.value.way_out
@@ -220,7 +220,7 @@ def test_an_unknown_type_is_refused_with_the_known_ones() -> None:
 @pytest.mark.parametrize("options", [{}, {"path": ""}, {"path": 3}, {"path": "a\0b"}])
 def test_a_sink_without_a_path_is_refused(kind: Kind, options: dict[str, str | int | bool]) -> None:
     with pytest.raises(SinkError, match="sink local: it has no path"):
-        open_sinks([SinkSettings("local", kind.type, options)], stack=STACK, effects=System())
+        open_sinks([SinkSettings("local", kind.type, options)], owner=owner(), effects=System())
 
 
 def test_opening_touches_nothing(kind: Kind, path: Path) -> None:
@@ -298,21 +298,20 @@ def test_a_secret_can_be_read_back_with_its_record(kind: Kind, path: Path) -> No
     sink = kind.open(path)
     save(sink, "payments-api", "a'b c/+=")
     save(sink, "batch-jobs", "other", generation=3)
-    assert isinstance(sink, ReadsSecrets)
-    held = kind.open(path).read_secrets(["payments-api", "unknown"])  # type: ignore[attr-defined]
+    held = kind.open(path).read_secrets(["payments-api", "unknown"])
     assert held == {"payments-api": HeldSecret(record("payments-api"), Secret("a'b c/+="))}
     assert "a'b" not in repr(held)
-    assert kind.open(path.parent / "missing" / kind.name).read_secrets(["x"]) == {}  # type: ignore[attr-defined]
+    assert kind.open(path.parent / "missing" / kind.name).read_secrets(["x"]) == {}
 
 
 def test_secrets_that_are_not_ours_or_damaged_are_not_read_back(kind: Kind, path: Path) -> None:
     kind.open(path, stack="other").write(record("payments-api", stack="other"), Secret("theirs"))
     sink = kind.open(path)
-    assert sink.read_secrets(["payments-api"]) == {}  # type: ignore[attr-defined]
+    assert sink.read_secrets(["payments-api"]) == {}
     path.unlink()
     save(sink, "payments-api")
     for text in kind.damage(path.read_text()):
         path.write_text(text)
-        assert sink.read_secrets(["payments-api"]) == {}  # type: ignore[attr-defined]
+        assert sink.read_secrets(["payments-api"]) == {}
     path.write_text(kind.by_hand.format(secret="mine"))
-    assert sink.read_secrets(["payments-api"]) == {}  # type: ignore[attr-defined]
+    assert sink.read_secrets(["payments-api"]) == {}

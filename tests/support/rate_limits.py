@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from reconciler.gcore.pace import Pace, backoff
+from reconciler.gcore.pace import Pace
 
 LATENCY = 0.05
 """Seconds from a request to its answer."""
@@ -137,24 +137,4 @@ def work_at_one_pace(
         else:
             heapq.heappush(waiting, job)
     course.seconds = now - start
-    return course
-
-
-def work_each_alone(limit: Limit, *, jobs: int, workers: int, says_when: bool, attempts: int = 5) -> Course:
-    """What there was before: each worker waits for itself alone, and gives up after some attempts."""
-    chance, course, next_job = random.Random(7), Course(), workers
-    flying = [(LATENCY, worker, 1) for worker in range(workers)]
-    while flying:
-        now, job, attempt = heapq.heappop(flying)
-        let_through = limit.ask(now)
-        course.refused += not let_through
-        if let_through or attempt == attempts:
-            course.given_up += not let_through
-            if next_job < jobs:
-                heapq.heappush(flying, (now + LATENCY, next_job, 1))
-                next_job += 1
-        else:
-            wait = backoff(attempt, chance.random()) + (limit.retry_after(now) if says_when else 0)
-            heapq.heappush(flying, (now + wait + LATENCY, job, attempt + 1))
-        course.seconds = now
     return course

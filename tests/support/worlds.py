@@ -14,7 +14,7 @@ from reconciler.apply.lock import Lock, NoLock
 from reconciler.effects import Effects
 from reconciler.emulator import Answer, Emulator, Kind, Modes, Request, VirtualClock, seed
 from reconciler.gcore import GcoreApi
-from reconciler.model import DesiredState, LiveKey, Secret, SinkSettings, Snapshot
+from reconciler.model import DesiredState, LiveKey, Owner, Secret, SinkSettings, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Plan
 from reconciler.plan.outcomes import Event, OutcomeState, Result
@@ -70,7 +70,7 @@ class World:
 
     def sinks(self, effects: Effects | None = None) -> dict[str, Sink]:
         """The sinks, opened as a run does."""
-        return open_sinks(self.settings, stack=STACK, effects=effects or self.effects)
+        return open_sinks(self.settings, owner=Owner(STACK, self.api.host, PROJECT), effects=effects or self.effects)
 
     def look(self, desired: DesiredState, sinks: Mapping[str, Sink] | None = None) -> Snapshot:
         """What a run would see now."""
@@ -188,7 +188,7 @@ def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
     emulator.interceptor = hook
 
 
-class BrokenSink:
+class BrokenSink(Sink):
     """A sink around another one that fails when it is told to."""
 
     def __init__(self, sink: Sink, *, error: Exception, after: bool = False) -> None:
@@ -196,11 +196,19 @@ class BrokenSink:
         self._error = error
         self._after = after
         self.name = sink.name
-        self.readable = sink.readable
-        self.removable = sink.removable
-        self.destination = sink.destination
-        self.exposure = sink.exposure
-        self.is_evidence = sink.is_evidence
+        self.traits = sink.traits
+
+    @property
+    def destination(self) -> str:
+        return self._sink.destination
+
+    @property
+    def exposure(self) -> str:
+        return self._sink.exposure
+
+    @property
+    def is_evidence(self) -> bool:
+        return self._sink.is_evidence
 
     def probe(self, keys: Any) -> None:
         self._sink.probe(keys)
@@ -225,7 +233,7 @@ class BlindSink(BrokenSink):
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink, error=RuntimeError())
-        self.readable = False
+        self.traits = replace(sink.traits, readable=False)
 
     def write(self, record: Any, secret: Secret) -> None:
         self._sink.write(record, secret)

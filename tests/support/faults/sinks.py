@@ -2,39 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.effects import Effects
 from reconciler.errors import SinkError
-from reconciler.model import Place, Secret, SinkRecord, SinkSettings
+from reconciler.model import Owner, Place, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
+from reconciler.sinks.protocol import Traits
 from support.faults.effects import STORE
 from support.faults.world import FaultWorld
 
 
-class StoreSink:
+class StoreSink(Sink):
     """Hands each secret to a program on its standard input."""
 
-    readable = False
-    removable = True
-    exposure = ""
-    is_evidence = True
+    traits = Traits(readable=False, reads_secrets=False)
 
     def __init__(self, name: str, effects: Effects) -> None:
         self.name = name
-        self.destination = f"command {STORE}"
         self._effects = effects
+
+    @property
+    def destination(self) -> str:
+        """The program."""
+        return f"command {STORE}"
 
     def probe(self, keys: Collection[str]) -> None:
         """There is nothing to look at."""
-
-    def read(self, keys: Collection[str]) -> Mapping[str, SinkRecord]:
-        """Nothing can be read."""
-        return {}
-
-    def read_one(self, key: str) -> None:
-        """Not even this."""
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Whether the program kept it is known only when it says so."""
@@ -62,6 +57,6 @@ def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]
         for name, kind in world.sinks.items()
         if kind != "store"
     ]
-    sinks = open_sinks(files, stack=stack, effects=effects)
+    sinks = open_sinks(files, owner=Owner(stack), effects=effects)
     sinks |= {name: StoreSink(name, effects) for name, kind in world.sinks.items() if kind == "store"}
     return dict(sorted(sinks.items()))

@@ -1,0 +1,132 @@
+"""Compute how a stack stands, from what was read, by the rules that make a plan.
+
+Which generation is current, what becomes of the others, when the next rotation is due, and which expiry is worth a
+warning: nothing of that is judged here again, so that status never says other than plan.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from datetime import datetime
+
+from reconciler.model import DesiredState, EndpointRef, Phase, Snapshot
+from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_cases, gather_facts
+from reconciler.plan.due import find_due
+from reconciler.plan.fates import Fate, overlap_end
+from reconciler.plan.standing import (
+    EndpointStatus,
+    Expiry,
+    GenerationStatus,
+    KeyState,
+    KeyStatus,
+    SinkState,
+    Standing,
+)
+from reconciler.plan.verdicts import Verdict, judge
+
+
+def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Standing:
+    """How the stack stands at one instant; a pure function of what was read."""
+    facts = gather_facts(desired, snapshot, now)
+    return Standing(
+        stack=desired.stack,
+        project=desired.project,
+        now=now,
+        keys=tuple(_key(case) for case in gather_cases(facts)),
+        endpoints=tuple(_endpoints(facts)),
+        foreign_keys=tuple(key.name for key in snapshot.keys if key.id not in facts.own),
+        claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
+    )
+
+
+def _key(case: KeyCase) -> KeyStatus:
+    generations = [each for each in case.generations if not each.is_taken_over]  # what is there, not what is to come
+    in_use = [each for each in generations if each.is_in_use]
+    current = next(reversed(in_use or generations), None)
+    verdict = judge(case)
+    fates = {ruling.generation.live.id: ruling.fate for ruling in verdict.rulings}
+    sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
+    return KeyStatus(
+        name=case.name,
+        description=case.desired.description if case.desired else current.live.text if current else "",
+        desired=case.desired,
+        state=_state(current, case.now),
+        generations=tuple(
+            GenerationStatus(
+                live_name=each.name,
+                generation=each.number,
+                phase=each.phase,
+                is_current=each is current,
+                fate=fates.get(each.live.id, Fate.KEEP),
+                created_at=each.live.created_at,
+                since=each.since,
+                expires_at=each.live.expires_at,
+                until=None if each is current else _until(case, each),
+                bound_to=tuple(sorted(each.bound_to)),
+                leaks=each.leaks(case.now),
+            )
+            for each in generations
+        ),
+        expiry=_expiry(current, verdict),
+        next_rotation=find_due(case),
+        sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
+    )
+
+
+def _expiry(current: Generation | None, verdict: Verdict) -> Expiry:
+    if current is None or current.live.expires_at is None:
+        return Expiry.NEVER
+    if current.live.is_expired(verdict.case.now):
+        return Expiry.EXPIRED
+    return Expiry.SOON if verdict.expiring else Expiry.LATER
+
+
+def _state(current: Generation | None, now: datetime) -> KeyState:
+    if current is None:
+        return KeyState.MISSING
+    if current.live.is_expired(now):
+        return KeyState.EXPIRED
+    return KeyState(current.phase.value)
+
+
+def _until(case: KeyCase, other: Generation) -> datetime | None:
+    """When an old generation's overlap ends, or its own expiry if that comes before."""
+    end = overlap_end(case, case.desired, other) if case.desired and other.is_in_use else None
+    if end is None or other.live.expires_at is None:
+        return end
+    return min(end, other.live.expires_at)
+
+
+def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkState:
+    if current is None:
+        return SinkState.NOT_YET
+    if sink in current.sinks_that_hold_it:
+        return SinkState.OK
+    if sink in case.facts.unreadable_sinks:
+        return SinkState.UNKNOWN
+    return SinkState.LOST if current.phase is Phase.PUBLISHED else SinkState.NOT_YET
+
+
+def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:
+    declared = {endpoint.ref: endpoint for endpoint in facts.desired.endpoints}
+    opened = {ref for key in facts.desired.keys for ref in key.endpoints}
+    names = {key.id: key.name for key in facts.snapshot.keys}
+    own: defaultdict[EndpointRef, set[str]] = defaultdict(set)
+    foreign: defaultdict[EndpointRef, set[str]] = defaultdict(set)
+    for binding in facts.snapshot.bindings:
+        side = own if binding.key_id in facts.own else foreign
+        side[binding.endpoint].add(names.get(binding.key_id, binding.key_id))
+    for endpoint in sorted(facts.snapshot.endpoints, key=lambda endpoint: endpoint.ref):
+        ref, said = endpoint.ref, declared.get(endpoint.ref)
+        yield EndpointStatus(
+            ref=ref,
+            public=endpoint.is_public,
+            own=tuple(sorted(own[ref])),
+            foreign=tuple(sorted(foreign[ref])),
+            status=endpoint.status,
+            application=endpoint.application,
+            managed=said is not None or ref in opened or bool(own[ref]),
+            auth=said.auth if said else None,
+            exclusive=said.exclusive if said else False,
+        )
