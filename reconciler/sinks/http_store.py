@@ -40,15 +40,20 @@ class HttpStore(Store):
         return value
 
     def ask(self, method: str, path: str, doing: str, *, saves: bool = False, **request: Any) -> httpx.Response:
-        """An answer of 2xx or 404, `Moved` for 409 and 412; `doing` completes "could not be reached to …".
+        """An answer of 2xx, or of 404 where nothing was to be written; `Moved` for 409 and 412.
+
+        `doing` completes "could not be reached to …".
 
         With `saves`, a failure that does not say whether it took effect leaves the effect unknown.
         """
-        from reconciler.http_client import make_client
+        from reconciler.http_client import find_trouble, make_client
         from reconciler.http_failures import FAILURES, Server, explain
 
         server = Server(self.title, self.address_variable, self.token_variable)
-        client = make_client(self._effects, base_url=self._setting(self.address_variable), headers=self.headers)
+        address = self._setting(self.address_variable)
+        if trouble := find_trouble(address, self.token_variable):
+            raise self.error(f"{self.address_variable} {trouble}", "Set it to a URL like https://store.example.org.")
+        client = make_client(self._effects, base_url=address, headers=self.headers)
         # Raised outside of the `except`: httpx's exceptions carry the request along.
         try:
             answer = client.request(method, path, **request)
@@ -61,7 +66,7 @@ class HttpStore(Store):
                 effect_is_unknown=saves and found.may_have_happened,
             )
         else:
-            if answer.is_success or answer.status_code == 404:
+            if answer.is_success or (answer.status_code == 404 and method in ("GET", "DELETE")):
                 return answer
             if answer.status_code in (409, 412):
                 raise Moved
@@ -70,6 +75,8 @@ class HttpStore(Store):
 
     def _refusal(self, answer: httpx.Response, server: Server, doing: str, *, saves: bool) -> SinkError:
         """An answer that is an error. Its words are shown without what the run knows to be secret."""
+        from reconciler.http_failures import read_retry_after
+
         status, name = answer.status_code, server.name
         said = self._redactor.clean(answer.text)
         head = (
@@ -78,5 +85,7 @@ class HttpStore(Store):
         if status in (401, 403):
             return SinkError(head, way_out=f"Check {server.token}, and what it may do.")
         if status == 429 or status >= 500:
-            return Passing(head, way_out=_AGAIN, effect_is_unknown=saves and status >= 500)
+            passing = Passing(head, way_out=_AGAIN, effect_is_unknown=saves and status >= 500)
+            passing.retry_after = read_retry_after(answer.headers.get("Retry-After"), self._effects.now)
+            return passing
         return SinkError(head, way_out=server.check_address)

@@ -26,6 +26,8 @@ ATTEMPTS = 4
 """How often something is tried that may succeed a moment later."""
 FIRST_WAIT = 1.0
 """Seconds before it is tried again; twice as long each time."""
+LONGEST_WAIT = 60.0
+"""Seconds, whatever the store asks for."""
 READERS = 8
 
 
@@ -73,7 +75,12 @@ class Moved(Exception):
 
 
 class Passing(SinkError):
-    """A failure that may be over a moment later, such as a store that asks for fewer requests."""
+    """A failure that may be over a moment later, such as a store that asks for fewer requests.
+
+    `retry_after` is how many seconds the store asks to be left alone; None where it does not say.
+    """
+
+    retry_after: float | None = None
 
 
 class Store(Sink):
@@ -179,30 +186,42 @@ class Store(Sink):
     # --- Trying -------------------------------------------------------------------------------------------------------
 
     def _settle(self, key: str, is_done: Callable[[Entry | None], bool], act: Callable[[Entry | None], None]) -> None:
-        """Act on what is there until it is done, or is said to fail; where an answer was lost, what is there tells."""
+        """Act on what is there until it is done, or is said to fail; where an answer was lost, what is there tells.
+
+        Once an attempt may have taken effect, that stays unknown, whatever later ones are told: it may come late.
+        """
+        is_unknown = False
         for number in range(ATTEMPTS):
-            found = self._look(key)
-            self._require_ours(key, found)
-            if is_done(found):
-                return
             try:
+                found = self._look(key)
+                self._require_ours(key, found)
+                if is_done(found):
+                    return
                 act(found)
             except Moved:
                 continue
             except SinkError as error:
-                if not isinstance(error, Passing) and not error.effect_is_unknown:
+                is_final = not isinstance(error, Passing) and not error.effect_is_unknown
+                is_unknown = error.effect_is_unknown = error.effect_is_unknown or is_unknown
+                if is_final:
                     raise
                 if number == ATTEMPTS - 1:
                     with suppress(SinkError):
                         if is_done(self._look(key)):
                             return
                     raise
-                self._effects.sleep(FIRST_WAIT * 2**number)
+                self._wait(number, error)
             else:
                 return
         raise self.error(
-            f"the entry of {key} was changed by somebody else each time", "See who writes it; apply again."
+            f"the entry of {key} was changed by somebody else each time",
+            "See who writes it; apply again.",
+            effect_is_unknown=is_unknown,
         )
+
+    def _wait(self, number: int, error: SinkError) -> None:
+        asked = error.retry_after if isinstance(error, Passing) and error.retry_after else 0.0
+        self._effects.sleep(max(FIRST_WAIT * 2**number, min(asked, LONGEST_WAIT)))
 
     def _look(self, key: str) -> Entry | None:
         return self._again(lambda: self.look(key))
@@ -210,7 +229,8 @@ class Store(Sink):
     def _again(self, ask: Callable[[], Found]) -> Found:
         """What a reading gives, which is tried again while that may help."""
         for number in range(ATTEMPTS - 1):
-            with suppress(Passing):
+            try:
                 return ask()
-            self._effects.sleep(FIRST_WAIT * 2**number)
+            except Passing as error:
+                self._wait(number, error)
         return ask()

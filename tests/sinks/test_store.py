@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sinks.example_store import SINK
 from sinks.places import KEY, Hasty, StorePlace
-from sinks.stage import CANARY, record
+from sinks.stage import CANARY, owner, record
 from sinks.store_server import TOKEN, Shop
 
 from reconciler.config import load_config
 from reconciler.errors import SinkError
-from reconciler.model import Secret
+from reconciler.model import Secret, SinkSettings
+from reconciler.sinks import Sink, open_sinks
+from reconciler.sinks.declared import registered
+from reconciler.sinks.protocol import Surroundings
 from reconciler.sinks.store import ATTEMPTS
 
 
@@ -101,6 +106,50 @@ def test_a_store_that_asks_for_fewer_requests_is_waited_for(shop: Shop) -> None:
     StorePlace(shop).open(effects=effects).write(record(KEY), Secret("abc"))
     assert effects.waits == [1.0, 2.0, 1.0]
     assert StorePlace(shop).secret() == "abc"
+
+
+def test_a_store_that_names_how_long_is_waited_for_as_long_within_reason(shop: Shop) -> None:
+    shop.troubles = ["429", "429"]
+    shop.retry_after = "7"
+    effects = Timed()
+    StorePlace(shop).open(effects=effects).write(record(KEY), Secret("abc"))
+    shop.retry_after, shop.troubles = "86400", ["429"]
+    StorePlace(shop).open(effects=effects).read([KEY])
+    shop.retry_after = ""
+    assert effects.waits == [7.0, 7.0, 60.0]
+
+
+def test_once_a_write_may_have_been_done_a_later_refusal_does_not_say_otherwise(shop: Shop) -> None:
+    shop.troubles = ["", "unheard", "", "400"]
+    error = refused(StorePlace(shop))
+    assert "answered with status 400" in error.message
+    assert error.effect_is_unknown
+
+
+def test_a_place_that_is_not_there_is_no_success_of_a_write(shop: Shop) -> None:
+    shop.troubles = ["", "404"]
+    error = refused(StorePlace(shop))
+    assert "answered with status 404 when asked to save payments-api" in error.message
+    assert not error.effect_is_unknown
+
+
+def test_a_token_goes_over_plain_http_to_this_machine_only(shop: Shop) -> None:
+    error = refused(StorePlace(replace(shop, url="http://store.example.org")))
+    assert "EXAMPLE_STORE_URL would send the token unencrypted to store.example.org" in error.message
+    assert shop.log == []
+
+
+def test_a_sink_is_given_the_variables_that_it_declares_and_no_others(shop: Shop) -> None:
+    given: list[Surroundings] = []
+
+    def opens(settings: SinkSettings, around: Surroundings) -> Sink:
+        given.append(around)
+        return SINK.opens(settings, around)
+
+    env = {"EXAMPLE_STORE_URL": shop.url, "GCORE_API_KEY": "b", "AWS_SECRET_ACCESS_KEY": "c"}
+    with registered(replace(SINK, type="other", opens=opens)):
+        open_sinks([SinkSettings("shop", "other")], owner=owner(), effects=Hasty(), env=env)
+    assert [around.env for around in given] == [{"EXAMPLE_STORE_URL": shop.url}]
 
 
 def test_a_token_that_is_not_accepted_is_told_at_once_and_by_its_name(shop: Shop) -> None:
