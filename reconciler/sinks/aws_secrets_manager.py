@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from reconciler.errors import SinkError
@@ -44,7 +44,7 @@ from reconciler.sinks.aws_record import (
 )
 from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, refuse_older
 from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 from reconciler.workers import side_by_side
 
@@ -139,6 +139,8 @@ class AwsSecretsManagerSink(Sink):
                 done = self._create(Claim(record, self._field), secret)
             else:
                 self._refuse_foreign(there, key)
+                held = there.claims().get(there.current)
+                refuse_older(held.record if held and held.field == self._field else None, record, self._error_at(key))
                 if there.is_scheduled_for_deletion:
                     self._aws.call("restore_secret", SecretId=self._secret_name(key))
                     done = False
@@ -176,9 +178,7 @@ class AwsSecretsManagerSink(Sink):
         there = self._describe(key)
         if there is not None and there.belongs_to(self._owner, key) and (later := there.later(key)):
             return later
-        record = self._record_in(key, there)
-        # What agrees with the owner is said as the owner says it, also where a tag cannot.
-        return replace(record, api=self._owner.api) if record and record.api else record
+        return self._record_in(key, there)
 
     def _held_secret(self, key: str) -> HeldSecret | None:
         """The record, and the value of the very version that it is about."""
@@ -190,6 +190,11 @@ class AwsSecretsManagerSink(Sink):
         return HeldSecret(record, secret) if secret else None
 
     def _record_in(self, key: str, secret: AwsSecret | None) -> SinkRecord | None:
+        record = self._claimed_in(key, secret)
+        # What agrees with the owner is said as the owner says it, also where a tag cannot.
+        return replace(record, api=self._owner.api) if record and record.api else record
+
+    def _claimed_in(self, key: str, secret: AwsSecret | None) -> SinkRecord | None:
         if secret is None or secret.is_scheduled_for_deletion or not secret.belongs_to(self._owner, key):
             return None
         claims = secret.claims()
@@ -354,6 +359,9 @@ class AwsSecretsManagerSink(Sink):
                 raise
 
     # --- What is said ------------------------------------------------------------------------------------------------
+
+    def _error_at(self, key: str) -> Callable[[str, str], SinkError]:
+        return lambda message, way_out: self._aws.error(f"the secret {self._secret_name(key)} {message}", way_out)
 
     def _secret_name(self, key: str) -> str:
         return self._template.replace("{stack}", self._stack).replace("{key}", key)

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sinks.example_store import SINK
 from sinks.stage import KINDS, Kind, git
+from sinks.store_server import Shop, serving
+
+from reconciler.sinks.declared import registered
 
 if TYPE_CHECKING:
     from sinks.aws_stage import Aws
@@ -69,3 +73,20 @@ def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     }.items():
         monkeypatch.setenv(name, value)
     return aws_server
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[Shop]:
+    """The store of the example sink."""
+    with serving() as store:
+        yield store
+
+
+@pytest.fixture
+def shop(store_server: Shop) -> Iterator[Shop]:
+    """The same, empty, and its type of sink known."""
+    store_server.entries.clear()
+    store_server.troubles.clear()
+    store_server.log.clear()
+    with registered(SINK):
+        yield store_server

@@ -1,0 +1,64 @@
+"""A sink that is in no file of the product: a key-value store over HTTP, such as one might write for one's own.
+
+Address and token come from the environment alone (EXAMPLE_STORE_URL, EXAMPLE_STORE_TOKEN). An entry is a JSON document
+with the secret and its record; its ETag is the version that `If-Match` asks for.
+"""
+
+from __future__ import annotations
+
+from reconciler.model import SinkSettings
+from reconciler.sinks.declared import Kind, Option, Rights, SinkType
+from reconciler.sinks.http_store import HttpStore
+from reconciler.sinks.protocol import Surroundings
+from reconciler.sinks.store import Entry
+
+
+class ExampleStore(HttpStore):
+    """An entry for each key, below a folder of the store."""
+
+    title = "The example store"
+    address_variable = "EXAMPLE_STORE_URL"
+    token_variable = "EXAMPLE_STORE_TOKEN"
+
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
+        self._folder = settings.options.get("folder", "keys")
+
+    @property
+    def destination(self) -> str:
+        return f"example store {self._folder}/{{key}}"
+
+    def look(self, key: str) -> Entry | None:
+        answer = self.ask("GET", f"/{self._folder}/{key}", f"read {key}")
+        return None if answer.status_code == 404 else Entry.read(answer.content, answer.headers.get("ETag", ""))
+
+    def put(self, key: str, entry: Entry, found: Entry | None) -> None:
+        when = {"If-Match": found.version} if found else {"If-None-Match": "*"}
+        path = f"/{self._folder}/{key}"
+        self.ask("PUT", path, f"save {key}", saves=True, headers=when, json=entry.document())
+
+    def drop(self, key: str, found: Entry) -> None:
+        when = {"If-Match": found.version}
+        self.ask("DELETE", f"/{self._folder}/{key}", f"remove {key}", saves=True, headers=when)
+
+
+SINK = SinkType(
+    type="example",
+    opens=ExampleStore,
+    title="An example store.",
+    description="A key-value store over HTTP.",
+    options=(
+        Option(
+            name="folder",
+            kind=Kind.TEXT,
+            description="Where in the store.",
+            schema={"pattern": "^[a-z]{1,40}$", "errorMessage": "must be 1 to 40 lower-case letters"},
+            default="keys",
+            chooses_place=True,
+            examples=("keys",),
+        ),
+    ),
+    example={"type": "example", "folder": "team"},
+    variables=(ExampleStore.address_variable, ExampleStore.token_variable),
+    rights=Rights(read=("read",), verify=("read",), write=("read", "write", "delete")),
+)
