@@ -67,7 +67,7 @@ def mark(
 ) -> tuple[Ownership, Reason | None]:
     """The marker that a generation is to have, and why it has to be written; None: it need not be, for its own sake."""
     live = generation.live
-    if live.ownership is None:
+    if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
         number, phase, since = generation.number, generation.phase, generation.since
         return case.marker(number, phase, since, live.name, protected=key.prevent_destroy), ADOPTION
     marked = replace(live.ownership, phase=generation.phase, since=generation.since).on(live.name)
