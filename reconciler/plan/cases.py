@@ -244,7 +244,7 @@ def gather_generation(facts: Facts, key: DesiredKey | None, live: LiveKey, owner
 def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
     """The live key that the file takes over as the first generation; None where none can be (`refuse_adoption`)."""
     found = facts.by_name.get(key.adopt or "", ())
-    if len(found) != 1 or (found[0].ownership is not None and found[0].ownership.stack != facts.desired.stack):
+    if len(found) != 1 or is_owned(facts, found[0]):
         return None
     live = found[0]
     holding = holders_of(facts, key.name, live)
@@ -254,6 +254,11 @@ def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
         phase = Phase.REVOKED
     bound = facts.bound.get(live.id, frozenset())
     return Generation(live, 1, phase, facts.now, bound, holding, frozenset(), is_taken_over=True)
+
+
+def is_owned(facts: Facts, live: LiveKey) -> bool:
+    """Whether a live key is another stack's by its marker, or a generation of a key of this stack."""
+    return live.id in facts.own or (live.ownership is not None and live.ownership.stack != facts.desired.stack)
 
 
 def holders_of(facts: Facts, key: str, live: LiveKey) -> frozenset[str]:

@@ -18,7 +18,7 @@ ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was mad
 
 @dataclass(frozen=True, slots=True)
 class KeyWriting:
-    """What is to be written on a live key, what differs, and why; `adopts` one without a marker."""
+    """What is to be written on a live key, what differs, and why; `adopts` one that nobody owned."""
 
     live: LiveKey
     text: str
@@ -58,8 +58,7 @@ def plan_writings(
                 code = "expiry_differs" if [change.path for change in diff] == ["expires_at"] else "description_differs"
                 reason = Reason(code, f"{fields} differ{'s' if len(diff) == 1 else ''}")
         if reason is not None:
-            adopts = generation.live.ownership is None
-            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, adopts)
+            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, generation.is_taken_over)
 
 
 def mark(

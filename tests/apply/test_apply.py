@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN
 from support.states import declared, desired, key
-from support.worlds import BrokenSink, World, patch_in_portal, states
+from support.worlds import STACK, BrokenSink, World, patch_in_portal, states
 
 from reconciler.api import KeyUpdate
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, DesiredState, Phase, Secret, compose_description
+from reconciler.model import Auth, DesiredState, Ownership, Phase, Secret, compose_description
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Rotate, Summary, Unbind
 from reconciler.plan.outcomes import Finished, OutcomeState
@@ -181,6 +181,16 @@ def test_adoption_keeps_the_key_in_place_and_the_next_generation_takes_its_own_n
     assert world.accepts("llama3", world.held("payments"))
     assert not world.accepts("llama3", secret)
     assert world.converges(later)
+
+
+def test_a_marker_that_nothing_bears_out_does_not_stand_in_the_way_of_an_adoption(world: World) -> None:
+    """Somebody copied the marker of another key of this stack to it, in the portal."""
+    marker = Ownership(STACK, "search", 1, Phase.PUBLISHED, START)
+    world.api.update_key("portal-made", KeyUpdate(compose_description("", marker)))
+    state = desired(key("payments", "llama3", "whisper", "app:webui", adopt="portal-made"))
+    assert world.apply(state).complete
+    assert [one.ownership.key for one in world.owned() if one.ownership] == ["payments"]
+    assert world.converges(state)
 
 
 @pytest.mark.parametrize("count", [1, 12])
