@@ -257,8 +257,8 @@ def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
 
 
 def is_owned(facts: Facts, live: LiveKey) -> bool:
-    """Whether a live key is another stack's by its marker, or a generation of a key of this stack."""
-    return live.id in facts.own or (live.ownership is not None and live.ownership.stack != facts.desired.stack)
+    """Whether its marker, maybe one of a later form, names another stack, or it is a key of this one."""
+    return live.id in facts.own or live.marked_by not in (None, "", facts.desired.stack)
 
 
 def holders_of(facts: Facts, key: str, live: LiveKey) -> frozenset[str]:

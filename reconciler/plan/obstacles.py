@@ -120,8 +120,10 @@ def refuse_adoption(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     elif len(found) > 1:
         message = f"there are {len(found)} live keys {key.adopt}"
         yield Finding(where, path, message, "rename all but one of them in the portal")
-    elif (own := found[0].ownership) is not None and is_owned(case.facts, found[0]):
-        message = f"the live key {key.adopt} belongs to {own.stack}/{own.key}"
+    elif is_owned(case.facts, found[0]):
+        own = found[0].ownership
+        owner = f"{own.stack}/{own.key}" if own else f"the stack {found[0].marked_by}"
+        message = f"the live key {key.adopt} belongs to {owner}"
         yield Finding(where, path, message, "remove it there first: a key has one owner")
 
 
