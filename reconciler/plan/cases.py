@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -275,14 +275,16 @@ def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
 
     Everyone who may edit descriptions in the portal can copy a marker. So the live name, which never changes, has to
     fit it; or the file has to adopt that live key as that key; or a sink has to hold a record of it, one that neither
-    the portal nor a pull request can have written.
+    the portal nor a pull request can have written. Where the API lets two live keys have one name, and both have the
+    marker, the name tells of neither.
     """
     recorded = gather_evidence(desired, snapshot)
     adoptions = desired.adoptions
+    marked = Counter((key.name, key.marked_by, key.ownership and key.ownership.key) for key in snapshot.keys)
 
     def is_borne_out(live: LiveKey, own: Ownership) -> bool:
         return (
-            own.fits(live.name)
+            (own.fits(live.name) and marked[live.name, own.stack, own.key] == 1)
             or (own.key, live.name) in adoptions
             or any(record.key == own.key and record_is_of(record, live) for record in recorded.get(live.name, ()))
         )

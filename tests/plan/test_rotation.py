@@ -15,7 +15,7 @@ from support.states import NOW, bound_to, days, declared, desired, endpoint, key
 
 from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Warnings
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import CreateGeneration, Demand, Rotate, UpdateKey
+from reconciler.plan.changes import Bind, CreateGeneration, Demand, Rotate, UpdateKey
 from reconciler.plan.due import list_due
 from reconciler.plan.survey import compute_standing
 from reconciler.report.status_table import render_status
@@ -391,6 +391,20 @@ def test_a_key_that_is_only_now_taken_over_can_be_revoked() -> None:
         "unbind:deployment.llama3 [portal-made key_is_revoked]",
         "delete:portal-made: key_is_revoked",
     ]
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_a_copy_of_a_key_under_its_own_name_is_not_the_stacks(is_recorded: bool) -> None:
+    """Where names are not unique: what a sink has a record of tells which of the two it is, or nobody can."""
+    state = desired(key("payments", "llama3", "whisper"))
+    mine = live("payments", of="payments")
+    copy = replace(mine, id="copy", created_at=NOW)
+    before = snapshot(mine, OTHER, endpoint("llama3", "other", "payments"), endpoint("whisper", "other"))
+    held = snapshot(mine, held=["payments"]).sinks if is_recorded else before.sinks
+    plan = compute_plan(state, replace(before, keys=(copy, *before.keys), sinks=held), NOW)
+    assert told(plan.changes) == (["bind:deployment.whisper [payments binding_is_declared]"] if is_recorded else [])
+    assert bool(plan.unmet) is not is_recorded
+    assert all(change.live.id != "copy" for change in plan.changes if isinstance(change, Bind))
 
 
 def test_what_is_taken_over_gets_the_marker_of_its_key_in_place_of_one_that_nothing_bears_out() -> None:
