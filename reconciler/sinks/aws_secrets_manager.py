@@ -483,6 +483,10 @@ SINK = SinkType(
         "field": "api_key",
         "region": "eu-west-1",
     },
+    elsewhere={
+        "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
+        "profile": "Set AWS_PROFILE where keyform runs.",
+    },
     variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
     rights=Rights(
         read=("DescribeSecret", "ListSecrets"),

@@ -233,6 +233,7 @@ SINK = SinkType(
             f"without a newline, and {', '.join(_OURS[:-1])} and {_OURS[-1]} in its environment. Exit status 0 means "
             "saved.",
             required=True,
+            way_out="Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
             chooses_place=True,
             examples=(["./save-secret.sh", "{key}"], ["pass", "insert", "--multiline", "inference/{key}"]),
         ),

@@ -60,7 +60,8 @@ VARIABLE = r"\$\{(GCORE_CLOUD_PROJECT_ID|KEYFORM_VAR_[A-Za-z0-9_]+)\}"
 class Option:
     """One setting in the file. `schema` is what its kind does not say: `pattern`, `maxLength`, `errorMessage`, `enum`.
 
-    `chooses_place`: with another value, a secret would be written to another place.
+    `chooses_place`: with another value, a secret would be written to another place. `way_out` is what to do where it is
+    required and missing.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Option:
     default: Any = None
     required: bool = False
     chooses_place: bool = False
+    way_out: str = ""
 
     def fragment(self) -> dict[str, Any]:
         """Its part of the schema."""
@@ -113,8 +115,9 @@ def _nothing(_state: DesiredState) -> Iterator[Complaint]:
 class SinkType:
     """One type of sink. `title` and `description` are for editors, `example` is a sink of this type in the file.
 
-    `check` finds what the schema cannot say of the sinks of this type; `slot_of` names what in a file of such a sink is
-    a key's. `variables` are environment variables that decide what the store is and who asks.
+    `check` finds what the schema cannot say of the sinks of this type; `slot_of` names what in a file of such a sink
+    is a key's. `elsewhere` are settings that the file must not have, since they decide where credentials go, each with
+    where it is set. `variables` are environment variables that decide what the store is and who asks.
     """
 
     type: str
@@ -126,6 +129,7 @@ class SinkType:
     full_example: Mapping[str, Any] | None = None
     check: Callable[[DesiredState], Iterator[Complaint]] = _nothing
     slot_of: Callable[[SinkSettings, str], str] = lambda _settings, key: key
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     rights: Rights = Rights()
 

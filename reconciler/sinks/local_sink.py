@@ -32,6 +32,7 @@ def path_option(example: str) -> Option:
         description="The file, relative to the folder of this configuration file; `~/` is the home folder, "
         "`${KEYFORM_VAR_NAME}` an environment variable. Git must ignore it. Nothing under `.git` is written.",
         required=True,
+        way_out="Write `path: FILE`.",
         chooses_place=True,
         examples=(example,),
     )
