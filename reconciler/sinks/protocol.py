@@ -28,7 +28,7 @@ class Traits:
     reads_secrets: bool = True
     """Its secrets can be read back, too. Only `verify` does: nothing else that keyform does needs a secret."""
     tidies: bool = False
-    """A write that was cut short leaves something to clear away, or to make durable."""
+    """`tidy` may find something: what a write that was cut short left, or records of an earlier form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,4 +113,7 @@ class Sink(ABC):
         """Remove this stack's record and secret of a key; nothing to do when there is none."""
 
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
-        """Make what it holds durable, and clear away what is left over; touches nothing when nothing was cut short."""
+        """Make what it holds durable, clear away what is left over, and write records of an earlier form in today's.
+
+        Touches nothing when nothing was cut short and the last `read` found no such record.
+        """

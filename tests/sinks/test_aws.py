@@ -41,7 +41,7 @@ def test_what_was_written_is_held_to_the_second_and_can_be_consumed(aws: Aws) ->
         "batch-jobs": generation(3, key="batch-jobs"),
     }
     assert (aws.value(), aws.value(f"{STACK}/batch-jobs")) == ("abc", "def")
-    assert (sink.name, sink.traits) == ("cloud", Traits())
+    assert (sink.name, sink.traits) == ("cloud", Traits(tidies=True))
 
 
 def test_a_new_secret_is_there_with_its_tags_in_one_call(aws: Aws) -> None:

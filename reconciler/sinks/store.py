@@ -1,0 +1,263 @@
+"""The base of sinks over a store with an entry for each key. A sink says how to look, put and drop; the rest is here.
+
+- What is not ours is never replaced or removed; nor what is newer, or what a later version of keyform wrote.
+- The same record and the same secret again make no write, where a look shows the secret.
+- A request that failed in passing is made again, after a wait. Each time begins with a look, so that a write whose
+  answer was lost is found; one that nobody can confirm is an unknown outcome.
+- `put` is to be bound to the entry that was looked at (check-and-set); `Conflict` says that it is another by now.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from reconciler.errors import SinkError
+from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.reach import printable
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits
+from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later, record_from_fields
+from reconciler.workers import side_by_side
+
+Answer = TypeVar("Answer")
+
+ATTEMPTS = 4
+"""How often a change begins again."""
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+"""Seconds; each wait is twice the one before, unless the store says how long to wait."""
+_READERS = 8
+_FEW = 10
+"""So many entries are read one after the other, so that a run can be made repeatable."""
+_NUMBERS = frozenset({"form", "project", "generation"})
+
+
+class Conflict(Exception):  # noqa: N818 - no error: the change begins again
+    """Somebody else changed the entry after it was looked at."""
+
+
+class StoreTrouble(SinkError):
+    """A request failed in passing: the same may succeed after `wait` seconds (None: the usual wait)."""
+
+    wait: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in the place of a key, whoever put it there.
+
+    `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
+    `whose` completes "the entry …" for one that is not ours. `state` is what the store wants back when it puts or
+    drops, such as a version.
+    """
+
+    found: Reading | None = None
+    secret: Secret | None = None
+    whose: str = ""
+    state: Any = field(default=None, compare=False)
+
+    @property
+    def record(self) -> SinkRecord | None:
+        """The record, where it is ours and of a form that is read here."""
+        return self.found if isinstance(self.found, SinkRecord) and not self.whose else None
+
+
+def read_entry(key: str, fields: object, owner: Owner, *, secret: Secret | None = None, state: Any = None) -> Entry:
+    """The entry of a store that keeps `record_to_fields` beside a secret; `fields` may be whatever stands there."""
+    found = record_from_fields(key, fields)
+    stack = fields.get("stack") if isinstance(fields, Mapping) else None
+    if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
+        return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", state=state)
+    if stack != owner.stack:
+        return Entry(whose="has no keyform record of this stack", state=state)
+    return Entry(found, secret, state=state)
+
+
+def fields_from_texts(texts: Mapping[str, str]) -> dict[str, str | int]:
+    """The fields of a record where a store keeps texts alone: those that are to be numbers as numbers, if they are."""
+    return {
+        name: int(text) if name in _NUMBERS and re.fullmatch("0|[1-9][0-9]{0,17}", text) else text
+        for name, text in texts.items()
+    }
+
+
+class Store(Sink):
+    """A `Sink` over a store. `look`, `put` and `drop` fail by SinkError; by StoreTrouble where trying again helps."""
+
+    traits = Traits(tidies=True)
+
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
+        self._old: dict[str, Entry] = {}
+
+    @abstractmethod
+    def look(self, key: str) -> Entry | None:
+        """What stands in the place of a key: see `read_entry`; None for nothing."""
+
+    @abstractmethod
+    def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
+        """Save secret and record in one step, in the place of what was looked at, which is ours; durable."""
+
+    @abstractmethod
+    def drop(self, key: str, there: Entry) -> None:
+        """Remove secret and record of what was looked at, which is ours."""
+
+    def listed(self) -> Iterable[str]:
+        """The keys that this stack has entries for, declared or not, where the store can list them."""
+        return ()
+
+    def check_place(self, key: str, there: Entry) -> None:
+        """Refuse an entry of ours that a secret could not be put into."""
+
+    def find_record(self, key: str, there: Entry) -> Reading | None:  # noqa: ARG002 - some have to read more
+        """The record in an entry of ours."""
+        return there.found
+
+    def find_secret(self, key: str, there: Entry) -> Secret | None:  # noqa: ARG002 - some have to read more
+        """The secret in an entry with a record."""
+        return there.secret
+
+    def renew(self, key: str, there: Entry) -> None:
+        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does."""
+
+    def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
+        """An error that names the sink."""
+        return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
+
+    def foreign(self, key: str, there: Entry) -> SinkError:
+        """What is said of an entry that is not ours."""
+        return self.error(f"the entry of {key} {there.whose}", "Remove it, or choose another place for this sink.")
+
+    # --- The protocol ------------------------------------------------------------------------------------------------
+
+    def probe(self, keys: Collection[str]) -> None:
+        """Refuse what a write would refuse."""
+
+        def probe_one(key: str) -> None:
+            there = self._insist(key, lambda: self.look(key), changes=False)
+            if there is not None:
+                self._check(key, there)
+                self.check_place(key, there)
+
+        _for_all(probe_one, sorted(keys))
+
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
+        """The records of these keys, and of all others that the store lists."""
+        names = sorted({*keys, *self._insist("", self.listed, changes=False)})
+        entries = dict(zip(names, _for_all(self._entry, names), strict=True))
+        there = {key: entry for key, entry in entries.items() if entry is not None and entry.found is not None}
+        self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}
+        return {key: entry.found for key, entry in there.items() if entry.found is not None}
+
+    def read_one(self, key: str) -> SinkRecord | None:
+        """One record, without a list of all."""
+        there = self._entry(key)
+        return there.record if there else None
+
+    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
+        """Records and secrets of these keys."""
+
+        def read_one(key: str) -> HeldSecret | None:
+            there = self._entry(key)
+            if there is None or there.record is None:
+                return None
+            secret = self._insist(key, lambda: self.find_secret(key, there), changes=False)
+            return HeldSecret(there.record, secret) if secret else None
+
+        names = sorted(keys)
+        found = zip(names, _for_all(read_one, names), strict=True)
+        return {key: held for key, held in found if held is not None}
+
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        """Save a secret with its record; nothing is done where a look shows that the same stands there already."""
+        key = record.key
+        self._redactor.learn(secret)
+        if not record.owner.is_same(self._owner):
+            raise self.error(f"{key} is a record of another owner", "Report this as a bug of keyform.")
+        if len(secret.reveal()) > LONGEST_SECRET:
+            raise self.error(f"the secret of {key} is too long", "Check that GCORE_BASE_URL is right.")
+
+        def attempt() -> None:
+            there = self.look(key)
+            if there is not None:
+                self._check(key, there, record)
+            if there is None or (there.record, there.secret) != (record, secret) or there.record is None:
+                self.put(record, secret, there)
+
+        self._insist(key, attempt)
+
+    def remove(self, key: str) -> None:
+        """Remove record and secret; what is not ours stays."""
+
+        def attempt() -> None:
+            there = self.look(key)
+            if there is not None and not there.whose:
+                self._check(key, there)
+                self.drop(key, there)
+
+        self._insist(key, attempt)
+
+    def tidy(self) -> None:
+        """Write those records in today's form that the last reading found in another; nothing depends on it."""
+        for key in sorted(self._old):
+            with suppress(SinkError):
+                self.renew(key, self._old[key])
+        self._old = {}
+
+    # --- What holds for all ------------------------------------------------------------------------------------------
+
+    def _check(self, key: str, there: Entry, record: SinkRecord | None = None) -> None:
+        """Refuse to replace, by this record, or to remove what is not ours, cannot be read here, or is newer."""
+        if there.whose:
+            raise self.foreign(key, there)
+        if isinstance(there.found, LaterRecord):
+            raise self.error(explain_later(there.found), UPDATE_KEYFORM)
+        if record is not None and there.found is not None and there.found.created_at > record.created_at:
+            # A run that was paused just before it writes may resume after another one is done. What it would write may
+            # have been deleted by then, and consumers would find a secret that opens nothing.
+            raise self.error(
+                f"already holds a newer generation of {key}: {there.found.live_name}",
+                "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
+            )
+
+    def _entry(self, key: str) -> Entry | None:
+        """An entry of ours with all that is to be known of its record."""
+
+        def attempt() -> Entry | None:
+            there = self.look(key)
+            if there is None or there.whose:
+                return None
+            return replace(there, found=self.find_record(key, there))
+
+        return self._insist(key, attempt, changes=False)
+
+    def _insist(self, key: str, attempt: Callable[[], Answer], *, changes: bool = True) -> Answer:
+        """What comes of it in the end, however often it takes; an outcome that was once unknown stays so."""
+        is_unknown, wait = False, FIRST_WAIT
+        error: SinkError = self.error(
+            f"the entry of {key} was changed by somebody else each time that it was to be written",
+            "See who else writes it, and apply again.",
+        )
+        for number in range(ATTEMPTS):
+            try:
+                return attempt()
+            except Conflict:
+                continue
+            except StoreTrouble as trouble:
+                error, pause = trouble, wait if trouble.wait is None else trouble.wait
+            except SinkError as trouble:
+                trouble.effect_is_unknown = changes and (is_unknown or trouble.effect_is_unknown)
+                raise
+            is_unknown = is_unknown or error.effect_is_unknown
+            if number < ATTEMPTS - 1:
+                self._effects.sleep(min(LONGEST_WAIT, pause))
+                wait *= 2
+        error.effect_is_unknown = changes and is_unknown
+        raise error
+
+
+def _for_all(function: Callable[[str], Answer], keys: Collection[str]) -> list[Answer]:
+    return side_by_side(function, sorted(keys), 1 if len(keys) <= _FEW else _READERS)
