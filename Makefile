@@ -141,6 +141,10 @@ lock: $(VENV)/.dev ## Resolve the locks again: the newest versions, for every Py
 	@$(LOCK) --upgrade --group build --extra emulator --constraints locks/dev.txt --output-file locks/demo.txt
 	@$(LOCK) --upgrade --constraints locks/dev.txt --output-file locks/runtime.txt
 
+.PHONY: schema
+schema: $(VENV)/.dev ## Put what the sinks declare into the published schema
+	@PYTHONPATH=. PYTHONSAFEPATH= $(PY) tools/schema.py
+
 .PHONY: record
 record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py

@@ -105,6 +105,7 @@ def open_session(
                 owner=Owner(desired.stack, api.host, desired.project),
                 effects=effects,
                 redactor=terminal.redactor,
+                env=terminal.env,
             )
             yield Session(desired, api, sinks, effects, interruption, demand)
     finally:

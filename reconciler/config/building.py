@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os.path
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -41,6 +42,7 @@ from reconciler.model import (
     SinkSettings,
     Warnings,
 )
+from reconciler.sinks.declared import Kind, sink_types
 
 _CHECK_PATH = "Write the path of a file in visible characters, and check the values of its variables."
 MAX_SINKS = 20
@@ -232,28 +234,48 @@ def _build_expiry(build: _Build, path: TreePath) -> datetime | None:
 
 
 def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
+    types = sink_types()
     for name, entry in sorted(entries_of(build.root, "sinks").items()):
-        options = {
-            option: value
-            for option in entries_of(build.root, "sinks", name)
-            if option != "type" and (value := _build_setting(build, ("sinks", name, option))) is not None
-        }
         kind = build.text("sinks", name, "type") or ""
-        yield SinkSettings(name, kind, options, place=place_of(entry.mark, ("sinks", name)))
+        declared = types[kind].options if kind in types else ()
+        options = {
+            option.name: value
+            for option in declared
+            if (value := _build_option(build, ("sinks", name, option.name), option.kind)) is not None
+        }
+        written = {
+            option.name: _as_written(find_node(build.root, ("sinks", name, option.name)), option.default)
+            for option in declared
+            if option.chooses_place
+        }
+        destination = json.dumps({"type": kind, **written}, sort_keys=True)
+        yield SinkSettings(name, kind, options, place_of(entry.mark, ("sinks", name)), destination)
 
 
-def _build_setting(build: _Build, path: TreePath) -> str | bool | int | tuple[str, ...] | None:
-    """A setting of a sink: a list as a tuple, a time in seconds, a path in full."""
+def _build_option(build: _Build, path: TreePath, kind: Kind) -> str | bool | int | tuple[str, ...] | None:
+    """The value of an option, as its kind says; None where there is none."""
     node = find_node(build.root, path)
-    if isinstance(node, Listing):
-        return tuple(text for text, _, _ in build.texts(*path))
-    if path[-1] == "timeout":
-        timeout = _build_duration(build, path)
-        return None if timeout is None else int(timeout.total_seconds())
+    if kind is Kind.COMMAND:
+        return tuple(text for text, _, _ in build.texts(*path)) if isinstance(node, Listing) else None
+    if kind is Kind.DURATION:
+        duration = _build_duration(build, path)
+        return None if duration is None else int(duration.total_seconds())
     if not isinstance(node, Scalar) or len(node.text) > LONGEST_TEXT:
         return None
-    is_path = isinstance(node.value, str) and path[-1] == "path"
-    return _resolve_path(build, str(node.value), node.mark, path) if is_path else node.value
+    if kind is Kind.FILE_PATH:
+        return _resolve_path(build, node.value, node.mark, path) if isinstance(node.value, str) else None
+    return node.value
+
+
+def _as_written(node: Node | None, default: object) -> object:
+    """A value as it stands in the file, its variables too; the default where there is none."""
+    match node:
+        case Scalar():
+            return node.text
+        case Listing():
+            return [_as_written(item, None) for item in node.items]
+        case _:
+            return default
 
 
 def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str | None:

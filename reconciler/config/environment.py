@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from reconciler.config.schema import sink_options
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table, WayOut
+from reconciler.sinks.declared import sink_types
 
 PREFIX = "KEYFORM_VAR_"
 PROJECT = "GCORE_CLOUD_PROJECT_ID"
@@ -127,7 +127,7 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Fault]:
 
 def _misplaced(mark: Mark, path: Path) -> Fault:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
-    if path[0] == "sinks" and path[2:3] in (("write",), ("remove",)):
+    if path[0] == "sinks" and len(path) > 3:
         # Others can see arguments, so that a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Fault(mark, path, "`${…}` is not read here", way_out)
@@ -135,7 +135,10 @@ def _misplaced(mark: Mark, path: Path) -> Fault:
 
 def _is_known(path: Path) -> bool:
     """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
-    return path[0] != "sinks" or path[-1] in sink_options()
+    return path[0] != "sinks" or path[-1] in {
+        "type",
+        *(option.name for each in sink_types().values() for option in each.options),
+    }
 
 
 def _may_read_variables(path: Path) -> bool:

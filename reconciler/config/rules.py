@@ -21,11 +21,9 @@ from reconciler.model import (
     EndpointKind,
     EndpointRef,
     SinkSettings,
-    is_variable_name,
-    variable_name,
 )
+from reconciler.sinks.declared import Kind, sink_types
 
-FILE_FORMATS = ("dotenv", "json")
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
 
 
@@ -118,32 +116,14 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
             yield Fault(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
 
 
-def variable_name_is_not_valid(state: DesiredState, root: Table) -> Iterator[Fault]:
-    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
-    sinks = {sink.name: sink for sink in state.sinks if sink.type == "dotenv"}
-    for name, sink in sinks.items():
-        if not is_variable_name(variable_name(_template(sink), "k")):
-            path: Path = ("sinks", name, "variable")
-            message = "does not give the name of a variable: letters, digits and underscores, no digit first"
-            yield Fault(find_mark(root, path), path, message, "Write it such as `{KEY}_API_KEY`.")
-    for key in state.keys:
-        for sink in (sinks[name] for name in key.sinks if name in sinks and key.name[:1].isdigit()):
-            if is_variable_name(variable_name(_template(sink), "k")) and not is_variable_name(
-                variable_name(_template(sink), key.name)
-            ):
-                message = "the key's variable in a dotenv sink would begin with a digit"
-                way_out = f"Give the sink at {sink.place.where} a prefix, such as `variable: KEY_{{KEY}}`."
-                yield _at_name(root, ("keys", key.name), message, way_out)
-
-
 def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault]:
     """Two sinks write the same line of the same file."""
-    sinks = {sink.name: sink for sink in state.sinks if "path" in sink.options}
+    types = sink_types()
+    files = {sink.name: (types[sink.type], sink, file) for sink, _, file in _files(state)}
     first: dict[tuple[str, str], DesiredKey] = {}
     for key in state.keys:
-        for sink in (sinks[name] for name in dict.fromkeys(key.sinks) if name in sinks):
-            line = variable_name(_template(sink), key.name) if sink.type == "dotenv" else key.name
-            slot = (str(sink.options["path"]), line)
+        for kind, sink, file in (files[name] for name in dict.fromkeys(key.sinks) if name in files):
+            slot = (file, kind.slot_of(sink, key.name))
             if slot not in first:
                 first[slot] = key
                 continue
@@ -154,25 +134,31 @@ def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault
 
 
 def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Fault]:
-    """A dotenv sink and a json sink cannot write the same file."""
+    """Sinks of different types cannot write the same file."""
     first: dict[str, SinkSettings] = {}
-    for sink in state.sinks:
-        path = str(sink.options.get("path", ""))
-        if path and sink.type in FILE_FORMATS and sink.type != (other := first.setdefault(path, sink)).type:
-            at: Path = ("sinks", sink.name, "path")
+    for sink, option, file in _files(state):
+        if sink.type != (other := first.setdefault(file, sink)).type:
+            at: Path = ("sinks", sink.name, option)
             message = f"another sink writes this file in another format, declared at {other.place.where}"
             yield Fault(find_mark(root, at), at, message, "Give each its own file.")
 
 
-def removal_asks_for_a_generation(state: DesiredState, root: Table) -> Iterator[Fault]:
-    """What a command removes is a key, in whichever generation."""
-    for sink in (each for each in state.sinks if each.type == "command"):
-        arguments = sink.options.get("remove", ())
-        for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
-            if "{generation}" in argument:
-                path: Path = ("sinks", sink.name, "remove", index)
-                message = "a command that removes is told no generation: what goes is the key"
-                yield Fault(find_mark(root, path), path, message, "Take it out; it is given `{key}` and `{stack}`.")
+def sink_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Fault]:
+    """What each type of sink finds wrong with its own."""
+    for kind in sink_types().values():
+        for complaint in kind.check(state):
+            find = find_name_mark if len(complaint.path) == 2 else find_mark
+            yield Fault(find(root, complaint.path), complaint.path, complaint.message, complaint.way_out)
+
+
+def _files(state: DesiredState) -> Iterator[tuple[SinkSettings, str, str]]:
+    """The files that sinks write, each with the option that names it, and its path."""
+    types = sink_types()
+    for sink in state.sinks:
+        for option in types[sink.type].options if sink.type in types else ():
+            path = sink.options.get(option.name)
+            if option.kind is Kind.FILE_PATH and option.chooses_place and isinstance(path, str):
+                yield sink, option.name, path
 
 
 RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
@@ -183,20 +169,15 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
     rotation_does_not_fit,
     live_key_is_adopted_twice,
     adopted_name_is_taken,
-    variable_name_is_not_valid,
     two_secrets_share_a_slot,
     file_has_two_formats,
-    removal_asks_for_a_generation,
+    sink_makes_no_sense,
 )
 
 
 def check_meaning(state: DesiredState, root: Table) -> list[Fault]:
     """All that the rules find, in no promised order."""
     return [fault for rule in RULES for fault in islice(rule(state, root), MAX_FAULTS)]
-
-
-def _template(sink: SinkSettings) -> str:
-    return str(sink.options.get("variable", "{KEY}"))
 
 
 def _says_nothing(root: Table, *path: str) -> bool:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.config.tree import Path as TreePath
 from reconciler.config.tree import Value
+from reconciler.sinks.declared import add_to_schema, sink_types
 
 if TYPE_CHECKING:
     from jsonschema import ValidationError
@@ -29,14 +30,10 @@ _RESOURCE = files("reconciler.config") / "keyform.schema.json"
 def schema() -> dict[str, Any]:
     """The schema as data; a fresh copy, since a caller may change it."""
     loaded: dict[str, Any] = json.loads(_RESOURCE.read_text(encoding="utf-8"))
+    types = sink_types()
+    if set(types) - set(loaded["$defs"]["sink"]["properties"]["type"]["enum"]):
+        add_to_schema(loaded, types)  # one that is not of this package
     return loaded
-
-
-@cache
-def sink_options() -> frozenset[str]:
-    """The settings that there are, of all types of sinks."""
-    definitions = schema()["$defs"]
-    return frozenset(name for each in definitions if each.endswith("Sink") for name in definitions[each]["properties"])
 
 
 def schema_path() -> Path:

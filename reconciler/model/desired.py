@@ -91,17 +91,17 @@ class DesiredEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class SinkSettings:
-    """A sink as declared: `type` picks the class, `options` are the type's own settings; a duration is in seconds."""
+    """A sink as declared: `type` picks the class, `options` are the type's own settings; a duration is in seconds.
+
+    `destination` is the type, and of the options those that choose the place, as they are written in the file: relative
+    paths and variables as they stand there, so that it is the same on every machine.
+    """
 
     name: str
     type: str
     options: Mapping[str, str | bool | int | tuple[str, ...]] = field(default_factory=dict)
     place: Place = field(default=NOWHERE, compare=False)
-
-    @property
-    def destination(self) -> str:
-        """To be replaced by what the sinks declare."""
-        return f"{self.type} {sorted(self.options.items())}"
+    destination: str = ""
 
 
 @dataclass(frozen=True, slots=True)

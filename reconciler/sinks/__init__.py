@@ -1,17 +1,15 @@
-"""Where secrets are saved: one protocol, and a file per sink."""
+"""Where secrets are saved: one protocol, and a module per sink, which declares all that there is to know of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
 from reconciler.model import Owner, SinkSettings
 from reconciler.redaction import Redactor
-from reconciler.sinks.aws_secrets_manager import AwsSecretsManagerSink
-from reconciler.sinks.command import CommandSink
-from reconciler.sinks.dotenv import DotenvSink
-from reconciler.sinks.json_file import JsonFileSink
+from reconciler.sinks.declared import sink_types
 from reconciler.sinks.protocol import Sink, Surroundings
 
 if TYPE_CHECKING:
@@ -20,27 +18,25 @@ if TYPE_CHECKING:
 __all__ = ["Sink", "open_sinks"]
 
 
-_TYPES: dict[str, type[Sink]] = {
-    "aws-secrets-manager": AwsSecretsManagerSink,
-    "command": CommandSink,
-    "dotenv": DotenvSink,
-    "json": JsonFileSink,
-}
-
-
 def open_sinks(
-    settings: Iterable[SinkSettings], *, owner: Owner, effects: Effects, redactor: Redactor | None = None
+    settings: Iterable[SinkSettings],
+    *,
+    owner: Owner,
+    effects: Effects,
+    redactor: Redactor | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> dict[str, Sink]:
     """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense.
 
-    `redactor` is that of the run: it goes over what others say before that is part of an error.
+    `redactor` is that of the run: it goes over what others say before that is part of an error. A sink is given those
+    variables of `env` that its type declares.
     """
-    around = Surroundings(owner, effects, redactor or Redactor())
-    return {one.name: _find_type(one)(one, around) for one in settings}
-
-
-def _find_type(settings: SinkSettings) -> type[Sink]:
-    opens = _TYPES.get(settings.type)
-    if opens is None:
-        raise SinkError(f"sink {settings.name}: there is no such type", way_out=f"One of {', '.join(sorted(_TYPES))}.")
-    return opens
+    around, types = Surroundings(owner, effects, redactor or Redactor()), sink_types()
+    sinks = {}
+    for one in settings:
+        if one.type not in types:
+            raise SinkError(f"sink {one.name}: there is no such type", way_out=f"One of {', '.join(sorted(types))}.")
+        type_ = types[one.type]
+        own = {name: value for name, value in (env or {}).items() if name in type_.variables}
+        sinks[one.name] = type_.opens(one, replace(around, env=own))
+    return sinks

@@ -41,6 +41,7 @@ from reconciler.sinks.aws_record import (
     new_version_id,
     tags_of,
 )
+from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
 from reconciler.sinks.protocol import Reading, Surroundings
 from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
@@ -336,3 +337,96 @@ class AwsSecretsManagerSink(Store):
             f"the secret {self._secret_name(key)} is not a JSON object with each name once, so it has no fields",
             "Repair it, or leave `field` out, or choose another `name` for this sink.",
         )
+
+
+_IN_NAME = "[A-Za-z0-9/_+=.@-]"
+_KMS_ID = "(mrk-)?[0-9a-f-]{32,36}"
+_KMS_ARN = "arn:aws(-[a-z]{1,8}){0,3}:kms:[a-z0-9-]{1,32}:[0-9]{12}:"
+
+SINK = SinkType(
+    type="aws-secrets-manager",
+    opens=AwsSecretsManagerSink,
+    title="AWS Secrets Manager.",
+    description="AWS Secrets Manager, a secret for each key. It needs the extra `aws`; credentials come from where AWS "
+    "tools look for them: environment, profile, role. Nothing in this file chooses where they are sent.",
+    options=(
+        Option(
+            name="name",
+            kind=Kind.TEXT,
+            description="The name of a key's secret. `{key}` stands for the key, `{stack}` for the stack; "
+            "`${KEYFORM_VAR_NAME}` reads an environment variable.",
+            schema={
+                "pattern": rf"^({_IN_NAME}|\{{stack\}}|{VARIABLE})*\{{key\}}"
+                rf"({_IN_NAME}|\{{stack\}}|\{{key\}}|{VARIABLE})*$",
+                "maxLength": 200,
+                "errorMessage": "must be letters, digits and `/_+=.@-` around `{key}`, such as `{stack}/{key}`",
+            },
+            default="{stack}/{key}",
+            chooses_place=True,
+            examples=("{stack}/{key}", "checkout/{key}"),
+        ),
+        Option(
+            name="field",
+            kind=Kind.TEXT,
+            description="The field that holds the secret, where the whole is a JSON object; its other fields stay. "
+            "Without it, the whole is the secret, and keyform needs no right to read it.",
+            schema={
+                "pattern": f"^([A-Za-z0-9_.-]|{VARIABLE})+$",
+                "maxLength": 64,
+                "errorMessage": "must be the name of a field: at most 64 letters, digits, `_`, `.` and `-`",
+            },
+            chooses_place=True,
+            examples=("api_key",),
+        ),
+        Option(
+            name="region",
+            kind=Kind.TEXT,
+            description="The AWS region. Without it, the one that AWS tools would take. Address and profile come from "
+            "the environment alone (`AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_PROFILE`).",
+            schema={
+                "pattern": f"^([a-z]{{2,4}}(-[a-z]{{1,12}}){{1,3}}-[0-9]{{1,2}}|{VARIABLE})$",
+                "maxLength": 200,
+                "errorMessage": "must be an AWS region, such as `eu-west-1`",
+            },
+            chooses_place=True,
+            examples=("eu-west-1", "${KEYFORM_VAR_REGION}"),
+        ),
+        Option(
+            name="kms_key_id",
+            kind=Kind.TEXT,
+            description="The KMS key that encrypts secrets which are new: id, ARN or alias. Without it, the account's "
+            "own; a secret that is there keeps the one it has.",
+            schema={
+                "pattern": f"^({_KMS_ID}|({_KMS_ARN})?(alias/[A-Za-z0-9/_-]{{1,250}}|key/{_KMS_ID})|{VARIABLE})$",
+                "maxLength": 400,
+                "errorMessage": "must be a KMS key: its id, its ARN, or an alias such as `alias/inference`",
+            },
+            examples=("alias/inference",),
+        ),
+        Option(
+            name="recovery_days",
+            kind=Kind.NUMBER,
+            description="For how many days the secret of a key that leaves the file can be restored: 7 to 30, or 0 for "
+            "not at all.",
+            schema={"enum": [0, *range(7, 31)], "errorMessage": "must be 0, or a whole number from 7 to 30"},
+            default=7,
+            examples=(7, 30, 0),
+        ),
+    ),
+    example={"type": "aws-secrets-manager", "region": "eu-west-1"},
+    full_example={
+        "type": "aws-secrets-manager",
+        "name": "checkout/{key}",
+        "field": "api_key",
+        "region": "eu-west-1",
+    },
+    variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
+    rights=Rights(
+        read=("DescribeSecret", "ListSecrets"),
+        verify=("DescribeSecret", "GetSecretValue", "ListSecrets"),
+        write=(
+            *("CreateSecret", "DeleteSecret", "DescribeSecret", "ListSecrets", "PutSecretValue", "RestoreSecret"),
+            *("TagResource", "UntagResource", "UpdateSecretVersionStage"),
+        ),
+    ),
+)

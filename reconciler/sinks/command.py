@@ -33,14 +33,15 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import DesiredState, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.redaction import MASK
+from reconciler.sinks.declared import Complaint, Kind, Option, SinkType
 from reconciler.sinks.protocol import Sink, Surroundings, Traits
 from reconciler.sinks.record import format_instant
 
@@ -210,3 +211,55 @@ def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
     """The program as it is, and its arguments with what they ask for; other braces are the program's own."""
     program, *arguments = argv
     return [program, *(_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in arguments)]
+
+
+def _check(state: DesiredState) -> Iterator[Complaint]:
+    """What a command removes is a key, in whichever generation."""
+    for sink in (each for each in state.sinks if each.type == SINK.type):
+        arguments = sink.options.get("remove", ())
+        for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
+            if "{generation}" in argument:
+                message = "a command that removes is told no generation: what goes is the key"
+                way_out = "Take it out; it is given `{key}` and `{stack}`."
+                yield Complaint(("sinks", sink.name, "remove", index), message, way_out)
+
+
+SINK = SinkType(
+    type="command",
+    opens=CommandSink,
+    title="A command.",
+    description="A program that takes a secret on its standard input and saves it. What it did cannot be read back.",
+    options=(
+        Option(
+            name="write",
+            kind=Kind.COMMAND,
+            description="The program that saves a secret, and its arguments. It gets the secret on its standard input, "
+            f"without a newline, and {', '.join(_OURS[:-1])} and {_OURS[-1]} in its environment. Exit status 0 means "
+            "saved.",
+            required=True,
+            chooses_place=True,
+            examples=(["./save-secret.sh", "{key}"], ["pass", "insert", "--multiline", "inference/{key}"]),
+        ),
+        Option(
+            name="remove",
+            kind=Kind.COMMAND,
+            description="The program that removes the secret of a key that leaves the file, and its arguments. A "
+            "secret that it does not find is removed. Without it, secrets stay where they were written; they open "
+            "nothing any more.",
+            examples=(["pass", "rm", "--force", "inference/{key}"],),
+        ),
+        Option(
+            name="timeout",
+            kind=Kind.DURATION,
+            description="How long a program may run before it is killed.",
+            schema={
+                "errorMessage": "must be a duration: a whole number of 1 or more and a unit, such as `60s` or `5m`"
+            },
+            default=f"{_DEFAULT_TIMEOUT}s",
+            examples=("60s", "5m"),
+        ),
+    ),
+    example={"type": "command", "write": ["./save-secret.sh", "{key}"]},
+    full_example={"type": "command", "write": ["./save-secret.sh", "{key}"], "timeout": "30s"},
+    check=_check,
+)

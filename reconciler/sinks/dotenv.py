@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.model import (
     RECORD_FORM,
+    DesiredState,
     LaterRecord,
     Owner,
     Secret,
@@ -39,7 +40,8 @@ from reconciler.model import (
     is_variable_name,
     variable_name,
 )
-from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.declared import VARIABLE, Complaint, Kind, Option, SinkType
+from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
 from reconciler.sinks.protocol import HeldSecret, Surroundings
 from reconciler.sinks.record import (
     API_FORM,
@@ -88,12 +90,8 @@ class DotenvSink(LocalFileSink):
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
-        template = settings.options.get("variable", "{KEY}")
-        if (
-            not isinstance(template, str)
-            or "{KEY}" not in template
-            or not is_variable_name(variable_name(template, "k"))
-        ):
+        template = _template_of(settings)
+        if "{KEY}" not in template or not is_variable_name(variable_name(template, "k")):
             raise self._file.error(
                 "`variable` is no template of a variable's name",
                 "Letters, digits, underscores and {KEY}, such as `variable: GCORE_{KEY}_TOKEN`.",
@@ -310,3 +308,55 @@ def _value(assignment: re.Match[str]) -> Secret | None:
 
 def _joined(lines: list[str]) -> bytes:
     return "\n".join(lines).encode("latin-1")
+
+
+def _template_of(sink: SinkSettings) -> str:
+    return str(sink.options.get("variable", "{KEY}"))
+
+
+def _check(state: DesiredState) -> Iterator[Complaint]:
+    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
+    templates = {sink.name: _template_of(sink) for sink in state.sinks if sink.type == SINK.type}
+    places = {sink.name: sink.place.where for sink in state.sinks}
+    for name, template in templates.items():
+        if not is_variable_name(variable_name(template, "k")):
+            message = "does not give the name of a variable: letters, digits and underscores, no digit first"
+            yield Complaint(("sinks", name, "variable"), message, "Write it such as `{KEY}_API_KEY`.")
+    for key in state.keys:
+        for name in (each for each in key.sinks if each in templates and key.name[:1].isdigit()):
+            if is_variable_name(variable_name(templates[name], "k")) and not is_variable_name(
+                variable_name(templates[name], key.name)
+            ):
+                message = "the key's variable in a dotenv sink would begin with a digit"
+                way_out = f"Give the sink at {places[name]} a prefix, such as `variable: KEY_{{KEY}}`."
+                yield Complaint(("keys", key.name), message, way_out)
+
+
+SINK = SinkType(
+    type="dotenv",
+    opens=DotenvSink,
+    title="A dotenv file.",
+    description="A local file of `NAME=secret` lines that only its owner can read.",
+    options=(
+        path_option("secrets/team.env"),
+        Option(
+            name="variable",
+            kind=Kind.TEXT,
+            description="The name of a key's variable in the file. `{KEY}` stands for the key's name in upper case "
+            "with underscores; `${KEYFORM_VAR_NAME}` reads an environment variable.",
+            schema={
+                "pattern": rf"^([A-Za-z0-9_]|{VARIABLE})*\{{KEY\}}([A-Za-z0-9_]|{VARIABLE}|\{{KEY\}})*$",
+                "maxLength": 200,
+                "errorMessage": "must be letters, digits and underscores around `{KEY}`, such as `{KEY}_API_KEY`",
+            },
+            default="{KEY}",
+            chooses_place=True,
+            examples=("{KEY}_API_KEY", "GCORE_{KEY}"),
+        ),
+        SHARED,
+    ),
+    example={"type": "dotenv", "path": "secrets/team.env"},
+    full_example={"type": "dotenv", "path": "secrets/team.env", "variable": "{KEY}_API_KEY"},
+    check=_check,
+    slot_of=lambda settings, key: variable_name(_template_of(settings), key),
+)

@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
 from reconciler.model import LaterRecord, Owner, Secret, SinkRecord
+from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
-from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
 from reconciler.sinks.protocol import HeldSecret
 from reconciler.sinks.record import LONGEST_SECRET, record_from_fields, record_to_fields
 
@@ -163,3 +164,13 @@ def _owner_in(member: Member) -> Owner | None:
     """Whose the entry is; None where its record cannot be read."""
     record = _read_record(member)
     return record.owner if isinstance(record, SinkRecord) else None
+
+
+SINK = SinkType(
+    type="json",
+    opens=JsonFileSink,
+    title="A JSON file.",
+    description="A local JSON file, one entry for each key, that only its owner can read.",
+    options=(path_option("secrets/team.json"), SHARED),
+    example={"type": "json", "path": "secrets/team.json"},
+)

@@ -11,9 +11,32 @@ from pathlib import Path
 
 from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
+from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
 from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
+
+SHARED = Option(
+    name="shared",
+    kind=Kind.SWITCH,
+    description="Whether the file lies outside of the folder of this configuration file and holds what others wrote: "
+    "without it, such a file is left alone.",
+    default=False,
+    examples=(True,),
+)
+
+
+def path_option(example: str) -> Option:
+    """The option that says which file it is."""
+    return Option(
+        name="path",
+        kind=Kind.FILE_PATH,
+        description="The file, relative to the folder of this configuration file; `~/` is the home folder, "
+        "`${KEYFORM_VAR_NAME}` an environment variable. Git must ignore it. Nothing under `.git` is written.",
+        required=True,
+        chooses_place=True,
+        examples=(example,),
+    )
 
 
 class LocalFileSink(Sink):
@@ -115,7 +138,7 @@ class LocalFileSink(Sink):
             self._file.edit(drop)
 
     def tidy(self) -> None:
-        """Finish a change of the file that was cut short; write records in today's form, if the last reading saw others.
+        """Finish a change of the file that was cut short; write records in today's form, if others were read.
 
         Nothing depends on the latter: the next write of such a record does it, too.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.model import LaterRecord, Owner, Secret, SinkRecord, SinkSettings
@@ -41,11 +41,15 @@ class HeldSecret:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every sink of a run is given: whose it is, the world, and what goes over the words of others."""
+    """What every sink of a run is given: whose it is, the world, and what goes over the words of others.
+
+    `env` holds those environment variables that its type declares, and no others.
+    """
 
     owner: Owner
     effects: Effects
     redactor: Redactor
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sink(ABC):
@@ -64,7 +68,7 @@ class Sink(ABC):
         """Touches nothing; SinkError for options that make no sense."""
         self.name = settings.name
         self._owner, self._stack = around.owner, around.owner.stack
-        self._effects, self._redactor = around.effects, around.redactor
+        self._effects, self._redactor, self._env = around.effects, around.redactor, around.env
 
     @property
     @abstractmethod

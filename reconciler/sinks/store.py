@@ -14,6 +14,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from typing import Any, TypeVar
 
 from reconciler.errors import SinkError
@@ -35,7 +36,7 @@ _FEW = 10
 _NUMBERS = frozenset({"form", "project", "generation"})
 
 
-class Conflict(Exception):  # noqa: N818 - no error: the change begins again
+class Conflict(Exception):
     """Somebody else changed the entry after it was looked at."""
 
 
@@ -65,15 +66,25 @@ class Entry:
         return self.found if isinstance(self.found, SinkRecord) and not self.whose else None
 
 
-def read_entry(key: str, fields: object, owner: Owner, *, secret: Secret | None = None, state: Any = None) -> Entry:
-    """The entry of a store that keeps `record_to_fields` beside a secret; `fields` may be whatever stands there."""
+class Unseen(Enum):
+    """What says that a look does not show the secret."""
+
+    UNSEEN = "unseen"
+
+
+def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unseen.UNSEEN, state: Any = None) -> Entry:
+    """The entry of a store that keeps `record_to_fields` beside a secret; both may be whatever stands there."""
     found = record_from_fields(key, fields)
     stack = fields.get("stack") if isinstance(fields, Mapping) else None
     if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
         return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", state=state)
     if stack != owner.stack:
         return Entry(whose="has no keyform record of this stack", state=state)
-    return Entry(found, secret, state=state)
+    if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
+        return Entry(found, state=state)
+    # A record whose secret cannot be read is not held.
+    held = Secret(secret) if isinstance(secret, str) and 0 < len(secret) <= LONGEST_SECRET else None
+    return Entry(found if held else None, held, state=state)
 
 
 def fields_from_texts(texts: Mapping[str, str]) -> dict[str, str | int]:

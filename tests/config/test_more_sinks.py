@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from reconciler.effects import System
 from reconciler.model import DesiredState, Owner
 from reconciler.sinks import open_sinks
+from reconciler.sinks.declared import Complaint, Kind, Option, SinkType, registered
 
 Load = Callable[..., DesiredState]
 Refusal = Callable[..., str]
@@ -147,7 +150,7 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: aws-secret-manager}",
-            "5:15: sinks.one.type: must be a type of sink: `dotenv`, `json`, `command` or `aws-secrets-manager`\n"
+            "5:15: sinks.one.type: must be a type of sink: `aws-secrets-manager`, `command`, `dotenv` or `json`\n"
             "    Did you mean `aws-secrets-manager`?",
         ),
     ],
@@ -156,3 +159,69 @@ def test_what_is_wrong_is_told_where_it_stands(refusal: Refusal, sink: str, find
     told = refusal(with_sink(sink))
     assert told == f"keyform.yaml:{finding}"
     assert "canary" not in told
+
+
+# --- What a sink's declaration decides --------------------------------------------------------------------------------
+
+SHELF = SinkType(
+    type="shelf",
+    opens=lambda _settings, _around: pytest.fail("nothing opens it"),
+    title="A shelf.",
+    description="A place that no module of keyform knows.",
+    options=(
+        Option(name="path", kind=Kind.TEXT, description="A path that is none of a file.", examples=("a/b",)),
+        Option(name="at", kind=Kind.FILE_PATH, description="A file.", examples=("a",), chooses_place=True),
+        Option(name="patience", kind=Kind.DURATION, description="How long.", examples=("1m",)),
+        Option(name="timeout", kind=Kind.NUMBER, description="A number.", examples=(1,), schema={"type": "integer"}),
+    ),
+    example={"type": "shelf"},
+    check=lambda state: iter(
+        Complaint(("sinks", sink.name, "path"), "is too far up", "Choose a lower one.")
+        for sink in state.sinks
+        if sink.options.get("path") == "attic"
+    ),
+)
+
+
+def test_an_option_is_read_by_its_kind_and_not_by_its_name(load: Load, folder: Path) -> None:
+    with registered(SHELF):
+        (sink,) = load(with_sink("{type: shelf, path: ../a/b, at: c.txt, patience: 2m, timeout: 5}")).sinks
+    assert sink.options == {"path": "../a/b", "at": f"{folder}/c.txt", "patience": 120, "timeout": 5}
+
+
+def test_a_type_that_is_registered_is_checked_as_it_declares(refusal: Refusal) -> None:
+    with registered(SHELF):
+        assert "`path` is not known" not in (told := refusal(with_sink("{type: shelf, path: attic, timeout: x}")))
+        assert "sinks.one.timeout: " in told
+        assert refusal(with_sink("{type: shelf, path: attic}")).startswith(
+            "keyform.yaml:5:28: sinks.one.path: is too far up\n    Choose a lower one."
+        )
+    assert "must be a type of sink: `aws-secrets-manager`, `command`, `dotenv` or `json`" in refusal(
+        with_sink("{type: shelf}")
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "destination"),
+    [
+        ("{type: dotenv, path: a.env}", {"type": "dotenv", "path": "a.env", "variable": "{KEY}"}),
+        ("{type: dotenv, path: a.env, variable: '{KEY}', shared: true}", "the same as the one before"),
+        ("{type: json, path: '${KEYFORM_VAR_TEAM}.json'}", {"type": "json", "path": "${KEYFORM_VAR_TEAM}.json"}),
+        ("{type: command, write: [./a, '{key}']}", {"type": "command", "write": ["./a", "{key}"]}),
+        ("{type: command, write: [./a, '{key}'], remove: [b], timeout: 5m}", "the same as the one before"),
+        (
+            "{type: aws-secrets-manager, region: eu-west-1, kms_key_id: alias/team, recovery_days: 0}",
+            {"type": "aws-secrets-manager", "name": "{stack}/{key}", "field": None, "region": "eu-west-1"},
+        ),
+    ],
+)
+def test_a_destination_is_the_type_and_what_chooses_the_place_as_written(
+    load: Load, text: str, destination: object
+) -> None:
+    (sink,) = load(with_sink(text), KEYFORM_VAR_TEAM="shop").sinks
+    if isinstance(destination, str):
+        plain = {"dotenv": "{type: dotenv, path: a.env}", "command": "{type: command, write: [./a, '{key}']}"}
+        (same,) = load(with_sink(plain[sink.type])).sinks
+        assert sink.destination == same.destination
+    else:
+        assert json.loads(sink.destination) == destination

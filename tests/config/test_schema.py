@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,3 +98,12 @@ def test_a_dollar_is_the_very_end_unless_it_is_a_character(pattern: str, text: s
 def test_a_caller_may_change_what_it_got() -> None:
     schema()["properties"].clear()
     assert schema()["properties"]
+
+
+def test_what_is_published_is_what_the_sinks_declare(project_root: Path) -> None:
+    """`make schema` writes it."""
+    text = (project_root / "schemas" / "keyform.schema.json").read_text(encoding="utf-8")
+    tool = runpy.run_path(str(project_root / "tools" / "schema.py"))
+    assert tool["put_together"](text) == text
+    torn = text.replace('"NAME=secret"', '"x"').replace("A dotenv file.", "Something else.")
+    assert tool["put_together"](torn) == text

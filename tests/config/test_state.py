@@ -113,8 +113,18 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
             DesiredEndpoint(EndpointRef(DEPLOYMENT, "playground"), Auth.OPEN),
         ),
         sinks=(
-            SinkSettings("jobs", "json", {"path": "/srv/me/jobs.json", "shared": True}),
-            SinkSettings("local", "dotenv", {"path": f"{folder}/secrets/team.env", "variable": "GCORE_{KEY}"}),
+            SinkSettings(
+                "jobs",
+                "json",
+                {"path": "/srv/me/jobs.json", "shared": True},
+                destination='{"path": "~/jobs.json", "type": "json"}',
+            ),
+            SinkSettings(
+                "local",
+                "dotenv",
+                {"path": f"{folder}/secrets/team.env", "variable": "GCORE_{KEY}"},
+                destination='{"path": "secrets/team.env", "type": "dotenv", "variable": "${KEYFORM_VAR_PREFIX}_{KEY}"}',
+            ),
         ),
         safety=Safety(max_deletes=2, allow_empty=True),
         warnings=Warnings(expiry=(timedelta(days=14), timedelta(days=1))),

@@ -26,6 +26,7 @@ from support import markdown
 
 from reconciler.effects import System
 from reconciler.emulator import Emulator, EmulatorServer, Request, VirtualClock
+from reconciler.sinks.declared import sink_types
 
 READER = "1234$canary/may-only+look=tests"
 READ_ONLY = {
@@ -288,6 +289,17 @@ def rights() -> dict[str, list[str]]:
             for command in markdown.code(cells[0]):
                 found[command] = re.findall(r"\b[A-Z]\w+[a-z]\b", cells[2])
     return found
+
+
+@pytest.mark.control
+def test_the_table_says_what_the_sink_declares() -> None:
+    declared = sink_types()["aws-secrets-manager"].rights
+    assert {command: tuple(granted) for command, granted in rights().items()} == {
+        **dict.fromkeys(("init", "validate", "validate --live"), ()),
+        **dict.fromkeys(("plan", "status", "rotate --due"), declared.read),
+        "verify": declared.verify,
+        **dict.fromkeys(("apply", "rotate", "destroy"), declared.write),
+    }
 
 
 class Account:

@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sinks.example_server import ExampleServer, serve
+from sinks.example_store import SINK
 from sinks.stage import KINDS, Kind, git
+
+from reconciler.sinks.declared import registered
 
 if TYPE_CHECKING:
     from sinks.aws_stage import Aws
@@ -51,6 +55,13 @@ def aws_server() -> Iterator[Aws]:
     host, port = server.get_host_and_port()
     yield Aws(f"http://{host}:{port}")
     server.stop()
+
+
+@pytest.fixture
+def example_server() -> Iterator[ExampleServer]:
+    """The example store with nothing in it, and its type of sink, which keyform has never heard of."""
+    with registered(SINK), serve() as store:
+        yield store
 
 
 @pytest.fixture

@@ -7,12 +7,15 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sinks.stage import DOTENV, JSON, STACK, Kind
+from sinks.example_server import TOKEN, ExampleServer
+from sinks.stage import DOTENV, STACK, Kind, owner
+
+from reconciler.effects import Effects, System
+from reconciler.model import SinkSettings
+from reconciler.sinks import Sink, open_sinks
 
 if TYPE_CHECKING:
     from sinks.aws_stage import Aws
-
-    from reconciler.sinks import Sink
 
 KEY = "payments-api"
 
@@ -91,9 +94,38 @@ class AwsPlace(Place):
         )
 
 
-def make_place(kind: str, folder: Path, aws: Aws | None) -> Place:
-    """A place of this type, empty."""
-    if kind == "aws-secrets-manager":
-        assert aws is not None
-        return AwsPlace(aws)
-    return FilePlace({"dotenv": DOTENV, "json": JSON}[kind], folder)
+class ExamplePlace(Place):
+    """A document in the example store."""
+
+    def __init__(self, store: ExampleServer) -> None:
+        self.store = store
+
+    def open(self, *, stack: str = STACK, project: int = 1234, effects: Effects | None = None) -> Sink:
+        env = {"EXAMPLE_STORE_URL": self.store.url, "EXAMPLE_STORE_TOKEN": TOKEN, "OTHER": "is not given"}
+        settings = SinkSettings("kept", "example-store", {"path": "team/{key}"})
+        whose = owner(stack, project=project)
+        return open_sinks([settings], owner=whose, effects=effects or Rested(), env=env)["kept"]
+
+    def secret(self) -> str | None:
+        document = self.store.documents.get(f"/v1/team/{KEY}")
+        return document[1]["secret"] if document else None
+
+    def record(self) -> str:
+        return json.dumps(self.store.documents[f"/v1/team/{KEY}"][1]["keyform"])
+
+    def plant(self, form: int, secret: str) -> None:
+        fields = {"stack": STACK, "generation": 1, "live_name": KEY, "created_at": "2026-11-21T10:00:00.123456Z"}
+        if form > 1:
+            fields = {"form": form, "stack": STACK, "more": []}
+        self.store.documents[f"/v1/team/{KEY}"] = 1, {"secret": secret, "keyform": fields}
+
+
+class Rested(System):
+    """Effects that wait for nothing; `waits` are the seconds that were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)

@@ -7,20 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sinks.places import KEY, Place, make_place
-from sinks.stage import record
+from sinks.places import KEY, AwsPlace, ExamplePlace, FilePlace, Place
+from sinks.stage import DOTENV, JSON, record
 
 from reconciler.errors import SinkError
 from reconciler.model import LaterRecord, Secret
 
-READABLE = ("dotenv", "json", "aws-secrets-manager")
+READABLE = ("dotenv", "json", "aws-secrets-manager", "example-store")
 
 
 @pytest.fixture(params=READABLE)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Each kind of sink that can be read back, with nothing in it."""
-    aws = request.getfixturevalue("aws") if request.param == "aws-secrets-manager" else None
-    return make_place(request.param, tmp_path, aws)
+    match request.param:
+        case "aws-secrets-manager":
+            return AwsPlace(request.getfixturevalue("aws"))
+        case "example-store":
+            return ExamplePlace(request.getfixturevalue("example_server"))
+        case kind:
+            return FilePlace({"dotenv": DOTENV, "json": JSON}[kind], tmp_path)
 
 
 def refused(act: Callable[[], object]) -> SinkError:
@@ -55,6 +60,28 @@ def test_a_record_of_the_first_form_is_upgraded_by_the_next_write(place: Place) 
     assert "2 " in place.record() or '"form": 2' in place.record()
     assert ".123456" not in place.record()
     assert place.secret() == "abc"
+
+
+def test_a_record_of_the_first_form_is_upgraded_once_by_tidying(place: Place) -> None:
+    place.plant(1, "abc")
+    sink = place.open()
+    sink.tidy()
+    assert ".123456" in place.record(), "a run tidies what it has read"
+    sink.read([KEY])
+    sink.tidy()
+    if isinstance(place, ExamplePlace):
+        assert ".123456" in place.record(), "it takes the secret"
+        return
+    upgraded = place.record()
+    assert "2 " in upgraded or '"form": 2' in upgraded
+    assert ".123456" not in upgraded
+    held = place.open().read([KEY])[KEY]
+    assert (held, held.form) == (record(KEY), 2)
+    assert place.secret() == "abc"
+    sink = place.open()
+    sink.read([KEY])
+    sink.tidy()
+    assert place.record() == upgraded
 
 
 def test_a_record_of_the_first_form_can_be_removed(place: Place) -> None:

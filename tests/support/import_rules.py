@@ -115,7 +115,7 @@ LAYERS = (
     Layer(name="workers", never=PAST_THE_SEAM - {"threading"}, opens_files=False),
     Layer(
         name="config",
-        stages=_names("errors model"),
+        stages=_names("errors model sinks.declared"),
         libraries=_names("jsonschema yaml"),
         never=CLOCK_AND_CHANCE,
     ),
@@ -129,8 +129,15 @@ LAYERS = (
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",
-        stages=_names("__init__ effects errors http_client http_failures model reach redaction workers"),
-        libraries_on_demand=_names("boto3 botocore"),
+        stages=_names("__init__ effects errors http_client http_failures loopback model reach redaction workers"),
+        libraries_on_demand=_names("boto3 botocore httpx"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
+    # What each of them declares of itself, for whoever reads the file: found in the package, by no list.
+    Layer(
+        name="sinks.declared",
+        stages=_names("model") | {COMPUTED},
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
