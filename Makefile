@@ -8,8 +8,9 @@ PYTEST_ARGS ?=
 # What `make quick` runs: paths and options of pytest, as in: make quick T="tests/cli -k rotation"
 T ?= tests/plan tests/report tests/apply tests/config
 # How many of the single faults of each scenario `make test` injects ("all" for all of them), and which.
-FAULTS_SAMPLE ?= 40
+FAULTS_SAMPLE ?= 25
 FAULTS_SEED ?= $(shell date -u +%Y%m%d)
+DRAW = KEYFORM_FAULTS_SAMPLE=$(FAULTS_SAMPLE) KEYFORM_FAULTS_SEED=$(FAULTS_SEED)
 # More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"
 TORTURE ?=
 # More arguments for the fuzzers, as in: make fuzz FUZZ="--examples 200000"
@@ -58,11 +59,11 @@ venv: $(VENV)/.dev $(VENV)/.installed ## Make .venv with keyform and all that it
 .PHONY: test
 test: venv ## Build the wheel, install it, and run all tests against it, with a sample of the faults
 	@echo "Faults: $(FAULTS_SAMPLE) of each scenario, seed $(FAULTS_SEED): make test FAULTS_SEED=$(FAULTS_SEED) draws the same"
-	@KEYFORM_FAULTS_SAMPLE=$(FAULTS_SAMPLE) KEYFORM_FAULTS_SEED=$(FAULTS_SEED) $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
+	@$(DRAW) $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.dev ## Some tests, of the source tree as it is, in seconds: make quick T="tests/plan -k rotation"
-	@KEYFORM_TEST_SOURCE=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PY) -m pytest --quiet $(T)
+	@$(DRAW) KEYFORM_TEST_SOURCE=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PY) -m pytest --quiet $(T)
 
 .PHONY: check
 check: lint format-check types workflows test ## All that CI checks (import rules and documentation are tests)
@@ -96,12 +97,17 @@ imports: venv ## Only the tests of who may import whom
 docs: venv ## Only the tests of the documentation
 	@$(PY) -m pytest --quiet tests/project/test_docs.py
 
+.PHONY: fault
+fault: $(VENV)/.dev ## Replay one case of the faults, of the source tree as it is, and show all that happens: make fault CASE="..."
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PY) tests/faults/replay.py "$$CASE"
+
 .PHONY: faults
-faults: venv ## Every real kill that `make test` leaves out, more modes and doubles, and whole runs where it ends some early
-	@$(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal -m torture tests/faults $(PYTEST_ARGS)
+faults: FAULTS_SAMPLE = all
+faults: venv ## Every single fault and every real kill, more modes and doubles
+	@$(DRAW) $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal -m "torture or not torture" tests/faults $(PYTEST_ARGS)
 
 .PHONY: torture
-torture: venv ## Every fault in every mode, and every double: hours (TORTURE="--budget-seconds 1200" for a sample), and docs/faults.md
+torture: venv ## Every fault in every mode, and doubles after every first fault: hours (TORTURE="--budget-seconds 1200" for a sample), and docs/faults.md
 	@$(PY) tests/faults/torture.py --json docs/faults.json --page docs/faults.md $(TORTURE)
 
 .PHONY: year

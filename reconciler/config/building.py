@@ -14,8 +14,8 @@ from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project
 from reconciler.config.paths import is_in_git_folder, leaves_folder
 from reconciler.config.schema import LONGEST_TEXT
 from reconciler.config.tree import (
-    Fault,
-    Faults,
+    Findings,
+    Found,
     Listing,
     Mark,
     Node,
@@ -56,7 +56,7 @@ class _Build:
 
     root: Table
     env: Mapping[str, str]
-    faults: Faults = field(default_factory=Faults)
+    findings: Findings = field(default_factory=Findings)
 
     def text(self, *path: str | int) -> str | None:
         node = find_node(self.root, path)
@@ -80,11 +80,11 @@ class _Build:
                 yield item.value, item.mark, (*path, *(() if index is None else (index,)))
 
     def refuse(self, path: TreePath, message: str, way_out: str = "") -> None:
-        self.faults.add(Fault(find_mark(self.root, path), path, message, way_out))
+        self.findings.add(Found(find_mark(self.root, path), path, message, way_out))
 
 
-def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Fault]]:
-    """What the file says, in order of name, and the faults of its meaning; with faults, the state is only a sketch."""
+def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
+    """What the file says, in order of name, and what is wrong with its meaning; then the state is only a sketch."""
     build = _Build(root, env)
     state = DesiredState(
         stack=build.text("stack") or "",
@@ -97,7 +97,7 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
         warnings=_build_warnings(build),
         place=replace(place_of(root.mark, ()), line=1, column=1),
     )
-    return state, build.faults
+    return state, build.findings
 
 
 def _build_project(build: _Build) -> int:

@@ -1,4 +1,4 @@
-"""Tree -> faults against the schema: each violation at its line and column, one for each place."""
+"""Tree -> findings against the schema: each violation at its line and column, one for each place."""
 
 from __future__ import annotations
 
@@ -8,43 +8,43 @@ from typing import Any
 
 from reconciler.config.schema import Violation, iter_violations
 from reconciler.config.sentences import say_bad_name, say_missing_field, say_unknown_field, say_violation
-from reconciler.config.tree import MAX_FAULTS, Fault, Node, Path, Scalar, find_mark, find_name_mark, find_node, value_of
+from reconciler.config.tree import MAX_FOUND, Found, Node, Path, Scalar, find_mark, find_name_mark, find_node, value_of
 
 PRECEDENCE = ("type", "not", "minItems", "const", "enum", "pattern", "minimum", "minLength", "maxLength")
 """Which violation is told when a place has several."""
 
 
-def check_schema(root: Node) -> list[Fault]:
-    """What the schema finds wrong with the file, at most about `MAX_FAULTS` of it."""
-    faults: dict[object, tuple[int, Fault]] = {}
+def check_schema(root: Node) -> list[Found]:
+    """What the schema finds wrong with the file, at most about `MAX_FOUND` of it."""
+    findings: dict[object, tuple[int, Found]] = {}
     for violation in iter_violations(value_of(root)):
         keyword = violation.keyword
         rank = PRECEDENCE.index(keyword) if keyword in PRECEDENCE else len(PRECEDENCE)
-        if len(faults) >= MAX_FAULTS:
+        if len(findings) >= MAX_FOUND:
             break
-        for fault in islice(_tell(root, violation), MAX_FAULTS):
-            place = (fault.path, fault.mark, fault.message if keyword == "required" else "")
-            if place not in faults or rank < faults[place][0]:
-                faults[place] = (rank, fault)
-    return [fault for _, fault in faults.values()]
+        for finding in islice(_tell(root, violation), MAX_FOUND):
+            place = (finding.path, finding.mark, finding.message if keyword == "required" else "")
+            if place not in findings or rank < findings[place][0]:
+                findings[place] = (rank, finding)
+    return [finding for _, finding in findings.values()]
 
 
-def _tell(root: Node, violation: Violation) -> Iterator[Fault]:
-    """The faults that a violation stands for: one for each field or name that is wrong."""
+def _tell(root: Node, violation: Violation) -> Iterator[Found]:
+    """The findings that a violation stands for: one for each field or name that is wrong."""
     path = violation.path
     if violation.is_of_name:
         at = (*path, violation.instance)
-        yield Fault(find_name_mark(root, at), at, *say_bad_name(violation, violation.instance))
+        yield Found(find_name_mark(root, at), at, *say_bad_name(violation, violation.instance))
     elif violation.keyword == "additionalProperties":
         known = sorted(violation.schema["properties"])
         for name in sorted(set(violation.instance) - set(known)):
             at = (*path, name)
-            yield Fault(find_name_mark(root, at), at, *say_unknown_field(name, known))
+            yield Found(find_name_mark(root, at), at, *say_unknown_field(name, known))
     elif violation.keyword == "required":
         # jsonschema gives one violation for each missing field, without naming it: each tells all, told once.
         for name in violation.expected:
             if name not in violation.instance:
-                yield Fault(find_name_mark(root, path), path, *say_missing_field(name))
+                yield Found(find_name_mark(root, path), path, *say_missing_field(name))
     elif violation.keyword == "uniqueItems":
         yield from _tell_repetitions(root, path, violation.instance)
     else:
@@ -52,12 +52,12 @@ def _tell(root: Node, violation: Violation) -> Iterator[Fault]:
         message, way_out = say_violation(violation, node)
         if isinstance(node, Scalar) and node.value != node.text and "${" in node.text:
             way_out = "Check the values of its variables."
-        yield Fault(find_mark(root, path), path, message, way_out)
+        yield Found(find_mark(root, path), path, message, way_out)
 
 
-def _tell_repetitions(root: Node, path: Path, items: list[Any]) -> Iterator[Fault]:
+def _tell_repetitions(root: Node, path: Path, items: list[Any]) -> Iterator[Found]:
     places: dict[str, int] = {}
     for index, item in enumerate(items):
         if isinstance(item, str) and (first := places.setdefault(item, index)) < index:
             message = f"stands twice in this list; the first is at {find_mark(root, (*path, first))}"
-            yield Fault(find_mark(root, (*path, index)), (*path, index), message, "Remove one of them.")
+            yield Found(find_mark(root, (*path, index)), (*path, index), message, "Remove one of them.")

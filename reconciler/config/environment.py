@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table, WayOut
+from reconciler.config.tree import Entry, Findings, Found, Listing, Mark, Node, Path, Scalar, Table, WayOut
 from reconciler.sinks.declared import sink_types
 
 PREFIX = "KEYFORM_VAR_"
@@ -30,24 +30,24 @@ def may_be_read(name: str) -> bool:
     return name == PROJECT or (name.startswith(PREFIX) and name != PREFIX)
 
 
-def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Fault]]:
+def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Found]]:
     """The tree with its variables filled in, so that what they hold is checked as if it were written in the file.
 
     A text in which something is wrong with them stays as it is.
     """
-    faults = Faults()
-    entries = {name: _fill_entry(entry, env, (name,), faults) for name, entry in root.entries.items()}
-    return Table(entries, root.mark), faults
+    findings = Findings()
+    entries = {name: _fill_entry(entry, env, (name,), findings) for name, entry in root.entries.items()}
+    return Table(entries, root.mark), findings
 
 
-def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, faults: Faults) -> Entry:
+def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, findings: Findings) -> Entry:
     match entry.node:
         case Table(entries=entries, mark=mark) if path[0] in ("lock", "sinks") and len(path) < 3:
-            filled = {name: _fill_entry(inner, env, (*path, name), faults) for name, inner in entries.items()}
+            filled = {name: _fill_entry(inner, env, (*path, name), findings) for name, inner in entries.items()}
             return Entry(entry.mark, Table(filled, mark))
         case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path) and _is_known(path):
             found = _find_faults(node, text, env, path)
-            faults.add(*found)
+            findings.add(*found)
             return entry if found else Entry(entry.mark, replace(node, value=_fill(text, env, path)))
         case _:
             return entry
@@ -66,22 +66,22 @@ def parse_project(text: str) -> int | None:
     return int(number) if _PROJECT_NUMBER.fullmatch(number) else None
 
 
-def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) -> list[Fault]:
+def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) -> list[Found]:
     if len(text) > MAX_LENGTH:
-        return [Fault(node.mark, path, f"has more than {MAX_LENGTH} characters", "Write a shorter one.")]
-    faults = [
-        Fault(node.mark, path, *fault)
+        return [Found(node.mark, path, f"has more than {MAX_LENGTH} characters", "Write a shorter one.")]
+    findings = [
+        Found(node.mark, path, *finding)
         for name in dict.fromkeys(_REFERENCE.findall(text))
-        if (fault := _check_variable(name, env, is_project=path == ("project",)))
+        if (finding := _check_variable(name, env, is_project=path == ("project",)))
     ]
     if "${" in _REFERENCE.sub("", text):
         message = "`${` begins a variable that is not written as `${NAME}`"
-        faults.append(Fault(node.mark, path, message, "A name has letters, digits and underscores."))
+        findings.append(Found(node.mark, path, message, "A name has letters, digits and underscores."))
     if path[-1] == "path" and _UNBRACED.match(text):
         # A folder that is really named `$HOME` is nobody's wish, and secrets would lie in it.
         message = "begins with a variable without braces, which is not read"
-        faults.append(Fault(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
-    return faults
+        findings.append(Found(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
+    return findings
 
 
 def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> tuple[str, WayOut] | None:
@@ -108,7 +108,7 @@ def _suggest(name: str, env: Mapping[str, str]) -> str:
     return ask_for(near) or "Set it where keyform runs."
 
 
-def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Fault]:
+def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:
     """Every `${` where no variable is read, in values and in names."""
     match node:
         case Scalar(value=str(text), mark=mark) if "${" in text and not _may_read_variables(path):
@@ -125,12 +125,12 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Fault]:
             pass
 
 
-def _misplaced(mark: Mark, path: Path) -> Fault:
+def _misplaced(mark: Mark, path: Path) -> Found:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
     if path[0] == "sinks" and len(path) > 3:
         # Others can see arguments, so that a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
-    return Fault(mark, path, "`${…}` is not read here", way_out)
+    return Found(mark, path, "`${…}` is not read here", way_out)
 
 
 def _is_known(path: Path) -> bool:

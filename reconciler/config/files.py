@@ -14,7 +14,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from reconciler.config.tree import Fault, Mark
+from reconciler.config.tree import Found, Mark
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 MAX_BYTES = 4_000_000
@@ -28,25 +28,25 @@ _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _ONE_FILE = "Give fewer files, or split them into several stacks."
 
 
-def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Fault]]:
+def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Found]]:
     """The files that make the stack, each once: those given, and those of a folder that is given, in order of name."""
     files: dict[Path, Path] = {}
-    faults: list[Fault] = []
+    findings: list[Found] = []
     for path in paths:
         try:
             found = {file.absolute(): file for file in (sorted(_files_in(path)) if path.is_dir() else [path])}
         except (OSError, ValueError) as error:
-            faults.append(_unreadable(path, error))
+            findings.append(_unreadable(path, error))
             continue
         if not found:
             message = "the folder holds no *.yaml or *.yml file"
-            faults.append(_fault(path, message, "`keyform init` writes a first one."))
+            findings.append(_fault(path, message, "`keyform init` writes a first one."))
         for absolute, file in found.items():
             files.setdefault(absolute, file)
         if len(files) > MAX_FILES:
-            faults.append(_fault(path, f"there are more than {MAX_FILES} files", _ONE_FILE))
-            return [], faults
-    return list(files.values()), faults
+            findings.append(_fault(path, f"there are more than {MAX_FILES} files", _ONE_FILE))
+            return [], findings
+    return list(files.values()), findings
 
 
 def _files_in(folder: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def _files_in(folder: Path) -> list[Path]:
         ]
 
 
-def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
+def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Found:
     """The text of a file, without a byte order mark, and its size in bytes, `room` at most; or why there is none."""
     if not re.sub("[\udc80-\udcff]", "", str(path)).isprintable():  # a byte that is no text here may be one elsewhere
         return _fault(path, "the file's name has characters that cannot be shown", "Rename it.")
@@ -81,7 +81,7 @@ def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Fault:
     if len(content) > room:
         return _fault(path, f"the stack's files are larger than {MAX_BYTES // 1_000_000} MB together", _ONE_FILE)
     text = _decode(content, str(path))
-    return text if isinstance(text, Fault) else (text, len(content))
+    return text if isinstance(text, Found) else (text, len(content))
 
 
 def read_regular_file(path: Path, size: int) -> bytes | None:
@@ -92,26 +92,26 @@ def read_regular_file(path: Path, size: int) -> bytes | None:
         return stream.read(size) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None
 
 
-def _fault(path: Path, message: str, way_out: str) -> Fault:
+def _fault(path: Path, message: str, way_out: str) -> Found:
     shown = "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in str(path)[:500])
-    return Fault(None, (), message, way_out, file=shown)
+    return Found(None, (), message, way_out, file=shown)
 
 
-def _unreadable(path: Path, error: Exception) -> Fault:
+def _unreadable(path: Path, error: Exception) -> Found:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name is not one of a file"
     return _fault(path, f"cannot be read: {reason}", "Check the path and its permissions.")
 
 
-def _decode(content: bytes, file: str) -> str | Fault:
+def _decode(content: bytes, file: str) -> str | Found:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig", "replace")
         kind = "UTF-16" if content.startswith(_UTF_16) else "something that is not UTF-8"
-        return Fault(_mark_after(before, file), (), f"the file is {kind}", "Save it as UTF-8 text.")
+        return Found(_mark_after(before, file), (), f"the file is {kind}", "Save it as UTF-8 text.")
     if match := _NOT_ALLOWED.search(text):
         message = "a control character stands here, which YAML does not allow"
-        return Fault(_mark_after(text[: match.start()], file), (), message, "Is it the right file? It must be text.")
+        return Found(_mark_after(text[: match.start()], file), (), message, "Is it the right file? It must be text.")
     return text
 
 

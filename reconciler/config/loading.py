@@ -13,7 +13,7 @@ from reconciler.config.files import MAX_BYTES, find_files, read_text
 from reconciler.config.merging import merge_trees
 from reconciler.config.parsing import MAX_VALUES, parse_yaml
 from reconciler.config.rules import check_meaning
-from reconciler.config.tree import MAX_FAULTS, Fault, Faults, Mark, Table, render_path
+from reconciler.config.tree import MAX_FOUND, Findings, Found, Mark, Table, render_path
 from reconciler.errors import ConfigError, Finding
 from reconciler.model import DesiredState
 
@@ -27,67 +27,67 @@ def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:
     `env` is where `${KEYFORM_VAR_…}` is read from. ConfigError with the first findings, in the order of the files, and
     the number of the others; none quotes a value.
     """
-    files, faults = find_files(paths)
+    files, findings = find_files(paths)
     if not paths:
-        faults.append(Fault(None, (), "no configuration file is given", "`keyform init` writes a first one."))
+        findings.append(Found(None, (), "no configuration file is given", "`keyform init` writes a first one."))
     trees, more = _read_trees(files)
-    faults += more
-    if not trees or len(trees) < len(files) or any(fault.mark is None for fault in faults):
+    findings += more
+    if not trees or len(trees) < len(files) or any(finding.mark is None for finding in findings):
         # What a missing part would have said is unknown: checking the rest would find what is not wrong.
-        raise _refuse(faults, files)
+        raise _refuse(findings, files)
     root, more = merge_trees(trees)
-    faults += more
+    findings += more
     state, more = _check(root, env)
-    faults += more
-    if faults:
-        raise _refuse(faults, files)
+    findings += more
+    if findings:
+        raise _refuse(findings, files)
     return state
 
 
-def _read_trees(files: Sequence[Path]) -> tuple[list[Table], list[Fault]]:
+def _read_trees(files: Sequence[Path]) -> tuple[list[Table], list[Found]]:
     trees: list[Table] = []
-    faults = Faults()
+    findings = Findings()
     room, values = MAX_BYTES, MAX_VALUES
     for file in files:
         read = read_text(file, room)
-        if isinstance(read, Fault):
-            faults.add(read)
+        if isinstance(read, Found):
+            findings.add(read)
             continue
         text, size = read
         node, found, count = parse_yaml(text, str(file), values)
         room, values = room - size, values - count
-        faults.add(*found)
+        findings.add(*found)
         if isinstance(node, Table):
             trees.append(node)
         elif node is not None:
             message = f"the file holds {describe_node(node)}, and must be a map (`name: value` lines)"
             way_out = "`keyform init` writes a first one."
-            faults.add(Fault(node.mark, (), message, way_out))
-    return trees, faults
+            findings.add(Found(node.mark, (), message, way_out))
+    return trees, findings
 
 
-def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Fault]]:
+def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
     """Schema, variables and meaning; each place is told once, by the first that finds something there."""
-    misplaced = list(islice(find_misplaced_variables(root), MAX_FAULTS))
+    misplaced = list(islice(find_misplaced_variables(root), MAX_FOUND))
     root, unset = fill_variables(root, env)
     state, unbuildable = build_state(root, env)
     stages = (misplaced, unset, check_schema(root), unbuildable, check_meaning(state, root))
-    faults: list[Fault] = []
+    findings: list[Found] = []
     for found in stages:
-        told = {fault.path for fault in faults}
-        faults += [fault for fault in found if fault.path not in told]
-    return state, faults
+        told = {finding.path for finding in findings}
+        findings += [finding for finding in found if finding.path not in told]
+    return state, findings
 
 
-def _refuse(faults: Sequence[Fault], files: Sequence[Path]) -> ConfigError:
+def _refuse(findings: Sequence[Found], files: Sequence[Path]) -> ConfigError:
     order = {str(file): index for index, file in enumerate(files)}
 
-    def position(fault: Fault) -> tuple[int, Mark, str, str]:
-        mark = fault.mark or Mark(fault.file, 0, 0)
-        return order.get(mark.file, -1), mark, render_path(fault.path), fault.message
+    def position(finding: Found) -> tuple[int, Mark, str, str]:
+        mark = finding.mark or Mark(finding.file, 0, 0)
+        return order.get(mark.file, -1), mark, render_path(finding.path), finding.message
 
-    first = [fault.tell() for fault in sorted(faults, key=position)[:MAX_TOLD]]
-    return refuse(first, len(faults), is_all=len(faults) < MAX_FAULTS)
+    first = [finding.tell() for finding in sorted(findings, key=position)[:MAX_TOLD]]
+    return refuse(first, len(findings), is_all=len(findings) < MAX_FOUND)
 
 
 def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> ConfigError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.config.showing import shown_name
-from reconciler.config.tree import Entry, Fault, Faults, Node, Path, Scalar, Table, is_same
+from reconciler.config.tree import Entry, Findings, Found, Node, Path, Scalar, Table, is_same
 
 DECLARATIONS = {
     "sinks": "sink",
@@ -16,40 +16,40 @@ DECLARATIONS = {
 """Maps whose entries are each declared once in a stack; every other map is merged field by field."""
 
 
-def merge_trees(trees: Sequence[Table]) -> tuple[Table, list[Fault]]:
+def merge_trees(trees: Sequence[Table]) -> tuple[Table, list[Found]]:
     """One tree of all files, in their order, and what they contradict each other in."""
-    merged, faults = trees[0], Faults()
+    merged, findings = trees[0], Findings()
     for tree in trees[1:]:
-        merged = _merge_tables(merged, tree, (), faults)
-    return merged, faults
+        merged = _merge_tables(merged, tree, (), findings)
+    return merged, findings
 
 
-def _merge_tables(first: Table, second: Table, path: Path, faults: Faults) -> Table:
+def _merge_tables(first: Table, second: Table, path: Path, findings: Findings) -> Table:
     entries = dict(first.entries)
     for name, entry in second.entries.items():
-        entries[name] = _merge_entries(entries[name], entry, (*path, name), faults) if name in entries else entry
+        entries[name] = _merge_entries(entries[name], entry, (*path, name), findings) if name in entries else entry
     return Table(entries, first.mark)
 
 
-def _merge_entries(first: Entry, second: Entry, path: Path, faults: Faults) -> Entry:
+def _merge_entries(first: Entry, second: Entry, path: Path, findings: Findings) -> Entry:
     if len(path) == 2 and path[0] in DECLARATIONS:
-        faults.add(_declared_twice(first, second, path))
+        findings.add(_declared_twice(first, second, path))
     elif isinstance(first.node, Table) and isinstance(second.node, Table):
-        return Entry(first.mark, _merge_tables(first.node, second.node, path, faults))
+        return Entry(first.mark, _merge_tables(first.node, second.node, path, findings))
     elif _is_empty(first.node) and isinstance(second.node, Table):
         return second
     elif isinstance(first.node, Table) and _is_empty(second.node):
         return first
     elif not is_same(first.node, second.node):
         message = f"differs from what another file of the stack says at {first.node.mark}"
-        faults.add(Fault(second.node.mark, path, message, "Say it in one file, or the same in both."))
+        findings.add(Found(second.node.mark, path, message, "Say it in one file, or the same in both."))
     return first
 
 
-def _declared_twice(first: Entry, second: Entry, path: Path) -> Fault:
+def _declared_twice(first: Entry, second: Entry, path: Path) -> Found:
     name = shown_name(str(path[1]))
     what = f"the {DECLARATIONS[str(path[0])]} {f'`{name}`' if name else 'of this name'}"
-    return Fault(second.mark, path, f"{what} is declared twice; the first is at {first.mark}", "Remove one of them.")
+    return Found(second.mark, path, f"{what} is declared twice; the first is at {first.mark}", "Remove one of them.")
 
 
 def _is_empty(node: Node) -> bool:

@@ -16,7 +16,7 @@ import yaml
 
 from reconciler.config.showing import shown_name
 from reconciler.config.syntax import explain_problem
-from reconciler.config.tree import Entry, Fault, Faults, Listing, Mark, Node, Path, Scalar, Table
+from reconciler.config.tree import Entry, Findings, Found, Listing, Mark, Node, Path, Scalar, Table
 
 MAX_DEPTH = 30
 MAX_UNFOLDED = 100_000
@@ -49,9 +49,9 @@ _ContentEvent: TypeAlias = yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.Map
 class ParsingStops(Exception):
     """The text cannot be read any further."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.message)
-        self.fault = fault
+    def __init__(self, finding: Found) -> None:
+        super().__init__(finding.message)
+        self.finding = finding
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class _Reading:
     text: str
     events: Iterator[yaml.Event]
     room: int
-    faults: Faults = field(default_factory=Faults)
+    findings: Findings = field(default_factory=Findings)
     anchors: dict[str, _Anchor | None] = field(default_factory=dict)
     """None stands for an anchor while its own value is being read."""
     count: int = 0
@@ -89,11 +89,11 @@ class _Reading:
             at = error.problem_mark or error.context_mark
             mark = Mark(self.file, at.line + 1, at.column + 1) if at else Mark(self.file, 1, 1)
             message, way_out = explain_problem(error.problem or "", self._character_at(mark))
-            raise ParsingStops(Fault(mark, (), message, way_out)) from None
+            raise ParsingStops(Found(mark, (), message, way_out)) from None
         except (yaml.YAMLError, ValueError, OverflowError):
             # An escape beyond Unicode; or a character that YAML does not allow, which files.py looks for before.
             message, way_out = explain_problem("", "")
-            raise ParsingStops(Fault(Mark(self.file, 1, 1), (), message, way_out)) from None
+            raise ParsingStops(Found(Mark(self.file, 1, 1), (), message, way_out)) from None
 
     def _character_at(self, mark: Mark) -> str:
         lines = self.text.splitlines()  # once in a file: nothing is read behind what is not YAML
@@ -101,19 +101,19 @@ class _Reading:
         return line[mark.column - 1 : mark.column]
 
 
-def parse_yaml(text: str, file: str, room: int = MAX_VALUES) -> tuple[Node | None, list[Fault], int]:
+def parse_yaml(text: str, file: str, room: int = MAX_VALUES) -> tuple[Node | None, list[Found], int]:
     """The tree of a file, what is wrong with it as YAML, and how many values it holds: `room` at most.
 
     There is no tree when the file cannot be read to its end.
     """
     if len(_TAG_LINE.findall(text)) > MAX_TAG_LINES:
         message = f"the file has more than {MAX_TAG_LINES} lines that begin with `%TAG`"
-        return None, [Fault(Mark(file, 1, 1), (), message, "Remove them.")], 0
+        return None, [Found(Mark(file, 1, 1), (), message, "Remove them.")], 0
     reading = _Reading(file, text, iter(yaml.parse(text, Loader=_LOADER)), room)
     try:
-        return _read_document(reading), reading.faults, reading.count
+        return _read_document(reading), reading.findings, reading.count
     except ParsingStops as stop:
-        return None, [*reading.faults, stop.fault], reading.count
+        return None, [*reading.findings, stop.finding], reading.count
 
 
 def _read_document(reading: _Reading) -> Node:
@@ -127,7 +127,7 @@ def _read_document(reading: _Reading) -> Node:
     if not isinstance(event, yaml.StreamEndEvent):
         message = "a second document begins here, and a file holds one"
         way_out = "Put it in a file of its own, and give both files."
-        raise ParsingStops(Fault(reading.mark_of(event), (), message, way_out))
+        raise ParsingStops(Found(reading.mark_of(event), (), message, way_out))
     return root
 
 
@@ -162,7 +162,7 @@ def _read_content(reading: _Reading, event: _ContentEvent, path: Path, mark: Mar
 
 def _go_down(reading: _Reading, depth: int, mark: Mark) -> None:
     if depth > MAX_DEPTH:
-        raise ParsingStops(Fault(mark, (), "this is nested too deeply", "Check the indentation and the brackets."))
+        raise ParsingStops(Found(mark, (), "this is nested too deeply", "Check the indentation and the brackets."))
     reading.deepest = max(reading.deepest, depth)
 
 
@@ -170,29 +170,29 @@ def _count(reading: _Reading, values: int, mark: Mark) -> None:
     reading.count += values
     if reading.count > reading.room:
         message = f"the stack's files hold more than {MAX_VALUES} names and values"
-        raise ParsingStops(Fault(mark, (), message, "Split it into several stacks."))
+        raise ParsingStops(Found(mark, (), message, "Split it into several stacks."))
 
 
 def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node:
     mark = reading.mark_of(event)
     if event.anchor not in reading.anchors:
         way_out = "Put a value that begins with `*` in quotes."
-        raise ParsingStops(Fault(mark, path, "no `&anchor` of this name stands above", way_out))
+        raise ParsingStops(Found(mark, path, "no `&anchor` of this name stands above", way_out))
     anchor = reading.anchors[event.anchor]
     if anchor is None:
-        raise ParsingStops(Fault(mark, path, "the alias stands inside of what it stands for", "Write the value out."))
+        raise ParsingStops(Found(mark, path, "the alias stands inside of what it stands for", "Write the value out."))
     _go_down(reading, len(path) + anchor.height, mark)
     reading.unfolded += anchor.size
     _count(reading, anchor.size, mark)
     if reading.unfolded > MAX_UNFOLDED:
-        raise ParsingStops(Fault(mark, path, "the aliases of this file unfold to too much", "Write the values out."))
+        raise ParsingStops(Found(mark, path, "the aliases of this file unfold to too much", "Write the values out."))
     return anchor.node
 
 
 def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path, mark: Mark) -> Scalar:
     text: str = event.value
     if _SURROGATE.search(text):
-        raise ParsingStops(Fault(mark, path, *explain_problem("escape code", "")))
+        raise ParsingStops(Found(mark, path, *explain_problem("escape code", "")))
     if event.tag is not None and event.tag not in _TEXT_TAGS:
         _refuse_tag(reading, mark, path)
     is_quoted = event.style in _QUOTED or event.tag is not None
@@ -208,7 +208,7 @@ def _resolve(text: str) -> str | int | bool | None:
 
 def _refuse_tag(reading: _Reading, mark: Mark, path: Path) -> None:
     message = "a value that begins with `!` has a meaning of its own in YAML, which is not used in this file"
-    reading.faults.add(Fault(mark, path, message, "Remove the `!…`, or put the value in quotes."))
+    reading.findings.add(Found(mark, path, message, "Remove the `!…`, or put the value in quotes."))
 
 
 def _read_list(reading: _Reading, mark: Mark, path: Path) -> Listing:
@@ -244,7 +244,7 @@ def _read_name(reading: _Reading, event: yaml.Event, path: Path) -> Scalar:
     if isinstance(node, Scalar):
         return node
     message = "a list or a map stands where a name is expected"
-    raise ParsingStops(Fault(node.mark, path, message, "Write `name: value`."))
+    raise ParsingStops(Found(node.mark, path, message, "Write `name: value`."))
 
 
 def _tables_to_merge(reading: _Reading, node: Node, path: Path) -> list[Table]:
@@ -252,11 +252,11 @@ def _tables_to_merge(reading: _Reading, node: Node, path: Path) -> list[Table]:
     tables = [node for node in nodes if isinstance(node, Table)]
     if len(tables) != len(nodes):
         way_out = "Write `<<: *anchor`, or `<<: [*one, *another]`."
-        reading.faults.add(Fault(node.mark, path, "`<<` takes a map, or a list of maps", way_out))
+        reading.findings.add(Found(node.mark, path, "`<<` takes a map, or a list of maps", way_out))
     return tables
 
 
 def _refuse_repetition(reading: _Reading, path: Path, mark: Mark, first: Mark) -> None:
     name = shown_name(str(path[-1]))
     message = f"{f'`{name}`' if name else 'this name'} stands twice in one map; the first is at {first}"
-    reading.faults.add(Fault(mark, path, message, "Remove one of them."))
+    reading.findings.add(Found(mark, path, message, "Remove one of them."))

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import islice
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import MAX_FAULTS, Fault, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
+from reconciler.config.tree import MAX_FOUND, Found, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
 from reconciler.model import (
     Auth,
     DesiredKey,
@@ -27,7 +27,7 @@ from reconciler.sinks.declared import Kind, sink_types
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
 
 
-def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Fault]:
+def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Found]:
     """Without a sink the secret, shown once, would be lost."""
     for key in state.keys:
         if not key.sinks and _says_nothing(root, "keys", key.name, "sink") and _says_nothing(root, "defaults", "sink"):
@@ -35,20 +35,20 @@ def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Fault]:
             yield _at_name(root, ("keys", key.name), "the key has no sink, so its secret could not be saved", way_out)
 
 
-def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Fault]:
+def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Found]:
     """A sink is named that the file does not have."""
     known = {sink.name: sink for sink in state.sinks}
     for path in _sink_references(state, root):
         node = find_node(root, path)
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value not in known:
-            yield Fault(node.mark, path, "this sink is not declared", partial(_suggest_sink, node.value, known))
+            yield Found(node.mark, path, "this sink is not declared", partial(_suggest_sink, node.value, known))
 
 
 def _suggest_sink(name: str, known: Iterable[str]) -> str:
     return ask_for(nearest_name(name, filter(shown_name, known))) or "Declare it in `sinks`."
 
 
-def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fault]:
+def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Found]:
     """A key on an endpoint that is to be public: one of the two is a mistake."""
     opened = {endpoint.ref: endpoint for endpoint in state.endpoints if endpoint.auth is Auth.OPEN}
     for key in state.keys if opened else ():
@@ -56,19 +56,19 @@ def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fau
             if endpoint := opened.get(binding):
                 message = f"this {binding.kind.value} is declared `auth: open` at {endpoint.place.where}"
                 way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
-                yield Fault(find_mark(root, path), path, message, way_out)
+                yield Found(find_mark(root, path), path, message, way_out)
 
 
-def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Fault]:
+def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Found]:
     """An instant for the key, and a length for each of its generations: only one of them can hold."""
     for key in state.keys:
         path = ("keys", key.name, "rotation", "lifetime")
         if not _says_nothing(root, *path) and not _says_nothing(root, "keys", key.name, "expires_at"):
             message = f"excludes `expires_at`, which stands at {find_mark(root, ('keys', key.name, 'expires_at'))}"
-            yield Fault(find_mark(root, path), path, message, "Leave one of them out.")
+            yield Found(find_mark(root, path), path, message, "Leave one of them out.")
 
 
-def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
+def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
     """A generation has to live until the overlap with its successor is over."""
     told: set[Path] = set()
     for key in state.keys:
@@ -89,10 +89,10 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Fault]:
             if is_late:
                 message = f"leaves no time to rotate: `overlap`{of} is `0s`, so none is due before one expires"
                 way_out = "Write an overlap in which a scheduled apply comes for sure, or an `every` that is shorter."
-            yield Fault(find_mark(root, path), path, message, way_out)
+            yield Found(find_mark(root, path), path, message, way_out)
 
 
-def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Fault]:
+def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Found]:
     """One live key cannot become two keys."""
     first: dict[str, Mark] = {}
     for key in state.keys:
@@ -101,10 +101,10 @@ def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Faul
             mark = find_mark(root, path)
             if first.setdefault(key.adopt, mark) != mark:
                 message = f"the same live key is adopted twice; the first is at {first[key.adopt]}"
-                yield Fault(mark, path, message, "Each live key becomes one key.")
+                yield Found(mark, path, message, "Each live key becomes one key.")
 
 
-def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
+def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Found]:
     """A live key that is adopted has the name of another key, or of one of its generations."""
     keys = {key.name: key for key in state.keys}
     for key in state.keys:
@@ -113,10 +113,10 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Fault]:
             path: Path = ("keys", key.name, "adopt")
             at = find_name_mark(root, ("keys", owner.name))
             message = f"this is the name of another key, or of a generation of it, declared at {at}"
-            yield Fault(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
+            yield Found(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
 
 
-def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault]:
+def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Found]:
     """Two sinks write the same line of the same file."""
     types = sink_types()
     files = {sink.name: (types[sink.type], sink, file) for sink, _, file in _files(state)}
@@ -133,22 +133,22 @@ def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Fault
             yield _at_name(root, ("keys", key.name), message, way_out)
 
 
-def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Fault]:
+def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Found]:
     """Sinks of different types cannot write the same file."""
     first: dict[str, SinkSettings] = {}
     for sink, option, file in _files(state):
         if sink.type != (other := first.setdefault(file, sink)).type:
             at: Path = ("sinks", sink.name, option)
             message = f"another sink writes this file in another format, declared at {other.place.where}"
-            yield Fault(find_mark(root, at), at, message, "Give each its own file.")
+            yield Found(find_mark(root, at), at, message, "Give each its own file.")
 
 
-def sink_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Fault]:
+def sink_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Found]:
     """What each type of sink finds wrong with its own."""
     for kind in sink_types().values():
         for complaint in kind.check(state):
             find = find_name_mark if len(complaint.path) == 2 else find_mark
-            yield Fault(find(root, complaint.path), complaint.path, complaint.message, complaint.way_out)
+            yield Found(find(root, complaint.path), complaint.path, complaint.message, complaint.way_out)
 
 
 def _files(state: DesiredState) -> Iterator[tuple[SinkSettings, str, str]]:
@@ -161,7 +161,7 @@ def _files(state: DesiredState) -> Iterator[tuple[SinkSettings, str, str]]:
                 yield sink, option.name, path
 
 
-RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
+RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
     key_has_no_sink,
     sink_is_not_declared,
     key_opens_an_open_endpoint,
@@ -175,17 +175,17 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Fault]], ...] = (
 )
 
 
-def check_meaning(state: DesiredState, root: Table) -> list[Fault]:
+def check_meaning(state: DesiredState, root: Table) -> list[Found]:
     """All that the rules find, in no promised order."""
-    return [fault for rule in RULES for fault in islice(rule(state, root), MAX_FAULTS)]
+    return [finding for rule in RULES for finding in islice(rule(state, root), MAX_FOUND)]
 
 
 def _says_nothing(root: Table, *path: str) -> bool:
     return find_node(root, path) is None
 
 
-def _at_name(root: Table, path: Path, message: str, way_out: str) -> Fault:
-    return Fault(find_name_mark(root, path), path, message, way_out)
+def _at_name(root: Table, path: Path, message: str, way_out: str) -> Found:
+    return Found(find_name_mark(root, path), path, message, way_out)
 
 
 def _sink_references(state: DesiredState, root: Table) -> Iterator[Path]:

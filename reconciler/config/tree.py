@@ -15,7 +15,7 @@ Path: TypeAlias = tuple[str | int, ...]
 
 WayOut: TypeAlias = str | Callable[[], str]
 
-MAX_FAULTS = 1000
+MAX_FOUND = 1000
 
 Value: TypeAlias = "str | int | bool | list[Value] | dict[str, Value] | None"
 """What a JSON Schema is checked against. There are no floats: `1e3` and `1.5` stay the text that was written."""
@@ -71,8 +71,8 @@ Node: TypeAlias = Scalar | Listing | Table
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that is wrong, before it is reported: `path` is empty for a fault of a whole file.
+class Found:
+    """A finding, where it was found in a file, before it is reported: `path` is empty for one about a whole file.
 
     A way out that takes long to find, such as the nearest name, is only looked for when it is reported.
     """
@@ -84,18 +84,18 @@ class Fault:
     file: str = field(default="", kw_only=True)
 
     def tell(self) -> Finding:
-        """The fault as its user reads it."""
+        """The finding as its user reads it."""
         where = str(self.mark) if self.mark else self.file
         way_out = self.way_out if isinstance(self.way_out, str) else self.way_out()
         return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out)
 
 
-class Faults(list[Fault]):
-    """What one stage finds: the first `MAX_FAULTS` of it, so that time and memory are bounded; nobody reads as many."""
+class Findings(list[Found]):
+    """What one stage finds: the first `MAX_FOUND` of it, so that time and memory are bounded; nobody reads as many."""
 
-    def add(self, *faults: Fault) -> None:
+    def add(self, *findings: Found) -> None:
         """Take these too, while there is room."""
-        self.extend(faults[: MAX_FAULTS - len(self)])
+        self.extend(findings[: MAX_FOUND - len(self)])
 
 
 def render_path(path: Path, show: Callable[[str], str | None] = shown_name) -> str:

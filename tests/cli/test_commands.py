@@ -269,9 +269,11 @@ projects:
 def test_the_emulator_serves_what_it_is_seeded_with_and_keeps_it_in_a_file(world: World) -> None:
     world.write(SEED, "seed.yaml")
     world.write(ONE_KEY)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])  # the same both times: at another address it would be another API
     for run in range(2):
         serving = world.start(
-            "emulator", "--port", "0", "--seed", "seed.yaml", "--db", "state.db", "--task-seconds", "0"
+            "emulator", "--port", port, "--seed", "seed.yaml", "--db", "state.db", "--task-seconds", "0"
         )
         wait_until(lambda: b"CLOUD_PROJECT_ID" in serving._texts["stdout"], "the address", lambda: serving.err)  # noqa: B023
         text = serving._texts["stdout"].decode()

@@ -5,9 +5,8 @@ from itertools import count, islice
 from pathlib import Path
 
 import pytest
-from support.faults import torture
+from support.faults import cases, torture
 from support.faults.bugs import BUGS
-from support.faults.cases import singles
 from support.faults.page import write_page
 from support.faults.scenarios import BY_NAME
 
@@ -50,16 +49,17 @@ def test_a_seed_decides_which_cases_are_taken_and_in_which_order() -> None:
     assert list(torture.jobs(1, 0.0, 60.0)) != list(torture.jobs(2, 0.0, 60.0))
 
 
-def test_in_full_no_single_of_a_mode_and_no_double_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_full_no_single_of_a_mode_and_no_first_fault_of_a_double_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(torture, "BUGS", [])
     monkeypatch.setattr(torture, "STORIES", {})
     monkeypatch.setattr(torture, "MEETINGS", {})
     monkeypatch.setattr(torture, "SCENARIOS", [BY_NAME["the last key removed"]])
-    monkeypatch.setattr(torture, "singles", lambda done: islice(singles(done), 5))
+    whole = cases.Pass.singles
+    monkeypatch.setattr(cases.Pass, "singles", lambda done: islice(whole(done), 5))
     modes = len(Modes.pairwise())
     figures = torture.torture(seed=3, budget=float("inf"), workers=0, full=True)
     assert figures["faults"]["single"] == 5 * modes
-    assert figures["faults"]["double"] > 5 * torture.PER_DOUBLE
-    assert figures["faults"]["double_of_alike_worlds"] > 0
+    assert figures["faults"]["double"] == 5 * 5
     assert (figures["violations"], figures["parts_cut_short"]) == (0, 0)
-    assert f"{figures['faults']['double_of_alike_worlds']:,} |" in write_page(figures)

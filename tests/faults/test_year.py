@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.faults import year
+from support.faults.bugs import publish_before_bind
 from support.faults.growth import measure_growth
 from support.faults.rotation_page import write_page
 from support.faults.year import Year
@@ -63,11 +64,7 @@ def test_the_judge_sees_an_overlap_that_is_too_short(monkeypatch: pytest.MonkeyP
 
 
 def test_the_judge_sees_a_secret_that_is_published_before_it_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    from reconciler.apply import execute
-
-    early = tuple(sorted(execute.PHASES, key=lambda phase: phase is execute.Bind))
-    monkeypatch.setattr(execute, "PHASES", early)
-    monkeypatch.setattr(execute, "find_blockers", lambda run, change: [])
+    publish_before_bind(monkeypatch)
     monkeypatch.setattr(year.Turn, "_fitting", lambda self, effect: iter(()))
     assert until_refused(Year(1), days=30)
 

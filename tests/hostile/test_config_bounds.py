@@ -86,7 +86,7 @@ def test_a_file_of_megabytes_is_checked_in_bounded_memory(shape: str, tmp_path: 
 def test_a_stack_of_ten_thousand_whole_keys_fits(tmp_path: Path) -> None:
     lines = [
         f"  key-{number:05}:\n"
-        f"    description: {'Checkout summaries, owned by team payments, and some more words to fill the line':<100}x\n"
+        f"    description: {'Checkout summaries, owned by team payments, and some more words to fill the line':<99}x\n"
         "    deployments: [llama3, whisper, mistral]\n    applications: [webui]\n    expires_at: 2028-06-30\n"
         "    sink: [one, two]\n    rotation: {every: 60d, overlap: 7d}\n    prevent_destroy: true\n    prove: true\n"
         for number in range(10_000)

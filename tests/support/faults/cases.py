@@ -61,7 +61,7 @@ class Tally:
     failures: list[Failure] = field(default_factory=list)
     reached: Counter[str] = field(default_factory=Counter)
     """Branches of recovery."""
-    told: Callable[[str, Ran], None] = lambda what, ran: None
+    told: Callable[[str, Ran], None] | None = None
     """Is given each run, for whoever reads along."""
 
     def add(self, other: Tally) -> None:
@@ -77,7 +77,8 @@ class Tally:
 
     def note(self, what: str, ran: Ran, world: FaultWorld, watch: Watch) -> None:
         """A run is over: P4 (no secret in what it showed, or in what others can read), and what it sent was right."""
-        self.told(what, ran)
+        if self.told is not None:
+            self.told(what, ran)
         self.effects += len(ran.trace)
         self.reached.update(observe(ran))
         judge_requests(ran, watch)

@@ -6,6 +6,7 @@ the one that judges in process. What a kill needs beside that is below: stores t
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from reconciler.emulator import Modes
 from support.faults.case_text import KILL, STOP, Case, Spot, Strike
 from support.faults.cases import Prepared, Tally, finish
 from support.faults.judge import judge_clean_run
-from support.faults.real_world import Image, RealRan, RealWorld
+from support.faults.real_world import KEEPER, Image, RealRan, RealWorld
 from support.faults.run import Ran
 from support.faults.scenarios import HOUR, LATER, SCENARIOS, Scenario
 from support.faults.watch import Watch
@@ -108,7 +109,14 @@ def make_ready(name: str) -> Ready:
         ran = run_story(ready, world, watch)
         judge_unharmed(story, ran, watch)
         assert not watch.violations, watch.violations
-    return Ready(name, story, image, prepared, tuple(ran.points))
+    return Ready(name, story, image, prepared, tuple(map(name_point, ran.points)))
+
+
+def name_point(point: str) -> str:
+    """A kill point without what is different on another machine, or in another run."""
+    point = re.sub(r"/cloud/v1/tasks/\S+", "task", point)
+    point = re.sub(r"/cloud/\S*/", "", point)
+    return point.replace(f"{KEEPER.parent}/", "")
 
 
 @contextmanager

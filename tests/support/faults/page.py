@@ -15,13 +15,6 @@ def write_page(figures: dict[str, Any]) -> str:
         "Effects of runs without faults, which are the places to fail": f"{effects['in_runs_without_faults']:,}",
         "Effects traced, in runs with faults and recoveries": f"{effects['traced']:,}",
         "Single faults injected": f"{faults['single']:,}",
-        "Of these, runs that were ended as soon as they went on as another one; all such of the default mode, gone "
-        "through to the end and compared": (
-            f"{faults['single_gone_on_as_another']:,}; {faults['single_gone_on_as_another_checked_to_the_end']:,}"
-        ),
-        "Recoveries from worlds like one whose recovery was judged, gone through and compared": (
-            f"{faults['recoveries_of_alike_worlds_checked']:,}"
-        ),
         "Double faults injected": f"{faults['double']:,}",
         "Meetings with a portal user or a second process": f"{faults['meetings']:,}",
         "Kills for real (SIGKILL of the command line), of so many kill points, in so many stories": (
@@ -41,13 +34,12 @@ def write_page(figures: dict[str, Any]) -> str:
         ),
         "Wall time, of a budget": f"{figures['seconds']:,} s of "
         + ("any" if figures["budget_seconds"] is None else f"{figures['budget_seconds']:,.0f} s"),
-        "Other modes and doubles": "all" if figures["full"] else "a sample that the seed chose (without a budget: all)",
+        "Other modes, and first faults of doubles": (
+            "all" if figures["full"] else "a sample that the seed chose (without a budget: all)"
+        ),
         "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",
     }
-    if figures["full"]:
-        alike = "Double faults that are alike to one of these, since the first ones leave alike worlds behind"
-        rows[alike] = f"{faults['double_of_alike_worlds']:,}"
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     promises = "\n".join(f"| {name} | {number:,} |" for name, number in figures["evaluations"].items())
     left = "".join(f"\nNot reached in this run: {name}." for name in branches["not_reached"])
@@ -60,8 +52,9 @@ def write_page(figures: dict[str, Any]) -> str:
 Every effect of an apply passes one seam: each HTTP request, file operation, lock, sleep, look at the clock and random
 number. The suite makes each of them fail in every way that fits it, lets the next run recover, and checks the promises
 after every event against the emulator's data plane and what the sinks hold. `make torture` makes this page from
-[faults.json](faults.json); `make test` injects every single fault and runs a seeded part of the rest, `make faults` a
-larger one.
+[faults.json](faults.json). `make test` runs a sample that its seed chooses: some faults of every scenario, and each
+fault at each kind of effect that it fits, once and for good. `make faults` injects every single fault. Each failure
+prints the command that replays it alone.
 
 A kill is also done for real, in every scenario and two more: the command line in a process of its own, over HTTP, with
 real files and a real program behind the `command` sink, sends itself SIGKILL before each of its effects, and in the

@@ -7,7 +7,6 @@ time. What has the least time for itself has a part of the budget kept for it.
 
 from __future__ import annotations
 
-import gc
 import math
 import multiprocessing
 import platform
@@ -20,20 +19,17 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import pytest
 
 from reconciler.emulator import Modes
 from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
-from support.faults.cases import RARELY, Tally, count, judge_double, judge_single, pass_through, prepare, singles
-from support.faults.catching import find_failures
-from support.faults.faults import Injection
+from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare
+from support.faults.catching import find_failures, is_caught
 from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
-from support.faults.spared import judge_spared, with_doubts
 
 SINGLES_UNTIL = 0.6
 KILLS_UNTIL = 0.85
@@ -45,9 +41,9 @@ KILL_PARTS = 6
 now = time.time
 """The clock that the budget goes by, the same in all processes."""
 DOUBLE_PARTS = 4
-"""Jobs into which all doubles of one scenario are cut; each of them goes through all first faults."""
+"""Jobs into which all first faults of one scenario are cut."""
 PER_DOUBLE = 6
-"""First faults of one scenario at a time, each with as many second ones."""
+"""How many second faults each first one has; and, without all of them, first faults of one scenario at a time."""
 
 
 @dataclass
@@ -65,10 +61,6 @@ class Figures:
     singles_begun: float = math.inf
     singles_done: float = 0
     """When the first and the last single of the default mode was judged, on the clock of the budget."""
-    spared: int = 0
-    """Runs that were gone through to the end, though it was known what would come of them."""
-    doubted: int = 0
-    """Recoveries of which it was known."""
     unfinished: int = 0
     """Jobs that the budget cut short."""
 
@@ -81,8 +73,6 @@ class Figures:
         self.worlds |= other.worlds
         self.singles_begun = min(self.singles_begun, other.singles_begun)
         self.singles_done = max(self.singles_done, other.singles_done)
-        self.spared += other.spared
-        self.doubted += other.doubted
         self.unfinished += other.unfinished
 
 
@@ -114,7 +104,7 @@ def catch_bug(job: Job, found: Figures) -> None:
     prepare(BY_NAME[bug.scenario], Modes())  # the state before it is kept, and made without the bug
     with pytest.MonkeyPatch.context() as patch:
         bug.plant(patch)
-        found.caught[bug.name] = any(f"| P{bug.promise}: " in failure for failure in find_failures(bug))
+        found.caught[bug.name] = is_caught(bug, find_failures(bug))
 
 
 def take_singles(job: Job, found: Figures) -> None:
@@ -122,67 +112,40 @@ def take_singles(job: Job, found: Figures) -> None:
     if job.number == 0:
         found.singles_begun = now()
     prepared = prepare(BY_NAME[job.scenario], Modes.pairwise()[job.number])
-    done = pass_through(prepared)
-    count(prepared, "no fault", done.course.verdict, found.tally, "none")
-    found.places += len(done.ran.trace)
+    done = pass_through(prepared, found.tally)
+    found.places += len(done.trace)
     found.worlds.add((job.scenario, job.number))
-    cases = list(singles(done))
+    cases = list(done.singles())
     job.chance.shuffle(cases)
     for injection in cases if job.number == 0 or job.full else cases[:PER_MODE]:
         if job.is_over():
             found.unfinished += job.number == 0
             return
-        judge_single(prepared, done, injection, found.tally)
+        judge_single(prepared, injection, found.tally)
     if job.number == 0:
         found.singles_done = now()
-
-
-def take_spared(job: Job, found: Figures) -> None:
-    """All of a scenario that is not gone through because it is known what comes of it, gone through."""
-    prepared = with_doubts(prepare(BY_NAME[job.scenario], Modes()))
-    done = pass_through(prepared)
-    tally = Tally()
-    for injection in singles(done):
-        if job.is_over():
-            found.unfinished += 1
-            break
-        judge_spared(prepared, done, injection, tally)
-        if injection.fault.ends:
-            judge_single(prepared, done, injection, tally)
-    found.spared += tally.joined
-    found.doubted += len(prepared.doubted)
-    found.tally.failures += tally.failures
 
 
 def take_meetings(job: Job, found: Figures) -> None:
     """A second process, and a portal user, at every effect of a run."""
     prepared = prepare(BY_NAME[job.scenario], Modes())
-    for at in range(len(pass_through(prepared).ran.trace) + 1):
+    for effect in pass_through(prepared).trace:
         if job.is_over():
             found.unfinished += 1
             return
-        judge_two_processes(prepared, MEETINGS[job.scenario], at, found.tally)
-        judge_portal_edit(prepared, at, found.tally)
+        judge_two_processes(prepared, MEETINGS[job.scenario], effect.spot, found.tally)
+        judge_portal_edit(prepared, effect.spot, found.tally)
 
 
 def take_doubles(job: Job, found: Figures) -> None:
-    """Some first faults, and in the recovery from each some second ones; or one part of all, with all."""
+    """Some first faults, or one part of all, and in the recovery from each some second ones."""
     prepared = prepare(BY_NAME[job.scenario], Modes())
-    done = pass_through(prepared)
+    known = list(pass_through(prepared).singles())
     chance = job.chance
-    firsts = list(singles(done))
-    firsts = firsts if job.full else chance.sample(firsts, min(PER_DOUBLE, len(firsts)))
-
-    def belongs(place: object) -> bool:
-        return not job.full or crc32(str(place).encode()) % DOUBLE_PARTS == job.number
-
-    def choose(known: list[Injection]) -> list[Injection]:
-        return known if job.full else chance.sample(known, min(PER_DOUBLE, len(known)))
-
-    for first in firsts:
+    for first in known[job.number :: DOUBLE_PARTS] if job.full else chance.sample(known, min(PER_DOUBLE, len(known))):
         if job.is_over():
             return
-        judge_double(prepared, done, first, choose, found.tally, belongs)
+        judge_double(prepared, first, lambda some: chance.sample(some, min(PER_DOUBLE, len(some))), found.tally)
 
 
 def kill_for_real(job: Job, found: Figures) -> None:
@@ -203,7 +166,6 @@ def kill_for_real(job: Job, found: Figures) -> None:
 DOES: dict[str, Callable[[Job, Figures], None]] = {
     "bug": catch_bug,
     "singles": take_singles,
-    "spared": take_spared,
     "meetings": take_meetings,
     "doubles": take_doubles,
     "kill": kill_for_real,
@@ -212,7 +174,6 @@ DOES: dict[str, Callable[[Job, Figures], None]] = {
 
 def do(job: Job) -> Figures:
     """One job, in whatever process."""
-    gc.set_threshold(*RARELY)
     found = Figures()
     if job.what in ("singles", "doubles") and job.is_over():
         found.unfinished += job.number == 0 and job.what == "singles"
@@ -229,7 +190,6 @@ def jobs(seed: int, begun: float, budget: float, *, full: bool = False) -> Itera
     longest = sorted(SCENARIOS, key=lambda found: len(found.before.keys) + len(found.after.keys), reverse=True)
     yield from (Job("singles", scenario.name, 0, seed, early) for scenario in longest)
     yield from (Job("meetings", name, 0, seed, early) for name in MEETINGS)
-    yield from (Job("spared", scenario.name, 0, seed, early) for scenario in longest)
     kills = [
         Job("kill", story, part, seed, begun + budget * KILLS_UNTIL) for story in STORIES for part in range(KILL_PARTS)
     ]
@@ -283,11 +243,7 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
         "effects": {"in_runs_without_faults": found.places, "traced": tally.effects},
         "faults": {
             "single": tally.injected["single"],
-            "single_gone_on_as_another": tally.joined,
-            "single_gone_on_as_another_checked_to_the_end": found.spared,
-            "recoveries_of_alike_worlds_checked": found.doubted,
             "double": tally.injected["double"],
-            "double_of_alike_worlds": tally.injected["double of an alike world"],
             "meetings": tally.injected["meeting"],
             "real_kill_stories": len(found.points),
             "real_kills": tally.injected["kill"],
@@ -299,7 +255,7 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
         "parts_cut_short": found.unfinished,
         "evaluations": {f"P{promise}": number for promise, number in sorted(tally.evaluations.items())},
         "violations": len(tally.failures),
-        "failures": sorted(tally.failures)[:100],
+        "failures": sorted(map(str, tally.failures))[:100],
         "runs_to_converge": {"most": max(tally.runs_to_converge, default=0), "mean": _mean(tally.runs_to_converge)},
         "planted_bugs": {
             "planted": len(BUGS),
@@ -312,7 +268,7 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
             "not_reached": sorted(set(BRANCHES) - set(reached)),
         },
         "canaries": {"bytes_searched": tally.searched, "hits": tally.hits},
-        "orphans_left": sum("is left" in failure for failure in tally.failures),
+        "orphans_left": sum("is left" in failure.violation.text for failure in tally.failures),
     }
 
 
