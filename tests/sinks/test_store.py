@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import traceback
+from pathlib import Path
 
 import pytest
 from sinks.example_server import TOKEN, ExampleServer
 from sinks.places import KEY, ExamplePlace, Rested
 from sinks.stage import CANARY, owner, record
 
+from reconciler.config import load_config
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkSettings
 from reconciler.sinks import Sink, open_sinks
@@ -136,17 +138,11 @@ def test_what_is_no_document_is_not_ours(place: ExamplePlace) -> None:
         assert place.open().read_secrets([KEY]) == {}
 
 
-def test_a_file_that_names_it_is_read_by_what_it_declares(place: ExamplePlace, tmp_path: object) -> None:
+def test_a_file_that_names_it_is_read_by_what_it_declares(place: ExamplePlace, tmp_path: Path) -> None:
     """Its options are in the schema, and those that choose the place in the destination's digest."""
-    from pathlib import Path
-
-    from reconciler.config import load_config
-
-    file = Path(str(tmp_path)) / "keyform.yaml"
-    sink = "sinks: {kept: {type: example-store, path: 'team/{key}'}}"
-    file.write_text(
-        f"version: 1\nstack: prod\nproject: 1\n{sink}\ndefaults: {{sink: kept}}\nkeys: {{payments: {{}}}}\n"
-    )
+    file = tmp_path / "keyform.yaml"
+    sink = "sinks: {kept: {type: example-store, path: 'team/{key}'}}\ndefaults: {sink: kept}"
+    file.write_text(f"version: 1\nstack: prod\nproject: 1\n{sink}\nkeys: {{payments: {{}}}}\n")
     (settings,) = load_config([file], {}).sinks
     assert settings.options == {"path": "team/{key}"}
     assert "example-store" in settings.destination
