@@ -48,6 +48,8 @@ APART = ("emulator", "cli", "report", "encoder.py", "redaction.py")
 """Not on the way: the API itself, and what shows others what happens."""
 DEEP = 6
 """How far into an argument it looks."""
+SURROUNDINGS = ("Run", "Facts", "_Build", "_Reading")
+"""Shapes that hold everything at hand: who is handed one is not handed the key, or the secret, for that."""
 
 
 class Tracer:
@@ -124,7 +126,7 @@ def holds(value: object, wanted: Any, depth: int = DEEP) -> bool:
             inner: list[object] = [*value, *value.values()]
         case list() | tuple() | set() | frozenset():
             inner = list(value)
-        case _ if is_of_house(value):
+        case _ if is_of_house(value) and type(value).__name__ not in SURROUNDINGS:
             inner = [getattr(value, field.name) for field in fields(value)]  # type: ignore[arg-type]
         case _:
             return False

@@ -37,7 +37,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import SinkError
 from reconciler.model import DesiredState, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.redaction import MASK
@@ -78,13 +77,13 @@ class CommandSink(Sink):
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
         self.traits = Traits(readable=False, removable=bool(self._remove), reads_secrets=False)
         if any("{generation}" in argument for argument in self._remove):
-            raise self._error(
+            raise self.error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",
                 "Take it out; `{key}` and `{stack}` are known.",
             )
         timeout = settings.options.get("timeout", _DEFAULT_TIMEOUT)
         if not isinstance(timeout, int) or timeout < 1:
-            raise self._error("`timeout` is no time that a command could run", "Write it such as `timeout: 60s`.")
+            raise self.error("`timeout` is no time that a command could run", "Write it such as `timeout: 60s`.")
         self._timeout = timeout
 
     @property
@@ -97,7 +96,7 @@ class CommandSink(Sink):
         """Make sure that the programs are there and can be executed, starting none of them."""
         for argv in filter(None, (self._write, self._remove)):
             if self._effects.find_program(self._program(argv)) is None:
-                raise self._error(
+                raise self.error(
                     f"there is no program {argv[0]} that can be executed",
                     "Install it, or make it executable; a path with a slash starts at the configuration file's folder.",
                 )
@@ -105,7 +104,7 @@ class CommandSink(Sink):
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
         if not record.owner.is_same(self._owner):
-            raise self._error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
+            raise self.error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
         variables = {
             **_place(record.owner, record.key),
             "KEYFORM_GENERATION": str(record.generation),
@@ -133,20 +132,20 @@ class CommandSink(Sink):
                 timeout=self._timeout,
             )
         except TimeoutError:
-            error = self._error(
+            error = self.error(
                 f"{argv[0]} did not end within {self._timeout} seconds, and was killed",
                 f"{way_out} If it needs more time, raise `timeout`.",
                 effect_is_unknown=True,
             )
         except OSError as trouble:
-            error = self._error(
+            error = self.error(
                 f"{argv[0]} could not be started: {trouble.strerror or 'the system refused'}",
                 "See that it is there and can be executed, and apply again.",
             )
         else:
             if done.returncode == 0:
                 return
-            error = self._error(self._ending(argv[0], done, secret), way_out, effect_is_unknown=True)
+            error = self.error(self._ending(argv[0], done, secret), way_out, effect_is_unknown=True)
         raise error
 
     def _ending(self, program: str, done: Completed, secret: Secret | None) -> str:
@@ -182,14 +181,11 @@ class CommandSink(Sink):
     def _argv(self, settings: SinkSettings, option: str) -> tuple[str, ...]:
         argv = settings.options.get(option)
         if not isinstance(argv, tuple) or not argv or not argv[0] or any("\0" in argument for argument in argv):
-            raise self._error(
+            raise self.error(
                 f"`{option}` is no command: a list of the program and its arguments",
                 f'Write it such as `{option}: [./{option}-secret.sh, "{{key}}"]`.',
             )
         return argv
-
-    def _error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
-        return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
 
 def _place(owner: Owner, key: str) -> dict[str, str]:

@@ -5,15 +5,15 @@ The address and the token come from the environment alone, and secrets go over p
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from reconciler.errors import SinkError
 from reconciler.loopback import Whereabouts, locate
-from reconciler.model import SinkSettings
+from reconciler.model import Secret, SinkSettings
 from reconciler.sinks.protocol import Surroundings
-from reconciler.sinks.store import Store, StoreTrouble
+from reconciler.sinks.store import Conflict, Store, StoreTrouble
 
 if TYPE_CHECKING:
     import httpx
@@ -45,17 +45,19 @@ class HttpStore(Store):
         is_safe = scheme == "https" or (scheme == "http" and locate(host) is Whereabouts.HERE)
         if not host or not is_safe:
             raise self.error(f"{self.address} is not an https:// URL", "Set it to the address of the store.")
+        self._redactor.learn(Secret(self._variable(self.token)))
         self._client = make_client(self._effects, base_url=base_url, headers=self.headers(self._variable(self.token)))
-        self._server = Server(f"{self.title} at {host}", self.address, self.token)
+        self._server = Server(self.title, self.address, self.token)
 
     def headers(self, token: str) -> Mapping[str, str]:
         """What goes with each request."""
         return {"Authorization": f"Bearer {token}"}
 
-    def ask(self, method: str, path: str, *, accepts: Collection[int] = (), **request: Any) -> httpx.Response:
-        """The answer to one request, when its status is 2xx or one of `accepts`; `request` is what httpx takes.
+    def ask(self, method: str, path: str, doing: str, **request: Any) -> httpx.Response:
+        """The answer to one request, of 2xx, or 404 where nothing is saved; `request` is what httpx takes.
 
-        SinkError otherwise: StoreTrouble for what may pass, with `effect_is_unknown` for a write that may be done.
+        `doing` completes "could not be reached to …". Raises Conflict for 409 and 412, and SinkError for all else:
+        StoreTrouble for what may pass, with `effect_is_unknown` for a write that may be done.
         """
         from reconciler.http_failures import FAILURES, explain
 
@@ -64,30 +66,24 @@ class HttpStore(Store):
         try:
             answer = self._client.request(method, path, **request)
         except FAILURES as failure:
-            why = explain(failure, self._server, f"ask it ({method})", self._redactor)
+            why = explain(failure, self._server, doing, self._redactor)
         else:
-            if answer.is_success or answer.status_code in accepts:
+            if answer.is_success or (answer.status_code == 404 and method in ("GET", "HEAD", "DELETE")):
                 return answer
-            raise self._refusal(answer, writes=writes)
+            if answer.status_code in (409, 412):
+                raise Conflict
+            raise self._refusal(answer, doing, writes=writes)
         kind = StoreTrouble if why.is_transient else SinkError
         is_unknown = writes and why.may_have_happened
         raise kind(f"sink {self.name}: {why.message}", way_out=why.way_out, effect_is_unknown=is_unknown)
 
-    def read_json(self, answer: httpx.Response) -> Mapping[str, Any]:
-        """The object that an answer holds; one without fields for whatever else it is."""
-        try:
-            document = answer.json()
-        except (ValueError, RecursionError):
-            return {}
-        return document if isinstance(document, Mapping) else {}
-
-    def _refusal(self, answer: httpx.Response, *, writes: bool) -> SinkError:
-        """What an answer means that is no success. What is said of a write is not shown: it may repeat the secret."""
+    def _refusal(self, answer: httpx.Response, doing: str, *, writes: bool) -> SinkError:
+        """What an answer means that is no success. Its words are shown without what the run knows to be secret."""
         from reconciler.http_failures import AGAIN, read_retry_after
 
         status = answer.status_code
-        said = "" if writes else self._redactor.clean(answer.text, longest=200)
-        message = f"{self._server.name} answered {status}{': ' if said else ''}{said}"
+        said = self._redactor.clean(answer.text, longest=200)
+        message = f"{self._server.name} answered with status {status} when asked to {doing}{': ' if said else ''}{said}"
         if status in (401, 403):
             return self.error(message, f"See what {self.token} is allowed to do.")
         if status not in _IN_PASSING:

@@ -13,7 +13,7 @@ from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_older
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
 SHARED = Option(
@@ -109,22 +109,11 @@ class LocalFileSink(Sink):
 
         def put(content: bytes) -> bytes:
             self._refuse_later(content, [record.key])
-            self._refuse_older(content, record)
+            held = self.held(content, record.key).get(record.key)
+            refuse_older(held.record if held else None, record, self._file.error)
             return self.put(content, record, secret)
 
         self._file.edit(put)
-
-    def _refuse_older(self, content: bytes, record: SinkRecord) -> None:
-        """Keep what was saved since: a run that was paused just before it writes may resume after another one is done.
-
-        What it would write may have been deleted by then, and consumers would find a secret that opens nothing.
-        """
-        held = self.held(content, record.key).get(record.key)
-        if held is not None and held.record.created_at > record.created_at:
-            raise self._file.error(
-                f"already holds a newer generation of {record.key}: {held.record.live_name}",
-                "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
-            )
 
     def remove(self, key: str) -> None:
         """Remove record and secret, and the file itself when nothing is left in it."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from reconciler.errors import SinkError
 from reconciler.model import LaterRecord, Owner, Secret, SinkRecord, SinkSettings
 
 if TYPE_CHECKING:
@@ -39,6 +40,18 @@ class HeldSecret:
     secret: Secret
 
 
+def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[str, str], SinkError]) -> None:
+    """Keep what was saved since: a run that was paused just before it writes may resume after another one is done.
+
+    What it would write may have been deleted by then, and consumers would find a secret that opens nothing.
+    """
+    if held is not None and held.created_at > record.created_at:
+        raise error(
+            f"already holds a newer generation of {record.key}: {held.live_name}",
+            "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every sink of a run is given: whose it is, the world, and what goes over the words of others.
@@ -69,6 +82,10 @@ class Sink(ABC):
         self.name = settings.name
         self._owner, self._stack = around.owner, around.owner.stack
         self._effects, self._redactor, self._env = around.effects, around.redactor, around.env
+
+    def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
+        """An error that names the sink."""
+        return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     @property
     @abstractmethod

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -20,15 +21,15 @@ from typing import Any, TypeVar
 from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits
-from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later, record_from_fields
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_older
+from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later, record_from_fields, record_to_fields
 from reconciler.workers import side_by_side
 
 Answer = TypeVar("Answer")
 
 ATTEMPTS = 4
 """How often a change begins again."""
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 """Seconds; each wait is twice the one before, unless the store says how long to wait."""
 _READERS = 8
 _FEW = 10
@@ -79,12 +80,27 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
     if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
         return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", state=state)
     if stack != owner.stack:
-        return Entry(whose="has no keyform record of this stack", state=state)
+        return Entry(whose="has no keyform record", state=state)
     if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
         return Entry(found, state=state)
     # A record whose secret cannot be read is not held.
     held = Secret(secret) if isinstance(secret, str) and 0 < len(secret) <= LONGEST_SECRET else None
     return Entry(found if held else None, held, state=state)
+
+
+def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
+    """The entry that a JSON document holds, or its text: `{"secret": …, "keyform": {…}}`. All else is not ours."""
+    try:
+        found = json.loads(document) if isinstance(document, str | bytes) else document
+    except (ValueError, RecursionError):
+        found = None
+    parts = found if isinstance(found, Mapping) else {}
+    return read_entry(key, parts.get("keyform"), owner, secret=parts.get("secret"), state=state)
+
+
+def make_document(record: SinkRecord, secret: Secret) -> dict[str, object]:
+    """The JSON document that `read_document` reads."""
+    return {"secret": secret.reveal(), "keyform": record_to_fields(record)}
 
 
 def fields_from_texts(texts: Mapping[str, str]) -> dict[str, str | int]:
@@ -134,10 +150,6 @@ class Store(Sink):
     def renew(self, key: str, there: Entry) -> None:
         """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does."""
 
-    def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
-        """An error that names the sink."""
-        return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
-
     def foreign(self, key: str, there: Entry) -> SinkError:
         """What is said of an entry that is not ours."""
         return self.error(f"the entry of {key} {there.whose}", "Remove it, or choose another place for this sink.")
@@ -148,7 +160,7 @@ class Store(Sink):
         """Refuse what a write would refuse."""
 
         def probe_one(key: str) -> None:
-            there = self._insist(key, lambda: self.look(key), changes=False)
+            there = self._insist(key, lambda: self.look(key))
             if there is not None:
                 self._check(key, there)
                 self.check_place(key, there)
@@ -157,7 +169,7 @@ class Store(Sink):
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
         """The records of these keys, and of all others that the store lists."""
-        names = sorted({*keys, *self._insist("", self.listed, changes=False)})
+        names = sorted({*keys, *self._insist("", self.listed)})
         entries = dict(zip(names, _for_all(self._entry, names), strict=True))
         there = {key: entry for key, entry in entries.items() if entry is not None and entry.found is not None}
         self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}
@@ -175,7 +187,7 @@ class Store(Sink):
             there = self._entry(key)
             if there is None or there.record is None:
                 return None
-            secret = self._insist(key, lambda: self.find_secret(key, there), changes=False)
+            secret = self._insist(key, lambda: self.find_secret(key, there))
             return HeldSecret(there.record, secret) if secret else None
 
         names = sorted(keys)
@@ -191,14 +203,17 @@ class Store(Sink):
         if len(secret.reveal()) > LONGEST_SECRET:
             raise self.error(f"the secret of {key} is too long", "Check that GCORE_BASE_URL is right.")
 
+        def is_done(there: Entry | None) -> bool:
+            return there is not None and there.record == record and there.secret == secret
+
         def attempt() -> None:
             there = self.look(key)
             if there is not None:
                 self._check(key, there, record)
-            if there is None or (there.record, there.secret) != (record, secret) or there.record is None:
+            if not is_done(there):
                 self.put(record, secret, there)
 
-        self._insist(key, attempt)
+        self._change(key, attempt, lambda: is_done(self.look(key)))
 
     def remove(self, key: str) -> None:
         """Remove record and secret; what is not ours stays."""
@@ -209,7 +224,7 @@ class Store(Sink):
                 self._check(key, there)
                 self.drop(key, there)
 
-        self._insist(key, attempt)
+        self._change(key, attempt, lambda: self.look(key) is None)
 
     def tidy(self) -> None:
         """Write those records in today's form that the last reading found in another; nothing depends on it."""
@@ -226,13 +241,8 @@ class Store(Sink):
             raise self.foreign(key, there)
         if isinstance(there.found, LaterRecord):
             raise self.error(explain_later(there.found), UPDATE_KEYFORM)
-        if record is not None and there.found is not None and there.found.created_at > record.created_at:
-            # A run that was paused just before it writes may resume after another one is done. What it would write may
-            # have been deleted by then, and consumers would find a secret that opens nothing.
-            raise self.error(
-                f"already holds a newer generation of {key}: {there.found.live_name}",
-                "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
-            )
+        if record is not None:
+            refuse_older(there.found, record, self.error)
 
     def _entry(self, key: str) -> Entry | None:
         """An entry of ours with all that is to be known of its record."""
@@ -243,9 +253,20 @@ class Store(Sink):
                 return None
             return replace(there, found=self.find_record(key, there))
 
-        return self._insist(key, attempt, changes=False)
+        return self._insist(key, attempt)
 
-    def _insist(self, key: str, attempt: Callable[[], Answer], *, changes: bool = True) -> Answer:
+    def _change(self, key: str, attempt: Callable[[], None], is_done: Callable[[], bool]) -> None:
+        """Change something; where no attempt succeeds, look at the end whether one of them took effect after all."""
+        try:
+            self._insist(key, attempt)
+        except SinkError as error:
+            if error.effect_is_unknown:
+                with suppress(SinkError):
+                    if is_done():
+                        return
+            raise
+
+    def _insist(self, key: str, attempt: Callable[[], Answer]) -> Answer:
         """What comes of it in the end, however often it takes; an outcome that was once unknown stays so."""
         is_unknown, wait = False, FIRST_WAIT
         error: SinkError = self.error(
@@ -260,13 +281,13 @@ class Store(Sink):
             except StoreTrouble as trouble:
                 error, pause = trouble, wait if trouble.wait is None else trouble.wait
             except SinkError as trouble:
-                trouble.effect_is_unknown = changes and (is_unknown or trouble.effect_is_unknown)
+                trouble.effect_is_unknown = is_unknown or trouble.effect_is_unknown
                 raise
             is_unknown = is_unknown or error.effect_is_unknown
             if number < ATTEMPTS - 1:
                 self._effects.sleep(min(LONGEST_WAIT, pause))
                 wait *= 2
-        error.effect_is_unknown = changes and is_unknown
+        error.effect_is_unknown = is_unknown
         raise error
 
 

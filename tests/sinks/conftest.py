@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sinks.example_server import ExampleServer, serve
 from sinks.example_store import SINK
 from sinks.stage import KINDS, Kind, git
+from sinks.store_server import Shop, serving
 
 from reconciler.sinks.declared import registered
 
@@ -58,13 +58,6 @@ def aws_server() -> Iterator[Aws]:
 
 
 @pytest.fixture
-def example_server() -> Iterator[ExampleServer]:
-    """The example store with nothing in it, and its type of sink, which keyform has never heard of."""
-    with registered(SINK), serve() as store:
-        yield store
-
-
-@pytest.fixture
 def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """The account with nothing in it, and credentials for it in the environment alone."""
     from moto.secretsmanager.models import secretsmanager_backends
@@ -80,3 +73,20 @@ def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     }.items():
         monkeypatch.setenv(name, value)
     return aws_server
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[Shop]:
+    """The store of the example sink."""
+    with serving() as store:
+        yield store
+
+
+@pytest.fixture
+def shop(store_server: Shop) -> Iterator[Shop]:
+    """The same, empty, and its type of sink known."""
+    store_server.entries.clear()
+    store_server.troubles.clear()
+    store_server.log.clear()
+    with registered(SINK):
+        yield store_server

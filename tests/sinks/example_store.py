@@ -1,24 +1,20 @@
-"""A whole sink: a store of key and value over HTTP, such as many teams have. No other file of keyform knows of it.
+"""A whole sink, in no file of the product: a key-value store over HTTP, such as one might write for one's own.
 
-    type: example-store
-    path: inference/{key}
-
-The store (`example_server.py`) keeps a JSON document and its version at each path, and takes `If-Match` for a change.
+Address and token come from the environment alone. An entry is a JSON document with the secret and its record; its ETag
+is the version that `If-Match` asks for.
 """
 
 from __future__ import annotations
 
 from reconciler.model import Secret, SinkRecord, SinkSettings
-from reconciler.reach import printable
-from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
+from reconciler.sinks.declared import Kind, Option, Rights, SinkType
 from reconciler.sinks.http_store import HttpStore
 from reconciler.sinks.protocol import Surroundings
-from reconciler.sinks.record import record_to_fields
-from reconciler.sinks.store import Conflict, Entry, read_entry
+from reconciler.sinks.store import Entry, make_document, read_document
 
 
-class ExampleStoreSink(HttpStore):
-    """A document for each key: `{"secret": …, "keyform": {…}}`."""
+class ExampleStore(HttpStore):
+    """An entry for each key, below a folder of the store."""
 
     title = "The example store"
     address = "EXAMPLE_STORE_URL"
@@ -26,53 +22,43 @@ class ExampleStoreSink(HttpStore):
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
-        self._path = str(settings.options.get("path", "{key}"))
+        self._folder = settings.options.get("folder", "keys")
 
     @property
     def destination(self) -> str:
-        return f"{self._server.name}: {printable(self._path)}"
+        return f"example store {self._folder}/{{key}}"
 
     def look(self, key: str) -> Entry | None:
-        answer = self.ask("GET", self._url(key), accepts=[404])
-        if answer.status_code == 404:
-            return None
-        document, version = self.read_json(answer), answer.headers.get("ETag", "")
-        secret = document.get("secret")
-        return read_entry(key, document.get("keyform"), self._owner, secret=secret, state=version)
+        answer = self.ask("GET", f"/{self._folder}/{key}", f"read {key}")
+        version = answer.headers.get("ETag", "")
+        return None if answer.status_code == 404 else read_document(key, answer.content, self._owner, state=version)
 
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
-        document = {"secret": secret.reveal(), "keyform": record_to_fields(record)}
-        self._change("PUT", record.key, there, json=document)
+        when = {"If-Match": there.state} if there else {"If-None-Match": "*"}
+        path, document = f"/{self._folder}/{record.key}", make_document(record, secret)
+        self.ask("PUT", path, f"save {record.key}", headers=when, json=document)
 
     def drop(self, key: str, there: Entry) -> None:
-        self._change("DELETE", key, there)
-
-    def _change(self, method: str, key: str, there: Entry | None, **request: object) -> None:
-        expected = {"If-Match": there.state} if there else {"If-None-Match": "*"}
-        if self.ask(method, self._url(key), accepts=[412], headers=expected, **request).status_code == 412:
-            raise Conflict
-
-    def _url(self, key: str) -> str:
-        return f"/v1/{self._path.replace('{key}', key)}"
+        self.ask("DELETE", f"/{self._folder}/{key}", f"remove {key}", headers={"If-Match": there.state})
 
 
 SINK = SinkType(
-    type="example-store",
-    opens=ExampleStoreSink,
-    title="The example store.",
-    description="A document for each key in the example store.",
+    type="example",
+    opens=ExampleStore,
+    title="An example store.",
+    description="A key-value store over HTTP.",
     options=(
         Option(
-            name="path",
+            name="folder",
             kind=Kind.TEXT,
-            description="The path of a key's document; `{key}` stands for the key.",
-            schema={"pattern": f"^([a-z0-9/-]|\\{{key\\}}|{VARIABLE})*$", "errorMessage": "must hold `{key}`"},
-            default="{key}",
+            description="Where in the store.",
+            schema={"pattern": "^[a-z]{1,40}$", "errorMessage": "must be 1 to 40 lower-case letters"},
+            default="keys",
             chooses_place=True,
-            examples=("inference/{key}",),
+            examples=("keys",),
         ),
     ),
-    example={"type": "example-store", "path": "inference/{key}"},
-    variables=("EXAMPLE_STORE_URL", "EXAMPLE_STORE_TOKEN"),
-    rights=Rights(read=("GET",), verify=("GET",), write=("DELETE", "GET", "PUT")),
+    example={"type": "example", "folder": "team"},
+    variables=(ExampleStore.address, ExampleStore.token),
+    rights=Rights(read=("read",), verify=("read",), write=("read", "write", "delete")),
 )

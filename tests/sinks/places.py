@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sinks.example_server import TOKEN, ExampleServer
 from sinks.stage import DOTENV, STACK, Kind, owner
+from sinks.store_server import TOKEN, Shop
 
 from reconciler.effects import Effects, System
 from reconciler.model import SinkSettings
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from sinks.aws_stage import Aws
 
 KEY = "payments-api"
+
+
+def fields_of(form: int) -> dict[str, Any]:
+    """A record in JSON, as another version writes it."""
+    if form > 1:
+        return {"form": form, "stack": STACK, "more": []}
+    return {"stack": STACK, "generation": 1, "live_name": KEY, "created_at": "2026-11-21T10:00:00.123456Z"}
 
 
 class Place(ABC):
@@ -39,6 +46,10 @@ class Place(ABC):
     def plant(self, form: int, secret: str) -> None:
         """The record and the secret as another version would leave them: form 1 as it was, a later one as it may be."""
 
+    @abstractmethod
+    def plant_foreign(self, secret: str) -> None:
+        """A secret without a record, in the place of payments-api."""
+
 
 class FilePlace(Place):
     """A file of a kind."""
@@ -57,20 +68,24 @@ class FilePlace(Place):
         return text.splitlines()[0] if self.kind is DOTENV else json.dumps(json.loads(text)[KEY]["keyform"])
 
     def plant(self, form: int, secret: str) -> None:
-        fields = {"stack": STACK, "generation": 1, "live_name": KEY, "created_at": "2026-11-21T10:00:00.123456Z"}
         words = f"{STACK}/{KEY} g1 {KEY} 2026-11-21T10:00:00.123456Z"
         if form > 1:
-            fields, words = {"form": form, "stack": STACK, "more": []}, f"{form} {STACK}/{KEY} and more=yes"
+            words = f"{form} {STACK}/{KEY} and more=yes"
         self.kind.write_users_own(
             self.path,
             f"# keyform {words}\nPAYMENTS_API={secret}\n"
             if self.kind is DOTENV
-            else json.dumps({KEY: {"secret": secret, "keyform": fields}}),
+            else json.dumps({KEY: {"secret": secret, "keyform": fields_of(form)}}),
         )
+
+    def plant_foreign(self, secret: str) -> None:
+        self.kind.write_users_own(self.path, self.kind.by_hand.format(secret=secret))
 
 
 class AwsPlace(Place):
     """A secret in AWS Secrets Manager."""
+
+    name = f"shared/{KEY}"
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
@@ -79,53 +94,59 @@ class AwsPlace(Place):
         return self.aws.open(stack=stack, project=project, name="shared/{key}")
 
     def secret(self) -> str | None:
-        return self.aws.value(f"shared/{KEY}")
+        return self.aws.value(self.name)
 
     def record(self) -> str:
-        name = f"shared/{KEY}"
-        return json.dumps(self.aws.tags(name)[f"keyform:version:{self.aws.current(name)}"])
+        return self.aws.tags(self.name)[f"keyform:version:{self.aws.current(self.name)}"]
 
     def plant(self, form: int, secret: str) -> None:
-        made = self.aws.client.create_secret(Name=f"shared/{KEY}", SecretString=secret)
+        self.plant_foreign(secret)
         words = f"g1 {KEY} 2026-11-21T10:00:00.123456Z" if form == 1 else f"{form} and more=yes"
-        tags = {"keyform:stack": STACK, "keyform:key": KEY, f"keyform:version:{made['VersionId']}": words}
+        version = f"keyform:version:{self.aws.current(self.name)}"
+        tags = {"keyform:stack": STACK, "keyform:key": KEY, version: words}
         self.aws.client.tag_resource(
-            SecretId=f"shared/{KEY}", Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
+            SecretId=self.name, Tags=[{"Key": key, "Value": value} for key, value in tags.items()]
         )
 
-
-class ExamplePlace(Place):
-    """A document in the example store."""
-
-    def __init__(self, store: ExampleServer) -> None:
-        self.store = store
-
-    def open(self, *, stack: str = STACK, project: int = 1234, effects: Effects | None = None) -> Sink:
-        env = {"EXAMPLE_STORE_URL": self.store.url, "EXAMPLE_STORE_TOKEN": TOKEN, "OTHER": "is not given"}
-        settings = SinkSettings("kept", "example-store", {"path": "team/{key}"})
-        whose = owner(stack, project=project)
-        return open_sinks([settings], owner=whose, effects=effects or Rested(), env=env)["kept"]
-
-    def secret(self) -> str | None:
-        document = self.store.documents.get(f"/v1/team/{KEY}")
-        return document[1]["secret"] if document else None
-
-    def record(self) -> str:
-        return json.dumps(self.store.documents[f"/v1/team/{KEY}"][1]["keyform"])
-
-    def plant(self, form: int, secret: str) -> None:
-        fields = {"stack": STACK, "generation": 1, "live_name": KEY, "created_at": "2026-11-21T10:00:00.123456Z"}
-        if form > 1:
-            fields = {"form": form, "stack": STACK, "more": []}
-        self.store.documents[f"/v1/team/{KEY}"] = 1, {"secret": secret, "keyform": fields}
+    def plant_foreign(self, secret: str) -> None:
+        self.aws.client.create_secret(Name=self.name, SecretString=secret)
 
 
-class Rested(System):
-    """Effects that wait for nothing; `waits` are the seconds that were asked for."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.waits: list[float] = []
+class Hasty(System):
+    """The real world, in which nobody waits."""
 
     def sleep(self, seconds: float) -> None:
-        self.waits.append(seconds)
+        """Not at all."""
+
+
+class StorePlace(Place):
+    """An entry of a store that no file of the product knows."""
+
+    path = f"/team/{KEY}"
+
+    def __init__(self, shop: Shop) -> None:
+        self.shop = shop
+
+    def open(
+        self, *, stack: str = STACK, project: int = 1234, effects: Effects | None = None, token: str = TOKEN
+    ) -> Sink:
+        settings = SinkSettings("shop", "example", {"folder": "team"})
+        env = {"EXAMPLE_STORE_URL": self.shop.url, "EXAMPLE_STORE_TOKEN": token}
+        return open_sinks([settings], owner=owner(stack, project=project), effects=effects or Hasty(), env=env)["shop"]
+
+    def document(self) -> dict[str, Any]:
+        """What the store holds."""
+        held: dict[str, Any] = json.loads(self.shop.entries.get(self.path, (0, b"{}"))[1])
+        return held
+
+    def secret(self) -> str | None:
+        return self.document().get("secret")
+
+    def record(self) -> str:
+        return json.dumps(self.document()["keyform"])
+
+    def plant(self, form: int, secret: str) -> None:
+        self.shop.set(self.path, json.dumps({"secret": secret, "keyform": fields_of(form)}).encode())
+
+    def plant_foreign(self, secret: str) -> None:
+        self.shop.set(self.path, json.dumps({"secret": secret}).encode())

@@ -1,31 +1,35 @@
-"""The same sentences over every kind of sink: whose a record is, and what another version's record means."""
+"""The same sentences over every kind of sink that can be read back."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sinks.places import KEY, AwsPlace, ExamplePlace, FilePlace, Place
+from sinks.places import KEY, AwsPlace, FilePlace, Place, StorePlace
 from sinks.stage import DOTENV, JSON, record
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Secret
+from reconciler.model import LaterRecord, Secret, SinkRecord
+from reconciler.sinks.protocol import HeldSecret
 
-READABLE = ("dotenv", "json", "aws-secrets-manager", "example-store")
+READABLE = ("dotenv", "json", "aws-secrets-manager", "example")
 
 
 @pytest.fixture(params=READABLE)
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
     """Each kind of sink that can be read back, with nothing in it."""
     match request.param:
+        case "example":
+            return StorePlace(request.getfixturevalue("shop"))
         case "aws-secrets-manager":
             return AwsPlace(request.getfixturevalue("aws"))
-        case "example-store":
-            return ExamplePlace(request.getfixturevalue("example_server"))
-        case kind:
-            return FilePlace({"dotenv": DOTENV, "json": JSON}[kind], tmp_path)
+        case "dotenv":
+            return FilePlace(DOTENV, tmp_path)
+        case _:
+            return FilePlace(JSON, tmp_path)
 
 
 def refused(act: Callable[[], object]) -> SinkError:
@@ -37,15 +41,85 @@ def refused(act: Callable[[], object]) -> SinkError:
     return caught.value
 
 
-def test_a_record_names_the_api_and_the_project(place: Place) -> None:
-    place.open().write(record(KEY), Secret("abc"))
+# --- What is written is there -----------------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_held_to_the_second_and_can_be_consumed(place: Place) -> None:
+    made = replace(record(KEY), created_at=record(KEY).created_at.replace(microsecond=999_999))
+    place.open().write(made, Secret("abc"))
     assert place.open().read([KEY]) == {KEY: record(KEY)}
     assert place.open().read_one(KEY) == record(KEY)
+    assert place.secret() == "abc"
+
+
+def test_nothing_is_held_before_the_first_write(place: Place) -> None:
+    sink = place.open()
+    sink.probe([KEY])
+    assert (sink.read([KEY]), sink.read_one(KEY), sink.read_secrets([KEY])) == ({}, None, {})
+    sink.remove(KEY)
+
+
+def test_a_new_generation_takes_the_place_of_the_earlier_one(place: Place) -> None:
+    place.open().write(record(KEY), Secret("old"))
+    place.open().write(record(KEY, 2), Secret("new"))
+    assert place.open().read([KEY]) == {KEY: record(KEY, 2)}
+    assert place.secret() == "new"
+
+
+def test_the_same_write_again_changes_nothing(place: Place) -> None:
+    place.open().write(record(KEY), Secret("abc"))
+    before = place.record()
+    place.open().write(record(KEY), Secret("abc"))
+    assert (place.secret(), place.record()) == ("abc", before)
+
+
+def test_a_removed_secret_is_held_no_more_and_can_be_removed_again(place: Place) -> None:
+    place.open().write(record(KEY), Secret("abc"))
+    place.open().remove(KEY)
+    place.open().remove(KEY)
+    assert place.open().read([KEY]) == {}
+
+
+def test_a_secret_can_be_read_back_with_its_record(place: Place) -> None:
+    place.open().write(record(KEY), Secret("a'b c/+="))
+    held = place.open().read_secrets([KEY, "unknown"])
+    assert held == {KEY: HeldSecret(record(KEY), Secret("a'b c/+="))}
+    assert "a'b" not in repr(held)
+
+
+def test_an_older_generation_does_not_take_the_place_of_a_newer_one(place: Place) -> None:
+    newer = replace(record(KEY, 2), created_at=record(KEY).created_at + timedelta(hours=1))
+    place.open().write(newer, Secret("new"))
+    assert "holds a newer generation" in refused(lambda: place.open().write(record(KEY), Secret("old"))).message
+    assert place.secret() == "new"
+
+
+# --- Whose it is ------------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_without_a_record_is_nobodys(place: Place) -> None:
+    place.plant_foreign("theirs")
+    sink = place.open()
+    for act in (lambda: sink.probe([KEY]), lambda: sink.write(record(KEY), Secret("ours"))):
+        assert "theirs" not in refused(act).diagnostics()
+    sink.remove(KEY)
+    assert (sink.read([KEY]), sink.read_secrets([KEY])) == ({}, {})
+
+
+def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: Place) -> None:
+    place.open(stack="other").write(record(KEY, stack="other"), Secret("theirs"))
+    sink = place.open()
+    assert (sink.read([KEY]), sink.read_one(KEY), sink.read_secrets([KEY])) == ({}, None, {})
+    for act in (lambda: sink.probe([KEY]), lambda: sink.write(record(KEY), Secret("ours"))):
+        assert "belongs to other/payments-api (project 1234 at api.gcore.com)" in refused(act).message
+    sink.remove(KEY)
+    assert place.secret() == "theirs"
 
 
 def test_a_record_of_the_first_form_is_read_and_says_neither_api_nor_project(place: Place) -> None:
     place.plant(1, "abc")
     held = place.open().read([KEY])[KEY]
+    assert isinstance(held, SinkRecord)
     assert held == replace(record(KEY), api="", project=0)
     assert held.form == 1
     assert place.open().read_one(KEY) == held
@@ -69,8 +143,8 @@ def test_a_record_of_the_first_form_is_upgraded_once_by_tidying(place: Place) ->
     assert ".123456" in place.record(), "a run tidies what it has read"
     sink.read([KEY])
     sink.tidy()
-    if isinstance(place, ExamplePlace):
-        assert ".123456" in place.record(), "it takes the secret"
+    if isinstance(place, StorePlace):
+        assert ".123456" in place.record(), "there it takes the secret to write the record"
         return
     upgraded = place.record()
     assert "2 " in upgraded or '"form": 2' in upgraded

@@ -1,4 +1,4 @@
-"""What the base of stores carries, seen in the example store: retries, lost answers, and whoever writes in between."""
+"""What every store is given: lost answers, races, pauses, and errors without a secret, shown by the example sink."""
 
 from __future__ import annotations
 
@@ -6,144 +6,160 @@ import traceback
 from pathlib import Path
 
 import pytest
-from sinks.example_server import TOKEN, ExampleServer
-from sinks.places import KEY, ExamplePlace, Rested
+from sinks.places import KEY, Hasty, StorePlace
 from sinks.stage import CANARY, owner, record
+from sinks.store_server import TOKEN, Shop
 
 from reconciler.config import load_config
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkSettings
-from reconciler.sinks import Sink, open_sinks
+from reconciler.sinks import open_sinks
+from reconciler.sinks.store import ATTEMPTS
 
 
-@pytest.fixture
-def place(example_server: ExampleServer) -> ExamplePlace:
-    """The example store, empty."""
-    return ExamplePlace(example_server)
+class Timed(Hasty):
+    """Nobody waits, and how long one would have is noted, in seconds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits: list[float] = []
+
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
 
 
-def write(sink: Sink, generation: int = 1, secret: str = CANARY) -> None:
-    sink.write(record(KEY, generation), Secret(secret))
-
-
-def failing(sink: Sink) -> SinkError:
-    """The error of a write, which shows neither the secret nor the token, and carries neither along."""
+def refused(place: StorePlace, token: str = TOKEN) -> SinkError:
+    """How a write fails; no secret and no token is in any trace of it."""
     with pytest.raises(SinkError) as caught:
-        write(sink)
-    error = caught.value
-    shown = "".join(traceback.format_exception(error)) + error.diagnostics()
+        place.open(token=token).write(record(KEY), Secret(CANARY))
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.diagnostics()
     assert CANARY not in shown
     assert TOKEN not in shown
-    assert (error.__cause__, error.__context__) == (None, None)
-    return error
+    assert caught.value.__context__ is None or isinstance(caught.value.__context__, SinkError)
+    return caught.value
 
 
-def test_the_same_again_makes_no_write(place: ExamplePlace) -> None:
-    write(place.open())
-    place.store.log.clear()
-    write(place.open())
-    assert place.store.log == ["GET"]
+def test_a_write_whose_answer_is_lost_is_looked_at_and_not_done_twice(shop: Shop) -> None:
+    shop.troubles = ["", "lost"]
+    StorePlace(shop).open().write(record(KEY), Secret("abc"))
+    assert shop.log == ["GET", "PUT lost", "GET"]
+    assert StorePlace(shop).secret() == "abc"
 
 
-def test_a_store_that_is_busy_is_asked_again_after_longer_and_longer_waits(place: ExamplePlace) -> None:
-    effects = Rested()
-    place.store.failures = [429, 503, 0, 502]
-    write(place.open(effects=effects))
-    assert (place.secret(), effects.waits) == (CANARY, [0.5, 1.0, 2.0])
-    assert place.store.log == ["GET", "GET", "GET", "PUT", "GET", "PUT"]
+def test_a_write_that_was_not_heard_is_sent_again(shop: Shop) -> None:
+    shop.troubles = ["", "unheard"]
+    StorePlace(shop).open().write(record(KEY), Secret("abc"))
+    assert shop.log == ["GET", "PUT unheard", "GET", "PUT"]
+    assert StorePlace(shop).secret() == "abc"
 
 
-@pytest.mark.parametrize(("status", "is_unknown"), [(429, False), (503, True)])
-def test_one_that_stays_busy_is_given_up(place: ExamplePlace, status: int, is_unknown: bool) -> None:
-    place.store.failures = [0, status] * 4
-    error = failing(place.open())
-    assert error.message == f"sink kept: The example store at 127.0.0.1 answered {status}"
-    assert error.effect_is_unknown is is_unknown
-    assert place.store.log.count("PUT") == 4
+def test_a_removal_whose_answer_is_lost_is_done(shop: Shop) -> None:
+    StorePlace(shop).plant(1, "abc")
+    shop.troubles = ["", "lost"]
+    StorePlace(shop).open().remove(KEY)
+    assert shop.entries == {}
 
 
-@pytest.mark.parametrize(
-    ("status", "way_out"),
-    [
-        (403, "See what EXAMPLE_STORE_TOKEN is allowed to do."),
-        (400, "Check the settings of this sink, and EXAMPLE_STORE_URL."),
-    ],
-)
-def test_a_refusal_is_not_tried_again(place: ExamplePlace, status: int, way_out: str) -> None:
-    place.store.failures = [0, status]
-    error = failing(place.open())
-    assert (error.way_out, error.effect_is_unknown) == (way_out, False)
-    assert place.store.log == ["GET", "PUT"]
+def test_the_last_answer_that_is_lost_is_looked_at_too(shop: Shop) -> None:
+    shop.troubles = ["", "unheard"] * (ATTEMPTS - 1) + ["", "lost"]
+    StorePlace(shop).open().write(record(KEY), Secret("abc"))
+    assert StorePlace(shop).secret() == "abc"
 
 
-def test_a_write_whose_answer_was_lost_is_found_by_the_next_look(place: ExamplePlace) -> None:
-    place.store.failures = [0, "lost"]
-    write(place.open())
-    assert (place.secret(), place.store.log) == (CANARY, ["GET", "PUT", "GET"])
+def test_a_store_that_never_answers_leaves_the_effect_unknown(shop: Shop) -> None:
+    shop.troubles = ["", "unheard"] * ATTEMPTS
+    error = refused(StorePlace(shop))
+    assert error.effect_is_unknown
+    assert "The example store could not be reached to save payments-api" in error.message
 
 
-def test_a_write_that_nobody_can_confirm_has_an_unknown_outcome(place: ExamplePlace) -> None:
-    place.store.failures = [0, "lost", 403]
-    assert failing(place.open()).effect_is_unknown
+def test_what_somebody_else_writes_meanwhile_is_looked_at_again(shop: Shop) -> None:
+    place = StorePlace(shop)
+    place.plant(1, "old")
+    shop.troubles = ["", "raced"]
+    place.open().write(record(KEY), Secret("new"))
+    assert shop.log == ["GET", "PUT raced", "GET", "PUT"]
+    assert place.secret() == "new"
 
 
-def test_a_removal_whose_answer_was_lost_is_done(place: ExamplePlace) -> None:
-    write(place.open())
-    place.store.failures = [0, "lost"]
-    place.open().remove(KEY)
-    assert place.secret() is None
+def test_a_foreign_entry_that_appears_meanwhile_is_not_overwritten(shop: Shop) -> None:
+    shop.troubles = ["", "raced"]
+    error = refused(StorePlace(shop))
+    assert error.message == "sink shop: the entry of payments-api has no keyform record"
+    assert not error.effect_is_unknown
+    assert StorePlace(shop).document() == {}
 
 
-def test_who_writes_in_between_is_not_overwritten_unseen(place: ExamplePlace) -> None:
-    sink = place.open()
-    respond = place.store.respond
-
-    def meddle(method: str, *request: object) -> object:
-        if method == "PUT":
-            place.store.respond = respond  # type: ignore[method-assign]
-            place.plant(999, "theirs")
-        return respond(method, *request)  # type: ignore[arg-type]
-
-    place.store.respond = meddle  # type: ignore[method-assign,assignment]
-    assert "has the form 999" in failing(sink).message
-    assert place.secret() == "theirs"
+def test_an_entry_that_is_changed_each_time_is_given_up(shop: Shop) -> None:
+    StorePlace(shop).plant(1, "old")
+    shop.troubles = ["", "raced"] * ATTEMPTS
+    assert "was changed by somebody else each time" in refused(StorePlace(shop)).message
 
 
-def test_an_older_generation_does_not_take_the_place_of_a_newer_one(place: ExamplePlace) -> None:
-    write(place.open(), 2)
-    document = place.store.documents[f"/v1/team/{KEY}"][1]
-    document["keyform"]["created_at"] = "2027-01-01T00:00:00Z"
-    assert "already holds a newer generation of payments-api: payments-api-g2" in failing(place.open()).message
+def test_a_store_that_asks_for_fewer_requests_is_waited_for(shop: Shop) -> None:
+    shop.troubles = ["429", "503", "", "429"]
+    effects = Timed()
+    StorePlace(shop).open(effects=effects).write(record(KEY), Secret("abc"))
+    assert effects.waits == [1.0, 2.0, 4.0]
+    assert StorePlace(shop).secret() == "abc"
 
 
-@pytest.mark.parametrize(
-    ("env", "message"),
-    [
-        ({}, "EXAMPLE_STORE_URL is not set"),
-        ({"EXAMPLE_STORE_URL": "http://store.example.org"}, "EXAMPLE_STORE_URL is not an https:// URL"),
-        ({"EXAMPLE_STORE_URL": "https://[store"}, "EXAMPLE_STORE_URL is not an https:// URL"),
-        ({"EXAMPLE_STORE_URL": "https://store.example.org"}, "EXAMPLE_STORE_TOKEN is not set"),
-    ],
-)
-def test_secrets_go_nowhere_in_plain_text(place: ExamplePlace, env: dict[str, str], message: str) -> None:
-    with pytest.raises(SinkError) as caught:
-        open_sinks([SinkSettings("kept", "example-store")], owner=owner(), effects=Rested(), env=env)
-    assert caught.value.message == f"sink kept: {message}"
+def test_a_token_that_is_not_accepted_is_told_at_once_and_by_its_name(shop: Shop) -> None:
+    error = refused(StorePlace(shop), token="another")
+    assert error.message.startswith("sink shop: The example store answered with status 401 when asked to read")
+    assert "EXAMPLE_STORE_TOKEN" in error.way_out
+    assert shop.log == ["GET"]
 
 
-def test_what_is_no_document_is_not_ours(place: ExamplePlace) -> None:
-    for document in (None, [], "x", {"keyform": {"stack": "inference-prod"}, "secret": 3}):
-        place.store.documents[f"/v1/team/{KEY}"] = 1, document
-        assert place.open().read([KEY]) == {}
-        assert place.open().read_secrets([KEY]) == {}
+def test_a_token_that_is_not_set_is_told_before_anything_is_sent(shop: Shop) -> None:
+    assert refused(StorePlace(shop), token="").message == "sink shop: EXAMPLE_STORE_TOKEN is not set"
+    assert shop.log == []
 
 
-def test_a_file_that_names_it_is_read_by_what_it_declares(place: ExamplePlace, tmp_path: Path) -> None:
-    """Its options are in the schema, and those that choose the place in the destination's digest."""
-    file = tmp_path / "keyform.yaml"
-    sink = "sinks: {kept: {type: example-store, path: 'team/{key}'}}\ndefaults: {sink: kept}"
-    file.write_text(f"version: 1\nstack: prod\nproject: 1\n{sink}\nkeys: {{payments: {{}}}}\n")
-    (settings,) = load_config([file], {}).sinks
-    assert settings.options == {"path": "team/{key}"}
-    assert "example-store" in settings.destination
-    assert "team/{key}" in settings.destination
+def test_a_store_that_repeats_the_secret_does_not_get_it_shown(shop: Shop) -> None:
+    shop.troubles = ["", "400"]
+    error = refused(StorePlace(shop))
+    assert "answered with status 400 when asked to save payments-api: you sent" in error.message
+    assert "(sensitive value)" in error.message
+
+
+def test_what_is_no_document_of_ours_is_somebody_elses(shop: Shop) -> None:
+    for junk in (b"", b"\xff", b"[", b"[" * 100_000, b"[]", b'{"keyform": 1}', b'{"secret": "x", "keyform": {}}'):
+        shop.set(StorePlace.path, junk)
+        assert StorePlace(shop).open().read([KEY]) == {}
+        assert refused(StorePlace(shop)).message == "sink shop: the entry of payments-api has no keyform record"
+        assert shop.entries[StorePlace.path][1] == junk
+
+
+def test_a_damaged_record_of_ours_is_not_held_and_is_written_anew(shop: Shop) -> None:
+    shop.set(StorePlace.path, b'{"secret": "x", "keyform": {"stack": "inference-prod", "generation": 0}}')
+    sink = StorePlace(shop).open()
+    assert sink.read([KEY]) == {}
+    sink.write(record(KEY), Secret("abc"))
+    assert sink.read([KEY]) == {KEY: record(KEY)}
+
+
+def test_the_file_takes_such_a_sink_as_it_takes_keyforms_own(shop: Shop, tmp_path: Path) -> None:
+    path = tmp_path / "keyform.yaml"
+    path.write_text("version: 1\nstack: demo\nproject: 1\nsinks:\n  shop: {type: example, folder: team}\n")
+    (sink,) = load_config([path], {}).sinks
+    assert (sink.options, sink.destination) == ({"folder": "team"}, '{"folder": "team", "type": "example"}')
+
+
+def test_a_write_that_nobody_can_confirm_has_an_unknown_outcome(shop: Shop) -> None:
+    """Each later look is refused: what the first attempt did, nobody knows."""
+    shop.troubles = ["", "lost", "403", "403"]
+    assert refused(StorePlace(shop)).effect_is_unknown
+
+
+@pytest.mark.parametrize("url", ["http://store.example.org", "ftp://127.0.0.1", "https://[store", "store"])
+def test_a_secret_is_not_sent_in_plain_text_to_another_machine(shop: Shop, url: str) -> None:
+    env = {"EXAMPLE_STORE_URL": url, "EXAMPLE_STORE_TOKEN": TOKEN}
+    with pytest.raises(SinkError, match="sink shop: EXAMPLE_STORE_URL is not an https:// URL"):
+        open_sinks([SinkSettings("shop", "example")], owner=owner(), effects=Timed(), env=env)
+
+
+def test_a_sink_is_given_no_variables_but_those_that_it_declares(shop: Shop) -> None:
+    settings, env = SinkSettings("shop", "example"), {"EXAMPLE_STORE_URL": shop.url, "EXAMPLE_STORE_TOKEN": TOKEN}
+    sink = open_sinks([settings], owner=owner(), effects=Timed(), env={**env, "GCORE_API_KEY": CANARY})["shop"]
+    assert sink._env == env
