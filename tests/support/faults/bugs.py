@@ -18,7 +18,7 @@ from reconciler.gcore import client, rewriting
 from reconciler.gcore.exchange import Resend
 from reconciler.gcore.v3 import dialect
 from reconciler.model import Phase, compose_description
-from reconciler.plan import fates, standing
+from reconciler.plan import fates, survey
 from reconciler.plan.changes import Step
 from reconciler.plan.outcomes import Result, StepNote
 from reconciler.sinks.local_file import LocalFile
@@ -205,7 +205,7 @@ def forget_to_sync(patch: pytest.MonkeyPatch) -> None:
 
 def cut_the_overlap(patch: pytest.MonkeyPatch) -> None:
     """The old generation goes as soon as the new one is published."""
-    for module in (fates, standing):
+    for module in (fates, survey):
         patch.setattr(module, "overlap_end", lambda case, key, generation: case.now)
 
 

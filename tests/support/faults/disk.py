@@ -38,19 +38,12 @@ class Disk:
         """What a store that cannot be read back was given, by store and key."""
         self._last = 1
 
-    def copy(self, *, locked: bool = False) -> Disk:
-        """Another disk with the same on it; locks belong to processes, and are copied if one goes on (`locked`)."""
+    def copy(self) -> Disk:
+        """Another disk with the same on it; locks belong to processes, and are not copied."""
         other = Disk()
         other.seen, other.durable, other.stored = dict(self.seen), dict(self.durable), dict(self.stored)
-        other.locks = set(self.locks) if locked else set()
         other._last = self._last
         return other
-
-    def fingerprint(self) -> object:
-        """Equal for disks that cannot be told apart; in an order, so that it can be written down."""
-        sides = (self.seen, self.durable)
-        files = tuple(tuple(sorted((path, inode.content) for path, inode in side.items())) for side in sides)
-        return files, tuple(sorted(self.stored.items()))
 
     @property
     def is_settled(self) -> bool:

@@ -6,7 +6,6 @@ It is a `FaultWorld`, so that whoever judges one judges the other. The emulator 
 from __future__ import annotations
 
 import atexit
-import hashlib
 import json
 import os
 import shutil
@@ -426,23 +425,9 @@ class RealWorld(FaultWorld):
         place = self.kept / store
         return {path.name: path.read_text() for path in place.iterdir()} if place.exists() else {}
 
-    def holdings(self) -> object:
-        """All that is in the two folders, as far as it decides how things go on; who may read it, too."""
-        files = self._files_of_both()
-        return tuple(
-            (name, (self.folder / name).lstat().st_mode, content)
-            for name, content in sorted(files.items())
-            if name != f"work/{FILE}"
-        )
-
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
         stats = [(path, path.lstat()) for place in (self.work, self.kept) for path in place.rglob("*")]
         return self.emulator.changes, tuple(
             (path, found.st_ino, found.st_size, found.st_mtime_ns) for path, found in stats
         )
-
-    def fingerprint(self) -> object:
-        """Equal for worlds from which everything goes on alike."""
-        image = hashlib.blake2b(self.emulator.dump()).digest()
-        return image, self.clock.now(), self.holdings(), self.chances

@@ -7,7 +7,6 @@ relied on until the overlap after its replacement is over, or until the file tak
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -101,11 +100,6 @@ class Watch:
             suspended=set(self.suspended),
             expiries=dict(self.expiries),
         )
-
-    def fingerprint(self) -> object:
-        """What decides, beside the world, about all later verdicts."""
-        relied = tuple(sorted((place, tuple(found)) for place, found in self.reliances.items()))
-        return relied, tuple(sorted(self.suspended)), frozenset(self.foreign_on.items())
 
     @property
     def endpoints(self) -> list[EndpointRef]:
@@ -291,8 +285,3 @@ class Watch:
 def find_key(desired: DesiredState, name: str) -> DesiredKey | None:
     """A declared key by name."""
     return next((key for key in desired.keys if key.name == name), None)
-
-
-def overlaps(desired: DesiredState) -> Mapping[str, timedelta]:
-    """Each key's overlap."""
-    return {key.name: key.overlap for key in desired.keys}

@@ -25,8 +25,6 @@ MARKER = re.compile(
     r"\[keyform 2 (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)"
     r"( protected)?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]$"
 )
-TABLES = ("counters", "keys", "applications", "deployments", "bindings", "gates", "tasks")
-"""All of the emulator's that requests can change."""
 
 PASTS: dict[tuple[bytes, Modes], Emulator] = {}
 """Worlds of the past that were asked before, and did not change by it."""
@@ -88,27 +86,13 @@ class FaultWorld:
         disk.durable = dict(disk.seen)
         return cls(emulator, clock, disk, sinks)
 
-    def fork(self, *, mid_run: bool = False) -> FaultWorld:
-        """A copy that goes its own way; what is late stays on its way in both. `mid_run`: its process goes on too."""
+    def fork(self) -> FaultWorld:
+        """A copy that goes its own way; what is late stays on its way in both."""
         clock = self.clock.copy()
-        other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(locked=mid_run), self.sinks)
-        other.handles = dict(self.handles) if mid_run else {}
+        other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
         return other
-
-    def fingerprint(self) -> object:
-        """Equal for worlds from which everything goes on alike."""
-        image = hashlib.blake2b(self.emulator.dump()).digest()
-        late = tuple((request.method, request.path, request.body) for request in self.late)
-        return image, self.clock.now(), self.holdings(), self.chances, late, tuple(self.held_tasks)
-
-    def content(self) -> object:
-        """Equal for worlds that are the same but for the instant, and for what chance will bring."""
-        with self.emulator.editing() as store:
-            rows = [[tuple(row) for row in store.rows(f"SELECT * FROM {table}")] for table in TABLES]  # noqa: S608
-        late = [(request.method, request.path, request.body) for request in self.late]
-        return repr((rows, self.holdings(), sorted(self.disk.locks), late, self.held_tasks))
 
     # --- What effects do ----------------------------------------------------------------------------------------------
 
@@ -174,10 +158,6 @@ class FaultWorld:
     def stored(self, store: str) -> dict[str, str]:
         """What a store was given that keyform cannot read back, by key."""
         return {key: secret for (where, key), secret in self.disk.stored.items() if where == store}
-
-    def holdings(self) -> object:
-        """All that is on the disk and in the stores, as far as it decides how things go on."""
-        return self.disk.fingerprint()
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
