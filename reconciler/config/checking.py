@@ -36,15 +36,14 @@ def _tell(root: Node, violation: Violation) -> Iterator[Found]:
         at = (*path, violation.instance)
         yield Found(find_name_mark(root, at), at, *say_bad_name(violation, violation.instance))
     elif violation.keyword == "additionalProperties":
-        known = sorted(violation.schema["properties"])
-        for name in sorted(set(violation.instance) - set(known)):
+        for name in sorted(set(violation.instance) - set(violation.schema["properties"])):
             at = (*path, name)
-            yield Found(find_name_mark(root, at), at, *say_unknown_field(name, known))
+            yield Found(find_name_mark(root, at), at, *say_unknown_field(violation, name))
     elif violation.keyword == "required":
         # jsonschema gives one violation for each missing field, without naming it: each tells all, told once.
         for name in violation.expected:
             if name not in violation.instance:
-                yield Found(find_name_mark(root, path), path, *say_missing_field(name))
+                yield Found(find_name_mark(root, path), path, *say_missing_field(violation, name))
     elif violation.keyword == "uniqueItems":
         yield from _tell_repetitions(root, path, violation.instance)
     else:

@@ -13,6 +13,7 @@ from reconciler.config.showing import ask_for, listed, nearest_name, shown_name
 from reconciler.config.tree import Node, Scalar, WayOut
 from reconciler.config.values import lacks_zone
 from reconciler.model import LOCK_PREFIX
+from reconciler.sinks.declared import SinkType, sink_types
 
 TYPES = {
     "object": "a map (`name: value` lines)",
@@ -41,17 +42,9 @@ FIELDS = {
     "stack": "Write `stack: NAME`, the owner that is written on every key.",
     "project": "Write `project: NUMBER`, or `project: ${GCORE_CLOUD_PROJECT_ID}`.",
     "type": "Write `type: dotenv`, or another type of sink.",
-    "path": "Write `path: FILE`.",
     "stacks": "Write `exclusive: {stacks: [NAME]}`, or `exclusive: true`.",
-    "write": "Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
 }
-"""The way out where a required field is missing."""
-
-ENVIRONMENT_ONLY = {
-    "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
-    "profile": "Set AWS_PROFILE where keyform runs.",
-}
-"""What a sink's file must not choose, and AWS tools read from the environment: addresses and identities."""
+"""The way out where a required field is missing; the options of sinks have their own."""
 
 NOT_YET_SINKS = frozenset(
     {
@@ -102,19 +95,29 @@ def say_bad_name(violation: Violation, name: str) -> tuple[str, str]:
     return _sentence(violation), _about_name(violation, name)
 
 
-def say_unknown_field(name: str, known: list[str]) -> tuple[str, WayOut]:
+def say_unknown_field(violation: Violation, name: str) -> tuple[str, WayOut]:
     """A field that the file does not have, with the one that was probably meant."""
-    if name in ENVIRONMENT_ONLY and "region" in known:
-        return f"`{name}` is not read from this file: it decides where credentials go", ENVIRONMENT_ONLY[name]
+    known = sorted(violation.schema["properties"])
+    sink = _sink_type(violation)
+    if sink and name in sink.elsewhere:
+        return f"`{name}` is not read from this file: it decides where credentials go", sink.elsewhere[name]
     shown = shown_name(name)
     what = f"unknown field `{shown}`" if shown else "unknown field (its name is not shown: it could be a secret)"
     fields = "The field here is" if len(known) == 1 else "The fields here are"
     return what, lambda: ask_for(nearest_name(name, known)) or f"{fields} {listed(known)}."
 
 
-def say_missing_field(name: str) -> tuple[str, str]:
+def say_missing_field(violation: Violation, name: str) -> tuple[str, str]:
     """A field that must stand in the file."""
-    return f"the field `{name}` is missing", FIELDS.get(name, f"Write `{name}: …`.")
+    sink = _sink_type(violation)
+    option = sink.option(name) if sink else None
+    own = option.way_out if option else ""
+    return f"the field `{name}` is missing", own or FIELDS.get(name, f"Write `{name}: …`.")
+
+
+def _sink_type(violation: Violation) -> SinkType | None:
+    """The type of sink whose part of the schema is violated, if it is one's."""
+    return sink_types().get(violation.schema.get("properties", {}).get("type", {}).get("const"))
 
 
 def _sentence(violation: Violation) -> str:

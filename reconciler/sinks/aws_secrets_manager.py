@@ -421,6 +421,10 @@ SINK = SinkType(
         "region": "eu-west-1",
     },
     variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
+    elsewhere={
+        "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
+        "profile": "Set AWS_PROFILE where keyform runs.",
+    },
     rights=Rights(
         read=("DescribeSecret", "ListSecrets"),
         verify=("DescribeSecret", "GetSecretValue", "ListSecrets"),

@@ -234,6 +234,7 @@ SINK = SinkType(
             "saved.",
             required=True,
             chooses_place=True,
+            way_out="Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
             examples=(["./save-secret.sh", "{key}"], ["pass", "insert", "--multiline", "inference/{key}"]),
         ),
         Option(

@@ -60,7 +60,8 @@ VARIABLE = r"\$\{(GCORE_CLOUD_PROJECT_ID|KEYFORM_VAR_[A-Za-z0-9_]+)\}"
 class Option:
     """One setting in the file. `schema` is what its kind does not say: `pattern`, `maxLength`, `errorMessage`, `enum`.
 
-    `chooses_place`: with another value, a secret would be written to another place.
+    `chooses_place`: with another value, a secret would be written to another place. `way_out` says what to write where
+    a required one is missing.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Option:
     default: Any = None
     required: bool = False
     chooses_place: bool = False
+    way_out: str = ""
 
     def fragment(self) -> dict[str, Any]:
         """Its part of the schema."""
@@ -114,7 +116,8 @@ class SinkType:
     """One type of sink. `title` and `description` are for editors, `example` is a sink of this type in the file.
 
     `check` finds what the schema cannot say of the sinks of this type; `slot_of` names what in a file of such a sink is
-    a key's. `variables` are environment variables that decide what the store is and who asks.
+    a key's. `variables` are environment variables that decide what the store is and who asks; `elsewhere` are fields
+    that one might look for here, with where that is set instead, since it decides where credentials go.
     """
 
     type: str
@@ -127,6 +130,7 @@ class SinkType:
     check: Callable[[DesiredState], Iterator[Complaint]] = _nothing
     slot_of: Callable[[SinkSettings, str], str] = lambda _settings, key: key
     variables: tuple[str, ...] = ()
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     rights: Rights = Rights()
 
     def option(self, name: str) -> Option | None:

@@ -35,6 +35,7 @@ def path_option(example: str) -> Option:
         "`${KEYFORM_VAR_NAME}` an environment variable. Git must ignore it. Nothing under `.git` is written.",
         required=True,
         chooses_place=True,
+        way_out="Write `path: FILE`.",
         examples=(example,),
     )
 
