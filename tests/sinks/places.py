@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sinks.aws_stage import Aws, Counted
 from sinks.stage import DOTENV, STACK, Kind, owner
 from sinks.store_server import TOKEN, Shop
 
 from reconciler.effects import Effects, System
+from reconciler.model import Place as Where
 from reconciler.model import SinkSettings
 from reconciler.sinks import Sink, open_sinks
-
-if TYPE_CHECKING:
-    from sinks.aws_stage import Aws
 
 KEY = "payments-api"
 
@@ -36,7 +35,15 @@ class Place(ABC):
 
     @abstractmethod
     def secret(self) -> str | None:
-        """What a consumer gets."""
+        """What a consumer gets; None for nothing, as where it is on its way out."""
+
+    @abstractmethod
+    def break_down(self) -> None:
+        """From now on nothing can be written there, and it repeats what it is given where it can."""
+
+
+class ReadablePlace(Place):
+    """One that keyform reads back."""
 
     @abstractmethod
     def record(self) -> str:
@@ -51,7 +58,29 @@ class Place(ABC):
         """A secret without a record, in the place of payments-api."""
 
 
-class FilePlace(Place):
+class CommandPlace(Place):
+    """What a real program keeps in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def open(self, *, stack: str = STACK, project: int = 1234) -> Sink:
+        text = '#!/bin/sh\nif [ -e broken ]; then cat; exit 1; fi\ncat > "$1.$KEYFORM_PROJECT"\n'
+        (self.folder / "save.sh").write_text(text)
+        (self.folder / "save.sh").chmod(0o755)
+        options = {"write": ("./save.sh", "{key}"), "remove": ("sh", "-c", 'rm -f "$1.$KEYFORM_PROJECT"', "-", "{key}")}
+        settings = SinkSettings("pager", "command", options, Where(str(self.folder / "keyform.yaml")))
+        return open_sinks([settings], owner=owner(stack, project=project), effects=System())["pager"]
+
+    def secret(self) -> str | None:
+        path = self.folder / f"{KEY}.1234"
+        return path.read_text() if path.exists() else None
+
+    def break_down(self) -> None:
+        (self.folder / "broken").touch()
+
+
+class FilePlace(ReadablePlace):
     """A file of a kind."""
 
     def __init__(self, kind: Kind, folder: Path) -> None:
@@ -59,6 +88,9 @@ class FilePlace(Place):
 
     def open(self, *, stack: str = STACK, project: int = 1234) -> Sink:
         return self.kind.open(self.path, stack=stack, project=project)
+
+    def break_down(self) -> None:
+        self.path.with_name(".keyform.tmp").write_text("in the way")
 
     def secret(self) -> str | None:
         return self.kind.secret_in(self.path, KEY)
@@ -82,16 +114,27 @@ class FilePlace(Place):
         self.kind.write_users_own(self.path, self.kind.by_hand.format(secret=secret))
 
 
-class AwsPlace(Place):
+class AwsPlace(ReadablePlace):
     """A secret in AWS Secrets Manager."""
 
     name = f"shared/{KEY}"
 
     def __init__(self, aws: Aws) -> None:
         self.aws = aws
+        self.effects: Effects | None = None
 
     def open(self, *, stack: str = STACK, project: int = 1234) -> Sink:
-        return self.aws.open(stack=stack, project=project, name="shared/{key}")
+        return self.aws.open(stack=stack, project=project, effects=self.effects, name="shared/{key}")
+
+    def break_down(self) -> None:
+        self.effects = Counted(before=self._refuse)
+
+    def _refuse(self, _number: int, what: str) -> None:
+        from botocore.exceptions import ClientError
+
+        if "secret_value" in what or "create" in what:
+            said = {"Error": {"Code": "ValidationException", "Message": "you sent what you sent"}}
+            raise ClientError(said, what)  # type: ignore[arg-type]
 
     def secret(self) -> str | None:
         return self.aws.value(self.name)
@@ -119,7 +162,7 @@ class Hasty(System):
         """Not at all."""
 
 
-class StorePlace(Place):
+class StorePlace(ReadablePlace):
     """An entry of a store that no file of the product knows."""
 
     path = f"/team/{KEY}"
@@ -138,6 +181,9 @@ class StorePlace(Place):
         """What the store holds."""
         held: dict[str, Any] = json.loads(self.shop.entries.get(self.path, (0, b"{}"))[1])
         return held
+
+    def break_down(self) -> None:
+        self.shop.troubles = ["", "400"]
 
     def secret(self) -> str | None:
         return self.document().get("secret")

@@ -17,7 +17,7 @@ from sinks.stage import CANARY, STACK
 
 from reconciler.errors import ExtraMissing, SinkError
 from reconciler.model import Secret
-from reconciler.sinks.protocol import HeldSecret, Traits
+from reconciler.sinks.protocol import HeldSecret
 
 NAME = f"{STACK}/payments-api"
 
@@ -30,18 +30,6 @@ def refused(act: Callable[[], object]) -> SinkError:
 
 
 # --- What is kept -----------------------------------------------------------------------------------------------------
-
-
-def test_what_was_written_is_held_to_the_second_and_can_be_consumed(aws: Aws) -> None:
-    sink = aws.open()
-    sink.write(generation(1), Secret("abc"))
-    sink.write(generation(3, key="batch-jobs"), Secret("def"))
-    assert aws.open().read(["payments-api"]) == {
-        "payments-api": generation(1),
-        "batch-jobs": generation(3, key="batch-jobs"),
-    }
-    assert (aws.value(), aws.value(f"{STACK}/batch-jobs")) == ("abc", "def")
-    assert (sink.name, sink.traits) == ("cloud", Traits(tidies=True))
 
 
 def test_a_new_secret_is_there_with_its_tags_in_one_call(aws: Aws) -> None:
@@ -173,17 +161,6 @@ def test_a_secret_without_tags_is_refused_and_left_alone_until_it_is_handed_over
     sink.write(generation(1), Secret("ours"))
     assert (aws.value(), aws.value(stage="AWSPREVIOUS")) == ("ours", "theirs")
     assert sink.read([]) == {"payments-api": generation(1)}
-
-
-def test_another_stacks_secret_is_refused_and_neither_read_nor_removed(aws: Aws) -> None:
-    options = {"name": "shared/{key}"}
-    aws.open(stack="other", **options).write(generation(1, stack="other"), Secret("theirs"))
-    sink = aws.open(**options)
-    for act in (lambda: sink.probe(["payments-api"]), lambda: sink.write(generation(1), Secret("ours"))):
-        whose = "other/payments-api (project 1234 at api.gcore.com)"
-        assert refused(act).message == f"sink cloud: the secret shared/payments-api belongs to {whose}"
-    sink.remove("payments-api")
-    assert (aws.value("shared/payments-api"), sink.read(["payments-api"])) == ("theirs", {})
 
 
 def test_other_tags_stay(aws: Aws) -> None:
@@ -331,11 +308,6 @@ def test_options_that_make_no_sense_are_refused(aws: Aws, options: dict[str, Any
     assert refused(lambda: aws.open(**options)).message.startswith("sink cloud: `")
 
 
-def test_a_record_of_another_stack_is_never_written(aws: Aws) -> None:
-    refused(lambda: aws.open().write(generation(1, stack="other"), Secret("one")))
-    assert aws.value() is None
-
-
 def test_a_secret_can_be_read_back_with_its_record(aws: Aws) -> None:
     aws.open().write(generation(1), Secret("old"))
     aws.open().write(generation(2), Secret("new"))
@@ -345,9 +317,3 @@ def test_a_secret_can_be_read_back_with_its_record(aws: Aws) -> None:
     assert held == {"payments-api": HeldSecret(generation(2), Secret("new"))}
     assert effects.log == ["open", "describe_secret", "get_secret_value", "describe_secret"]
     assert "new" not in repr(held)
-
-
-def test_another_stacks_secret_is_not_read_back(aws: Aws) -> None:
-    aws.open(stack="other", name="shared/{key}").write(generation(1, stack="other"), Secret("theirs"))
-    sink: Any = aws.open(name="shared/{key}")
-    assert sink.read_secrets(["payments-api"]) == {}

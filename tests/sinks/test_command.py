@@ -15,14 +15,17 @@ from typing import Any
 
 import pytest
 from sinks.command_stage import is_gone, open_command, refused, save, script, wait_until
-from sinks.stage import CANARY, CREATED_AT, record
+from sinks.stage import CANARY, record
 
 from reconciler.effects import System
 from reconciler.errors import Interrupted, SinkError
-from reconciler.model import Secret, SinkRecord
+from reconciler.model import Secret
 
 PY = sys.executable
-GIVEN = ("KEYFORM_STACK", "KEYFORM_KEY", "KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT")
+GIVEN = (
+    *("KEYFORM_API", "KEYFORM_PROJECT", "KEYFORM_STACK", "KEYFORM_KEY"),
+    *("KEYFORM_GENERATION", "KEYFORM_LIVE_NAME", "KEYFORM_CREATED_AT"),
+)
 SAVE = """\
 import json, os, pathlib, sys
 seen = {"argv": sys.argv[1:], "env": dict(os.environ), "stdin": sys.stdin.buffer.read().decode(), "cwd": os.getcwd()}
@@ -48,6 +51,8 @@ def test_the_secret_is_on_standard_input_and_nowhere_else(tmp_path: Path, monkey
         "a b;$x",
     ]
     assert {name: value for name, value in seen["env"].items() if name in (*GIVEN, "GCORE_API_KEY", "TEAM")} == {
+        "KEYFORM_API": "api.gcore.com",
+        "KEYFORM_PROJECT": "1234",
         "KEYFORM_STACK": "inference-prod",
         "KEYFORM_KEY": "payments-api",
         "KEYFORM_GENERATION": "2",
@@ -90,7 +95,7 @@ def test_removing_is_told_the_key_and_nothing_of_a_generation(tmp_path: Path, mo
     open_command(tmp_path, write=("true",), remove=(name, "{stack}/{key}")).remove("payments-api")
     seen = json.loads((tmp_path / "seen.json").read_text())
     assert (seen["stdin"], seen["argv"]) == ("", ["inference-prod/payments-api"])
-    assert [name for name in GIVEN if name in seen["env"]] == ["KEYFORM_STACK", "KEYFORM_KEY"]
+    assert [name for name in GIVEN if name in seen["env"]] == list(GIVEN[:4])
 
 
 def test_without_a_command_for_removing_nothing_is_removed(tmp_path: Path) -> None:
@@ -216,13 +221,6 @@ def test_a_program_that_cannot_be_executed_is_found_by_probing(tmp_path: Path, p
 )
 def test_options_that_make_no_sense_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     assert refused(lambda: open_command(tmp_path, **options)).message.startswith("sink pager: `")
-
-
-def test_a_record_of_another_stack_is_never_written(tmp_path: Path) -> None:
-    other = SinkRecord("other", "payments-api", 1, "payments-api", CREATED_AT)
-    sink = open_command(tmp_path, write=("sh", "-c", "touch out"))
-    refused(lambda: sink.write(other, Secret(CANARY)))
-    assert not (tmp_path / "out").exists()
 
 
 # --- The end of a run ------------------------------------------------------------------------------------------------

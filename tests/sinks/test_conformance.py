@@ -1,35 +1,52 @@
-"""The same sentences over every kind of sink that can be read back."""
+"""The same sentences over every kind of sink: first over all of them, then over those that can be read back."""
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sinks.places import KEY, AwsPlace, FilePlace, Place, StorePlace
-from sinks.stage import DOTENV, JSON, record
+from sinks.places import KEY, AwsPlace, CommandPlace, FilePlace, Place, ReadablePlace, StorePlace
+from sinks.stage import CANARY, DOTENV, JSON, record
 
 from reconciler.errors import SinkError
 from reconciler.model import LaterRecord, Secret, SinkRecord
+from reconciler.sinks.declared import sink_types
 from reconciler.sinks.protocol import HeldSecret
 
 READABLE = ("dotenv", "json", "aws-secrets-manager", "example")
 
 
-@pytest.fixture(params=READABLE)
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Each kind of sink that can be read back, with nothing in it."""
-    match request.param:
+def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
+    """A place of this kind, empty."""
+    match kind:
         case "example":
             return StorePlace(request.getfixturevalue("shop"))
         case "aws-secrets-manager":
             return AwsPlace(request.getfixturevalue("aws"))
+        case "command":
+            return CommandPlace(folder)
         case "dotenv":
-            return FilePlace(DOTENV, tmp_path)
+            return FilePlace(DOTENV, folder)
         case _:
-            return FilePlace(JSON, tmp_path)
+            return FilePlace(JSON, folder)
+
+
+@pytest.fixture(params=READABLE)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> ReadablePlace:
+    """Each kind of sink that can be read back, with nothing in it."""
+    made = make_place(request.param, tmp_path, request)
+    assert isinstance(made, ReadablePlace)
+    return made
+
+
+@pytest.fixture(params=[*READABLE, "command"])
+def any_place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Each kind of sink, with nothing in it."""
+    return make_place(request.param, tmp_path, request)
 
 
 def refused(act: Callable[[], object]) -> SinkError:
@@ -41,10 +58,62 @@ def refused(act: Callable[[], object]) -> SinkError:
     return caught.value
 
 
-# --- What is written is there -----------------------------------------------------------------------------------------
+# --- Every sink -------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_written_is_held_to_the_second_and_can_be_consumed(place: Place) -> None:
+def test_the_kinds_here_are_all_that_there_are(shop: object) -> None:
+    assert shop
+    assert {*READABLE, "command"} == set(sink_types())
+
+
+def test_a_consumer_gets_what_was_written_and_the_newest_of_it(any_place: Place) -> None:
+    any_place.open().probe([KEY])
+    assert any_place.secret() is None
+    for generation, secret in ((1, "one"), (1, "one"), (2, "two")):
+        any_place.open().write(record(KEY, generation), Secret(secret))
+        assert any_place.secret() == secret
+
+
+def test_what_is_removed_is_gone_and_can_be_removed_again(any_place: Place) -> None:
+    any_place.open().remove(KEY)
+    any_place.open().write(record(KEY), Secret("one"))
+    for _ in range(2):
+        any_place.open().remove(KEY)
+        assert any_place.secret() is None
+
+
+def test_opening_and_probing_change_nothing_and_say_where_it_writes(any_place: Place) -> None:
+    any_place.open().write(record(KEY), Secret("one"))
+    sink = any_place.open()
+    sink.probe([KEY])
+    assert any_place.secret() == "one"
+    assert sink.destination.isprintable()
+    assert sink.destination
+    assert CANARY not in sink.destination
+
+
+def test_a_record_that_is_not_the_sinks_own_is_never_written(any_place: Place) -> None:
+    for other in (record(KEY, stack="other"), record(KEY, project=77), replace(record(KEY), api="api.example.org")):
+        error = refused(lambda given=other: any_place.open().write(given, Secret("abc")))  # type: ignore[misc]
+        assert error.message.endswith("is a record of another owner")
+    assert any_place.secret() is None
+
+
+def test_no_failure_shows_the_secret_or_carries_it_along(any_place: Place) -> None:
+    any_place.open()
+    any_place.break_down()
+    with pytest.raises(SinkError) as caught:
+        any_place.open().write(record(KEY), Secret(CANARY))
+    shown = "".join(traceback.format_exception(caught.value)) + caught.value.diagnostics()
+    assert CANARY not in shown
+    assert caught.value.way_out
+    assert any_place.secret() is None
+
+
+# --- Those that can be read back --------------------------------------------------------------------------------------
+
+
+def test_what_was_written_is_held_to_the_second_and_can_be_consumed(place: ReadablePlace) -> None:
     made = replace(record(KEY), created_at=record(KEY).created_at.replace(microsecond=999_999))
     place.open().write(made, Secret("abc"))
     assert place.open().read([KEY]) == {KEY: record(KEY)}
@@ -52,42 +121,42 @@ def test_what_was_written_is_held_to_the_second_and_can_be_consumed(place: Place
     assert place.secret() == "abc"
 
 
-def test_nothing_is_held_before_the_first_write(place: Place) -> None:
+def test_nothing_is_held_before_the_first_write(place: ReadablePlace) -> None:
     sink = place.open()
     sink.probe([KEY])
     assert (sink.read([KEY]), sink.read_one(KEY), sink.read_secrets([KEY])) == ({}, None, {})
     sink.remove(KEY)
 
 
-def test_a_new_generation_takes_the_place_of_the_earlier_one(place: Place) -> None:
+def test_a_new_generation_takes_the_place_of_the_earlier_one(place: ReadablePlace) -> None:
     place.open().write(record(KEY), Secret("old"))
     place.open().write(record(KEY, 2), Secret("new"))
     assert place.open().read([KEY]) == {KEY: record(KEY, 2)}
     assert place.secret() == "new"
 
 
-def test_the_same_write_again_changes_nothing(place: Place) -> None:
+def test_the_same_write_again_changes_nothing(place: ReadablePlace) -> None:
     place.open().write(record(KEY), Secret("abc"))
     before = place.record()
     place.open().write(record(KEY), Secret("abc"))
     assert (place.secret(), place.record()) == ("abc", before)
 
 
-def test_a_removed_secret_is_held_no_more_and_can_be_removed_again(place: Place) -> None:
+def test_a_removed_secret_is_held_no_more_and_can_be_removed_again(place: ReadablePlace) -> None:
     place.open().write(record(KEY), Secret("abc"))
     place.open().remove(KEY)
     place.open().remove(KEY)
     assert place.open().read([KEY]) == {}
 
 
-def test_a_secret_can_be_read_back_with_its_record(place: Place) -> None:
+def test_a_secret_can_be_read_back_with_its_record(place: ReadablePlace) -> None:
     place.open().write(record(KEY), Secret("a'b c/+="))
     held = place.open().read_secrets([KEY, "unknown"])
     assert held == {KEY: HeldSecret(record(KEY), Secret("a'b c/+="))}
     assert "a'b" not in repr(held)
 
 
-def test_an_older_generation_does_not_take_the_place_of_a_newer_one(place: Place) -> None:
+def test_an_older_generation_does_not_take_the_place_of_a_newer_one(place: ReadablePlace) -> None:
     newer = replace(record(KEY, 2), created_at=record(KEY).created_at + timedelta(hours=1))
     place.open().write(newer, Secret("new"))
     assert "holds a newer generation" in refused(lambda: place.open().write(record(KEY), Secret("old"))).message
@@ -97,7 +166,7 @@ def test_an_older_generation_does_not_take_the_place_of_a_newer_one(place: Place
 # --- Whose it is ------------------------------------------------------------------------------------------------------
 
 
-def test_a_secret_without_a_record_is_nobodys(place: Place) -> None:
+def test_a_secret_without_a_record_is_nobodys(place: ReadablePlace) -> None:
     place.plant_foreign("theirs")
     sink = place.open()
     for act in (lambda: sink.probe([KEY]), lambda: sink.write(record(KEY), Secret("ours"))):
@@ -106,7 +175,7 @@ def test_a_secret_without_a_record_is_nobodys(place: Place) -> None:
     assert (sink.read([KEY]), sink.read_secrets([KEY])) == ({}, {})
 
 
-def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: Place) -> None:
+def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: ReadablePlace) -> None:
     place.open(stack="other").write(record(KEY, stack="other"), Secret("theirs"))
     sink = place.open()
     assert (sink.read([KEY]), sink.read_one(KEY), sink.read_secrets([KEY])) == ({}, None, {})
@@ -116,7 +185,7 @@ def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: Pl
     assert place.secret() == "theirs"
 
 
-def test_a_record_of_the_first_form_is_read_and_says_neither_api_nor_project(place: Place) -> None:
+def test_a_record_of_the_first_form_is_read_and_says_neither_api_nor_project(place: ReadablePlace) -> None:
     place.plant(1, "abc")
     held = place.open().read([KEY])[KEY]
     assert isinstance(held, SinkRecord)
@@ -125,7 +194,7 @@ def test_a_record_of_the_first_form_is_read_and_says_neither_api_nor_project(pla
     assert place.open().read_one(KEY) == held
 
 
-def test_a_record_of_the_first_form_is_upgraded_by_the_next_write(place: Place) -> None:
+def test_a_record_of_the_first_form_is_upgraded_by_the_next_write(place: ReadablePlace) -> None:
     place.plant(1, "abc")
     place.open().probe([KEY])
     place.open().write(record(KEY), Secret("abc"))
@@ -158,13 +227,13 @@ def test_a_record_of_the_first_form_is_upgraded_once_by_tidying(place: Place) ->
     assert place.record() == upgraded
 
 
-def test_a_record_of_the_first_form_can_be_removed(place: Place) -> None:
+def test_a_record_of_the_first_form_can_be_removed(place: ReadablePlace) -> None:
     place.plant(1, "abc")
     place.open().remove(KEY)
     assert place.open().read([KEY]) == {}
 
 
-def test_another_projects_record_is_neither_read_nor_written_nor_removed(place: Place) -> None:
+def test_another_projects_record_is_neither_read_nor_written_nor_removed(place: ReadablePlace) -> None:
     place.open(project=77).write(record(KEY, project=77), Secret("theirs"))
     before = place.record()
     ours = place.open()
@@ -176,15 +245,8 @@ def test_another_projects_record_is_neither_read_nor_written_nor_removed(place: 
     assert (place.secret(), place.record()) == ("theirs", before)
 
 
-def test_a_record_that_is_not_the_sinks_own_is_never_written(place: Place) -> None:
-    for other in (record(KEY, stack="other"), record(KEY, project=77), replace(record(KEY), api="api.example.org")):
-        error = refused(lambda given=other: place.open().write(given, Secret("abc")))  # type: ignore[misc]
-        assert error.message.endswith("is a record of another owner")
-    assert place.open().read([KEY]) == {}
-
-
 @pytest.mark.parametrize("form", [3, 999])
-def test_a_record_of_a_later_form_is_neither_absent_nor_touched(place: Place, form: int) -> None:
+def test_a_record_of_a_later_form_is_neither_absent_nor_touched(place: ReadablePlace, form: int) -> None:
     place.plant(form, "abc")
     before = place.record()
     sink = place.open()

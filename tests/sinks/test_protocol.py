@@ -15,19 +15,7 @@ from reconciler.errors import SinkError
 from reconciler.model import Secret
 from reconciler.model.desired import Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
-from reconciler.sinks.protocol import HeldSecret, Traits
-
-
-def test_what_was_written_is_held_to_the_second_and_can_be_consumed(kind: Kind, path: Path) -> None:
-    sink = kind.open(path)
-    save(sink, "payments-api", "abc123")
-    save(sink, "batch-jobs", "def456", generation=3)
-    assert kind.open(path).read(["payments-api"]) == {
-        "payments-api": record("payments-api"),
-        "batch-jobs": record("batch-jobs", 3),
-    }
-    assert kind.secret_in(path, "payments-api") == "abc123"
-    assert kind.secret_in(path, "batch-jobs") == "def456"
+from reconciler.sinks.protocol import Traits
 
 
 def test_a_sink_says_its_name_and_that_it_can_be_read_back(kind: Kind, path: Path) -> None:
@@ -101,18 +89,6 @@ def test_what_stands_there_without_a_record_is_refused_and_not_removed(kind: Kin
     assert look(path.parent) == before
 
 
-def test_another_stacks_secret_is_refused_and_neither_read_nor_removed(kind: Kind, path: Path) -> None:
-    kind.open(path, stack="other").write(record("payments-api", stack="other"), Secret("theirs"))
-    before = look(path.parent)
-    sink = kind.open(path)
-    for refused in (lambda: save(sink, "payments-api"), lambda: sink.probe(["payments-api"])):
-        with pytest.raises(SinkError, match=r"belongs to .*other"):
-            refused()
-    sink.remove("payments-api")
-    assert sink.read(["payments-api"]) == {}
-    assert look(path.parent) == before
-
-
 def test_one_record_alone_is_what_it_is_among_all(kind: Kind, path: Path) -> None:
     sink = kind.open(path)
     assert sink.read_one("payments-api") is None
@@ -153,12 +129,6 @@ def test_a_damaged_record_is_not_held_and_is_replaced_or_removed(kind: Kind, pat
         path.write_text(damaged)
         sink.remove("payments-api")
         assert not path.exists(), damaged
-
-
-def test_a_record_of_another_stack_than_the_sinks_is_never_written(kind: Kind, path: Path) -> None:
-    with pytest.raises(SinkError):
-        kind.open(path).write(record("payments-api", stack="other"), Secret(CANARY))
-    assert not path.exists()
 
 
 def test_probing_changes_nothing(kind: Kind, tmp_path: Path, path: Path) -> None:
@@ -292,16 +262,6 @@ def test_no_error_shows_a_secret_nor_carries_one_along(kind: Kind, path: Path) -
             assert error.__context__ is None
             assert error.way_out
     assert refused >= 6
-
-
-def test_a_secret_can_be_read_back_with_its_record(kind: Kind, path: Path) -> None:
-    sink = kind.open(path)
-    save(sink, "payments-api", "a'b c/+=")
-    save(sink, "batch-jobs", "other", generation=3)
-    held = kind.open(path).read_secrets(["payments-api", "unknown"])
-    assert held == {"payments-api": HeldSecret(record("payments-api"), Secret("a'b c/+="))}
-    assert "a'b" not in repr(held)
-    assert kind.open(path.parent / "missing" / kind.name).read_secrets(["x"]) == {}
 
 
 def test_secrets_that_are_not_ours_or_damaged_are_not_read_back(kind: Kind, path: Path) -> None:
