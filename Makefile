@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 # What `make quick` runs: paths and options of pytest, as in: make quick T="tests/cli -k rotation"
 T ?= tests/plan tests/report tests/apply tests/config
 # How many of the single faults of each scenario `make test` injects ("all" for all of them), and which.
-FAULTS_SAMPLE ?= 25
+FAULTS_SAMPLE ?= 20
 FAULTS_SEED ?= $(shell date -u +%Y%m%d)
 DRAW = KEYFORM_FAULTS_SAMPLE=$(FAULTS_SAMPLE) KEYFORM_FAULTS_SEED=$(FAULTS_SEED)
 # More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"

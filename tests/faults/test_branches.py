@@ -28,7 +28,7 @@ def test_a_recovery_takes_every_branch(branch: str) -> None:
         if not effect.name.startswith(shown.at):
             continue
         if shown.what == SECOND_PROCESS:
-            judge_two_processes(prepared, prepared.scenario.after, effect.spot, tally)
+            judge_two_processes(prepared, effect.spot, tally)
             continue
         for injection in done.singles():
             if injection.at == effect.spot and injection.fault.name == shown.what:

@@ -56,7 +56,7 @@ def test_two_processes_with_files_of_their_own_break_no_promise(name: str, size:
     trace = pass_through(prepared).trace
     tally = Tally()
     for effect in random.Random(f"{SEED} {name}").sample(trace, min(size, len(trace))):
-        judge_two_processes(prepared, MEETINGS[name], effect.spot, tally)
+        judge_two_processes(prepared, effect.spot, tally)
     tally.require_no_failures()
 
 

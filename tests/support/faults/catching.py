@@ -19,7 +19,7 @@ def find_failures(bug: Bug) -> list[Failure]:
     done = pass_through(prepared, None if bug.faults else tally)
     if bug.faults == (SECOND_PROCESS,):
         for effect in islice(done.trace, 0, None, 4):
-            judge_two_processes(prepared, prepared.scenario.after, effect.spot, tally)
+            judge_two_processes(prepared, effect.spot, tally)
             if is_caught(bug, tally.failures):
                 break
     elif bug.faults == (PORTAL_EDIT,):

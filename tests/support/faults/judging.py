@@ -6,7 +6,7 @@ from support.faults.case_text import KILL, PORTAL_EDIT, SECOND_PROCESS, STOP, Ca
 from support.faults.cases import Tally, after_first, judge_single, pass_through, prepare
 from support.faults.faults import Injection
 from support.faults.kills import STORIES, judge_kill, judge_stop, make_ready
-from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
+from support.faults.meetings import judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME
 
 
@@ -29,8 +29,7 @@ def judge(case: Case, tally: Tally) -> None:
             names = ", ".join(dict.fromkeys(effect.name for effect in done.trace))
             raise ValueError(f"the run has no effect {strike.at}; it has {names}")
         if strike.what == SECOND_PROCESS:
-            other = MEETINGS.get(case.scenario, prepared.scenario.after)
-            judge_two_processes(prepared, other, strike.at, tally)
+            judge_two_processes(prepared, strike.at, tally)
         elif strike.what == PORTAL_EDIT:
             judge_portal_edit(prepared, strike.at, tally)
         else:

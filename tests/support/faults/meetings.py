@@ -39,8 +39,9 @@ def meet(at: Spot, what: Callable[[], None]) -> Callable[..., Any]:
     return hook
 
 
-def judge_two_processes(prepared: Prepared, other: DesiredState, at: Spot, tally: Tally) -> None:
-    """The whole run of a second process, with a file of its own, happens at one effect of the first."""
+def judge_two_processes(prepared: Prepared, at: Spot, tally: Tally) -> None:
+    """The whole run of a second process, maybe with a file of its own, happens at one effect of the first."""
+    other = MEETINGS.get(prepared.scenario.name, prepared.scenario.after)
     world, watch = prepared.fork()
     second: list[Ran] = []
 

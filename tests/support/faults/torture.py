@@ -133,7 +133,7 @@ def take_meetings(job: Job, found: Figures) -> None:
         if job.is_over():
             found.unfinished += 1
             return
-        judge_two_processes(prepared, MEETINGS[job.scenario], effect.spot, found.tally)
+        judge_two_processes(prepared, effect.spot, found.tally)
         judge_portal_edit(prepared, effect.spot, found.tally)
 
 
