@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import httpx
 
 from reconciler import __version__
+from reconciler.loopback import Whereabouts, locate
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -41,3 +43,24 @@ def make_client(effects: Effects, *, base_url: str = "", headers: Mapping[str, s
         trust_env=False,
         transport=_Seam(effects),
     )
+
+
+def find_trouble(address: str, token: str) -> str:
+    """Why a token must not go to this address, which `token` names; nothing when it may."""
+    try:
+        parts = urlsplit(address)
+        host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
+        _ = httpx.URL(address).host  # which is a ValueError for one like xn--…, that no name becomes
+    except (ValueError, httpx.InvalidURL):
+        return "is not a URL"
+    if parts.scheme not in ("http", "https") or not host or port == 0:
+        return "is not a URL that begins with https:// and names a host"
+    if user is not None or password is not None:
+        return f"holds a user name or a password: the token goes into {token}"
+    if parts.query or parts.fragment:
+        return "has a query or a fragment"
+    if not address.isprintable() or " " in address:
+        return "is not a URL"
+    if parts.scheme == "http" and locate(host) is not Whereabouts.HERE:
+        return f"would send the token unencrypted to {host}: plain http is for this machine only"
+    return ""

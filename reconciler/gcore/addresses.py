@@ -4,41 +4,19 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-import httpx
-
 from reconciler.errors import ConfigError
+from reconciler.http_client import find_trouble
 from reconciler.loopback import Whereabouts, locate
 
 
 def api_address(base_url: str) -> str:
     """The base URL without a slash at its end. Raises ConfigError, which never repeats it: it may hold a password."""
     address = base_url.strip().rstrip("/")
-    if trouble := _trouble_with_api(address):
+    if trouble := find_trouble(address, "GCORE_API_KEY"):
         raise ConfigError(
             f"GCORE_BASE_URL {trouble}.", (), way_out="Set it to a URL like https://api.gcore.com, or leave it unset."
         )
     return address
-
-
-def _trouble_with_api(address: str) -> str:
-    """Why a token must not go to this address; nothing when it may."""
-    try:
-        parts = urlsplit(address)
-        host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-        _ = httpx.URL(address).host  # which is a ValueError for one like xn--…, that no name becomes
-    except (ValueError, httpx.InvalidURL):
-        return "is not a URL"
-    if parts.scheme not in ("http", "https") or not host or port == 0:
-        return "is not a URL that begins with https:// and names a host"
-    if user is not None or password is not None:
-        return "holds a user name or a password: the token goes into GCORE_API_KEY"
-    if parts.query or parts.fragment:
-        return "has a query or a fragment"
-    if not address.isprintable() or " " in address:
-        return "is not a URL"
-    if parts.scheme == "http" and locate(host) is not Whereabouts.HERE:
-        return f"would send the token unencrypted to {host}: plain http is for this machine only"
-    return ""
 
 
 def trouble_with_endpoint(address: str, *, api_is_here: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -28,15 +29,16 @@ def open_sinks(
 ) -> dict[str, Sink]:
     """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense.
 
-    `redactor` is that of the run: it goes over what others say before that is part of an error. A sink is given those
-    variables of `env` that its type declares.
+    `redactor` is that of the run: it goes over what others say before that is part of an error. `env` is where stores
+    find their address and token, each only the variables that it declares: by default the process's own environment.
     """
-    around, types = Surroundings(owner, effects, redactor or Redactor()), sink_types()
+    around = Surroundings(owner, effects, redactor or Redactor(), os.environ if env is None else env)
+    types = sink_types()
     sinks = {}
     for one in settings:
         if one.type not in types:
             raise SinkError(f"sink {one.name}: there is no such type", way_out=f"One of {', '.join(sorted(types))}.")
-        type_ = types[one.type]
-        own = {name: value for name, value in (env or {}).items() if name in type_.variables}
-        sinks[one.name] = type_.opens(one, replace(around, env=own))
+        kind = types[one.type]
+        mine = {name: around.env[name] for name in kind.variables if name in around.env}
+        sinks[one.name] = kind.opens(one, replace(around, env=mine))
     return sinks

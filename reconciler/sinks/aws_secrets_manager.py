@@ -45,7 +45,7 @@ from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
 from reconciler.sinks.protocol import Reading, Surroundings
 from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
-from reconciler.sinks.store import Conflict, Entry, Store
+from reconciler.sinks.store import Entry, Moved, Store
 
 _REMEMBERED = 8
 """Of how many versions without a label the tags stay: a value may live on in versions that others made."""
@@ -139,7 +139,7 @@ class AwsSecretsManagerSink(Store):
         else:
             done = self._replace(there.state, claim, secret)
         if not done:
-            raise Conflict
+            raise Moved
 
     def drop(self, key: str, there: Entry) -> None:
         """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
@@ -155,7 +155,7 @@ class AwsSecretsManagerSink(Store):
                 rest = drop_member(text, members, self._field)
                 version = new_version_id(("removed", self._stack, key, self._field), current)
                 if not self._put(key, version, rest, current):
-                    raise Conflict
+                    raise Moved
                 return
         self._delete(key)
 

@@ -4,7 +4,7 @@
 - The same record and the same secret again make no write, where a look shows the secret.
 - A request that failed in passing is made again, after a wait. Each time begins with a look, so that a write whose
   answer was lost is found; one that nobody can confirm is an unknown outcome.
-- `put` is to be bound to the entry that was looked at (check-and-set); `Conflict` says that it is another by now.
+- `put` is to be bound to the entry that was looked at (check-and-set); `Moved` says that it is another by now.
 """
 
 from __future__ import annotations
@@ -29,22 +29,25 @@ Answer = TypeVar("Answer")
 
 ATTEMPTS = 4
 """How often a change begins again."""
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
-"""Seconds; each wait is twice the one before, unless the store says how long to wait."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds; each wait is twice the one before, and longer where the store asks for it."""
 _READERS = 8
 _FEW = 10
 """So many entries are read one after the other, so that a run can be made repeatable."""
 _NUMBERS = frozenset({"form", "project", "generation"})
 
 
-class Conflict(Exception):
+class Moved(Exception):
     """Somebody else changed the entry after it was looked at."""
 
 
-class StoreTrouble(SinkError):
-    """A request failed in passing: the same may succeed after `wait` seconds (None: the usual wait)."""
+class Passing(SinkError):
+    """A failure that may be over a moment later, such as a store that asks for fewer requests.
 
-    wait: float | None = None
+    `retry_after` is how many seconds the store asks to be left alone; None where it does not say.
+    """
+
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +115,7 @@ def fields_from_texts(texts: Mapping[str, str]) -> dict[str, str | int]:
 
 
 class Store(Sink):
-    """A `Sink` over a store. `look`, `put` and `drop` fail by SinkError; by StoreTrouble where trying again helps."""
+    """A `Sink` over a store. `look`, `put` and `drop` fail by SinkError; by Passing where trying again helps."""
 
     traits = Traits(tidies=True)
 
@@ -276,10 +279,10 @@ class Store(Sink):
         for number in range(ATTEMPTS):
             try:
                 return attempt()
-            except Conflict:
+            except Moved:
                 continue
-            except StoreTrouble as trouble:
-                error, pause = trouble, wait if trouble.wait is None else trouble.wait
+            except Passing as trouble:
+                error, pause = trouble, wait if trouble.retry_after is None else max(wait, trouble.retry_after)
             except SinkError as trouble:
                 trouble.effect_is_unknown = is_unknown or trouble.effect_is_unknown
                 raise

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN, make_api
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
-from support.worlds import STACK, World, WorldEffects, apply_under, states
+from support.worlds import BASE_URL, STACK, World, WorldEffects, apply_under, states
 
 from reconciler.api import KeyUpdate
 from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
@@ -329,7 +329,7 @@ class Late(WorldEffects):
 
 
 def apply_late(world: World, file: DesiredState, effects: Late) -> Result:
-    api, sinks = make_api(effects, workers=1), world.sinks(effects)
+    api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
 
     def look() -> Plan:
         now: datetime = world.clock.now().replace(microsecond=0)

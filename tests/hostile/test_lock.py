@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.http_fakes import make_api
 from support.states import declared, desired, key
-from support.worlds import STACK, World, WorldEffects, apply_under, patch_in_portal, states
+from support.worlds import BASE_URL, STACK, World, WorldEffects, apply_under, patch_in_portal, states
 
 from reconciler.apply.api_lock import GRACE, LAST_NUMBER, LIFETIME, ApiLock
 from reconciler.emulator import Answer, Emulator, Request
@@ -40,13 +40,13 @@ class Other(WorldEffects):
 
 def open_lock(world: World, chance: float = 0.25) -> ApiLock:
     effects = Other(world.emulator, chance)
-    return ApiLock(make_api(effects, workers=1), effects, stack=STACK, holder="ci@one")
+    return ApiLock(make_api(effects, base_url=BASE_URL, workers=1), effects, stack=STACK, holder="ci@one")
 
 
 def apply(world: World, file: DesiredState, chance: float) -> Result:
     """One run with a lock, from its plan to its end."""
     effects = Other(world.emulator, chance)
-    api, sinks = make_api(effects, workers=1), world.sinks(effects)
+    api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
 
     def look() -> Any:
         from reconciler.plan import compute_plan

@@ -31,7 +31,8 @@ from reconciler.emulator import Answer, Emulator, EmulatorServer, Request
 from reconciler.model import DesiredState, Secret
 from reconciler.model.verification import Access, Admission, SecretState, Verification
 from reconciler.patience import MOST_ADDRESSES
-from reconciler.plan.outcomes import ChangeStarted, OutcomeState, Result
+from reconciler.plan.changes import Step
+from reconciler.plan.outcomes import OutcomeState, Result, Started
 from reconciler.verify import OVERTIME, RANDOM_KEY_HEAD, verify
 
 Proceed = Callable[[Request], Answer]
@@ -315,7 +316,7 @@ def test_a_proof_sends_no_secret_of_a_key_that_was_taken_away(
     result = apply_with(world, lambda: act(world, "payments"))
     assert watch.arrived == []
     assert world.held("payments") is None
-    proof = next(outcome for outcome in result.outcomes if outcome.change.id == "prove:payments")
+    proof = next(outcome for outcome in result.outcomes if outcome.change.step is Step.PROVE)
     assert proof.state is OutcomeState.FAILED
     assert "the new secret was not sent there" in proof.detail
 
@@ -326,7 +327,7 @@ def apply_with(world: World, act: Callable[[], None]) -> Result:
     plan = world.plan(file)
 
     def on_event(event: Any) -> None:
-        if isinstance(event, ChangeStarted) and event.change.id == "prove:payments":
+        if isinstance(event, Started) and event.changes[0].step is Step.PROVE:
             world.clock.advance(5)
             act()
 

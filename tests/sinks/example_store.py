@@ -17,8 +17,8 @@ class ExampleStore(HttpStore):
     """An entry for each key, below a folder of the store."""
 
     title = "The example store"
-    address = "EXAMPLE_STORE_URL"
-    token = "EXAMPLE_STORE_TOKEN"
+    address_variable = "EXAMPLE_STORE_URL"
+    token_variable = "EXAMPLE_STORE_TOKEN"
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
@@ -36,10 +36,11 @@ class ExampleStore(HttpStore):
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
         when = {"If-Match": there.state} if there else {"If-None-Match": "*"}
         path, document = f"/{self._folder}/{record.key}", make_document(record, secret)
-        self.ask("PUT", path, f"save {record.key}", headers=when, json=document)
+        self.ask("PUT", path, f"save {record.key}", saves=True, headers=when, json=document)
 
     def drop(self, key: str, there: Entry) -> None:
-        self.ask("DELETE", f"/{self._folder}/{key}", f"remove {key}", headers={"If-Match": there.state})
+        when = {"If-Match": there.state}
+        self.ask("DELETE", f"/{self._folder}/{key}", f"remove {key}", saves=True, headers=when)
 
 
 SINK = SinkType(
@@ -59,6 +60,6 @@ SINK = SinkType(
         ),
     ),
     example={"type": "example", "folder": "team"},
-    variables=(ExampleStore.address, ExampleStore.token),
+    variables=(ExampleStore.address_variable, ExampleStore.token_variable),
     rights=Rights(read=("read",), verify=("read",), write=("read", "write", "delete")),
 )

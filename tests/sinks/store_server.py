@@ -22,6 +22,7 @@ class Shop:
     log: list[str] = field(default_factory=list)
     guard: threading.Lock = field(default_factory=threading.Lock)
     changes: int = 0
+    retry_after: str = ""
 
     def set(self, path: str, body: bytes) -> None:
         """Somebody writes."""
@@ -75,6 +76,8 @@ def serving() -> Iterator[Shop]:
             status, content, version = answer
             self.send_response(status)
             self.send_header("Content-Length", str(len(content)))
+            if shop.retry_after:
+                self.send_header("Retry-After", shop.retry_after)
             if version:
                 self.send_header("ETag", version)
             self.end_headers()

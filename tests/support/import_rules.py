@@ -83,7 +83,7 @@ LAYERS = (
     # The client for everything that is asked over HTTP, and what its failures mean, for the API's stage and the sinks.
     Layer(
         name="http_client",
-        stages=_names("__init__ effects"),
+        stages=_names("__init__ effects loopback"),
         libraries=_names("httpx"),
         never=PAST_THE_SEAM,
         opens_files=False,

@@ -24,6 +24,8 @@ from reconciler.snapshot import take_snapshot
 from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api
 
 STACK = "prod"
+BASE_URL = "http://127.0.0.1:9"
+"""Where the API and its endpoints are: every client of a world is at the same API."""
 
 
 class WorldEffects(EmulatedEffects):
@@ -55,7 +57,7 @@ class World:
         )
         seed(self.emulator, {"projects": {PROJECT: dict(live)}})
         self.effects = WorldEffects(self.emulator)
-        self.api = make_api(self.effects, base_url="http://127.0.0.1:9", workers=2)  # as its endpoints are
+        self.api = make_api(self.effects, base_url=BASE_URL, workers=2)  # as its endpoints are
         self.settings = tuple(
             SinkSettings(name, kind, {"path": str(folder / f"{name}.{kind}")})
             for name, kind in (sinks or {"local": "dotenv"}).items()
