@@ -28,7 +28,7 @@ def take_snapshot(api: Api, sinks: Mapping[str, Sink], desired: DesiredState, *,
             contents[sink] = read_sink(sinks[sink], names)
 
     side_by_side(read, [None, *sorted(sinks)], workers)
-    refuse_one_place_twice(contents)
+    refuse_one_place_twice(sinks, contents)
     # A lock opens nothing: a key that is named like one and opens something is a key like others, and is not hidden.
     bound = {binding.key_id for binding in live.bindings}
     keys = tuple(key for key in live.keys if key.id in bound or read_lock_name(key.name) is None)
@@ -36,16 +36,15 @@ def take_snapshot(api: Api, sinks: Mapping[str, Sink], desired: DesiredState, *,
     return Snapshot(keys, live.endpoints, live.bindings, held, api.capabilities)
 
 
-def refuse_one_place_twice(contents: Mapping[str, SinkContents]) -> None:
+def refuse_one_place_twice(sinks: Mapping[str, Sink], contents: Mapping[str, SinkContents]) -> None:
     """Refuse two sinks that are one: what a key leaves behind in the one would be what it has in the other."""
     first: dict[tuple[str, SinkRecord], str] = {}
     for sink in sorted(contents):
-        place = contents[sink].destination
         for record in contents[sink].records.values():
-            other = first.setdefault((place, record), sink)
+            other = first.setdefault((sinks[sink].place, record), sink)
             if other != sink:
                 raise SinkError(
-                    f"sink {sink}: it is the same place as the sink {other}: {place}",
+                    f"sink {sink}: it is the same place as the sink {other}: {contents[sink].destination}",
                     way_out="Take one of the two out of the file, or give them different places.",
                 )
 

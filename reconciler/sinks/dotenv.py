@@ -101,8 +101,16 @@ class DotenvSink(LocalFileSink):
     @property
     def destination(self) -> str:
         """The file's path, and the variable's name where it is not the key's own."""
-        variable = "" if self._template == "{KEY}" else f", variable {self._template}"
-        return f"{super().destination}{variable}"
+        return f"{super().destination}{self._variable}"
+
+    @property
+    def place(self) -> str:
+        """The file, and the variable."""
+        return f"{super().place}{self._variable}"
+
+    @property
+    def _variable(self) -> str:
+        return "" if self._template == "{KEY}" else f", variable {self._template}"
 
     def has_record(self, content: bytes) -> bool:
         """Whether a line begins as a record of this stack does, and names no other API or project."""

@@ -101,6 +101,11 @@ class LocalFile:
         return show_path(self._path, self._home)
 
     @property
+    def place(self) -> str:
+        """The whole path, as far as it was followed."""
+        return str(self._path)
+
+    @property
     def exposure(self) -> str:
         """What a review should know before this is written: the file was somebody else's when it was read last."""
         if not self._is_strangers:

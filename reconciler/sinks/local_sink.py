@@ -70,6 +70,11 @@ class LocalFileSink(Sink):
         return self._file.destination
 
     @property
+    def place(self) -> str:
+        """The file, from whichever folder its path is written."""
+        return self._file.place
+
+    @property
     def exposure(self) -> str:
         """A sentence when the file is somebody else's, as it was read last."""
         return self._file.exposure

@@ -93,6 +93,11 @@ class Sink(ABC):
         """One printable line that says where it writes, as a plan shows it."""
 
     @property
+    def place(self) -> str:
+        """The same of two sinks that are one, as of the last `read`; for no reader."""
+        return self.destination
+
+    @property
     def exposure(self) -> str:
         """A sentence when writing there deserves to be an exposure of a plan, as of the last `read`; else nothing."""
         return ""

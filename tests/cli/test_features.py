@@ -288,3 +288,14 @@ def test_one_worker_does_the_same_as_many(
         world.in_order(keyform)
         outcomes.append((sorted(world.writes), world.bound("llama3"), world.owned()))
     assert outcomes[0] == outcomes[1] == outcomes[2]
+
+
+@pytest.mark.parametrize("kind", ["dotenv", "json"])
+def test_files_of_one_name_in_two_folders_are_two_sinks(kind: str, world: World, keyform: Keyform) -> None:
+    for name in ("batch", "web"):
+        (world.folder / name).mkdir()
+        world.write(f"sinks:\n  {name}: {{type: {kind}, path: secrets}}\n", f"{name}/keyform.yaml")
+    world.write(f"{HEAD}keys:\n  payments: {{deployments: [llama3], sink: [batch, web]}}\n")
+    files = ["-f", "keyform.yaml", "-f", "batch", "-f", "web"]
+    assert keyform("apply", "--auto-approve", *files).code == 0
+    assert keyform("plan", "--detailed-exitcode", *files).code == 0

@@ -27,7 +27,7 @@ def forms(value: str) -> frozenset[str]:
 def texts(ran: Ran, world: FaultWorld) -> Iterator[str]:
     """All that a run showed, and every file and description that others may read."""
     yield from ran.said
-    secret_files = {world.path_of(sink) for sink, kind in world.sinks.items() if kind != "store"}
+    secret_files = world.secret_files()
     for path, content in world.files().items():
         # The new file is 0600 in a folder of 0700, like the one that it replaces.
         if path not in secret_files and not path.endswith("/.keyform.tmp/new"):

@@ -16,6 +16,8 @@ import httpx
 
 from reconciler.effects import Completed
 from reconciler.emulator import Answer, ConnectionLost, Request
+from support.faults import aws
+from support.faults.aws import FakeClient
 from support.faults.case_text import Spot
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ SECONDS_PER_REQUEST = 0.01
 """How far the clock moves with every request, so that no two things happen at one instant."""
 SHORTEST = 1e-6
 """The clock tells no less: a shorter sleep would end at the instant at which it began, again and again."""
+PROGRAMS = Path("/bin")
 STORE = "keep-secret"
 """The program of a store that takes a secret on its standard input and cannot be read back."""
 
@@ -56,8 +59,9 @@ class Kind(StrEnum):
     """stat and access."""
     STORE = "store"
     """A child process that saves a secret."""
-    CALL = "call"
-    """A call of a library that speaks to a server itself."""
+    CLOUD_READ = "cloud_read"
+    CLOUD_WRITE = "cloud_write"
+    """Calls of a library that speaks to a server itself: boto3's."""
     GIT = "git"
     SLEEP = "sleep"
     CLOCK = "clock"
@@ -72,7 +76,8 @@ FILE_WRITES = frozenset(
     }
 )
 FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
-WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE}
+CLOUD = frozenset({Kind.CLOUD_READ, Kind.CLOUD_WRITE})
+WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
 """After these the world may be another: requests and sleeping let tasks go on."""
 COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
@@ -261,10 +266,14 @@ class TracedEffects:
     # --- Child processes ----------------------------------------------------------------------------------------------
 
     def call(self, what: str, function: Callable[[], Answered]) -> Answered:
-        return self._do(Kind.CALL, what, function)  # type: ignore[no-any-return]
+        operation = what.removeprefix("secretsmanager:")
+        if operation == "open":
+            return FakeClient(self.world.aws, self.world.clock.now)  # type: ignore[return-value]
+        kind = Kind.CLOUD_READ if operation in aws.READS else Kind.CLOUD_WRITE
+        return self._do(kind, what, function)  # type: ignore[no-any-return]
 
     def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
-        return self._do(Kind.LOOK, f"find {name}", lambda: Path("/bin") / name)  # type: ignore[no-any-return]
+        return self._do(Kind.LOOK, f"find {name}", lambda: PROGRAMS / name)  # type: ignore[no-any-return]
 
     def run(
         self,
@@ -278,8 +287,9 @@ class TracedEffects:
         timeout: float | None = None,
     ) -> Completed:
         self.said += [*argv, *(f"{name}={value}" for name, value in (env or {}).items())]
-        if argv[0] == STORE:
-            return self._do(Kind.STORE, " ".join(argv[:4]), lambda: self._keep(argv, stdin))  # type: ignore[no-any-return]
+        if argv[0] == str(PROGRAMS / STORE):
+            name = " ".join((STORE, *argv[1:4]))
+            return self._do(Kind.STORE, name, lambda: self._keep(argv, stdin))  # type: ignore[no-any-return]
         return self._do(Kind.GIT, "git", lambda: Completed(127, "", "git: not found"))  # type: ignore[no-any-return]
 
     def _keep(self, argv: Sequence[str], stdin: str | bytes) -> Completed:

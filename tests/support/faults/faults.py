@@ -20,8 +20,10 @@ import httpx
 
 from reconciler.effects import Completed
 from reconciler.emulator import Answer, ConnectionLost
+from support.faults.aws import refusal as refused_by_aws
 from support.faults.case_text import Spot, Strike
 from support.faults.effects import (
+    CLOUD,
     COUNTED,
     FILE_WRITES,
     FILES,
@@ -194,6 +196,44 @@ def store_fails_after(_effect: Effect, perform: Perform, _effects: TracedEffects
     return Completed(1, "", "injected")
 
 
+def program_hangs_after(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """The program keeps the secret, and does not end in time."""
+    perform()
+    raise TimeoutError
+
+
+def program_does_not_start(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+    """The system refuses to start it."""
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+# --- AWS --------------------------------------------------------------------------------------------------------------
+
+
+def aws_refuses(code: str, status: int = 400) -> Callable[[Effect, Perform, TracedEffects], Any]:
+    """AWS answers with an error, and does nothing."""
+
+    def strike(effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+        raise refused_by_aws(code, effect.name.removeprefix("secretsmanager:"), status)
+
+    return strike
+
+
+def aws_answer_lost(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """AWS does it, and no answer comes."""
+    from botocore.exceptions import ReadTimeoutError
+
+    perform()
+    raise ReadTimeoutError(endpoint_url="https://aws.invalid")
+
+
+def aws_out_of_reach(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+    """Nothing reaches AWS."""
+    from botocore.exceptions import EndpointConnectionError
+
+    raise EndpointConnectionError(endpoint_url="https://aws.invalid")
+
+
 # --- Ends of the process ----------------------------------------------------------------------------------------------
 
 
@@ -264,12 +304,20 @@ FAULTS: tuple[Fault, ...] = (
     # Child processes.
     Fault("store fails", frozenset({Kind.STORE}), store_fails, frozenset({Kind.STORE})),
     Fault("store fails after", frozenset({Kind.STORE}), store_fails_after, frozenset({Kind.STORE})),
+    Fault("program hangs after", frozenset({Kind.STORE}), program_hangs_after, frozenset({Kind.STORE})),
+    Fault("program does not start", frozenset({Kind.STORE}), program_does_not_start, frozenset({Kind.STORE})),
+    # AWS.
+    Fault("AWS throttles", CLOUD, aws_refuses("ThrottlingException"), CLOUD),
+    Fault("AWS denies", CLOUD, aws_refuses("AccessDeniedException"), CLOUD),
+    Fault("AWS fails", CLOUD, aws_refuses("InternalServiceError", 500), CLOUD),
+    Fault("AWS out of reach", CLOUD, aws_out_of_reach, CLOUD),
+    Fault("AWS answer lost", CLOUD, aws_answer_lost, CLOUD),
     # Ends.
     Fault("killed before", EVERY, kill_before, ends=True),
     Fault("killed after", EVERY, kill_after, ends=True),
     Fault("torn write", frozenset({Kind.CREATE_FILE}), tear, ends=True),
-    Fault("machine stops before", FILES | HTTP | {Kind.STORE}, crash_before, ends=True),
-    Fault("machine stops after", FILES | HTTP | {Kind.STORE}, crash_after, ends=True),
+    Fault("machine stops before", FILES | HTTP | CLOUD | {Kind.STORE}, crash_before, ends=True),
+    Fault("machine stops after", FILES | HTTP | CLOUD | {Kind.STORE}, crash_after, ends=True),
 )
 
 BY_NAME = {fault.name: fault for fault in FAULTS}

@@ -105,7 +105,7 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
     """Everything that is not as the file says."""
     live = world.live_keys()
     marked = world.marked()
-    expected = {world.path_of(sink) for sink, kind in world.sinks.items() if kind != "store"}
+    expected = world.secret_files()
     if scenario.refused:
         return  # and so nothing was tidied, not even an expired lock of a run that was shown nothing but the past
     yield from (f"the lock {name} is left" for name in live if name.startswith("keyform-lock-"))

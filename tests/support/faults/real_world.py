@@ -57,7 +57,7 @@ KINDS = {
     "enclosing": Kind.LOOK,
     "can_write": Kind.LOOK,
     "find_program": Kind.LOOK,
-    "call": Kind.CALL,
+    "call": Kind.CLOUD_WRITE,
 }
 """What an effect of a process is for a judge; `send` and `run` depend on what is sent and run."""
 

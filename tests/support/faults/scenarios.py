@@ -157,6 +157,18 @@ SCENARIOS: tuple[Scenario, ...] = (
         sinks={"vault": "store"},
     ),
     Scenario(
+        "AWS",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, sinks=["aws"])),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["aws"])),
+        sinks={"aws": "cloud"},
+    ),
+    Scenario(
+        "AWS and a file, and a key that goes",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["aws", "local"])),
+        desired(key("batch", "llama3", sinks=["aws"]), key("payments", "llama3", overlap=HOUR, sinks=["local"])),
+        sinks={"aws": "cloud", "local": "dotenv"},
+    ),
+    Scenario(
         "two sinks",
         desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, sinks=["jobs", "local"])),
         desired(key("payments", "llama3", overlap=HOUR, sinks=["jobs", "local"])),

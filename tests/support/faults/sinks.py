@@ -1,62 +1,34 @@
-"""A sink that cannot be read back: what a child process is given is gone for keyform."""
+"""The real sinks, as a new process opens them in a world: files on its disk, a program, and AWS."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from pathlib import Path
 
 from reconciler.effects import Effects
-from reconciler.errors import SinkError
-from reconciler.model import Owner, Place, Secret, SinkRecord, SinkSettings
+from reconciler.model import Owner, Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
-from reconciler.sinks.protocol import Traits
+from support.faults.aws import REGION
 from support.faults.effects import STORE
-from support.faults.world import FaultWorld
+from support.faults.world import FOLDER, FaultWorld
+from support.http_fakes import PROJECT
 
-
-class StoreSink(Sink):
-    """Hands each secret to a program on its standard input."""
-
-    traits = Traits(readable=False, reads_secrets=False)
-
-    def __init__(self, name: str, effects: Effects) -> None:
-        self.name = name
-        self._effects = effects
-
-    @property
-    def destination(self) -> str:
-        """The program."""
-        return f"command {STORE}"
-
-    def probe(self, keys: Collection[str]) -> None:
-        """There is nothing to look at."""
-
-    def write(self, record: SinkRecord, secret: Secret) -> None:
-        """Whether the program kept it is known only when it says so."""
-        self._tell("write", record.key, secret.reveal())
-
-    def remove(self, key: str) -> None:
-        """The same for a removal."""
-        self._tell("remove", key, "")
-
-    def _tell(self, verb: str, key: str, text: str) -> None:
-        try:
-            done = self._effects.run([STORE, verb, self.name, key], stdin=text)
-        except OSError:
-            raise SinkError(f"sink {self.name}: its program could not be started") from None
-        if done.returncode:
-            raise SinkError(f"sink {self.name}: its program failed", effect_is_unknown=True)
+API = "127.0.0.1:9"
 
 
 def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]:
-    """The world's sinks, as a new process opens them."""
-    files = [
-        SinkSettings(
-            name, kind, {"path": world.path_of(name)}, Place(f"{Path(world.path_of(name)).parent}/keyform.yaml")
-        )
-        for name, kind in world.sinks.items()
-        if kind != "store"
-    ]
-    sinks = open_sinks(files, owner=Owner(stack), effects=effects)
-    sinks |= {name: StoreSink(name, effects) for name, kind in world.sinks.items() if kind == "store"}
-    return dict(sorted(sinks.items()))
+    """The world's sinks."""
+    settings = [settings_of(world, name, kind) for name, kind in sorted(world.sinks.items())]
+    return open_sinks(settings, owner=Owner(stack, API, PROJECT), effects=effects)
+
+
+def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
+    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` is AWS."""
+    match kind:
+        case "store":
+            commands = {verb: (STORE, verb, name, "{key}") for verb in ("write", "remove")}
+            return SinkSettings(name, "command", {**commands, "timeout": 60}, Place(f"{FOLDER}/{name}/keyform.yaml"))
+        case "cloud":
+            return SinkSettings(name, "aws-secrets-manager", {"name": "{stack}/{key}", "region": REGION})
+        case _:
+            path = world.path_of(name)
+            return SinkSettings(name, kind, {"path": path}, Place(f"{Path(path).parent}/keyform.yaml"))

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from reconciler.emulator import Answer, Emulator, LiveKey, Modes, Request, VirtualClock, seed
 from reconciler.model import EndpointKind, EndpointRef
+from support.faults.aws import FakeAws
 from support.faults.disk import Disk
 from support.faults.effects import SECONDS_PER_REQUEST
 from support.http_fakes import PROJECT, START, TOKEN
@@ -21,6 +22,8 @@ from support.http_fakes import PROJECT, START, TOKEN
 TASK_SECONDS = 0.3
 """Long enough that a task is seen running, short enough that few polls are needed."""
 FOLDER = "/disk"
+FILES = ("dotenv", "json")
+"""Kinds of sinks that are files."""
 MARKER = re.compile(
     r"\[keyform 2 (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)"
     r"( protected)?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]$"
@@ -57,6 +60,7 @@ class FaultWorld:
         self.handles: dict[int, str] = {}
         self.late: list[Request] = []
         """Requests under way that nobody waits for any more."""
+        self.aws = FakeAws()
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
@@ -90,6 +94,7 @@ class FaultWorld:
         """A copy that goes its own way; what is late stays on its way in both."""
         clock = self.clock.copy()
         other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
+        other.aws = self.aws.copy()
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
         return other
@@ -120,6 +125,10 @@ class FaultWorld:
         held, self.held_tasks = self.held_tasks, []
         for task in held:
             self.emulator.release_task(task)
+
+    def secret_files(self) -> set[str]:
+        """The files that are sinks."""
+        return {self.path_of(sink) for sink, kind in self.sinks.items() if kind in FILES}
 
     def path_of(self, sink: str) -> str:
         """Where a sink's file is."""
@@ -184,7 +193,7 @@ class FaultWorld:
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
         shown = tuple(self.disk.seen.get(self.path_of(sink)) for sink in self.sinks)
-        return self.emulator.changes, shown, tuple(self.disk.stored.items())
+        return self.emulator.changes, shown, tuple(self.disk.stored.items()), self.aws.outline()
 
     def now(self) -> datetime:
         """The instant."""
@@ -213,6 +222,8 @@ class FaultWorld:
         """Every secret that a consumer would read from a sink now, by key; ValueError when it is not readable."""
         if self.sinks[sink] == "store":
             return self.stored(sink)
+        if self.sinks[sink] == "cloud":
+            return {name.rpartition("/")[2]: secret for name, secret in self.aws.held().items()}
         content = self.files().get(self.path_of(sink), b"")
         return read_json(content) if self.sinks[sink] == "json" else read_dotenv(content)
 

@@ -1,0 +1,96 @@
+"""The AWS of the fault suite does what moto does, call by call, as far as the sink asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from support.faults.aws import REGION, FakeAws, FakeClient
+
+NAME = "prod/payments"
+ONE, TWO, THREE = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "123")
+LABEL = "keyform"
+TAGS = [{"Key": "keyform:stack", "Value": "prod"}]
+FILTERS = [{"Key": "tag-key", "Values": ["keyform:stack"]}, {"Key": "tag-value", "Values": ["prod"]}]
+CREATE = ("create_secret", {"Name": NAME, "SecretString": "a", "ClientRequestToken": ONE, "Tags": TAGS})
+
+
+def put(version: str, text: str, *labels: str) -> tuple[str, dict[str, Any]]:
+    given = {"SecretId": NAME, "ClientRequestToken": version, "SecretString": text, "VersionStages": [*labels]}
+    return "put_secret_value", given
+
+
+def move(to: str, away_from: str) -> tuple[str, dict[str, Any]]:
+    given = {"VersionStage": "AWSCURRENT", "MoveToVersionId": to, "RemoveFromVersionId": away_from}
+    return "update_secret_version_stage", {"SecretId": NAME, **given}
+
+
+GET = ("get_secret_value", {"SecretId": NAME, "VersionStage": "AWSCURRENT"})
+DESCRIBE = ("describe_secret", {"SecretId": NAME})
+LIST = ("list_secrets", {"Filters": FILTERS, "MaxResults": 100})
+STORIES = {
+    "nothing-there": [DESCRIBE, GET, LIST, put(ONE, "a", "AWSCURRENT")],
+    "create": [CREATE, DESCRIBE, GET, LIST],
+    "replace": [CREATE, put(TWO, "b", LABEL), GET, move(TWO, ONE), DESCRIBE, GET],
+    "replace-twice": [
+        *(CREATE, put(TWO, "b", LABEL), move(TWO, ONE), put(THREE, "c", LABEL), move(THREE, TWO)),
+        *(DESCRIBE, GET, ("get_secret_value", {"SecretId": NAME, "VersionId": ONE})),
+    ],
+    "put-again": [CREATE, put(TWO, "b", LABEL), put(TWO, "b", LABEL), GET],
+    "tags": [
+        CREATE,
+        ("tag_resource", {"SecretId": NAME, "Tags": [{"Key": "x", "Value": "y"}]}),
+        ("untag_resource", {"SecretId": NAME, "TagKeys": ["keyform:stack"]}),
+        *(DESCRIBE, LIST),
+    ],
+    "delete-and-restore": [
+        CREATE,
+        ("delete_secret", {"SecretId": NAME, "RecoveryWindowInDays": 7}),
+        *(GET, ("restore_secret", {"SecretId": NAME}), GET, DESCRIBE),
+    ],
+    "delete-for-good": [
+        CREATE,
+        ("delete_secret", {"SecretId": NAME, "ForceDeleteWithoutRecovery": True}),
+        DESCRIBE,
+        GET,
+    ],
+}
+
+
+def told(client: Any, call: tuple[str, Mapping[str, Any]]) -> Any:
+    """What a call gives, as far as the sink looks at it: values, tags, labels, or the error's code."""
+    from botocore.exceptions import ClientError
+
+    operation, given = call
+    try:
+        answer = getattr(client, operation)(**given)
+    except ClientError as error:
+        return error.response["Error"]["Code"]
+    match operation:
+        case "get_secret_value":
+            return answer["SecretString"], answer["VersionId"]
+        case "describe_secret":
+            labels = {version: sorted(found) for version, found in answer["VersionIdsToStages"].items() if found}
+            tags = {tag["Key"]: tag["Value"] for tag in answer.get("Tags", [])}
+            return tags, labels, "DeletedDate" in answer
+        case "list_secrets":
+            return [entry["Name"] for entry in answer["SecretList"]]
+        case _:
+            return "done"
+
+
+@pytest.mark.parametrize("story", list(STORIES))
+def test_each_call_gives_what_it_gives_in_moto(story: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import boto3
+    from moto import mock_aws
+
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
+    ours = FakeClient(FakeAws(), lambda: datetime(2026, 11, 21, tzinfo=UTC))
+    with mock_aws():
+        theirs = boto3.session.Session(region_name=REGION).client("secretsmanager")
+        for call in STORIES[story]:
+            assert told(ours, call) == told(theirs, call), call
