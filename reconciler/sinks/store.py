@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import json
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
@@ -34,7 +33,6 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
 _READERS = 8
 _FEW = 10
 """So many entries are read one after the other, so that a run can be made repeatable."""
-_NUMBERS = frozenset({"form", "project", "generation"})
 
 
 class Moved(Exception):
@@ -104,14 +102,6 @@ def read_document(key: str, document: object, owner: Owner, *, state: Any = None
 def make_document(record: SinkRecord, secret: Secret) -> dict[str, object]:
     """The JSON document that `read_document` reads."""
     return {"secret": secret.reveal(), "keyform": record_to_fields(record)}
-
-
-def fields_from_texts(texts: Mapping[str, str]) -> dict[str, str | int]:
-    """The fields of a record where a store keeps texts alone: those that are to be numbers as numbers, if they are."""
-    return {
-        name: int(text) if name in _NUMBERS and re.fullmatch("0|[1-9][0-9]{0,17}", text) else text
-        for name, text in texts.items()
-    }
 
 
 class Store(Sink):

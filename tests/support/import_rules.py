@@ -129,7 +129,7 @@ LAYERS = (
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",
-        stages=_names("__init__ effects errors http_client http_failures loopback model reach redaction workers"),
+        stages=_names("__init__ effects errors http_client http_failures model reach redaction workers"),
         libraries_on_demand=_names("boto3 botocore httpx"),
         never=PAST_THE_SEAM,
         opens_files=False,
