@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Entry, Findings, Found, Listing, Mark, Node, Path, Scalar, Table, WayOut
-from reconciler.sinks.declared import sink_types
+from reconciler.sinks.declared import Kind, sink_types
 
 PREFIX = "KEYFORM_VAR_"
 PROJECT = "GCORE_CLOUD_PROJECT_ID"
@@ -77,7 +77,7 @@ def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) ->
     if "${" in _REFERENCE.sub("", text):
         message = "`${` begins a variable that is not written as `${NAME}`"
         findings.append(Found(node.mark, path, message, "A name has letters, digits and underscores."))
-    if path[-1] == "path" and _UNBRACED.match(text):
+    if _is_file_path(path) and _UNBRACED.match(text):
         # A folder that is really named `$HOME` is nobody's wish, and secrets would lie in it.
         message = "begins with a variable without braces, which is not read"
         findings.append(Found(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
@@ -139,6 +139,12 @@ def _is_known(path: Path) -> bool:
         "type",
         *(option.name for each in sink_types().values() for option in each.options),
     }
+
+
+def _is_file_path(path: Path) -> bool:
+    """Whether a file is named there."""
+    options = (option for each in sink_types().values() for option in each.options if option.kind is Kind.FILE_PATH)
+    return path == ("lock", "path") or (path[0] == "sinks" and path[-1] in {option.name for option in options})
 
 
 def _may_read_variables(path: Path) -> bool:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from reconciler.errors import SinkError
@@ -44,17 +43,12 @@ from reconciler.sinks.aws_record import (
 )
 from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, refuse_older
-from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, UPDATE_KEYFORM, explain_later
-from reconciler.workers import side_by_side
+from reconciler.sinks.protocol import Reading, Surroundings
+from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
+from reconciler.sinks.store import Entry, Moved, Store
 
-_ATTEMPTS = 4
-"""How often a write begins anew because the secret was created, restored or written in the meantime."""
 _REMEMBERED = 8
 """Of how many versions without a label the tags stay: a value may live on in versions that others made."""
-_READERS = 8
-_FEW = 10
-"""So many secrets are read one after the other."""
 _LABEL = "keyform"
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
@@ -62,7 +56,7 @@ _KEY = re.compile(KEY_FORM)
 _FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
-class AwsSecretsManagerSink(Sink):
+class AwsSecretsManagerSink(Store):
     """A secret for each key; those of other stacks, and those without keyform's tags, are refused."""
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
@@ -72,21 +66,21 @@ class AwsSecretsManagerSink(Sink):
         self._aws = AwsClient(self.name, region=texts["region"], around=around)
         # It becomes a part of the address that credentials are sent to.
         if texts["region"] and not _REGION.fullmatch(texts["region"]):
-            raise self._aws.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
+            raise self.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
         self._template = str(options.get("name", "{stack}/{key}"))
         self._field = texts["field"]
         self._kms_key_id = texts["kms_key_id"]
         self._label = f"{_LABEL}-{self._field}" if self._field else _LABEL
         if "{key}" not in self._template or not _NAME.fullmatch(self._secret_name("k")):
-            raise self._aws.error(
+            raise self.error(
                 "`name` is no template of a secret's name",
                 'Letters, digits, /_+=.@- and {key}, such as `name: "{stack}/{key}"`.',
             )
         if self._field and not _FIELD.fullmatch(self._field):
-            raise self._aws.error("`field` is no name of a field", "Letters, digits, `_`, `.` and `-`, at most 64.")
+            raise self.error("`field` is no name of a field", "Letters, digits, `_`, `.` and `-`, at most 64.")
         days = options.get("recovery_days", 7)
         if not isinstance(days, int) or isinstance(days, bool) or not (days == 0 or 7 <= days <= 30):
-            raise self._aws.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
+            raise self.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
         self._recovery_days = days
 
     @property
@@ -96,121 +90,99 @@ class AwsSecretsManagerSink(Sink):
         place = f"AWS Secrets Manager: {self._template.replace('{stack}', self._stack)}"
         return ", ".join((place, *(printable(word) for word in words if not word.endswith(" "))))
 
-    # --- The protocol ------------------------------------------------------------------------------------------------
+    # --- A store -----------------------------------------------------------------------------------------------------
 
-    def probe(self, keys: Collection[str]) -> None:
-        """Refuse a secret that is not ours, or whose value has no place for our field."""
+    def look(self, key: str) -> Entry | None:
+        """A secret by its tags, without its value; one that is scheduled for deletion holds nothing."""
+        secret = self._aws.describe(self._secret_name(key))
+        if secret is None:
+            return None
+        if not secret.belongs_to(self._owner, key):
+            other = secret.tags.get(KEY_TAG, "")
+            is_named = _KEY.fullmatch(secret.owner.stack) and _KEY.fullmatch(other)
+            whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
+            return Entry(whose=whose, state=secret)
+        claim = None if secret.is_scheduled_for_deletion else secret.claims().get(secret.current)
+        record = self._as_owned(claim.record) if claim and claim.field == self._field else None
+        return Entry(secret.later(key) or record, state=secret)
 
-        def probe_one(key: str) -> None:
-            secret = self._describe(key)
-            if secret is not None:
-                self._refuse_foreign(secret, key)
-                if self._field and secret.current and not secret.is_scheduled_for_deletion:
-                    self._members(key, self._value(key, secret.current))
+    def find_record(self, key: str, there: Entry) -> Reading | None:
+        """The record, also where somebody changed other fields, which made a version without a tag."""
+        secret: AwsSecret = there.state
+        if there.found or not self._field or not secret.current or secret.is_scheduled_for_deletion:
+            return there.found
+        held = self._field_of(key, secret.current)
+        claims = secret.claims()
+        for version in sorted(claims, key=lambda each: claims[each].record.generation, reverse=True):
+            if held and claims[version].field == self._field and self._field_of(key, version) == held:
+                return self._as_owned(claims[version].record)
+        return None
 
-        side_by_side(probe_one, sorted(keys), _readers(keys))
+    def find_secret(self, key: str, there: Entry) -> Secret | None:
+        """The value of the very version that the record is about; it takes the right to get values."""
+        current = there.state.current
+        return self._field_of(key, current) if self._field else self._whole(key, current)
 
-    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
-        """The records of these keys, and of all others that AWS lists, which may lag some minutes behind."""
-        names = sorted({*keys, *self._listed()})
-        records = side_by_side(self._read, names, _readers(names))
-        return {name: record for name, record in zip(names, records, strict=True) if record is not None}
+    def check_place(self, key: str, there: Entry) -> None:
+        """Refuse a value that has no place for our field."""
+        if self._field and there.state.current and not there.state.is_scheduled_for_deletion:
+            self._members(key, self._value(key, there.state.current))
 
-    def read_one(self, key: str) -> SinkRecord | None:
-        """One record, without a list of all."""
-        found = self._read(key)
-        return found if isinstance(found, SinkRecord) else None
-
-    def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
-        """Records and secrets of these keys; it takes the right to get the values, which `read` mostly does not."""
-        names = sorted(keys)
-        found = side_by_side(self._held_secret, names, _readers(names))
-        return {name: held for name, held in zip(names, found, strict=True) if held is not None}
-
-    def write(self, record: SinkRecord, secret: Secret) -> None:
+    def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
         """Make a version that holds the secret the one that consumers get."""
-        key = record.key
-        if not record.owner.is_same(self._owner):
-            raise self._aws.error(f"{key} is a record of another owner", "Report this as a bug of keyform.")
-        record = replace(record, api=as_tagged(record.owner).api)
-        for _ in range(_ATTEMPTS):
-            there = self._describe(key)
-            if there is None:
-                done = self._create(Claim(record, self._field), secret)
-            else:
-                self._refuse_foreign(there, key)
-                held = there.claims().get(there.current)
-                refuse_older(held.record if held and held.field == self._field else None, record, self._error_at(key))
-                if there.is_scheduled_for_deletion:
-                    self._aws.call("restore_secret", SecretId=self._secret_name(key))
-                    done = False
-                else:
-                    done = self._replace(there, Claim(record, self._field), secret)
-            if done:
-                return
-        raise self._always_in_the_way(key)
+        claim = Claim(replace(record, api=as_tagged(record.owner).api), self._field)
+        if there is None:
+            done = self._create(claim, secret)
+        elif there.state.is_scheduled_for_deletion:
+            self._aws.call("restore_secret", SecretId=self._secret_name(record.key))
+            done = False
+        else:
+            done = self._replace(there.state, claim, secret)
+        if not done:
+            raise Moved
 
-    def remove(self, key: str) -> None:
+    def drop(self, key: str, there: Entry) -> None:
         """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
-        for _ in range(_ATTEMPTS):
-            there = self._describe(key)
-            if there is None or there.is_scheduled_for_deletion or not there.belongs_to(self._owner, key):
-                return
-            self._refuse_later(there, key)
-            if self._field and there.current:
-                text = self._value(key, there.current)
-                members = self._members(key, text)
-                if self._field not in members:
-                    return
-                if len(members) > 1:
-                    rest = drop_member(text, members, self._field)
-                    version = new_version_id(("removed", self._stack, key, self._field), there.current)
-                    if self._put(key, version, rest, there.current):
-                        return
-                    continue
-            self._delete(key)
+        current = there.state.current
+        if there.state.is_scheduled_for_deletion:
             return
-        raise self._always_in_the_way(key)
+        if self._field and current:
+            text = self._value(key, current)
+            members = self._members(key, text)
+            if self._field not in members:
+                return
+            if len(members) > 1:
+                rest = drop_member(text, members, self._field)
+                version = new_version_id(("removed", self._stack, key, self._field), current)
+                if not self._put(key, version, rest, current):
+                    raise Moved
+                return
+        self._delete(key)
+
+    def renew(self, key: str, there: Entry) -> None:
+        """Tag the secret in today's form, and the version that it is about."""
+        current = there.state.current
+        if there.record and current in there.state.claims():
+            owner = as_tagged(self._owner)
+            claim = Claim(replace(there.record, api=owner.api, project=owner.project), self._field)
+            tags = [*tags_of(owner, key), claim.tag(current)]
+            self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
+
+    def foreign(self, key: str, there: Entry) -> SinkError:
+        """What is said of a secret that is not ours."""
+        said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
+        return self.error(
+            f"the secret {self._secret_name(key)} {there.whose}",
+            f"Choose another `name` for this sink; or, to hand the secret over, tag it {said}.",
+        )
 
     # --- Reading -----------------------------------------------------------------------------------------------------
 
-    def _read(self, key: str) -> Reading | None:
-        there = self._describe(key)
-        if there is not None and there.belongs_to(self._owner, key) and (later := there.later(key)):
-            return later
-        return self._record_in(key, there)
+    def _as_owned(self, record: SinkRecord) -> SinkRecord:
+        """What agrees with the owner is said as the owner says it, also where a tag cannot."""
+        return replace(record, api=self._owner.api) if record.api else record
 
-    def _held_secret(self, key: str) -> HeldSecret | None:
-        """The record, and the value of the very version that it is about."""
-        there = self._describe(key)
-        record = self._record_in(key, there)
-        if there is None or record is None or there.later(key):
-            return None
-        secret = self._field_of(key, there.current) if self._field else self._whole(key, there.current)
-        return HeldSecret(record, secret) if secret else None
-
-    def _record_in(self, key: str, secret: AwsSecret | None) -> SinkRecord | None:
-        record = self._claimed_in(key, secret)
-        # What agrees with the owner is said as the owner says it, also where a tag cannot.
-        return replace(record, api=self._owner.api) if record and record.api else record
-
-    def _claimed_in(self, key: str, secret: AwsSecret | None) -> SinkRecord | None:
-        if secret is None or secret.is_scheduled_for_deletion or not secret.belongs_to(self._owner, key):
-            return None
-        claims = secret.claims()
-        claim = claims.get(secret.current)
-        if claim is not None and claim.field == self._field:
-            return claim.record
-        if not self._field or not secret.current:
-            return None
-        # Somebody changed other fields, which made a version without a tag: ours may be in it as it was.
-        held = self._field_of(key, secret.current)
-        for version in sorted(claims, key=lambda each: claims[each].record.generation, reverse=True):
-            if held and claims[version].field == self._field and self._field_of(key, version) == held:
-                return claims[version].record
-        return None
-
-    def _listed(self) -> set[str]:
+    def listed(self) -> set[str]:
         """The keys that this stack has secrets for, by their tags: also those that the file no longer declares."""
         return {
             key
@@ -219,9 +191,6 @@ class AwsSecretsManagerSink(Sink):
             and _KEY.fullmatch(key := tags.get(KEY_TAG, ""))
             and name == self._secret_name(key)
         }
-
-    def _describe(self, key: str) -> AwsSecret | None:
-        return self._aws.describe(self._secret_name(key))
 
     def _value(self, key: str, version: str) -> str:
         """The whole text of a version."""
@@ -342,7 +311,7 @@ class AwsSecretsManagerSink(Sink):
         else:
             return True
         # AWSCURRENT is elsewhere: moved by somebody else, or by a try of our own whose answer was lost.
-        there = self._describe(key)
+        there = self._aws.describe(name)
         return there is not None and there.current == version
 
     def _delete(self, key: str) -> None:
@@ -360,46 +329,14 @@ class AwsSecretsManagerSink(Sink):
 
     # --- What is said ------------------------------------------------------------------------------------------------
 
-    def _error_at(self, key: str) -> Callable[[str, str], SinkError]:
-        return lambda message, way_out: self._aws.error(f"the secret {self._secret_name(key)} {message}", way_out)
-
     def _secret_name(self, key: str) -> str:
         return self._template.replace("{stack}", self._stack).replace("{key}", key)
 
-    def _refuse_foreign(self, secret: AwsSecret, key: str) -> None:
-        if secret.belongs_to(self._owner, key):
-            self._refuse_later(secret, key)
-            return
-        stack, other = secret.tags.get(STACK_TAG, ""), secret.tags.get(KEY_TAG, "")
-        is_named = re.fullmatch(r"[a-z0-9-]{1,63}", stack) and re.fullmatch(r"[a-z0-9-]{1,63}", other)
-        whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
-        said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
-        raise self._aws.error(
-            f"the secret {self._secret_name(key)} {whose}",
-            f"Choose another `name` for this sink; or, to hand the secret over, tag it {said}.",
-        )
-
-    def _refuse_later(self, secret: AwsSecret, key: str) -> None:
-        """Leave alone what a later version wrote."""
-        if later := secret.later(key):
-            raise self._aws.error(explain_later(later), UPDATE_KEYFORM)
-
     def _not_an_object(self, key: str) -> SinkError:
-        return self._aws.error(
+        return self.error(
             f"the secret {self._secret_name(key)} is not a JSON object with each name once, so it has no fields",
             "Repair it, or leave `field` out, or choose another `name` for this sink.",
         )
-
-    def _always_in_the_way(self, key: str) -> SinkError:
-        return self._aws.error(
-            f"the secret {self._secret_name(key)} was changed by somebody else each time that it was to be written",
-            "See who else writes it, and apply again.",
-        )
-
-
-def _readers(keys: Collection[str]) -> int:
-    """How many read at once: a few secrets are read in order, so that a run can be made repeatable."""
-    return 1 if len(keys) <= _FEW else _READERS
 
 
 _IN_NAME = "[A-Za-z0-9/_+=.@-]"
@@ -488,6 +425,10 @@ SINK = SinkType(
         "profile": "Set AWS_PROFILE where keyform runs.",
     },
     variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
+    elsewhere={
+        "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
+        "profile": "Set AWS_PROFILE where keyform runs.",
+    },
     rights=Rights(
         read=("DescribeSecret", "ListSecrets"),
         verify=("DescribeSecret", "GetSecretValue", "ListSecrets"),

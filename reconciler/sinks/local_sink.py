@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Secret, SinkRecord, SinkSettings
+from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
 from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_older
@@ -34,6 +36,7 @@ def path_option(example: str) -> Option:
         required=True,
         way_out="Write `path: FILE`.",
         chooses_place=True,
+        way_out="Write `path: FILE`.",
         examples=(example,),
     )
 
@@ -49,6 +52,7 @@ class LocalFileSink(Sink):
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
+        self._has_old = False
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
@@ -89,7 +93,9 @@ class LocalFileSink(Sink):
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
-        return self.records(self._file.read() or b"")
+        found = self.records(self._file.read() or b"")
+        self._has_old = any(isinstance(each, SinkRecord) and each.form < RECORD_FORM for each in found.values())
+        return found
 
     def read_one(self, key: str) -> SinkRecord | None:
         """One record; the rest of the file is not taken to pieces for it."""
@@ -128,8 +134,23 @@ class LocalFileSink(Sink):
             self._file.edit(drop)
 
     def tidy(self) -> None:
-        """Finish a change of the file that was cut short."""
+        """Finish a change of the file that was cut short; write records in today's form, if others were read.
+
+        Nothing depends on the latter: the next write of such a record does it, too.
+        """
         self._file.tidy()
+        if self._has_old:
+            self._has_old = False
+            with suppress(SinkError):
+                self._file.edit(self._renewed)
+
+    def _renewed(self, content: bytes) -> bytes:
+        """The content with the records of an earlier form written in today's."""
+        for held in self.held(content).values():
+            if held.record.form < RECORD_FORM:
+                record = replace(held.record, api=self._owner.api, project=self._owner.project, form=RECORD_FORM)
+                content = self.put(content, record, held.secret)
+        return content
 
     def records(self, content: bytes) -> dict[str, Reading]:
         """This stack's records by key."""

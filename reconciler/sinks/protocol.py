@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
@@ -29,7 +29,7 @@ class Traits:
     reads_secrets: bool = True
     """Its secrets can be read back, too. Only `verify` does: nothing else that keyform does needs a secret."""
     tidies: bool = False
-    """A write that was cut short leaves something to clear away, or to make durable."""
+    """`tidy` may find something: what a write that was cut short left, or records of an earlier form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,15 @@ def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[s
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every sink of a run is given: whose it is, the world, what goes over the words of others,
-    and the environment, where the addresses and tokens of stores stand."""
+    """What every sink of a run is given: whose it is, the world, and what goes over the words of others.
+
+    `env` holds those environment variables that its type declares, and no others.
+    """
 
     owner: Owner
     effects: Effects
     redactor: Redactor
-    env: Mapping[str, str]
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 class Sink(ABC):
@@ -79,7 +81,7 @@ class Sink(ABC):
         """Touches nothing; SinkError for options that make no sense."""
         self.name = settings.name
         self._owner, self._stack = around.owner, around.owner.stack
-        self._effects, self._redactor = around.effects, around.redactor
+        self._effects, self._redactor, self._env = around.effects, around.redactor, around.env
 
     def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
         """An error that names the sink."""
@@ -137,4 +139,7 @@ class Sink(ABC):
         """Remove this stack's record and secret of a key; nothing to do when there is none."""
 
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
-        """Make what it holds durable, and clear away what is left over; touches nothing when nothing was cut short."""
+        """Make what it holds durable, clear away what is left over, and write records of an earlier form in today's.
+
+        Touches nothing when nothing was cut short and the last `read` found no such record.
+        """

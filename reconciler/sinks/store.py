@@ -1,77 +1,42 @@
-"""What all stores have in common that keep an entry for each key: a sink is `look`, `put` and `drop` on top of it.
+"""The base of sinks over a store with an entry for each key. A sink says how to look, put and drop; the rest is here.
 
-Whose an entry is, what to do when it is there already, whether a write took effect whose answer was lost, when to try
-again: all of that is here, and rests on two promises of a store. It writes a secret and its record in one step; and it
-refuses to write, or to remove, where it holds something else by then than what was looked at.
+- What is not ours is never replaced or removed; nor what is newer, or what a later version of keyform wrote.
+- The same record and the same secret again make no write, where a look shows the secret.
+- A request that failed in passing is made again, after a wait. Each time begins with a look, so that a write whose
+  answer was lost is found; one that nobody can confirm is an unknown outcome.
+- `put` is to be bound to the entry that was looked at (check-and-set); `Moved` says that it is another by now.
 """
 
 from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, TypeVar
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Secret, SinkRecord
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, refuse_older
+from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.reach import printable
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_older
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later, record_from_fields, record_to_fields
 from reconciler.workers import side_by_side
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
 
 ATTEMPTS = 4
-"""How often something is tried that may succeed a moment later."""
-FIRST_WAIT = 1.0
-"""Seconds before it is tried again; twice as long each time."""
-LONGEST_WAIT = 60.0
-"""Seconds, whatever the store asks for."""
-READERS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What stands at a key's place: the secret, and the `fields` of its record (`record_to_fields`), or anything else.
-
-    `version` is the store's own word for what was looked at.
-    """
-
-    fields: Mapping[str, object]
-    secret: Secret | None
-    version: str = ""
-
-    @classmethod
-    def of(cls, record: SinkRecord, secret: Secret) -> Entry:
-        """The entry to write."""
-        return cls(record_to_fields(record), secret)
-
-    @classmethod
-    def read(cls, document: object, version: str = "") -> Entry:
-        """The entry that a JSON document holds, or its text: `{"secret": …, "keyform": {…}}`. All else is not ours."""
-        match _parsed(document) if isinstance(document, str | bytes) else document:
-            case {"secret": str(secret), "keyform": dict(fields)}:
-                return cls(fields, Secret(secret), version)
-            case {"keyform": dict(fields)}:
-                return cls(fields, None, version)
-            case _:
-                return cls({}, None, version)
-
-    def document(self) -> dict[str, object]:
-        """The JSON document that holds it."""
-        return {"secret": self.secret.reveal() if self.secret else "", "keyform": dict(self.fields)}
-
-
-def _parsed(text: str | bytes) -> object:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
+"""How often a change begins again."""
+FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
+"""Seconds; each wait is twice the one before, and longer where the store asks for it."""
+_READERS = 8
+_FEW = 10
+"""So many entries are read one after the other, so that a run can be made repeatable."""
 
 
 class Moved(Exception):
-    """The store holds something else by now than what was looked at; nothing was done."""
+    """Somebody else changed the entry after it was looked at."""
 
 
 class Passing(SinkError):
@@ -83,154 +48,241 @@ class Passing(SinkError):
     retry_after: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What stands in the place of a key, whoever put it there.
+
+    `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
+    `whose` completes "the entry …" for one that is not ours. `state` is what the store wants back when it puts or
+    drops, such as a version.
+    """
+
+    found: Reading | None = None
+    secret: Secret | None = None
+    whose: str = ""
+    state: Any = field(default=None, compare=False)
+
+    @property
+    def record(self) -> SinkRecord | None:
+        """The record, where it is ours and of a form that is read here."""
+        return self.found if isinstance(self.found, SinkRecord) and not self.whose else None
+
+
+class Unseen(Enum):
+    """What says that a look does not show the secret."""
+
+    UNSEEN = "unseen"
+
+
+def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unseen.UNSEEN, state: Any = None) -> Entry:
+    """The entry of a store that keeps `record_to_fields` beside a secret; both may be whatever stands there."""
+    found = record_from_fields(key, fields)
+    stack = fields.get("stack") if isinstance(fields, Mapping) else None
+    if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
+        return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", state=state)
+    if stack != owner.stack:
+        return Entry(whose="has no keyform record", state=state)
+    if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
+        return Entry(found, state=state)
+    # A record whose secret cannot be read is not held.
+    held = Secret(secret) if isinstance(secret, str) and 0 < len(secret) <= LONGEST_SECRET else None
+    return Entry(found if held else None, held, state=state)
+
+
+def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
+    """The entry that a JSON document holds, or its text: `{"secret": …, "keyform": {…}}`. All else is not ours."""
+    try:
+        found = json.loads(document) if isinstance(document, str | bytes) else document
+    except (ValueError, RecursionError):
+        found = None
+    parts = found if isinstance(found, Mapping) else {}
+    return read_entry(key, parts.get("keyform"), owner, secret=parts.get("secret"), state=state)
+
+
+def make_document(record: SinkRecord, secret: Secret) -> dict[str, object]:
+    """The JSON document that `read_document` reads."""
+    return {"secret": secret.reveal(), "keyform": record_to_fields(record)}
+
+
 class Store(Sink):
-    """An entry for each key. `look`, `put` and `drop` raise SinkError, `Passing` for what may be over soon."""
+    """A `Sink` over a store. `look`, `put` and `drop` fail by SinkError; by Passing where trying again helps."""
+
+    traits = Traits(tidies=True)
+
+    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
+        super().__init__(settings, around)
+        self._old: dict[str, Entry] = {}
 
     @abstractmethod
     def look(self, key: str) -> Entry | None:
-        """What stands at a key's place, whoever wrote it; None for nothing."""
+        """What stands in the place of a key: see `read_entry`; None for nothing."""
 
     @abstractmethod
-    def put(self, key: str, entry: Entry, found: Entry | None) -> None:
-        """Write secret and record in one step in the place of what was found; Moved where that is gone."""
+    def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
+        """Save secret and record in one step, in the place of what was looked at, which is ours; durable."""
 
     @abstractmethod
-    def drop(self, key: str, found: Entry) -> None:
-        """Remove what was found; Moved where something else is there by now."""
+    def drop(self, key: str, there: Entry) -> None:
+        """Remove secret and record of what was looked at, which is ours."""
 
-    def listed(self) -> Collection[str]:
-        """Keys that may have an entry of this stack, where the store can tell; those of the file are looked at too."""
+    def listed(self) -> Iterable[str]:
+        """The keys that this stack has entries for, declared or not, where the store can list them."""
         return ()
 
-    # --- The protocol -------------------------------------------------------------------------------------------------
+    def check_place(self, key: str, there: Entry) -> None:
+        """Refuse an entry of ours that a secret could not be put into."""
+
+    def find_record(self, key: str, there: Entry) -> Reading | None:  # noqa: ARG002 - some have to read more
+        """The record in an entry of ours."""
+        return there.found
+
+    def find_secret(self, key: str, there: Entry) -> Secret | None:  # noqa: ARG002 - some have to read more
+        """The secret in an entry with a record."""
+        return there.secret
+
+    def renew(self, key: str, there: Entry) -> None:
+        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does."""
+
+    def foreign(self, key: str, there: Entry) -> SinkError:
+        """What is said of an entry that is not ours."""
+        return self.error(f"the entry of {key} {there.whose}", "Remove it, or choose another place for this sink.")
+
+    # --- The protocol ------------------------------------------------------------------------------------------------
 
     def probe(self, keys: Collection[str]) -> None:
-        """Refuse what is not ours."""
-        side_by_side(lambda key: self._require_ours(key, self._look(key)), sorted(keys), READERS)
+        """Refuse what a write would refuse."""
+
+        def probe_one(key: str) -> None:
+            there = self._insist(key, lambda: self.look(key))
+            if there is not None:
+                self._check(key, there)
+                self.check_place(key, there)
+
+        _for_all(probe_one, sorted(keys))
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
-        """The records of these keys, and of those that the store lists."""
-        names = sorted({*keys, *self._again(self.listed)})
-        found = zip(names, side_by_side(self._read, names, READERS), strict=True)
-        return {key: record for key, record in found if record is not None}
+        """The records of these keys, and of all others that the store lists."""
+        names = sorted({*keys, *self._insist("", self.listed)})
+        entries = dict(zip(names, _for_all(self._entry, names), strict=True))
+        there = {key: entry for key, entry in entries.items() if entry is not None and entry.found is not None}
+        self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}
+        return {key: entry.found for key, entry in there.items() if entry.found is not None}
 
     def read_one(self, key: str) -> SinkRecord | None:
-        """One record."""
-        found = self._read(key)
-        return found if isinstance(found, SinkRecord) else None
+        """One record, without a list of all."""
+        there = self._entry(key)
+        return there.record if there else None
 
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
         """Records and secrets of these keys."""
+
+        def read_one(key: str) -> HeldSecret | None:
+            there = self._entry(key)
+            if there is None or there.record is None:
+                return None
+            secret = self._insist(key, lambda: self.find_secret(key, there))
+            return HeldSecret(there.record, secret) if secret else None
+
         names = sorted(keys)
-        found = zip(names, side_by_side(lambda key: self._held(key, self._look(key)), names, READERS), strict=True)
+        found = zip(names, _for_all(read_one, names), strict=True)
         return {key: held for key, held in found if held is not None}
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
-        """Save a secret with its record; the same again leaves the entry as it is."""
+        """Save a secret with its record; nothing is done where a look shows that the same stands there already."""
+        key = record.key
+        self._redactor.learn(secret)
         if not record.owner.is_same(self._owner):
-            raise self.error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
-        self._redactor.learn(secret)  # the store may repeat it
-        wanted, entry = HeldSecret(record, secret), Entry.of(record, secret)
+            raise self.error(f"{key} is a record of another owner", "Report this as a bug of keyform.")
+        if len(secret.reveal()) > LONGEST_SECRET:
+            raise self.error(f"the secret of {key} is too long", "Check that GCORE_BASE_URL is right.")
 
-        def is_done(found: Entry | None) -> bool:
-            held = self._held(record.key, found)
-            refuse_older(held.record if held else None, record, self.error)
-            return held is not None and held == wanted and held.record.form == record.form
+        def is_done(there: Entry | None) -> bool:
+            return there is not None and there.record == record and there.secret == secret
 
-        self._settle(record.key, is_done, lambda found: self.put(record.key, entry, found))
+        def attempt() -> None:
+            there = self.look(key)
+            if there is not None:
+                self._check(key, there, record)
+            if not is_done(there):
+                self.put(record, secret, there)
+
+        self._change(key, attempt, lambda: is_done(self.look(key)))
 
     def remove(self, key: str) -> None:
-        """Remove our entry; what is not ours stays."""
+        """Remove record and secret; what is not ours stays."""
 
-        def drop(found: Entry | None) -> None:
-            if found is not None:
-                self.drop(key, found)
+        def attempt() -> None:
+            there = self.look(key)
+            if there is not None and not there.whose:
+                self._check(key, there)
+                self.drop(key, there)
 
-        if self._is_ours(key, self._look(key)):
-            self._settle(key, lambda found: not self._is_ours(key, found), drop)
+        self._change(key, attempt, lambda: self.look(key) is None)
 
-    # --- Whose it is --------------------------------------------------------------------------------------------------
+    def tidy(self) -> None:
+        """Write those records in today's form that the last reading found in another; nothing depends on it."""
+        for key in sorted(self._old):
+            with suppress(SinkError):
+                self.renew(key, self._old[key])
+        self._old = {}
 
-    def _record(self, key: str, found: Entry | None) -> Reading | None:
-        """The record in an entry, whose ever it is; None where none can be read."""
-        return record_from_fields(key, found.fields) if found is not None else None
+    # --- What holds for all ------------------------------------------------------------------------------------------
 
-    def _is_ours(self, key: str, found: Entry | None) -> bool:
-        record = self._record(key, found)
-        if isinstance(record, SinkRecord):
-            return record.owner.is_same(self._owner)
-        # Damaged, or of a later form: all forms name the stack.
-        return found is not None and found.fields.get("stack") == self._stack
+    def _check(self, key: str, there: Entry, record: SinkRecord | None = None) -> None:
+        """Refuse to replace, by this record, or to remove what is not ours, cannot be read here, or is newer."""
+        if there.whose:
+            raise self.foreign(key, there)
+        if isinstance(there.found, LaterRecord):
+            raise self.error(explain_later(there.found), UPDATE_KEYFORM)
+        if record is not None:
+            refuse_older(there.found, record, self.error)
 
-    def _require_ours(self, key: str, found: Entry | None) -> None:
-        """Refuse what somebody else wrote, and what a later version wrote."""
-        record = self._record(key, found)
-        if self._is_ours(key, found):
-            if isinstance(record, LaterRecord):
-                raise self.error(explain_later(record), UPDATE_KEYFORM)
-        elif found is not None:
-            whose = f"belongs to {record.owner.of(key)}" if isinstance(record, SinkRecord) else "has no keyform record"
-            raise self.error(f"the entry of {key} {whose}", "Remove it, or choose another place for this sink.")
+    def _entry(self, key: str) -> Entry | None:
+        """An entry of ours with all that is to be known of its record."""
 
-    def _read(self, key: str) -> Reading | None:
-        found = self._look(key)
-        record = self._record(key, found) if self._is_ours(key, found) else None
-        return record if isinstance(record, LaterRecord) or self._held(key, found) else None
+        def attempt() -> Entry | None:
+            there = self.look(key)
+            if there is None or there.whose:
+                return None
+            return replace(there, found=self.find_record(key, there))
 
-    def _held(self, key: str, found: Entry | None) -> HeldSecret | None:
-        record = self._record(key, found) if self._is_ours(key, found) else None
-        if found is None or found.secret is None or not isinstance(record, SinkRecord):
-            return None
-        return HeldSecret(record, found.secret) if 0 < len(found.secret.reveal()) <= LONGEST_SECRET else None
+        return self._insist(key, attempt)
 
-    # --- Trying -------------------------------------------------------------------------------------------------------
+    def _change(self, key: str, attempt: Callable[[], None], is_done: Callable[[], bool]) -> None:
+        """Change something; where no attempt succeeds, look at the end whether one of them took effect after all."""
+        try:
+            self._insist(key, attempt)
+        except SinkError as error:
+            if error.effect_is_unknown:
+                with suppress(SinkError):
+                    if is_done():
+                        return
+            raise
 
-    def _settle(self, key: str, is_done: Callable[[Entry | None], bool], act: Callable[[Entry | None], None]) -> None:
-        """Act on what is there until it is done, or is said to fail; where an answer was lost, what is there tells.
-
-        Once an attempt may have taken effect, that stays unknown, whatever later ones are told: it may come late.
-        """
-        is_unknown = False
+    def _insist(self, key: str, attempt: Callable[[], Answer]) -> Answer:
+        """What comes of it in the end, however often it takes; an outcome that was once unknown stays so."""
+        is_unknown, wait = False, FIRST_WAIT
+        error: SinkError = self.error(
+            f"the entry of {key} was changed by somebody else each time that it was to be written",
+            "See who else writes it, and apply again.",
+        )
         for number in range(ATTEMPTS):
             try:
-                found = self._look(key)
-                self._require_ours(key, found)
-                if is_done(found):
-                    return
-                act(found)
+                return attempt()
             except Moved:
                 continue
-            except SinkError as error:
-                is_final = not isinstance(error, Passing) and not error.effect_is_unknown
-                is_unknown = error.effect_is_unknown = error.effect_is_unknown or is_unknown
-                if is_final:
-                    raise
-                if number == ATTEMPTS - 1:
-                    with suppress(SinkError):
-                        if is_done(self._look(key)):
-                            return
-                    raise
-                self._wait(number, error)
-            else:
-                return
-        raise self.error(
-            f"the entry of {key} was changed by somebody else each time",
-            "See who writes it; apply again.",
-            effect_is_unknown=is_unknown,
-        )
+            except Passing as trouble:
+                error, pause = trouble, wait if trouble.retry_after is None else max(wait, trouble.retry_after)
+            except SinkError as trouble:
+                trouble.effect_is_unknown = is_unknown or trouble.effect_is_unknown
+                raise
+            is_unknown = is_unknown or error.effect_is_unknown
+            if number < ATTEMPTS - 1:
+                self._effects.sleep(min(LONGEST_WAIT, pause))
+                wait *= 2
+        error.effect_is_unknown = is_unknown
+        raise error
 
-    def _wait(self, number: int, error: SinkError) -> None:
-        asked = error.retry_after if isinstance(error, Passing) and error.retry_after else 0.0
-        self._effects.sleep(max(FIRST_WAIT * 2**number, min(asked, LONGEST_WAIT)))
 
-    def _look(self, key: str) -> Entry | None:
-        return self._again(lambda: self.look(key))
-
-    def _again(self, ask: Callable[[], Found]) -> Found:
-        """What a reading gives, which is tried again while that may help."""
-        for number in range(ATTEMPTS - 1):
-            try:
-                return ask()
-            except Passing as error:
-                self._wait(number, error)
-        return ask()
+def _for_all(function: Callable[[str], Answer], keys: Collection[str]) -> list[Answer]:
+    return side_by_side(function, sorted(keys), 1 if len(keys) <= _FEW else _READERS)

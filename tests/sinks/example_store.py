@@ -1,16 +1,16 @@
-"""A sink that is in no file of the product: a key-value store over HTTP, such as one might write for one's own.
+"""A whole sink, in no file of the product: a key-value store over HTTP, such as one might write for one's own.
 
-Address and token come from the environment alone (EXAMPLE_STORE_URL, EXAMPLE_STORE_TOKEN). An entry is a JSON document
-with the secret and its record; its ETag is the version that `If-Match` asks for.
+Address and token come from the environment alone. An entry is a JSON document with the secret and its record; its ETag
+is the version that `If-Match` asks for.
 """
 
 from __future__ import annotations
 
-from reconciler.model import SinkSettings
+from reconciler.model import Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option, Rights, SinkType
 from reconciler.sinks.http_store import HttpStore
 from reconciler.sinks.protocol import Surroundings
-from reconciler.sinks.store import Entry
+from reconciler.sinks.store import Entry, make_document, read_document
 
 
 class ExampleStore(HttpStore):
@@ -30,15 +30,16 @@ class ExampleStore(HttpStore):
 
     def look(self, key: str) -> Entry | None:
         answer = self.ask("GET", f"/{self._folder}/{key}", f"read {key}")
-        return None if answer.status_code == 404 else Entry.read(answer.content, answer.headers.get("ETag", ""))
+        version = answer.headers.get("ETag", "")
+        return None if answer.status_code == 404 else read_document(key, answer.content, self._owner, state=version)
 
-    def put(self, key: str, entry: Entry, found: Entry | None) -> None:
-        when = {"If-Match": found.version} if found else {"If-None-Match": "*"}
-        path = f"/{self._folder}/{key}"
-        self.ask("PUT", path, f"save {key}", saves=True, headers=when, json=entry.document())
+    def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
+        when = {"If-Match": there.state} if there else {"If-None-Match": "*"}
+        path, document = f"/{self._folder}/{record.key}", make_document(record, secret)
+        self.ask("PUT", path, f"save {record.key}", saves=True, headers=when, json=document)
 
-    def drop(self, key: str, found: Entry) -> None:
-        when = {"If-Match": found.version}
+    def drop(self, key: str, there: Entry) -> None:
+        when = {"If-Match": there.state}
         self.ask("DELETE", f"/{self._folder}/{key}", f"remove {key}", saves=True, headers=when)
 
 

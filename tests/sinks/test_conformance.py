@@ -205,6 +205,28 @@ def test_a_record_of_the_first_form_is_upgraded_by_the_next_write(place: Readabl
     assert place.secret() == "abc"
 
 
+def test_a_record_of_the_first_form_is_upgraded_once_by_tidying(place: Place) -> None:
+    place.plant(1, "abc")
+    sink = place.open()
+    sink.tidy()
+    assert ".123456" in place.record(), "a run tidies what it has read"
+    sink.read([KEY])
+    sink.tidy()
+    if isinstance(place, StorePlace):
+        assert ".123456" in place.record(), "there it takes the secret to write the record"
+        return
+    upgraded = place.record()
+    assert "2 " in upgraded or '"form": 2' in upgraded
+    assert ".123456" not in upgraded
+    held = place.open().read([KEY])[KEY]
+    assert (held, held.form) == (record(KEY), 2)
+    assert place.secret() == "abc"
+    sink = place.open()
+    sink.read([KEY])
+    sink.tidy()
+    assert place.record() == upgraded
+
+
 def test_a_record_of_the_first_form_can_be_removed(place: ReadablePlace) -> None:
     place.plant(1, "abc")
     place.open().remove(KEY)
