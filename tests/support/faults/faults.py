@@ -355,8 +355,8 @@ FAULTS: tuple[Fault, ...] = (
     Fault("AWS fails after", CLOUD_WRITES, aws_refuses_after("InternalServiceError", 500, 0), CLOUD_WRITES),
     Fault("AWS throttles a second try", CLOUD_WRITES, aws_refuses_after("ThrottlingException", 400, 1), CLOUD_WRITES),
     Fault("AWS asked twice", CLOUD_WRITES, aws_asked_twice, CLOUD_WRITES),
-    Fault("late at AWS by 4", CLOUD_WRITES, partial(aws_late, 4)),
-    Fault("late at AWS until the next run has read", CLOUD_WRITES, partial(aws_late, None)),
+    Fault("late to AWS by 4", CLOUD_WRITES, partial(aws_late, 4)),
+    Fault("late to AWS until the next run has read", CLOUD_WRITES, partial(aws_late, None)),
     Fault("stale list of AWS", frozenset({Kind.CLOUD_LIST}), aws_lists_nothing, frozenset({Kind.CLOUD_LIST})),
     Fault("slow", CLOUD | {Kind.STORE}, slow, CLOUD | {Kind.STORE}),
     # Ends.
