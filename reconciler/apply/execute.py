@@ -120,7 +120,9 @@ def apply_plan(
     for steps in ORDER:
         changes = [change for change in plan.changes if change.step in steps]
         ready = find_ready(run, changes)
-        groups = movable(run, ready) if steps[0] in (Step.BIND, Step.UNBIND) else [[change] for change in ready]
+        # Once it is to stop, nothing is grouped: what was not made has no id to be told apart by.
+        moves = steps[0] in (Step.BIND, Step.UNBIND) and not run.stop.is_set()
+        groups = movable(run, ready) if moves else [[change] for change in ready]
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
             run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
     told = tuple(run.outcomes[change.id] for change in plan.changes)

@@ -50,8 +50,7 @@ def move(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError 
     wanted = gather(run, moves)
     for each, error in run.api.rebind(wanted).items():
         failed[moves[each].id] = error
-    with run.guard:
-        run.kept.add(binding for binding in wanted.add if moves[binding].id not in failed)
+    run.kept.add(binding for binding in wanted.add if moves[binding].id not in failed)
     return failed
 
 

@@ -16,22 +16,28 @@ from reconciler.sinks.protocol import Sink
 
 
 class Bindings:
-    """Bindings, by endpoint and by key, so that a write is told of those it could touch and not of ten thousand."""
+    """Bindings, by endpoint and by key, so that a write is told of those it could touch and not of ten thousand.
+
+    Safe between threads: one may add what it bound while another looks at the same key.
+    """
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
+        self._guard = threading.Lock()
         self._by: dict[EndpointRef | str, set[Binding]] = defaultdict(set)
         self.add(bindings)
 
     def add(self, bindings: Iterable[Binding]) -> None:
         """These, too."""
-        for binding in bindings:
-            self._by[binding.endpoint].add(binding)
-            self._by[binding.key_id].add(binding)
+        with self._guard:
+            for binding in bindings:
+                self._by[binding.endpoint].add(binding)
+                self._by[binding.key_id].add(binding)
 
     def near(self, bindings: Iterable[Binding], endpoints: Iterable[EndpointRef]) -> frozenset[Binding]:
         """Those at the same endpoints or of the same keys."""
         places = {*endpoints, *(place for each in bindings for place in (each.endpoint, each.key_id))}
-        return frozenset(binding for place in places for binding in self._by.get(place, ()))
+        with self._guard:
+            return frozenset(binding for place in places for binding in self._by.get(place, ()))
 
 
 @dataclass

@@ -60,7 +60,9 @@ def update(run: Run, change: UpdateKey) -> None:
     live = run.api.get_key(change.live.id)
     if live is None:
         raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
-    require_same_owner(live, change.ownership.stack, change.key)
+    # A marker of this stack is in the way of no adoption: the plan found that nothing bears it out.
+    by_marker = live.ownership.key if change.adopts and live.ownership else change.key
+    require_same_owner(live, change.ownership.stack, by_marker)
     text = compose(live.name, change.text, change.ownership)
     run.api.update_key(live.id, KeyUpdate(text, change.expires_at))
 

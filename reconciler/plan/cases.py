@@ -248,7 +248,7 @@ def gather_generation(facts: Facts, key: DesiredKey | None, live: LiveKey, owner
 def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
     """The live key that the file takes over as the first generation; None where none can be (`refuse_adoption`)."""
     found = facts.by_name.get(key.adopt or "", ())
-    if len(found) != 1 or (found[0].ownership is not None and found[0].ownership.stack != facts.desired.stack):
+    if len(found) != 1 or is_owned(facts, found[0]):
         return None
     live = found[0]
     holding = holders_of(facts, key.name, live)
@@ -258,6 +258,11 @@ def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
         phase = Phase.REVOKED
     bound = facts.bound.get(live.id, frozenset())
     return Generation(live, 1, phase, facts.now, bound, holding, frozenset(), is_taken_over=True)
+
+
+def is_owned(facts: Facts, live: LiveKey) -> bool:
+    """Whether its marker, maybe one of a later form, names another stack, or it is a key of this one."""
+    return live.id in facts.own or live.marked_by not in (None, "", facts.desired.stack)
 
 
 def holders_of(facts: Facts, key: str, live: LiveKey) -> frozenset[str]:

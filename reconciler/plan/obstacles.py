@@ -17,7 +17,7 @@ from reconciler.model import (
     compose_description,
     generation_name,
 )
-from reconciler.plan.cases import KeyCase
+from reconciler.plan.cases import KeyCase, is_owned
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
 from reconciler.plan.updates import KeyWriting
@@ -108,7 +108,7 @@ def refuse_past_expiry(
 
 
 def refuse_adoption(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """The live key that the file takes over has to be there, once, and to belong to no other stack."""
+    """The live key that the file takes over has to be there, once, and to belong to no other stack or key."""
     if key.adopt is None or any(not generation.is_taken_over for generation in case.generations):
         return
     where, path = key.place.where, f"{key.place.path}.adopt"
@@ -120,8 +120,10 @@ def refuse_adoption(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     elif len(found) > 1:
         message = f"there are {len(found)} live keys {key.adopt}"
         yield Finding(where, path, message, "rename all but one of them in the portal")
-    elif (own := found[0].ownership) is not None and own.stack != case.stack:
-        message = f"the live key {key.adopt} belongs to {own.stack}/{own.key}"
+    elif is_owned(case.facts, found[0]):
+        own = found[0].ownership
+        owner = f"{own.stack}/{own.key}" if own else f"the stack {found[0].marked_by}"
+        message = f"the live key {key.adopt} belongs to {owner}"
         yield Finding(where, path, message, "remove it there first: a key has one owner")
 
 

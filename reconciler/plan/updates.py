@@ -18,7 +18,7 @@ ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was mad
 
 @dataclass(frozen=True, slots=True)
 class KeyWriting:
-    """What is to be written on a live key, what differs, and why; `adopts` one without a marker."""
+    """What is to be written on a live key, what differs, and why; `adopts` one that nobody owned."""
 
     live: LiveKey
     text: str
@@ -58,8 +58,7 @@ def plan_writings(
                 code = "expiry_differs" if [change.path for change in diff] == ["expires_at"] else "description_differs"
                 reason = Reason(code, f"{fields} differ{'s' if len(diff) == 1 else ''}")
         if reason is not None:
-            adopts = generation.live.ownership is None
-            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, adopts)
+            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, generation.is_taken_over)
 
 
 def mark(
@@ -67,7 +66,7 @@ def mark(
 ) -> tuple[Ownership, Reason | None]:
     """The marker that a generation is to have, and why it has to be written; None: it need not be, for its own sake."""
     live = generation.live
-    if live.ownership is None:
+    if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
         number, phase, since = generation.number, generation.phase, generation.since
         return case.marker(number, phase, since, live.name, protected=key.prevent_destroy), ADOPTION
     marked = replace(live.ownership, phase=generation.phase, since=generation.since).on(live.name)

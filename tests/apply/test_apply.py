@@ -1,6 +1,7 @@
 """Applying plans on the emulator: what is done, in which order, and what is left when something goes wrong."""
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,13 +11,14 @@ from typing import Any
 
 import pytest
 from support.http_fakes import PROJECT, START, TOKEN
-from support.states import declared, desired, key
-from support.worlds import BrokenSink, World, patch_in_portal, states
+from support.states import declared, deployment, desired, key
+from support.worlds import STACK, BrokenSink, World, patch_in_portal, states
 
 from reconciler.api import KeyUpdate
+from reconciler.apply.run import Bindings
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, DesiredState, Phase, Secret, compose_description
+from reconciler.model import Auth, Binding, DesiredState, Ownership, Phase, Secret, compose_description
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Rotate, Summary, Unbind
 from reconciler.plan.outcomes import Finished, OutcomeState
@@ -181,6 +183,49 @@ def test_adoption_keeps_the_key_in_place_and_the_next_generation_takes_its_own_n
     assert world.accepts("llama3", world.held("payments"))
     assert not world.accepts("llama3", secret)
     assert world.converges(later)
+
+
+def test_a_run_that_is_to_stop_before_anything_was_made_tells_so_of_each_change(world: World) -> None:
+    """Of two keys that are to open one endpoint, too: neither has an id yet."""
+    stop = threading.Event()
+    stop.set()
+    result = world.apply(desired(key("payments", "llama3"), key("search", "llama3")), stop=stop)
+    assert result.interrupted
+    assert set(states(result).values()) == {OutcomeState.NOT_STARTED}
+    assert len(states(result)) == len(result.plan.changes) == 6
+    assert world.calls == []
+
+
+def test_what_is_bound_meanwhile_disturbs_no_look_at_the_same_key() -> None:
+    """Writes of different endpoints run side by side, and each is told of the others' bindings of its key."""
+    refs = [deployment(f"d{number}") for number in range(30_000)]
+    kept = Bindings(())
+
+    def bind_all() -> None:
+        for ref in refs:
+            kept.add([Binding("payments", ref)])
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        thread = threading.Thread(target=bind_all)
+        thread.start()
+        while thread.is_alive():
+            kept.near([Binding("payments", refs[0])], ())
+    finally:
+        sys.setswitchinterval(interval)
+        thread.join()
+    assert kept.near([Binding("payments", refs[0])], ()) == {Binding("payments", ref) for ref in refs}
+
+
+def test_a_marker_that_nothing_bears_out_does_not_stand_in_the_way_of_an_adoption(world: World) -> None:
+    """Somebody copied the marker of another key of this stack to it, in the portal."""
+    marker = Ownership(STACK, "search", 1, Phase.PUBLISHED, START)
+    world.api.update_key("portal-made", KeyUpdate(compose_description("", marker)))
+    state = desired(key("payments", "llama3", "whisper", "app:webui", adopt="portal-made"))
+    assert world.apply(state).complete
+    assert [one.ownership.key for one in world.owned() if one.ownership] == ["payments"]
+    assert world.converges(state)
 
 
 @pytest.mark.parametrize("count", [1, 12])

@@ -74,6 +74,26 @@ CASES = [
         ],
     ),
     Case(
+        "adopt-later-form",
+        "adopting what another stack owns by a marker that only a later version reads",
+        desired(replace(PAYMENTS, adopt="theirs")),
+        snapshot(replace(live("theirs"), claimed_by="staging"), endpoint("llama3", "theirs")),
+        [
+            "keyform.yaml:9:3: keys.payments.adopt: the live key theirs belongs to the stack staging\n"
+            "    remove it there first: a key has one owner"
+        ],
+    ),
+    Case(
+        "adopt-own",
+        "adopting what is another key of this stack",
+        desired(replace(PAYMENTS, adopt="search"), key("search", "llama3")),
+        snapshot(live("search", of="search"), endpoint("llama3", "search")),
+        [
+            "keyform.yaml:9:3: keys.payments.adopt: the live key search belongs to prod/search\n"
+            "    remove it there first: a key has one owner"
+        ],
+    ),
+    Case(
         "born-expired",
         "a key that would be born expired",
         desired(replace(PAYMENTS, expires_at=NOW - days(1))),

@@ -393,6 +393,17 @@ def test_a_key_that_is_only_now_taken_over_can_be_revoked() -> None:
     ]
 
 
+def test_what_is_taken_over_gets_the_marker_of_its_key_in_place_of_one_that_nothing_bears_out() -> None:
+    """A marker that was copied in the portal names another key: not as that is it taken over."""
+    state = desired(key("payments", "llama3", adopt="portal-made"))
+    before = snapshot(live("portal-made", of="search"), OTHER, endpoint("llama3", "other", "portal-made"))
+    assert changes(state, before) == ["update:portal-made: key_is_adopted"]
+    after = simulate(compute_plan(state, before, NOW), before, NOW)
+    owners = [one.ownership.key for one in after.keys if one.ownership]
+    assert owners == ["payments"]
+    assert changes(state, after) == []
+
+
 def test_what_is_asked_for_a_key_that_is_not_live_is_to_make_it() -> None:
     before = snapshot(OTHER, endpoint("llama3", "other"))
     assert revoke(desired(FILE), before)[0] == "create:payments: key_is_missing"

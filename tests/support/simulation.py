@@ -70,6 +70,7 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
             case Unbind(live=live, endpoint=ref):
                 assert Binding(live.id, ref) not in plan.keeps
                 bindings.remove(Binding(live.id, ref))
+                auth[ref] = True  # by a list with keys on it, which may have been off
                 if not any(binding.endpoint == ref for binding in bindings):
                     assert ref in opening, f"{ref} would lose its authentication"
                     auth[ref] = False
