@@ -143,7 +143,8 @@ def publish(run: Run, change: Publish) -> None:
     """Write the secret to every sink, read it back where that is possible, and mark the generation published.
 
     Before the first sink that cannot be read back, the generation is marked partial: from then on nobody can know where
-    the secret is. So a generation that is still marked pending is in none of those, whatever ended the run.
+    the secret is. So a generation that is still marked pending is in none of those, whatever ended the run. When
+    the outcome of a write is unknown it is marked so, too: a later reading shows whether it arrived, not if it will.
     """
     made = run.created[change.live]
     name, key = made.key.name, change.key
@@ -170,6 +171,9 @@ def publish(run: Run, change: Publish) -> None:
             if is_marked and number == 0 and not error.effect_is_unknown:
                 with suppress(ApiError):  # it stays partial, which is the more careful of the two
                     mark(Phase.PENDING, run.api.now())
+            elif not is_marked and error.effect_is_unknown:
+                with suppress(ApiError):  # what a later reading does not show may still be on its way into the sink
+                    mark(Phase.PARTIAL, run.api.now())
             raise
         if sink.traits.readable and sink.read_one(key) != record:
             raise SinkError(

@@ -425,10 +425,6 @@ SINK = SinkType(
         "profile": "Set AWS_PROFILE where keyform runs.",
     },
     variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
-    elsewhere={
-        "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
-        "profile": "Set AWS_PROFILE where keyform runs.",
-    },
     rights=Rights(
         read=("DescribeSecret", "ListSecrets"),
         verify=("DescribeSecret", "GetSecretValue", "ListSecrets"),

@@ -235,7 +235,6 @@ SINK = SinkType(
             required=True,
             way_out="Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
             chooses_place=True,
-            way_out="Write `write: [PROGRAM, ARGUMENT]`: it gets the secret on its standard input.",
             examples=(["./save-secret.sh", "{key}"], ["pass", "insert", "--multiline", "inference/{key}"]),
         ),
         Option(

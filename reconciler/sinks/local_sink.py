@@ -36,7 +36,6 @@ def path_option(example: str) -> Option:
         required=True,
         way_out="Write `path: FILE`.",
         chooses_place=True,
-        way_out="Write `path: FILE`.",
         examples=(example,),
     )
 

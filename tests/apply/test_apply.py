@@ -561,6 +561,24 @@ def test_before_a_sink_that_cannot_be_read_back_the_marker_says_that_it_may_have
     assert [each.ownership.phase for each in world.owned() if each.ownership] == [phase]
 
 
+@pytest.mark.parametrize(
+    ("is_unknown", "phase"), [(False, Phase.PENDING), (True, Phase.PARTIAL)], ids=["nothing was written", "unknown"]
+)
+def test_a_write_that_may_still_be_on_its_way_keeps_the_generation_in_use(
+    world: World, is_unknown: bool, phase: Phase
+) -> None:
+    """What the next reading of the sink does not show may reach it after that, and consumers may then rely on it."""
+    state = desired(key("payments", "llama3", overlap=timedelta(hours=1)))
+    sink = BrokenSink(world.sinks()["local"], error=SinkError("no", effect_is_unknown=is_unknown))
+    assert not world.apply(state, sinks={"local": sink}).complete
+    assert [each.ownership.phase for each in world.owned() if each.ownership] == [phase]
+    assert world.apply(state).complete
+    assert [each.name for each in world.owned()] == (["payments", "payments-g2"] if is_unknown else ["payments-g2"])
+    world.clock.advance(3700)
+    assert world.apply(state).complete
+    assert [each.name for each in world.owned()] == ["payments-g2"]
+
+
 def test_one_that_came_into_use_since_the_plan_is_not_discarded(world: World) -> None:
     """The reading that the plan rests on was older than the marker: it is looked at once more."""
     state = desired(key("payments", "llama3"))

@@ -1,4 +1,8 @@
-"""The AWS of the fault suite does what moto does, call by call, as far as the sink asks for it."""
+"""The AWS of the fault suite does what moto does, call by call, as far as the sink asks for it.
+
+Three answers are AWS's own where moto's are others, and are not compared: a secret that is scheduled for deletion takes
+no value, its name is refused to a new one as InvalidRequestException, and a move that is refused moves nothing.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +42,26 @@ STORIES = {
         *(CREATE, put(TWO, "b", LABEL), move(TWO, ONE), put(THREE, "c", LABEL), move(THREE, TWO)),
         *(DESCRIBE, GET, ("get_secret_value", {"SecretId": NAME, "VersionId": ONE})),
     ],
+    "move-twice": [CREATE, put(TWO, "b", LABEL), move(TWO, ONE), move(TWO, ONE), DESCRIBE, GET],
+    "move-from-elsewhere": [CREATE, put(TWO, "b", LABEL), put(THREE, "c", LABEL), move(THREE, TWO), DESCRIBE],
+    "move-to-nothing": [CREATE, move(TWO, ONE)],
+    "move-back": [CREATE, put(TWO, "b", LABEL), move(TWO, ONE), move(ONE, TWO), DESCRIBE, GET],
+    "create-beside-another": [CREATE, ("create_secret", CREATE[1] | {"ClientRequestToken": TWO}), DESCRIBE, GET],
+    "two-values-of-one-version": [CREATE, put(TWO, "b", LABEL), put(TWO, "c", LABEL), GET, DESCRIBE],
+    "put-as-current": [CREATE, put(TWO, "b", "AWSCURRENT", LABEL), DESCRIBE, GET],
+    "while-deleted": [
+        CREATE,
+        ("delete_secret", {"SecretId": NAME, "RecoveryWindowInDays": 7}),
+        *(LIST, GET, DESCRIBE, ("delete_secret", {"SecretId": NAME, "RecoveryWindowInDays": 7})),
+    ],
+    "nothing-to-change": [
+        ("tag_resource", {"SecretId": NAME, "Tags": TAGS}),
+        ("untag_resource", {"SecretId": NAME, "TagKeys": ["keyform:stack"]}),
+        ("delete_secret", {"SecretId": NAME, "RecoveryWindowInDays": 7}),
+        ("restore_secret", {"SecretId": NAME}),
+        move(TWO, ONE),
+    ],
+    "tagged-by-others": [("create_secret", CREATE[1] | {"Tags": [{"Key": "keyform:stack", "Value": "dev"}]}), LIST],
     "put-again": [CREATE, put(TWO, "b", LABEL), put(TWO, "b", LABEL), GET],
     "tags": [
         CREATE,

@@ -5,7 +5,8 @@ tests/faults/test_aws.py makes the same calls here and in moto, and compares.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Any
 
 REGION = "eu-west-1"
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
-READS = frozenset({"open", "describe_secret", "get_secret_value", "list_secrets"})
+READS = frozenset({"describe_secret", "get_secret_value"})
 Given = Mapping[str, Any]
 PAGE = 2
 """Secrets of a page: few, so that there are several."""
@@ -30,11 +31,45 @@ class Entry:
     deleted: datetime | None = None
 
 
+@dataclass(frozen=True)
+class LateCall:
+    """A call that may reach AWS long after its caller gave up."""
+
+    operation: str
+    given: Given
+
+
 @dataclass
 class FakeAws:
     """All secrets of an account, by name."""
 
     secrets: dict[str, Entry] = field(default_factory=dict)
+    _on_its_way: list[LateCall] | None = None
+    """While it is a list, calls end up there."""
+
+    @contextmanager
+    def delayed(self) -> Iterator[list[LateCall]]:
+        """Calls made meanwhile have no effect, and are here to be made later."""
+        self._on_its_way = []
+        try:
+            yield self._on_its_way
+        finally:
+            self._on_its_way = None
+
+    def call(self, now: Callable[[], datetime], call: LateCall) -> dict[str, Any]:
+        """One call; botocore's ClientError when AWS refuses it."""
+        if self._on_its_way is not None:
+            self._on_its_way.append(call)
+            return {}
+        answer: dict[str, Any] = getattr(FakeClient(self, now), f"_{call.operation}")(call.operation, call.given)
+        return answer
+
+    def deliver(self, call: LateCall, now: Callable[[], datetime]) -> None:
+        """Make a call whose answer nobody reads."""
+        from botocore.exceptions import ClientError
+
+        with suppress(ClientError):
+            self.call(now, call)
 
     def copy(self) -> FakeAws:
         """Another account with the same in it."""
@@ -53,11 +88,12 @@ class FakeAws:
         return {name: one.versions[one.labels[CURRENT]] for name, one in alive.items()}
 
 
-def refusal(code: str, operation: str, status: int = 400, message: str = "refused") -> Exception:
-    """An error as botocore raises it."""
+def refusal(code: str, operation: str, status: int = 400, message: str = "refused", *, retries: int = 0) -> Exception:
+    """An error as botocore raises it, after so many further tries of its own."""
     from botocore.exceptions import ClientError
 
-    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    about = {"HTTPStatusCode": status, "RetryAttempts": retries}
+    answer: Any = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": about}
     error: Exception = ClientError(answer, "".join(part.capitalize() for part in operation.split("_")))
     return error
 
@@ -68,11 +104,11 @@ class FakeClient:
     meta = SimpleNamespace(region_name=REGION)
 
     def __init__(self, aws: FakeAws, now: Callable[[], datetime]) -> None:
-        self._secrets = aws.secrets
+        self._aws, self._secrets = aws, aws.secrets
         self._now = now
 
     def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
-        return lambda **given: getattr(self, f"_{operation}")(operation, given)
+        return lambda **given: self._aws.call(self._now, LateCall(operation, given))
 
     def _find(self, operation: str, name: str, *, alive: bool = True) -> Entry:
         entry = self._secrets.get(name)
@@ -126,9 +162,9 @@ class FakeClient:
         entry = self._find(operation, given["SecretId"])
         label, version = given["VersionStage"], given["MoveToVersionId"]
         if version not in entry.versions:
-            raise refusal("ResourceNotFoundException", operation)
+            raise refusal("InvalidParameterException", operation, message="there is no such version")
         there = entry.labels.get(label)
-        if there is not None and there not in (version, given.get("RemoveFromVersionId")):
+        if there is not None and there != given.get("RemoveFromVersionId"):
             raise refusal("InvalidParameterException", operation, message="the label is on another version")
         self._move(entry, label, version)
         return {}

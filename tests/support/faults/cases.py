@@ -32,7 +32,7 @@ from support.faults.watch import Violation, Watch
 from support.faults.world import FaultWorld
 from support.states import desired
 
-LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE})
+LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE, Kind.CLOUD_WRITE})
 QUIET = 180.0
 """Seconds; longer than two runs without faults take."""
 
@@ -214,7 +214,7 @@ def strike(prepared: Prepared, injection: Injection, world: FaultWorld, watch: W
         watch.check(str(injection))
     if not is_blind:  # a run that is shown nothing but the past cannot know what it has done
         # What it is judged by it could not see if its readings were stale, or something happened after them.
-        saw_less = injection.fault.name == "stale" or injection.fault.name.startswith("late")
+        saw_less = injection.fault.name.startswith(("stale", "late"))
         judge_exit_code(ran, world, watch, lambda at: look(scenario, world, at), saw_less=saw_less)
     tally.note(f"the run with {injection}", ran, world, watch)
 

@@ -59,6 +59,7 @@ class Kind(StrEnum):
     """stat and access."""
     STORE = "store"
     """A child process that saves a secret."""
+    CLOUD_LIST = "cloud_list"
     CLOUD_READ = "cloud_read"
     CLOUD_WRITE = "cloud_write"
     """Calls of a library that speaks to a server itself: boto3's."""
@@ -76,7 +77,7 @@ FILE_WRITES = frozenset(
     }
 )
 FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
-CLOUD = frozenset({Kind.CLOUD_READ, Kind.CLOUD_WRITE})
+CLOUD = frozenset({Kind.CLOUD_LIST, Kind.CLOUD_READ, Kind.CLOUD_WRITE})
 WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
 """After these the world may be another: requests and sleeping let tasks go on."""
@@ -270,6 +271,7 @@ class TracedEffects:
         if operation == "open":
             return FakeClient(self.world.aws, self.world.clock.now)  # type: ignore[return-value]
         kind = Kind.CLOUD_READ if operation in aws.READS else Kind.CLOUD_WRITE
+        kind = Kind.CLOUD_LIST if operation == "list_secrets" else kind
         return self._do(kind, what, function)  # type: ignore[no-any-return]
 
     def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:

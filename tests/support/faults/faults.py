@@ -227,6 +227,45 @@ def aws_answer_lost(_effect: Effect, perform: Perform, _effects: TracedEffects) 
     raise ReadTimeoutError(endpoint_url="https://aws.invalid")
 
 
+def aws_refuses_after(code: str, status: int, retries: int) -> Act:
+    """AWS does it at the first try, whose answer is lost; the last of boto3's own tries ends with an error."""
+
+    def strike(effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+        perform()
+        raise refused_by_aws(code, effect.name.removeprefix("secretsmanager:"), status, retries=retries)
+
+    return strike
+
+
+def aws_asked_twice(_effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
+    """AWS does it, the answer is lost, and boto3 asks again by itself."""
+    perform()
+    return perform()
+
+
+def aws_late(effects_later: int | None, effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """The call arrives so many effects later, or (None) when the next run has read everything."""
+    from botocore.exceptions import ReadTimeoutError
+
+    with effects.world.aws.delayed() as calls:
+        perform()
+    effects.world.late += calls
+    if effects_later is not None:
+        effects.deliver_at = effect.number + effects_later
+    raise ReadTimeoutError(endpoint_url="https://aws.invalid")
+
+
+def aws_lists_nothing(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
+    """The list lags behind: it does not show yet what was made."""
+    return {"SecretList": []}
+
+
+def slow(_effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
+    """It takes nearly as long as it may: a program's `timeout`, all tries of boto3's."""
+    effects.world.clock.advance(59.0)
+    return perform()
+
+
 def aws_out_of_reach(_effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
     """Nothing reaches AWS."""
     from botocore.exceptions import EndpointConnectionError
@@ -268,6 +307,7 @@ def crash_after(_effect: Effect, perform: Perform, effects: TracedEffects) -> An
 
 
 EVERY = frozenset(Kind) - COUNTED
+CLOUD_WRITES = frozenset({Kind.CLOUD_WRITE})
 FAULTS: tuple[Fault, ...] = (
     # HTTP: the connection.
     Fault("no connection", HTTP, refuse_connection, HTTP),
@@ -312,6 +352,13 @@ FAULTS: tuple[Fault, ...] = (
     Fault("AWS fails", CLOUD, aws_refuses("InternalServiceError", 500), CLOUD),
     Fault("AWS out of reach", CLOUD, aws_out_of_reach, CLOUD),
     Fault("AWS answer lost", CLOUD, aws_answer_lost, CLOUD),
+    Fault("AWS fails after", CLOUD_WRITES, aws_refuses_after("InternalServiceError", 500, 0), CLOUD_WRITES),
+    Fault("AWS throttles a second try", CLOUD_WRITES, aws_refuses_after("ThrottlingException", 400, 1), CLOUD_WRITES),
+    Fault("AWS asked twice", CLOUD_WRITES, aws_asked_twice, CLOUD_WRITES),
+    Fault("late to AWS by 4", CLOUD_WRITES, partial(aws_late, 4)),
+    Fault("late to AWS until the next run has read", CLOUD_WRITES, partial(aws_late, None)),
+    Fault("stale list of AWS", frozenset({Kind.CLOUD_LIST}), aws_lists_nothing, frozenset({Kind.CLOUD_LIST})),
+    Fault("slow", CLOUD | {Kind.STORE}, slow, CLOUD | {Kind.STORE}),
     # Ends.
     Fault("killed before", EVERY, kill_before, ends=True),
     Fault("killed after", EVERY, kill_after, ends=True),

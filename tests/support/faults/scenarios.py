@@ -169,6 +169,13 @@ SCENARIOS: tuple[Scenario, ...] = (
         sinks={"aws": "cloud", "local": "dotenv"},
     ),
     Scenario(
+        "a rotation that is due, in AWS and a program",
+        desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["aws", "vault"])),
+        desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["aws", "vault"])),
+        pause=61 * DAY,
+        sinks={"aws": "cloud", "vault": "store"},
+    ),
+    Scenario(
         "two sinks",
         desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, sinks=["jobs", "local"])),
         desired(key("payments", "llama3", overlap=HOUR, sinks=["jobs", "local"])),

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from reconciler.emulator import Answer, Emulator, LiveKey, Modes, Request, VirtualClock, seed
 from reconciler.model import EndpointKind, EndpointRef
-from support.faults.aws import FakeAws
+from support.faults.aws import FakeAws, LateCall
 from support.faults.disk import Disk
 from support.faults.effects import SECONDS_PER_REQUEST
 from support.http_fakes import PROJECT, START, TOKEN
@@ -58,7 +58,7 @@ class FaultWorld:
         self.sinks = dict(sinks)
         self.chances = 0
         self.handles: dict[int, str] = {}
-        self.late: list[Request] = []
+        self.late: list[Request | LateCall] = []
         """Requests under way that nobody waits for any more."""
         self.aws = FakeAws()
         self.held_tasks: list[str] = []
@@ -121,7 +121,10 @@ class FaultWorld:
         """What was late takes effect now, in the order in which it was sent."""
         late, self.late = self.late, []
         for request in late:
-            self.emulator.respond(request)
+            if isinstance(request, LateCall):
+                self.aws.deliver(request, self.clock.now)
+            else:
+                self.emulator.respond(request)
         held, self.held_tasks = self.held_tasks, []
         for task in held:
             self.emulator.release_task(task)
