@@ -154,7 +154,10 @@ class Api(Protocol):
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """What of these goes in one write: each in one group, in the order given. Groups may run side by side."""
+        """What of these goes in one write: each in one group, in the order given. Groups may run side by side.
+
+        An endpoint that opens is in one group with all moves at it: it opens only where the last key goes.
+        """
         ...
 
     def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:

@@ -63,6 +63,8 @@ def update(run: Run, change: UpdateKey) -> None:
     # A marker of this stack is in the way of no adoption: the plan found that nothing bears it out.
     by_marker = live.ownership.key if change.adopts and live.ownership else change.key
     require_same_owner(live, change.ownership.stack, by_marker)
+    if live.claimed_by is not None and not change.adopts:
+        raise PlanIsStale(f"the marker of {live.name} cannot be read any more", way_out="run plan again")
     text = compose(live.name, change.text, change.ownership)
     run.api.update_key(live.id, KeyUpdate(text, change.expires_at))
 

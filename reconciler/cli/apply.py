@@ -127,8 +127,8 @@ def execute(
     else:
         with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
             if now != plan:
-                accept(plan, now, args, terminal)
                 check_plan(now, sinks)
+                accept(plan, now, args, terminal)
             # Nothing is left to wait for: from here on, lines may be drawn over, and a signal raises no more.
             with progress.shown(len(now.changes)):
                 session.interruption.begin_changes()

@@ -500,6 +500,17 @@ def test_a_key_that_changed_hands_since_the_plan_is_not_touched(world: World) ->
     assert "batch" in world.live_names()
 
 
+def test_a_marker_that_cannot_be_read_any_more_is_not_written_over(world: World) -> None:
+    """A later version wrote it since the plan was made: it knows more of the key than this one."""
+    assert world.apply(desired(key("payments", "llama3"))).complete
+    state = desired(key("payments", "llama3", text="Checkout"))
+    plan = world.plan(state)
+    later = "[keyform 9 prod/payments g1 published 2026-11-21T10:00:00Z]"
+    world.api.update_key("payments", KeyUpdate(later))
+    assert states(world.apply(state, plan=plan))["update_key payments"] is OutcomeState.FAILED
+    assert world.emulator.live_keys(PROJECT)["payments"].description == later
+
+
 def test_a_key_that_is_gone_already_counts_as_deleted(world: World) -> None:
     assert world.apply(desired(key("payments", "llama3"), key("batch"))).complete
     state = desired(key("payments", "llama3"))
