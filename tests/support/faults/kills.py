@@ -1,8 +1,8 @@
 """Kills for real: the command line as a process of its own, over HTTP, with files; SIGKILL at one of its effects.
 
-Every scenario of the suite without AWS is one, whatever is added to it: the file is made from the scenario's data, and the judge is
-the one that judges in process. What a kill needs beside that is below: stores that fail, which in process is a fault.
-"""
+Every scenario of the suite without AWS is one, whatever is added to it: the file is made from the scenario's data,
+and the judge is the one that judges in process. What a kill needs beside that is below: stores that fail, which in
+process is a fault."""
 
 from __future__ import annotations
 
