@@ -30,7 +30,9 @@ def write_page(figures: dict[str, Any]) -> str:
         "Bytes searched for canaries, and hits": f"{canaries['bytes_searched']:,} and {canaries['hits']}",
         "Orphans left": f"{figures['orphans_left']}",
         "Wall time of all single faults of the default mode": (
-            f"{figures['seconds_for_all_singles']} s on {figures['workers']} processes"
+            "more than the budget"
+            if figures["seconds_for_all_singles"] is None
+            else f"{figures['seconds_for_all_singles']} s on {figures['workers']} processes"
         ),
         "Wall time, of a budget": f"{figures['seconds']:,} s of "
         + ("any" if figures["budget_seconds"] is None else f"{figures['budget_seconds']:,.0f} s"),
