@@ -65,6 +65,8 @@ lock, for longer than the lock lives, while another process takes the lock over 
 is not real. The judge is the same.
 
 **These figures are measured on the bundled emulator, not on the real API.**
+They are those of the commit in the table's last row, and do not cover what came after it, be it code, a sink or a
+fault. The list under *What fails* is that of the suite as it is now.
 
 | | |
 |---|---|
