@@ -3,6 +3,10 @@
 PYTHON ?= python3
 # How many processes run the tests.
 JOBS ?= auto
+# How many run those of `make test`, which wait as well as compute: one more than there are processors.
+test: JOBS = $(shell $(PY) -c "import os; print((os.cpu_count() or 1) + 1)")
+# Set it to measure the coverage, and to fail below the limit in pyproject.toml. CI does: make test COVERAGE=1
+COVERAGE ?=
 # More arguments for pytest, as in: make test PYTEST_ARGS="-k rotation"
 PYTEST_ARGS ?=
 # What `make quick` runs: paths and options of pytest, as in: make quick T="tests/cli -k rotation"
@@ -59,7 +63,7 @@ venv: $(VENV)/.dev $(VENV)/.installed ## Make .venv with keyform and all that it
 .PHONY: test
 test: venv ## Build the wheel, install it, and run all tests against it, with a sample of the faults
 	@echo "Faults: $(FAULTS_SAMPLE) of each scenario, seed $(FAULTS_SEED): make test FAULTS_SEED=$(FAULTS_SEED) draws the same"
-	@$(DRAW) $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal --cov --cov-report=term $(PYTEST_ARGS)
+	@$(DRAW) $(PY) -m pytest --numprocesses=$(JOBS) --dist=worksteal $(if $(COVERAGE),--cov --cov-report=term) $(PYTEST_ARGS)
 
 .PHONY: quick
 quick: $(VENV)/.dev ## Some tests, of the source tree as it is, in seconds: make quick T="tests/plan -k rotation"
