@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, Self
 
-from reconciler.errors import KeyformError
+from reconciler.errors import KeyformError, NotFound
 from reconciler.model import (
     Binding,
     Capabilities,
@@ -60,6 +60,21 @@ class EndpointReading:
 
     endpoint: LiveEndpoint
     bound: tuple[str, ...]
+
+
+def require_settable(ref: EndpointRef, reading: EndpointReading | None) -> EndpointReading:
+    """The reading of an endpoint whose keys can be set on it.
+
+    Raises NotFound when it is gone, and KeyformError when its keys are set on an application by now.
+    """
+    if reading is None:
+        raise NotFound(f"{ref} is gone since the plan was made", way_out="run plan again")
+    if reading.endpoint.application is not None:
+        raise KeyformError(
+            f"{ref} belongs to the application {reading.endpoint.application} by now",
+            way_out="bind the key to the application instead",
+        )
+    return reading
 
 
 @dataclass(frozen=True, slots=True)

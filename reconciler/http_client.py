@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from reconciler import __version__
-from reconciler.loopback import Whereabouts, locate
+from reconciler.loopback import is_loopback
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -61,6 +61,6 @@ def find_trouble(address: str, token: str) -> str:
         return "has a query or a fragment"
     if not address.isprintable() or " " in address:
         return "is not a URL"
-    if parts.scheme == "http" and locate(host) is not Whereabouts.HERE:
+    if parts.scheme == "http" and not is_loopback(host):
         return f"would send the token unencrypted to {host}: plain http is for this machine only"
     return ""

@@ -7,9 +7,9 @@ another.
 
 from __future__ import annotations
 
-from reconciler.api import EndpointReading
+from reconciler.api import require_settable
 from reconciler.apply.run import Run
-from reconciler.errors import Interrupted, KeyformError, NotFound
+from reconciler.errors import Interrupted, KeyformError
 from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, are_close
 from reconciler.model.verification import Admission, Reply
 from reconciler.patience import (
@@ -67,7 +67,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
     made = run.created[change.live].key
     pause = FIRST_PAUSE
     while True:
-        reading = _read_endpoint(run, ref)
+        reading = require_settable(ref, run.api.read_endpoint(ref))
         live = reading.endpoint
         if _why_nobody_can_ask(live):
             return live
@@ -86,19 +86,6 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
         pause = min(pause * 2, LONGEST_PAUSE, left)
         _while_waiting(run, change, finding, pause)
         run.effects.sleep(pause)
-
-
-def _read_endpoint(run: Run, ref: EndpointRef) -> EndpointReading:
-    """The endpoint as it is now. Raises NotFound, and KeyformError where its keys are set elsewhere by now."""
-    reading = run.api.read_endpoint(ref)
-    if reading is None:
-        raise NotFound(f"{ref} is gone since the plan was made", way_out="run plan again")
-    if reading.endpoint.application is not None:
-        raise KeyformError(
-            f"{ref} belongs to the application {reading.endpoint.application} by now",
-            way_out="bind the key to the application instead",
-        )
-    return reading
 
 
 def _why_nobody_can_ask(live: LiveEndpoint) -> str:

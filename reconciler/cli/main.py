@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         terminal.tell("", "Interrupted: nothing was changed.")
         code = Interrupted.exit_code
     except OSError as error:
-        # What no session expects, such as a working folder that is gone.
+        # What no stage expects, such as a working folder that is gone.
         where = f"{error.filename}: " if error.filename else ""
         terminal.fail(KeyformError(f"{where}{error.strerror or type(error).__name__}."))
         code = 1
@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
 
 
 def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:
-    """What no session expects of itself, by its kind and its place: its text could hold anything."""
+    """What no stage expects of itself, by its kind and its place: its text could hold anything."""
     ours = [frame for frame in frames if frame.startswith("reconciler")]
     place = next(reversed(ours or frames), "an unknown place")
     return KeyformError(

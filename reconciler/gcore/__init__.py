@@ -1,4 +1,4 @@
-"""The API's client, and the only place that knows httpx."""
+"""The API's client: one for every generation of the API, whose dialect it is given."""
 
 from reconciler.gcore.client import GcoreApi
 from reconciler.gcore.dialects import Dialect

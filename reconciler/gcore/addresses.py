@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigError
 from reconciler.http_client import find_trouble
-from reconciler.loopback import Whereabouts, locate
+from reconciler.loopback import Whereabouts, is_loopback, locate
 
 
 def api_address(base_url: str) -> str:
@@ -33,7 +33,7 @@ def trouble_with_endpoint(address: str, *, api_is_here: bool) -> str:
         return "has an address that is no URL"
     if parts.username is not None or parts.query or parts.fragment:
         return "has an address with more in it than host and path, and was not called"
-    if api_is_here and locate(host) is Whereabouts.HERE:
+    if api_is_here and is_loopback(host):
         return "" if parts.scheme in ("http", "https") else "has an address that is no URL"
     if parts.scheme != "https":
         return "has an address that is not https, and was not called"

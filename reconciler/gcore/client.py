@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
-from urllib.parse import urlsplit
+
+import httpx
 
 from reconciler.api import EndpointReading, Fence, KeyUpdate, LiveState, Move, Rebinding
 from reconciler.effects import Effects
@@ -33,8 +34,6 @@ from reconciler.model import (
 from reconciler.model.verification import Reply
 from reconciler.redaction import Redactor
 from reconciler.workers import side_by_side
-
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class GcoreApi:
@@ -81,10 +80,7 @@ class GcoreApi:
             workers=workers,
             task_timeout=task_timeout,
         )
-        parts = urlsplit(base_url.strip())  # the exchange takes no other than a proper one
-        port = f":{parts.port}" if parts.port not in (None, DEFAULT_PORTS[parts.scheme]) else ""
-        name = parts.hostname or ""
-        self.host = f"[{name}]{port}" if ":" in name else f"{name}{port}"
+        self.host = httpx.URL(base_url.strip()).netloc.decode("ascii")  # the exchange takes no other than a proper one
         """What the API is reached at, such as `api.gcore.com`; with its port where that is not the scheme's own."""
 
     @property

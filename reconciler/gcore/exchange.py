@@ -15,7 +15,7 @@ from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
 from reconciler.http_client import make_client
 from reconciler.http_failures import AGAIN, FAILURES, explain
-from reconciler.loopback import Whereabouts, locate
+from reconciler.loopback import is_loopback
 from reconciler.model import Secret
 from reconciler.redaction import Redactor
 
@@ -60,7 +60,7 @@ class Exchange:
         self._redactor = redactor
         self._listener = listener
         self._host = urlsplit(address).netloc
-        self.is_here = locate(urlsplit(address).hostname or "") is Whereabouts.HERE
+        self.is_here = is_loopback(urlsplit(address).hostname or "")
         self._workers = max(1, workers)
         self._gate = Gate(workers, effects, self._tell_of_pace)
         self.clock = ApiClock(effects.now, self._tell_of_clock)

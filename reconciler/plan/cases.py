@@ -113,6 +113,14 @@ class Facts:
         """The fields of a live key that the API changes in place."""
         return self.snapshot.capabilities.mutable_key_fields
 
+    def rotates(self, key: str) -> bool:
+        """Whether a rotation of this key is asked for, whatever the file says."""
+        return isinstance(self.demand, Rotate) and key in self.demand.keys
+
+    def revokes(self, key: str) -> bool:
+        """Whether it is asked for because the secret leaked."""
+        return isinstance(self.demand, Rotate) and key in self.demand.keys and self.demand.revoke
+
 
 @dataclass(frozen=True, slots=True)
 class KeyCase:
@@ -149,12 +157,12 @@ class KeyCase:
     @property
     def is_rotated(self) -> bool:
         """A rotation is asked for, whatever the file says."""
-        return isinstance(self.facts.demand, Rotate) and self.name in self.facts.demand.keys
+        return self.facts.rotates(self.name)
 
     @property
     def is_revoked(self) -> bool:
         """It is asked for because the secret leaked."""
-        return self.is_rotated and isinstance(self.facts.demand, Rotate) and self.facts.demand.revoke
+        return self.facts.revokes(self.name)
 
     @property
     def is_set_aside(self) -> bool:
@@ -171,8 +179,9 @@ class KeyCase:
         """The digest of where the file publishes the key's secret to."""
         return self.facts.desired.digest_of(self.desired.sinks) if self.desired else ""
 
-    def marker(self, generation: int, phase: Phase, since: datetime, live_name: str, *, protected: bool) -> Ownership:
+    def marker(self, generation: int, phase: Phase, since: datetime, live_name: str) -> Ownership:
         """The marker of a generation of this key, before anything of it is published."""
+        protected = self.desired is not None and self.desired.prevent_destroy
         return Ownership(self.stack, self.name, generation, phase, since, protected).on(live_name)
 
 
@@ -236,9 +245,8 @@ def gather_generation(facts: Facts, key: DesiredKey | None, live: LiveKey, owner
     made_at = live.created_at.replace(microsecond=0)
     if not made_at <= since <= shift(facts.now, CLOCKS_DIFFER):
         since = made_at
-    demand = facts.demand
     is_used = phase is not Phase.PENDING or bool(holding)
-    if isinstance(demand, Rotate) and demand.revoke and name in demand.keys and is_used:
+    if is_used and facts.revokes(name):
         phase = Phase.REVOKED
     may_hold = facts.unreadable_sinks & frozenset(key.sinks) if key else facts.unreadable_sinks
     bound = facts.bound.get(live.id, frozenset())
@@ -252,10 +260,7 @@ def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
         return None
     live = found[0]
     holding = holders_of(facts, key.name, live)
-    phase = Phase.PUBLISHED if holding else Phase.ADOPTED
-    demand = facts.demand
-    if isinstance(demand, Rotate) and demand.revoke and key.name in demand.keys:
-        phase = Phase.REVOKED
+    phase = Phase.REVOKED if facts.revokes(key.name) else Phase.PUBLISHED if holding else Phase.ADOPTED
     bound = facts.bound.get(live.id, frozenset())
     return Generation(live, 1, phase, facts.now, bound, holding, frozenset(), is_taken_over=True)
 

@@ -27,6 +27,11 @@ WAY_OUT_OF_CLAIM = (
 )
 
 
+def path_of(key: DesiredKey) -> str:
+    """Where the file declares the key, or would."""
+    return key.place.path or f"keys.{key.name}"
+
+
 def find_obstacle(case: KeyCase) -> LiveKey | None:
     """A live key because of which nobody can tell which generation consumers use; a leaked secret goes all the same.
 
@@ -54,16 +59,15 @@ def describe_claim(live: LiveKey) -> str:
 def hold_up_by(key: DesiredKey, live: LiveKey) -> Finding:
     """The key stays as it is until a person has said what the live key is."""
     message = f"is held up by the live key {live.name}: {describe_claim(live)}"
-    return Finding(key.place.where, key.place.path or f"keys.{key.name}", message, WAY_OUT_OF_CLAIM)
+    return Finding(key.place.where, path_of(key), message, WAY_OUT_OF_CLAIM)
 
 
 def hold_up_by_record(case: KeyCase) -> Finding | None:
     """A record that only a later version of keyform reads is not to be overwritten or removed: it may say anything."""
     if not (sentences := case.facts.later.get(case.name, ())):
         return None
-    place = case.desired.place if case.desired else NOWHERE
-    path = place.path or (f"keys.{case.name}" if case.desired else case.address)
-    return Finding(place.where, path, f"is held up: {'; '.join(sentences)}", "update keyform")
+    where, path = (case.desired.place.where, path_of(case.desired)) if case.desired else (NOWHERE.where, case.address)
+    return Finding(where, path, f"is held up: {'; '.join(sentences)}", "update keyform")
 
 
 def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
@@ -135,7 +139,7 @@ def find_unwritable(key: DesiredKey, writings: tuple[KeyWriting, ...]) -> Findin
         except UnwritableDescription:
             message = f"is held up: the description of the live key {writing.live.name} leaves no room for a marker"
             way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line"
-            return Finding(key.place.where, key.place.path or f"keys.{key.name}", message, way_out)
+            return Finding(key.place.where, path_of(key), message, way_out)
     return None
 
 

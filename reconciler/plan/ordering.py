@@ -68,9 +68,7 @@ def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
             diff=differences(verdict),
             live=successor.live,
             text=key.description,
-            ownership=case.marker(
-                successor.generation, Phase.PENDING, case.now, successor.live.name, protected=key.prevent_destroy
-            ),
+            ownership=case.marker(successor.generation, Phase.PENDING, case.now, successor.live.name),
             expires_at=successor.expires_at,
         )
 
@@ -153,9 +151,6 @@ def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
         case, key, successor = verdict.case, verdict.case.desired, verdict.successor
         if key is None or successor is None:
             continue
-        marker = case.marker(
-            successor.generation, Phase.PUBLISHED, case.now, successor.live.name, protected=key.prevent_destroy
-        )
         yield Publish(
             key=case.name,
             action=verdict.action,
@@ -168,7 +163,7 @@ def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
             ),
             live=successor.live,
             text=key.description,
-            ownership=marker,
+            ownership=case.marker(successor.generation, Phase.PUBLISHED, case.now, successor.live.name),
             destinations=case.destinations,
             sinks=key.sinks,
         )

@@ -68,7 +68,7 @@ def mark(
     live = generation.live
     if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
         number, phase, since = generation.number, generation.phase, generation.since
-        return case.marker(number, phase, since, live.name, protected=key.prevent_destroy), ADOPTION
+        return case.marker(number, phase, since, live.name), ADOPTION
     marked = replace(live.ownership, phase=generation.phase, since=generation.since).on(live.name)
     published = replace(marked, phase=Phase.PUBLISHED, since=case.now, published_to=case.destinations)
     if is_newly_revoked:

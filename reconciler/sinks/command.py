@@ -41,7 +41,7 @@ from reconciler.model import DesiredState, Owner, Secret, SinkRecord, SinkSettin
 from reconciler.reach import printable
 from reconciler.redaction import MASK
 from reconciler.sinks.declared import Complaint, Kind, Option, SinkType
-from reconciler.sinks.protocol import Sink, Surroundings, Traits
+from reconciler.sinks.protocol import Sink, Surroundings, Traits, refuse_foreign
 from reconciler.sinks.record import format_instant
 
 if TYPE_CHECKING:
@@ -103,8 +103,7 @@ class CommandSink(Sink):
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
-        if not record.owner.is_same(self._owner):
-            raise self.error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
+        refuse_foreign(record, self._owner, self.error)
         variables = {
             **_place(record.owner, record.key),
             "KEYFORM_GENERATION": str(record.generation),

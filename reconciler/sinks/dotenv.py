@@ -114,9 +114,7 @@ class DotenvSink(LocalFileSink):
 
     def has_record(self, content: bytes) -> bool:
         """Whether a line begins as a record of this stack does, and names no other API or project."""
-        return (
-            any(map(self._ours, self._lines(content))) if _HEAD.encode() in content and b"\0" not in content else False
-        )
+        return _HEAD.encode() in content and b"\0" not in content and any(map(self._ours, self._lines(content)))
 
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse a variable of a key's name that is not ours, or stands twice."""

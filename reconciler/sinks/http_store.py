@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     import httpx
 
     from reconciler.http_failures import Server
-    from reconciler.model import SinkSettings
-    from reconciler.sinks.protocol import Surroundings
 
 _AGAIN = "Apply again: it looks at what the store holds."
 
@@ -24,10 +22,6 @@ class HttpStore(Store):
     """Who is asked, at the beginning of a sentence, such as `Vault`."""
     address_variable: str
     token_variable: str
-
-    def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
-        super().__init__(settings, around)
-        self._env = around.env
 
     @property
     def headers(self) -> dict[str, str]:

@@ -13,7 +13,7 @@ from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_older
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_foreign, refuse_older
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
 SHARED = Option(
@@ -108,8 +108,7 @@ class LocalFileSink(Sink):
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record in one step, durably; the same again leaves the file as it is."""
-        if not record.owner.is_same(self._owner):
-            raise self._file.error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
+        refuse_foreign(record, self._owner, self._file.error)
         if len(secret.reveal()) > LONGEST_SECRET:
             raise self._file.error(f"the secret of {record.key} is too long", "Check that GCORE_BASE_URL is right.")
 

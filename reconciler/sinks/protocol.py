@@ -40,6 +40,12 @@ class HeldSecret:
     secret: Secret
 
 
+def refuse_foreign(record: SinkRecord, owner: Owner, error: Callable[[str, str], SinkError]) -> None:
+    """Write no record but the run's own: another one would be nobody's to remove."""
+    if not record.owner.is_same(owner):
+        raise error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
+
+
 def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[str, str], SinkError]) -> None:
     """Keep what was saved since: a run that was paused just before it writes may resume after another one is done.
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_older
+from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_foreign, refuse_older
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later, record_from_fields, record_to_fields
 from reconciler.workers import side_by_side
 
@@ -191,8 +191,7 @@ class Store(Sink):
         """Save a secret with its record; nothing is done where a look shows that the same stands there already."""
         key = record.key
         self._redactor.learn(secret)
-        if not record.owner.is_same(self._owner):
-            raise self.error(f"{key} is a record of another owner", "Report this as a bug of keyform.")
+        refuse_foreign(record, self._owner, self.error)
         if len(secret.reveal()) > LONGEST_SECRET:
             raise self.error(f"the secret of {key} is too long", "Check that GCORE_BASE_URL is right.")
 
@@ -284,5 +283,5 @@ class Store(Sink):
         raise error
 
 
-def _for_all(function: Callable[[str], Answer], keys: Collection[str]) -> list[Answer]:
-    return side_by_side(function, sorted(keys), 1 if len(keys) <= _FEW else _READERS)
+def _for_all(function: Callable[[str], Answer], keys: Sequence[str]) -> list[Answer]:
+    return side_by_side(function, keys, 1 if len(keys) <= _FEW else _READERS)

@@ -14,7 +14,7 @@ from reconciler.gcore.exchange import Resend
 from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import rewrite
 from reconciler.gcore.v3 import wire
-from reconciler.gcore.v3.lists import EndpointList
+from reconciler.gcore.v3.lists import EndpointList, read_endpoint
 from reconciler.gcore.wire import write_instant
 from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey
 
@@ -73,8 +73,7 @@ class V3:
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
         """An endpoint lists the names of its keys."""
-        entry = project.get(self.place_of(ref), ref.name)
-        return None if entry is None else EndpointReading(entry.item, entry.links)
+        return read_endpoint(project, self.place_of(ref), ref)
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
         """All of an endpoint: its list is written as a whole [D], and emptied to open it [D]."""

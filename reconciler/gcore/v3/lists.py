@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reconciler.errors import KeyformError, NotFound
+from reconciler.api import EndpointReading, require_settable
 from reconciler.gcore.answers import Answer
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.project import Project
@@ -13,6 +13,12 @@ from reconciler.gcore.rewriting import Listed
 from reconciler.gcore.v3.tasks import await_tasks
 from reconciler.gcore.v3.wire import task_ids
 from reconciler.model import Binding, EndpointRef, LiveEndpoint
+
+
+def read_endpoint(project: Project, place: Collection[LiveEndpoint], ref: EndpointRef) -> EndpointReading | None:
+    """An endpoint, which lists the names of its keys [D]; None when there is none."""
+    entry = project.get(place, ref.name)
+    return None if entry is None else EndpointReading(entry.item, entry.links)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +35,9 @@ class EndpointList:
 
     def read(self) -> Listed:
         """The list as it is now. Raises KeyformError where the endpoint's keys are not its own to set."""
-        entry = self.project.get(self.place, self.ref.name)
-        if entry is None:
-            raise NotFound(f"{self.ref} is gone since the plan was made", way_out="run plan again")
-        if entry.item.application is not None:
-            raise KeyformError(
-                f"{self.ref} belongs to the application {entry.item.application} by now",
-                way_out="bind the key to the application instead",
-            )
-        closed = {self.ref} if entry.links or entry.item.auth_enabled else set[EndpointRef]()
-        return Listed(tuple(Binding(name, self.ref) for name in entry.links), frozenset(closed))
+        reading = require_settable(self.ref, read_endpoint(self.project, self.place, self.ref))
+        closed = {self.ref} if reading.bound or reading.endpoint.auth_enabled else set[EndpointRef]()
+        return Listed(tuple(Binding(name, self.ref) for name in reading.bound), frozenset(closed))
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
         """The list itself."""

@@ -28,7 +28,7 @@ def await_tasks(project: Project, task_ids: Sequence[str], call: Call) -> None:
     """
     deadline = project.effects.monotonic() + project.task_timeout
     for task_id in task_ids:
-        tell(project, call, EventKind.TASK_STARTED, task_id)
+        tell(project, call, EventKind.TASK_STARTED, project.redactor.clean(task_id))
     failures = [failure for task_id in task_ids if (failure := await_task(project, task_id, call, deadline))]
     if failures:
         # One that leaves the effect open tells the caller to look; it must not hide behind one that does not.
@@ -98,10 +98,9 @@ def look_at(project: Project, task_id: str, shown: str, call: Call) -> Task | Ap
     return lost
 
 
-def tell(project: Project, call: Call, kind: EventKind, task_id: str, *, looks: int = 1, pause: float = 0.0) -> None:
-    """Tell the listener of a task."""
-    detail = project.redactor.clean(task_id)
-    project.exchange.tell(ApiEvent(kind, call.method, call.subject, looks, pause, detail))
+def tell(project: Project, call: Call, kind: EventKind, shown: str, *, looks: int = 1, pause: float = 0.0) -> None:
+    """Tell the listener of a task, whose id is fit to be shown."""
+    project.exchange.tell(ApiEvent(kind, call.method, call.subject, looks, pause, shown))
 
 
 def in_words(seconds: float) -> str:
