@@ -33,11 +33,11 @@ class Fence(Protocol):
     """What keeps a write from crossing that of another run: the lock of the stack. All raise LockLost."""
 
     def check(self) -> None:
-        """Ask whether it is still ours, and has time left."""
+        """Check with the API that the lock is still ours and has time left."""
         ...
 
     def hold(self) -> None:
-        """See by the clock alone that more of its life is left than a request may take."""
+        """Check, by the clock alone, that the lock outlasts a request."""
         ...
 
     def keep_alive(self) -> None:
@@ -143,7 +143,7 @@ class Api(Protocol):
         ...
 
     def find_key(self, name: str) -> LiveKey | None:
-        """The live key of a name that only one can have, such as one that was to be created; None without one."""
+        """The live key with a name that only one key can have, such as one just created; None if there is none."""
         ...
 
     def read_endpoint(self, ref: EndpointRef) -> EndpointReading | None:
@@ -169,7 +169,7 @@ class Api(Protocol):
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """What of these goes in one write: each in one group, in the order given. Groups may run side by side.
+        """Split these into groups, one write each, in the order given. Groups may run in parallel.
 
         An endpoint that opens is in one group with all moves at it: it opens only where the last key goes.
         """

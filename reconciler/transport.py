@@ -56,7 +56,7 @@ class Connections:
         limits and of the proxy: `timeout` (`whole` and `connect`) and `proxy`.
 
         A body that is not what was asked for, too long or in an encoding of its own, is left out: the answer's
-        extension `left_out` says why. So is one that does not come whole, but for a 2xx: there the status is not all.
+        extension `left_out` says why. So is an incomplete one, except for a 2xx, where the status alone is not enough.
         """
         try:
             transport, request.extensions["proxy"] = self._route(request)
@@ -89,8 +89,8 @@ class Connections:
 
     def _route(self, request: httpx.Request) -> tuple[httpx.HTTPTransport, str]:
         """What connects to an address, and the proxy's host and port if it goes through one."""
-        # A server may close a kept connection at the moment that it is used. A read is then sent again, and any other
-        # write looked for; a create that is lost would cost its key, so that each has a connection of its own.
+        # A server may close a kept connection at the moment it is used. A read is then sent again, and keyform looks
+        # whether any other write arrived; a lost create would cost its key, so each create has a connection of its own.
         kept = 0 if request.method == "POST" else self._kept
         place = (request.url.scheme, request.url.netloc.decode("ascii"), kept)
         with self._guard:

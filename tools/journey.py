@@ -53,7 +53,7 @@ SURROUNDINGS = ("Run", "Facts", "_Build", "_Reading")
 
 
 class Tracer:
-    """Notes, for every call within the house, what it is handed of what is followed."""
+    """Records, for every call inside keyform, which of the followed values it receives."""
 
     def __init__(self) -> None:
         self.key_files: Counter[str] = Counter()

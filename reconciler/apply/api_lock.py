@@ -5,13 +5,13 @@ name that only one caller can create, an `expires_at` some minutes ahead, and a 
 
     keyform-lock-inference-prod-e1    held by ci@runner-7 since 2026-11-21T10:00:00Z [keyform-lock 8f3a…]
 
-Taking it: see that no unexpired lock of the stack is there; create the next number (one caller succeeds); look again,
-and give it back if another one is there after all. A stale lock is never deleted before its successor exists, so two
-who take it over at once cannot both go on: each looks after it has created, and at least one sees the other.
+Taking it: check that the stack has no unexpired lock; create the next number (one caller succeeds); look again, and
+give it back if there is another one after all. A stale lock is never deleted before its successor exists, so two runs
+that take it over at once cannot both go on: each looks after its create, and at least one sees the other.
 
 Giving it back: every lock that a run has made, or may have made, is known by name before its create is sent, so that
-not even an interrupted create leaves one behind. When the API asks for fewer requests, its turn is waited for, for a
-while; a lock that cannot be given back expires, and the user is told when.
+not even an interrupted create leaves one behind. When the API asks for fewer requests, the run waits its turn for a
+while. A lock that cannot be given back expires, and the run reports when.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Holding:
 
 
 class ApiLock(Lock):
-    """The lock that is a live key. `holder` is who is told to those who wait; it is shown in the portal."""
+    """The lock that is a live key. `holder` is shown to runs that wait for the lock, and in the portal."""
 
     def __init__(
         self,
@@ -97,7 +97,7 @@ class ApiLock(Lock):
         """By a clock that goes on while the machine sleeps: until then nobody takes our lock over."""
         self._is_lost = False
         self._to_give_back: dict[str, datetime] = {}
-        """What is ours, or may be, and when it expires, by name: from before its create until it is seen gone."""
+        """The locks that are ours, or may be, with their expiry, by name: from before the create until seen gone."""
         self._guard = threading.RLock()
 
     def acquire(self, *, timeout: float) -> None:
@@ -125,7 +125,7 @@ class ApiLock(Lock):
             wait = min(wait * 1.5, LONGEST_WAIT)
 
     def check(self) -> None:
-        """See that the lock is live, ours, and has time left; renew it when half of its life is over."""
+        """Check that the lock is live, ours, and has time left; renew it when half of its life is over."""
         with self._guard:
             if self._own is None:
                 raise self._lost("it was given back")
@@ -135,10 +135,10 @@ class ApiLock(Lock):
             self.keep_alive()
 
     def hold(self) -> None:
-        """See that nobody takes it over before a request that is sent now has its answer.
+        """Check that nobody can take the lock over before a request that is sent now has its answer.
 
-        It asks nobody and waits for nobody: a request calls this that has the last place at the API's gate, for which
-        a renewal in another thread may wait.
+        It makes no request and never waits: the caller may be a request that has the last place at the API's gate,
+        while a renewal in another thread waits for that place.
         """
         own = self._own
         limit = timedelta(seconds=self._request_limit)
@@ -165,7 +165,7 @@ class ApiLock(Lock):
                 self._to_give_back.pop(old.name, None)  # or else it is tried again in the end
 
     def release(self) -> None:
-        """Delete the lock, and what else of ours may be live; what stays expires, and that is told."""
+        """Delete the lock, and any other of ours that may be live; report each that is left to expire."""
         with self._guard:
             deadline = self._effects.monotonic() + GIVING_BACK if self._to_give_back else 0.0
             for name, expires_at in list(self._to_give_back.items()):

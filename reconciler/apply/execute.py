@@ -82,10 +82,10 @@ def tidy_sinks(sinks: Mapping[str, Sink]) -> None:
 def locked(
     lock: Lock, plan: Plan, sinks: Mapping[str, Sink], look: Callable[[], Plan], *, timeout: float = 0.0
 ) -> Iterator[Plan]:
-    """Check a plan, take the lock for a block, waiting at most `timeout` seconds, and give the plan as of then.
+    """Check a plan, take the lock for a block, waiting at most `timeout` seconds, and yield the plan as of then.
 
-    Where that differs, what is live has moved since: it is for the caller to compare, to refuse, or to check and apply
-    the new one. Raises what `check_plan` raises, and LockHeld when somebody else is at it: before anything is changed.
+    If that differs, what is live has changed since: the caller compares, then refuses, or checks and applies the new
+    one. Raises what `check_plan` raises, and LockHeld when another run has the lock: before anything is changed.
     """
     check_plan(plan, sinks)
     with lock.held(timeout=timeout):
@@ -137,7 +137,8 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
     for change in changes:
         waits_for = [each for each in change.depends_on if not run.is_in(each, OutcomeState.DONE) and each not in ready]
         if waits_for:
-            # What was skipped itself is not why: of a key that could not be made, all waits for the create alone.
+            # A change that was itself skipped is not the reason: everything about a key that could not be made waits
+            # for the create alone.
             causes = [each for each in waits_for if not run.is_in(each, OutcomeState.SKIPPED)] or waits_for
             outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in causes)}")
             run.outcomes[change.id] = outcome
@@ -162,7 +163,7 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
 
 
 def act(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
-    """Do it; per change why it was not done, or what is worth telling of it although it was."""
+    """Do it, and return per change why it was not done, or what is worth reporting although it was."""
     try:
         if changes[0].step in ASK_BEFORE:
             run.fence.check()

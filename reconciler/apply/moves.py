@@ -32,9 +32,9 @@ def move_of(run: Run, change: Change) -> Move:
 
 
 def move(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
-    """Do one write of bindings, and give why a change was not done.
+    """Do one write of bindings, and return why any change was not done.
 
-    What is disposable goes as long as its marker says so; an endpoint opens only where all goes that is to go.
+    A disposable key goes only while its marker still says so; an endpoint opens only if every key that is to go does.
     """
     failed: dict[ChangeId, KeyformError | str] = {}
     moves: dict[Move, Change] = {}
@@ -68,6 +68,6 @@ def gather(run: Run, moves: Mapping[Move, Change]) -> Rebinding:
 
 
 def is_in_use(run: Run, change: Unbind) -> bool:
-    """Whether a secret that was in no sink may be in one by now: its marker alone tells, so it is looked at again."""
+    """Whether a secret that was in no sink may be in one by now: only its marker shows that, so it is read again."""
     live = find_key(run, change.live.id)
     return live is not None and live.ownership is not None and live.ownership.phase is not Phase.PENDING

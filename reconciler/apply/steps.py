@@ -190,10 +190,10 @@ def publish(run: Run, change: Publish) -> None:
 
 
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:
-    """See that the API shows the key as it said that it had made it, before a sink gives up what it holds for it.
+    """Check that the API shows the key as its create said, before a sink gives up what it holds for it.
 
-    The next plan would not know the key by its record, or replace it for its expiry: and so at every apply. Gives the
-    key as a reading shows it, which is what the record has to agree with.
+    Otherwise the next plan would not recognise the key by its record, or would replace it for its expiry, at every
+    apply. Returns the key as a reading shows it, which is what the record has to agree with.
     """
     live = run.api.get_key(made.id)
     if live is None:

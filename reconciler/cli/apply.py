@@ -155,7 +155,7 @@ def execute(
 
 
 def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal) -> None:
-    """Somebody changed what is live meanwhile: whoever approved everything approves the new plan, no one else."""
+    """Something live changed in the meantime: only `--auto-approve` covers the new plan, too."""
     from reconciler.plan.differences import explain_difference
     from reconciler.report.text import render_plan
 

@@ -200,7 +200,7 @@ class GcoreApi:
         return True
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """What of these goes in one write."""
+        """Split these into groups, one write each."""
         return self._dialect.group(moves)
 
     def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:
@@ -228,7 +228,7 @@ class GcoreApi:
 
 
 def relate(keys: Iterable[Entry[LiveKey]], endpoints: Iterable[Entry[LiveEndpoint]]) -> frozenset[Binding]:
-    """Who opens what, by what either side lists; a link to an endpoint that is not there opens nothing."""
+    """Which key opens what, from the lists of either side; a link to an endpoint that does not exist opens nothing."""
     endpoints = tuple(endpoints)
     refs = {entry.id: entry.item.ref for entry in endpoints}
     by_endpoints = {Binding(key_id, entry.item.ref) for entry in endpoints for key_id in entry.links}

@@ -92,7 +92,7 @@ class Dialect(Protocol):
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """What of these goes in one write, as `Api.group`."""
+        """Split these into groups, one write each, as `Api.group`."""
         ...
 
     def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:

@@ -74,12 +74,12 @@ class Exchange:
     def ask(self, call: Call, resend: Resend) -> Answer:
         """The API's answer, after as many attempts as `resend` allows, with growing waits between them.
 
-        A request is given up at its fifth failure; that the API refuses everyone for a while (429) is one failure, and
-        is waited out together, until nothing was let through for `pace.PATIENCE` seconds.
+        A request is given up at its fifth failure. A time in which the API refuses everyone (429) counts as one
+        failure: all requests wait it out together, until nothing was let through for `pace.PATIENCE` seconds.
 
-        Raises ApiError; its `effect_is_unknown` tells of all attempts together, so that it is also true of a 404 to a
-        DELETE of which an earlier one may have arrived. Interrupted comes from the waiting, LockLost from the fence of
-        the call, before it is sent.
+        Raises ApiError; its `effect_is_unknown` covers all attempts together, so it is also true for a 404 to a DELETE
+        that an earlier attempt may have carried out. Interrupted comes from the waiting, LockLost from the fence of the
+        call, before it is sent.
         """
         ticket = self._gate.draw_ticket()
         earlier: list[Failure] = []
@@ -173,7 +173,7 @@ def _final_error(call: Call, resend: Resend, failure: Failure, earlier: Sequence
     """The error to raise for the last failure, in the light of those before it."""
     error = failure.error
     if earlier and resend is Resend.IF_TOO_OFTEN and isinstance(error, Conflict):
-        # Then the name was taken meanwhile; or the API refused what it had done. Nobody can tell.
+        # Either the name was taken in the meantime, or the API refused what it had already done. Nobody can know.
         return UnexpectedAnswer(
             f"The API was asked too often to {call.doing}, and when asked again said that it is there"
             f" (status {error.status}): it may have been made the first time.",

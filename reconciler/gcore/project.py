@@ -122,15 +122,15 @@ class Project:
 
         The caller has asked the fence right before that reading: a question after it would leave more time for somebody
         else's edit to be lost. It is sent again only when it surely was not processed: with `effect_is_unknown` the
-        caller has to read again. The fence is asked once more in the end. LockLost says with `effect_is_unknown`
-        whether the request was sent by then.
+        caller has to read again. The fence is asked once more at the end. The `effect_is_unknown` of a LockLost says
+        whether the request had been sent by then.
         """
         fence = self.require_fence()
         answer = self.write(call, Resend.IF_UNPROCESSED)
         try:
             settle(answer)
-            # Nothing keeps a process from being stopped between the last look at the fence and the request, and from
-            # going on once another run has the lock and is done. That it was so is found out here.
+            # A process may be stopped between the last look at the fence and the request, and go on once another run
+            # has had the lock and is done. Nothing prevents that; it is detected here.
             fence.check()
         except LockLost as error:
             error.effect_is_unknown = True

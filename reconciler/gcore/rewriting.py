@@ -50,11 +50,11 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
     """Bring a list to where all that is to be added and nothing that is to be removed is on it; others' entries stay.
 
     The API has no ETag, so a write that crosses someone else's can only be noticed by reading back: then the list is
-    read and written again. What is `going` and has expired goes at once where the API refuses a list with it [U]: the
-    step that takes it off would never come. No endpoint loses its last valid key by this, unless it opens.
+    read and written again. A key that is `going` and has expired is removed at once if the API refuses a list with it
+    [U]: the step that removes it would never come. No endpoint loses its last valid key by this, unless it opens.
 
-    Gives what was not done, and why; what the last reading shows in place is done. Raises where nothing was, and
-    with `effect_is_unknown` where a write was sent of which no reading could tell.
+    Returns what was not done, and why; what the last reading shows in place is done. Raises if nothing was done, and
+    with `effect_is_unknown` if a write was sent whose effect no reading could show.
     """
     fence = project.require_fence()
     trouble: KeyformError | None = None

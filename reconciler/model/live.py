@@ -17,7 +17,7 @@ class LiveKey:
     """A live API key. `id` is what the API knows it by, and opaque: for v3 its name.
 
     `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
-    stack that something names which looks like a marker and cannot be read (`""`: not even that).
+    stack named by something that looks like a marker but cannot be read (`""`: not even that).
     """
 
     id: str
@@ -81,7 +81,7 @@ class LiveEndpoint:
 
 
 RECORD_FORM = 2
-"""The form in which records are written. The first one named neither API nor project, and told microseconds."""
+"""The form in which records are written. The first form named neither API nor project, and had microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class Owner:
     project: int = 0
 
     def is_same(self, other: Owner) -> bool:
-        """Whether nothing that both of them say differs."""
+        """Whether they agree in everything that both say."""
         return (
             self.stack == other.stack
             and (self.api == other.api or not self.api or not other.api)

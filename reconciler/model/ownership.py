@@ -7,15 +7,15 @@ The description is the only field of a live key that every generation of the API
 this order: `protected`; `to=`, a digest of the destinations that the secret was published to; `as=`, a digest of the
 live name where that does not follow from key and generation; `told=`, a digest of the notice that was sent.
 
-`2` is the form. The first one had no number and no digests: it is read, and written anew in the second. A marker of
-another form, or with anything in it that is not said here, was written by a later version or edited by hand: it is
+`2` is the form. The first form had no number and no digests: it is read, and rewritten in the second. A marker of
+another form, or with anything in it that is not listed here, was written by a later version or edited by hand: it is
 nobody's, and never foreign (`read_claim`).
 
 The longest marker (a stack of 40 characters, a key of 56, a generation of five digits, all of the above) is 195
 characters: the schema keeps the human text to 100, which fits in 300.
 
-Everyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only where
-something bears it out that the portal cannot write into a description: the live key's own name above all, which never
+Everyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only if
+something that the portal cannot write into a description confirms it: above all the live key's own name, which never
 changes (`Ownership.fits`).
 """
 

@@ -140,7 +140,7 @@ def gather_present(snapshot: Snapshot) -> dict[EndpointRef, frozenset[KeyRef]]:
 def gather_wanted(
     verdicts: Iterable[Verdict],
 ) -> tuple[dict[EndpointRef, dict[KeyRef, Link]], dict[KeyRef, Link]]:
-    """Per endpoint the live keys that it is to have; and of each owned one, as what it would be taken off."""
+    """For each endpoint, the live keys that it is to have; and for each owned live key, how it would be unbound."""
     wanted: dict[EndpointRef, dict[KeyRef, Link]] = defaultdict(dict)
     owners: dict[KeyRef, Link] = {}
     for verdict in verdicts:

@@ -30,8 +30,9 @@ CLOCKS_DIFFER = timedelta(days=1)
 class Generation:
     """One live key of this stack, and where it is.
 
-    `phase` and `since` are those that count, which its marker may have yet to say: one that is asked to be revoked is
-    revoked, and an instant that cannot be is that of its making. `live.ownership` is what the marker says.
+    `phase` and `since` are those that count, even if its marker does not say so yet: a generation that is to be revoked
+    counts as revoked, and an impossible instant is replaced by that of its creation. `live.ownership` is what the
+    marker says.
     """
 
     live: LiveKey

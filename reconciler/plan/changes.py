@@ -293,12 +293,12 @@ class Destination:
 class Plan:
     """What would be done, in order. `refusals` not empty: safety says no, and nothing may be applied.
 
-    `exposures` say which endpoints become public, or already are, who is cut, and what a leaked secret still opens;
-    they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest may be
-    applied, and the exit code is that of an error. `destinations` are all sinks that keys name, also those that nothing
-    is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring` are the keys
-    that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the stack's bindings
-    that stay on the endpoints that are written: a write never takes one of them off.
+    `exposures` say which endpoints become public, or already are, who loses access, and what a leaked secret still
+    opens; they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest
+    may be applied, and the exit code is that of an error. `destinations` are all sinks that keys name, including those
+    that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
+    are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the
+    stack's bindings that stay on the endpoints that are written: a write never takes one of them off.
     """
 
     stack: str

@@ -33,10 +33,10 @@ def path_of(key: DesiredKey) -> str:
 
 
 def find_obstacle(case: KeyCase) -> LiveKey | None:
-    """A live key because of which nobody can tell which generation consumers use; a leaked secret goes all the same.
+    """A live key that makes it unclear which generation consumers use; a leaked secret goes all the same.
 
-    A marker that cannot be read may be that of the newest generation. One that nothing bears out is forged, or that of
-    a key whose `adopt` has gone from the file: where the key has generations of its own, it is only reported.
+    A marker that cannot be read may be that of the newest generation. One that nothing confirms is forged, or belongs
+    to a key whose `adopt` was removed from the file: where the key has generations of its own, it is only reported.
     """
     if case.is_revoked or any(generation.phase is Phase.REVOKED for generation in case.generations):
         return None

@@ -104,7 +104,7 @@ def bind(bindings: BindingPlan) -> Iterator[Bind]:
 def update(verdicts: Iterable[Verdict]) -> Iterator[Change]:
     """What is written in place; what is replaced is marked only once its successor exists.
 
-    Not so what leaked: even if no successor can be made now, every later apply is to know that it has to be cut.
+    A leaked secret is marked at once: even if no successor can be made now, every later apply has to know to cut it.
     """
     for verdict in verdicts:
         successor = verdict.successor

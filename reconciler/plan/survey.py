@@ -1,7 +1,7 @@
 """Compute how a stack stands, from what was read, by the rules that make a plan.
 
 Which generation is current, what becomes of the others, when the next rotation is due, and which expiry is worth a
-warning: nothing of that is judged here again, so that status never says other than plan.
+warning: none of that is decided here again, so that status never contradicts plan.
 """
 
 from __future__ import annotations

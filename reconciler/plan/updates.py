@@ -64,7 +64,7 @@ def plan_writings(
 def mark(
     case: KeyCase, key: DesiredKey, generation: Generation, *, is_newly_revoked: bool
 ) -> tuple[Ownership, Reason | None]:
-    """The marker that a generation is to have, and why it has to be written; None: it need not be, for its own sake."""
+    """The marker that a generation is to have, and why to write it; None if the marker alone is no reason."""
     live = generation.live
     if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
         number, phase, since = generation.number, generation.phase, generation.since

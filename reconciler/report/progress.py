@@ -84,9 +84,9 @@ def by_end(outcomes: Sequence[Outcome]) -> list[list[Outcome]]:
 
 
 def describe_outcomes(outcomes: Sequence[Outcome]) -> str:
-    """`created payments-api in 0.4s`, or how it ended and why; the way out is told once, at the end of the run.
+    """`created payments-api in 0.4s`, or how it ended and why; the way out is shown once, at the end of the run.
 
-    The outcomes are of changes that were made together, and ended in the same way.
+    The outcomes are those of changes that were made together and ended in the same way.
     """
     first = outcomes[0]
     detail = f": {one_line(first.detail)}" if first.detail else ""

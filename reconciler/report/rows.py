@@ -44,7 +44,7 @@ class Row:
 
 
 def rows_of(block: Block) -> tuple[Row, ...]:
-    """The rows of a block in the order of execution; a reason that several rows share stands at the first of them."""
+    """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them."""
     groups: dict[Hashable, list[Change]] = {}
     for change in block.changes:
         groups.setdefault(_group(change), []).append(change)
@@ -164,5 +164,5 @@ def _list(names: Iterable[str], role: Role) -> tuple[Words, ...]:
 
 
 def _role(reason: Reason) -> Role:
-    """What leaked is cut at once, and told in red."""
+    """What leaked is cut at once, and shown in red."""
     return Role.DANGER if reason.is_urgent else Role.PLAIN

@@ -1,7 +1,7 @@
-"""The status as tables: keys, endpoints, and what needs a look, which stands above them.
+"""The status as tables: keys, endpoints, and above them what needs a look.
 
-A narrow terminal gets fewer columns rather than broken ones; what is public, expired or lost is red wherever it stands.
-This is imported only when a table is to be drawn, since rich takes longer to import than a plan to compute.
+A narrow terminal gets fewer columns rather than broken ones; what is public, expired or lost is red everywhere. This is
+imported only when a table is to be drawn, since rich takes longer to import than a plan to compute.
 """
 
 from __future__ import annotations

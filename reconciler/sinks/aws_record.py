@@ -6,12 +6,12 @@
     keyform:key                                            payments-api
     keyform:version:7d3c0c0e-41f2-9a55-0c7e-1b2f5d8a9e10   2 g2 payments-api-g2 2026-11-21T10:00:00Z
 
-`2` is the form. The first one had no number, told microseconds, and came without `keyform:api` and `keyform:project`:
-it is read, and written anew in the second.
+`2` is the form. The first form had no number, had microseconds, and came without `keyform:api` and `keyform:project`:
+it is read, and rewritten in the second.
 
 A value and a tag cannot be written in one step. So a tag speaks of one version only, by its id, which keyform chooses:
-it is true before the version is there, and stays true when another is AWSCURRENT. What the secret holds is what stands
-in the tag of the version that is AWSCURRENT; without such a tag it holds nothing of ours.
+it is true before the version is there, and stays true when another is AWSCURRENT. What the secret holds is what the tag
+of the AWSCURRENT version says; without such a tag it holds nothing of ours.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
     PAYMENTS_API=qLyjWDarjtT1zdp7dc
 
 `2` is the form of the record; `api.gcore.com/1234` the API's host and the project. The first form had neither of them,
-and told microseconds: it is read, and written anew in the second.
+and had microseconds: it is read, and rewritten in the second.
 
 Options: `path`, and `variable`, the name's template, `{KEY}` unless given; `{KEY}` is the key in upper snake case.
 
-Who reads .env files disagrees about quoting, so a secret is written in the plainest form in which all get the same:
+Programs that read .env files disagree about quoting, so a secret is written in the plainest form that all read alike:
 
 1. letters, digits and `_./+=:@%-` alone: without quotes, the same to everyone;
 2. else in single quotes, unless it holds a single quote, a backslash or `${`;
@@ -19,8 +19,8 @@ Who reads .env files disagrees about quoting, so a secret is written in the plai
 `docker --env-file` take quotes as part of the value.
 
 The file is looked at line by line, as Docker does. What is ours is a record line, and the line right below it when that
-sets the key's variable; every other line stays byte for byte (a last line without an end gets one, to add ours below
-it). Our lines end in LF in any file, since a shell would take a CR as part of the secret.
+sets the key's variable; every other line stays byte for byte (a last line without a line end gets one, so that ours can
+go below it). Our lines end in LF in any file, since a shell would take a CR as part of the secret.
 """
 
 from __future__ import annotations

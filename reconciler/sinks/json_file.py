@@ -16,7 +16,7 @@
     }
 
 Option: `path`. Ours are `secret` and `keyform` of an entry whose `keyform` names this stack, and no other API or
-project. The first form named neither, had no `form`, and told microseconds: it is read, and written anew in the second.
+project. The first form named neither, had no `form`, and had microseconds: it is read, and rewritten in the second.
 Everything else, in the entry and around it, stays byte for byte.
 """
 

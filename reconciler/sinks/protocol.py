@@ -100,7 +100,7 @@ class Sink(ABC):
 
     @property
     def place(self) -> str:
-        """The same of two sinks that are one, as of the last `read`; for no reader."""
+        """Equal for two sinks that are one, as of the last `read`; not meant for people."""
         return self.destination
 
     @property

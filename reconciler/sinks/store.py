@@ -50,7 +50,7 @@ class Passing(SinkError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What stands in the place of a key, whoever put it there.
+    """What a key's place in the store holds, whoever put it there.
 
     `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
     `whose` completes "the entry …" for one that is not ours. `state` is what the store wants back when it puts or
@@ -115,7 +115,7 @@ class Store(Sink):
 
     @abstractmethod
     def look(self, key: str) -> Entry | None:
-        """What stands in the place of a key: see `read_entry`; None for nothing."""
+        """What the key's place in the store holds: see `read_entry`; None for nothing."""
 
     @abstractmethod
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
@@ -188,7 +188,7 @@ class Store(Sink):
         return {key: held for key, held in found if held is not None}
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
-        """Save a secret with its record; nothing is done where a look shows that the same stands there already."""
+        """Save a secret with its record; nothing is done if a look shows that the same is already there."""
         key = record.key
         self._redactor.learn(secret)
         refuse_foreign(record, self._owner, self.error)
@@ -259,7 +259,7 @@ class Store(Sink):
             raise
 
     def _insist(self, key: str, attempt: Callable[[], Answer]) -> Answer:
-        """What comes of it in the end, however often it takes; an outcome that was once unknown stays so."""
+        """The final result, after as many attempts as it takes; an outcome that was once unknown stays so."""
         is_unknown, wait = False, FIRST_WAIT
         error: SinkError = self.error(
             f"the entry of {key} was changed by somebody else each time that it was to be written",
