@@ -143,7 +143,7 @@ class Api(Protocol):
         ...
 
     def find_key(self, name: str) -> LiveKey | None:
-        """The live key with a name that only one key can have, such as one just created; None if there is none."""
+        """The live key with a name that only one key can have, as after a lost create; None if there is none."""
         ...
 
     def read_endpoint(self, ref: EndpointRef) -> EndpointReading | None:
