@@ -1,7 +1,7 @@
 """The lock that is the API itself, so that there is nothing to set up.
 
-A lock is a live key that opens nothing, with a name that only one caller can create, an `expires_at` some minutes ahead,
-and a description that names its holder:
+A lock is a live key that opens nothing, with a name that only one caller can create, an `expires_at` some minutes
+ahead, and a description that names its holder:
 
     keyform-lock-inference-prod-e1    held by ci@runner-7 since 2026-11-21T10:00:00Z [keyform-lock 8f3a…]
 

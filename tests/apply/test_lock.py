@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.http_fakes import PROJECT, TOKEN, make_api
 from support.states import desired, key
-from support.worlds import STACK, World, WorldEffects, apply_under, states
+from support.worlds import STACK, OtherProcess, World, apply_under, states
 
 from reconciler.apply import locked
 from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
 from reconciler.apply.lock import FileLock
 from reconciler.effects import System
-from reconciler.emulator import Answer, ConnectionLost, Emulator, Request
+from reconciler.emulator import Answer, ConnectionLost, Request
 from reconciler.errors import Interrupted, LockHeld, LockLost, RateLimited
 from reconciler.plan.changes import Bind
 from reconciler.plan.differences import explain_difference
@@ -30,19 +30,8 @@ LIVE = {
 }
 
 
-class Effects(WorldEffects):
-    """Chance that differs between processes."""
-
-    def __init__(self, emulator: Emulator, chance: float) -> None:
-        super().__init__(emulator)
-        self.chance = chance
-
-    def random(self) -> float:
-        return self.chance
-
-
 def make_lock(world: World, holder: str, chance: float, told: list[str] | None = None) -> ApiLock:
-    effects = Effects(world.emulator, chance)
+    effects = OtherProcess(world.emulator, chance)
     tell = [].append if told is None else told.append
     return ApiLock(make_api(effects, workers=1), effects, stack=STACK, holder=holder, tell=tell)
 
@@ -327,7 +316,7 @@ def test_the_lock_of_somebody_else_is_not_given_back_by_whoever_wanted_that_numb
 def test_another_stack_has_a_lock_of_its_own(world: World, ours: ApiLock) -> None:
     """`prod` and `prod-e1` are different stacks, however alike their locks' names."""
     ours.acquire(timeout=0)
-    effects = Effects(world.emulator, 0.9)
+    effects = OtherProcess(world.emulator, 0.9)
     other = ApiLock(make_api(effects, workers=1), effects, stack="prod-e1", holder="x")
     other.acquire(timeout=0)
     assert locks(world) == ["keyform-lock-prod-e1", "keyform-lock-prod-e1-e1"]

@@ -40,9 +40,6 @@ class Story:
         assert ran.code == 0, ran.err
         return ran
 
-    def plans_nothing(self) -> bool:
-        return self.done("plan").out == NO_CHANGES
-
     def since(self, name: str) -> datetime:
         text = self.world.emulator.live_keys(PROJECT)[name].description or ""
         found = re.search(r"published (\S+?)[ \]]", text)

@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.http_fakes import PROJECT, START, TOKEN, make_api
+from support.http_fakes import PROJECT, START, TOKEN
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
-from support.worlds import BASE_URL, STACK, World, WorldEffects, apply_under, states
+from support.worlds import STACK, World, WorldEffects, apply_locked, states
 
 from reconciler.api import KeyUpdate
-from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
+from reconciler.apply.api_lock import GRACE, LIFETIME
 from reconciler.emulator import Answer, Modes, Request
 from reconciler.errors import PlanRefused
-from reconciler.model import Auth, DesiredState
+from reconciler.model import Auth
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Plan, Unbind
-from reconciler.plan.outcomes import OutcomeState, Result
-from reconciler.snapshot import take_snapshot
+from reconciler.plan.outcomes import OutcomeState
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -328,17 +327,6 @@ class Late(WorldEffects):
         super().sleep(seconds)
 
 
-def apply_late(world: World, file: DesiredState, effects: Late) -> Result:
-    api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
-
-    def look() -> Plan:
-        now: datetime = world.clock.now().replace(microsecond=0)
-        return compute_plan(file, take_snapshot(api, sinks, file, workers=1), now)
-
-    lock = ApiLock(api, effects, stack=STACK, holder="ci", request_limit=30.0)
-    return apply_under(lock, look, api, sinks, effects)
-
-
 @pytest.mark.attack("project member")
 def test_a_key_is_not_deleted_again_by_a_run_that_lost_its_lock(world: World) -> None:
     assert world.apply(desired(key("payments", "llama3"), key("search", "llama3"))).complete
@@ -349,7 +337,7 @@ def test_a_key_is_not_deleted_again_by_a_run_that_lost_its_lock(world: World) ->
 
     late = Late(world, meanwhile)
     sent = late.fail_once("DELETE", "/api_keys/search")
-    result = apply_late(world, desired(key("payments", "llama3")), late)
+    result = apply_locked(world, desired(key("payments", "llama3")), late)
     assert sent == []
     assert "search" in world.live_names()
     assert states(result)["delete_key search"] is OutcomeState.UNKNOWN
@@ -360,7 +348,7 @@ def test_a_description_is_not_written_again_by_a_run_that_lost_its_lock(world: W
     leaked = "[keyform prod/payments g1 revoked 2026-11-21T10:20:00Z]"
     late = Late(world, lambda: world.api.update_key("payments", KeyUpdate(leaked)))
     sent = late.fail_once("PATCH", "/api_keys/payments")
-    result = apply_late(world, desired(key("payments", "llama3")), late)
+    result = apply_locked(world, desired(key("payments", "llama3")), late)
     assert sent == []
     assert world.emulator.live_keys(PROJECT)["payments"].description == leaked
     assert states(result)["publish payments"] is OutcomeState.UNKNOWN
@@ -381,7 +369,7 @@ def test_a_run_that_was_stopped_right_before_it_saves_overwrites_no_newer_secret
     def meanwhile() -> None:
         assert world.apply(file).complete
 
-    result = apply_late(world, file, Stopped(world, meanwhile))
+    result = apply_locked(world, file, Stopped(world, meanwhile))
     assert not result.complete
     assert world.live_names() == ["payments-g2", "portal-made"]
     assert world.held("payments") == world.secret_of("payments-g2")

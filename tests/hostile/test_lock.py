@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 from support.http_fakes import make_api
 from support.states import declared, desired, key
-from support.worlds import BASE_URL, STACK, World, WorldEffects, apply_under, patch_in_portal, states
+from support.worlds import BASE_URL, STACK, OtherProcess, World, apply_locked, patch_in_portal, states
 
 from reconciler.apply.api_lock import GRACE, LAST_NUMBER, LIFETIME, ApiLock
-from reconciler.emulator import Answer, Emulator, Request
+from reconciler.emulator import Answer, Request
 from reconciler.errors import LockHeld, LockLost
 from reconciler.model import Auth, DesiredState
 from reconciler.plan.outcomes import OutcomeState, Result
-from reconciler.snapshot import take_snapshot
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -27,34 +26,14 @@ LONG = (LIFETIME + GRACE + timedelta(minutes=1)).total_seconds()
 Proceed = Callable[[Request], Answer]
 
 
-class Other(WorldEffects):
-    """Another process's chance."""
-
-    def __init__(self, emulator: Emulator, chance: float) -> None:
-        super().__init__(emulator)
-        self.chance = chance
-
-    def random(self) -> float:
-        return self.chance
-
-
 def open_lock(world: World, chance: float = 0.25) -> ApiLock:
-    effects = Other(world.emulator, chance)
+    effects = OtherProcess(world.emulator, chance)
     return ApiLock(make_api(effects, base_url=BASE_URL, workers=1), effects, stack=STACK, holder="ci@one")
 
 
 def apply(world: World, file: DesiredState, chance: float) -> Result:
     """One run with a lock, from its plan to its end."""
-    effects = Other(world.emulator, chance)
-    api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
-
-    def look() -> Any:
-        from reconciler.plan import compute_plan
-
-        return compute_plan(file, take_snapshot(api, sinks, file, workers=1), world.clock.now().replace(microsecond=0))
-
-    lock = ApiLock(api, effects, stack=STACK, holder="ci", request_limit=30.0)
-    return apply_under(lock, look, api, sinks, effects)
+    return apply_locked(world, file, OtherProcess(world.emulator, chance))
 
 
 def make(world: World, name: str, description: str, **fields: Any) -> None:

@@ -25,7 +25,7 @@ from support.fuzzing import fuzz
 from support.http_fakes import TOKEN as API_TOKEN
 from support.http_fakes import ScriptedEffects, answer, make_api
 from support.states import desired, key
-from support.worlds import World, WorldEffects
+from support.worlds import BASE_URL, World, WorldEffects
 
 from reconciler.emulator import Answer, Emulator, EmulatorServer, Request
 from reconciler.model import DesiredState, Secret
@@ -68,7 +68,7 @@ class Watch:
 
 def make_world(folder: Path) -> tuple[World, Watch]:
     world = World(folder, OBJECTS)
-    world.emulator.base_url = "http://127.0.0.1:9"
+    world.emulator.base_url = BASE_URL
     world.emulator.listeners.append(watch := Watch(world.emulator, PROJECT))
     return world, watch
 
@@ -460,7 +460,7 @@ def test_no_request_goes_to_this_machine_or_its_neighbours_for_an_api_elsewhere(
 )
 def test_an_api_on_this_machine_opens_this_machine_alone(address: str) -> None:
     effects = ScriptedEffects(answer(401))
-    make_api(effects, base_url="http://127.0.0.1:9").ask_endpoint(address, Secret("cAnArY"), timeout=5)
+    make_api(effects, base_url=BASE_URL).ask_endpoint(address, Secret("cAnArY"), timeout=5)
     assert effects.sent == []
 
 
@@ -500,7 +500,7 @@ def slow_world(folder: Path, addresses: int, *, seconds: float, status: int = 0)
     file = desired(key("payments", "app:webui"))
     assert world.apply(file).complete
     effects = Slow(world.emulator, seconds=seconds, status=status)
-    world.effects, world.api = effects, make_api(effects, base_url="http://127.0.0.1:9", workers=2)
+    world.effects, world.api = effects, make_api(effects, base_url=BASE_URL, workers=2)
 
     def interceptor(request: Request, proceed: Proceed) -> Answer:
         given = proceed(request)

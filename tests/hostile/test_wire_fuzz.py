@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from support.fuzzing import fuzz
 from support.http_fakes import (
     START,
+    Hasty,
     OpenFence,
     ScriptedEffects,
     Step,
@@ -34,7 +35,6 @@ from support.http_fakes import (
 from support.proxies import read_head, serving
 
 from reconciler.api import KeyUpdate, Rebinding
-from reconciler.effects import System
 from reconciler.errors import KeyformError, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.clock import ABSURD, ApiClock
@@ -285,10 +285,6 @@ def test_an_answer_with_bytes_replaced_is_read_or_refused(edits: list[tuple[int,
     def serve(connection: socket.socket) -> None:
         read_head(connection)
         connection.sendall(said)
-
-    class Hasty(System):
-        def sleep(self, seconds: float) -> None:
-            pass
 
     effects = Hasty(request_timeout=5.0)
     try:

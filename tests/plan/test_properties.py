@@ -6,9 +6,9 @@ from hypothesis import given
 from support.drawn import files, worlds
 from support.fuzzing import fuzz
 from support.simulation import simulate
-from support.states import NOW, days, desired, endpoint, key, live, snapshot
+from support.states import NOW, bound_to, days, desired, endpoint, key, live, snapshot
 
-from reconciler.model import Auth, DesiredState, EndpointRef, Snapshot
+from reconciler.model import Auth, DesiredState, Snapshot
 from reconciler.plan import compute_plan
 
 
@@ -32,18 +32,13 @@ def test_one_apply_is_enough_and_touches_nothing_of_others(state: DesiredState, 
     valid = {one.name for one in after.keys if not one.is_expired(NOW)}
     for old, new in zip(before.endpoints, after.endpoints, strict=True):
         declaration = declarations.get(old.ref)
-        had, has = keys_of(before, old.ref), keys_of(after, old.ref)
+        had, has = bound_to(before, old.ref), bound_to(after, old.ref)
         if declaration is None or not declaration.exclusive:
             assert had & set(was) <= has, "foreign bindings stay as they are"
         if declaration is None or declaration.auth is not Auth.OPEN:
             assert new.auth_enabled or not old.auth_enabled, "authentication never goes off unless the file says so"
             if had != has and had & valid:
                 assert has & valid, "an endpoint keeps a valid key"
-
-
-def keys_of(what: Snapshot, ref: EndpointRef) -> set[str]:
-    """The ids of the keys that are bound to an endpoint."""
-    return {binding.key_id for binding in what.bindings if binding.endpoint == ref}
 
 
 @given(files(), worlds())

@@ -11,7 +11,7 @@ import pytest
 from plan.test_rules import told
 from support.fuzzing import simulated
 from support.simulation import simulate
-from support.states import NOW, bound_to, days, declared, desired, endpoint, key, live, snapshot
+from support.states import NOW, bound_to, days, declared, desired, endpoint, key, live, ref, snapshot
 
 from reconciler.model import Auth, DesiredKey, DesiredState, Phase, Snapshot, Warnings
 from reconciler.plan import compute_plan
@@ -559,7 +559,7 @@ def test_an_hourly_apply_is_the_whole_machinery(file: DesiredKey) -> None:
         record = now_live.sinks["local"].records["payments"]
         if not held or held[-1][1] != record.live_name:
             held.append((now, record.live_name))
-        valid = {one.name for one in now_live.keys if not one.is_expired(now)} & bound_to(now_live, "llama3")
+        valid = {one.name for one in now_live.keys if not one.is_expired(now)} & bound_to(now_live, ref("llama3"))
         replaced_at = {old: later for (_, old), (later, _) in pairwise(held)}
         for _, name in held:
             if name not in replaced_at or now < replaced_at[name] + file.overlap:

@@ -6,9 +6,11 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import pytest
 from sinks.stage import PROJECT, STACK, owner, record
 
 from reconciler.effects import Effects, System
+from reconciler.errors import SinkError
 from reconciler.model import SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 
@@ -18,6 +20,14 @@ REGION = "eu-west-1"
 def generation(number: int, *, key: str = "payments-api", stack: str = STACK) -> SinkRecord:
     """A record as `apply` would make it."""
     return record(key, number, stack=stack)
+
+
+def refused(act: Callable[[], object]) -> SinkError:
+    """The error, which has a way out."""
+    with pytest.raises(SinkError) as caught:
+        act()
+    assert caught.value.way_out
+    return caught.value
 
 
 class Aws:

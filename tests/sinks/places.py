@@ -10,6 +10,7 @@ from typing import Any
 from sinks.aws_stage import Aws, Counted
 from sinks.stage import DOTENV, STACK, Kind, owner
 from sinks.store_server import TOKEN, Shop
+from support.http_fakes import Hasty
 
 from reconciler.effects import Effects, System
 from reconciler.model import Place as Where
@@ -153,13 +154,6 @@ class AwsPlace(ReadablePlace):
 
     def plant_foreign(self, secret: str) -> None:
         self.aws.client.create_secret(Name=self.name, SecretString=secret)
-
-
-class Hasty(System):
-    """The real world, in which nobody waits."""
-
-    def sleep(self, seconds: float) -> None:
-        """Not at all."""
 
 
 class StorePlace(ReadablePlace):

@@ -7,26 +7,18 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sinks.aws_stage import Aws, Counted, generation
+from sinks.aws_stage import Aws, Counted, generation, refused
 from sinks.stage import CANARY, STACK
 
-from reconciler.errors import ExtraMissing, SinkError
+from reconciler.errors import ExtraMissing
 from reconciler.model import Secret
 from reconciler.sinks.protocol import HeldSecret
 
 NAME = f"{STACK}/payments-api"
-
-
-def refused(act: Callable[[], object]) -> SinkError:
-    with pytest.raises(SinkError) as caught:
-        act()
-    assert caught.value.way_out
-    return caught.value
 
 
 # --- What is kept -----------------------------------------------------------------------------------------------------

@@ -10,12 +10,12 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import botocore.exceptions as boto
 import pytest
 from sinks.aws_stage import REGION, Aws, Counted, generation
 from sinks.stage import CANARY, STACK
+from support.faults.aws import refusal
 
 from reconciler.effects import System
 from reconciler.errors import SinkError
@@ -36,9 +36,8 @@ def refused(act: Callable[[], object]) -> SinkError:
     return error
 
 
-def saying(code: str, message: str = "", *, status: int = 400, retries: int = 0) -> boto.ClientError:
-    metadata: Any = {"HTTPStatusCode": status, "RetryAttempts": retries}
-    return boto.ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": metadata}, "Any")
+def saying(code: str, message: str = "", *, status: int = 400, retries: int = 0) -> Exception:
+    return refusal(code, "any", status, message, retries=retries)
 
 
 def failing(operation: str, trouble: Exception) -> Counted:

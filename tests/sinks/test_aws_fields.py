@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sinks.aws_stage import Aws, Counted, generation
+from sinks.aws_stage import Aws, Counted, generation, refused
 
-from reconciler.errors import SinkError
 from reconciler.model import Secret
 from reconciler.sinks.protocol import HeldSecret
-
-
-def refused(act: Callable[[], object]) -> SinkError:
-    with pytest.raises(SinkError) as caught:
-        act()
-    assert caught.value.way_out
-    return caught.value
-
 
 FIELD: dict[str, Any] = {"name": "checkout/{key}", "field": "api_key"}
 SHARED = "checkout/payments-api"

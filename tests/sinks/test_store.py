@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from sinks.example_store import SINK
-from sinks.places import KEY, Hasty, StorePlace
+from sinks.places import KEY, StorePlace
 from sinks.stage import CANARY, owner, record
 from sinks.store_server import TOKEN, Shop
+from support.http_fakes import Hasty
 
 from reconciler.config import load_config
 from reconciler.errors import SinkError

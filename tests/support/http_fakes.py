@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from reconciler.api import Fence
 from reconciler.effects import System
 from reconciler.emulator import ConnectionLost, Emulator, Request, VirtualClock
 from reconciler.gcore import V3, ApiEvent, GcoreApi
@@ -202,11 +201,9 @@ class OpenFence:
         self.asked.append("keep_alive")
 
 
-def write_list(
-    api: GcoreApi, ref: EndpointRef, names: Iterable[str], *, opens: bool = False, fence: Fence | None = None
-) -> None:
+def write_list(api: GcoreApi, ref: EndpointRef, names: Iterable[str], *, opens: bool = False) -> None:
     """Write an endpoint's whole list and wait for the tasks, without the readings around it."""
-    project = replace(api._project, fence=fence or OpenFence())
+    project = replace(api._project, fence=OpenFence())
     place = V3(project.number).place_of(ref)
     EndpointList(project, place, ref, opens).write([Binding(name, ref) for name in names])
 

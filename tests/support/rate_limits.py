@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from reconciler.gcore.exchange import ATTEMPTS
 from reconciler.gcore.pace import Pace
 
 LATENCY = 0.05
@@ -102,7 +103,6 @@ def work_at_one_pace(
     says_when: bool,
     pace: Pace | None = None,
     start: float = 0.0,
-    attempts: int = 5,
 ) -> Course:
     """All requests pass one gate; the oldest goes first, and comes back when it was refused."""
     pace, chance, course, now = pace or Pace(workers), random.Random(7), Course(), start
@@ -127,7 +127,7 @@ def work_at_one_pace(
             pace.note_refused(sent_in, now, too_often=True, retry_after=wait, chance=chance.random())
             times, seen = overtaken.get(job, (0, -1))
             overtaken[job] = (times + (seen != pace.let_through), pace.let_through)
-            is_over = overtaken[job][0] >= attempts or pace.is_shut(now)
+            is_over = overtaken[job][0] >= ATTEMPTS or pace.is_shut(now)
             course.given_up += is_over
         if is_over:
             finished += 1

@@ -126,9 +126,9 @@ def endpoint(name: str, *bound: str, public: bool | None = None, application: st
     return EndpointReading(LiveEndpoint(ref(name), not is_public, (), "ACTIVE", application), bound)
 
 
-def bound_to(what: Snapshot, name: str) -> set[str]:
+def bound_to(what: Snapshot, place: EndpointRef) -> set[str]:
     """The ids of the keys that are bound to an endpoint."""
-    return {binding.key_id for binding in what.bindings if binding.endpoint == ref(name)}
+    return {binding.key_id for binding in what.bindings if binding.endpoint == place}
 
 
 def snapshot(

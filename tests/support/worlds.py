@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
+from reconciler.apply.api_lock import ApiLock
 from reconciler.apply.lock import Lock, NoLock
 from reconciler.effects import Effects
 from reconciler.emulator import Answer, Emulator, Kind, Modes, Request, VirtualClock, seed
@@ -36,6 +37,17 @@ class WorldEffects(EmulatedEffects):
 
     def monotonic(self) -> float:
         return self.emulator.clock.now().timestamp()
+
+
+class OtherProcess(WorldEffects):
+    """Those of one of several processes, each of which has a chance of its own."""
+
+    def __init__(self, emulator: Emulator, chance: float) -> None:
+        super().__init__(emulator)
+        self.chance = chance
+
+    def random(self) -> float:
+        return self.chance
 
 
 class World:
@@ -152,6 +164,17 @@ def states(result: Result) -> dict[str, OutcomeState]:
     return {str(outcome.change.id): outcome.state for outcome in result.outcomes}
 
 
+def apply_locked(world: World, file: DesiredState, effects: WorldEffects) -> Result:
+    """One run of a process of its own, with a lock, from its plan to its end."""
+    api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
+
+    def look() -> Plan:
+        return compute_plan(file, take_snapshot(api, sinks, file, workers=1), world.clock.now().replace(microsecond=0))
+
+    lock = ApiLock(api, effects, stack=STACK, holder="ci", request_limit=30.0)
+    return apply_under(lock, look, api, sinks, effects)
+
+
 def apply_under(
     lock: Lock,
     look: Callable[[], Plan],
@@ -228,17 +251,3 @@ class BrokenSink(Sink):
 
     def remove(self, key: str) -> None:
         raise self._error
-
-
-class BlindSink(BrokenSink):
-    """A sink around another one that cannot be read back, and does all else."""
-
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink, error=RuntimeError())
-        self.traits = replace(sink.traits, readable=False)
-
-    def write(self, record: Any, secret: Secret) -> None:
-        self._sink.write(record, secret)
-
-    def remove(self, key: str) -> None:
-        self._sink.remove(key)

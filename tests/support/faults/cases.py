@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.apply.api_lock import GRACE, LIFETIME
 from reconciler.emulator import Modes
+from reconciler.model import DesiredState
 from reconciler.plan.changes import Plan
 from support.faults.branches import observe
 from support.faults.canaries import search
@@ -132,16 +133,22 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
         # A .env file refuses secrets that its readers would read differently; JSON takes them all.
         sinks = {name: "json" if kind == "dotenv" else kind for name, kind in sinks.items()}
     world = FaultWorld.make(scenario.live, sinks, modes)
+    watch = bring_about(world, scenario, lambda file, seen: run_once(world, file, TracedEffects(world, watch=seen)))
+    return Prepared(scenario, modes, world, watch)
+
+
+def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredState, Watch], Ran]) -> Watch:
+    """Go through the stages of a scenario, without faults; the watch over what follows."""
     watch = Watch(world, desired(), scenario.stages[0][0]).begin()
     files = [*(file for file, _ in scenario.stages[1:]), scenario.promised or scenario.after]
     for (file, pause), following in zip(scenario.stages, files, strict=True):
         if file.keys:
-            ran = run_once(world, file, TracedEffects(world, watch=watch))
+            ran = run(file, watch)
             assert ran.code == 0, ran.said
         world.clock.advance(pause)
         assert not watch.violations, watch.violations
         watch = watch.edit(following)
-    return Prepared(scenario, modes, world, watch)
+    return watch
 
 
 # --- Runs without faults ----------------------------------------------------------------------------------------------

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from reconciler.emulator import Modes
 from support.faults.bugs import Bug
-from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS
-from support.faults.cases import Failure, Tally, judge_single, pass_through, prepare
-from support.faults.meetings import judge_portal_edit, judge_two_processes
+from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS, Strike
+from support.faults.cases import Failure, Tally, pass_through, prepare
+from support.faults.judging import judge_strike
 from support.faults.scenarios import BY_NAME
+
+EVERY = {SECOND_PROCESS: 4, PORTAL_EDIT: 3}
+"""Of so many effects, somebody else comes in at one."""
 
 
 def find_failures(bug: Bug) -> list[Failure]:
@@ -17,22 +18,15 @@ def find_failures(bug: Bug) -> list[Failure]:
     prepared = prepare(BY_NAME[bug.scenario], Modes())
     tally = Tally()
     done = pass_through(prepared, None if bug.faults else tally)
-    if bug.faults == (SECOND_PROCESS,):
-        for effect in islice(done.trace, 0, None, 4):
-            judge_two_processes(prepared, effect.spot, tally)
-            if is_caught(bug, tally.failures):
-                break
-    elif bug.faults == (PORTAL_EDIT,):
-        for effect in islice(done.trace, 0, None, 3):
-            judge_portal_edit(prepared, effect.spot, tally)
-            if is_caught(bug, tally.failures):
-                break
+    if bug.faults and bug.faults[0] in EVERY:
+        (what,) = bug.faults
+        strikes = [Strike(what, effect.spot) for effect in done.trace[:: EVERY[what]]]
     else:
-        for injection in done.singles():
-            if injection.fault.name in bug.faults and not injection.lasting:
-                judge_single(prepared, injection, tally)
-                if is_caught(bug, tally.failures):
-                    break
+        strikes = [each.strike for each in done.singles() if each.fault.name in bug.faults and not each.lasting]
+    for strike in strikes:
+        judge_strike(prepared, strike, tally)
+        if is_caught(bug, tally.failures):
+            break
     return tally.failures
 
 

@@ -137,11 +137,6 @@ class TracedEffects:
         self.said: list[str] = []
         """Arguments and environments of child processes."""
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the process was not killed."""
-        return not self.dead
-
     def die(self) -> None:
         """Kill the process, here and now."""
         self.dead = True
@@ -160,7 +155,7 @@ class TracedEffects:
         try:
             return perform() if self.hook is None else self.hook(effect, perform, self)
         finally:
-            if kind in SEEN and self.watch is not None and self.is_alive:
+            if kind in SEEN and self.watch is not None and not self.dead:
                 self.watch(effect)
 
     # --- Clock and chance ---------------------------------------------------------------------------------------------

@@ -39,8 +39,6 @@ Perform = Callable[[], Any]
 Act = Callable[[Effect, Perform, TracedEffects], Any]
 
 READS = frozenset({Kind.READ, Kind.POLL})
-ANSWERED = HTTP - {Kind.LOCK}
-DISK_WRITES = FILE_WRITES - {Kind.SYNC_FOLDER}
 
 
 @dataclass(frozen=True)
@@ -210,7 +208,7 @@ def program_does_not_start(_effect: Effect, _perform: Perform, _effects: TracedE
 # --- AWS --------------------------------------------------------------------------------------------------------------
 
 
-def aws_refuses(code: str, status: int = 400) -> Callable[[Effect, Perform, TracedEffects], Any]:
+def aws_refuses(code: str, status: int = 400) -> Act:
     """AWS answers with an error, and does nothing."""
 
     def strike(effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.faults.case_text import KILL, PORTAL_EDIT, SECOND_PROCESS, STOP, Case
-from support.faults.cases import Tally, after_first, judge_single, pass_through, prepare
+from support.faults.case_text import KILL, PORTAL_EDIT, SECOND_PROCESS, STOP, Case, Strike
+from support.faults.cases import Prepared, Tally, after_first, judge_single, pass_through, prepare
 from support.faults.faults import Injection
 from support.faults.kills import STORIES, judge_kill, judge_stop, make_ready
 from support.faults.meetings import judge_portal_edit, judge_two_processes
@@ -28,9 +28,14 @@ def judge(case: Case, tally: Tally) -> None:
         if all(effect.spot != strike.at for effect in done.trace):
             names = ", ".join(dict.fromkeys(effect.name for effect in done.trace))
             raise ValueError(f"the run has no effect {strike.at}; it has {names}")
-        if strike.what == SECOND_PROCESS:
-            judge_two_processes(prepared, strike.at, tally)
-        elif strike.what == PORTAL_EDIT:
-            judge_portal_edit(prepared, strike.at, tally)
-        else:
-            judge_single(prepared, Injection.of(strike), tally)
+        judge_strike(prepared, strike, tally)
+
+
+def judge_strike(prepared: Prepared, strike: Strike, tally: Tally) -> None:
+    """The run, with a fault or with somebody else at one of its effects."""
+    if strike.what == SECOND_PROCESS:
+        judge_two_processes(prepared, strike.at, tally)
+    elif strike.what == PORTAL_EDIT:
+        judge_portal_edit(prepared, strike.at, tally)
+    else:
+        judge_single(prepared, Injection.of(strike), tally)

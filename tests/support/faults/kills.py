@@ -16,7 +16,7 @@ from pathlib import Path
 
 from reconciler.emulator import Modes
 from support.faults.case_text import KILL, STOP, Case, Spot, Strike
-from support.faults.cases import Prepared, Tally, finish
+from support.faults.cases import Prepared, Tally, bring_about, finish
 from support.faults.judge import judge_clean_run
 from support.faults.real_world import KEEPER, Image, RealRan, RealWorld
 from support.faults.run import Ran
@@ -94,15 +94,7 @@ def make_ready(name: str) -> Ready:
         folder = Path(place) / "before"
         folder.mkdir()
         world = RealWorld.make_real(folder, scenario.live, scenario.sinks)
-        watch = Watch(world, desired(), scenario.stages[0][0]).begin()
-        files = [*(file for file, _ in scenario.stages[1:]), scenario.promised or scenario.after]
-        for (file, pause), following in zip(scenario.stages, files, strict=True):
-            if file.keys:
-                ran = world.run(file, watch)
-                assert ran.code == 0, ran.said
-            world.clock.advance(pause)
-            assert not watch.violations, watch.violations
-            watch = watch.edit(following)
+        watch = bring_about(world, scenario, world.run)
         prepared = Prepared(scenario, Modes(), world, watch, again=apply_again)
         image = world.image()
         world.close()

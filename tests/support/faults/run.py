@@ -27,7 +27,7 @@ from support.faults.effects import WRITES, Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
 from support.http_fakes import TOKEN
-from support.worlds import apply_under
+from support.worlds import BASE_URL, apply_under
 
 TASK_TIMEOUT = 60.0
 KEYFORM = Path(reconciler.__file__).parent
@@ -119,7 +119,7 @@ def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects, 
 
 def _open_api(desired: DesiredState, effects: TracedEffects, tell: Callable[[object], None]) -> GcoreApi:
     return GcoreApi(
-        base_url="http://127.0.0.1:9",  # as its endpoints are
+        base_url=BASE_URL,  # as its endpoints are
         token=Secret(TOKEN),
         project=desired.project,
         effects=effects,

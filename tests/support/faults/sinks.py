@@ -11,8 +11,9 @@ from support.faults.aws import REGION
 from support.faults.effects import STORE
 from support.faults.world import FOLDER, FaultWorld
 from support.http_fakes import PROJECT
+from support.worlds import BASE_URL
 
-API = "127.0.0.1:9"
+API = BASE_URL.removeprefix("http://")
 
 
 def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]:

@@ -18,6 +18,7 @@ from support.faults.aws import FakeAws, LateCall
 from support.faults.disk import Disk
 from support.faults.effects import SECONDS_PER_REQUEST
 from support.http_fakes import PROJECT, START, TOKEN
+from support.worlds import BASE_URL
 
 TASK_SECONDS = 0.3
 """Long enough that a task is seen running, short enough that few polls are needed."""
@@ -78,7 +79,7 @@ class FaultWorld:
             clock=clock,
             modes=modes,
             tokens={TOKEN: [PROJECT]},
-            base_url="http://127.0.0.1:9",  # a secret goes to no other plain http
+            base_url=BASE_URL,  # a secret goes to no other plain http
             task_seconds=TASK_SECONDS,
             seed=7,
         )
