@@ -7,9 +7,11 @@ SSL_CERT_DIR for the certificates to trust instead of those that httpx brings.
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
@@ -46,7 +48,7 @@ class Connections:
         self._network = Network()
         self._bodies = _Bodies()
         self._routes: dict[tuple[str, str, int], tuple[_Transport, str]] = {}
-        self._transports: dict[tuple[str, int], _Transport] = {}
+        self._transports: dict[tuple[str, str, int], _Transport] = {}
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """One request, and its answer. Raises httpx.HTTPError, and OSError for certificates that cannot be read.
@@ -96,27 +98,35 @@ class Connections:
         with self._guard:
             if place not in self._routes:
                 proxy = _proxy_for(request.url)
-                key = "" if proxy is None else str(proxy.url), kept
+                key = request.url.scheme, "" if proxy is None else str(proxy.url), kept
                 if key not in self._transports:
-                    self._transports[key] = self._connect_through(proxy, kept)
+                    self._transports[key] = self._connect_through(proxy, kept, request.url.scheme)
                 shown = "" if proxy is None else proxy.url.netloc.decode("ascii")
                 self._routes[place] = self._transports[key], shown
             return self._routes[place]
 
-    def _connect_through(self, proxy: httpx.Proxy | None, kept: int) -> _Transport:
+    @cached_property
+    def _trusted(self) -> ssl.SSLContext:
+        """The certificates to trust. They are read once, and only for HTTPS: it takes some 20 ms."""
+        return httpx.create_ssl_context()
+
+    def _connect_through(self, proxy: httpx.Proxy | None, kept: int, scheme: str) -> _Transport:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise httpx.ProxyError("keyform speaks to proxies over HTTP, not SOCKS")
-        return _Transport(self._network, kept=kept, proxy=proxy)
+        trusted = self._trusted if scheme == "https" else None
+        return _Transport(self._network, kept=kept, proxy=proxy, trusted=trusted)
 
 
 class _Transport(httpx.HTTPTransport):
     """httpx's own, on sockets that keep to an exchange's limits."""
 
-    def __init__(self, network: Network, *, kept: int, proxy: httpx.Proxy | None) -> None:
+    def __init__(
+        self, network: Network, *, kept: int, proxy: httpx.Proxy | None, trusted: ssl.SSLContext | None
+    ) -> None:
         # As many keep-alive connections as workers: with httpx's default of 20, 1,000 requests at 32 in flight opened
         # about 1,000 connections.
         pool: dict[str, Any] = {
-            "ssl_context": httpx.create_ssl_context(),
+            "ssl_context": trusted,
             "max_connections": None,
             "max_keepalive_connections": kept,
             "keepalive_expiry": KEPT_SECONDS,

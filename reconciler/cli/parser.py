@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import cache
 from typing import NoReturn
 
 from reconciler import __version__
@@ -68,8 +69,9 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
+@cache
 def build_parser() -> Parser:
-    """All commands and their options."""
+    """All commands and their options; the demo runs several in one process."""
     parser = Parser(
         prog="keyform",
         description=DESCRIPTION,

@@ -7,7 +7,9 @@ import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
+import httpx
 import pytest
 from support.http_fakes import Hasty, make_api
 from support.proxies import answering, make_certificate, over_tls, proxying, read_head, serving
@@ -202,6 +204,26 @@ def test_a_certificate_of_ones_own_is_trusted_when_ssl_cert_file_names_it(
         check(f"https://{HOST}")
         with pytest.raises(ApiError, match="its TLS certificate is not trusted"):
             check("https://another.keyform.test")
+
+
+@needs_openssl
+def test_certificates_are_read_once_and_only_for_https(
+    tls_server: int, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/nowhere/there-are-none.pem")
+    with serving(answering()) as plain:
+        check(f"http://127.0.0.1:{plain}")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[1]))
+    effects, client = Hasty(), httpx.Client()
+    with (
+        mock.patch("httpx.create_ssl_context", wraps=httpx.create_ssl_context) as reads,
+        serving(proxying(tls_server, heads=[])) as port,
+    ):
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
+        for method in ("GET", "POST", "GET"):
+            assert effects.send(client.build_request(method, f"https://{HOST}/")).status_code == 200
+    effects.close()
+    assert reads.call_count == 1
 
 
 @needs_openssl
