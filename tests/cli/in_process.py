@@ -21,6 +21,7 @@ from cli.stage import World
 from support.http_fakes import ask_emulator
 
 from reconciler.effects import System
+from reconciler.sockets import Allowance
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -43,6 +44,16 @@ class InProcess:
         """Let the emulator answer each request as it is: for what stands in names and bodies, tried by thousands."""
         emulator = self._world.emulator
         self._monkeypatch.setattr(System, "send", lambda effects, request: ask_emulator(emulator, request))
+        return self
+
+    def in_a_hurry(self) -> Self:
+        """Give up a request, whose limit does take time, after a twentieth of it."""
+        begin = Allowance.begin
+
+        def sooner(allowance: Allowance, *, seconds: float, most_bytes: int) -> None:
+            begin(allowance, seconds=seconds / 20, most_bytes=most_bytes)
+
+        self._monkeypatch.setattr(Allowance, "begin", sooner)
         return self
 
     def __call__(self, *argv: str, env: dict[str, str] | None = None, stdin: str = "") -> Ran:

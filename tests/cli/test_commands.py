@@ -16,7 +16,7 @@ from cli.processes import wait_until
 from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
 
 from reconciler.effects import System
-from reconciler.emulator import VirtualClock
+from reconciler.emulator import Emulator, VirtualClock
 
 # --- init -------------------------------------------------------------------------------------------------------------
 
@@ -347,9 +347,11 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(world: World, 
     assert list(world.folder.iterdir()) == []
 
 
-@pytest.mark.process("its emulator's tasks take real time")
-def test_the_demo_can_be_kept_and_does_not_overwrite(world: World, keyform: Keyform) -> None:
-    ran = world.run("demo", "--keep", "kept")
+def test_the_demo_can_be_kept_and_does_not_overwrite(
+    world: World, keyform: Keyform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconciler.emulator.Emulator", lambda task_seconds: Emulator())
+    ran = keyform("demo", "--keep", "kept")
     assert ran.code == 0
     kept = {path.name for path in (world.folder / "kept").iterdir()}
     assert kept == {"keyform.yaml", "secrets.env"}

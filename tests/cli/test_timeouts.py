@@ -44,11 +44,17 @@ def test_a_request_that_hangs_is_given_up_and_sent_again(
 ) -> None:
     world.write(ONE_KEY)
     world.fail(hang(answer, "GET", "/api_keys", times=1))
-    began = time.monotonic()
-    ran = keyform(*command, "--request-timeout", "1s", "--log-level", "info")
+    ran = keyform.in_a_hurry()(*command, "--request-timeout", "5s", "--log-level", "info")
     assert ran.code == 0
-    assert "to list keys: it did not answer within 1 second." in ran.err
-    assert time.monotonic() - began < 20, "not the 30 seconds that it would be"
+    assert "to list keys: it did not answer within 5 seconds." in ran.err
+
+
+def test_the_limit_is_in_seconds_that_really_pass(world: World, keyform: Keyform, answer: threading.Event) -> None:
+    world.write(ONE_KEY)
+    world.fail(hang(answer, "GET", "/api_keys", times=1))
+    began = time.monotonic()
+    assert keyform("plan", "--request-timeout", "1s").code == 0
+    assert 1 < time.monotonic() - began < 20, "not the 30 seconds that it would be"
 
 
 def test_a_request_that_always_hangs_is_an_error_that_names_the_limit(
@@ -56,11 +62,11 @@ def test_a_request_that_always_hangs_is_an_error_that_names_the_limit(
 ) -> None:
     world.write(ONE_KEY)
     world.fail(hang(answer, "GET", "/deployments"))
-    ran = keyform("plan", "--request-timeout", "1s")
+    ran = keyform.in_a_hurry()("plan", "--request-timeout", "5s")
     assert (ran.code, ran.out) == (1, "")
     error, way_out = ran.err[ran.err.index("Error: ") :].splitlines()
     assert error.startswith("Error: The API at 127.0.0.1:")
-    assert error.endswith(" could not be reached to list deployments: it did not answer within 1 second.")
+    assert error.endswith(" could not be reached to list deployments: it did not answer within 5 seconds.")
     assert way_out == "  Run keyform again: it goes on from what is live."
 
 
@@ -69,11 +75,11 @@ def test_a_write_that_hangs_is_an_unconfirmed_step_that_the_next_run_repairs(
 ) -> None:
     world.write(TWO_KEYS)
     world.fail(hang(answer, "PATCH", "/webui"))
-    ran = keyform("apply", "--auto-approve", "--request-timeout", "1s", "--parallelism", "2")
+    ran = keyform.in_a_hurry()("apply", "--auto-approve", "--request-timeout", "5s", "--parallelism", "2")
     assert ran.code == 1
     said = " ".join(ran.out.split())
     assert "Sent, but not confirmed ! application.webui binding search why: The API at 127.0.0.1:" in said
-    assert "it did not answer within 1 second." in said
+    assert "it did not answer within 5 seconds." in said
     assert "Keys: 1 added" in said
     assert sorted(world.held()) == ["PAYMENTS"]
     assert world.locks == []

@@ -522,11 +522,9 @@ def test_a_server_that_never_answers_is_given_up_after_the_timeout(applied: Worl
         read_head(connection)
         connection.recv(1)
 
-    begun = time.monotonic()
     with serving(silent) as port:
         applied.fail(moved("llama3", f"http://127.0.0.1:{port}"))
-        ran = keyform("verify", "--timeout", "1s", "--json")
-    assert time.monotonic() - begun < 15
+        ran = keyform.in_a_hurry()("verify", "--timeout", "1s", "--json")
     assert (ran.code, access(ran)["deployment.llama3"]) == (1, "unclear")
     assert states(ran)["payments", "deployment.whisper", "local"] == "accepted"
 
