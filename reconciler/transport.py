@@ -7,12 +7,11 @@ SSL_CERT_DIR for the certificates to trust instead of those that httpx brings.
 from __future__ import annotations
 
 import contextlib
-import ssl
 import threading
 import zlib
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -20,6 +19,9 @@ import httpx
 
 from reconciler.loopback import is_loopback
 from reconciler.sockets import Network
+
+if TYPE_CHECKING:
+    import ssl
 
 LONGEST_CONNECT = 5.0
 """Seconds for a connection to be made."""

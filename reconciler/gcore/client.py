@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -14,7 +14,7 @@ from reconciler.api import EndpointReading, Fence, KeyUpdate, LiveState, Move, R
 from reconciler.effects import Effects
 from reconciler.errors import KeyformError, NotFound, UnexpectedAnswer
 from reconciler.gcore.dataplane import ask_endpoint
-from reconciler.gcore.dialects import Collection, Dialect
+from reconciler.gcore.dialects import Collection, MakeDialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
 from reconciler.gcore.project import LOOK_AGAIN, Project
@@ -35,6 +35,8 @@ from reconciler.model.verification import Reply
 from reconciler.redaction import Redactor
 from reconciler.workers import side_by_side
 
+NO_EXPIRY = "Rotate the key, with `keyform rotate`: the new generation never expires."
+
 
 class GcoreApi:
     """One project's keys and endpoints: the port `reconciler.api.Api`. Safe between threads.
@@ -51,13 +53,16 @@ class GcoreApi:
         token: Secret,
         project: int,
         effects: Effects,
-        dialect: Callable[[int], Dialect] = V3,
+        dialect: MakeDialect = V3,
+        named: Container[str] = (),
         workers: int = 10,
         listener: Listener | None = None,
         task_timeout: float = 1800.0,
         redactor: Redactor | None = None,
     ) -> None:
-        """`workers` is how many requests are in flight at most; fewer when the API asks for that.
+        """`named` is what the file calls deployments: an id stands for a name where it says so.
+
+        `workers` is how many requests are in flight at most; fewer when the API asks for that.
 
         `task_timeout` is in seconds, for all tasks of a write. How long one request may take is for the effects to say.
         `redactor` is given every secret that the API shows, and masks more than that when it knows more.
@@ -70,7 +75,7 @@ class GcoreApi:
         exchange = Exchange(
             base_url=base_url, token=token, effects=effects, redactor=redactor, listener=listener, workers=workers
         )
-        self._dialect = dialect(project)
+        self._dialect = dialect(project, named)
         self._project = Project(
             number=project,
             keys=self._dialect.keys,
@@ -166,25 +171,23 @@ class GcoreApi:
         return CreatedKey(project.read_one(answer, keys, key_id, name, in_doubt=True).item, secret)
 
     def update_key(self, key_id: str, update: KeyUpdate) -> None:
-        """Change a live key in place, and see in the answer that it was kept. Sent again when that may help.
+        """Change a live key in place, and see in the answer that it was kept.
 
         To change an expiry where the API cannot is a ValueError.
         """
-        project, keys = self._project, self._dialect.keys
         changes_expiry = update.expires_at is not Unchanged.UNCHANGED
         if changes_expiry and "expires_at" not in self.capabilities.mutable_key_fields:
             raise ValueError("this API cannot change when a key expires")
-        body = self._dialect.update_body(project, key_id, update)
-        answer = project.write(project.call("PATCH", keys, key_id, "update", body), self._dialect.resend_updates)
-        live = project.read_one(answer, keys, key_id, in_doubt=True).item
+        live = self._dialect.update_key(self._project, key_id, update)
         asked = live.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
         differs = "" if live.expires_at == (asked and asked.replace(microsecond=0)) else "expires_at"
         if (live.text, live.ownership) != read_description(update.description):
             differs = "description"
         if differs:
+            key = self._project.words(self._dialect.keys, key_id)
             raise UnexpectedAnswer(
-                f"The API did not keep the {differs} that was sent for {project.words(keys, key_id)}.",
-                way_out=LOOK_AGAIN,
+                f"The API did not keep the {differs} that was sent for {key}.",
+                way_out=NO_EXPIRY if differs == "expires_at" and asked is None else LOOK_AGAIN,
                 effect_is_unknown=True,
             )
 
@@ -193,6 +196,7 @@ class GcoreApi:
 
         Raises Conflict for a key that is attached [D].
         """
+        self._dialect.require_unbound(self._project, key_id)
         try:
             self._project.write(self._project.call("DELETE", self._dialect.keys, key_id, "delete"), Resend.IF_TRANSIENT)
         except NotFound as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
 from reconciler.errors import KeyformError
-from reconciler.gcore.exchange import Resend
 from reconciler.gcore.wire import Entry, Fields
 from reconciler.model import Capabilities, EndpointRef, LiveEndpoint, LiveKey
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from reconciler.gcore.project import Project
 
 Item = TypeVar("Item")
+MakeDialect = Callable[[int, Container[str]], "Dialect"]
+"""From the project's number, and from what the file calls deployments, since an id may stand for a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class Collection(Generic[Item]):
 
     `words` is what messages call one (`key {}`). `page_limit` None means that the list has no pages; `query` is sent
     with it, beside those. `addressable` is a regular expression that a whole id has to match to stand in a path.
-    `shows_bindings`: who opens what cannot be told without this list.
+    `shows_bindings`: who opens what cannot be told without this list. `settle` makes of a whole list, as it was read,
+    what counts of it.
     """
 
     noun: str
@@ -38,6 +40,7 @@ class Collection(Generic[Item]):
     query: tuple[tuple[str, int], ...] = ()
     addressable: str = r"(?s:(?!\.{0,2}\Z).*)"
     shows_bindings: bool = False
+    settle: Callable[[tuple[Entry[Item], ...]], tuple[Entry[Item], ...]] = lambda entries: entries
 
     def item(self, entry_id: str) -> str:
         """The path of one object; the id cannot leave its segment."""
@@ -49,10 +52,10 @@ class Collection(Generic[Item]):
 
 
 class Dialect(Protocol):
-    """One generation of the API, for one project.
+    """One generation of the API, for one project. Safe between threads.
 
-    Which object lists a binding, its entries say in their `links`. A PATCH whose body rests on a reading may be sent
-    again only where it surely was not processed (`resend_updates`).
+    Which object lists a binding, its entries say in their `links`. A write whose body rests on a reading may be sent
+    again only where it surely was not processed (`Resend.IF_UNPROCESSED`).
     """
 
     @property
@@ -70,11 +73,6 @@ class Dialect(Protocol):
         """Where endpoints live, a list for each kind of them."""
         ...
 
-    @property
-    def resend_updates(self) -> Resend:
-        """When a key's PATCH may be sent again."""
-        ...
-
     def key_id_of(self, name: str) -> str | None:
         """The id that the key of this name has, or None where the API gives it an id of its own."""
         ...
@@ -83,8 +81,15 @@ class Dialect(Protocol):
         """What makes a key that opens nothing; `description` may be empty, `expires_at` None means never."""
         ...
 
-    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:
-        """What changes a key in place; where the API wants every field, the others as they are read just before."""
+    def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
+        """Change a key in place, and give it as the answer shows it.
+
+        Where the API wants every field, the others as they are read just before.
+        """
+        ...
+
+    def require_unbound(self, project: Project, key_id: str) -> None:
+        """Raise Conflict for a key that opens something, where the API would delete it nevertheless."""
         ...
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:

@@ -73,7 +73,7 @@ class Project:
             workers=self.workers,
         )
         self.learn_names(entries)
-        return entries
+        return place.settle(entries)
 
     def list_page(self, place: Collection[Item], offset: int, limit: int) -> Page[Item]:
         """The page of `limit` objects from `offset` on, or the whole list where it has no pages."""

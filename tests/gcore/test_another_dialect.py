@@ -6,7 +6,7 @@ Snapshot, plan and apply speak to it as they do to v3: nothing but a dialect kno
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,7 +37,7 @@ from reconciler.gcore.exchange import Resend
 from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import Listed, rewrite
 from reconciler.gcore.wire import Entry, Fields, read_key, write_instant
-from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, Secret
+from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, Secret, Unchanged
 
 # --- The server -------------------------------------------------------------------------------------------------------
 
@@ -88,12 +88,11 @@ def read_toy_key(fields: Fields) -> Entry[LiveKey]:
 
 class ToyDialect:
     capabilities = Capabilities(mutable_key_fields=frozenset({"description", "expires_at"}))
-    resend_updates = Resend.IF_TRANSIENT
     keys = Collection(noun="key", words="key {}", path="/toy/keys", read=read_toy_key, shows_bindings=True)
     doors = Collection(noun="deployment", words="deployment.{}", path="/toy/doors", read=read_door, shows_bindings=True)
     endpoints = (doors,)
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, named: Container[str]) -> None:
         """It has one project."""
 
     def key_id_of(self, name: str) -> None:
@@ -102,10 +101,15 @@ class ToyDialect:
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
         return {"name": name, "description": description, "expires_at": expires_at and write_instant(expires_at)}
 
-    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:
-        expiry = update.expires_at
-        changed = {"expires_at": write_instant(expiry)} if isinstance(expiry, datetime) else {}
-        return {"description": update.description, **({"expires_at": None} if expiry is None else changed)}
+    def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
+        body: dict[str, Any] = {"description": update.description}
+        if not isinstance(update.expires_at, Unchanged):
+            body["expires_at"] = update.expires_at and write_instant(update.expires_at)
+        answer = project.write(project.call("PATCH", self.keys, key_id, "update", body), Resend.IF_TRANSIENT)
+        return project.read_one(answer, self.keys, key_id, in_doubt=True).item
+
+    def require_unbound(self, project: Project, key_id: str) -> None:
+        """The API would refuse it."""
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
         door = next((door for door in project.list_all(self.doors) if door.item.ref == ref), None)

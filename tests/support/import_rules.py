@@ -68,7 +68,7 @@ LAYERS = (
         name="transport",
         stages=_names("loopback sockets"),
         libraries=_names("httpcore httpx"),
-        never=PAST_THE_SEAM - {"ssl"},  # the type of the certificates that httpx reads
+        never=PAST_THE_SEAM,
         opens_files=False,
     ),
     # The sockets below it, each held to the limits of its exchange.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -23,9 +23,8 @@ class V3:
     """One project of Inference API v3; see `Dialect`."""
 
     capabilities = Capabilities(mutable_key_fields=frozenset({"description"}))  # [D] PATCH takes nothing else
-    resend_updates = Resend.IF_TRANSIENT
 
-    def __init__(self, project: int) -> None:
+    def __init__(self, project: int, named: Container[str] = ()) -> None:  # noqa: ARG002 - no id stands for a name
         # [D] limit is 100 unless said, 1000 at most; for deployments 1000 either way; applications have no paging.
         self.keys: Collection[LiveKey] = Collection(
             noun="key",
@@ -67,9 +66,14 @@ class V3:
             body["expires_at"] = write_instant(expires_at)
         return body
 
-    def update_body(self, project: Project, key_id: str, update: KeyUpdate) -> dict[str, Any]:  # noqa: ARG002
-        """[D] The description alone."""
-        return {"description": update.description}
+    def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
+        """[D] The description alone: a second time changes nothing."""
+        call = project.call("PATCH", self.keys, key_id, "update", {"description": update.description})
+        answer = project.write(call, Resend.IF_TRANSIENT)
+        return project.read_one(answer, self.keys, key_id, in_doubt=True).item
+
+    def require_unbound(self, project: Project, key_id: str) -> None:
+        """The API refuses to delete a key that is attached [D]."""
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
         """An endpoint lists the names of its keys."""
