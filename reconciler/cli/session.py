@@ -84,6 +84,7 @@ def open_session(
         )
     from reconciler.effects import System
     from reconciler.gcore import GcoreApi
+    from reconciler.gcore.generations import dialect_of
     from reconciler.sinks import open_sinks
 
     effects = System(connections=args.parallelism, request_timeout=args.request_timeout)
@@ -95,6 +96,8 @@ def open_session(
                 token=Secret(token),
                 project=desired.project,
                 effects=effects,
+                dialect=dialect_of(desired.api),
+                named=desired.named,
                 workers=args.parallelism,
                 listener=listener or ShownProgress(terminal).on_api_event,
                 task_timeout=task_timeout,

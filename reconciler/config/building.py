@@ -29,6 +29,8 @@ from reconciler.config.tree import (
 from reconciler.config.tree import Path as TreePath
 from reconciler.config.values import parse_duration, parse_instant
 from reconciler.model import (
+    APIS,
+    DEFAULT_API,
     Auth,
     DesiredBinding,
     DesiredEndpoint,
@@ -89,6 +91,7 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
     state = DesiredState(
         stack=build.text("stack") or "",
         project=_build_project(build),
+        api=api if (api := build.text("api")) in APIS else DEFAULT_API,
         keys=tuple(_build_keys(build)),
         endpoints=tuple(sorted(_build_endpoints(build), key=lambda endpoint: endpoint.ref)),
         sinks=tuple(_build_sinks(build)),

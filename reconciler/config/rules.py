@@ -24,6 +24,13 @@ from reconciler.model import (
 )
 from reconciler.sinks.declared import Kind, sink_types
 
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_LIVE_NAMES = {"v3": re.compile(r"[a-z0-9][-a-z0-9]{2,61}[a-z0-9]"), "v2": re.compile(r".*")}
+"""Names of live keys that a generation of the API can address [D]; what all have in common, the schema says."""
+_HAS_APPLICATIONS = frozenset({"v3"})
+_HAS_IDS = frozenset({"v2"})
+"""Generations of the API that know a deployment by an id, too."""
+
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
 
 
@@ -57,6 +64,41 @@ def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fou
                 message = f"this {binding.kind.value} is declared `auth: open` at {endpoint.place.where}"
                 way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
                 yield Found(find_mark(root, path), path, message, way_out)
+
+
+def api_has_no_applications(state: DesiredState, root: Table) -> Iterator[Found]:
+    """An older generation of the API knows deployments alone."""
+    for ref, path, mark in _named_endpoints(state, root) if state.api not in _HAS_APPLICATIONS else ():
+        if ref.kind is EndpointKind.APPLICATION:
+            message = f"there are no applications in `api: {state.api}`"
+            yield Found(mark, path, message, "Take it out, or write `api: v3`.")
+
+
+def api_has_no_ids(state: DesiredState, root: Table) -> Iterator[Found]:
+    """A deployment's id, where the API knows none."""
+    for ref, path, mark in _named_endpoints(state, root) if state.api not in _HAS_IDS else ():
+        if _ID.fullmatch(ref.name):
+            yield Found(mark, path, f"there are no ids in `api: {state.api}`", "Write the deployment's name.")
+
+
+def live_key_cannot_be_addressed(state: DesiredState, root: Table) -> Iterator[Found]:
+    """A live key that could be read in a list, and then neither be changed nor deleted."""
+    for key in state.keys:
+        if key.adopt is not None and not _LIVE_NAMES[state.api].fullmatch(key.adopt):
+            path: Path = ("keys", key.name, "adopt")
+            message = (
+                f"`api: {state.api}` can change no live key of this name: it must have 4 to 63 characters, and no dot"
+            )
+            yield Found(find_mark(root, path), path, message, "Make a new key, and delete that one in the portal.")
+
+
+def _named_endpoints(state: DesiredState, root: Table) -> Iterator[tuple[EndpointRef, Path, Mark]]:
+    for endpoint in state.endpoints:
+        path: Path = (f"{endpoint.ref.kind.value}s", endpoint.ref.name)
+        yield endpoint.ref, path, find_name_mark(root, path)
+    for key in state.keys:
+        for ref, place in _bindings(root, key):
+            yield ref, place, find_mark(root, place)
 
 
 def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Found]:
@@ -165,6 +207,9 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
     key_has_no_sink,
     sink_is_not_declared,
     key_opens_an_open_endpoint,
+    api_has_no_applications,
+    api_has_no_ids,
+    live_key_cannot_be_addressed,
     key_says_two_expiries,
     rotation_does_not_fit,
     live_key_is_adopted_twice,

@@ -145,8 +145,6 @@ def _about_name(violation: Violation, name: str) -> str:
         return f"A name does not begin with `{LOCK_PREFIX}`: that is what the locks of stacks are named."
     if violation.keyword == "not":
         return "A name does not end in `-g` and a number: that is how the generations of a key are named."
-    if "." in name and "name of a live key" in _sentence(violation):
-        return "The API cannot change a key with a dot in its name: make a new key, and delete that one in the portal."
     if "." in name and "name of a key" in _sentence(violation):
         return "The API makes a key with a dot in its name, but can then neither read nor delete it: use hyphens."
     return ""

@@ -1,6 +1,8 @@
 """The nouns: frozen data that every stage speaks in. Knows nobody."""
 
 from reconciler.model.desired import (
+    APIS,
+    DEFAULT_API,
     NOWHERE,
     Auth,
     DesiredBinding,
@@ -56,6 +58,8 @@ from reconciler.model.times import EARLIEST, LATEST, are_close, shift
 from reconciler.model.verification import Reply
 
 __all__ = [
+    "APIS",
+    "DEFAULT_API",
     "EARLIEST",
     "FORM",
     "LAST_GENERATION",

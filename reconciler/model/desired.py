@@ -27,6 +27,9 @@ class Place:
 
 
 NOWHERE = Place()
+APIS = ("v3", "v2")
+"""The generations of the API, as the file calls them."""
+DEFAULT_API = "v3"
 
 
 class Auth(StrEnum):
@@ -139,7 +142,8 @@ class LockSettings:
 class DesiredState:
     """All that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name.
 
-    `vouched` are pairs of a key's and a live key's name, from `adopt` of keys that a command leaves out.
+    `vouched` are pairs of a key's and a live key's name, from `adopt` of keys that a command leaves out. `api` is the
+    generation of the API, as the file calls it.
     """
 
     stack: str
@@ -152,6 +156,13 @@ class DesiredState:
     warnings: Warnings = Warnings()
     place: Place = field(default=NOWHERE, compare=False)
     vouched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+    api: str = DEFAULT_API
+
+    @property
+    def named(self) -> frozenset[str]:
+        """What the file calls deployments and applications."""
+        refs = {endpoint.ref for endpoint in self.endpoints}.union(*(key.endpoints for key in self.keys))
+        return frozenset(ref.name for ref in refs)
 
     @property
     def adoptions(self) -> frozenset[tuple[str, str]]:

@@ -17,7 +17,8 @@ class LiveKey:
     """A live API key. `id` is what the API knows it by, and opaque: for v3 its name.
 
     `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
-    stack named by something that looks like a marker but cannot be read (`""`: not even that).
+    stack named by something that looks like a marker but cannot be read (`""`: not even that). `status` is the API's
+    own word (`""`: it has none).
     """
 
     id: str
@@ -27,11 +28,17 @@ class LiveKey:
     created_at: datetime
     expires_at: datetime | None = None
     claimed_by: str | None = None
+    status: str = ""
 
     @property
     def marked_by(self) -> str | None:
         """The stack that a marker names, be it readable, forged or broken; None for a key without one."""
         return self.ownership.stack if self.ownership is not None else self.claimed_by
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the API calls it active, or says nothing."""
+        return self.status.upper() in ("", "ACTIVE")
 
     def is_expired(self, now: datetime) -> bool:
         """Whether the data plane refuses it by now."""
@@ -65,7 +72,8 @@ class LiveEndpoint:
     """A deployment or an application.
 
     `application` names the application that a deployment belongs to, whose keys are set on the application.
-    `addresses` are opaque; `status` is the API's own word.
+    `addresses` are opaque; `status` is the API's own word. `alias` is what else people may call it, where the API knows
+    it by an id and by a name, which others may have too.
     """
 
     ref: EndpointRef
@@ -73,6 +81,7 @@ class LiveEndpoint:
     addresses: tuple[str, ...] = ()
     status: str = ""
     application: str | None = None
+    alias: str = ""
 
     @property
     def is_public(self) -> bool:
@@ -165,9 +174,14 @@ class SinkContents:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What depends on the API's generation, declared by a dialect: which fields of a live key change in place."""
+    """What depends on the API's generation, declared by a dialect.
+
+    `mutable_key_fields` are those of a live key that change in place. `switches_authentication`: an endpoint's first
+    key turns its authentication on, and taking off the last one turns it off; otherwise nobody knows before it is done.
+    """
 
     mutable_key_fields: frozenset[str] = frozenset({"description"})
+    switches_authentication: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class BindingPlan:
         return frozenset(Binding(live.id, each.endpoint.ref) for each in self.comparisons for live in each.stays)
 
 
+NEVER_SWITCHED = "in this generation of the API, keyform would have to replace the deployment for that, and does not"
 IS_DECLARED = Reason("binding_is_declared", "the file binds it")
 IS_NOT_DECLARED = Reason("binding_is_not_declared", "the file no longer binds it")
 SUCCEEDS = Reason("generation_succeeds", "the new generation opens what the key opens")
@@ -102,6 +103,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
     markers = gather_markers(facts)
     valid = {ref for ref, key in keys.items() if not key.is_expired(facts.now)}
     valid |= {verdict.successor.live for verdict in verdicts if verdict.successor}
+    switches = snapshot.capabilities.switches_authentication
     comparisons, exposures, warnings = [], [], []
     unmet: list[Finding] = []
     for ref in sorted(live):
@@ -118,8 +120,8 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
             owners=owners,
             markers=markers,
         )
-        refusals += refuse_comparison(found, valid, owners)
-        new_exposures, new_warnings = note_exposure(found, is_managed=is_managed)
+        refusals += refuse_comparison(found, valid, owners, switches=switches)
+        new_exposures, new_warnings = note_exposure(found, is_managed=is_managed, switches=switches)
         exposures += [*new_exposures, *note_cuts(found, keys, desired.stack)]
         warnings += new_warnings
         unmet += find_spared(found, keys, desired.stack)
@@ -210,8 +212,13 @@ def compare(
     return Comparison(endpoint, declaration, present, gains, tuple(losses), stays, tuple(spared), opens)
 
 
-def refuse_comparison(found: Comparison, valid: Collection[KeyRef], owners: Mapping[KeyRef, Link]) -> list[Finding]:
-    """An endpoint keeps a valid key unless the file says that it is open; one that has none keeps one nevertheless."""
+def refuse_comparison(
+    found: Comparison, valid: Collection[KeyRef], owners: Mapping[KeyRef, Link], *, switches: bool = True
+) -> list[Finding]:
+    """An endpoint keeps a valid key unless the file says that it is open; one that has none keeps one nevertheless.
+
+    Where keys do not switch its authentication for sure, what nobody but its owner can do is refused, and said.
+    """
     endpoint, declaration, place, remain = found.endpoint, found.declaration, found.declaration.place, found.remain
     lost = [link.live.name for link in found.losses]
     if declaration.auth is Auth.OPEN:
@@ -226,6 +233,9 @@ def refuse_comparison(found: Comparison, valid: Collection[KeyRef], owners: Mapp
                     " may be unlinked",
                 )
             ]
+        if found.opens and not found.present and not switches:
+            message = f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
+            return [Finding(place.where, str(endpoint.ref), message, "turn its authentication off in the portal")]
         return []
     had_one = any(live in valid for live in found.present)
     # Whatever the API says of authentication now: a list that loses its last key turns it off.
@@ -239,6 +249,11 @@ def refuse_comparison(found: Comparison, valid: Collection[KeyRef], owners: Mapp
                 "bind another key to it, or declare the endpoint `auth: open` to make it public",
             )
         ]
+    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and found.remain and not found.gains:
+        message = "is declared `auth: required`, but it is public, although keys are bound to it"
+        if not switches:
+            message = f"{message}: {NEVER_SWITCHED}"
+        return [Finding(place.where, str(endpoint.ref), message, "turn its authentication on in the portal")]
     if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and not found.gains:
         return [
             Finding(
@@ -251,19 +266,24 @@ def refuse_comparison(found: Comparison, valid: Collection[KeyRef], owners: Mapp
     return []
 
 
-def note_exposure(found: Comparison, *, is_managed: bool) -> tuple[list[Note], list[Note]]:
+def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True) -> tuple[list[Note], list[Note]]:
     """Say which endpoints become public or are so already, and which stop being so."""
     if found.opens:
         sentence = "becomes PUBLIC: anyone who knows its address may call it without a key"
+        if not switches:
+            sentence += "; or, if the API leaves its authentication on, nobody can call it: the apply tells"
         return [Note("endpoint_becomes_public", found.address, sentence)], []
     if not found.endpoint.is_public or not is_managed:
         return [], []
     if found.gains:
         sentence = "is public now; once a key is bound, callers without one are refused"
+        if not switches:
+            sentence += ", if the API turns its authentication on by that: the apply tells"
         return [], [Note("endpoint_becomes_protected", found.address, sentence)]
     if found.declaration.auth is Auth.OPEN:
         return [], []
-    sentence = "is public: no key is bound to it, and the file does not say `auth: open`"
+    keys = "although keys are bound to it" if found.remain else "no key is bound to it"
+    sentence = f"is public: {keys}, and the file does not say `auth: open`"
     return [Note("endpoint_is_public", found.address, sentence)], []
 
 
@@ -310,11 +330,19 @@ def refuse_unknown_endpoints(
 ) -> list[Finding]:
     """What the file names has to be there; keyform makes keys, not deployments."""
     found = []
+    by_alias: dict[str, list[str]] = defaultdict(list)
+    for endpoint in snapshot.endpoints:
+        by_alias[endpoint.alias].append(endpoint.ref.name)
     for ref, place in named_endpoints(desired):
-        if ref not in live:
-            near = get_close_matches(ref.name, snapshot.endpoint_names(ref.kind), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"create the {ref.kind.value} first, or remove it here"
-            found.append(Finding(place.where, place.path, f"there is no {ref.kind.value} {ref.name}", hint))
+        if ref in live:
+            continue
+        message = f"there is no {ref.kind.value} {ref.name}"
+        near = get_close_matches(ref.name, snapshot.endpoint_names(ref.kind), n=1)
+        hint = f"did you mean {near[0]}?" if near else f"create the {ref.kind.value} first, or remove it here"
+        if others := by_alias[ref.name]:
+            message = f"there are {len(others)} {ref.kind.value}s {ref.name}" if len(others) > 1 else message
+            hint = f"name it by its id: {' or '.join(sorted(others)[:5])}"
+        found.append(Finding(place.where, place.path, message, hint))
     return found
 
 

@@ -48,6 +48,10 @@ def warn(
 ) -> list[Note]:
     """What a reader should know although nothing changes because of it."""
     notes = []
+    for each in case.generations:
+        if not each.live.is_active:
+            sentence = f"the API says that {each.name} is {each.live.status!a}"
+            notes.append(Note("key_is_not_active", case.address, sentence))
     if newest and successor is None and newest.phase is Phase.ADOPTED:
         sentence = f"{newest.name} was adopted: its secret is unknown, and no sink is written until the next generation"
         notes.append(Note("adopted_secret_is_unknown", case.address, sentence))

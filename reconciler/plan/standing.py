@@ -50,7 +50,7 @@ class GenerationStatus:
 
     `since` is when it came into its phase, as its marker says; `fate` is what the next apply does with it. `until` is
     when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap). `leaks`: it is
-    revoked, and still opens something.
+    revoked, and still opens something. `api_status` is the API's own word, where it says that it is not active.
     """
 
     live_name: str
@@ -64,6 +64,7 @@ class GenerationStatus:
     until: datetime | None
     bound_to: tuple[EndpointRef, ...]
     leaks: bool = False
+    api_status: str = ""
 
     @property
     def is_in_overlap(self) -> bool:
@@ -238,6 +239,12 @@ class Standing:
     def leaked(self) -> tuple[str, ...]:
         """The live names of revoked generations that still open something: an apply cuts them."""
         return tuple(each.live_name for key in self.keys for each in key.generations if each.leaks)
+
+    @property
+    def inactive(self) -> tuple[str, ...]:
+        """The live names of generations that the API does not call active, each with its word."""
+        generations = [each for key in self.keys for each in key.generations if each.api_status]
+        return tuple(f"{each.live_name} ({each.api_status})" for each in generations)
 
     @property
     def expiring(self) -> tuple[KeyStatus, ...]:

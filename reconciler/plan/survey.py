@@ -65,6 +65,7 @@ def _key(case: KeyCase) -> KeyStatus:
                 until=None if each is current else _until(case, each),
                 bound_to=tuple(sorted(each.bound_to)),
                 leaks=each.leaks(case.now),
+                api_status="" if each.live.is_active else each.live.status,
             )
             for each in generations
         ),

@@ -115,6 +115,7 @@ def _findings(standing: Standing) -> Iterator[_Finding]:
     yield _Finding(Role.DANGER, "Public, and the file does not say so", _addresses(set(standing.public) - set(meant)))
     yield _Finding(Role.DANGER, "Expired", tuple(tell_expiry(key, standing.now) for key in standing.expired))
     yield _Finding(Role.DANGER, "Revoked, and not yet cut", standing.leaked)
+    yield _Finding(Role.WARNING, "Not active, the API says", standing.inactive)
     yield _Finding(Role.DANGER, "Marked as this stack's, and not counted as its own: see plan", standing.claims)
     yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))

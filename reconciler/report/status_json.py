@@ -23,6 +23,7 @@ endpoints[]                     in order of address, its keys in order of name
 public_endpoints[]              addresses
 expired_keys[], expiring_keys[] names, the first to expire first
 revoked_live_keys[]             live names of revoked generations that still open something: an apply cuts them
+inactive_live_keys[]            live names of generations that the API does not call active, each with its word
 claims[]                        live names with this stack's marker that are not counted as its own: see plan
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
@@ -53,6 +54,7 @@ def status_to_json(standing: Standing) -> str:
             "expired_keys": [key.name for key in standing.expired],
             "expiring_keys": [key.name for key in standing.expiring],
             "revoked_live_keys": [*standing.leaked],
+            "inactive_live_keys": [*standing.inactive],
             "claims": [*standing.claims],
             "foreign_keys": [*standing.foreign_keys],
             "foreign_bindings": [

@@ -91,6 +91,9 @@ def _alarm(standing: Standing) -> Iterator[Text]:
     if leaked := standing.leaked:
         what = _count(leaked, "live key is", "live keys are")
         yield Text(f"{what} REVOKED, and not yet cut: {some_of(leaked)}. Run apply.\n", Role.DANGER)
+    if inactive := standing.inactive:
+        what = _count(inactive, "live key is", "live keys are")
+        yield Text(f"{what} not active, the API says: {some_of(inactive)}\n", Role.WARNING)
     if expired := standing.expired:
         names = some_of([tell_expiry(key, now) for key in expired])
         yield Text(f"{_count(expired, 'key has', 'keys have')} EXPIRED: {names}\n", Role.DANGER)

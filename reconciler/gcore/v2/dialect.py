@@ -1,0 +1,189 @@
+"""What v2 does in its own way: a key has an id, lists the deployments that it opens, and is written as a whole."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Container, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
+from reconciler.errors import Conflict, KeyformError
+from reconciler.gcore.dialects import Collection
+from reconciler.gcore.exchange import Resend
+from reconciler.gcore.generations import CAPABILITIES
+from reconciler.gcore.project import Project
+from reconciler.gcore.rewriting import rewrite
+from reconciler.gcore.v2 import wire
+from reconciler.gcore.v2.lists import KeyList, read_key
+from reconciler.gcore.wire import Entry, write_instant
+from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey, Unchanged
+
+NO_PUT = "this generation of the API switches authentication only by replacing the whole deployment"
+
+
+class V2:
+    """One project of Inference API v2; see `Dialect`."""
+
+    capabilities = CAPABILITIES["v2"]
+
+    def __init__(self, project: int, named: Container[str] = ()) -> None:
+        # [D] the project is a parameter of lists, and 1000 the largest page.
+        query = (("project_id", project),)
+        self.keys: Collection[LiveKey] = Collection(
+            noun="key",
+            words="key {}",
+            path="/cloud/v2/inference/api_keys",
+            read=wire.key,
+            page_limit=1000,
+            query=query,
+            shows_bindings=True,
+            settle=self._of_the_project,
+        )
+        self.deployments: Collection[LiveEndpoint] = Collection(
+            noun="deployment",
+            words="deployment.{}",
+            path="/cloud/v2/inference/deployments",
+            read=wire.deployment,
+            page_limit=1000,
+            query=query,
+            shows_bindings=True,
+            settle=self._settle_deployments,
+        )
+        self.endpoints = (self.deployments,)
+        self._number = project
+        self._named = named
+        self._there: frozenset[str] = frozenset()
+        """The deployments that the last list showed."""
+        self._guard = threading.Lock()
+        self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+
+    def key_id_of(self, name: str) -> None:
+        """The API gives ids."""
+
+    def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
+        """Without deployments: were the answer lost, a key would stay that opens them, and whose secret nobody has."""
+        body: dict[str, Any] = {"name": name, "project_id": self._number}
+        if description:
+            body["description"] = description
+        if expires_at is not None:
+            body["expires_at"] = write_instant(expires_at)
+        return body
+
+    def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
+        """Write the whole key, with what it opens as it is read just before."""
+        changed: dict[str, Any] = {"description": update.description}
+        if not isinstance(update.expires_at, Unchanged):
+            changed["expires_at"] = update.expires_at
+        with self.writing(key_id):
+            entry = read_key(project, self, key_id)
+            links = self.still_there(project, entry.links)
+            body = wire.body(entry, self._number, **changed, inference_instance_ids=links)
+            answer = project.write(project.call("PATCH", self.keys, key_id, "update", body), Resend.IF_UNPROCESSED)
+        return project.read_one(answer, self.keys, key_id, in_doubt=True).item
+
+    def require_unbound(self, project: Project, key_id: str) -> None:
+        """An attached key may be deletable [U], and then its deployments lose it."""
+        entry = project.get(self.keys, key_id)
+        if entry is not None and self.still_there(project, entry.links):
+            raise Conflict(f"{project.words(self.keys, key_id)} still opens a deployment", way_out="run plan again")
+
+    def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
+        """A deployment, and the keys that it lists or that list it [D: both do]."""
+        entry = next((entry for entry in project.list_all(self.deployments) if entry.item.ref == ref), None)
+        if entry is None:
+            return None
+        listing = [key.id for key in project.list_all(self.keys) if entry.id in key.links]
+        return EndpointReading(entry.item, tuple(dict.fromkeys((*entry.links, *listing))))
+
+    def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
+        """All of a key: it is written as a whole; and all keys of an endpoint that opens, with all that is theirs."""
+        moves = tuple(moves)
+        opens = {move for move in moves if isinstance(move, EndpointRef)}
+        groups: list[tuple[set[object], list[Move]]] = []
+        for move in moves:
+            marks: set[object] = {move}
+            if isinstance(move, Binding):
+                marks = {move.key_id, *({move.endpoint} & opens)}
+            joined = [group for group in groups if not marks.isdisjoint(group[0])]
+            groups = [group for group in groups if marks.isdisjoint(group[0])]
+            all_marks = marks.union(*(group[0] for group in joined))
+            groups.append((all_marks, [*(each for group in joined for each in group[1]), move]))
+        return tuple(tuple(group[1]) for group in groups)
+
+    def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
+        """Write each key of the group, one after the other, and see whether endpoints ask for a key as they should."""
+        moves: list[Move] = [*sorted(wanted.add | wanted.remove), *sorted(wanted.opens)]
+        errors: dict[Move, KeyformError] = {}
+        seen: tuple[Entry[LiveEndpoint], ...] = ()
+        for key_id in sorted({binding.key_id for binding in wanted.add | wanted.remove}):
+            own, target = _of_key(wanted, key_id), KeyList(self, project, key_id)
+            try:
+                with self.writing(key_id):
+                    errors |= rewrite(project, target, own)
+                seen = target.seen
+            except KeyformError as error:
+                errors |= dict.fromkeys((*own.add, *own.remove), error)
+        if wanted.opens and not seen:
+            seen = project.list_all(self.deployments)
+        errors |= find_unswitched(project, wanted, errors, seen)
+        if all(move in errors for move in moves):
+            raise max(errors.values(), key=lambda error: error.effect_is_unknown)
+        return errors
+
+    def writing(self, key_id: str) -> threading.RLock:
+        """One write of a key at a time: each rests on a reading of all its fields."""
+        with self._guard:
+            return self._writing[key_id]
+
+    def still_there(self, project: Project, links: Iterable[str]) -> list[str]:
+        """These deployments without those that are gone: whether a key goes on to list them is unknown [U]."""
+
+        def is_there(link: str) -> bool:
+            if link in self._there:
+                return True
+            entry = project.get(self.deployments, link)
+            return entry is not None and entry.item.status != wire.DELETED
+
+        return list(filter(is_there, links))
+
+    def _settle_deployments(self, entries: tuple[Entry[LiveEndpoint], ...]) -> tuple[Entry[LiveEndpoint], ...]:
+        found = wire.name_deployments(entries, self._named)
+        self._there = frozenset(entry.id for entry in found)
+        return found
+
+    def _of_the_project(self, entries: tuple[Entry[LiveKey], ...]) -> tuple[Entry[LiveKey], ...]:
+        """Keys of other projects are left out, should the API list them; one may name none [D]."""
+        return tuple(
+            entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.project in (None, self._number)
+        )
+
+
+def _of_key(wanted: Rebinding, key_id: str) -> Rebinding:
+    """What is wanted of one key."""
+
+    def own(bindings: frozenset[Binding]) -> frozenset[Binding]:
+        return frozenset(binding for binding in bindings if binding.key_id == key_id)
+
+    return Rebinding(own(wanted.add), own(wanted.remove), wanted.opens, own(wanted.keep), own(wanted.going))
+
+
+def find_unswitched(
+    project: Project, wanted: Rebinding, errors: Mapping[Move, KeyformError], seen: Iterable[Entry[LiveEndpoint]]
+) -> dict[Move, KeyformError]:
+    """Endpoints that stay open, or closed, whatever keys they have: whether that follows their keys is unknown [U]."""
+    closed = {entry.item.ref for entry in seen if entry.item.auth_enabled}
+    found: dict[Move, KeyformError] = {}
+    for binding in sorted(wanted.add):
+        if binding.endpoint not in closed and binding not in errors:
+            name = project.name_of(binding.key_id)
+            found[binding] = KeyformError(
+                f"{binding.endpoint} has the key {name} now, and asks nobody for a key: {NO_PUT}",
+                way_out="turn its authentication on in the portal, and run apply again",
+            )
+    for ref in sorted(wanted.opens & closed):
+        found[ref] = KeyformError(
+            f"{ref} still asks for a key: {NO_PUT}", way_out="turn its authentication off in the portal"
+        )
+    return found

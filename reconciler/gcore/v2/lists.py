@@ -1,0 +1,66 @@
+"""The list of the deployments that a key opens, which a PATCH of the whole key writes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.errors import NotFound
+from reconciler.gcore.project import LOOK_AGAIN, Project
+from reconciler.gcore.rewriting import Listed
+from reconciler.gcore.v2 import wire
+from reconciler.gcore.wire import Entry
+from reconciler.model import Binding, EndpointRef, LiveEndpoint
+
+if TYPE_CHECKING:
+    from reconciler.gcore.v2.dialect import V2
+
+
+@dataclass(slots=True)
+class KeyList:
+    """What one key opens. `seen` are the deployments as they were read last."""
+
+    dialect: V2
+    project: Project
+    key_id: str
+    seen: tuple[Entry[LiveEndpoint], ...] = ()
+    _entry: wire.KeyEntry | None = field(default=None, init=False)
+
+    def __str__(self) -> str:
+        return self.project.words(self.dialect.keys, self.key_id)
+
+    def read(self) -> Listed:
+        """What it opens now. Raises NotFound when it is gone."""
+        self.seen = self.project.list_all(self.dialect.deployments)
+        refs = {each.id: each.item.ref for each in self.seen}
+        self._entry = read_key(self.project, self.dialect, self.key_id)
+        return Listed(tuple(Binding(self.key_id, refs[link]) for link in self._entry.links if link in refs))
+
+    def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
+        """The deployment's other keys: it loses this one."""
+        links = next((each.links for each in self.seen if each.item.ref == endpoint), ())
+        return [Binding(link, endpoint) for link in links if link != self.key_id]
+
+    def write(self, bindings: Sequence[Binding]) -> None:
+        """Write the whole key, with deployments that no list shows as they were.
+
+        Raises NotFound when a deployment is gone since the plan was made.
+        """
+        ids = {each.item.ref: each.id for each in self.seen}
+        entry = self._entry or read_key(self.project, self.dialect, self.key_id)
+        for binding in bindings:
+            if binding.endpoint not in ids:
+                raise NotFound(f"{binding.endpoint} is gone since the plan was made", way_out="run plan again")
+        others = [link for link in entry.links if link not in ids.values()]
+        links = [*(ids[binding.endpoint] for binding in bindings), *self.dialect.still_there(self.project, others)]
+        body = wire.body(entry, self.project.number, inference_instance_ids=links)
+        self.project.write_bindings(self.project.call("PATCH", self.dialect.keys, self.key_id, "set what opens", body))
+
+
+def read_key(project: Project, dialect: V2, key_id: str) -> wire.KeyEntry:
+    """A key as it is now. Raises NotFound when there is none."""
+    entry = project.get(dialect.keys, key_id)
+    if not isinstance(entry, wire.KeyEntry):
+        raise NotFound(f"There is no key {project.name_of(key_id)} in project {project.number}", way_out=LOOK_AGAIN)
+    return entry

@@ -1,0 +1,101 @@
+"""What v2 shows of keys and deployments, and what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from reconciler.gcore.wire import Entry, Fields, read_key, write_instant
+from reconciler.model import EARLIEST, EndpointKind, EndpointRef, LiveEndpoint, LiveKey
+
+KEY_DEFAULTS: dict[str, Any] = {
+    "description": None,
+    "expires_at": None,
+    "inference_instance_ids": [],
+    "project_id": None,
+}
+"""[D] Fields that an answer may leave out, with what that means."""
+DELETED = "DELETED"
+"""[D] A status of deployments; one that has it is not there any more [I]."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEntry(Entry[LiveKey]):
+    """A key with what a PATCH has to repeat: its description with the marker, and its expiry to the microsecond."""
+
+    project: int | None = None
+    description: str | None = None
+    expires_at: datetime | None = None
+
+
+def key(fields: Fields) -> Entry[LiveKey]:
+    """A key, which is known by its `key_id`, and names the deployments that it opens [D]."""
+    filled = replace(fields, values={**KEY_DEFAULTS, **fields.values})
+    key_id = filled.name("key_id")
+    live = replace(read_key(filled, key_id), status=filled.word("status"))
+    expires_at = filled.optional_instant("expires_at")
+    return KeyEntry(
+        id=key_id,
+        name=live.name,
+        item=live,
+        links=filled.nullable_names("inference_instance_ids"),
+        project=None if filled.values["project_id"] is None else filled.whole_number("project_id"),
+        description=filled.optional_text("description"),
+        expires_at=None if expires_at == EARLIEST else expires_at,
+    )
+
+
+def deployment(fields: Fields) -> Entry[LiveEndpoint]:
+    """A deployment, which is known by its `id`, and names the keys that open it [D].
+
+    `auth_enabled` is false where it is left out [D]; whether a key without it closes anything is unknown [U], and the
+    API's word is taken.
+    """
+    filled = replace(fields, values={"address": None, "api_key_ids": [], **fields.values})
+    ref = EndpointRef(EndpointKind.DEPLOYMENT, filled.name("name"))
+    address = filled.address("address") if filled.optional_text("address") else None
+    live = LiveEndpoint(
+        ref=ref,
+        auth_enabled=bool(filled.optional_flag("auth_enabled")),
+        addresses=(address,) if address else (),
+        status=filled.word("status"),
+    )
+    return Entry(filled.name("id"), ref.name, live, filled.nullable_names("api_key_ids"))
+
+
+def body(entry: KeyEntry, project: int, **changed: Any) -> dict[str, Any]:
+    """A PATCH of a key: every field, since what leaving one out means, or null, is unknown [U]."""
+    whole = {
+        "description": entry.description,
+        "expires_at": entry.expires_at,
+        "inference_instance_ids": list(entry.links),
+        "project_id": project,
+        **changed,
+    }
+    return whole | {"expires_at": whole["expires_at"] and write_whole_instant(whole["expires_at"])}
+
+
+def write_whole_instant(instant: datetime) -> str:
+    """As the document writes it, with the fraction of a second that somebody else's key may have."""
+    fraction = f".{instant.microsecond:06}" if instant.microsecond else ""
+    return f"{write_instant(instant).removesuffix('Z')}{fraction}Z"
+
+
+def name_deployments(
+    entries: tuple[Entry[LiveEndpoint], ...], named: Container[str]
+) -> tuple[Entry[LiveEndpoint], ...]:
+    """What the file may call each: its name, or its id where several have that name, or the file says its id.
+
+    The other of the two is its alias, so that a file that uses it is told.
+    """
+    there = [entry for entry in entries if entry.item.status != DELETED]
+    names = [entry.name for entry in there]
+
+    def called(entry: Entry[LiveEndpoint]) -> Entry[LiveEndpoint]:
+        by_id = entry.id in named or names.count(entry.name) > 1
+        ref = EndpointRef(EndpointKind.DEPLOYMENT, entry.id if by_id else entry.name)
+        return replace(entry, item=replace(entry.item, ref=ref, alias=entry.name if by_id else entry.id))
+
+    return tuple(map(called, there))
