@@ -50,6 +50,11 @@ def check_project(world: World, project_id: int, projects: Collection[int]) -> N
     raise not_found("Project", project_id)
 
 
+def best_role(roles: Mapping[int, str]) -> str:
+    """The role of a token where it may do most."""
+    return MANAGE if MANAGE in roles.values() else READ
+
+
 def check_role(request: Request, role: str) -> None:
     """Refuse a write to a token that may only read: 403 ([D] for a lack of permission), whatever the request says."""
     if request.method != "GET" and role != MANAGE:

@@ -58,10 +58,15 @@ def check_keys(world: World, project_id: int, names: Iterable[str], now: int) ->
         if row is None:
             if world.modes.unknown_key == "reject":
                 problems.append(f"API key {name} not found")
-        elif world.modes.attach_expired == "rejected" and row["expires_at"] is not None and row["expires_at"] <= now:
+        elif may_not_attach(world, row, now):
             problems.append(f"API key {name} has expired")
     if problems:
         raise validation_error({"api_keys": problems})
+
+
+def may_not_attach(world: World, key: sqlite3.Row, now: int) -> bool:
+    """Whether a key has expired, in a world that then refuses to attach it; which that is is a mode [U]."""
+    return world.modes.attach_expired == "rejected" and key["expires_at"] is not None and key["expires_at"] <= now
 
 
 def set_keys(world: World, kind: Kind, target_id: int, ids: Sequence[int]) -> None:
@@ -143,17 +148,55 @@ def places_of(world: World, key_id: int) -> list[sqlite3.Row]:
 
 def detach(world: World, key_id: int, at: int) -> None:
     """Take a key off everything, as the server does by itself; what an emptied list then means is a mode [U]."""
+    take_off_all(world, key_id, at, auth_turns_off=world.modes.last_key_detached == "auth_turns_off")
+
+
+def take_off_all(world: World, key_id: int, at: int, *, auth_turns_off: bool) -> None:
+    """Take a key off everything; `auth_turns_off` says what the last key leaves behind."""
     bound = places_of(world, key_id)
     world.run("DELETE FROM bindings WHERE key_id = ?", key_id)
     for row in bound:
         if row["kind"] == "deployment":
-            if world.modes.last_key_detached == "auth_turns_off":
-                world.run(
-                    "UPDATE deployments SET auth_enabled = 0 WHERE id = ?1 AND NOT EXISTS"
-                    " (SELECT 1 FROM bindings WHERE kind = 'deployment' AND target_id = ?1)",
-                    row["target_id"],
-                )
+            if auth_turns_off:
+                _open_if_empty(world, row["target_id"])
             publish_gate(world, row["target_id"], at)
+
+
+def _open_if_empty(world: World, deployment_id: int) -> None:
+    world.run(
+        "UPDATE deployments SET auth_enabled = 0 WHERE id = ?1 AND NOT EXISTS"
+        " (SELECT 1 FROM bindings WHERE kind = 'deployment' AND target_id = ?1)",
+        deployment_id,
+    )
+
+
+def own_links(world: World, key_id: int) -> set[int]:
+    """The rows of the deployments that a key opens, but for those that it opens through an application."""
+    rows = world.rows(
+        "SELECT b.target_id FROM bindings b JOIN deployments d ON d.id = b.target_id"
+        " WHERE b.kind = 'deployment' AND b.key_id = ? AND d.application_id IS NULL",
+        key_id,
+    )
+    return {row["target_id"] for row in rows}
+
+
+def link(world: World, key_id: int, deployment_id: int, at: int) -> None:
+    """Add a key to a deployment's list, as v2 does from the key's side; what the first one means is a mode [U]."""
+    position = world.number(
+        "SELECT coalesce(max(position) + 1, 0) FROM bindings WHERE kind = 'deployment' AND target_id = ?", deployment_id
+    )
+    world.run("INSERT INTO bindings VALUES ('deployment', ?, ?, ?)", deployment_id, key_id, position)
+    if position == 0 and world.modes.first_key_linked == "auth_turns_on":
+        world.run("UPDATE deployments SET auth_enabled = 1 WHERE id = ?", deployment_id)
+    publish_gate(world, deployment_id, at)
+
+
+def unlink(world: World, key_id: int, deployment_id: int, at: int) -> None:
+    """Take a key off a deployment, as v2 does from the key's side; what an emptied list means is a mode [U]."""
+    world.run("DELETE FROM bindings WHERE kind = 'deployment' AND target_id = ? AND key_id = ?", deployment_id, key_id)
+    if world.modes.last_key_unlinked == "auth_turns_off":
+        _open_if_empty(world, deployment_id)
+    publish_gate(world, deployment_id, at)
 
 
 def next_expiry(world: World) -> tuple[int, int] | None:

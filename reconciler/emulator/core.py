@@ -14,7 +14,7 @@ from typing import Self
 from uuid import uuid4
 
 from reconciler.emulator import bindings, tasks
-from reconciler.emulator.access import Grant, admit, check_project, check_role, grant
+from reconciler.emulator.access import Grant, admit, best_role, check_project, check_role, grant
 from reconciler.emulator.bindings import Kind
 from reconciler.emulator.clock import Clock, RealClock, VirtualClock, http_date, instant, micros
 from reconciler.emulator.modes import Modes
@@ -42,6 +42,7 @@ class LiveKey:
     secret: str = field(repr=False)
     created_at: datetime
     expires_at: datetime | None
+    key_id: str
 
 
 class Emulator:
@@ -138,13 +139,13 @@ class Emulator:
         if access == "secret":
             return handler(Call(world, request, now, path))
         roles = admit(world, request)
-        projects = frozenset(roles)
         if access == "token":
-            return handler(Call(world, request, now, path, projects=projects))
+            check_role(request, best_role(roles))
+            return handler(Call(world, request, now, path, projects=roles))
         project_id = read_project_id(path["project_id"])
-        check_project(world, project_id, projects)
+        check_project(world, project_id, roles)
         check_role(request, roles[project_id])
-        return handler(Call(world, request, now, path, project_id, projects))
+        return handler(Call(world, request, now, path, project_id, roles))
 
     def _settle(self) -> int:
         """Bring about whatever is due, and give the present instant."""
@@ -215,6 +216,7 @@ class Emulator:
                 secret=row["secret"],
                 created_at=instant(row["created_at"]),
                 expires_at=None if row["expires_at"] is None else instant(row["expires_at"]),
+                key_id=row["uuid"],
             )
             for row in rows
         }

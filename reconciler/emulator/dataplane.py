@@ -19,11 +19,9 @@ WAKING_SECONDS = 30
 def serve_inference(call: Call) -> Answer:
     """Any request below a deployment's address: first the keys, then whether it runs, then what was asked."""
     world = call.world
-    row = world.find(
-        "deployments",
-        int(call.path["project_id"]) if call.path["project_id"].isdecimal() else -1,
-        call.path["deployment_name"],
-    )
+    project_id = int(call.path["project_id"]) if call.path["project_id"].isdecimal() else -1
+    place = call.path["deployment_name"]
+    row = world.find("deployments", project_id, place) or world.find_uuid("deployments", place)
     if row is None or not row["exposed"]:
         raise _refusal(404, "There is no endpoint at this address", "not_found")
     is_admitted = _is_admitted(call, row["id"])

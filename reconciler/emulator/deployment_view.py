@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+from functools import lru_cache
 from typing import Any
+from uuid import UUID, uuid5
 
 from reconciler.emulator import bindings
 from reconciler.emulator.world import World, unpack
@@ -19,13 +22,23 @@ PROBE_DEFAULTS: dict[str, Any] = {
     "tcp_socket": None,
     "http_get": None,
 }
+NOT_DEPLOYED = {"DEPLOYING", "NEW", "FAILED", "DELETED"}
+STATUS_IN_V3 = {"NEW": "DEPLOYING", "ERROR": "DISABLED", "FAILED": "DISABLED"}
+"""How v3 shows the statuses that only v2 has [I]."""
+IS_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+FLAVORS = UUID("4f1a7c52-9f0e-4d0b-8a35-6a0c6f0e2b71")
+"""The namespace of flavors' ids; any would do."""
 
 
 def address_of(world: World, row: sqlite3.Row) -> str | None:
     """Where the data plane of a deployment answers; null before it is deployed, and for what is not exposed [I]."""
-    if row["status"] == "DEPLOYING" or not row["exposed"]:
+    return _address(world, row, row["name"])
+
+
+def _address(world: World, row: sqlite3.Row, place: str) -> str | None:
+    if row["status"] in NOT_DEPLOYED or not row["exposed"]:
         return None
-    return f"{world.base_url}/dataplane/{row['project_id']}/deployments/{row['name']}"
+    return f"{world.base_url}/dataplane/{row['project_id']}/deployments/{place}"
 
 
 def show_deployment(world: World, row: sqlite3.Row) -> dict[str, Any]:
@@ -39,6 +52,7 @@ def show_deployment(world: World, row: sqlite3.Row) -> dict[str, Any]:
         owner = world.row("SELECT name FROM applications WHERE id = ?", row["application_id"])
         references = [] if owner is None else [{"kind": "AppDeployment", "name": owner["name"]}]
     address = address_of(world, row)
+    status = STATUS_IN_V3.get(row["status"], row["status"])
     return {
         "project_id": row["project_id"],
         "name": row["name"],
@@ -46,11 +60,11 @@ def show_deployment(world: World, row: sqlite3.Row) -> dict[str, Any]:
         "image": spec["image"],
         "listening_port": spec["listening_port"],
         "created_at": world.timestamp("created_at", row["created_at"]),
-        "status": row["status"],
+        "status": status,
         "auth_enabled": bool(row["auth_enabled"]),
         "api_keys": keys,
         "address": address,
-        "containers": [_show_container(item, row["status"], address) for item in spec["containers"]],
+        "containers": [_show_container(item, status, address) for item in spec["containers"]],
         "timeout": spec["timeout"],
         "envs": spec["envs"],
         "flavor_name": spec["flavor_name"],
@@ -61,6 +75,44 @@ def show_deployment(world: World, row: sqlite3.Row) -> dict[str, Any]:
         "probes": _show_probes(spec["probes"]),
         "object_references": references,
     }
+
+
+@lru_cache(maxsize=1000)
+def flavor_id(name: str) -> str:
+    """What v2 calls the flavor that v3 calls `name`; one that v2 gave is named by its id in v3 [I]."""
+    return name if IS_UUID.fullmatch(name) else str(uuid5(FLAVORS, name))
+
+
+def show_instance(world: World, row: sqlite3.Row, api_key_ids: list[str]) -> dict[str, Any]:
+    """A deployment as v2 gives it: every documented field of v2, and what only v3 has left out [D]."""
+    spec = unpack(row["spec"])
+    # Where a name can be that of two deployments, only the id tells their addresses apart.
+    by_id = world.modes.twin_deployments == "allowed"
+    return {
+        "id": row["uuid"],
+        "name": row["name"],
+        "description": spec["description"] or None,
+        "image": spec["image"],
+        "image_registry_id": spec.get("image_registry_id"),
+        "listening_port": spec["listening_port"],
+        "created_at": world.timestamp("created_at", row["created_at"]),
+        "status": row["status"],
+        "auth_enabled": bool(row["auth_enabled"]),
+        "api_key_ids": api_key_ids,
+        "address": _address(world, row, row["uuid"] if by_id else row["name"]),
+        "containers": [_show_container_in_v2(item, row["status"]) for item in spec["containers"]],
+        "timeout": spec["timeout"],
+        "envs": spec["envs"],
+        "flavor_id": flavor_id(spec["flavor_name"]),
+        "command": spec["command"],
+        "probes": _show_probes(spec["probes"]),
+    }
+
+
+def _show_container_in_v2(container: dict[str, Any], status: str) -> dict[str, Any]:
+    shown = _show_container(container, status, None)
+    del shown["address"], shown["scale"]["polling_interval"], shown["scale"]["triggers"]["sqs"]
+    return shown
 
 
 def _filled(given: dict[str, Any] | None, **defaults: Any) -> dict[str, Any] | None:

@@ -61,11 +61,13 @@ def insert_deployment(
     application_id: int | None = None,
     component: str | None = None,
     exposed: bool = True,
+    uuid: str | None = None,
 ) -> int:
-    """Put a deployment without keys into the store and give its row's id."""
+    """Put a deployment without keys into the store, under a new uuid unless one is given, and give its row's id."""
     return world.run(
-        "INSERT INTO deployments (project_id, name, status, spec, auth_enabled, created_at, application_id, component,"
-        " exposed) VALUES (?, ?, ?, ?, 0, ?, ?, ?, ?)",
+        "INSERT INTO deployments (uuid, project_id, name, status, spec, auth_enabled, created_at, application_id,"
+        " component, exposed) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
+        uuid or world.new_uuid(),
         project_id,
         body["name"],
         status,
@@ -143,10 +145,22 @@ def delete_deployment(call: Call) -> Answer:
 
 
 def remove_deployment(world: World, deployment_id: int) -> None:
-    """Take a deployment out of the store, with all that hangs on it."""
+    """Take a deployment out of the store, with all that hangs on it; whether keys still name it is a mode [U]."""
+    if world.modes.deleted_instance == "still_listed":
+        world.run(
+            "INSERT INTO stale_links SELECT b.key_id, d.id, d.uuid FROM bindings b JOIN deployments d"
+            " ON d.id = b.target_id WHERE b.kind = 'deployment' AND d.id = ? AND d.application_id IS NULL",
+            deployment_id,
+        )
     world.run("DELETE FROM bindings WHERE kind = 'deployment' AND target_id = ?", deployment_id)
     world.run("DELETE FROM gates WHERE deployment_id = ?", deployment_id)
     world.run("DELETE FROM deployments WHERE id = ?", deployment_id)
+
+
+def bury_deployment(world: World, deployment_id: int) -> None:
+    """Take a deployment out of the store, and leave what v2 shows of a deleted one."""
+    world.run("INSERT INTO deleted_deployments SELECT * FROM deployments WHERE id = ?", deployment_id)
+    remove_deployment(world, deployment_id)
 
 
 def _find(call: Call) -> sqlite3.Row:

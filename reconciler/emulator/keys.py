@@ -15,9 +15,7 @@ def create_key(call: Call) -> Answer:
     """POST: 200, not 201, with the `secret` [D]; 409 if the name is taken ([D] for v2, [I] for v3)."""
     body = read_body(call.request, "KEY_CREATE")
     world, name = call.world, body["name"]
-    expires_at = read_instant("expires_at", body["expires_at"]) if "expires_at" in body else None
-    if expires_at is not None and expires_at <= call.now and world.modes.past_expiry == "rejected":
-        raise validation_error({"expires_at": ["Expiration date should be in the future"]})
+    expires_at = read_expiry(call, body.get("expires_at"))
     if world.find("keys", call.project_id, name):
         raise conflict(f"API key {name} already exists")
     secret = world.new_secret()
@@ -35,6 +33,14 @@ def create_key(call: Call) -> Answer:
     return json_answer(200, _show(world, row, []) | {"secret": secret})
 
 
+def read_expiry(call: Call, text: str | None) -> int | None:
+    """The instant at which a key shall expire, None for never; one in the past is refused in a mode."""
+    expires_at = None if text is None else read_instant("expires_at", text)
+    if expires_at is not None and expires_at <= call.now and call.world.modes.past_expiry == "rejected":
+        raise validation_error({"expires_at": ["Expiration date should be in the future"]})
+    return expires_at
+
+
 def insert_key(
     world: World,
     project_id: int,
@@ -44,10 +50,13 @@ def insert_key(
     secret: str,
     created_at: int,
     expires_at: int | None,
-) -> None:
-    """Put a key into the store."""
-    world.run(
-        "INSERT INTO keys (project_id, name, description, secret, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?)",
+    uuid: str | None = None,
+) -> int:
+    """Put a key into the store, under a new uuid unless one is given, and give its row's id."""
+    return world.run(
+        "INSERT INTO keys (uuid, project_id, name, description, secret, created_at, expires_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        uuid or world.new_uuid(),
         project_id,
         name,
         description,
@@ -90,8 +99,14 @@ def delete_key(call: Call) -> Answer:
     row = _find(call)
     if places_of(call.world, row["id"]):
         _detach(call, row)
-    call.world.run("DELETE FROM keys WHERE id = ?", row["id"])
+    remove_key(call.world, row["id"])
     return NO_CONTENT
+
+
+def remove_key(world: World, key_id: int) -> None:
+    """Take a key that is attached to nothing out of the store."""
+    world.run("DELETE FROM stale_links WHERE key_id = ?", key_id)
+    world.run("DELETE FROM keys WHERE id = ?", key_id)
 
 
 def _detach(call: Call, row: sqlite3.Row) -> None:

@@ -78,6 +78,33 @@ class Modes:
     data_plane_lag: Literal[0, 5] = 0
     """Seconds until the data plane follows a change of keys."""
 
+    # The older generation, v2.
+    patch_null: Literal["clears", "unchanged"] = "clears"
+    """A null in a PATCH of a key: empties the field (no description, no expiry, no deployments, the default project),
+    or changes nothing."""
+    patch_missing: Literal["unchanged", "resets"] = "unchanged"
+    """A field that a PATCH of a key leaves out: stays as it is, or is emptied."""
+    key_name_patch: Literal["refused", "renames"] = "refused"
+    """`name` in a PATCH of a key: a 400, for the documents have no such field, or another name for the key."""
+    attached_key_delete: Literal["allowed", "refused"] = "allowed"
+    """DELETE of a key that opens something: a 204 that also takes it off, or a 409."""
+    last_key_unlinked: Literal["auth_turns_off", "auth_stays_on"] = "auth_turns_off"
+    """When a PATCH or DELETE of a key takes the last one off a deployment: everybody gets in, or nobody."""
+    first_key_linked: Literal["auth_turns_on", "auth_unchanged"] = "auth_turns_on"
+    """When a key is linked to a deployment that had none: authentication is on from then, or is as it was."""
+    key_project: Literal["number", "null"] = "number"
+    """What a key shows as its `project_id`."""
+    unknown_instance: Literal["reject", "ignored"] = "reject"
+    """An id in `inference_instance_ids` that no deployment has: a 400, or left out."""
+    deleted_instance: Literal["unlinked", "still_listed"] = "unlinked"
+    """Whether a key's `inference_instance_ids` still name a deployment that was deleted."""
+    deleted_deployment: Literal["gone", "listed"] = "gone"
+    """A deployment that v2 deleted: is not found any more, or is shown as DELETED, without keys."""
+    twin_deployments: Literal["refused", "allowed"] = "refused"
+    """POST of a deployment whose name is taken: a 409, or a second one, which v3 finds when the first is gone."""
+    key_status: Literal["always_active", "tells_expiry"] = "always_active"
+    """The `status` of a key that has expired: ACTIVE like any other, or EXPIRED."""
+
     def __post_init__(self) -> None:
         for name, allowed in Modes.choices().items():
             if getattr(self, name) not in allowed:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from typing import Literal
 
-from reconciler.emulator import applications, dataplane, deployments, keys, tasks
+from reconciler.emulator import applications, dataplane, deployments, keys, tasks, v2_deployments, v2_keys
 from reconciler.emulator.wire import Answer, ApiError
 from reconciler.emulator.world import Call
 
@@ -18,6 +18,7 @@ Route = tuple[str, str, Handler, Access]
 
 ANY = "*"
 INFERENCE = "/cloud/v3/inference/{project_id}"
+INFERENCE_V2 = "/cloud/v2/inference"
 APPLICATIONS = "/cloud/v3/inference/applications/{project_id}/deployments"
 
 ROUTES: tuple[Route, ...] = (
@@ -36,6 +37,16 @@ ROUTES: tuple[Route, ...] = (
     ("GET", APPLICATIONS + "/{deployment_name}", applications.get_application, "project"),
     ("PATCH", APPLICATIONS + "/{deployment_name}", applications.update_application, "project"),
     ("DELETE", APPLICATIONS + "/{deployment_name}", applications.delete_application, "project"),
+    ("POST", f"{INFERENCE_V2}/api_keys", v2_keys.create_key, "token"),
+    ("GET", f"{INFERENCE_V2}/api_keys", v2_keys.list_keys, "token"),
+    ("GET", INFERENCE_V2 + "/api_keys/{key_id}", v2_keys.get_key, "token"),
+    ("PATCH", INFERENCE_V2 + "/api_keys/{key_id}", v2_keys.update_key, "token"),
+    ("DELETE", INFERENCE_V2 + "/api_keys/{key_id}", v2_keys.delete_key, "token"),
+    ("POST", f"{INFERENCE_V2}/deployments", v2_deployments.create_deployment, "token"),
+    ("GET", f"{INFERENCE_V2}/deployments", v2_deployments.list_deployments, "token"),
+    ("GET", INFERENCE_V2 + "/deployments/{instance_id}", v2_deployments.get_deployment, "token"),
+    ("PUT", INFERENCE_V2 + "/deployments/{instance_id}", v2_deployments.replace_deployment, "token"),
+    ("DELETE", INFERENCE_V2 + "/deployments/{instance_id}", v2_deployments.delete_deployment, "token"),
     ("GET", "/cloud/v1/tasks", tasks.list_tasks, "token"),
     ("GET", "/cloud/v1/tasks/{task_id}", tasks.get_task, "token"),
     (ANY, "/dataplane/{project_id}/deployments/{deployment_name}/{rest:path}", dataplane.serve_inference, "secret"),

@@ -66,13 +66,28 @@ KEY_CREATE = record(
 )
 KEY_UPDATE = record(description=or_null(text(maxLength=300)))
 
+UUIDS = listing(text(format="uuid"))
+_KEY_V2: Schema = {
+    "description": or_null(text()),
+    "expires_at": or_null(text()),
+    "project_id": or_null(whole()),
+}
+_KEY_NAME_V2 = text(minLength=1, maxLength=200, pattern=DOTTED)
+KEY_CREATE_V2 = record("name", name=_KEY_NAME_V2, inference_instance_ids=NAMES, **_KEY_V2)
+KEY_UPDATE_V2 = record(inference_instance_ids=or_null(NAMES), **_KEY_V2)
+KEY_RENAME_V2 = record(name=_KEY_NAME_V2, **KEY_UPDATE_V2["properties"])
+"""A PATCH that also takes a name: not documented, but the portal's pages say that it can be edited."""
+
 _THRESHOLD = or_null(record("threshold", threshold=whole(1, 100)))
-_TRIGGERS = record(
+_TRIGGERS_V2 = record(
     cpu=_THRESHOLD,
     memory=_THRESHOLD,
     gpu_utilization=_THRESHOLD,
     gpu_memory=_THRESHOLD,
     http=or_null(record("rate window", rate=whole(1, 1000), window=whole(1, 3600))),
+)
+_TRIGGERS = record(
+    **_TRIGGERS_V2["properties"],
     sqs=or_null(
         record(
             "queue_url queue_length activation_queue_length aws_region secret_name",
@@ -91,15 +106,8 @@ _COOLDOWN = whole(1, 3600)
 _POLLING = whole(5, 3600)
 
 
-def _containers(cooldown: Schema, polling: Schema) -> Schema:
-    scale = record(
-        "min max",
-        min=whole(0),
-        max=whole(maximum=300),
-        cooldown_period=cooldown,
-        polling_interval=polling,
-        triggers=_TRIGGERS,
-    )
+def _containers(cooldown: Schema, triggers: Schema, **more: Schema) -> Schema:
+    scale = record("min max", min=whole(0), max=whole(maximum=300), cooldown_period=cooldown, triggers=triggers, **more)
     return listing(record("region_id scale", region_id=whole(), scale=scale), minItems=1)
 
 
@@ -149,7 +157,7 @@ DEPLOYMENT_CREATE = record(
     name=text(minLength=4, maxLength=30, pattern=LABEL),
     image=text(pattern=IMAGE),
     listening_port=whole(1, 65535),
-    containers=_containers(or_null(_COOLDOWN), or_null(_POLLING)),
+    containers=_containers(or_null(_COOLDOWN), _TRIGGERS, polling_interval=or_null(_POLLING)),
     flavor_name=text(minLength=1),
     api_keys=NAMES,
     auth_enabled=FLAG,
@@ -165,7 +173,7 @@ DEPLOYMENT_CREATE = record(
 DEPLOYMENT_UPDATE = record(
     image=or_null(text(pattern=IMAGE)),
     listening_port=or_null(whole(1, 65535)),
-    containers=or_null(_containers(_COOLDOWN, _POLLING)),
+    containers=or_null(_containers(_COOLDOWN, _TRIGGERS, polling_interval=_POLLING)),
     flavor_name=text(),
     api_keys=or_null(NAMES),
     auth_enabled=FLAG,
@@ -178,6 +186,25 @@ DEPLOYMENT_UPDATE = record(
     probes=_probes(whole_probe=False),
     timeout=or_null(whole(0)),
 )
+
+DEPLOYMENT_V2 = record(
+    "name image listening_port containers flavor_id",
+    name=text(minLength=4, maxLength=30, pattern=LABEL),
+    image=text(pattern=IMAGE),
+    listening_port=whole(1, 65535),
+    containers=_containers(or_null(_COOLDOWN), or_null(_TRIGGERS_V2)),
+    flavor_id=text(format="uuid"),
+    api_key_ids=UUIDS,
+    auth_enabled=FLAG,
+    command=or_null(NAMES),
+    description=or_null(text()),
+    envs=mapping(text()),
+    image_registry_id=or_null(text(format="uuid")),
+    probes=_probes(whole_probe=True),
+    project_id=or_null(whole()),
+    timeout=or_null(whole(0)),
+)
+"""What v2 takes to make a deployment and to replace one, alike."""
 
 _OVERRIDE = record("value", value=text())
 

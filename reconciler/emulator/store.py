@@ -8,9 +8,11 @@ import sqlite3
 from functools import cache
 from pathlib import Path
 
-VERSION = 2
+VERSION = 3
 
-TABLES = """
+RANDOM_UUID = f"lower(printf('%s-%s-%s-%s-%s', {', '.join(f'hex(randomblob({n}))' for n in (4, 2, 2, 2, 6))}))"
+
+TABLES = f"""
 CREATE TABLE projects (id INTEGER PRIMARY KEY);
 CREATE TABLE tokens (
     token TEXT NOT NULL,
@@ -20,8 +22,10 @@ CREATE TABLE tokens (
 ) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
+-- Each key and deployment has a uuid, by which v2 knows it; the default is for whoever writes past the API.
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid TEXT NOT NULL UNIQUE DEFAULT ({RANDOM_UUID}),
     project_id INTEGER NOT NULL,
     name TEXT NOT NULL,
     description TEXT,
@@ -43,8 +47,10 @@ CREATE TABLE applications (
     UNIQUE (project_id, name)
 );
 
+-- In v2 two deployments may have one name.
 CREATE TABLE deployments (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
+    uuid TEXT NOT NULL UNIQUE DEFAULT ({RANDOM_UUID}),
     project_id INTEGER NOT NULL,
     name TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -53,10 +59,19 @@ CREATE TABLE deployments (
     created_at INTEGER NOT NULL,
     application_id INTEGER REFERENCES applications (id),
     component TEXT,
-    exposed INTEGER NOT NULL DEFAULT 1,
-    UNIQUE (project_id, name)
+    exposed INTEGER NOT NULL DEFAULT 1
 );
+CREATE INDEX deployments_by_name ON deployments (project_id, name);
 CREATE INDEX children ON deployments (application_id);
+
+-- What v2 still shows of deployments that are gone: rows as they were, and the keys that still name them.
+CREATE TABLE deleted_deployments AS SELECT * FROM deployments;
+CREATE TABLE stale_links (
+    key_id INTEGER NOT NULL,
+    deployment_id INTEGER NOT NULL,
+    uuid TEXT NOT NULL,
+    PRIMARY KEY (key_id, deployment_id)
+) WITHOUT ROWID;
 
 -- kind is 'deployment' or 'application'; target_id is the row there.
 CREATE TABLE bindings (
@@ -101,7 +116,7 @@ CREATE TABLE tasks (
 );
 CREATE INDEX open_tasks ON tasks (next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX tasks_of_target ON tasks (kind, target_id);
-"""
+"""  # noqa: S608 - of constants
 
 
 class StoreError(ValueError):

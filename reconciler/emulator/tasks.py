@@ -198,7 +198,7 @@ def list_tasks(call: Call) -> Answer:
     """
     limit, offset = read_paging(call.request, default=10, known=FILTERS)
     given = call.request.parameters
-    projects = {read_project_id(text) for text in given.get("project_id", [])} or call.projects
+    projects = {read_project_id(text) for text in given.get("project_id", [])} or call.projects.keys()
     states = _chosen(given, "state", STATES)
     order = _chosen(given, "order_by", ("asc", "desc")) or _chosen(given, "sorting", ("asc", "desc")) or ["desc"]
     acknowledged = _chosen(given, "is_acknowledged", ("true", "false"))
@@ -214,7 +214,7 @@ def list_tasks(call: Call) -> Answer:
         task
         for task in (rows if order[-1] == "asc" else reversed(rows))
         if not nothing
-        and task["project_id"] in projects & call.projects
+        and task["project_id"] in projects & call.projects.keys()
         and task["task_type"] in given.get("task_type", [task["task_type"]])
         and (not states or _state(call.world, task, call.now) in states)
     ]

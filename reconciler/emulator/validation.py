@@ -34,6 +34,7 @@ COMPLAINTS = {
     "maximum": "Input should be less than or equal to {}",
     "exclusiveMinimum": "Input should be greater than {}",
     "enum": "Input should be one of {}",
+    "format": "Input should be a valid {}",
 }
 """Every limit that the schemas use."""
 
@@ -42,7 +43,7 @@ COMPLAINTS = {
 def _validator(name: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
 
-    return Draft202012Validator(getattr(schemas, name))
+    return Draft202012Validator(getattr(schemas, name), format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def problems_in(schema: str, value: Any) -> dict[str, list[str]]:

@@ -7,8 +7,8 @@ import json
 import secrets
 import sqlite3
 import string
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from reconciler.emulator.clock import instant
@@ -28,9 +28,19 @@ ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}
 Table = Literal["keys", "deployments", "applications"]
 ListOrder = Literal["oldest_first", "newest_first", "by_name"]
 ORDERS: dict[ListOrder, str] = {"oldest_first": "id", "newest_first": "id DESC", "by_name": "name"}
+ROW_ORDERS: dict[ListOrder, Callable[[sqlite3.Row], Any]] = {
+    "oldest_first": lambda row: row["id"],
+    "newest_first": lambda row: -row["id"],
+    "by_name": lambda row: row["name"],
+}
+"""The same orders, for rows that come from more than one table."""
 # Few statements for many uses: to prepare one takes SQLite as long as to execute it ten times. The plus keeps it from
 # going by the index of names, and then sorting.
-FIND = {table: f"SELECT * FROM {table} WHERE project_id = ? AND name = ?" for table in get_args(Table)}  # noqa: S608
+FIND = {
+    table: f"SELECT * FROM {table} WHERE project_id = ? AND name = ? ORDER BY id"  # noqa: S608 - of constants
+    for table in get_args(Table)
+}
+FIND_UUID = {table: f"SELECT * FROM {table} WHERE uuid = ?" for table in get_args(Table)}  # noqa: S608
 LIST = {
     (table, order): f"SELECT * FROM {table} WHERE +project_id = ? ORDER BY {by}"  # noqa: S608 - of constants
     for table in get_args(Table)
@@ -67,8 +77,12 @@ class World:
         return found
 
     def find(self, table: Table, project_id: int, name: str) -> sqlite3.Row | None:
-        """The one of this name, if the project has it."""
+        """The one of this name, if the project has it; the oldest of several."""
         return self.row(FIND[table], project_id, name)
+
+    def find_uuid(self, table: Table, uuid: str) -> sqlite3.Row | None:
+        """The one of this uuid, in whatever project it is."""
+        return self.row(FIND_UUID[table], uuid)
 
     def all_of(self, table: Table, project_id: int, order: ListOrder = "oldest_first") -> list[sqlite3.Row]:
         """All that a project has; in the order in which they were made, unless another is asked for."""
@@ -131,8 +145,8 @@ class Call:
     now: int
     path: Mapping[str, str]
     project_id: int = 0
-    projects: frozenset[int] = frozenset()
-    """The projects that the caller's token opens."""
+    projects: Mapping[int, str] = field(default_factory=dict)
+    """The projects that the caller's token opens, and its role in each."""
 
 
 def pack(value: Any) -> str:
