@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
-from reconciler.errors import Conflict, KeyformError
+from reconciler.errors import ApiRefused, Conflict, KeyformError
+from reconciler.gcore.answers import Answer
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
 from reconciler.gcore.generations import CAPABILITIES
 from reconciler.gcore.project import Project
-from reconciler.gcore.rewriting import rewrite
+from reconciler.gcore.rewriting import INVALID, rewrite
 from reconciler.gcore.v2 import wire
 from reconciler.gcore.v2.lists import KeyList, read_key
 from reconciler.gcore.wire import Entry, write_instant
-from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey, Unchanged
+from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey, Unchanged, shift
 
+Sent = TypeVar("Sent")
+
+A_MINUTE = timedelta(minutes=1)
 NO_PUT = "this generation of the API switches authentication only by replacing the whole deployment"
 
 
@@ -80,8 +85,31 @@ class V2:
             entry = read_key(project, self, key_id)
             links = self.still_there(project, entry.links)
             body = wire.body(entry, self._number, **changed, inference_instance_ids=links)
-            answer = project.write(project.call("PATCH", self.keys, key_id, "update", body), Resend.IF_UNPROCESSED)
+            call = project.call("PATCH", self.keys, key_id, "update")
+
+            def write(sent: dict[str, Any]) -> Answer:
+                return project.write(replace(call, body=sent), Resend.IF_UNPROCESSED)
+
+            answer = self.send(project, entry, body, write)
         return project.read_one(answer, self.keys, key_id, in_doubt=True).item
+
+    def send(
+        self, project: Project, entry: wire.KeyEntry, body: dict[str, Any], write: Callable[[dict[str, Any]], Sent]
+    ) -> Sent:
+        """Write a key. One that has expired is written without its expiry, if the API refuses one that is over [U].
+
+        What leaving it out means is unknown [U], too. Should the key never expire then, it expires in a minute.
+        """
+        now = project.exchange.clock.now
+        try:
+            return write(body)
+        except ApiRefused as refused:
+            if refused.status != INVALID or not entry.item.is_expired(now()):
+                raise
+        sent = write({field: value for field, value in body.items() if field != "expires_at"})
+        if body["inference_instance_ids"] and read_key(project, self, entry.id).item.expires_at is None:
+            write(body | {"expires_at": write_instant(shift(now(), A_MINUTE))})
+        return sent
 
     def require_unbound(self, project: Project, key_id: str) -> None:
         """An attached key may be deletable [U], and then its deployments lose it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFound
@@ -55,7 +55,8 @@ class KeyList:
         others = [link for link in entry.links if link not in ids.values()]
         links = [*(ids[binding.endpoint] for binding in bindings), *self.dialect.still_there(self.project, others)]
         body = wire.body(entry, self.project.number, inference_instance_ids=links)
-        self.project.write_bindings(self.project.call("PATCH", self.dialect.keys, self.key_id, "set what opens", body))
+        call = self.project.call("PATCH", self.dialect.keys, self.key_id, "set what opens")
+        self.dialect.send(self.project, entry, body, lambda sent: self.project.write_bindings(replace(call, body=sent)))
 
 
 def read_key(project: Project, dialect: V2, key_id: str) -> wire.KeyEntry:

@@ -15,6 +15,7 @@ from reconciler.apply.api_lock import ApiLock
 from reconciler.errors import KeyformError, PlanRefused
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.events import ApiEvent
+from reconciler.gcore.generations import dialect_of
 from reconciler.model import DesiredState, Secret
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Demand, Plan
@@ -123,6 +124,8 @@ def _open_api(desired: DesiredState, effects: TracedEffects, tell: Callable[[obj
         token=Secret(TOKEN),
         project=desired.project,
         effects=effects,
+        dialect=dialect_of(desired.api),
+        named=desired.named,
         workers=1,
         listener=tell,
         task_timeout=TASK_TIMEOUT,
