@@ -287,6 +287,16 @@ def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True)
     return [Note("endpoint_is_public", found.address, sentence)], []
 
 
+def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
+    """What the file asks for that keys do not bring about for sure, told before anybody looks at what is live."""
+    for endpoint in desired.endpoints if not switches else ():
+        if endpoint.auth is not None:
+            sentence = "`auth: required` holds where authentication is on, or its first key turns it on"
+            if endpoint.auth is Auth.OPEN:
+                sentence = "`auth: open` holds where authentication is off, or losing its last key turns it off"
+            yield Note("authentication_is_not_switched", str(endpoint.ref), f"{sentence}: {NEVER_SWITCHED}")
+
+
 def note_cuts(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Note]:
     """Every key of somebody else that is taken off an endpoint, or that a marker keeps there, and whose it is."""
     for link in found.losses:
