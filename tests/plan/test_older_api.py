@@ -32,6 +32,16 @@ def test_an_expiry_that_changes_is_an_update_and_no_new_generation(before: objec
     assert [diff.path for diff in change.diff] == ["expires_at"]
 
 
+def test_an_expiry_is_changed_before_the_key_is_bound_and_a_description_after() -> None:
+    """The API may refuse to bind a key that has expired, or take it off again."""
+    state = desired(key("payments", "llama3", text="New", expires_at=LATER))
+    expired = replace(OURS, expires_at=NOW - days(1))
+    plan = compute_plan(state, older(expired, endpoint("llama3")), NOW)
+    assert [change.step for change in plan.changes] == [Step.UPDATE_KEY, Step.BIND]
+    plan = compute_plan(state, older(replace(OURS, expires_at=LATER), endpoint("llama3")), NOW)
+    assert [change.step for change in plan.changes] == [Step.BIND, Step.UPDATE_KEY]
+
+
 def test_a_rotation_is_a_new_generation_here_too() -> None:
     state = desired(key("payments", "llama3", every=days(7)))
     plan = compute_plan(state, older(OURS, endpoint("llama3", "payments")), NOW)
