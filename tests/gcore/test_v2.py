@@ -31,7 +31,15 @@ from reconciler.emulator import Emulator, Modes, Request, VirtualClock, seed
 from reconciler.errors import Conflict, KeyformError, NotFound, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.v2 import V2
-from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.model import (
+    Binding,
+    EndpointRef,
+    LiveEndpoint,
+    LiveKey,
+    Ownership,
+    Phase,
+    compose_description,
+)
 
 KEYS = "/cloud/v2/inference/api_keys"
 DEPLOYMENTS = "/cloud/v2/inference/deployments"
@@ -411,6 +419,33 @@ def test_a_write_whose_answer_is_lost_is_looked_at_before_it_is_sent_again(make_
         api.update_key(project.id_of("payments"), KeyUpdate("new"))
     assert caught.value.effect_is_unknown
     assert sum(request.method == "PATCH" for request in project.effects.sent) == 2, "an update is not sent again"
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PUBLISHED])
+def test_a_write_that_may_still_arrive_keeps_a_generation_from_being_published(
+    make_project: MakeProject, phase: Phase
+) -> None:
+    """It would mark it pending again, and the next apply would discard a secret that consumers have."""
+    own = compose_description("", Ownership("prod", "payments", 1, phase, START))
+    project = make_project({"name": "payments", "description": own})
+    lost = [True]
+
+    def respond(request: httpx.Request) -> Step:
+        if request.method == "PATCH" and lost:
+            lost.pop()
+            return httpx.ReadTimeout("")
+        return project.effects.send(request)
+
+    api = make_api(ScriptedEffects(respond=respond), generation="v2").fenced(OpenFence())
+    wanted = Rebinding(add=frozenset({project.binding("payments")}))
+    if phase is Phase.PUBLISHED:
+        assert api.rebind(wanted) == {}
+        assert project.bound(LLAMA) == ["payments", "portal-made"]
+    else:
+        with pytest.raises(KeyformError, match="had no answer, and may still arrive") as caught:
+            api.rebind(wanted)
+        assert caught.value.effect_is_unknown
+        assert project.bound(LLAMA) == ["portal-made"]
 
 
 def test_a_key_that_is_gone_is_called_by_its_name(make_project: MakeProject) -> None:
