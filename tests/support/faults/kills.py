@@ -21,7 +21,7 @@ from support.faults.effects import name_request
 from support.faults.judge import judge_clean_run
 from support.faults.real_world import KEEPER, Image, RealRan, RealWorld
 from support.faults.run import Ran
-from support.faults.scenarios import HOUR, LATER, SCENARIOS, Scenario
+from support.faults.scenarios import HOUR, LATER, SCENARIOS, Scenario, by_age, in_v2
 from support.faults.watch import Watch
 from support.faults.world import FaultWorld
 from support.states import desired, key
@@ -52,7 +52,9 @@ ONE_FAILS = Scenario(
 # A real process would ask a real AWS: those scenarios are killed in memory alone, at the same calls.
 REAL = [scenario for scenario in SCENARIOS if "cloud" not in scenario.sinks.values()]
 STORIES: dict[str, Story] = {scenario.name: Story(scenario) for scenario in REAL} | {
-    f"{ONE_FAILS.name}, {when} it has saved": Story(ONE_FAILS, when) for when in ("before", "after")
+    f"{scenario.name}, {when} it has saved": Story(scenario, when)
+    for scenario in (ONE_FAILS, in_v2(by_age(ONE_FAILS, ONE_FAILS.name)))
+    for when in ("before", "after")
 }
 
 

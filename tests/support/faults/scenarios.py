@@ -78,7 +78,7 @@ class Scenario:
     def __str__(self) -> str:
         return self.name
 
-    needs: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, Any] = field(default_factory=dict)
     """Modes without which there is no such world."""
 
     def in_modes(self, modes: Modes) -> Modes:
