@@ -38,7 +38,7 @@ class KeyList:
         """What it opens now. Raises NotFound when it is gone."""
         self.seen = self.project.list_all(self.dialect.deployments)
         refs = {each.id: each.item.ref for each in self.seen}
-        self._entry = read_key(self.project, self.dialect, self.key_id)
+        self._entry = self.dialect.look_at(self.project, self.key_id)
         self._may_be_late |= self._lost is not None and self._lost != frozenset(self._entry.links)
         self._lost = None
         return Listed(tuple(Binding(self.key_id, refs[link]) for link in self._entry.links if link in refs))
@@ -56,7 +56,7 @@ class KeyList:
         published by then would count as pending again, and be discarded by the next apply.
         """
         ids = {each.item.ref: each.id for each in self.seen}
-        entry = self._entry or read_key(self.project, self.dialect, self.key_id)
+        entry = self._entry or self.dialect.look_at(self.project, self.key_id)
         for binding in bindings:
             if binding.endpoint not in ids:
                 raise NotFound(f"{binding.endpoint} is gone since the plan was made", way_out="run plan again")
@@ -69,14 +69,14 @@ class KeyList:
                 way_out="run apply again: it makes another generation",
                 effect_is_unknown=True,
             )
-        body = wire.body(entry, self.project.number, inference_instance_ids=links)
+        wanted = replace(self.dialect.as_written(entry), links=tuple(links))
         call = self.project.call("PATCH", self.dialect.keys, self.key_id, "set what opens")
 
         def write(sent: dict[str, Any]) -> None:
             self.project.write_bindings(replace(call, body=sent))
 
         try:
-            self.dialect.send(self.project, entry, body, write)
+            self.dialect.send(self.project, wanted, write)
         except ApiError as error:
             self._lost = frozenset(links) if error.effect_is_unknown else None
             raise
