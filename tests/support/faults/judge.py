@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from reconciler.errors import NotAsDeclared
 from reconciler.model import Auth
 from reconciler.plan.changes import DeleteKey, Plan
 from reconciler.plan.outcomes import OutcomeState
@@ -43,11 +44,11 @@ def judge_exit_code(
         left = look(ran.plan.made_at if ran.plan else None)
         planned = {change.id for change in ran.plan.changes} if ran.plan else set()
         undone = [change.id for change in left.changes if change.id in planned or not saw_less]
-        if undone or (left.refusals and not saw_less):
+        if undone or ((left.refusals or left.unmet) and not saw_less):
             watch.violate(8, f"exit code 0, and still to be done: {', '.join(map(str, undone))}")
     elif ran.result is not None:
         told = [outcome for outcome in ran.result.outcomes if outcome.state is not OutcomeState.DONE]
-        if not told or not all(outcome.detail for outcome in told):
+        if not (told or isinstance(ran.error, NotAsDeclared)) or not all(outcome.detail for outcome in told):
             watch.violate(8, "exit code 1, and no outcome says why")
         live = world.live_secrets()
         for outcome in told:
