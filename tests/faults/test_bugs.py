@@ -2,15 +2,17 @@
 
 import pytest
 from support.faults.bugs import BUGS, Bug
-from support.faults.cases import Tally
+from support.faults.cases import Tally, prepare
 from support.faults.catching import find_failures, is_caught
 from support.faults.judging import judge
+from support.faults.scenarios import BY_NAME
 
 pytestmark = pytest.mark.no_cover
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=str)
 def test_a_planted_bug_is_caught(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare(BY_NAME[bug.scenario], bug.modes)  # the state before it is kept, and made without the bug
     with monkeypatch.context() as patch:
         bug.plant(patch)
         found = find_failures(bug)

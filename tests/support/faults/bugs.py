@@ -13,16 +13,18 @@ import pytest
 from reconciler.api import KeyUpdate
 from reconciler.apply import execute, steps
 from reconciler.apply.api_lock import ApiLock
+from reconciler.emulator import Modes
 from reconciler.errors import ApiError, NotFound, TaskFailed
 from reconciler.gcore import client, rewriting
 from reconciler.gcore.exchange import Resend
+from reconciler.gcore.v2 import V2, lists
 from reconciler.gcore.v3 import dialect
 from reconciler.model import Phase, compose_description
 from reconciler.plan import fates, survey
 from reconciler.plan.changes import Step
 from reconciler.plan.outcomes import Result, StepNote
 from reconciler.sinks.local_file import LocalFile
-from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS
+from support.faults.case_text import DEFAULT, PORTAL_EDIT, SECOND_PROCESS
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -37,6 +39,7 @@ class Bug:
     promise: int
     faults: tuple[str, ...] = ()
     """None: a run without faults shows it."""
+    modes: Modes = DEFAULT
 
     def __str__(self) -> str:
         return self.name
@@ -229,6 +232,59 @@ def use_the_name_that_was_lost(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(steps, "discard", lambda run, name, mark: None)
 
 
+# --- In v2 ------------------------------------------------------------------------------------------------------------
+
+
+def leave_out_what_a_key_opens(patch: pytest.MonkeyPatch) -> None:
+    """A new description is sent alone, as v3 takes it."""
+    whole = V2.send
+
+    def send(self: Any, project: Any, wanted: Any, write: Any) -> Any:
+        if "update_key" not in write.__qualname__:
+            return whole(self, project, wanted, write)
+        return whole(self, project, wanted, lambda body: write({"description": body["description"]}))
+
+    patch.setattr(V2, "send", send)
+
+
+def bind_at_create(patch: pytest.MonkeyPatch) -> None:
+    """A key is made with all that it opens, as the API offers."""
+    whole = V2.create_body
+
+    def create_body(self: Any, name: str, description: str, expires_at: Any) -> Any:
+        body = whole(self, name, description, expires_at)
+        return body if "lock" in name else body | {"inference_instance_ids": sorted(self._there)}
+
+    patch.setattr(V2, "create_body", create_body)
+
+
+def forget_the_expiry(patch: pytest.MonkeyPatch) -> None:
+    """A write of a key says when it expires only if that is what it changes."""
+    patch.setattr(V2, "as_written", lambda self, entry: replace(entry, expires_at=None))
+
+
+def believe_one_old_reading(patch: pytest.MonkeyPatch) -> None:
+    """A write of a key rests on whatever one reading shows."""
+    patch.setattr(V2, "look_at", lambda self, project, key_id: lists.read_key(project, self, key_id))
+    patch.setattr(V2, "as_written", lambda self, entry: entry)
+
+
+def publish_what_may_be_written_late(patch: pytest.MonkeyPatch) -> None:
+    """A write without an answer is sent again, and then all goes on."""
+    whole = lists.KeyList.read
+
+    def read(self: Any) -> Any:
+        self._lost = None
+        return whole(self)
+
+    patch.setattr(lists.KeyList, "read", read)
+
+
+def bind_what_has_expired(patch: pytest.MonkeyPatch) -> None:
+    """A key gets its new expiry when all else is written on it: after it is bound."""
+    patch.setattr(execute, "sets_expiry", lambda change: False)
+
+
 LOST = ("answer lost", "500 after", "cut short")
 BUGS: tuple[Bug, ...] = (
     Bug("publish before bind", publish_before_bind, "first create", 3),
@@ -249,4 +305,28 @@ BUGS: tuple[Bug, ...] = (
     Bug("clean out foreign keys", clean_out_foreign_keys, "first create", 5),
     Bug("say that all was done", say_that_all_was_done, "first create", 8, ("401",)),
     Bug("leave a lost create's key", use_the_name_that_was_lost, "first create", 8, ("answer lost",)),
+    Bug(
+        "leave out what a key opens",
+        leave_out_what_a_key_opens,
+        "first create, v2",
+        3,
+        modes=Modes(patch_missing="resets"),
+    ),
+    Bug("bind at create", bind_at_create, "first create, v2", 6),
+    Bug("forget the expiry", forget_the_expiry, "all that a key is written with changes, v2", 8),
+    Bug("believe one old reading", believe_one_old_reading, "a rotation with a write-only sink, v2", 3, ("stale",)),
+    Bug(
+        "publish what may be written late",
+        publish_what_may_be_written_late,
+        "a rotation with a write-only sink, v2",
+        3,
+        ("late until the next run has read",),
+    ),
+    Bug(
+        "bind what has expired",
+        bind_what_has_expired,
+        "an expired key still attached, v2",
+        6,
+        modes=Modes(expired_key="detached"),
+    ),
 )

@@ -211,8 +211,9 @@ def strike(prepared: Prepared, injection: Injection, world: FaultWorld, watch: W
     """The run that the fault is in, judged."""
     scenario, is_blind = prepared.scenario, injection.fault.name == "stale" and injection.lasting
     if is_blind:
-        # A whole list written without an ETag on readings that are all of the past: nobody can keep P3 then.
+        # A whole list, or key, written without an ETag on readings that are all of the past: nobody can keep P3 then.
         watch.suspended.update(watch.endpoints)
+        watch.is_blinded = scenario.api == "v2"
     effects = TracedEffects(world, hook=injection, watch=watch)
     ran = run_once(world, scenario.after, effects, demand=scenario.demand)
     if injection.fault.name.startswith("machine"):
@@ -245,7 +246,7 @@ def after_first(prepared: Prepared, first: Injection, tally: Tally) -> Prepared:
     world.deliver()
     # A run cannot see what takes effect after it has read; and here it is the second fault that is judged.
     pass_time(world)
-    watch.suspended.clear()
+    watch.expect_again()
     step_over(world, prepared.scenario)
     plain = replace(prepared.scenario, demand=None)
     return Prepared(plain, prepared.modes, world, watch.fork(world), case.strikes, prepared.again)
@@ -261,17 +262,18 @@ def finish(  # noqa: PLR0917 - each is another thing
     scenario = prepared.scenario
     runs = 1
     pass_time(world)
-    watch.suspended.clear()
+    watch.expect_again()
     step_over(world, scenario)
     if pending_effects(world):
         ran = run_once(world, scenario.after, TracedEffects(world, hook=deliver_after_reading, watch=watch))
         world.deliver()
-        watch.suspended.clear()
+        watch.expect_again()
         tally.note("a run that meets what was late", ran, world, watch)
         pass_time(world)
         step_over(world, scenario)
         runs += 1
     recover(prepared, world, watch, tally)
+    watch.expect_again(is_recovered=True)
     judge_state(world, scenario, watch, settled=False)
     judge_second_run(prepared.again(world, scenario, watch), scenario, watch)
     overlap = longest_overlap(scenario).total_seconds()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reconciler.emulator import Modes
 from support.faults.bugs import Bug
 from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS, Strike
 from support.faults.cases import Failure, Tally, pass_through, prepare
@@ -15,7 +14,7 @@ EVERY = {SECOND_PROCESS: 4, PORTAL_EDIT: 3}
 
 def find_failures(bug: Bug) -> list[Failure]:
     """All that breaks in the bug's scenario under its faults, until its promise does; the state before has no bug."""
-    prepared = prepare(BY_NAME[bug.scenario], Modes())
+    prepared = prepare(BY_NAME[bug.scenario], bug.modes)
     tally = Tally()
     done = pass_through(prepared, None if bug.faults else tally)
     if bug.faults and bug.faults[0] in EVERY:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
-from reconciler.model import DesiredState
+from reconciler.model import DEFAULT_API, DesiredState
 from support.faults.effects import HTTP_WRITES, Kind
 from support.faults.run import run_once
 from support.faults.world import FaultWorld
@@ -17,7 +18,7 @@ OPENS = 2
 """How many deployments each key opens, where there are so many."""
 
 
-def measure_growth(keys: int, deployments: int, sink: str = "json") -> dict[str, Any]:
+def measure_growth(keys: int, deployments: int, sink: str = "json", api: str = DEFAULT_API) -> dict[str, Any]:
     """All keys rotate in one apply, and are retired in another; `sink` is the type of theirs."""
     world = FaultWorld.make(
         {
@@ -29,7 +30,7 @@ def measure_growth(keys: int, deployments: int, sink: str = "json") -> dict[str,
         },
         {sink: sink},
     )
-    state = declare(keys, deployments, sink)
+    state = replace(declare(keys, deployments, sink), api=api)
     assert run_once(world, state).code == 0
     world.clock.advance(days(60).total_seconds() + 3600)
     rotation = count_writes(world, state)
@@ -38,6 +39,7 @@ def measure_growth(keys: int, deployments: int, sink: str = "json") -> dict[str,
     total = sum(rotation.values()) + sum(retirement.values())
     assert count_writes(world, state) == {}
     return {
+        "api": api,
         "keys": keys,
         "deployments": deployments,
         "bindings": keys * min(OPENS, deployments),

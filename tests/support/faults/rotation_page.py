@@ -4,26 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.faults.tables import columns_of, write_table
+
 
 def write_page(figures: dict[str, Any]) -> str:
-    """Markdown."""
-    rows = {
-        "Simulated time": f"{figures['simulated_days']:g} days, an apply every hour",
-        "Applies, and how many of them failed": f"{figures['applies']:,}, {figures['applies_that_failed']:,}",
-        "Faults injected": f"{figures['faults_injected']:,}",
-        "Edits of the file": f"{figures['edits']:,}",
-        "Rotations": f"{figures['rotations']:,}",
-        "Revocations": f"{figures['revocations']:,}",
-        "Requests made by the clients": f"{figures['requests']:,}",
-        "… of these with a secret that had been replaced": f"{figures['requests_with_a_kept_secret']:,}",
-        "**Requests refused**": f"**{figures['refusals']:,}**",
-        "Revoked secrets tried, refused and accepted": f"{figures['revoked_secrets_refused']:,} and "
-        f"{figures['revoked_secrets_accepted']:,}",
-        "Commit and seed": f"{figures['commit']}, {figures['seed']}",
-        "Wall time": f"{figures['seconds']} s",
-    }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    growth = "\n".join(_growth(found) for found in figures["growth"])
+    """Markdown; figures of before there was v2 have none of it."""
+    years = columns_of(figures)
+    shown = [_year(year) for year in years.values()]
+    table = write_table(
+        tuple(years),
+        {
+            "Simulated time": [f"{figures['simulated_days']:g} days, an apply every hour"],
+            **{name: [rows[name] for rows in shown] for name in shown[0]},
+            "Commit and seed": [f"{figures['commit']}, {figures['seed']}"],
+            "Wall time": [f"{figures['seconds']} s"],
+        },
+    )
+    growth = "\n".join(_growth(found) for found in figures["growth"] if found.get("api", "v3") == "v3")
+    of_v2 = [found for found in figures["growth"] if found.get("api") == "v2"]
     return f"""# Rotation without downtime
 
 A stack lives through a simulated year: four keys, and others that come and go, on three deployments and an application,
@@ -38,8 +36,6 @@ the shortest overlap. None of them may ever be refused. `make year` makes this p
 
 **These figures are measured on the bundled emulator, not on the real API.**
 
-| | |
-|---|---|
 {table}
 
 Left out are two things that nobody can keep, because the API's lists have no ETag: a write of a list that arrives after
@@ -55,7 +51,42 @@ and a key with a sink that cannot be read back costs one description more.
 | keys | deployments | creates | binds | published | unbinds | deletes | per key |
 |---:|---:|---:|---:|---:|---:|---:|---:|
 {growth}
+{GROWTH_OF_V2 + NEWLINE.join(map(_growth_of_v2, of_v2)) + NEWLINE if of_v2 else ""}"""
+
+
+NEWLINE = chr(10)
+GROWTH_OF_V2 = """
+In v2 a write is one of a key: what it opens, that it is `published`, and that it opens nothing any more. So a key costs
+the same, however many others move.
+
+| keys | deployments | creates | binds and published | unbinds | deletes | per key |
+|---:|---:|---:|---:|---:|---:|---:|
 """
+
+
+def _year(figures: dict[str, Any]) -> dict[str, str]:
+    """The rows of one generation of the API."""
+    return {
+        "Applies, and how many of them failed": f"{figures['applies']:,}, {figures['applies_that_failed']:,}",
+        "Faults injected": f"{figures['faults_injected']:,}",
+        "Edits of the file": f"{figures['edits']:,}",
+        "Rotations": f"{figures['rotations']:,}",
+        "Revocations": f"{figures['revocations']:,}",
+        "Requests made by the clients": f"{figures['requests']:,}",
+        "… of these with a secret that had been replaced": f"{figures['requests_with_a_kept_secret']:,}",
+        "**Requests refused**": f"**{figures['refusals']:,}**",
+        "Revoked secrets tried, refused and accepted": f"{figures['revoked_secrets_refused']:,} and "
+        f"{figures['revoked_secrets_accepted']:,}",
+    }
+
+
+def _growth_of_v2(found: dict[str, Any]) -> str:
+    rotation, retirement = found["rotation"], found["retirement"]
+    cells = (
+        *(found["keys"], found["deployments"], rotation["create"], rotation["link"]),
+        *(retirement["link"], retirement["delete"], found["per_key"]),
+    )
+    return "| " + " | ".join(f"{cell:,}" for cell in cells) + " |"
 
 
 def _growth(found: dict[str, Any]) -> str:

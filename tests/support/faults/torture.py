@@ -101,7 +101,7 @@ class Job:
 def catch_bug(job: Job, found: Figures) -> None:
     """Plant one bug, and see whether it is caught by the promise that it breaks."""
     bug = BUGS[job.number]
-    prepare(BY_NAME[bug.scenario], Modes())  # the state before it is kept, and made without the bug
+    prepare(BY_NAME[bug.scenario], bug.modes)  # the state before it is kept, and made without the bug
     with pytest.MonkeyPatch.context() as patch:
         bug.plant(patch)
         found.caught[bug.name] = is_caught(bug, find_failures(bug))

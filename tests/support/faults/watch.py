@@ -61,6 +61,9 @@ class Watch:
     """Endpoints that had keys; what asks for keys and has none may not ask any more, whatever it does now."""
     suspended: set[EndpointRef] = field(default_factory=set)
     """Endpoints at which nobody can keep P3 until the next run (where, and why, is said where they are put here)."""
+    is_blinded: bool = False
+    """In v2 a run that was shown nothing but the past may have unbound keys by writing anything on them: they stay so
+    until a run without faults has come to its end."""
     expiries: dict[str, datetime | None] = field(default_factory=dict)
     """When each secret that was ever live expires."""
     expired: set[str] = field(default_factory=set)
@@ -106,6 +109,12 @@ class Watch:
             expiries=dict(self.expiries),
             expired=set(self.expired),
         )
+
+    def expect_again(self, *, is_recovered: bool = False) -> None:
+        """From now on P3 can be kept again, at every endpoint."""
+        self.is_blinded &= not is_recovered
+        if not self.is_blinded:
+            self.suspended.clear()
 
     @property
     def endpoints(self) -> list[EndpointRef]:

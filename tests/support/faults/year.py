@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.emulator import Request
-from reconciler.model import DesiredKey, EndpointRef
+from reconciler.model import DEFAULT_API, DesiredKey, EndpointRef
 from reconciler.plan.changes import Rotate
 from support.faults.effects import FILE_WRITES, HTTP_WRITES, Effect, Kind, TracedEffects
 from support.faults.faults import Injection, injections
@@ -48,10 +48,17 @@ KEYS = (
     key("payments", "llama3", "whisper", every=days(30), overlap=days(7), sinks=["local"]),
     key("search", "app:webui", "llama3", every=days(14), overlap=days(3), sinks=["jobs", "local"]),
 )
+V2_LIVE = {name: found for name, found in LIVE.items() if name != "applications"}
+V2_KEYS = (*KEYS[:-1], key("search", "flux", "llama3", every=days(14), overlap=days(3), sinks=["jobs", "local"]))
+"""What stands for the two in v2, which has no applications."""
 SEEN = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.POLL}
 """After these what a client meets may be different."""
 UNKEEPABLE = frozenset({Kind.BIND})
-"""A list that arrives late overwrites what was written since, and the API has no ETag: nobody can keep that."""
+"""A list that arrives late overwrites what was written since, and the API has no ETag: nobody can keep that.
+
+In v2 it is a key that is written as a whole, and only this stack writes it: one that arrives late is put right before
+anything rests on it.
+"""
 
 
 @dataclass
@@ -86,11 +93,12 @@ class Kept:
 class Year:
     """One stack, from its first apply on."""
 
-    def __init__(self, seed: int, *, step: timedelta = HOUR) -> None:
+    def __init__(self, seed: int, *, step: timedelta = HOUR, api: str = DEFAULT_API) -> None:
         self.chance = random.Random(seed)
         self.step = step
-        self.world = FaultWorld.make(LIVE, SINKS)
-        self.file = desired(*KEYS, max_deletes=None, allow_empty=True)
+        live, keys = (V2_LIVE, V2_KEYS) if api == "v2" else (LIVE, KEYS)
+        self.world = FaultWorld.make(live, SINKS)
+        self.file = replace(desired(*keys, max_deletes=None, allow_empty=True), api=api)
         self.promised: dict[str, frozenset[EndpointRef]] = {}
         self.kept: dict[str, Kept] = {}
         self.leaked: dict[str, set[str]] = {}
@@ -279,6 +287,8 @@ class Turn:
             yield found
 
 
-def live_a_year(seed: int = 1, length: timedelta = timedelta(days=365), step: timedelta = HOUR) -> Figures:
+def live_a_year(
+    seed: int = 1, length: timedelta = timedelta(days=365), step: timedelta = HOUR, api: str = DEFAULT_API
+) -> Figures:
     """A stack's year; deterministic by its seed."""
-    return Year(seed, step=step).live_through(length)
+    return Year(seed, step=step, api=api).live_through(length)
