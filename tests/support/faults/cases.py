@@ -55,6 +55,8 @@ class Tally:
 
     effects: int = 0
     injected: Counter[str] = field(default_factory=Counter)
+    injected_in: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """The same, by the generation of the API."""
     evaluations: Counter[int] = field(default_factory=Counter)
     runs_to_converge: Counter[int] = field(default_factory=Counter)
     searched: int = 0
@@ -69,6 +71,7 @@ class Tally:
         """Take another's figures in."""
         self.effects += other.effects
         self.injected += other.injected
+        self.injected_in += other.injected_in
         self.evaluations += other.evaluations
         self.runs_to_converge += other.runs_to_converge
         self.searched += other.searched
@@ -94,6 +97,7 @@ class Tally:
     def close(self, kind: str, case: Case, watch: Watch, runs: int) -> None:
         """A case is over."""
         self.injected[kind] += 1
+        self.injected_in[watch.after.api, kind] += 1
         self.evaluations += watch.evaluations
         self.runs_to_converge[runs] += 1
         self.failures += [Failure(case, violation) for violation in watch.violations]
@@ -125,7 +129,7 @@ class Prepared:
         return Case(self.scenario.name, (*self.first, *strikes), self.modes)
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def prepare(scenario: Scenario, modes: Modes) -> Prepared:
     """Bring about the state before, without faults."""
     sinks = dict(scenario.sinks)

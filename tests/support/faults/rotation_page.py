@@ -21,7 +21,6 @@ def write_page(figures: dict[str, Any]) -> str:
         },
     )
     growth = "\n".join(_growth(found) for found in figures["growth"] if found.get("api", "v3") == "v3")
-    of_v2 = [found for found in figures["growth"] if found.get("api") == "v2"]
     return f"""# Rotation without downtime
 
 A stack lives through a simulated year: four keys, and others that come and go, on three deployments and an application,
@@ -51,17 +50,7 @@ and a key with a sink that cannot be read back costs one description more.
 | keys | deployments | creates | binds | published | unbinds | deletes | per key |
 |---:|---:|---:|---:|---:|---:|---:|---:|
 {growth}
-{GROWTH_OF_V2 + NEWLINE.join(map(_growth_of_v2, of_v2)) + NEWLINE if of_v2 else ""}"""
-
-
-NEWLINE = chr(10)
-GROWTH_OF_V2 = """
-In v2 a write is one of a key: what it opens, that it is `published`, and that it opens nothing any more. So a key costs
-the same, however many others move.
-
-| keys | deployments | creates | binds and published | unbinds | deletes | per key |
-|---:|---:|---:|---:|---:|---:|---:|
-"""
+{_growth_of_v2([found for found in figures["growth"] if found.get("api") == "v2"])}"""
 
 
 def _year(figures: dict[str, Any]) -> dict[str, str]:
@@ -80,13 +69,25 @@ def _year(figures: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _growth_of_v2(found: dict[str, Any]) -> str:
-    rotation, retirement = found["rotation"], found["retirement"]
-    cells = (
-        *(found["keys"], found["deployments"], rotation["create"], rotation["link"]),
-        *(retirement["link"], retirement["delete"], found["per_key"]),
-    )
-    return "| " + " | ".join(f"{cell:,}" for cell in cells) + " |"
+def _growth_of_v2(measured: list[dict[str, Any]]) -> str:
+    """What it costs in v2, if that was measured."""
+    if not measured:
+        return ""
+    lines = []
+    for found in measured:
+        rotation, retirement = found["rotation"], found["retirement"]
+        cells = (
+            *(found["keys"], found["deployments"], rotation["create"], rotation["link"]),
+            *(retirement["link"], retirement["delete"], found["per_key"]),
+        )
+        lines.append("| " + " | ".join(f"{cell:,}" for cell in cells) + " |\n")
+    return f"""
+In v2 what is written is a key: once with all that it opens, once as `published`, and once when it opens nothing any
+more. So a key costs the same, however many deployments it opens, and however many others move.
+
+| keys | deployments | creates | binds and published | unbinds | deletes | per key |
+|---:|---:|---:|---:|---:|---:|---:|
+{"".join(lines)}"""
 
 
 def _growth(found: dict[str, Any]) -> str:

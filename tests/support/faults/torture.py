@@ -27,13 +27,16 @@ from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
 from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare
 from support.faults.catching import find_failures, is_caught
-from support.faults.kills import STORIES, count_points, judge_kill, part_of_points
+from support.faults.kills import STORIES, count_points, is_real, judge_kill, part_of_points
 from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
+from support.faults.tables import GENERATIONS
 
 SINGLES_UNTIL = 0.6
 KILLS_UNTIL = 0.85
 """Parts of the budget after which no single in the default mode, and no kill for real, begins."""
+KINDS = {"single": "single", "double": "double", "meetings": "meeting", "real_kills": "kill"}
+"""What a figure counts, by what a tally calls it."""
 PER_MODE = 40
 """Singles of one scenario in one other mode, at a time."""
 KILL_PARTS = 6
@@ -242,14 +245,24 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
         "python": platform.python_version(),
         "effects": {"in_runs_without_faults": found.places, "traced": tally.effects},
         "faults": {
-            "single": tally.injected["single"],
-            "double": tally.injected["double"],
-            "meetings": tally.injected["meeting"],
+            **{kind: tally.injected[injected] for kind, injected in KINDS.items()},
             "real_kill_stories": len(found.points),
-            "real_kills": tally.injected["kill"],
             "real_kill_points": sum(found.points.values()),
         },
+        "generations": {
+            api: {
+                "scenarios": sum(scenario.api == api for scenario in SCENARIOS),
+                "scenarios_in_modes": sum(BY_NAME[name].api == api for name, _ in found.worlds),
+                **{kind: tally.injected_in[api, injected] for kind, injected in KINDS.items()},
+                "real_kill_stories": sum(STORIES[name].scenario.api == api for name in found.points),
+                "real_kill_points": sum(
+                    points for name, points in found.points.items() if STORIES[name].scenario.api == api
+                ),
+            }
+            for api in GENERATIONS
+        },
         "scenarios": len(SCENARIOS),
+        "scenarios_with_aws": sum(not is_real(scenario) for scenario in SCENARIOS),
         "modes": len(Modes.pairwise()),
         "scenarios_in_modes": len(found.worlds),
         "parts_cut_short": found.unfinished,
