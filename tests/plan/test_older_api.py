@@ -41,7 +41,7 @@ def test_a_rotation_is_a_new_generation_here_too() -> None:
 def test_what_a_first_key_does_to_a_public_deployment_is_left_to_the_apply() -> None:
     plan = compute_plan(desired(key("payments", "llama3")), older(endpoint("llama3")), NOW)
     (note,) = [note for note in plan.warnings if note.code == "endpoint_becomes_protected"]
-    assert note.sentence.endswith("if the API turns its authentication on by that: the apply tells")
+    assert note.sentence.endswith("if the API turns its authentication on by that: plan again to see")
     assert not plan.refusals
 
 
