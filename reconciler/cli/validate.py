@@ -14,6 +14,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say that the file is valid, or raise ConfigError with everything that is wrong."""
     desired = read_configuration(args, terminal)
     check_dates(desired, args, terminal)
+    tell_limits(desired, terminal)
     endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
     terminal.say(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
@@ -40,6 +41,17 @@ def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Termi
         terminal.tell(f"note: {note.address}: {note.sentence}.")
     if found.findings:
         raise refuse(found.findings, len(found.findings))
+
+
+def tell_limits(desired: DesiredState, terminal: Terminal) -> None:
+    """Say what the file asks for that this generation of the API may not bring about."""
+    if all(endpoint.auth is None for endpoint in desired.endpoints):
+        return
+    from reconciler.gcore.generations import CAPABILITIES
+    from reconciler.plan.bindings import note_unswitched
+
+    for note in note_unswitched(desired, switches=CAPABILITIES[desired.api].switches_authentication):
+        terminal.tell(f"note: {note.address}: {note.sentence}.")
 
 
 def count(number: int, noun: str) -> str:

@@ -159,6 +159,7 @@ def remove_deployment(world: World, deployment_id: int) -> None:
 
 def bury_deployment(world: World, deployment_id: int) -> None:
     """Take a deployment out of the store, and leave what v2 shows of a deleted one."""
+    world.run("UPDATE deployments SET status = 'DELETED' WHERE id = ?", deployment_id)
     world.run("INSERT INTO deleted_deployments SELECT * FROM deployments WHERE id = ?", deployment_id)
     remove_deployment(world, deployment_id)
 

@@ -66,7 +66,7 @@ KEY_CREATE = record(
 )
 KEY_UPDATE = record(description=or_null(text(maxLength=300)))
 
-UUIDS = listing(text(format="uuid"))
+_ID = text(format="uuid")
 _KEY_V2: Schema = {
     "description": or_null(text()),
     "expires_at": or_null(text()),
@@ -122,8 +122,8 @@ _LOGGING = or_null(
 )
 
 
-def _probes(*, whole_probe: bool) -> Schema:
-    """Probes at create need their parts; in a PATCH every part is optional."""
+def _probes(*, whole_probe: bool, nullable_probe: bool = False) -> Schema:
+    """Probes at create need their parts, in a PATCH every part is optional; only v2 takes a null as one."""
 
     def needs(names: str) -> str:
         return names if whole_probe else ""
@@ -148,7 +148,7 @@ def _probes(*, whole_probe: bool) -> Schema:
         success_threshold=whole(1),
         timeout_seconds=whole(1),
     )
-    slot = or_null(record(needs("enabled"), enabled=FLAG, probe=probe))
+    slot = or_null(record(needs("enabled"), enabled=FLAG, probe=or_null(probe) if nullable_probe else probe))
     return or_null(record(liveness_probe=slot, readiness_probe=slot, startup_probe=slot))
 
 
@@ -193,14 +193,14 @@ DEPLOYMENT_V2 = record(
     image=text(pattern=IMAGE),
     listening_port=whole(1, 65535),
     containers=_containers(or_null(_COOLDOWN), or_null(_TRIGGERS_V2)),
-    flavor_id=text(format="uuid"),
-    api_key_ids=UUIDS,
+    flavor_id=_ID,
+    api_key_ids=listing(_ID),
     auth_enabled=FLAG,
     command=or_null(NAMES),
     description=or_null(text()),
     envs=mapping(text()),
-    image_registry_id=or_null(text(format="uuid")),
-    probes=_probes(whole_probe=True),
+    image_registry_id=or_null(_ID),
+    probes=_probes(whole_probe=True, nullable_probe=True),
     project_id=or_null(whole()),
     timeout=or_null(whole(0)),
 )
@@ -237,12 +237,21 @@ APPLICATION_UPDATE = record(
 
 STATUSES = ("ACTIVE", "DELETING", "DEPLOYING", "DISABLED", "PARTIALLYDEPLOYED", "PENDING")
 """[D] What a deployment can be."""
+STATUSES_ONLY_IN_V2 = ("DELETED", "ERROR", "FAILED", "NEW")
+"""[D] What it can be in v2 beside those."""
 
 _SEED_COMPONENT = record(**COMPONENT_CREATE["properties"])
 _SEED_PROJECT = record(
-    api_keys=listing(record("name", **KEY_CREATE["properties"], secret=text(minLength=1), created_at=text())),
+    api_keys=listing(
+        record("name", **KEY_CREATE["properties"], key_id=_ID, secret=text(minLength=1), created_at=text())
+    ),
     deployments=listing(
-        record("name", **DEPLOYMENT_CREATE["properties"], status=text(enum=["ACTIVE", "DISABLED", "PENDING"]))
+        record(
+            "name",
+            **DEPLOYMENT_CREATE["properties"],
+            id=_ID,
+            status=text(enum=["ACTIVE", "DISABLED", "PENDING", *STATUSES_ONLY_IN_V2]),
+        )
     ),
     applications=listing(
         record(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,12 @@ from typing import Any
 from reconciler.emulator.applications import child_name, insert_application
 from reconciler.emulator.clock import micros
 from reconciler.emulator.core import Emulator
-from reconciler.emulator.deployments import BOTH_GIVEN, attach_first_keys, insert_deployment
+from reconciler.emulator.deployments import BOTH_GIVEN, attach_first_keys, bury_deployment, insert_deployment
 from reconciler.emulator.keys import insert_key
+from reconciler.emulator.modes import Modes
 from reconciler.emulator.validation import is_label, problems_in, read_instant
 from reconciler.emulator.wire import ApiError
-from reconciler.emulator.world import World
+from reconciler.emulator.world import Table, World
 
 REGION = 1
 FLAVOR = "inference-16vcpu-232gib-1xh100-80gb"
@@ -25,7 +27,7 @@ DEPLOYMENT: dict[str, Any] = {
     "flavor_name": FLAVOR,
     "containers": [{"region_id": REGION, "scale": {"min": 1, "max": 1}}],
 }
-APART = {"api_keys", "auth_enabled", "status"}
+APART = {"api_keys", "auth_enabled", "id", "status"}
 """Fields of a seeded deployment that are no part of its settings."""
 COMPONENT: dict[str, Any] = {"flavor": FLAVOR, "exposed": True, "scale": {"min": 1, "max": 1}}
 IN_LIST = re.compile(r"(?<=api_keys|loyments|ications|.regions)\.([0-9]+)")
@@ -58,14 +60,19 @@ def load_seed(path: str | Path) -> dict[str, Any]:
         raise SeedError([f"{path}: {problem}" for problem in error.problems]) from None
 
 
-def check_seed(data: object) -> dict[str, Any]:
-    """The seed with YAML's dates and whole numbers made into what JSON has; SeedError with all problems at once."""
+def check_seed(data: object, modes: Modes | None = None) -> dict[str, Any]:
+    """The seed with YAML's dates and whole numbers made into what JSON has; SeedError with all problems at once.
+
+    `modes` are those of the emulator it is for: in one of them two deployments may have the same name.
+    """
+    twins = (modes or Modes()).twin_deployments == "allowed"
     plain = _plain(data)
     told = {IN_LIST.sub(r"[\1]", place): messages for place, messages in problems_in("SEED", plain).items()}
     problems = [f"{place}: {message}" for place, messages in told.items() for message in messages]
     if not problems:
         for project, content in plain.get("projects", {}).items():
-            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {})]
+            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {}, twins=twins)]
+        problems += _repeated_ids(plain.get("projects", {}))
     if problems:
         raise SeedError(problems)
     checked: dict[str, Any] = plain
@@ -77,7 +84,7 @@ def seed(emulator: Emulator, data: Mapping[str, Any]) -> None:
 
     What is there already stays as it is, so that a restart with the same seed changes nothing.
     """
-    checked = check_seed(data)
+    checked = check_seed(data, emulator.modes)
     emulator.grant(checked.get("tokens", {}))
     now = micros(emulator.clock.now())
     with emulator.editing() as world:
@@ -98,7 +105,7 @@ def _plain(value: object) -> Any:
             return value
 
 
-def _project_problems(content: Mapping[str, Any]) -> Iterator[str]:
+def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[str]:
     keys = [key["name"] for key in content.get("api_keys", [])]
     taken: set[str] = set()
     yield from _repeated("api_keys", keys)
@@ -111,34 +118,51 @@ def _project_problems(content: Mapping[str, Any]) -> Iterator[str]:
                     yield f"api_keys[{position}].{field}: not an ISO 8601 date or time"
     for section in ("deployments", "applications"):
         items = content.get(section, [])
-        yield from _repeated(section, [item["name"] for item in items])
+        may_repeat = twins and section == "deployments"
+        yield from () if may_repeat else _repeated(section, [_taken_name(item) for item in items])
         for position, item in enumerate(items):
             for name in item.get("api_keys", []):
                 if name not in keys:
                     yield f"{section}[{position}].api_keys: there is no key {name!r} in this project's api_keys"
             if "api_keys" in item and "auth_enabled" in item:
                 yield f"{section}[{position}]: {BOTH_GIVEN}"
-            names = [item["name"]]
+            names = [_taken_name(item)]
             if section == "applications":
                 if not is_label(item["name"]):
                     yield f"applications[{position}].name: small letters, digits and inner hyphens only"
                 names = [child_name(item["name"], component) for component in item.get("components", {"web": None})]
-            for name in names:
-                if name in taken:
+            for name in filter(None, names):
+                if name in taken and not may_repeat:
                     yield f"{section}[{position}]: the deployment name {name!r} is taken"
                 taken.add(name)
 
 
-def _repeated(section: str, names: list[str]) -> Iterator[str]:
+def _taken_name(item: Mapping[str, Any]) -> str | None:
+    """The name that nothing else may have; a deployment that was deleted takes none."""
+    return None if item.get("status") == "DELETED" else item["name"]
+
+
+def _repeated(section: str, names: Sequence[str | None]) -> Iterator[str]:
     for position, name in enumerate(names):
-        if name in names[:position]:
+        if name is not None and name in names[:position]:
             yield f"{section}[{position}].name: {name!r} stands here twice"
+
+
+def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
+    for section, field in (("api_keys", "key_id"), ("deployments", "id")):
+        seen: set[str] = set()
+        for project, content in projects.items():
+            for position, item in enumerate((content or {}).get(section, [])):
+                if field in item and item[field] in seen:
+                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} stands here twice"
+                seen.add(item.get(field, ""))
 
 
 def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now: int) -> None:
     world.run("INSERT OR IGNORE INTO projects VALUES (?)", project_id)
     for key in content.get("api_keys", []):
         if not world.find("keys", project_id, key["name"]):
+            _check_id(world, project_id, "keys", key.get("key_id"))
             insert_key(
                 world,
                 project_id,
@@ -147,16 +171,37 @@ def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now
                 secret=key.get("secret") or world.new_secret(),
                 created_at=read_instant("created_at", key["created_at"]) if "created_at" in key else now,
                 expires_at=read_instant("expires_at", key["expires_at"]) if "expires_at" in key else None,
+                uuid=key.get("key_id"),
             )
+    there = Counter(row["name"] for row in world.all_of("deployments", project_id))
+    deleted = world.rows("SELECT name FROM deleted_deployments WHERE project_id = ?", project_id)
+    there_deleted = Counter(row["name"] for row in deleted)
     for item in content.get("deployments", []):
-        if not world.find("deployments", project_id, item["name"]):
-            body = DEPLOYMENT | {name: value for name, value in item.items() if name not in APART}
-            created = insert_deployment(world, project_id, body, now=now, status=item.get("status", "ACTIVE"))
-            names, auth_enabled = item.get("api_keys", []), item.get("auth_enabled", False)
-            attach_first_keys(world, project_id, created, names, now=now, auth_enabled=auth_enabled)
+        alike = there_deleted if item.get("status") == "DELETED" else there
+        if alike[item["name"]]:  # the first of two of one name is the first that is there
+            alike[item["name"]] -= 1
+        else:
+            _add_deployment(world, project_id, item, now)
     for item in content.get("applications", []):
         if not world.find("applications", project_id, item["name"]):
             _add_application(world, project_id, item, now)
+
+
+def _check_id(world: World, project_id: int, table: Table, uuid: str | None) -> None:
+    if uuid is not None and world.find_uuid(table, uuid):
+        section = "api_keys" if table == "keys" else table
+        raise SeedError([f"projects.{project_id}.{section}: the id {uuid!r} is taken"])
+
+
+def _add_deployment(world: World, project_id: int, item: Mapping[str, Any], now: int) -> None:
+    body = DEPLOYMENT | {name: value for name, value in item.items() if name not in APART}
+    uuid, status = item.get("id"), item.get("status", "ACTIVE")
+    _check_id(world, project_id, "deployments", uuid)
+    created = insert_deployment(world, project_id, body, now=now, status=status, uuid=uuid)
+    names, auth_enabled = item.get("api_keys", []), item.get("auth_enabled", False)
+    attach_first_keys(world, project_id, created, names, now=now, auth_enabled=auth_enabled)
+    if status == "DELETED":
+        bury_deployment(world, created)
 
 
 def _add_application(world: World, project_id: int, item: Mapping[str, Any], now: int) -> None:

@@ -58,6 +58,11 @@ class Comparison:
         return str(self.endpoint.ref)
 
     @property
+    def closes(self) -> bool:
+        """Whether it is public, and the file requires that it asks for a key."""
+        return self.endpoint.is_public and self.declaration.auth is Auth.REQUIRED
+
+    @property
     def remain(self) -> list[KeyRef]:
         """The live keys that are bound to it once the plan is done, in order."""
         lost = {link.live for link in self.losses}
@@ -249,12 +254,12 @@ def refuse_comparison(
                 "bind another key to it, or declare the endpoint `auth: open` to make it public",
             )
         ]
-    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and found.remain and not found.gains:
+    if found.closes and found.remain and not found.gains:
         message = "is declared `auth: required`, but it is public, although keys are bound to it"
         if not switches:
             message = f"{message}: {NEVER_SWITCHED}"
         return [Finding(place.where, str(endpoint.ref), message, "turn its authentication on in the portal")]
-    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and not found.gains:
+    if found.closes and not found.gains:
         return [
             Finding(
                 place.where,
@@ -278,13 +283,25 @@ def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True)
     if found.gains:
         sentence = "is public now; once a key is bound, callers without one are refused"
         if not switches:
-            sentence += ", if the API turns its authentication on by that: the apply tells"
+            told = "the apply tells" if found.closes else "plan again to see"
+            sentence += f", if the API turns its authentication on by that: {told}"
         return [], [Note("endpoint_becomes_protected", found.address, sentence)]
     if found.declaration.auth is Auth.OPEN:
         return [], []
     keys = "although keys are bound to it" if found.remain else "no key is bound to it"
     sentence = f"is public: {keys}, and the file does not say `auth: open`"
     return [Note("endpoint_is_public", found.address, sentence)], []
+
+
+def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
+    """What the file asks for that keys do not bring about for sure, told before anybody looks at what is live."""
+    for endpoint in desired.endpoints if not switches else ():
+        if endpoint.auth is not None:
+            sentence = "`auth: required` holds only if authentication is on, or the deployment's first key turns it on"
+            if endpoint.auth is Auth.OPEN:
+                sentence = "`auth: open` holds only if authentication is off, or losing the last key turns it off"
+            sentence += "; keyform replaces no deployment to switch it"
+            yield Note("authentication_is_not_switched", str(endpoint.ref), sentence)
 
 
 def note_cuts(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Note]:

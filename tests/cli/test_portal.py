@@ -493,9 +493,18 @@ def test_link_a_key_while_deploying_from_the_catalog(portal: Portal) -> None:
     assert not portal.world.opens("webui", None, "application")
 
 
+PROTECTED = """\
+keys:
+  payments:
+    deployments: [playground]
+deployments:
+  playground: {auth: required}
+"""
+
+
 @pytest.mark.step(
     portal="A running deployment: turn **Enable API Key authentication** on, and choose a key",
-    files=("keys:\n  payments:\n    deployments: [playground]\n",),
+    files=(PROTECTED,),
     result="Links the key. The first key of a deployment turns authentication on.",
 )
 def test_link_a_key_to_a_running_deployment(portal: Portal) -> None:
@@ -576,10 +585,10 @@ LOCKED = OPEN.replace("playground", "locked")
     result="In v2 only a replacement of the whole deployment does that. keyform replaces no deployment, and refuses.",
     title="Authentication that keyform cannot switch in v2",
     details="The documents of v2 do not say whether the first key of a deployment turns authentication on, nor whether"
-    " the last one turns it off. If authentication stays off, `keyform apply` reports that the deployment asks nobody"
-    " for a key, and saves no secret. If it stays on, `keyform apply` reports that the deployment still asks for a key."
-    " Both exit with 1, and you switch authentication in the portal. If a deployment has no key to begin with, the plan"
-    " is refused:",
+    " the last one turns it off. If it stays off, `keyform apply` reports that the deployment asks nobody for a key,"
+    " and saves no secret. If it stays on, `keyform apply` reports that the deployment still asks for a key. Both exit"
+    " with 1, and you switch authentication in the portal. See [the older API](older-api.md#what-v2-cannot-promise). If"
+    " a deployment has no key to begin with, the plan is refused:",
     says="""\
 Error: Nothing was changed, because the plan is refused:
   keyform.yaml:12:3: deployment.locked: is declared open, but its authentication is on: in this generation of the API,\
@@ -592,7 +601,7 @@ Error: Nothing was changed, because the plan is refused:
 def test_keys_do_not_switch_the_authentication(portal: Portal) -> None:
     portal.refuses(LOCKED)
     assert not portal.world.opens("locked", None)
-    ran = portal.apply("keys:\n  payments:\n    deployments: [playground]\n", code=1)
+    ran = portal.apply(PROTECTED, code=1)
     assert "deployment.playground has the key payments now, and asks nobody for a key" in ran.err
     assert (portal.world.opens("playground", None), portal.world.held()) == (True, {})
     portal.apply("keys:\n  search:\n    deployments: [locked]\n" + OPEN.removeprefix("keys:\n"))

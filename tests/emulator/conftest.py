@@ -12,6 +12,7 @@ from reconciler.emulator import Answer, Emulator, EmulatorServer, Modes, Request
 
 TOKEN = "1234$management"
 PROJECT = 1234
+V2 = "/cloud/v2/inference/"
 
 
 @dataclass
@@ -64,6 +65,33 @@ class Api:
     def task(self, task_id: str) -> dict[str, Any]:
         found: dict[str, Any] = self.ok("GET", f"/cloud/v1/tasks/{task_id}")
         return found
+
+    def v2(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
+        """Send a request to the older generation of the API that must succeed, and give what it answers."""
+        return self.ok(method, V2 + path, body, **query)
+
+    def v2_refused(self, status: int, method: str, path: str, body: Any = None, **query: Any) -> dict[str, Any]:
+        """Send a request to the older generation that must be refused with this status, and give the error."""
+        return self.refused(status, method, V2 + path, body, **query)
+
+    def v2_key(self, name: str, **fields: Any) -> tuple[str, str]:
+        """Make a key through v2; its id and its secret."""
+        made = self.v2("POST", "api_keys", {"name": name, **fields})
+        return made["key_id"], made["secret"]
+
+    def instance_id(self, name: str) -> str:
+        """The id of the oldest deployment of this name."""
+        listed = self.v2("GET", "deployments", order_by="created_at.asc")["results"]
+        return next(str(item["id"]) for item in listed if item["name"] == name)
+
+    def link(self, key_id: str, *names: str) -> Any:
+        """PATCH the deployments that a key opens, by their names; what v2 answers."""
+        ids = [self.instance_id(name) for name in names]
+        return self.v2("PATCH", f"api_keys/{key_id}", {"inference_instance_ids": ids})
+
+    def door(self, deployment: str, *secrets: str) -> tuple[int, ...]:
+        """What the data plane answers to a request without a key, and to one with each of the secrets."""
+        return (self.chat(deployment).status, *(self.chat(deployment, X_API_Key=each).status for each in secrets))
 
     def opens(self, deployment: str, secret: str | None) -> bool:
         return self.emulator.accepts(self.project, "deployment", deployment, secret)

@@ -9,6 +9,7 @@ import pytest
 
 from reconciler.emulator import Emulator, SeedError, VirtualClock, check_seed, load_seed, seed
 
+ID = "3fa85f64-5717-4562-b3fc-2c963f66afa6"
 YAML = """
 tokens: {dev-token: [1234], other: [5678]}
 projects:
@@ -121,6 +122,46 @@ def test_a_second_seeding_changes_nothing_that_is_there(api) -> None:
     assert _dumped(api.emulator) == before
 
 
+def test_seeded_keys_and_deployments_may_have_ids_of_the_older_generation(api) -> None:
+    other = ID.replace("3", "4")
+    content = {
+        "api_keys": [{"name": "payments", "key_id": ID}],
+        "deployments": [{"name": "mistral", "id": other, "api_keys": ["payments"]}],
+    }
+    for _ in range(2):
+        seed(api.emulator, {"projects": {1234: content}})
+    assert api.v2("GET", f"api_keys/{ID}")["inference_instance_ids"] == [other]
+    assert api.v2("GET", f"deployments/{other}")["api_key_ids"] == [ID]
+    assert api.emulator.live_keys(1234)["payments"].key_id == ID
+
+
+def test_an_id_that_something_else_has_already_is_refused(api) -> None:
+    content = {"api_keys": [{"name": "payments", "key_id": ID}], "deployments": [{"name": "mistral", "id": ID}]}
+    seed(api.emulator, {"projects": {1234: content}})
+    for again, problem in (
+        ({"api_keys": [{"name": "other", "key_id": ID}]}, f"projects.1234.api_keys: the id '{ID}' is taken"),
+        ({"deployments": [{"name": "other", "id": ID}]}, f"projects.1234.deployments: the id '{ID}' is taken"),
+    ):
+        with pytest.raises(SeedError) as caught:
+            seed(api.emulator, {"projects": {1234: again}})
+        assert caught.value.problems == [problem]
+
+
+def test_two_deployments_of_one_name_are_seeded_once_where_the_mode_allows_them(make_api) -> None:
+    data = {"projects": {1234: {"deployments": [{"name": "twin", "image": "a"}, {"name": "twin", "image": "b"}]}}}
+    with pytest.raises(SeedError) as caught:
+        seed(make_api().emulator, data)
+    assert sorted(caught.value.problems) == [
+        "projects.1234.deployments[1].name: 'twin' stands here twice",
+        "projects.1234.deployments[1]: the deployment name 'twin' is taken",
+    ]
+    api = make_api(twin_deployments="allowed")
+    for _ in range(2):
+        seed(api.emulator, data)
+    twins = [item for item in api.v2("GET", "deployments")["results"] if item["name"] == "twin"]
+    assert [item["image"] for item in twins] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("data", "problems"),
     [
@@ -147,8 +188,38 @@ def test_a_second_seeding_changes_nothing_that_is_there(api) -> None:
         (
             {"projects": {1234: {"deployments": [{"name": "llama3", "status": "UP", "api_key": []}]}}},
             [
-                "projects.1234.deployments[0].status: Input should be one of ['ACTIVE', 'DISABLED', 'PENDING']",
+                "projects.1234.deployments[0].status: Input should be one of "
+                "['ACTIVE', 'DISABLED', 'PENDING', 'DELETED', 'ERROR', 'FAILED', 'NEW']",
                 "projects.1234.deployments[0].api_key: Extra inputs are not permitted",
+            ],
+        ),
+        (
+            {
+                "projects": {
+                    1234: {
+                        "api_keys": [{"name": "key-a", "key_id": ID}, {"name": "key-b", "key_id": "mine"}],
+                        "deployments": [{"name": "llama3", "id": "mine"}],
+                    }
+                }
+            },
+            [
+                "projects.1234.api_keys[1].key_id: Input should be a valid uuid",
+                "projects.1234.deployments[0].id: Input should be a valid uuid",
+            ],
+        ),
+        (
+            {
+                "projects": {
+                    1234: {
+                        "api_keys": [{"name": "key-a", "key_id": ID}, {"name": "key-b", "key_id": ID}],
+                        "deployments": [{"name": "llama3", "id": ID}],
+                    },
+                    5678: {"deployments": [{"name": "llama3", "id": ID}]},
+                }
+            },
+            [
+                f"projects.1234.api_keys[1].key_id: '{ID}' stands here twice",
+                f"projects.5678.deployments[0].id: '{ID}' stands here twice",
             ],
         ),
         (

@@ -216,3 +216,9 @@ def test_messages_call_a_key_by_its_name(world: World, toy: Toy) -> None:
     toy.keys.clear()
     with pytest.raises(NotFound, match="There is no key payments in project 1234"):
         world.api.update_key(key_id, KeyUpdate("x"))
+
+
+def test_it_is_as_short_as_the_documentation_says() -> None:
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    server, end = (next(n for n, line in enumerate(lines) if f"--- {title}" in line) for title in ("The s", "What it"))
+    assert 50 < end - server < 150

@@ -1,42 +1,35 @@
-"""Every request that keyform sends, against the API's published OpenAPI document.
+"""Every request that keyform sends, against the API's published OpenAPI documents, one for each generation.
 
-The variable KEYFORM_CONTRACT gives the document's path; without it these tests are skipped.
+The variables KEYFORM_CONTRACT (v3) and KEYFORM_CONTRACT_V2 give their paths; without one, its tests are skipped.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
-from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, make_api, write_list
+from support.contracts import load
+from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, OpenFence, make_api, write_list
 
-from reconciler.api import KeyUpdate
+from reconciler.api import KeyUpdate, Rebinding
 from reconciler.emulator import Emulator, VirtualClock, seed
 from reconciler.gcore import V3
-from reconciler.model import EndpointKind, EndpointRef
+from reconciler.gcore.v2 import V2, wire
+from reconciler.model import Binding, EndpointKind, EndpointRef, LiveKey
 
-VARIABLE = "KEYFORM_CONTRACT"
-
-pytestmark = pytest.mark.skipif(
-    not os.environ.get(VARIABLE), reason=f"{VARIABLE} does not name the API's published OpenAPI document"
-)
+LLAMA, WEBUI = EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), EndpointRef(EndpointKind.APPLICATION, "webui")
 
 
 class Contract:
     """The document, and what it says of a request."""
 
-    def __init__(self, path: Path) -> None:
-        # libyaml where it is there: the document has thousands of lines.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        self.document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
 
     def problems(self, request: httpx.Request) -> list[str]:
         """Everything in the request that the document does not allow."""
@@ -90,11 +83,15 @@ class Contract:
 
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return Contract(Path(os.environ[VARIABLE]))
+    return Contract(load("KEYFORM_CONTRACT"))
+
+
+@pytest.fixture(scope="module")
+def contract_v2() -> Contract:
+    return Contract(load("KEYFORM_CONTRACT_V2"))
 
 
 def everything_that_keyform_sends() -> list[httpx.Request]:
-    llama, webui = EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), EndpointRef(EndpointKind.APPLICATION, "webui")
     keys = [{"name": f"key-{number}"} for number in range(1100)]
     content = {"api_keys": keys, "deployments": [{"name": "llama3"}], "applications": [{"name": "webui"}]}
     with Emulator(clock=VirtualClock(START), task_seconds=1) as emulator:
@@ -108,10 +105,10 @@ def everything_that_keyform_sends() -> list[httpx.Request]:
         api.create_key("batch-jobs", "", None)
         api.get_key("payments")
         api.update_key("payments", KeyUpdate("x"))
-        for ref in (llama, webui):
+        for ref in (LLAMA, WEBUI):
             api.read_endpoint(ref)
             write_list(api, ref, ["payments", "batch-jobs"])
-        write_list(api, llama, [], opens=True)
+        write_list(api, LLAMA, [], opens=True)
         api.delete_key("key-1")
         return effects.sent
 
@@ -148,3 +145,63 @@ def test_the_dialect_is_the_documents(contract: Contract) -> None:
         parameters = paths[place.path.replace(str(PROJECT), "{project_id}")]["get"]["parameters"]
         limits = [each["schema"]["maximum"] for each in parameters if each["name"] == "limit"]
         assert limits == ([] if place.page_limit is None else [place.page_limit])
+
+
+# --- v2 ---------------------------------------------------------------------------------------------------------------
+
+
+def everything_that_keyform_sends_in_v2() -> list[httpx.Request]:
+    keys = [{"name": f"key-{number}"} for number in range(1100)]
+    content = {"api_keys": keys, "deployments": [{"name": "llama3", "api_keys": ["key-1"]}]}
+    with Emulator(clock=VirtualClock(START)) as emulator:
+        seed(emulator, {"tokens": {TOKEN: [PROJECT]}, "projects": {PROJECT: content}})
+        effects = EmulatedEffects(emulator)
+        api = make_api(effects, generation="v2").fenced(OpenFence())
+        api.check()
+        api.read_live()
+        expires_at = datetime(2027, 6, 30, tzinfo=UTC)
+        made = [api.create_key("payments", "d" * 300, expires_at), api.create_key("batch-jobs", "", None)]
+        for each in made:
+            binding = Binding(each.key.id, LLAMA)
+            api.update_key(each.key.id, KeyUpdate("x", expires_at))
+            api.update_key(each.key.id, KeyUpdate("x", None))
+            api.rebind(Rebinding(add=frozenset({binding})))
+            api.rebind(Rebinding(remove=frozenset({binding})))
+            api.delete_key(each.key.id)
+        api.read_endpoint(LLAMA)
+        return effects.sent
+
+
+def test_every_request_of_v2_is_one_that_the_document_allows(contract_v2: Contract) -> None:
+    sent = everything_that_keyform_sends_in_v2()
+    assert {problem for request in sent for problem in contract_v2.problems(request)} == set()
+    kinds = {(request.method, request.url.path.split("/")[4]) for request in sent}
+    assert kinds == {(method, "api_keys") for method in ("POST", "GET", "PATCH", "DELETE")} | {("GET", "deployments")}
+
+
+def test_the_check_of_v2_sees_what_is_not_allowed(contract_v2: Contract) -> None:
+    base = "https://x/cloud/v2/inference"
+    wrong = [
+        httpx.Request("PUT", f"{base}/api_keys/x"),
+        httpx.Request("GET", f"{base}/api_keys", params={"project": 1}),
+        httpx.Request("GET", f"{base}/api_keys/x", params={"project_id": 1}),
+        httpx.Request("PATCH", f"{base}/api_keys/x", json={"name": "y"}),
+        httpx.Request("POST", f"{base}/api_keys", json={"name": "UPPER"}),
+    ]
+    assert all(contract_v2.problems(request) for request in wrong)
+
+
+def test_the_dialect_of_v2_is_the_documents(contract_v2: Contract) -> None:
+    patch = contract_v2.document["components"]["schemas"]["ApiKeyPatchSerializer"]["properties"]
+    v2 = V2(PROJECT)
+    assert set(patch) - {"inference_instance_ids", "project_id"} == v2.capabilities.mutable_key_fields
+    live = LiveKey("id", "payments", "", None, START)
+    assert set(wire.body(wire.KeyEntry("id", "payments", live), PROJECT)) == set(patch)
+    for place in (v2.keys, *v2.endpoints):
+        parameters = contract_v2.document["paths"][place.path]["get"]["parameters"]
+        (limit,) = [each["description"] for each in parameters if each["name"] == "limit"]
+        assert limit.endswith(f"max limit value of {place.page_limit}")
+        assert {name for name, _ in place.query} <= {each["name"] for each in parameters}
+    shown = contract_v2.document["components"]["schemas"]["ApiKeyOutSerializer"]
+    assert set(wire.KEY_DEFAULTS) == set(shown["properties"]) - set(shown["required"])
+    assert {name: shown["properties"][name].get("default") for name in wire.KEY_DEFAULTS} == wire.KEY_DEFAULTS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 from reconciler.effects import System
 from reconciler.emulator import ConnectionLost, Emulator, Request, VirtualClock
 from reconciler.gcore import V3, ApiEvent, GcoreApi
+from reconciler.gcore.generations import dialect_of
 from reconciler.gcore.v3.lists import EndpointList
 from reconciler.model import Binding, EndpointRef, Secret
 
@@ -172,6 +173,8 @@ def make_api(
     project: int = PROJECT,
     task_timeout: float = 7200.0,
     workers: int = 10,
+    generation: str = "v3",
+    named: Container[str] = (),
 ) -> GcoreApi:
     """A client with the settings of these tests."""
     return GcoreApi(
@@ -179,6 +182,8 @@ def make_api(
         token=Secret(token),
         project=project,
         effects=effects,
+        dialect=dialect_of(generation),
+        named=named,
         listener=None if events is None else events.append,
         task_timeout=task_timeout,
         workers=workers,

@@ -103,10 +103,10 @@ You describe your keys in a file, `keyform.yaml`, which begins with
 ```yaml
 {HEAD}```
 
-If your account has only the older generation of the API, add the line `api: v2`. To change something, edit the file
-and run `keyform apply`: it shows what it will do, and asks. `keyform plan` only shows it. In the table, the column
-*keyform* has the rest of the file as it is after the step, or a command. A key that is edited or deleted was this one
-before:
+If your account has only the [older generation of the API](older-api.md), add the line `api: v2`. To change something,
+edit the file and run `keyform apply`: it shows what it will do, and asks. `keyform plan` only shows it. In the table,
+the column *keyform* has the rest of the file as it is after the step, or a command. A key that is edited or deleted was
+this one before:
 
 ```yaml
 {START}```
