@@ -161,11 +161,18 @@ def portal(
     files=(DESCRIBED,),
     result="Creates the key. After your description, keyform writes what it has to remember, as `[keyform …]`.",
 )
-def test_create_a_key_with_name_and_description(portal: Portal) -> None:
-    portal.apply(*portal.step.files)
+@pytest.mark.step(
+    portal="**Create API Key**: never expire",
+    files=(DESCRIBED + "    expires_at: never\n",),
+    result="The key never expires. That is also so without the line.",
+)
+def test_create_a_key_that_never_expires(portal: Portal) -> None:
+    portal.apply(DESCRIBED)
     assert sorted(portal.live) == ["payments", "portal-made"]
     assert portal.live["payments"].description.startswith("Checkout summaries [keyform 2 shop/payments g1 published ")
+    assert portal.live["payments"].expires_at is None
     assert not portal.world.opens("llama3", portal.secret)
+    portal.write(DESCRIBED + "    expires_at: never\n")
     portal.settled()
 
 
@@ -190,20 +197,6 @@ def test_choose_several_deployments_and_look_at_the_key(portal: Portal) -> None:
     assert re.search(r"payments +g1 published .* never +2 +llama3, whisper +local ok", ran.out)
     assert re.search(r"llama3 +deployment +protected +payments +portal-made +active", ran.out)
     assert re.search(r"playground +deployment +PUBLIC +- +- +active", ran.out)
-
-
-@pytest.mark.step(
-    portal="**Create API Key**: never expire",
-    files=("keys:\n  payments:\n    expires_at: never\n    deployments: [llama3]\n",),
-    result="The key never expires. That is also so without the line.",
-)
-def test_never_expire(portal: Portal) -> None:
-    portal.apply(*portal.step.files)
-    assert portal.live["payments"].expires_at is None
-    portal.write(portal.step.files[0].replace("    expires_at: never\n", ""))
-    portal.settled()
-    portal.clock.advance(3650 * A_DAY)
-    assert portal.world.opens("llama3", portal.secret)
 
 
 @pytest.mark.step(
@@ -423,42 +416,40 @@ keys:
     details="With any answer but `yes`, nothing is changed.",
     says="Do you want keyform to make these changes? Only 'yes' is taken for an answer:",
 )
-def test_delete_a_key_after_a_yes(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With streams that pass for a terminal's; tests/cli/test_terminal.py has real ones."""
-    portal.apply(START + SEARCH.removeprefix("keys:\n"))
-    old, before = portal.secret, len(portal.world.writes)
-    portal.write(*portal.step.files)
-    monkeypatch.setattr("reconciler.cli.terminal._is_terminal", lambda stream: True)
-    no = portal.run("keyform apply --no-color", stdin="y\n", code=1)
-    assert "- key.payments" in no.out
-    assert no.err.endswith("Error: Not approved: nothing was changed.\n")
-    assert len(portal.world.writes) == before
-    portal.run(*portal.step.commands, stdin="yes\n")
-    assert sorted(portal.live) == ["portal-made", "search"]
-    assert list(portal.world.held()) == ["SEARCH"]
-    assert not portal.world.opens("llama3", old)
-
-
 @pytest.mark.step(
     portal="**Delete**, in a pipeline",
-    files=(SEARCH,),
+    files=(START,),
     commands=("keyform apply --auto-approve",),
-    result="The review of the pull request is the confirmation, so the pipeline runs with `--auto-approve`."
-    " [The plan](../README.md#the-plan) lists what else keeps you from deleting by mistake.",
+    result="`search` is not in the file any more. The review of the pull request is the confirmation, so the pipeline"
+    " runs with `--auto-approve`. [The plan](../README.md#the-plan) lists what else prevents a mistake.",
     title="A pipeline that does not approve",
     says="""\
 Error: There is nobody to ask: this is not a terminal. Nothing was changed.
   review the plan, and run again with --auto-approve
 """,
 )
-def test_delete_a_key_in_a_pipeline(portal: Portal) -> None:
+def test_delete_a_key_once_it_is_approved(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With streams that pass for a terminal's; tests/cli/test_terminal.py has real ones."""
     portal.apply(START + SEARCH.removeprefix("keys:\n"))
-    portal.write(*portal.step.files)
-    portal.run("keyform apply", code=1)
-    assert sorted(portal.live) == ["payments", "portal-made", "search"]
-    portal.run(*portal.step.commands)
+    old, before = portal.secret, len(portal.world.writes)
+    portal.write(SEARCH)
+    with monkeypatch.context() as patch:
+        patch.setattr("reconciler.cli.terminal._is_terminal", lambda stream: True)
+        no = portal.run("keyform apply --no-color", stdin="y\n", code=1)
+        assert "- key.payments" in no.out
+        assert no.err.endswith("Error: Not approved: nothing was changed.\n")
+        assert len(portal.world.writes) == before
+        portal.run("keyform apply", stdin="yes\n")
     assert sorted(portal.live) == ["portal-made", "search"]
-    assert portal.world.bound("llama3") == ["portal-made"]
+    assert list(portal.world.held()) == ["SEARCH"]
+    assert not portal.world.opens("llama3", old)
+    before = len(portal.world.writes)
+    portal.write(START)
+    portal.run("keyform apply", code=1)
+    assert len(portal.world.writes) == before
+    portal.run("keyform apply --auto-approve")
+    assert sorted(portal.live) == ["payments", "portal-made"]
+    assert portal.world.bound("whisper") == ["payments", "portal-made"]
 
 
 # --- Deployments ------------------------------------------------------------------------------------------------------
