@@ -25,6 +25,7 @@ from reconciler.plan.changes import (
     RemoveRecord,
     Step,
     Unbind,
+    UpdateKey,
 )
 from reconciler.plan.outcomes import Event, Finished, Outcome, OutcomeState, Result, Started
 from reconciler.sinks.protocol import Sink
@@ -117,16 +118,36 @@ def apply_plan(
     """
     fence = fence or NoLock()
     run = Run(plan, api.fenced(fence), sinks, effects, listener, stop or threading.Event(), fence)
-    for steps in ORDER:
-        changes = [change for change in plan.changes if change.step in steps]
+    for changes in in_turn(plan.changes):
         ready = find_ready(run, changes)
         # Once it is to stop, nothing is grouped: what was not made has no id to be told apart by.
-        moves = steps[0] in (Step.BIND, Step.UNBIND) and not run.stop.is_set()
+        moves = changes[0].step in (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT) and not run.stop.is_set()
         groups = movable(run, ready) if moves else [[change] for change in ready]
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
             run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
     told = tuple(run.outcomes[change.id] for change in plan.changes)
     return Result(plan, told, interrupted=run.stop.is_set(), lock_was_lost=run.lock_was_lost)
+
+
+def in_turn(changes: Sequence[Change]) -> Iterator[list[Change]]:
+    """The changes of each step, in order.
+
+    An expiry is changed before anything is bound: the API may refuse to bind a key that has expired, or take it off
+    again [U].
+    """
+    for steps in ORDER:
+        found = [change for change in changes if change.step in steps]
+        if Step.BIND in steps:
+            yield from filter(None, [[change for change in changes if sets_expiry(change)]])
+        if Step.UPDATE_KEY in steps:
+            found = [change for change in found if not sets_expiry(change)]
+        if found:
+            yield found
+
+
+def sets_expiry(change: Change) -> bool:
+    """Whether it changes in place when a key expires."""
+    return isinstance(change, UpdateKey) and change.sets_expiry
 
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:

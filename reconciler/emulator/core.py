@@ -256,8 +256,11 @@ class Emulator:
             self._world.db.commit()
 
     def _target(self, project_id: int, kind: Kind, name: str) -> int:
+        """The row of an object by its name; a deployment's by its id too, for another may have its name."""
         row = self._world.find(TABLES[kind], project_id, name)
-        if row is None:
+        if row is None and kind == "deployment":
+            row = self._world.find_uuid("deployments", name)
+        if row is None or row["project_id"] != project_id:
             raise LookupError(f"project {project_id} has no {kind} {name}")
         return int(row["id"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 from reconciler.errors import Finding
@@ -125,6 +125,9 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
             owners=owners,
             markers=markers,
         )
+        if found.opens and not found.present and not switches:
+            unmet.append(explain_closed(declaration))
+            found = replace(found, opens=False)
         refusals += refuse_comparison(found, valid, owners, switches=switches)
         new_exposures, new_warnings = note_exposure(found, is_managed=is_managed, switches=switches)
         exposures += [*new_exposures, *note_cuts(found, keys, desired.stack)]
@@ -238,9 +241,6 @@ def refuse_comparison(
                     " may be unlinked",
                 )
             ]
-        if found.opens and not found.present and not switches:
-            message = f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
-            return [Finding(place.where, str(endpoint.ref), message, "turn its authentication off in the portal")]
         return []
     had_one = any(live in valid for live in found.present)
     # Whatever the API says of authentication now: a list that loses its last key turns it off.
@@ -269,6 +269,12 @@ def refuse_comparison(
             )
         ]
     return []
+
+
+def explain_closed(declaration: DesiredEndpoint) -> Finding:
+    """An endpoint that is to open has lost its last key, and goes on asking for one: that holds up nothing else."""
+    message = f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
+    return Finding(declaration.place.where, str(declaration.ref), message, "turn its authentication off in the portal")
 
 
 def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True) -> tuple[list[Note], list[Note]]:

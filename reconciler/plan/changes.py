@@ -148,6 +148,11 @@ class UpdateKey(Change):
     adopts: bool = False
 
     @property
+    def sets_expiry(self) -> bool:
+        """Whether it changes when the key expires: it then comes before anything is bound."""
+        return not isinstance(self.expires_at, Unchanged)
+
+    @property
     def id(self) -> ChangeId:
         return ChangeId(Step.UPDATE_KEY, self.live)
 

@@ -34,9 +34,11 @@ Ids = dict[KeyRef, list[ChangeId]]
 def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:
     """Nothing is taken away before what replaces it is in place."""
     yield from create(verdicts)
+    updates = list(update(verdicts))
+    yield from (change for change in updates if change.sets_expiry)
     binds = list(bind(bindings))
     yield from binds
-    yield from update(verdicts)
+    yield from (change for change in updates if not change.sets_expiry)
     bound = by_live_key(binds)
     yield from prove(verdicts, bound)
     yield from publish(verdicts, bound)
@@ -102,7 +104,7 @@ def bind(bindings: BindingPlan) -> Iterator[Bind]:
             )
 
 
-def update(verdicts: Iterable[Verdict]) -> Iterator[Change]:
+def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
     """What is written in place; what is replaced is marked only once its successor exists.
 
     A leaked secret is marked at once: even if no successor can be made now, every later apply has to know to cut it.

@@ -246,6 +246,9 @@ def test_a_name_that_is_taken_is_refused_or_makes_twins_of_which_v3_finds_the_ol
     places = [api.v2("GET", f"deployments/{each}")["address"] for each in (older, younger["id"])]
     assert [place.rpartition("/")[2] for place in places] == [older, younger["id"]]
     assert (api.door(older, secret), api.door(younger["id"], secret)) == ((200, 200), (401, 200))
+    # So it is for who looks past the API.
+    assert (api.opens(older, None), api.opens(younger["id"], None)) == (True, False)
+    assert api.emulator.api_keys_of(1234, "deployment", younger["id"]) == ("payments",)
     api.v2("DELETE", f"deployments/{older}")
     assert api.deployment("llama3")["api_keys"] == ["payments"]
     assert api.door("llama3", secret) == (401, 200)

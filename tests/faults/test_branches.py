@@ -1,7 +1,7 @@
 """Sometimes: every branch by which keyform recovers is reached, so that none of them is good by never being tried."""
 
 import pytest
-from support.faults.branches import BRANCHES, SHOWN_BY
+from support.faults.branches import BRANCHES, SHOWN, SHOWN_BY, Shown
 from support.faults.case_text import SECOND_PROCESS
 from support.faults.cases import Tally, judge_single, pass_through, prepare
 from support.faults.meetings import judge_two_processes
@@ -16,9 +16,8 @@ def test_for_every_branch_it_is_known_what_leads_there() -> None:
     assert sorted(SHOWN_BY) == sorted(BRANCHES)
 
 
-@pytest.mark.parametrize("branch", BRANCHES)
-def test_a_recovery_takes_every_branch(branch: str) -> None:
-    shown = SHOWN_BY[branch]
+@pytest.mark.parametrize(("branch", "shown"), SHOWN)
+def test_a_recovery_takes_every_branch(branch: str, shown: Shown) -> None:
     prepared = prepare(BY_NAME[shown.scenario], Modes())
     done = pass_through(prepared)
     tally = Tally()

@@ -28,10 +28,18 @@ from support.states import deployment
 
 from reconciler.api import KeyUpdate, Rebinding
 from reconciler.emulator import Emulator, Modes, Request, VirtualClock, seed
-from reconciler.errors import Conflict, KeyformError, NotFound, UnexpectedAnswer
+from reconciler.errors import Conflict, KeyformError, NotFound, PlanIsStale, UnexpectedAnswer
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.v2 import V2
-from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.model import (
+    Binding,
+    EndpointRef,
+    LiveEndpoint,
+    LiveKey,
+    Ownership,
+    Phase,
+    compose_description,
+)
 
 KEYS = "/cloud/v2/inference/api_keys"
 DEPLOYMENTS = "/cloud/v2/inference/deployments"
@@ -411,6 +419,90 @@ def test_a_write_whose_answer_is_lost_is_looked_at_before_it_is_sent_again(make_
         api.update_key(project.id_of("payments"), KeyUpdate("new"))
     assert caught.value.effect_is_unknown
     assert sum(request.method == "PATCH" for request in project.effects.sent) == 2, "an update is not sent again"
+
+
+def marked(phase: Phase) -> str:
+    """A description with a marker."""
+    return compose_description("", Ownership("prod", "payments", 1, phase, START))
+
+
+class OldReadings:
+    """A client that is shown a key as it once was, so many times from now on."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.item = f"{KEYS}/{project.id_of('payments')}"
+        self.then = project.ask("GET", self.item)
+        self.left = 0
+        self.api = make_api(ScriptedEffects(respond=self.respond), generation="v2").fenced(OpenFence())
+
+    def respond(self, request: httpx.Request) -> Step:
+        if self.left and (request.method, request.url.path) == ("GET", self.item):
+            self.left -= 1
+            return answer(200, self.then)
+        return self.project.effects.send(request)
+
+
+def test_one_old_reading_of_a_key_takes_back_nothing_of_it(make_project: MakeProject) -> None:
+    project = make_project({"name": "payments", "description": "theirs"})
+    old = OldReadings(project)
+    project.bind("payments", LLAMA)
+    project.ask("PATCH", old.item, {"expires_at": "2027-01-01T00:00:00Z"})
+    old.api.list_keys()
+    old.left = 1
+    old.api.update_key(project.id_of("payments"), KeyUpdate("new"))
+    assert project.bound(LLAMA) == ["payments", "portal-made"]
+    assert project.emulator.live_keys(PROJECT)["payments"].expires_at is not None
+
+
+def test_what_was_written_last_is_not_taken_back_by_old_readings(make_project: MakeProject) -> None:
+    project = make_project({"name": "payments", "description": marked(Phase.PENDING)})
+    old = OldReadings(project)
+    old.api.rebind(Rebinding(add=frozenset({project.binding("payments")})))
+    old.left = 2
+    old.api.update_key(project.id_of("payments"), KeyUpdate(marked(Phase.PUBLISHED)))
+    assert old.left == 0
+    assert project.bound(LLAMA) == ["payments", "portal-made"]
+    old.left = 1  # the first look at the list; the second, after the write, is true
+    old.api.rebind(Rebinding(add=frozenset({project.binding("payments", WHISPER)})))
+    assert project.emulator.live_keys(PROJECT)["payments"].description == marked(Phase.PUBLISHED)
+
+
+def test_a_marker_that_is_another_than_the_plan_saw_is_not_written_over(make_project: MakeProject) -> None:
+    project = make_project({"name": "payments", "description": marked(Phase.PENDING)})
+    old = OldReadings(project)
+    project.ask("PATCH", old.item, {"description": marked(Phase.PUBLISHED)})
+    old.api.list_keys()
+    old.left = 2
+    with pytest.raises(PlanIsStale, match="the live key payments was changed since the plan was made"):
+        old.api.rebind(Rebinding(add=frozenset({project.binding("payments")})))
+    assert project.emulator.live_keys(PROJECT)["payments"].description == marked(Phase.PUBLISHED)
+
+
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.PUBLISHED])
+def test_a_write_that_may_still_arrive_keeps_a_generation_from_being_published(
+    make_project: MakeProject, phase: Phase
+) -> None:
+    """It would mark it pending again, and the next apply would discard a secret that consumers have."""
+    project = make_project({"name": "payments", "description": marked(phase)})
+    lost = [True]
+
+    def respond(request: httpx.Request) -> Step:
+        if request.method == "PATCH" and lost:
+            lost.pop()
+            return httpx.ReadTimeout("")
+        return project.effects.send(request)
+
+    api = make_api(ScriptedEffects(respond=respond), generation="v2").fenced(OpenFence())
+    wanted = Rebinding(add=frozenset({project.binding("payments")}))
+    if phase is Phase.PUBLISHED:
+        assert api.rebind(wanted) == {}
+        assert project.bound(LLAMA) == ["payments", "portal-made"]
+    else:
+        with pytest.raises(KeyformError, match="had no answer, and may still arrive") as caught:
+            api.rebind(wanted)
+        assert caught.value.effect_is_unknown
+        assert project.bound(LLAMA) == ["portal-made"]
 
 
 def test_a_key_that_is_gone_is_called_by_its_name(make_project: MakeProject) -> None:

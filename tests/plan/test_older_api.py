@@ -32,6 +32,16 @@ def test_an_expiry_that_changes_is_an_update_and_no_new_generation(before: objec
     assert [diff.path for diff in change.diff] == ["expires_at"]
 
 
+def test_an_expiry_is_changed_before_the_key_is_bound_and_a_description_after() -> None:
+    """The API may refuse to bind a key that has expired, or take it off again."""
+    state = desired(key("payments", "llama3", text="New", expires_at=LATER))
+    expired = replace(OURS, expires_at=NOW - days(1))
+    plan = compute_plan(state, older(expired, endpoint("llama3")), NOW)
+    assert [change.step for change in plan.changes] == [Step.UPDATE_KEY, Step.BIND]
+    plan = compute_plan(state, older(replace(OURS, expires_at=LATER), endpoint("llama3")), NOW)
+    assert [change.step for change in plan.changes] == [Step.BIND, Step.UPDATE_KEY]
+
+
 def test_a_rotation_is_a_new_generation_here_too() -> None:
     state = desired(key("payments", "llama3", every=days(7)))
     plan = compute_plan(state, older(OURS, endpoint("llama3", "payments")), NOW)
@@ -55,15 +65,19 @@ def test_a_deployment_that_stays_public_with_keys_is_refused_where_the_file_requ
     assert refusal.way_out == "turn its authentication on in the portal"
 
 
-def test_a_deployment_that_is_to_open_loses_its_last_key_or_is_refused_where_it_has_none() -> None:
+def test_a_deployment_that_is_to_open_loses_its_last_key_or_is_left_closed_where_it_has_none() -> None:
     state = desired(endpoints=[declared("llama3", Auth.OPEN)], allow_empty=True)
     plan = compute_plan(state, older(OURS, endpoint("llama3", "payments")), NOW)
     assert Step.OPEN_ENDPOINT in {change.step for change in plan.changes}
     (note,) = [note for note in plan.exposures if note.code == "endpoint_becomes_public"]
     assert note.sentence.endswith("or, if the API leaves its authentication on, nobody can call it: the apply tells")
-    (refusal,) = compute_plan(state, older(endpoint("llama3", public=False)), NOW).refusals
-    assert refusal.message == f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
-    assert not compute_plan(state, older(endpoint("llama3")), NOW).refusals, "it is open already"
+    plan = compute_plan(state, older(OURS, endpoint("llama3", public=False)), NOW)
+    (unmet,) = plan.unmet
+    assert unmet.message == f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
+    assert unmet.way_out == "turn its authentication off in the portal"
+    assert not plan.refusals
+    assert {change.step for change in plan.changes} == {Step.REMOVE_RECORD, Step.DELETE_KEY}, "it holds up nothing else"
+    assert not compute_plan(state, older(endpoint("llama3")), NOW).unmet, "it is open already"
 
 
 def test_what_the_file_asks_for_in_vain_is_told_without_a_look_at_what_is_live() -> None:

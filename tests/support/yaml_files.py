@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from reconciler.model import DesiredKey, DesiredState, EndpointKind
+from reconciler.model import DEFAULT_API, DesiredKey, DesiredState, EndpointKind
 
 PLACES = {EndpointKind.DEPLOYMENT: "deployments", EndpointKind.APPLICATION: "applications"}
 
@@ -21,6 +21,7 @@ def to_yaml(desired: DesiredState, sinks: Mapping[str, Mapping[str, Any]]) -> st
         "version": 1,
         "stack": desired.stack,
         "project": desired.project,
+        **({"api": desired.api} if desired.api != DEFAULT_API else {}),
         "sinks": {name: dict(settings) for name, settings in sinks.items()},
         "keys": {key.name: _write_key(key) for key in desired.keys},
         "safety": {"max_deletes": desired.safety.max_deletes, "allow_empty": desired.safety.allow_empty},

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
-from reconciler.errors import ApiRefused, Conflict, KeyformError
+from reconciler.errors import ApiRefused, Conflict, KeyformError, PlanIsStale
 from reconciler.gcore.answers import Answer
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
@@ -61,6 +61,10 @@ class V2:
         self._named = named
         self._there: frozenset[str] = frozenset()
         """The deployments that the last list showed."""
+        self._last: dict[str, wire.KeyEntry] = {}
+        """Each key as it was last seen, or written."""
+        self._written: dict[str, wire.KeyEntry] = {}
+        """Each key of keyform's that was last written from here, with an answer, as it was written."""
         self._guard = threading.Lock()
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
@@ -78,36 +82,61 @@ class V2:
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
         """Write the whole key, with what it opens as it is read just before."""
-        changed: dict[str, Any] = {"description": update.description}
-        if not isinstance(update.expires_at, Unchanged):
-            changed["expires_at"] = update.expires_at
         with self.writing(key_id):
-            entry = read_key(project, self, key_id)
+            entry = self.as_written(self.look_at(project, key_id))
+            expires_at = entry.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
             links = self.still_there(project, entry.links)
-            body = wire.body(entry, self._number, **changed, inference_instance_ids=links)
+            wanted = replace(entry, description=update.description, expires_at=expires_at, links=tuple(links))
             call = project.call("PATCH", self.keys, key_id, "update")
 
             def write(sent: dict[str, Any]) -> Answer:
                 return project.write(replace(call, body=sent), Resend.IF_UNPROCESSED)
 
-            answer = self.send(project, entry, body, write)
+            answer = self.send(project, wanted, write)
         return project.read_one(answer, self.keys, key_id, in_doubt=True).item
 
-    def send(
-        self, project: Project, entry: wire.KeyEntry, body: dict[str, Any], write: Callable[[dict[str, Any]], Sent]
-    ) -> Sent:
+    def look_at(self, project: Project, key_id: str) -> wire.KeyEntry:
+        """A key as a write of it is to rest on.
+
+        What differs from what was last seen of it is believed after a second look, for one old reading would take back
+        all that was written since. A marker that differs is not believed at all: the plan rests on the one that it saw.
+        Raises PlanIsStale.
+        """
+        entry, last = read_key(project, self, key_id), self._last.get(key_id)
+        if last is not None and not entry.is_like(last):
+            entry = read_key(project, self, key_id)
+            if last.is_ours and entry.description != last.description and key_id not in self._written:
+                message = f"the live key {project.name_of(key_id)} was changed since the plan was made"
+                raise PlanIsStale(message, way_out="run plan again")
+        self._last[key_id] = entry
+        return entry
+
+    def as_written(self, entry: wire.KeyEntry) -> wire.KeyEntry:
+        """A key of keyform's as this process wrote it last, whatever a reading shows since; others as they are read."""
+        written = self._written.get(entry.id)
+        if written is None:
+            return entry
+        return replace(entry, description=written.description, expires_at=written.expires_at, links=written.links)
+
+    def send(self, project: Project, wanted: wire.KeyEntry, write: Callable[[dict[str, Any]], Sent]) -> Sent:
         """Write a key. One that has expired is written without its expiry, if the API refuses one that is over [U].
 
         What leaving it out means is unknown [U], too. Should the key never expire then, it expires in a minute.
         """
-        now = project.exchange.clock.now
+        now, body = project.exchange.clock.now, wire.body(wanted, self._number)
+        self._written.pop(wanted.id, None)
         try:
-            return write(body)
+            sent = write(body)
         except ApiRefused as refused:
-            if refused.status != INVALID or not entry.item.is_expired(now()):
+            if refused.status != INVALID or not wanted.item.is_expired(now()):
                 raise
+        else:
+            self._last[wanted.id] = wanted
+            if wanted.is_ours:
+                self._written[wanted.id] = wanted
+            return sent
         sent = write({field: value for field, value in body.items() if field != "expires_at"})
-        if body["inference_instance_ids"] and read_key(project, self, entry.id).item.expires_at is None:
+        if wanted.links and read_key(project, self, wanted.id).item.expires_at is None:
             write(body | {"expires_at": write_instant(shift(now(), A_MINUTE))})
         return sent
 
@@ -183,9 +212,11 @@ class V2:
 
     def _of_the_project(self, entries: tuple[Entry[LiveKey], ...]) -> tuple[Entry[LiveKey], ...]:
         """Keys of other projects are left out, should the API list them; one may name none [D]."""
-        return tuple(
+        found = [
             entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.project in (None, self._number)
-        )
+        ]
+        self._last |= {entry.id: entry for entry in found}
+        return tuple(found)
 
 
 def _of_key(wanted: Rebinding, key_id: str) -> Rebinding:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reconciler.errors import NotFound
+from reconciler.errors import ApiError, KeyformError, NotFound
 from reconciler.gcore.project import LOOK_AGAIN, Project
 from reconciler.gcore.rewriting import Listed
 from reconciler.gcore.v2 import wire
 from reconciler.gcore.wire import Entry
-from reconciler.model import Binding, EndpointRef, LiveEndpoint
+from reconciler.model import Binding, EndpointRef, LiveEndpoint, Phase
 
 if TYPE_CHECKING:
     from reconciler.gcore.v2.dialect import V2
@@ -26,6 +26,10 @@ class KeyList:
     key_id: str
     seen: tuple[Entry[LiveEndpoint], ...] = ()
     _entry: wire.KeyEntry | None = field(default=None, init=False)
+    _lost: frozenset[str] | None = field(default=None, init=False)
+    """What a write had for the list that nobody knows the outcome of, until a reading."""
+    _may_be_late: bool = field(default=False, init=False)
+    """A reading did not show such a write: it may still arrive."""
 
     def __str__(self) -> str:
         return self.project.words(self.dialect.keys, self.key_id)
@@ -34,7 +38,9 @@ class KeyList:
         """What it opens now. Raises NotFound when it is gone."""
         self.seen = self.project.list_all(self.dialect.deployments)
         refs = {each.id: each.item.ref for each in self.seen}
-        self._entry = read_key(self.project, self.dialect, self.key_id)
+        self._entry = self.dialect.look_at(self.project, self.key_id)
+        self._may_be_late |= self._lost is not None and self._lost != frozenset(self._entry.links)
+        self._lost = None
         return Listed(tuple(Binding(self.key_id, refs[link]) for link in self._entry.links if link in refs))
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
@@ -45,18 +51,35 @@ class KeyList:
     def write(self, bindings: Sequence[Binding]) -> None:
         """Write the whole key, with deployments that no list shows as they were.
 
-        Raises NotFound when a deployment is gone since the plan was made.
+        Raises NotFound when a deployment is gone since the plan was made. A generation that is not published yet is not
+        bound by a second write while the first may still arrive: that repeats the whole key, so that one which is
+        published by then would count as pending again, and be discarded by the next apply.
         """
         ids = {each.item.ref: each.id for each in self.seen}
-        entry = self._entry or read_key(self.project, self.dialect, self.key_id)
+        entry = self._entry or self.dialect.look_at(self.project, self.key_id)
         for binding in bindings:
             if binding.endpoint not in ids:
                 raise NotFound(f"{binding.endpoint} is gone since the plan was made", way_out="run plan again")
         others = [link for link in entry.links if link not in ids.values()]
         links = [*(ids[binding.endpoint] for binding in bindings), *self.dialect.still_there(self.project, others)]
-        body = wire.body(entry, self.project.number, inference_instance_ids=links)
+        own = entry.item.ownership
+        if self._may_be_late and own is not None and own.phase is Phase.PENDING and not set(links) <= set(entry.links):
+            raise KeyformError(
+                f"a write of the {self} had no answer, and may still arrive, so its secret is not published",
+                way_out="run apply again: it makes another generation",
+                effect_is_unknown=True,
+            )
+        wanted = replace(self.dialect.as_written(entry), links=tuple(links))
         call = self.project.call("PATCH", self.dialect.keys, self.key_id, "set what opens")
-        self.dialect.send(self.project, entry, body, lambda sent: self.project.write_bindings(replace(call, body=sent)))
+
+        def write(sent: dict[str, Any]) -> None:
+            self.project.write_bindings(replace(call, body=sent))
+
+        try:
+            self.dialect.send(self.project, wanted, write)
+        except ApiError as error:
+            self._lost = frozenset(links) if error.effect_is_unknown else None
+            raise
 
 
 def read_key(project: Project, dialect: V2, key_id: str) -> wire.KeyEntry:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.gcore.wire import Entry, Fields, read_key, write_instant
-from reconciler.model import EARLIEST, EndpointKind, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.model import EARLIEST, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, read_description
 
 KEY_DEFAULTS: dict[str, Any] = {
     "description": None,
@@ -28,6 +28,16 @@ class KeyEntry(Entry[LiveKey]):
     project: int | None = None
     description: str | None = None
     expires_at: datetime | None = None
+
+    def is_like(self, other: KeyEntry) -> bool:
+        """Whether a PATCH that rests on either has the same to repeat."""
+        same = (self.description, self.expires_at) == (other.description, other.expires_at)
+        return same and set(self.links) == set(other.links)
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether its description has a marker, of whatever stack."""
+        return read_description(self.description)[1] is not None
 
 
 def key(fields: Fields) -> Entry[LiveKey]:
@@ -65,16 +75,14 @@ def deployment(fields: Fields) -> Entry[LiveEndpoint]:
     return Entry(filled.name("id"), ref.name, live, filled.nullable_names("api_key_ids"))
 
 
-def body(entry: KeyEntry, project: int, **changed: Any) -> dict[str, Any]:
-    """A PATCH of a key: every field, since what leaving one out means, or null, is unknown [U]."""
-    whole = {
+def body(entry: KeyEntry, project: int) -> dict[str, Any]:
+    """A PATCH that makes a key this: every field, since what leaving one out means, or null, is unknown [U]."""
+    return {
         "description": entry.description,
-        "expires_at": entry.expires_at,
+        "expires_at": entry.expires_at and write_whole_instant(entry.expires_at),
         "inference_instance_ids": list(entry.links),
         "project_id": project,
-        **changed,
     }
-    return whole | {"expires_at": whole["expires_at"] and write_whole_instant(whole["expires_at"])}
 
 
 def write_whole_instant(instant: datetime) -> str:

@@ -35,6 +35,9 @@ BRANCHES = (
     "a key that is gone counts as deleted",
 )
 
+TASKS = ("a task that fails is told", "a task that hangs is given up")
+"""What v2 has not: its writes are done when they are answered."""
+
 MOVES = (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT)
 
 
@@ -73,6 +76,32 @@ SHOWN_BY: dict[str, Shown] = {
 }
 
 
+ROTATED_IN_V2 = {
+    "a write-only sink": "a rotation with a write-only sink",
+    "two sinks": "a rotation with two sinks",
+    "expiry, with overlap": "a rotation that is due",
+    "expiry, cut at once": "a rotation, cut at once",
+}
+"""Where v3 replaces what v2 changes in place, the scenario that replaces it in v2."""
+
+
+def show_in_v2(branch: str) -> Shown:
+    """What leads there in v2, in which a write of bindings is one of a key."""
+    if branch == "a list is written again":
+        # An answer that is lost is none of a list that is still as it was: v2 knows no task that is under way.
+        return Shown("all that a key is written with changes, v2", "broken before", "PATCH payments")
+    shown = SHOWN_BY[branch]
+    at = "PATCH payments" if shown.at == "PATCH llama3" else shown.at
+    return Shown(f"{ROTATED_IN_V2.get(shown.scenario, shown.scenario)}, v2", shown.what, at)
+
+
+SHOWN = [
+    *((branch, SHOWN_BY[branch]) for branch in BRANCHES),
+    *((branch, show_in_v2(branch)) for branch in BRANCHES if branch not in TASKS),
+]
+"""Every branch in either generation of the API, and what leads there."""
+
+
 def observe(ran: Ran) -> Iterator[str]:
     """The names of the branches that a run went through; what a real process shows does not tell."""
     names = [effect.name for effect in ran.trace]
@@ -98,7 +127,8 @@ def observe(ran: Ran) -> Iterator[str]:
     if made - planned and planned:
         yield "the next generation's name is used after a lost create"
     lists = {(change.endpoint, change.step is Step.BIND) for change in changes if change.step in MOVES}
-    if sum(effect.kind is Kind.BIND for effect in ran.trace) > len(lists):
+    links = [(effect.name, effect.request.body) for effect in ran.trace if effect.kind is Kind.LINK and effect.request]
+    if sum(effect.kind is Kind.BIND for effect in ran.trace) > len(lists) or len(set(links)) < len(links):
         yield "a list is written again"
 
 

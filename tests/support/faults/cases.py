@@ -33,7 +33,7 @@ from support.faults.watch import Violation, Watch
 from support.faults.world import FaultWorld
 from support.states import desired
 
-LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.DELETE, Kind.CLOUD_WRITE})
+LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.LINK, Kind.DELETE, Kind.CLOUD_WRITE})
 QUIET = 180.0
 """Seconds; longer than two runs without faults take."""
 
@@ -132,7 +132,7 @@ def prepare(scenario: Scenario, modes: Modes) -> Prepared:
     if modes.secret_shape == "symbols":
         # A .env file refuses secrets that its readers would read differently; JSON takes them all.
         sinks = {name: "json" if kind == "dotenv" else kind for name, kind in sinks.items()}
-    world = FaultWorld.make(scenario.live, sinks, modes)
+    world = FaultWorld.make(scenario.live, sinks, scenario.in_modes(modes))
     watch = bring_about(world, scenario, lambda file, seen: run_once(world, file, TracedEffects(world, watch=seen)))
     return Prepared(scenario, modes, world, watch)
 

@@ -45,6 +45,8 @@ class Kind(StrEnum):
     LOCK = "lock"
     DESCRIBE = "describe"
     BIND = "bind"
+    LINK = "link"
+    """A write of a whole key, as in v2: its description, its expiry and what it opens, without a task."""
     DELETE = "delete"
     READ_FILE = "read_file"
     CREATE_FILE = "create_file"
@@ -69,7 +71,7 @@ class Kind(StrEnum):
     CHANCE = "chance"
 
 
-HTTP = frozenset({Kind.READ, Kind.POLL, Kind.CREATE, Kind.LOCK, Kind.DESCRIBE, Kind.BIND, Kind.DELETE})
+HTTP = frozenset({Kind.READ, Kind.POLL, Kind.CREATE, Kind.LOCK, Kind.DESCRIBE, Kind.BIND, Kind.LINK, Kind.DELETE})
 HTTP_WRITES = HTTP - {Kind.READ, Kind.POLL}
 FILE_WRITES = frozenset(
     {
@@ -178,7 +180,7 @@ class TracedEffects:
         target = request.url.raw_path.decode().partition("?")
         headers = {name.decode("ascii"): value.decode("ascii") for name, value in request.headers.raw}
         incoming = Request(request.method, target[0], target[2], headers, request.content)
-        kind, name = name_request(incoming)
+        kind, name = name_request(incoming, self.world.name_of)
         place = len(self.trace)
         try:
             given: Answer = self._do(kind, name, lambda: self._respond(kind, incoming), incoming)
@@ -304,9 +306,16 @@ def as_response(given: Answer) -> httpx.Response:
     return response
 
 
-def name_request(request: Request) -> tuple[Kind, str]:
-    """What a request is, and its name in a trace."""
+V2 = "/cloud/v2/"
+"""What the paths of v2 begin with; they name objects by their ids."""
+
+
+def name_request(request: Request, name_of: Callable[[str], str]) -> tuple[Kind, str]:
+    """What a request is, and its name in a trace: an object goes by its name, which `name_of` gives for an id."""
     last = request.path.rsplit("/", 1)[-1]
+    is_v2 = request.path.startswith(V2)
+    if is_v2 and last not in ("api_keys", "deployments"):
+        last = name_of(last)
     name = f"{request.method} {last}"
     if request.method == "GET":
         return (Kind.POLL, "GET task") if "/tasks/" in request.path else (Kind.READ, name)
@@ -317,4 +326,6 @@ def name_request(request: Request) -> tuple[Kind, str]:
         return (Kind.LOCK if made.startswith("keyform-lock-") else Kind.CREATE), f"POST {made}"
     if request.method == "DELETE":
         return Kind.DELETE, name
+    if is_v2:
+        return Kind.LINK, name
     return (Kind.DESCRIBE if "/api_keys/" in request.path else Kind.BIND), name

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
+from reconciler.errors import NotAsDeclared
 from reconciler.model import Auth
 from reconciler.plan.changes import DeleteKey, Plan
 from reconciler.plan.outcomes import OutcomeState
-from support.faults.effects import Kind, TracedEffects
+from support.faults.effects import FILE_WRITES, Kind, TracedEffects
+from support.faults.limits import find_limit
 from support.faults.run import Ran, run_once
 from support.faults.scenarios import Scenario
 from support.faults.watch import Watch
 from support.faults.world import MARKER, FaultWorld
 
 A_MINUTE = timedelta(minutes=1)
+JUDGED = frozenset({Kind.BIND, Kind.CREATE})
+"""Requests whose bodies tell what was never to be sent."""
+SINK_WRITES = FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
 
 
 def judge_exit_code(
@@ -38,11 +44,11 @@ def judge_exit_code(
         left = look(ran.plan.made_at if ran.plan else None)
         planned = {change.id for change in ran.plan.changes} if ran.plan else set()
         undone = [change.id for change in left.changes if change.id in planned or not saw_less]
-        if undone or (left.refusals and not saw_less):
+        if undone or ((left.refusals or left.unmet) and not saw_less):
             watch.violate(8, f"exit code 0, and still to be done: {', '.join(map(str, undone))}")
     elif ran.result is not None:
         told = [outcome for outcome in ran.result.outcomes if outcome.state is not OutcomeState.DONE]
-        if not told or not all(outcome.detail for outcome in told):
+        if not (told or isinstance(ran.error, NotAsDeclared)) or not all(outcome.detail for outcome in told):
             watch.violate(8, "exit code 1, and no outcome says why")
         live = world.live_secrets()
         for outcome in told:
@@ -54,27 +60,38 @@ def judge_exit_code(
 
 
 def judge_requests(ran: Ran, watch: Watch) -> None:
-    """What may never be sent: a create again (P1: the first secret would be lost), an empty list (P2).
+    """What may never be sent: a create again (P1: the first secret would be lost), an empty list of keys (P2), a key
+    that opens something from the start (P6: were the answer lost, it would stay, and nobody would have its secret).
 
-    A create that surely was not processed (429, no connection) may be sent again.
+    A create that surely was not processed (429, no connection) may be sent again. In v2 a key's list of deployments may
+    be empty: whether a deployment is left without keys, the watch sees.
     """
     watch.evaluations[1] += 1
     watch.evaluations[2] += 1
+    watch.evaluations[6] += 1
     creates = [effect.name for effect in ran.trace if effect.kind is Kind.CREATE and effect.number not in ran.refused]
     if len(creates) != len(set(creates)):
         watch.violate(1, "a create was sent twice")
     opened = {endpoint.ref.name for endpoint in watch.after.endpoints if endpoint.auth is Auth.OPEN}
     for effect in ran.trace:
-        if effect.kind is not Kind.BIND or effect.request is None or effect.name.split(" ")[-1] in opened:
-            continue
-        if not json.loads(effect.request.body).get("api_keys"):
+        body = json.loads(effect.request.body) if effect.kind in JUDGED and effect.request is not None else {}
+        if effect.kind is Kind.BIND and not body.get("api_keys") and effect.name.split(" ")[-1] not in opened:
             watch.violate(2, f"an empty list was sent: {effect}")
+        if effect.kind is Kind.CREATE and body.get("inference_instance_ids"):
+            watch.violate(6, f"a key was made that opens something from the start: {effect}")
 
 
 def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
-    """P6, first half: a run without faults does all that is to be done; or it is refused as it has to be."""
+    """P6, first half: a run without faults does all that is to be done; or it is refused as it has to be.
+
+    Where the API cannot do all of it, it says so of that, and does the rest.
+    """
     watch.evaluations[6] += 1
-    if scenario.refused:
+    limit = find_limit(scenario, watch.world.emulator.modes)
+    if limit is not None:
+        if not limit.is_told(ran):
+            watch.violate(6, f"a clean run ended with {ran.code}, and not because of {limit.mode}: {ran.why}")
+    elif scenario.refused:
         if ran.code != 1 or not ran.was_refused or ran.writes:
             watch.violate(6, "a plan that has to be refused was not, or something was changed")
     elif ran.code != 0:
@@ -82,9 +99,17 @@ def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
 
 
 def judge_second_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
-    """P7: a second apply makes no mutating call and no sink write."""
+    """P7: a second apply makes no mutating call and no sink write.
+
+    Where the API cannot do all of it, the second tries again, and says the same; it writes no sink.
+    """
     watch.evaluations[7] += 1
-    if ran.code != (1 if scenario.refused else 0) or ran.writes:
+    limit = find_limit(scenario, watch.world.emulator.modes)
+    if limit is not None:
+        names = ", ".join(str(effect) for effect in ran.writes if effect.kind in SINK_WRITES)
+        if names or not limit.is_told(ran):
+            watch.violate(7, f"a second run ended with {ran.code}, and not because of {limit.mode}: {ran.why} {names}")
+    elif ran.code != (1 if scenario.refused else 0) or ran.writes:
         names = ", ".join(str(effect) for effect in ran.writes)
         watch.violate(7, f"a second run ended with {ran.code}, and did: {names}")
 
@@ -94,9 +119,11 @@ def judge_state(world: FaultWorld, scenario: Scenario, watch: Watch, *, settled:
     watch.evaluations[6] += 1
     world.clock.advance(world.emulator.modes.data_plane_lag)
     watch.check("recovery")
+    limit = find_limit(scenario, world.emulator.modes)
     with world.standing_still():
         for text in find_faults(world, scenario, settled=settled):
-            watch.violate(6, text)
+            if limit is None or not re.match(limit.leaves, text):
+                watch.violate(6, text)
 
 
 def find_faults(  # noqa: PLR0912 - a list of what can be wrong

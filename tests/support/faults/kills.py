@@ -17,10 +17,11 @@ from pathlib import Path
 from reconciler.emulator import Modes
 from support.faults.case_text import KILL, STOP, Case, Spot, Strike
 from support.faults.cases import Prepared, Tally, bring_about, finish
+from support.faults.effects import name_request
 from support.faults.judge import judge_clean_run
 from support.faults.real_world import KEEPER, Image, RealRan, RealWorld
 from support.faults.run import Ran
-from support.faults.scenarios import HOUR, LATER, SCENARIOS, Scenario
+from support.faults.scenarios import HOUR, LATER, SCENARIOS, Scenario, by_age, in_v2
 from support.faults.watch import Watch
 from support.faults.world import FaultWorld
 from support.states import desired, key
@@ -51,7 +52,9 @@ ONE_FAILS = Scenario(
 # A real process would ask a real AWS: those scenarios are killed in memory alone, at the same calls.
 REAL = [scenario for scenario in SCENARIOS if "cloud" not in scenario.sinks.values()]
 STORIES: dict[str, Story] = {scenario.name: Story(scenario) for scenario in REAL} | {
-    f"{ONE_FAILS.name}, {when} it has saved": Story(ONE_FAILS, when) for when in ("before", "after")
+    f"{scenario.name}, {when} it has saved": Story(scenario, when)
+    for scenario in (ONE_FAILS, in_v2(by_age(ONE_FAILS, ONE_FAILS.name)))
+    for when in ("before", "after")
 }
 
 
@@ -93,7 +96,7 @@ def make_ready(name: str) -> Ready:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "before"
         folder.mkdir()
-        world = RealWorld.make_real(folder, scenario.live, scenario.sinks)
+        world = RealWorld.make_real(folder, scenario.live, scenario.sinks, scenario.in_modes(Modes()))
         watch = bring_about(world, scenario, world.run)
         prepared = Prepared(scenario, Modes(), world, watch, again=apply_again)
         image = world.image()
@@ -195,9 +198,10 @@ def judge_stop(name: str, stop_at: int, tally: Tally) -> None:
             after = len(world.answered)
 
         ran = world.run(scenario.after, watch, *ready.story.argv, stop_at=stop_at, meanwhile=meanwhile)
-        late = [request for request in world.answered[after:] if request.method != "GET" and LOCK not in request.path]
+        sent = [name_request(request, world.name_of)[1] for request in world.answered[after:]]
+        late = [name for name in sent if not name.startswith(("GET ", f"DELETE {LOCK}"))]
         if late:
-            watch.violate(1, f"after its lock was lost it wrote {[f'{each.method} {each.path}' for each in late]}")
+            watch.violate(1, f"after its lock was lost it wrote {late}")
         if ran.code != 1 or "no longer ours" not in ran.said[0]:
             watch.violate(8, f"its lock was lost, and it ended with {ran.code}: {ran.why}")
         tally.note("the process that is stopped", ran, world, watch)

@@ -25,7 +25,7 @@ from reconciler.emulator import Answer, Emulator, EmulatorServer, Modes, Request
 from reconciler.model import DesiredState
 from support.faults import launcher
 from support.faults.disk import Disk
-from support.faults.effects import SECONDS_PER_REQUEST, Effect, Kind, name_request
+from support.faults.effects import SECONDS_PER_REQUEST, V2, Effect, Kind, name_request
 from support.faults.launcher import SharedInstant
 from support.faults.run import TASK_TIMEOUT, Ran
 from support.faults.watch import Watch
@@ -189,6 +189,7 @@ class Image:
     """All of a world, to go on from again and again."""
 
     emulator: bytes
+    modes: Modes
     files: Mapping[str, bytes | None]
     """By path below the folder; None for a folder."""
     now: datetime
@@ -219,10 +220,10 @@ class RealWorld(FaultWorld):
         self._is_running = False
 
     @classmethod
-    def make_real(cls, folder: Path, live: Mapping[str, Any], sinks: Mapping[str, str]) -> RealWorld:
+    def make_real(cls, folder: Path, live: Mapping[str, Any], sinks: Mapping[str, str], modes: Modes) -> RealWorld:
         """A world with these live objects and empty sinks, in an empty folder."""
         clock = SharedClock(folder / "clock", START)
-        emulator = Emulator(clock=clock, tokens={TOKEN: [PROJECT]}, task_seconds=TASK_SECONDS, seed=7)
+        emulator = Emulator(clock=clock, modes=modes, tokens={TOKEN: [PROJECT]}, task_seconds=TASK_SECONDS, seed=7)
         seed(emulator, {"projects": {PROJECT: dict(live)}})
         world = cls(folder, emulator, clock, sinks)
         for place in (world.work, world.kept, *(world.work / sink for sink in sinks)):
@@ -234,7 +235,7 @@ class RealWorld(FaultWorld):
     def load(cls, folder: Path, image: Image) -> RealWorld:
         """A world that goes on from an image, in an empty folder."""
         clock = SharedClock(folder / "clock", image.now)
-        emulator = Emulator.load(image.emulator, clock=clock, modes=Modes(), task_seconds=TASK_SECONDS, seed=7)
+        emulator = Emulator.load(image.emulator, clock=clock, modes=image.modes, task_seconds=TASK_SECONDS, seed=7)
         world = cls(folder, emulator, clock, image.sinks)
         world.chances, world.issued = image.chances, set(image.issued)
         for name, content in image.files.items():
@@ -249,7 +250,8 @@ class RealWorld(FaultWorld):
     def image(self) -> Image:
         """What `load` goes on from."""
         issued, sinks = frozenset(self.issued), dict(self.sinks)
-        return Image(self.emulator.dump(), self._files_of_both(), self.clock.now(), self.chances, issued, sinks)
+        files, now = self._files_of_both(), self.clock.now()
+        return Image(self.emulator.dump(), self.emulator.modes, files, now, self.chances, issued, sinks)
 
     def _files_of_both(self) -> dict[str, bytes | None]:
         """What is in the two folders, each folder before what is in it."""
@@ -340,13 +342,14 @@ class RealWorld(FaultWorld):
         """Let the emulator answer, and the judge look; time passes."""
         try:
             self.clock.advance(SECONDS_PER_REQUEST)
+            named = name_request(request, self.name_of)  # a key that is deleted has no name any more
             answer = self.emulator.respond(request)
             self._requests.append(request)
             self.answered.append(request)
             if request.method == "POST" and request.path.endswith("/api_keys") and answer.status == 200:
                 self.issued.add(json.loads(answer.body)["secret"])
             if self._watch is not None:
-                self._watch(Effect(len(self._requests), *name_request(request)))
+                self._watch(Effect(len(self._requests), *named))
         except BaseException as trouble:
             self._trouble.append(trouble)
             raise
@@ -372,7 +375,7 @@ class RealWorld(FaultWorld):
                 # The lists are read by several threads: a kill can cut one off on its way.
                 if answered.get(detail):
                     request = answered[detail].pop(0)
-                    effects.append(Effect(number, *name_request(request), request))
+                    effects.append(Effect(number, *name_request(request, self.name_of), request))
                 else:
                     assert code is None, f"{detail} was not answered"
                     assert detail.startswith("GET "), f"{detail} was not answered"
@@ -382,8 +385,13 @@ class RealWorld(FaultWorld):
                 effects.append(Effect(number, KINDS[name], f"{name} {detail}"))
         left = [request for requests in answered.values() for request in requests if request.method != "GET"]
         assert not left, f"answered, and nobody sent it: {left}"
-        points = [f"{name} {detail}".replace(str(self.folder), "") for name, _, detail in lines]
+        points = [f"{name} {self._call_by_name(detail)}".replace(str(self.folder), "") for name, _, detail in lines]
         return RealRan(code, effects, said=[output], points=points)
+
+    def _call_by_name(self, detail: str) -> str:
+        """What an effect touches, with the name of what a path of v2 calls by its id."""
+        before, slash, last = detail.rpartition("/")
+        return f"{before}{slash}{self.name_of(last)}" if V2 in detail else detail
 
     def _log(self) -> Path:
         return self.folder / f"{self.kept.name}.log"

@@ -12,7 +12,7 @@ from typing import Any
 
 import reconciler
 from reconciler.apply.api_lock import ApiLock
-from reconciler.errors import KeyformError, PlanRefused
+from reconciler.errors import KeyformError, NotAsDeclared, PlanRefused
 from reconciler.gcore import GcoreApi
 from reconciler.gcore.events import ApiEvent
 from reconciler.gcore.generations import dialect_of
@@ -61,13 +61,12 @@ class Ran:
     @property
     def why(self) -> str:
         """What it said of all that it did not do."""
-        if self.error is not None:
-            return self.error.message
-        return "; ".join(
+        undone = (
             f"{outcome.change.id} {outcome.state.value}: {outcome.detail}"
             for outcome in (self.result.outcomes if self.result else ())
             if outcome.state is not OutcomeState.DONE
         )
+        return "; ".join([*(self.error.lines() if self.error is not None else ()), *undone])
 
 
 def run_once(
@@ -166,4 +165,6 @@ def _run(  # noqa: PLR0917 - each is another thing
     )
     ran.result = result
     ran.said += [render_result(result, colour=False), json.dumps(result_tree(result))]
+    if result.plan.unmet:
+        raise NotAsDeclared("Part of what the file asks for was left undone:", result.plan.unmet)
     return 0 if result.complete else 1

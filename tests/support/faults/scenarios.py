@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
-from reconciler.model import Auth, DesiredState
+from reconciler.emulator import Modes
+from reconciler.model import Auth, DesiredState, EndpointKind
 from reconciler.plan.changes import Rotate
 from support.http_fakes import START
 from support.states import application, days, declared, deployment, desired, key
@@ -22,9 +23,18 @@ LIVE: dict[str, Any] = {
     ],
 }
 ALONE: dict[str, Any] = {"api_keys": [], "deployments": [{"name": "llama3", "image": "demo/llama3", "api_keys": []}]}
+CLOSED: dict[str, Any] = {
+    "api_keys": [],
+    "deployments": [{"name": "llama3", "image": "demo/llama3", "auth_enabled": True}],
+}
+"""Where whoever made the deployment turned its authentication on: in v2 a first key may not [U]."""
 THREE: dict[str, Any] = {
     "api_keys": LIVE["api_keys"],
     "deployments": [*LIVE["deployments"], {"name": "flux", "image": "demo/flux", "api_keys": ["portal-made"]}],
+}
+HALF_OPEN: dict[str, Any] = {
+    "api_keys": LIVE["api_keys"],
+    "deployments": [ALONE["deployments"][0], LIVE["deployments"][1]],
 }
 WEBUI: dict[str, Any] = {
     "api_keys": LIVE["api_keys"],
@@ -68,6 +78,18 @@ class Scenario:
     def __str__(self) -> str:
         return self.name
 
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    """Modes without which there is no such world."""
+
+    def in_modes(self, modes: Modes) -> Modes:
+        """The modes of its world: these, but for what it needs."""
+        return replace(modes, **self.needs) if self.needs else modes
+
+    @property
+    def api(self) -> str:
+        """The generation of the API that it is about."""
+        return self.after.api
+
     @property
     def stages(self) -> tuple[tuple[DesiredState, float], ...]:
         """All that is applied without faults, and how long nothing happens after each."""
@@ -77,7 +99,7 @@ class Scenario:
 DAILY = key("payments", "llama3", "whisper", every=days(1), overlap=HOUR)
 DUE = DAY + 60
 
-SCENARIOS: tuple[Scenario, ...] = (
+IN_V3: tuple[Scenario, ...] = (
     Scenario("first create", desired(key("payments", "llama3", "whisper", text="Checkout"))),
     Scenario(
         "description",
@@ -248,6 +270,113 @@ SCENARIOS: tuple[Scenario, ...] = (
         promised=desired(key("payments", "llama3", overlap=NONE, sinks=["local", "vault"])),
     ),
 )
+
+
+# --- The older generation of the API ----------------------------------------------------------------------------------
+
+
+def in_v2(scenario: Scenario) -> Scenario:
+    """The same story, told of v2."""
+
+    def speak(file: DesiredState) -> DesiredState:
+        return replace(file, api="v2")
+
+    return replace(
+        scenario,
+        name=f"{scenario.name}, v2",
+        before=speak(scenario.before),
+        after=speak(scenario.after),
+        earlier=tuple((speak(file), pause) for file, pause in scenario.earlier),
+        promised=scenario.promised and speak(scenario.promised),
+        live=CLOSED if scenario.live is ALONE else scenario.live,
+    )
+
+
+def by_age(scenario: Scenario, name: str) -> Scenario:
+    """The same story, in which what a new expiry replaces becomes too old instead: v2 changes an expiry in place."""
+    old = {key.name: key.expires_at for key in scenario.before.keys}
+
+    def age(file: DesiredState) -> DesiredState:
+        changed = {key.name for key in scenario.after.keys if key.expires_at != old.get(key.name, key.expires_at)}
+        keys = (replace(key, expires_at=None, every=days(60)) if key.name in changed else key for key in file.keys)
+        return replace(file, keys=tuple(keys))
+
+    return replace(scenario, name=name, before=age(scenario.before), after=age(scenario.after), pause=61 * DAY)
+
+
+V3_BY_NAME = {scenario.name: scenario for scenario in IN_V3}
+ROTATIONS: dict[str, str] = {
+    "expiry, proven before it is published": "a rotation, proven before it is published",
+    "expiry, cut at once": "a rotation, cut at once",
+    "the only key is replaced": "a rotation of the only key",
+    "two keys and a foreign one share a deployment": "a rotation beside another key and a foreign one",
+    "an adopted key is replaced": "a rotation of an adopted key",
+    "a write-only sink": "a rotation with a write-only sink",
+    "AWS": "a rotation with AWS",
+    "two sinks": "a rotation with two sinks",
+}
+"""What replaces a generation in v3, and its name where only age does."""
+TWIN, OTHER_TWIN = "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
+TWINS: dict[str, Any] = {
+    "api_keys": LIVE["api_keys"],
+    "deployments": [
+        *LIVE["deployments"],
+        *(
+            {"name": "flux", "image": "demo/flux", "api_keys": ["portal-made"], "id": each}
+            for each in (OTHER_TWIN, TWIN)
+        ),
+    ],
+}
+DOTTED = "team-a.checkout-summaries.payments.production.made-in-a-portal"
+"""A name that v3 could not address, nor keyform give."""
+SHORT = desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR))
+ONLY_IN_V2: tuple[Scenario, ...] = (
+    Scenario("an expiry that comes later", desired(key("payments", "llama3", expires_at=LATER + days(90))), SHORT),
+    Scenario("an expiry that comes sooner", desired(key("payments", "llama3", expires_at=START + days(30))), SHORT),
+    Scenario("an expiry that is taken back", desired(key("payments", "llama3")), SHORT),
+    Scenario(
+        "all that a key is written with changes",
+        desired(key("payments", "flux", "whisper", text="New words", expires_at=LATER + days(90))),
+        desired(key("payments", "llama3", "whisper", text="Old words", expires_at=LATER)),
+        live=THREE,
+    ),
+    Scenario("the first key of a public deployment", desired(key("payments", "llama3", "whisper")), live=HALF_OPEN),
+    Scenario(
+        "of two deployments of one name the one of an id",
+        desired(key("payments", TWIN, every=days(60), overlap=NONE)),
+        desired(key("payments", TWIN, "llama3", every=days(60), overlap=NONE)),
+        live=TWINS,
+        pause=61 * DAY,
+        needs={"twin_deployments": "allowed"},
+    ),
+    Scenario(
+        "an adopted key with a long dotted name",
+        desired(key("payments", "llama3", adopt=DOTTED, text="Ours now", overlap=HOUR)),
+        live={
+            "api_keys": [*LIVE["api_keys"], {"name": DOTTED, "description": "of the portal"}],
+            "deployments": [LIVE["deployments"][0] | {"api_keys": ["portal-made", DOTTED]}, *LIVE["deployments"][1:]],
+        },
+    ),
+)
+
+
+def opens_applications(scenario: Scenario) -> bool:
+    """Whether it is about an application, which v2 has not."""
+    files = (scenario.after, *(file for file, _ in scenario.stages))
+    return any(ref.kind is EndpointKind.APPLICATION for file in files for key in file.keys for ref in key.endpoints)
+
+
+IN_V2 = tuple(
+    map(
+        in_v2,
+        (
+            *(scenario for scenario in IN_V3 if not opens_applications(scenario)),
+            *(by_age(V3_BY_NAME[name], rotation) for name, rotation in ROTATIONS.items()),
+            *ONLY_IN_V2,
+        ),
+    )
+)
+SCENARIOS: tuple[Scenario, ...] = (*IN_V3, *IN_V2)
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}
 APPLICATION = application("webui")
 LLAMA = deployment("llama3")

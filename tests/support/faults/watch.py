@@ -57,10 +57,14 @@ class Watch:
     foreign: dict[str, LiveKey] = field(default_factory=dict)
     foreign_on: dict[EndpointRef, frozenset[str]] = field(default_factory=dict)
     closed: frozenset[EndpointRef] = frozenset()
+    keyed: frozenset[EndpointRef] = frozenset()
+    """Endpoints that had keys; what asks for keys and has none may not ask any more, whatever it does now."""
     suspended: set[EndpointRef] = field(default_factory=set)
     """Endpoints at which nobody can keep P3 until the next run (where, and why, is said where they are put here)."""
     expiries: dict[str, datetime | None] = field(default_factory=dict)
     """When each secret that was ever live expires."""
+    expired: set[str] = field(default_factory=set)
+    """Secrets that once had: where the API gives one another expiry, its consumers were refused already."""
     _seen: object = None
     _next_expiry: datetime | None = None
     """The next instant at which the same world may be judged otherwise."""
@@ -73,6 +77,7 @@ class Watch:
         self.foreign = {name: key for name, key in live.items() if name not in owned and name not in adopted}
         self.foreign_on = {ref: frozenset(self.foreign.keys() & self.world.bound(ref)) for ref in self.endpoints}
         self.closed = frozenset(ref for ref in self.endpoints if not self.world.accepts(ref, None))
+        self.keyed = frozenset(ref for ref in self.endpoints if self.world.bound(ref))
         for name, key in adopted.items():
             if name in live and name not in owned:
                 self._rely(ADOPTED, key.name, live[name].secret, is_old=True)
@@ -81,7 +86,7 @@ class Watch:
 
     def edit(self, after: DesiredState) -> Watch:
         """The file changes: what was relied on still is, as far as the new file has it."""
-        later = Watch(self.world, self.after, after, expiries=dict(self.expiries))
+        later = Watch(self.world, self.after, after, expiries=dict(self.expiries), expired=set(self.expired))
         later.reliances = {
             place: [replace(relied, is_old=True) for relied in found] for place, found in self.reliances.items()
         }
@@ -99,6 +104,7 @@ class Watch:
             foreign_on=dict(self.foreign_on),
             suspended=set(self.suspended),
             expiries=dict(self.expiries),
+            expired=set(self.expired),
         )
 
     @property
@@ -216,6 +222,10 @@ class Watch:
             self.evaluations[2] += 1
             if self.world.accepts(ref, None) and not (by_itself and self._only_expired(ref)):
                 self.violate(2, f"{ref} is public", after)
+        for ref in self.keyed - opened:
+            self.evaluations[2] += 1
+            if not self.world.bound(ref) and not (modes.expired_key == "detached" and self._only_expired(ref)):
+                self.violate(2, f"{ref} has no key left", after)
 
     def _only_expired(self, ref: EndpointRef) -> bool:
         """Whether everything that could have been bound there has expired."""
@@ -229,11 +239,13 @@ class Watch:
 
         That is what the sink shows, and what it showed before until the overlap is over. A secret from before the file
         was changed is relied on where the file bound the key before and binds it still; a newer one, wherever the file
-        binds it. Where the data plane follows with a lag, a new secret has that lag.
+        binds it. Where the data plane follows with a lag, a new secret has that lag. One that expired is not relied on
+        any more, should the API let it live again: it opens all that it is to once a run has come to its end.
         """
         now = self.world.now()
         lag = timedelta(seconds=self.world.emulator.modes.data_plane_lag)
         self.expiries |= {key.secret: key.expires_at for key in self.world.live_keys().values()}
+        self.expired |= {secret for secret, at in self.expiries.items() if at is not None and at <= now}
         for (sink, name), found in self.reliances.items():
             key = find_key(self.after, name)
             if key is None:
@@ -241,8 +253,7 @@ class Watch:
             for relied in found:
                 if relied.until is not None and now >= relied.until + key.overlap:
                     continue
-                expires_at = self.expiries.get(relied.secret)
-                if (expires_at is not None and expires_at <= now) or now < relied.since + lag:
+                if relied.secret in self.expired or now < relied.since + lag:
                     continue
                 for ref in self._opens(key, relied) - self.suspended:
                     self.evaluations[3] += 1

@@ -67,6 +67,8 @@ class FaultWorld:
         """The emulator's state before each write so far, for stale reads."""
         self.issued: set[str] = set()
         """Secrets that nobody holds any more, where a world remembers them."""
+        self.names_by_id: dict[str, str] = {}
+        """What the objects are called that were ever asked for by an id."""
         self._known: dict[Hashable, Any] = {}
         self._known_as_of: object = None
         self._is_still = False
@@ -98,6 +100,7 @@ class FaultWorld:
         other.aws = self.aws.copy()
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
+        other.names_by_id = dict(self.names_by_id)
         return other
 
     # --- What effects do ----------------------------------------------------------------------------------------------
@@ -211,8 +214,25 @@ class FaultWorld:
         return self.emulator.accepts(PROJECT, ref.kind.value, ref.name, secret)
 
     def names(self, kind: EndpointKind) -> tuple[str, ...]:
-        """All deployments, or all applications."""
-        return self._look(("names", kind), lambda: self.emulator.names(PROJECT, kind.value))
+        """All deployments, or all applications; by its id where others have its name."""
+        return self._look(("names", kind), lambda: self._names(kind))
+
+    def _names(self, kind: EndpointKind) -> tuple[str, ...]:
+        names = self.emulator.names(PROJECT, kind.value)
+        if len(names) == len(set(names)):
+            return names
+        with self.emulator.editing() as store:
+            rows = store.all_of("deployments", PROJECT)
+        return tuple(row["uuid"] if names.count(row["name"]) > 1 else row["name"] for row in rows)
+
+    def name_of(self, object_id: str) -> str:
+        """What a key or a deployment of this id is called, or was; the id itself where there never was one."""
+        if object_id not in self.names_by_id:
+            self.names_by_id |= {key.key_id: key.name for key in self.emulator.live_keys(PROJECT).values()}
+            with self.emulator.editing() as store:
+                rows = store.all_of("deployments", PROJECT)
+                self.names_by_id |= {row["uuid"]: row["name"] for row in rows}
+        return self.names_by_id.get(object_id, object_id)
 
     def live_keys(self) -> dict[str, LiveKey]:
         """Every live key, by name."""
