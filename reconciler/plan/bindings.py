@@ -237,8 +237,8 @@ def refuse_comparison(
                     place.where,
                     str(endpoint.ref),
                     f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
-                    "unlink them in the portal, or declare the endpoint `exclusive` as well, with the stacks whose keys"
-                    " may be unlinked",
+                    "unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
+                    " `exclusive: {stacks: [NAME]}`",
                 )
             ]
         return []
@@ -282,15 +282,15 @@ def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True)
     if found.opens:
         sentence = "becomes PUBLIC: anyone who knows its address may call it without a key"
         if not switches:
-            sentence += "; or, if the API leaves its authentication on, nobody can call it: the apply tells"
+            sentence += "; if the API leaves its authentication on instead, nobody can, and apply says so"
         return [Note("endpoint_becomes_public", found.address, sentence)], []
     if not found.endpoint.is_public or not is_managed:
         return [], []
     if found.gains:
         sentence = "is public now; once a key is bound, callers without one are refused"
         if not switches:
-            told = "the apply tells" if found.closes else "plan again to see"
-            sentence += f", if the API turns its authentication on by that: {told}"
+            told = "apply says so if it does not" if found.closes else "plan again to see whether it did"
+            sentence = f"is public now; binding a key may turn its authentication on: {told}"
         return [], [Note("endpoint_becomes_protected", found.address, sentence)]
     if found.declaration.auth is Auth.OPEN:
         return [], []

@@ -136,7 +136,7 @@ def test_a_deployment_that_stays_public_is_told_and_turned_on_in_the_portal(
     ran = keyform("apply", "--auto-approve")
     said = " ".join(ran.out.split())
     assert ran.code == 1
-    assert "if the API turns its authentication on by that: the apply tells" in said
+    assert "binding a key may turn its authentication on: apply says so if it does not" in said
     assert "deployment.public has the key payments now, and asks nobody for a key" in said
     assert "way out: turn its authentication on in the portal, and run apply again" in said
     assert world.held() == {}

@@ -286,7 +286,8 @@ keys:
 Error: Part of what the file asks for was left undone:
   keyform.yaml:9:3: keys.payments: is held up by the live key checkout: its marker says that it is g1 of payments, but\
  its name does not match
-    write `adopt: LIVE-NAME` on the key that it belongs to, or correct or remove its marker in the portal
+    give it back its name or its marker in the portal, remove a marker that is not its own, or write `adopt: LIVE-NAME`\
+ on the key that it belongs to
 """,
 )
 @pytest.mark.parametrize("api", ["v2"])
@@ -414,7 +415,7 @@ keys:
     " unlinks the key, removes its secret from `secrets.env`, and deletes it.",
     title="The question before a key is deleted",
     details="With any answer but `yes`, nothing is changed.",
-    says="Do you want keyform to make these changes? Only 'yes' is taken for an answer:",
+    says="Do you want keyform to make these changes? Only 'yes' is accepted:",
 )
 @pytest.mark.step(
     portal="**Delete**, in a pipeline",
@@ -573,15 +574,15 @@ LOCKED = OPEN.replace("playground", "locked")
 @pytest.mark.step(
     portal="A running deployment without keys: turn **Enable API Key authentication** off",
     files=(LOCKED,),
-    result="In v2 only a replacement of the whole deployment does that. keyform replaces no deployment, and refuses.",
+    result="In v2 only a replacement of the whole deployment does that. keyform replaces no deployment, and says so.",
     title="Authentication that keyform cannot switch in v2",
     details="The documents of v2 do not say whether the first key of a deployment turns authentication on, nor whether"
     " the last one turns it off. If it stays off, `keyform apply` reports that the deployment asks nobody for a key,"
     " and saves no secret. If it stays on, `keyform apply` reports that the deployment still asks for a key. Both exit"
     " with 1, and you switch authentication in the portal. See [the older API](older-api.md#what-v2-cannot-promise). If"
-    " a deployment has no key to begin with, the plan is refused:",
+    " a deployment has no key to begin with, the apply does all else, and reports:",
     says="""\
-Error: Nothing was changed, because the plan is refused:
+Error: Part of what the file asks for was left undone:
   keyform.yaml:12:3: deployment.locked: is declared open, but its authentication is on: in this generation of the API,\
  keyform would have to replace the deployment for that, and does not
     turn its authentication off in the portal
@@ -590,8 +591,10 @@ Error: Nothing was changed, because the plan is refused:
 @pytest.mark.parametrize("api", ["v2"])
 @pytest.mark.parametrize("modes", [Modes(first_key_linked="auth_unchanged", last_key_unlinked="auth_stays_on")])
 def test_keys_do_not_switch_the_authentication(portal: Portal) -> None:
-    portal.refuses(LOCKED)
+    portal.apply(LOCKED, code=1)
     assert not portal.world.opens("locked", None)
+    assert portal.world.opens("llama3", portal.world.held()["PAYMENTS"])
+    portal.apply("keys: {}\nsafety: {allow_empty: true}\n")
     ran = portal.apply(PROTECTED, code=1)
     assert "deployment.playground has the key payments now, and asks nobody for a key" in ran.err
     assert (portal.world.opens("playground", None), portal.world.held()) == (True, {})
