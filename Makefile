@@ -155,6 +155,10 @@ lock: $(VENV)/.dev ## Resolve the locks again: the newest versions, for every Py
 schema: $(VENV)/.dev ## Put what the sinks declare into the published schema
 	@PYTHONPATH=. PYTHONSAFEPATH= $(PY) tools/schema.py
 
+.PHONY: portal
+portal: venv ## Make docs/portal.md from the tests of the portal's steps
+	@$(PY) tools/portal.py
+
 .PHONY: record
 record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py

@@ -91,6 +91,7 @@ class Rebinding:
 
     `keep` are the stack's bindings that stay: none of them is lost, whatever a stale reading says. `going` are those
     that a later step takes away: where the API refuses a write because of one of them that has expired, it goes now.
+    `closes` are endpoints that have to ask for a key once one is bound.
     """
 
     add: frozenset[Binding] = frozenset()
@@ -98,6 +99,7 @@ class Rebinding:
     opens: frozenset[EndpointRef] = frozenset()
     keep: frozenset[Binding] = frozenset()
     going: frozenset[Binding] = frozenset()
+    closes: frozenset[EndpointRef] = frozenset()
 
 
 class Api(Protocol):

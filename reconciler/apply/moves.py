@@ -59,11 +59,17 @@ def gather(run: Run, moves: Mapping[Move, Change]) -> Rebinding:
     bindings = {each for each in moves if isinstance(each, Binding)}
     opens = frozenset(each for each in moves if isinstance(each, EndpointRef))
     add = frozenset(each for each in bindings if isinstance(moves[each], Bind))
+    closes = frozenset(change.endpoint for change in moves.values() if isinstance(change, Bind) and change.closes)
     keep = run.kept.near(bindings, opens)
     # What goes later goes then, and not because of an old reading.
     going = run.going.near(bindings, opens) if add else frozenset()
     return Rebinding(
-        add=add, remove=frozenset(bindings - add), opens=opens, keep=(keep | going) - bindings, going=going
+        add=add,
+        remove=frozenset(bindings - add),
+        opens=opens,
+        keep=(keep | going) - bindings,
+        going=going,
+        closes=closes,
     )
 
 

@@ -64,7 +64,7 @@ def approve(terminal: Terminal, *, destroys: bool) -> None:
             way_out="review the plan, and run again with --auto-approve",
         )
     what = "remove all of the above" if destroys else "make these changes"
-    answer = terminal.ask(f"\nDo you want keyform to {what}? Only 'yes' is taken for an answer: ")
+    answer = terminal.ask(f"\nDo you want keyform to {what}? Only 'yes' is accepted: ")
     if answer != "yes":
         raise KeyformError("Not approved: nothing was changed.")
 

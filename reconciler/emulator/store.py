@@ -25,13 +25,13 @@ CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT RO
 -- Each key and deployment has a uuid, by which v2 knows it; the default is for whoever writes past the API.
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    uuid TEXT NOT NULL UNIQUE DEFAULT ({RANDOM_UUID}),
     project_id INTEGER NOT NULL,
     name TEXT NOT NULL,
     description TEXT,
     secret TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
+    uuid TEXT NOT NULL UNIQUE DEFAULT ({RANDOM_UUID}),
     UNIQUE (project_id, name)
 );
 
@@ -50,7 +50,6 @@ CREATE TABLE applications (
 -- In v2 two deployments may have one name.
 CREATE TABLE deployments (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    uuid TEXT NOT NULL UNIQUE DEFAULT ({RANDOM_UUID}),
     project_id INTEGER NOT NULL,
     name TEXT NOT NULL,
     status TEXT NOT NULL,
@@ -59,7 +58,8 @@ CREATE TABLE deployments (
     created_at INTEGER NOT NULL,
     application_id INTEGER REFERENCES applications (id),
     component TEXT,
-    exposed INTEGER NOT NULL DEFAULT 1
+    exposed INTEGER NOT NULL DEFAULT 1,
+    uuid TEXT NOT NULL UNIQUE DEFAULT ({RANDOM_UUID})
 );
 CREATE INDEX deployments_by_name ON deployments (project_id, name);
 CREATE INDEX children ON deployments (application_id);

@@ -20,9 +20,11 @@ APART = {"api_key_ids", "auth_enabled", "flavor_id", "project_id"}
 ONLY_IN_V3 = ("credentials_name", "ingress_opts", "logging")
 """Settings that v2 does not know: a PUT leaves them as they are [I]."""
 ATTACHED = (
-    "SELECT b.target_id, k.uuid FROM bindings b JOIN keys k ON k.id = b.key_id JOIN deployments d ON d.id = b.target_id"
-    " WHERE b.kind = 'deployment' AND d.project_id = ? ORDER BY b.target_id, b.position"
+    "SELECT b.target_id, k.uuid FROM bindings b JOIN keys k ON k.id = b.key_id"
+    " WHERE b.kind = 'deployment' AND b.target_id IN ({}) ORDER BY b.target_id, b.position"
 )
+ATTACHED_IN_PROJECT = ATTACHED.format("SELECT id FROM deployments WHERE project_id = ?")
+ATTACHED_TO_ONE = ATTACHED.format("?")
 
 
 def create_deployment(call: Call) -> Answer:
@@ -47,7 +49,7 @@ def list_deployments(call: Call) -> Answer:
         return sorted(rows + deleted, key=ROW_ORDERS[order]) if deleted else rows
 
     def show(project_id: int, rows: list[sqlite3.Row]) -> list[dict[str, Any]]:
-        ids = _key_ids(call, project_id)
+        ids = _key_ids(call, ATTACHED_IN_PROJECT, project_id)
         return [show_instance(world, row, ids.get(row["id"], [])) for row in rows]
 
     return v2.answer_list(call, rows_of, show)
@@ -157,10 +159,10 @@ def _write_keys(call: Call, deployment_id: int, body: dict[str, Any]) -> None:
     bindings.publish_gate(world, deployment_id, call.now)
 
 
-def _key_ids(call: Call, project_id: int) -> dict[int, list[str]]:
-    """For each deployment of a project, by its row's id, the ids of its keys."""
+def _key_ids(call: Call, query: str, whose: int) -> dict[int, list[str]]:
+    """For each deployment, by its row's id, the ids of its keys."""
     ids: dict[int, list[str]] = {}
-    for row in call.world.rows(ATTACHED, project_id):
+    for row in call.world.rows(query, whose):
         ids.setdefault(row["target_id"], []).append(row["uuid"])
     if call.world.modes.api_keys_order == "sorted":
         return {target: sorted(uuids) for target, uuids in ids.items()}
@@ -168,7 +170,7 @@ def _key_ids(call: Call, project_id: int) -> dict[int, list[str]]:
 
 
 def _show(call: Call, row: sqlite3.Row) -> Answer:
-    ids = _key_ids(call, row["project_id"]).get(row["id"], [])
+    ids = _key_ids(call, ATTACHED_TO_ONE, row["id"]).get(row["id"], [])
     return json_answer(200, show_instance(call.world, row, ids))
 
 

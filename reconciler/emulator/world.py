@@ -40,7 +40,7 @@ FIND = {
     table: f"SELECT * FROM {table} WHERE project_id = ? AND name = ? ORDER BY id"  # noqa: S608 - of constants
     for table in get_args(Table)
 }
-FIND_UUID = {table: f"SELECT * FROM {table} WHERE uuid = ?" for table in get_args(Table)}  # noqa: S608
+FIND_UUID = {table: f"SELECT * FROM {table} WHERE uuid = ?" for table in ("keys", "deployments")}  # noqa: S608
 LIST = {
     (table, order): f"SELECT * FROM {table} WHERE +project_id = ? ORDER BY {by}"  # noqa: S608 - of constants
     for table in get_args(Table)

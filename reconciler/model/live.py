@@ -72,8 +72,8 @@ class LiveEndpoint:
     """A deployment or an application.
 
     `application` names the application that a deployment belongs to, whose keys are set on the application.
-    `addresses` are opaque; `status` is the API's own word. `alias` is what else people may call it, where the API knows
-    it by an id and by a name, which others may have too.
+    `addresses` are opaque; `status` is the API's own word. `alias` is its name, where it goes by its id since others
+    have that name, or the file says so.
     """
 
     ref: EndpointRef

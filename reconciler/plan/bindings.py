@@ -58,6 +58,11 @@ class Comparison:
         return str(self.endpoint.ref)
 
     @property
+    def closes(self) -> bool:
+        """Whether it is public, and the file requires that it asks for a key."""
+        return self.endpoint.is_public and self.declaration.auth is Auth.REQUIRED
+
+    @property
     def remain(self) -> list[KeyRef]:
         """The live keys that are bound to it once the plan is done, in order."""
         lost = {link.live for link in self.losses}
@@ -232,8 +237,8 @@ def refuse_comparison(
                     place.where,
                     str(endpoint.ref),
                     f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
-                    "unlink them in the portal, or declare the endpoint `exclusive` as well, with the stacks whose keys"
-                    " may be unlinked",
+                    "unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
+                    " `exclusive: {stacks: [NAME]}`",
                 )
             ]
         return []
@@ -249,12 +254,12 @@ def refuse_comparison(
                 "bind another key to it, or declare the endpoint `auth: open` to make it public",
             )
         ]
-    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and found.remain and not found.gains:
+    if found.closes and found.remain and not found.gains:
         message = "is declared `auth: required`, but it is public, although keys are bound to it"
         if not switches:
             message = f"{message}: {NEVER_SWITCHED}"
         return [Finding(place.where, str(endpoint.ref), message, "turn its authentication on in the portal")]
-    if declaration.auth is Auth.REQUIRED and not endpoint.auth_enabled and not found.gains:
+    if found.closes and not found.gains:
         return [
             Finding(
                 place.where,
@@ -277,14 +282,15 @@ def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True)
     if found.opens:
         sentence = "becomes PUBLIC: anyone who knows its address may call it without a key"
         if not switches:
-            sentence += "; or, if the API leaves its authentication on, nobody can call it: the apply tells"
+            sentence += "; if the API leaves its authentication on instead, nobody can, and apply says so"
         return [Note("endpoint_becomes_public", found.address, sentence)], []
     if not found.endpoint.is_public or not is_managed:
         return [], []
     if found.gains:
         sentence = "is public now; once a key is bound, callers without one are refused"
         if not switches:
-            sentence += ", if the API turns its authentication on by that: the apply tells"
+            told = "apply says so if it does not" if found.closes else "plan again to see whether it did"
+            sentence = f"is public now; binding a key may turn its authentication on: {told}"
         return [], [Note("endpoint_becomes_protected", found.address, sentence)]
     if found.declaration.auth is Auth.OPEN:
         return [], []
@@ -297,10 +303,11 @@ def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
     """What the file asks for that keys do not bring about for sure, told before anybody looks at what is live."""
     for endpoint in desired.endpoints if not switches else ():
         if endpoint.auth is not None:
-            sentence = "`auth: required` holds where authentication is on, or its first key turns it on"
+            sentence = "`auth: required` holds only if authentication is on, or the deployment's first key turns it on"
             if endpoint.auth is Auth.OPEN:
-                sentence = "`auth: open` holds where authentication is off, or losing its last key turns it off"
-            yield Note("authentication_is_not_switched", str(endpoint.ref), f"{sentence}: {NEVER_SWITCHED}")
+                sentence = "`auth: open` holds only if authentication is off, or losing the last key turns it off"
+            sentence += "; keyform replaces no deployment to switch it"
+            yield Note("authentication_is_not_switched", str(endpoint.ref), sentence)
 
 
 def note_cuts(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Note]:

@@ -159,10 +159,11 @@ class UpdateKey(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind(Change):
-    """Bind a live key of a key to an endpoint."""
+    """Bind a live key of a key to an endpoint. `closes`: it is public, and the file requires that it asks for a key."""
 
     live: KeyRef
     endpoint: EndpointRef
+    closes: bool = False
 
     @property
     def id(self) -> ChangeId:

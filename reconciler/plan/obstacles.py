@@ -23,7 +23,8 @@ from reconciler.plan.fields import instant
 from reconciler.plan.updates import KeyWriting
 
 WAY_OUT_OF_CLAIM = (
-    "write `adopt: LIVE-NAME` on the key that it belongs to, or correct or remove its marker in the portal"
+    "give it back its name or its marker in the portal, remove a marker that is not its own, or write"
+    " `adopt: LIVE-NAME` on the key that it belongs to"
 )
 
 

@@ -100,6 +100,7 @@ def bind(bindings: BindingPlan) -> Iterator[Bind]:
                 reason=link.reason,
                 depends_on=() if link.live.id else (ChangeId(Step.CREATE_GENERATION, link.live),),
                 live=link.live,
+                closes=comparison.closes,
             )
 
 

@@ -184,7 +184,7 @@ class EndpointStatus:
     """One endpoint: the live names bound to it, apart those of this stack and the foreign ones.
 
     `managed`: the file has an entry for it, or one of its keys opens it, or is bound to it. `auth` and `exclusive` are
-    what the file says.
+    what the file says. `alias` is the name that it has beside others, where it goes by its id.
     """
 
     ref: EndpointRef
@@ -196,6 +196,7 @@ class EndpointStatus:
     managed: bool = False
     auth: Auth | None = None
     exclusive: bool = False
+    alias: str = ""
 
     @property
     def is_meant_to_be_public(self) -> bool:

@@ -130,4 +130,5 @@ def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:
             managed=said is not None or ref in opened or bool(own[ref]),
             auth=said.auth if said else None,
             exclusive=said.exclusive if said else False,
+            alias=endpoint.alias,
         )

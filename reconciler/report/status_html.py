@@ -309,12 +309,16 @@ def _generation_row(key: KeyStatus, each: GenerationStatus, standing: Standing) 
     )
 
 
+def _beside(endpoint: EndpointStatus) -> str:
+    return f"in {endpoint.application}" if endpoint.application else endpoint.alias
+
+
 def _endpoints(standing: Standing) -> Html:
     heads = ("Endpoint", "Access", "The file says", "Keys of this stack", "Foreign keys", "Status")
     rows = [
         tag(
             "tr",
-            tag("th", str(endpoint.ref), f" (in {endpoint.application})" if endpoint.application else "", scope="row"),
+            tag("th", str(endpoint.ref), f" ({beside})" if (beside := _beside(endpoint)) else "", scope="row"),
             tag(
                 "td", tag("span", "PUBLIC", class_=as_role(Role.DANGER, "badge")) if endpoint.public else "needs a key"
             ),

@@ -18,6 +18,7 @@ keys[]                          in order of name
   sinks                         {name: ok, lost, unknown or not yet}
 endpoints[]                     in order of address, its keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application
+  alias                         its name where `name` is its id, as v2 has it; or null
   managed                       the stack has to do with it: an entry in the file, or a key that opens it
   auth, exclusive               as in the file; `auth` null: it says nothing
 public_endpoints[]              addresses
@@ -136,6 +137,7 @@ def _endpoint(endpoint: EndpointStatus) -> Value:
         "foreign_keys": [*endpoint.foreign],
         "status": endpoint.status,
         "application": endpoint.application,
+        "alias": endpoint.alias or None,
     }
 
 

@@ -231,6 +231,8 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
         name = Text.assemble((shown(endpoint.ref.name), Role.NAME))
         if endpoint.application is not None:
             name.append(f"\nin {shown(endpoint.application)}", Role.QUIET)
+        if endpoint.alias:
+            name.append(f"\n{shown(endpoint.alias)}", Role.QUIET)
         table.add_row(
             name,
             Text(endpoint.ref.kind.value, Role.QUIET),

@@ -16,7 +16,7 @@ from cli.stage import PROJECT, World
 
 from reconciler.emulator import Emulator, EmulatorServer, load_seed
 
-EXAMPLES = ["application", "minimal", "team"]
+EXAMPLES = ["application", "minimal", "older-api", "team"]
 
 
 def test_all_examples_are_tested(project_root: Path) -> None:

@@ -16,7 +16,7 @@ from cli.terminals import on_terminal
 from reconciler.emulator import Answer, Request
 
 pytestmark = pytest.mark.process("a terminal belongs to a process")
-QUESTION = "Do you want keyform to make these changes? Only 'yes' is taken for an answer: "
+QUESTION = "Do you want keyform to make these changes? Only 'yes' is accepted: "
 
 
 def test_a_plan_is_coloured_and_no_line_is_wider_than_the_terminal(world: World) -> None:
@@ -180,7 +180,7 @@ def test_destroy_asks_in_its_own_words(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY)
     assert keyform("apply", "--auto-approve").code == 0
     with on_terminal(world, "destroy") as terminal:
-        terminal.wait_for("Do you want keyform to remove all of the above? Only 'yes' is taken for an answer: ")
+        terminal.wait_for("Do you want keyform to remove all of the above? Only 'yes' is accepted: ")
         terminal.type("yes\n")
         assert terminal.end() == 0
     assert world.live_names() == ["portal-made"]

@@ -13,7 +13,7 @@ from reconciler.model import DesiredState, EndpointKind
 
 Load = Callable[..., DesiredState]
 
-EXAMPLES = ["application", "minimal", "team"]
+EXAMPLES = ["application", "minimal", "older-api", "team"]
 
 
 def test_every_example_is_named_here_and_has_a_seed(project_root: Path) -> None:

@@ -285,6 +285,7 @@ def test_a_project_that_the_token_does_not_open_is_refused(make_api, mode: str, 
     api.v2_refused(status, "GET", "api_keys", project_id=5678)
     api.v2_refused(status, "PATCH", f"api_keys/{key_id}", {"project_id": 5678})
     api.v2_refused(404, "POST", "api_keys", {"name": "other", "project_id": 1})
+    assert list(api.emulator.live_keys(1234)) == ["payments"]
 
 
 def test_a_token_that_only_reads_may_write_nothing(api) -> None:
@@ -310,6 +311,7 @@ def test_a_token_may_write_in_one_project_and_only_read_in_another(api) -> None:
     api.v2_refused(403, "POST", "api_keys", {"name": "other", "project_id": 1234})
     api.v2_refused(403, "PATCH", f"api_keys/{key_id}", {})
     api.v2_refused(403, "PATCH", f"api_keys/{mine}", {"project_id": 1234})
+    assert (list(api.emulator.live_keys(99)), list(api.emulator.live_keys(1234))) == (["mine"], ["payments"])
 
 
 def test_a_request_without_a_good_token_is_401(api) -> None:

@@ -6,16 +6,14 @@ The variables KEYFORM_CONTRACT (v3) and KEYFORM_CONTRACT_V2 give their paths; wi
 from __future__ import annotations
 
 import json
-import os
 import re
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
+from support.contracts import load
 from support.http_fakes import PROJECT, START, TOKEN, EmulatedEffects, OpenFence, make_api, write_list
 
 from reconciler.api import KeyUpdate, Rebinding
@@ -24,17 +22,14 @@ from reconciler.gcore import V3
 from reconciler.gcore.v2 import V2, wire
 from reconciler.model import Binding, EndpointKind, EndpointRef, LiveKey
 
-VARIABLES = {"v3": "KEYFORM_CONTRACT", "v2": "KEYFORM_CONTRACT_V2"}
 LLAMA, WEBUI = EndpointRef(EndpointKind.DEPLOYMENT, "llama3"), EndpointRef(EndpointKind.APPLICATION, "webui")
 
 
 class Contract:
     """The document, and what it says of a request."""
 
-    def __init__(self, path: Path) -> None:
-        # libyaml where it is there: the document has thousands of lines.
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        self.document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), loader)  # noqa: S506 - a safe one
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.document = document
 
     def problems(self, request: httpx.Request) -> list[str]:
         """Everything in the request that the document does not allow."""
@@ -86,21 +81,14 @@ class Contract:
         return [error.message for error in Draft202012Validator(whole).iter_errors(value)]
 
 
-def open_contract(generation: str) -> Contract:
-    variable = VARIABLES[generation]
-    if not (path := os.environ.get(variable)):
-        pytest.skip(f"{variable} does not name the API's published OpenAPI document")
-    return Contract(Path(path))
-
-
 @pytest.fixture(scope="module")
 def contract() -> Contract:
-    return open_contract("v3")
+    return Contract(load("KEYFORM_CONTRACT"))
 
 
 @pytest.fixture(scope="module")
 def contract_v2() -> Contract:
-    return open_contract("v2")
+    return Contract(load("KEYFORM_CONTRACT_V2"))
 
 
 def everything_that_keyform_sends() -> list[httpx.Request]:

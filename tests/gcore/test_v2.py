@@ -112,7 +112,7 @@ def test_what_an_answer_may_leave_out_is_nothing() -> None:
     reading = api.read_endpoint(LLAMA)
     assert reading is not None
     assert (reading.endpoint, reading.bound) == (
-        LiveEndpoint(LLAMA, auth_enabled=False, status="ACTIVE", alias=OTHER_ID),
+        LiveEndpoint(LLAMA, auth_enabled=False, status="ACTIVE"),
         (),
     )
 
@@ -376,7 +376,7 @@ def test_a_deployment_opens_or_it_is_told_that_it_does_not(make_project: MakePro
 def test_a_first_key_closes_a_deployment_or_it_is_told_that_it_does_not(make_project: MakeProject, first: str) -> None:
     project = make_project(*SEVERAL, first_key_linked=first)
     public = deployment("public")
-    wanted = Rebinding(add=frozenset({project.binding("payments", public)}))
+    wanted = Rebinding(add=frozenset({project.binding("payments", public)}), closes=frozenset({public}))
     if first == "auth_turns_on":
         assert project.api.rebind(wanted) == {}
         assert not project.emulator.accepts(PROJECT, "deployment", "public", None)

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.fuzzing import fuzz
 from support.http_fakes import (
+    PROJECT,
     START,
     Hasty,
     OpenFence,
@@ -75,11 +76,30 @@ QUESTIONS: dict[str, tuple[Any, Callable[[GcoreApi], object]]] = {
     ),
 }
 
+OLDER_KEY = key_json(key_id="k-1", status="ACTIVE", inference_instance_ids=["d-1"], project_id=PROJECT)
+OLDER_DEPLOYMENT = deployment_json(id="d-1", api_key_ids=["k-1"])
+OLDER: dict[str, tuple[Any, Callable[[GcoreApi], object]]] = {
+    "keys, v2": (page_json(OLDER_KEY), lambda api: api.list_keys()),
+    "deployments, v2": (page_json(OLDER_DEPLOYMENT), lambda api: api.read_endpoint(LLAMA)),
+    "both, v2": (page_json(OLDER_DEPLOYMENT | OLDER_KEY), lambda api: api.read_live()),
+    "a key, v2": (OLDER_KEY, lambda api: api.get_key("k-1")),
+    "a create, v2": (OLDER_KEY | {"secret": SECRET}, lambda api: api.create_key("payments", "x", None)),
+    "a description, v2": (OLDER_KEY | {"description": "x"}, lambda api: api.update_key("k-1", KeyUpdate("x"))),
+    "an expiry, v2": (OLDER_KEY | {"description": "x"}, lambda api: api.update_key("k-1", KeyUpdate("x", None))),
+    "a delete, v2": (OLDER_KEY, lambda api: api.delete_key("k-1")),
+    "a rebinding, v2": (
+        page_json(OLDER_DEPLOYMENT) | OLDER_KEY,
+        lambda api: api.fenced(OpenFence()).rebind(Rebinding(remove=frozenset({Binding("k-1", LLAMA)}))),
+    ),
+}
+QUESTIONS |= OLDER
 
-def ask_with(step: Step, ask: Callable[[GcoreApi], object]) -> None:
+
+def ask_with(step: Step, ask: Callable[[GcoreApi], object], question: str) -> None:
     """One question, to which all that is asked of the API gets the same answer."""
     effects = ScriptedEffects(step)
-    api = make_api(effects, workers=1, task_timeout=5.0)
+    generation = "v2" if question in OLDER else "v3"
+    api = make_api(effects, workers=1, task_timeout=5.0, generation=generation)
     said = ""
     try:
         ask(api)
@@ -167,7 +187,7 @@ def almost(draw: st.DrawFn, document: Any) -> Any:
 def test_an_answer_that_is_almost_right_is_read_or_refused(question: str, data: st.DataObject, status: int) -> None:
     document, ask = QUESTIONS[question]
     shown = json.dumps(data.draw(almost(document)))
-    ask_with(httpx.Response(status, content=shown), ask)
+    ask_with(httpx.Response(status, content=shown), ask, question)
 
 
 @pytest.mark.attack("API or proxy")
@@ -178,7 +198,7 @@ def test_any_bytes_are_read_or_refused(question: str, body: bytes, status: int, 
     _, ask = QUESTIONS[question]
     said = header.encode("utf-8", "replace").translate(None, b"\r\n\0")
     names = ("Date", "Retry-After", "Age", "Content-Type", "X-Request-Id", "Location")
-    ask_with(httpx.Response(status, content=body, headers=[(name.encode(), said) for name in names]), ask)
+    ask_with(httpx.Response(status, content=body, headers=[(name.encode(), said) for name in names]), ask, question)
 
 
 TEXTS = {

@@ -51,7 +51,7 @@ def test_a_rotation_is_a_new_generation_here_too() -> None:
 def test_what_a_first_key_does_to_a_public_deployment_is_left_to_the_apply() -> None:
     plan = compute_plan(desired(key("payments", "llama3")), older(endpoint("llama3")), NOW)
     (note,) = [note for note in plan.warnings if note.code == "endpoint_becomes_protected"]
-    assert note.sentence.endswith("if the API turns its authentication on by that: the apply tells")
+    assert note.sentence.endswith("binding a key may turn its authentication on: plan again to see whether it did")
     assert not plan.refusals
 
 
@@ -70,7 +70,7 @@ def test_a_deployment_that_is_to_open_loses_its_last_key_or_is_left_closed_where
     plan = compute_plan(state, older(OURS, endpoint("llama3", "payments")), NOW)
     assert Step.OPEN_ENDPOINT in {change.step for change in plan.changes}
     (note,) = [note for note in plan.exposures if note.code == "endpoint_becomes_public"]
-    assert note.sentence.endswith("or, if the API leaves its authentication on, nobody can call it: the apply tells")
+    assert note.sentence.endswith("if the API leaves its authentication on instead, nobody can, and apply says so")
     plan = compute_plan(state, older(OURS, endpoint("llama3", public=False)), NOW)
     (unmet,) = plan.unmet
     assert unmet.message == f"is declared open, but its authentication is on: {NEVER_SWITCHED}"

@@ -169,8 +169,8 @@ CASES = [
         snapshot(live("other"), endpoint("llama3", "other")),
         [
             "deployment.llama3: is declared open, but foreign keys are bound to it (other)\n"
-            "    unlink them in the portal, or declare the endpoint `exclusive` as well, with the stacks whose keys may"
-            " be unlinked"
+            "    unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
+            " `exclusive: {stacks: [NAME]}`"
         ],
     ),
     Case(

@@ -297,6 +297,7 @@ def test_the_json_has_everything_that_the_tables_show():
         "foreign_keys": [],
         "status": "PENDING",
         "application": "webui",
+        "alias": None,
     }
     assert tree["public_endpoints"] == ["deployment.forgotten"]
     assert tree["foreign_keys"] == ["elsewhere", "portal-made"]

@@ -235,7 +235,7 @@ def find_unswitched(
     closed = {entry.item.ref for entry in seen if entry.item.auth_enabled}
     found: dict[Move, KeyformError] = {}
     for binding in sorted(wanted.add):
-        if binding.endpoint not in closed and binding not in errors:
+        if binding.endpoint in wanted.closes - closed and binding not in errors:
             name = project.name_of(binding.key_id)
             found[binding] = KeyformError(
                 f"{binding.endpoint} has the key {name} now, and asks nobody for a key: {NO_PUT}",

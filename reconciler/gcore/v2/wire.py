@@ -94,16 +94,15 @@ def write_whole_instant(instant: datetime) -> str:
 def name_deployments(
     entries: tuple[Entry[LiveEndpoint], ...], named: Container[str]
 ) -> tuple[Entry[LiveEndpoint], ...]:
-    """What the file may call each: its name, or its id where several have that name, or the file says its id.
-
-    The other of the two is its alias, so that a file that uses it is told.
-    """
+    """What the file may call each: its name, or its id where several have that name, or the file says its id."""
     there = [entry for entry in entries if entry.item.status != DELETED]
     names = [entry.name for entry in there]
 
     def called(entry: Entry[LiveEndpoint]) -> Entry[LiveEndpoint]:
         by_id = entry.id in named or names.count(entry.name) > 1
-        ref = EndpointRef(EndpointKind.DEPLOYMENT, entry.id if by_id else entry.name)
-        return replace(entry, item=replace(entry.item, ref=ref, alias=entry.name if by_id else entry.id))
+        if not by_id:
+            return entry
+        ref = EndpointRef(EndpointKind.DEPLOYMENT, entry.id)
+        return replace(entry, item=replace(entry.item, ref=ref, alias=entry.name))
 
     return tuple(map(called, there))
