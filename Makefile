@@ -11,8 +11,9 @@ COVERAGE ?=
 PYTEST_ARGS ?=
 # What `make quick` runs: paths and options of pytest, as in: make quick T="tests/cli -k rotation"
 T ?= tests/plan tests/report tests/apply tests/config
-# How many of the single faults of each scenario `make test` injects ("all" for all of them), and which.
-FAULTS_SAMPLE ?= 20
+# How many of the single faults of each scenario `make test` injects ("all" for all of them), and which. Each scenario is
+# there in v3 and in v2 of the API; whatever the number, every fault strikes every kind of effect that it fits once.
+FAULTS_SAMPLE ?= 7
 FAULTS_SEED ?= $(shell date -u +%Y%m%d)
 DRAW = KEYFORM_FAULTS_SAMPLE=$(FAULTS_SAMPLE) KEYFORM_FAULTS_SEED=$(FAULTS_SEED)
 # More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"

@@ -19,7 +19,7 @@ from support.faults.effects import Kind
 from support.faults.scenarios import SCENARIOS
 
 SEED = os.environ.get("KEYFORM_FAULTS_SEED") or f"{datetime.now(UTC):%Y%m%d}"
-SIZE = os.environ.get("KEYFORM_FAULTS_SAMPLE") or "20"
+SIZE = os.environ.get("KEYFORM_FAULTS_SAMPLE") or "7"
 """How many of each scenario, or `all`."""
 Way = tuple[str, Kind, bool]
 """A fault, the kind of effect that it strikes first, and whether it does so for good."""
