@@ -77,13 +77,20 @@ class V2:
         return body
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
-        """Write the whole key, with what it opens as it is read just before."""
+        """Write the whole key, with what it opens as it is read just before.
+
+        An answer may leave out what a key opens [D]. A key that seems to open nothing is asked for at the deployments,
+        or the write would take it off them.
+        """
         changed: dict[str, Any] = {"description": update.description}
         if not isinstance(update.expires_at, Unchanged):
             changed["expires_at"] = update.expires_at
         with self.writing(key_id):
             entry = read_key(project, self, key_id)
-            links = self.still_there(project, entry.links)
+            listing = (
+                () if entry.links else (each.id for each in project.list_all(self.deployments) if key_id in each.links)
+            )
+            links = self.still_there(project, entry.links or listing)
             body = wire.body(entry, self._number, **changed, inference_instance_ids=links)
             call = project.call("PATCH", self.keys, key_id, "update")
 
@@ -146,7 +153,8 @@ class V2:
         errors: dict[Move, KeyformError] = {}
         seen: tuple[Entry[LiveEndpoint], ...] = ()
         for key_id in sorted({binding.key_id for binding in wanted.add | wanted.remove}):
-            own, target = _of_key(wanted, key_id), KeyList(self, project, key_id)
+            own = _of_key(wanted, key_id)
+            target = KeyList(self, project, key_id, own.add | own.keep)
             try:
                 with self.writing(key_id):
                     errors |= rewrite(project, target, own)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeyList:
-    """What one key opens. `seen` are the deployments as they were read last."""
+    """What one key opens, by its own word or a deployment's: both list a binding [D].
+
+    `asked` are the bindings that are to be there. `seen` are the deployments as they were read last.
+    """
 
     dialect: V2
     project: Project
     key_id: str
+    asked: Collection[Binding] = ()
     seen: tuple[Entry[LiveEndpoint], ...] = ()
     _entry: wire.KeyEntry | None = field(default=None, init=False)
 
@@ -35,20 +39,28 @@ class KeyList:
         self.seen = self.project.list_all(self.dialect.deployments)
         refs = {each.id: each.item.ref for each in self.seen}
         self._entry = read_key(self.project, self.dialect, self.key_id)
-        return Listed(tuple(Binding(self.key_id, refs[link]) for link in self._entry.links if link in refs))
+        ids = {refs[link]: link for link in self._entry.links if link in refs}
+        listing = [each.item.ref for each in self.seen if self.key_id in each.links]
+        return Listed(tuple(Binding(self.key_id, ref) for ref in dict.fromkeys([*ids, *listing])), ids=ids)
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
-        """The deployment's other keys: it loses this one."""
-        links = next((each.links for each in self.seen if each.item.ref == endpoint), ())
+        """The deployment's other keys: it loses this one. Where it does not list this one, those that list it."""
+        place = next((each for each in self.seen if each.item.ref == endpoint), None)
+        links = place.links if place else ()
+        if place and self.key_id not in links:  # an answer may leave its keys out [D]
+            links = tuple(key.id for key in self.project.list_all(self.dialect.keys) if place.id in key.links)
         return [Binding(link, endpoint) for link in links if link != self.key_id]
 
     def write(self, bindings: Sequence[Binding]) -> None:
         """Write the whole key, with deployments that no list shows as they were.
 
-        Raises NotFound when a deployment is gone since the plan was made.
+        What only a deployment lists is not added to a key that lists others, unless it was asked for. Raises NotFound
+        when a deployment is gone since the plan was made.
         """
         ids = {each.item.ref: each.id for each in self.seen}
         entry = self._entry or read_key(self.project, self.dialect, self.key_id)
+        told = {ref for ref, link in ids.items() if link in entry.links} if entry.links else set(ids)
+        bindings = [each for each in bindings if each.endpoint in told or each in self.asked]
         for binding in bindings:
             if binding.endpoint not in ids:
                 raise NotFound(f"{binding.endpoint} is gone since the plan was made", way_out="run plan again")
