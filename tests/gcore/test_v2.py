@@ -462,6 +462,22 @@ def test_a_binding_is_one_patch_and_one_reading_before_and_after(make_project: M
     assert methods(project.effects.sent) == [*look, f"PATCH {item}", *look]
 
 
+def test_a_key_that_was_moved_to_another_project_stays_there(make_project: MakeProject) -> None:
+    """A write names the project of the file, and would bring it back."""
+    project = make_project(*SEVERAL)
+    project.bind("payments", LLAMA)
+    project.shows(KEYS, lambda shown: shown | {"project_id": PROJECT + 1})
+    key_id, binding = project.id_of("payments"), project.binding("payments")
+    begun = len(project.effects.sent)
+    with pytest.raises(NotFound, match="There is no key payments in project 1234"):
+        project.api.update_key(key_id, KeyUpdate("new"))
+    with pytest.raises(NotFound, match="There is no key payments in project 1234"):
+        project.api.rebind(Rebinding(remove=frozenset({binding})))
+    with pytest.raises(Conflict, match="key payments is in another project by now"):
+        project.api.delete_key(key_id)
+    assert {request.method for request in project.effects.sent[begun:]} == {"GET"}
+
+
 def test_a_deployment_that_is_gone_is_not_linked(make_project: MakeProject) -> None:
     project = make_project(*SEVERAL)
     with pytest.raises(NotFound, match=r"deployment\.nowhere is gone since the plan was made"):

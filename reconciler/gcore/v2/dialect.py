@@ -121,6 +121,8 @@ class V2:
     def require_unbound(self, project: Project, key_id: str) -> None:
         """An attached key may be deletable [U], and then its deployments lose it."""
         entry = project.get(self.keys, key_id)
+        if isinstance(entry, wire.KeyEntry) and not entry.is_in(self._number):
+            raise Conflict(f"{project.words(self.keys, key_id)} is in another project by now", way_out="run plan again")
         if entry is not None and self.still_there(project, entry.links):
             raise Conflict(f"{project.words(self.keys, key_id)} still opens a deployment", way_out="run plan again")
 
@@ -190,10 +192,8 @@ class V2:
         return found
 
     def _of_the_project(self, entries: tuple[Entry[LiveKey], ...]) -> tuple[Entry[LiveKey], ...]:
-        """Keys of other projects are left out, should the API list them; one may name none [D]."""
-        return tuple(
-            entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.project in (None, self._number)
-        )
+        """Keys of other projects are left out, should the API list them."""
+        return tuple(entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.is_in(self._number))
 
 
 def _of_key(wanted: Rebinding, key_id: str) -> Rebinding:

@@ -72,8 +72,8 @@ class KeyList:
 
 
 def read_key(project: Project, dialect: V2, key_id: str) -> wire.KeyEntry:
-    """A key as it is now. Raises NotFound when there is none."""
+    """A key as it is now. Raises NotFound when there is none in the project: a write would bring it back there."""
     entry = project.get(dialect.keys, key_id)
-    if not isinstance(entry, wire.KeyEntry):
+    if not isinstance(entry, wire.KeyEntry) or not entry.is_in(project.number):
         raise NotFound(f"There is no key {project.name_of(key_id)} in project {project.number}", way_out=LOOK_AGAIN)
     return entry
