@@ -152,8 +152,8 @@ def find_undone(
 def unkept(target: WholeList) -> KeyformError:
     """Why a list is not as it was written, where nothing else explains it."""
     return KeyformError(
-        f"{target} does not keep what is written to it: someone else keeps changing its list of keys",
-        way_out="find out who does, and run apply again",
+        f"{target} does not keep what is written to it: someone else may keep changing it",
+        way_out="find out who does, and run apply again; if nobody does, report it to Gcore",
     )
 
 

@@ -55,7 +55,7 @@ class KeyList:
         """Write the whole key, with deployments that no list shows as they were.
 
         What only a deployment lists is not added to a key that lists others, unless it was asked for. Raises NotFound
-        when a deployment is gone since the plan was made.
+        when a deployment is gone since the plan was made, or goes by another name or its id.
         """
         ids = {each.item.ref: each.id for each in self.seen}
         entry = self._entry or read_key(self.project, self.dialect, self.key_id)
@@ -63,7 +63,8 @@ class KeyList:
         bindings = [each for each in bindings if each.endpoint in told or each in self.asked]
         for binding in bindings:
             if binding.endpoint not in ids:
-                raise NotFound(f"{binding.endpoint} is gone since the plan was made", way_out="run plan again")
+                finding = f"{binding.endpoint} is gone since the plan was made, or was renamed, or another has its name"
+                raise NotFound(finding, way_out="run plan again")
         others = [link for link in entry.links if link not in ids.values()]
         links = [*(ids[binding.endpoint] for binding in bindings), *self.dialect.still_there(self.project, others)]
         body = wire.body(entry, self.project.number, inference_instance_ids=links)
