@@ -1,6 +1,7 @@
 """Plans where the API changes an expiry in place, and does not switch authentication by keys for sure."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from support.states import NOW, days, declared, deployment, desired, endpoint, key, live, snapshot
@@ -30,6 +31,20 @@ def test_an_expiry_that_changes_is_an_update_and_no_new_generation(before: objec
     (change,) = plan.changes
     assert (change.step, change.action) == (Step.UPDATE_KEY, Action.UPDATE)
     assert [diff.path for diff in change.diff] == ["expires_at"]
+
+
+@pytest.mark.parametrize("after", [LATER, None])
+def test_an_expired_key_that_is_accepted_again_is_an_exposure(after: datetime | None) -> None:
+    """Its secret stays, and somebody may have let it expire since it leaked."""
+    state = desired(replace(key("payments", "llama3"), expires_at=after))
+    for expired, told in ((NOW - days(1), 1), (NOW + days(1), 0)):
+        there = older(replace(OURS, expires_at=expired), endpoint("llama3", "payments"))
+        notes = [note for note in compute_plan(state, there, NOW).exposures if note.address == "key.payments"]
+        assert len(notes) == told
+        for note in notes:
+            assert note.code == "expired_key_is_accepted_again"
+            assert note.sentence.startswith("payments expired 2026-11-20T10:00:00Z, and its secret is accepted again")
+    assert not compute_plan(state, snapshot(replace(OURS, expires_at=NOW - days(1)), held=["payments"]), NOW).exposures
 
 
 def test_a_rotation_is_a_new_generation_here_too() -> None:
