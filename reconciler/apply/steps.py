@@ -86,11 +86,7 @@ def create(run: Run, change: CreateGeneration) -> None:
         try:
             made = run.api.create_key(name, description, change.expires_at)
         except Conflict as error:
-            raise Conflict(
-                f"the name {name} was taken since the plan was made",
-                way_out="run plan again: it shows by whom",
-                status=error.status,
-            ) from None
+            raise name_is_taken(run, name, error) from None
         except ApiError as error:
             if not error.effect_is_unknown:
                 raise
@@ -102,6 +98,16 @@ def create(run: Run, change: CreateGeneration) -> None:
         return
     if lost is not None:
         raise lost
+
+
+def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
+    """Why the API makes no key of a name: another has it since the plan was made, or one that no list shows."""
+    finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
+    with suppress(ApiError):
+        if run.api.find_key(name) is None:
+            finding = f"the API says that the name {name} is taken, and shows no such key in project {run.plan.project}"
+            way_out = "find it in the portal, maybe in another project, or declare the key under another name"
+    return Conflict(finding, way_out=way_out, status=refused.status)
 
 
 def require_as_asked(run: Run, made: LiveKey, description: str, expires_at: datetime | None) -> None:

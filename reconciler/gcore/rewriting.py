@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from reconciler.api import Move, Rebinding
@@ -21,10 +21,15 @@ BUSY_WAIT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list holds, in the API's order; `closed` are endpoints that, by this reading, still ask for a key."""
+    """What a list holds, in the API's order; `closed` are endpoints that, by this reading, still ask for a key.
+
+    `ids` are those by which keys list endpoints, of each endpoint that a key is seen to list. A key that stays there
+    has to list it, too: one that only the endpoint lists may open nothing.
+    """
 
     bindings: tuple[Binding, ...] = ()
     closed: frozenset[EndpointRef] = frozenset()
+    ids: Mapping[EndpointRef, str] = field(default_factory=dict)
 
 
 class WholeList(Protocol):
@@ -90,7 +95,7 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
                 return sort_out(live)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
             continue
-        found = find_valid_keys(project, target, wanted, before, after, valid=valid)
+        found = find_valid_keys(project, target, wanted, live, after, valid=valid)
         if isinstance(found, KeyformError):
             trouble = found
             return sort_out(live)
@@ -147,22 +152,24 @@ def find_undone(
 def unkept(target: WholeList) -> KeyformError:
     """Why a list is not as it was written, where nothing else explains it."""
     return KeyformError(
-        f"{target} does not keep what is written to it: someone else keeps changing its list of keys",
-        way_out="find out who does, and run apply again",
+        f"{target} does not keep what is written to it: someone else may keep changing it",
+        way_out="find out who does, and run apply again; if nobody does, report it to Gcore",
     )
 
 
-def has_expired(project: Project, binding: Binding) -> bool | None:
-    """Whether a binding's key has; None when it is gone."""
+def has_expired(project: Project, binding: Binding, ids: Mapping[EndpointRef, str] | None = None) -> bool | None:
+    """Whether a binding's key has; None when it is gone, or does not list an endpoint that is among `ids`."""
     entry = project.get(project.keys, binding.key_id)
-    return None if entry is None else entry.item.is_expired(project.exchange.clock.now())
+    if entry is None or (ids and ids.get(binding.endpoint, "") not in ("", *entry.links)):
+        return None
+    return entry.item.is_expired(project.exchange.clock.now())
 
 
 def find_valid_keys(
     project: Project,
     target: WholeList,
     wanted: Rebinding,
-    before: Sequence[Binding],
+    live: Listed,
     after: Sequence[Binding],
     *,
     valid: frozenset[Binding],
@@ -175,10 +182,13 @@ def find_valid_keys(
     """
 
     def opens(binding: Binding) -> bool:
-        return has_expired(project, binding) is False
+        return has_expired(project, binding, live.ids) is False
+
+    def stays(binding: Binding) -> bool:
+        return binding.endpoint not in live.ids or has_expired(project, binding, live.ids) is not None
 
     found: set[Binding] = set()
-    lost = sorted(set(before).difference(after))
+    lost = sorted(set(live.bindings).difference(after))
     for endpoint in sorted({binding.endpoint for binding in lost}):
         left = target.left_on(endpoint, after)
         if any(binding in valid for binding in left) or (not left and endpoint in wanted.opens):
@@ -186,7 +196,7 @@ def find_valid_keys(
         goes = [binding for binding in lost if binding.endpoint == endpoint]
         proof = next(filter(opens, left), None)
         if proof is None and left and not any(map(opens, goes)):
-            proof = left[0]
+            proof = next(filter(stays, left), None)
         if proof is None:
             names = ", ".join(project.name_of(binding.key_id) for binding in goes)
             return KeyformError(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.model import DesiredKey, EndpointRef, Phase, shift
+from reconciler.model import DesiredKey, EndpointRef, Phase, Unchanged, shift
 from reconciler.plan.cases import Generation, KeyCase, name_some
 from reconciler.plan.changes import Note
 from reconciler.plan.fates import Fate, Ruling, Successor
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.rules import due_by_expiry, expiry_after
+from reconciler.plan.updates import KeyWriting
 
 
 def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterator[Note]:
@@ -38,6 +39,18 @@ def expose_leak(case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor
         when = f"once {successor.live.name} is published" if successor else "by this plan"
         sentence = f"what leaked ({names}) opens {', '.join(map(str, opened))}; it is cut {when}, without an overlap"
         yield Note("leaked_secret_opens", case.address, sentence)
+
+
+def expose_revival(case: KeyCase, writings: Iterable[KeyWriting]) -> Iterator[Note]:
+    """A key that has expired, and is valid again by an expiry that is written in place: with the same secret."""
+    for writing in writings:
+        expires_at, live = writing.expires_at, writing.live
+        if not isinstance(expires_at, Unchanged) and live.is_expired(case.now):
+            sentence = (
+                f"{live.name} expired {instant(live.expires_at)}, and its secret is accepted again: if somebody let it"
+                " expire on purpose, rotate the key instead, with `keyform rotate --revoke`"
+            )
+            yield Note("expired_key_is_accepted_again", case.address, sentence)
 
 
 def warn(

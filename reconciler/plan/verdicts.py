@@ -10,7 +10,14 @@ from reconciler.model import LAST_GENERATION, DesiredKey, generation_name
 from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
-from reconciler.plan.notes import expose_leak, expose_unproven, warn, warn_of_expiry, warn_of_lasting_records
+from reconciler.plan.notes import (
+    expose_leak,
+    expose_revival,
+    expose_unproven,
+    warn,
+    warn_of_expiry,
+    warn_of_lasting_records,
+)
 from reconciler.plan.obstacles import (
     find_obstacle,
     find_unwritable,
@@ -115,7 +122,7 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
             *refuse_taken_name(case, key, successor),
             *refuse_past_expiry(case, key, successor, writings),
         ),
-        exposures=tuple(expose_leak(case, rulings, successor)),
+        exposures=(*expose_leak(case, rulings, successor), *expose_revival(case, writings)),
         warnings=tuple(warn(case, newest, rulings, successor)),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
     )

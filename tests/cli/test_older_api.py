@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 from cli.conftest import Keyform, MakeWorld
+from cli.faults import always, on, refusal
 from cli.in_process import InProcess
-from cli.stage import HEAD, LIVE, ONE_KEY, PROJECT, TWO_KEYS, World
+from cli.stage import HEAD, LIVE, ONE_KEY, PROJECT, TWO_KEYS, Proceed, World
 
-from reconciler.emulator import Modes
+from reconciler.emulator import Answer, Modes, Request
 
 OLDER = HEAD.replace("version: 1\n", "version: 1\napi: v2\n")
 NEVER_SWITCHED = "keyform replaces no deployment to switch it"
@@ -163,3 +164,25 @@ def test_a_key_that_is_not_active_is_told(make_world: MakeWorld, in_process: Any
     assert "the API says that payments is 'EXPIRED'" in " ".join(keyform("plan").out.split())
     assert "1 live key is not active, the API says: payments (EXPIRED)" in keyform("status").out
     assert keyform("status", "--json").json["inactive_live_keys"] == ["payments (EXPIRED)"]
+
+
+def test_a_name_that_is_taken_is_told_by_whom_where_the_api_shows_it(world: World, keyform: Keyform) -> None:
+    def taken_first(request: Request, proceed: Proceed) -> Answer:
+        proceed(request)
+        return refusal(409)
+
+    world.write(ONE)
+    for fault, finding, way_out in (
+        (
+            always(refusal(409)),
+            "the API says that the name payments is taken, and shows no such key in project 1234",
+            "find it in the portal, maybe in another project, or declare the key under another name",
+        ),
+        (taken_first, "the name payments was taken since the plan was made", "run plan again: it shows by whom"),
+    ):
+        world.fail(on("POST", "/api_keys", fault))
+        ran = keyform("apply", "--auto-approve")
+        said = " ".join(ran.out.split())
+        assert ran.code == 1
+        assert f"why: {finding} way out: {way_out}" in said
+    assert world.held() == {}

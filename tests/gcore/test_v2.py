@@ -195,6 +195,21 @@ class Project:
     def bound(self, ref: EndpointRef) -> list[str]:
         return sorted(self.emulator.api_keys_of(PROJECT, "deployment", ref.name))
 
+    def shows(self, path: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """From now on the API shows the objects of a list otherwise, one by one and in the list."""
+        send = self.effects.send
+
+        def doctored(request: httpx.Request) -> httpx.Response:
+            given = send(request)
+            if request.method != "GET" or not request.url.path.startswith(path) or given.status_code != 200:
+                return given
+            shown = given.json()
+            listed = {"results": [change(each) for each in shown["results"]]} if "results" in shown else change(shown)
+            whole = shown | listed if "results" in shown else listed
+            return answer(200, whole, headers={"date": given.headers["date"]})
+
+        self.effects.send = doctored  # type: ignore[method-assign]
+
     def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """As a portal user."""
         given = self.emulator.respond(Request.build(method, path, token=TOKEN, json_body=body))
@@ -352,6 +367,67 @@ def test_the_last_key_of_a_deployment_stays_unless_it_is_to_open(make_project: M
     assert project.bound(LLAMA) == ["payments"]
 
 
+def without(field: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda shown: {name: value for name, value in shown.items() if name != field}
+
+
+def test_a_key_that_does_not_show_what_it_opens_goes_on_to_open_it(make_project: MakeProject) -> None:
+    """Every field that a PATCH repeats is one that an answer may leave out [D]."""
+    project = make_project(*SEVERAL)
+    project.bind("payments", LLAMA)
+    project.shows(KEYS, without("inference_instance_ids"))
+    project.api.update_key(project.id_of("payments"), KeyUpdate("new"))
+    assert project.bound(LLAMA) == ["payments", "portal-made"]
+
+
+def test_a_key_that_does_not_show_what_it_opens_is_bound_and_taken_off(make_project: MakeProject) -> None:
+    project = make_project(*SEVERAL)
+    project.bind("payments", LLAMA)
+    project.shows(KEYS, without("inference_instance_ids"))
+    project.bind("payments", WHISPER)
+    assert project.bound(LLAMA) == project.bound(WHISPER) == ["payments", "portal-made"]
+    assert project.api.rebind(Rebinding(remove=frozenset({project.binding("payments")}))) == {}
+    assert (project.bound(LLAMA), project.bound(WHISPER)) == (["portal-made"], ["payments", "portal-made"])
+
+
+def test_a_key_is_taken_off_a_deployment_that_does_not_show_its_keys(make_project: MakeProject) -> None:
+    project = make_project(*SEVERAL)
+    project.bind("payments", LLAMA)
+    project.shows(DEPLOYMENTS, without("api_key_ids"))
+    assert project.api.rebind(Rebinding(remove=frozenset({project.binding("payments")}))) == {}
+    assert project.bound(LLAMA) == ["portal-made"]
+    with pytest.raises(KeyformError, match=r"deployment\.llama3 would be left without a valid key"):
+        project.api.rebind(Rebinding(remove=frozenset({project.binding("portal-made")})))
+
+
+@pytest.mark.parametrize("mine", [{}, {"expires_at": (START + timedelta(minutes=1)).isoformat()}])
+def test_a_key_that_only_the_deployment_lists_is_not_the_one_that_stays(
+    make_project: MakeProject, mine: dict[str, Any]
+) -> None:
+    """It may open nothing, and then the last key that did would go, and with it authentication."""
+    project = make_project({"name": "batch"}, {"name": "mine", **mine})
+    project.bind("mine", LLAMA)
+    assert project.api.rebind(Rebinding(remove=frozenset({project.binding("portal-made")}))) == {}
+    project.clock.advance(3600)
+    project.api.list_keys()  # its answer tells the API's clock
+    ghost = project.id_of("batch")
+    project.shows(DEPLOYMENTS, lambda shown: shown | {"api_key_ids": [*shown["api_key_ids"], ghost]})
+    with pytest.raises(KeyformError, match=r"deployment\.llama3 would be left without a valid key, so mine stays"):
+        project.api.rebind(Rebinding(remove=frozenset({project.binding("mine")})))
+    assert project.bound(LLAMA) == ["mine"]
+
+
+def test_a_key_that_a_deployment_goes_on_to_list_is_not_told_to_be_off(make_project: MakeProject) -> None:
+    project = make_project(*SEVERAL)
+    project.bind("payments", LLAMA, WHISPER)
+    stuck = project.id_of("payments")
+    project.shows(DEPLOYMENTS, lambda shown: shown | {"api_key_ids": sorted({*shown["api_key_ids"], stuck})})
+    with pytest.raises(KeyformError, match="does not keep what is written to it: someone else may keep changing it"):
+        project.api.rebind(Rebinding(remove=frozenset({project.binding("payments")})))
+    assert project.bound(WHISPER) == ["payments", "portal-made"]
+    assert project.bound(deployment("public")) == [], "what nobody asked for is not written"
+
+
 @pytest.mark.parametrize("last", ["auth_turns_off", "auth_stays_on"])
 def test_a_deployment_opens_or_it_is_told_that_it_does_not(make_project: MakeProject, last: str) -> None:
     project = make_project(*SEVERAL, last_key_unlinked=last)
@@ -394,9 +470,25 @@ def test_a_binding_is_one_patch_and_one_reading_before_and_after(make_project: M
     assert methods(project.effects.sent) == [*look, f"PATCH {item}", *look]
 
 
+def test_a_key_that_was_moved_to_another_project_stays_there(make_project: MakeProject) -> None:
+    """A write names the project of the file, and would bring it back."""
+    project = make_project(*SEVERAL)
+    project.bind("payments", LLAMA)
+    project.shows(KEYS, lambda shown: shown | {"project_id": PROJECT + 1})
+    key_id, binding = project.id_of("payments"), project.binding("payments")
+    begun = len(project.effects.sent)
+    with pytest.raises(NotFound, match="There is no key payments in project 1234"):
+        project.api.update_key(key_id, KeyUpdate("new"))
+    with pytest.raises(NotFound, match="There is no key payments in project 1234"):
+        project.api.rebind(Rebinding(remove=frozenset({binding})))
+    with pytest.raises(Conflict, match="key payments is in another project by now"):
+        project.api.delete_key(key_id)
+    assert {request.method for request in project.effects.sent[begun:]} == {"GET"}
+
+
 def test_a_deployment_that_is_gone_is_not_linked(make_project: MakeProject) -> None:
     project = make_project(*SEVERAL)
-    with pytest.raises(NotFound, match=r"deployment\.nowhere is gone since the plan was made"):
+    with pytest.raises(NotFound, match=r"deployment\.nowhere is gone since the plan was made, or was renamed, or"):
         project.api.rebind(Rebinding(add=frozenset({project.binding("payments", deployment("nowhere"))})))
 
 

@@ -1,6 +1,7 @@
 """Plans where the API changes an expiry in place, and does not switch authentication by keys for sure."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from support.states import NOW, days, declared, deployment, desired, endpoint, key, live, snapshot
@@ -40,6 +41,20 @@ def test_an_expiry_is_changed_before_the_key_is_bound_and_a_description_after() 
     assert [change.step for change in plan.changes] == [Step.UPDATE_KEY, Step.BIND]
     plan = compute_plan(state, older(replace(OURS, expires_at=LATER), endpoint("llama3")), NOW)
     assert [change.step for change in plan.changes] == [Step.BIND, Step.UPDATE_KEY]
+
+
+@pytest.mark.parametrize("after", [LATER, None])
+def test_an_expired_key_that_is_accepted_again_is_an_exposure(after: datetime | None) -> None:
+    """Its secret stays, and somebody may have let it expire since it leaked."""
+    state = desired(replace(key("payments", "llama3"), expires_at=after))
+    for expired, told in ((NOW - days(1), 1), (NOW + days(1), 0)):
+        there = older(replace(OURS, expires_at=expired), endpoint("llama3", "payments"))
+        notes = [note for note in compute_plan(state, there, NOW).exposures if note.address == "key.payments"]
+        assert len(notes) == told
+        for note in notes:
+            assert note.code == "expired_key_is_accepted_again"
+            assert note.sentence.startswith("payments expired 2026-11-20T10:00:00Z, and its secret is accepted again")
+    assert not compute_plan(state, snapshot(replace(OURS, expires_at=NOW - days(1)), held=["payments"]), NOW).exposures
 
 
 def test_a_rotation_is_a_new_generation_here_too() -> None:

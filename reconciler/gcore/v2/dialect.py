@@ -81,12 +81,19 @@ class V2:
         return body
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
-        """Write the whole key, with what it opens as it is read just before."""
+        """Write the whole key, with what it opens as it is read just before.
+
+        An answer may leave out what a key opens [D]. A key that seems to open nothing is asked for at the deployments,
+        or the write would take it off them.
+        """
         with self.writing(key_id):
             entry = self.as_written(self.look_at(project, key_id))
             expires_at = entry.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
-            links = self.still_there(project, entry.links)
-            wanted = replace(entry, description=update.description, expires_at=expires_at, links=tuple(links))
+            links = entry.links
+            if not links:
+                links = tuple(each.id for each in project.list_all(self.deployments) if key_id in each.links)
+            links = tuple(self.still_there(project, links))
+            wanted = replace(entry, description=update.description, expires_at=expires_at, links=links)
             call = project.call("PATCH", self.keys, key_id, "update")
 
             def write(sent: dict[str, Any]) -> Answer:
@@ -143,6 +150,8 @@ class V2:
     def require_unbound(self, project: Project, key_id: str) -> None:
         """An attached key may be deletable [U], and then its deployments lose it."""
         entry = project.get(self.keys, key_id)
+        if isinstance(entry, wire.KeyEntry) and not entry.is_in(self._number):
+            raise Conflict(f"{project.words(self.keys, key_id)} is in another project by now", way_out="run plan again")
         if entry is not None and self.still_there(project, entry.links):
             raise Conflict(f"{project.words(self.keys, key_id)} still opens a deployment", way_out="run plan again")
 
@@ -175,7 +184,8 @@ class V2:
         errors: dict[Move, KeyformError] = {}
         seen: tuple[Entry[LiveEndpoint], ...] = ()
         for key_id in sorted({binding.key_id for binding in wanted.add | wanted.remove}):
-            own, target = _of_key(wanted, key_id), KeyList(self, project, key_id)
+            own = _of_key(wanted, key_id)
+            target = KeyList(self, project, key_id, own.add | own.keep)
             try:
                 with self.writing(key_id):
                     errors |= rewrite(project, target, own)
@@ -211,10 +221,8 @@ class V2:
         return found
 
     def _of_the_project(self, entries: tuple[Entry[LiveKey], ...]) -> tuple[Entry[LiveKey], ...]:
-        """Keys of other projects are left out, should the API list them; one may name none [D]."""
-        found = [
-            entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.project in (None, self._number)
-        ]
+        """Keys of other projects are left out, should the API list them."""
+        found = [entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.is_in(self._number)]
         self._last |= {entry.id: entry for entry in found}
         return tuple(found)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class KeyList:
-    """What one key opens. `seen` are the deployments as they were read last."""
+    """What one key opens, by its own word or a deployment's: both list a binding [D].
+
+    `asked` are the bindings that are to be there. `seen` are the deployments as they were read last.
+    """
 
     dialect: V2
     project: Project
     key_id: str
+    asked: Collection[Binding] = ()
     seen: tuple[Entry[LiveEndpoint], ...] = ()
     _entry: wire.KeyEntry | None = field(default=None, init=False)
     _lost: frozenset[str] | None = field(default=None, init=False)
@@ -41,25 +45,36 @@ class KeyList:
         self._entry = self.dialect.look_at(self.project, self.key_id)
         self._may_be_late |= self._lost is not None and self._lost != frozenset(self._entry.links)
         self._lost = None
-        return Listed(tuple(Binding(self.key_id, refs[link]) for link in self._entry.links if link in refs))
+        ids = {refs[link]: link for link in self._entry.links if link in refs}
+        listing = [each.item.ref for each in self.seen if self.key_id in each.links]
+        return Listed(tuple(Binding(self.key_id, ref) for ref in dict.fromkeys([*ids, *listing])), ids=ids)
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
-        """The deployment's other keys: it loses this one."""
-        links = next((each.links for each in self.seen if each.item.ref == endpoint), ())
+        """The deployment's other keys: it loses this one. Where it does not list this one, those that list it."""
+        place = next((each for each in self.seen if each.item.ref == endpoint), None)
+        links = place.links if place else ()
+        if place and self.key_id not in links:  # an answer may leave its keys out [D]
+            links = tuple(key.id for key in self.project.list_all(self.dialect.keys) if place.id in key.links)
         return [Binding(link, endpoint) for link in links if link != self.key_id]
 
     def write(self, bindings: Sequence[Binding]) -> None:
         """Write the whole key, with deployments that no list shows as they were.
 
-        Raises NotFound when a deployment is gone since the plan was made. A generation that is not published yet is not
-        bound by a second write while the first may still arrive: that repeats the whole key, so that one which is
-        published by then would count as pending again, and be discarded by the next apply.
+        What only a deployment lists is not added to a key that lists others, unless it was asked for. Raises NotFound
+        when a deployment is gone since the plan was made, or goes by another name or its id.
+
+        A generation that is not published yet is not bound by a second write while the first may still arrive: that
+        repeats the whole key, so that one which is published by then would count as pending again, and be discarded by
+        the next apply.
         """
         ids = {each.item.ref: each.id for each in self.seen}
         entry = self._entry or self.dialect.look_at(self.project, self.key_id)
+        told = {ref for ref, link in ids.items() if link in entry.links} if entry.links else set(ids)
+        bindings = [each for each in bindings if each.endpoint in told or each in self.asked]
         for binding in bindings:
             if binding.endpoint not in ids:
-                raise NotFound(f"{binding.endpoint} is gone since the plan was made", way_out="run plan again")
+                finding = f"{binding.endpoint} is gone since the plan was made, or was renamed, or another has its name"
+                raise NotFound(finding, way_out="run plan again")
         others = [link for link in entry.links if link not in ids.values()]
         links = [*(ids[binding.endpoint] for binding in bindings), *self.dialect.still_there(self.project, others)]
         own = entry.item.ownership
@@ -83,8 +98,8 @@ class KeyList:
 
 
 def read_key(project: Project, dialect: V2, key_id: str) -> wire.KeyEntry:
-    """A key as it is now. Raises NotFound when there is none."""
+    """A key as it is now. Raises NotFound when there is none in the project: a write would bring it back there."""
     entry = project.get(dialect.keys, key_id)
-    if not isinstance(entry, wire.KeyEntry):
+    if not isinstance(entry, wire.KeyEntry) or not entry.is_in(project.number):
         raise NotFound(f"There is no key {project.name_of(key_id)} in project {project.number}", way_out=LOOK_AGAIN)
     return entry

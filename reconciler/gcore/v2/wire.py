@@ -39,6 +39,10 @@ class KeyEntry(Entry[LiveKey]):
         """Whether its description has a marker, of whatever stack."""
         return read_description(self.description)[1] is not None
 
+    def is_in(self, project: int) -> bool:
+        """Whether it belongs to a project; a key may name none [D]."""
+        return self.project in (None, project)
+
 
 def key(fields: Fields) -> Entry[LiveKey]:
     """A key, which is known by its `key_id`, and names the deployments that it opens [D]."""
