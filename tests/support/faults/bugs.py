@@ -314,7 +314,13 @@ BUGS: tuple[Bug, ...] = (
     ),
     Bug("bind at create", bind_at_create, "first create, v2", 6),
     Bug("forget the expiry", forget_the_expiry, "all that a key is written with changes, v2", 8),
-    Bug("believe one old reading", believe_one_old_reading, "a rotation with a write-only sink, v2", 3, ("stale",)),
+    Bug(
+        "believe one old reading",
+        believe_one_old_reading,
+        "in an overlap a binding comes and another goes, v2",
+        3,
+        ("stale",),
+    ),
     Bug(
         "publish what may be written late",
         publish_what_may_be_written_late,
