@@ -79,18 +79,16 @@ class V2:
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
         """Write the whole key, with what it opens as it is read just before.
 
-        An answer may leave out what a key opens [D]. A key that seems to open nothing is asked for at the deployments,
-        or the write would take it off them.
+        An answer may leave out what a key opens [D]. Where it seems to open nothing that is there, the lists of the
+        deployments count, or the write would take it off them.
         """
         changed: dict[str, Any] = {"description": update.description}
         if not isinstance(update.expires_at, Unchanged):
             changed["expires_at"] = update.expires_at
         with self.writing(key_id):
             entry = read_key(project, self, key_id)
-            listing = (
-                () if entry.links else (each.id for each in project.list_all(self.deployments) if key_id in each.links)
-            )
-            links = self.still_there(project, entry.links or listing)
+            links = self.still_there(project, entry.links)
+            links = links or [each.id for each in project.list_all(self.deployments) if key_id in each.links]
             body = wire.body(entry, self._number, **changed, inference_instance_ids=links)
             call = project.call("PATCH", self.keys, key_id, "update")
 

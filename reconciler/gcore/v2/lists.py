@@ -54,12 +54,12 @@ class KeyList:
     def write(self, bindings: Sequence[Binding]) -> None:
         """Write the whole key, with deployments that no list shows as they were.
 
-        What only a deployment lists is not added to a key that lists others, unless it was asked for. Raises NotFound
-        when a deployment is gone since the plan was made, or goes by another name or its id.
+        What only a deployment lists is not added to a key that is seen to list others, unless it was asked for. Raises
+        NotFound when a deployment is gone since the plan was made, or goes by another name or its id.
         """
         ids = {each.item.ref: each.id for each in self.seen}
         entry = self._entry or read_key(self.project, self.dialect, self.key_id)
-        told = {ref for ref, link in ids.items() if link in entry.links} if entry.links else set(ids)
+        told = {ref for ref, link in ids.items() if link in entry.links} or set(ids)
         bindings = [each for each in bindings if each.endpoint in told or each in self.asked]
         for binding in bindings:
             if binding.endpoint not in ids:
