@@ -83,17 +83,15 @@ class V2:
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
         """Write the whole key, with what it opens as it is read just before.
 
-        An answer may leave out what a key opens [D]. A key that seems to open nothing is asked for at the deployments,
-        or the write would take it off them.
+        An answer may leave out what a key opens [D]. Where it seems to open nothing that is there, the lists of the
+        deployments count, or the write would take it off them.
         """
         with self.writing(key_id):
             entry = self.as_written(self.look_at(project, key_id))
             expires_at = entry.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
-            links = entry.links
-            if not links:
-                links = tuple(each.id for each in project.list_all(self.deployments) if key_id in each.links)
-            links = tuple(self.still_there(project, links))
-            wanted = replace(entry, description=update.description, expires_at=expires_at, links=links)
+            links = self.still_there(project, entry.links)
+            links = links or [each.id for each in project.list_all(self.deployments) if key_id in each.links]
+            wanted = replace(entry, description=update.description, expires_at=expires_at, links=tuple(links))
             call = project.call("PATCH", self.keys, key_id, "update")
 
             def write(sent: dict[str, Any]) -> Answer:

@@ -60,8 +60,8 @@ class KeyList:
     def write(self, bindings: Sequence[Binding]) -> None:
         """Write the whole key, with deployments that no list shows as they were.
 
-        What only a deployment lists is not added to a key that lists others, unless it was asked for. Raises NotFound
-        when a deployment is gone since the plan was made, or goes by another name or its id.
+        What only a deployment lists is not added to a key that is seen to list others, unless it was asked for. Raises
+        NotFound when a deployment is gone since the plan was made, or goes by another name or its id.
 
         A generation that is not published yet is not bound by a second write while the first may still arrive: that
         repeats the whole key, so that one which is published by then would count as pending again, and be discarded by
@@ -69,7 +69,7 @@ class KeyList:
         """
         ids = {each.item.ref: each.id for each in self.seen}
         entry = self._entry or self.dialect.look_at(self.project, self.key_id)
-        told = {ref for ref, link in ids.items() if link in entry.links} if entry.links else set(ids)
+        told = {ref for ref, link in ids.items() if link in entry.links} or set(ids)
         bindings = [each for each in bindings if each.endpoint in told or each in self.asked]
         for binding in bindings:
             if binding.endpoint not in ids:
