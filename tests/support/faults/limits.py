@@ -43,7 +43,7 @@ LIMITS = (
         r"deployment\.llama3 is not open",
     ),
     Limit(
-        "the first key of a public deployment, v2",
+        "the first key of a deployment that has to ask for one, v2",
         "first_key_linked",
         "auth_unchanged",
         r"deployment\.llama3 has the key payments(-g\d+)? now, and asks nobody for a key",

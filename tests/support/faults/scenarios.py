@@ -342,6 +342,11 @@ ONLY_IN_V2: tuple[Scenario, ...] = (
     ),
     Scenario("the first key of a public deployment", desired(key("payments", "llama3", "whisper")), live=HALF_OPEN),
     Scenario(
+        "the first key of a deployment that has to ask for one",
+        desired(key("payments", "llama3", "whisper"), endpoints=[declared("llama3", Auth.REQUIRED)]),
+        live=HALF_OPEN,
+    ),
+    Scenario(
         "of two deployments of one name the one of an id",
         desired(key("payments", TWIN, every=days(60), overlap=NONE)),
         desired(key("payments", TWIN, "llama3", every=days(60), overlap=NONE)),
