@@ -324,13 +324,8 @@ class LocalFile:
     def _check_git(self, folder: Path) -> None:
         name = str(self._path.relative_to(folder))
         match self._git.is_ignored(folder, name):
-            case GitSays.OUT_OF_REACH | GitSays.IGNORED:
+            case GitSays.OUT_OF_REACH | GitSays.IGNORED | GitSays.NO_GIT:
                 pass
-            case GitSays.NO_GIT:
-                raise self.error(
-                    "is in a work tree of git, and there is no git program to say whether it would be ignored",
-                    "Install git, outside of the checkout and on PATH; or choose a path outside of every repository.",
-                )
             case GitSays.TRACKED:
                 raise self._is_tracked(folder, name)
             case GitSays.UNTRACKED:
