@@ -679,7 +679,20 @@ class Caller:
         self.monkeypatch.setenv("LLAMA3", self.address)
         self.monkeypatch.setenv("PAYMENTS", secret)
         self.capsys.readouterr()
-        runpy.run_path(str(path))
+        made: list[Any] = []
+        init = openai.OpenAI.__init__
+
+        def remember(client: Any, **options: Any) -> None:
+            init(client, **options)
+            made.append(client)
+
+        self.monkeypatch.setattr(openai.OpenAI, "__init__", remember)
+        try:
+            runpy.run_path(str(path))
+        finally:
+            self.monkeypatch.setattr(openai.OpenAI, "__init__", init)
+            for client in made:
+                client.close()  # in a process of its own, its end does that
         return self.capsys.readouterr().out
 
 
