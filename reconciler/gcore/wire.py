@@ -100,6 +100,16 @@ def write_instant(instant: datetime) -> str:
     return shift(instant, timedelta(0)).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
+def new_key(name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
+    """What every generation takes to make a key [D]; an empty description, or no expiry, is left out."""
+    body = {"name": name}
+    if description:
+        body["description"] = description
+    if expires_at is not None:
+        body["expires_at"] = write_instant(expires_at)
+    return body
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Fields:
     """A JSON object whose fields are asked for by name and type; `path` is where it stands (`results[3].`).

@@ -19,7 +19,7 @@ from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import INVALID, rewrite
 from reconciler.gcore.v2 import wire
 from reconciler.gcore.v2.lists import KeyList, read_key
-from reconciler.gcore.wire import Entry, write_instant
+from reconciler.gcore.wire import Entry, new_key, write_instant
 from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey, Unchanged, shift
 
 Sent = TypeVar("Sent")
@@ -73,12 +73,7 @@ class V2:
 
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
         """Without deployments: were the answer lost, a key would stay that opens them, and whose secret nobody has."""
-        body: dict[str, Any] = {"name": name, "project_id": self._number}
-        if description:
-            body["description"] = description
-        if expires_at is not None:
-            body["expires_at"] = write_instant(expires_at)
-        return body
+        return {**new_key(name, description, expires_at), "project_id": self._number}
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
         """Write the whole key, with what it opens as it is read just before.

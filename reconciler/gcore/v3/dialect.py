@@ -15,7 +15,7 @@ from reconciler.gcore.project import Project
 from reconciler.gcore.rewriting import rewrite
 from reconciler.gcore.v3 import wire
 from reconciler.gcore.v3.lists import EndpointList, read_endpoint
-from reconciler.gcore.wire import write_instant
+from reconciler.gcore.wire import new_key
 from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey
 
 
@@ -59,12 +59,7 @@ class V3:
 
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
         """[D] Neither of the two may be null: what is not there is left out."""
-        body = {"name": name}
-        if description:
-            body["description"] = description
-        if expires_at is not None:
-            body["expires_at"] = write_instant(expires_at)
-        return body
+        return new_key(name, description, expires_at)
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
         """[D] The description alone: a second time changes nothing."""
