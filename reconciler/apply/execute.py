@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
@@ -41,6 +42,7 @@ ORDER: tuple[tuple[Step, ...], ...] = (
     (Step.REMOVE_RECORD,),
     (Step.DELETE_KEY,),
 )
+TURNS = {step: number for number, steps in enumerate(ORDER) for step in steps}
 ASK_BEFORE = (Step.REMOVE_RECORD, Step.DELETE_KEY)
 """Before each of these the lock is looked at: whoever took it over would see what we did not. What writes bindings and
 secrets looks for itself, right before each write."""
@@ -129,25 +131,23 @@ def apply_plan(
     return Result(plan, told, interrupted=run.stop.is_set(), lock_was_lost=run.lock_was_lost)
 
 
-def in_turn(changes: Sequence[Change]) -> Iterator[list[Change]]:
-    """The changes of each step, in order.
+def in_turn(changes: Sequence[Change]) -> list[list[Change]]:
+    """The changes that are made at the same time, in the order of an apply."""
+    turns: defaultdict[tuple[int, int], list[Change]] = defaultdict(list)
+    for change in changes:
+        turns[turn_of(change)].append(change)
+    return [turns[turn] for turn in sorted(turns)]
+
+
+def turn_of(change: Change) -> tuple[int, int]:
+    """When a change is made, among all others.
 
     An expiry is changed before anything is bound: the API may refuse to bind a key that has expired, or take it off
     again [U].
     """
-    for steps in ORDER:
-        found = [change for change in changes if change.step in steps]
-        if Step.BIND in steps:
-            yield from filter(None, [[change for change in changes if sets_expiry(change)]])
-        if Step.UPDATE_KEY in steps:
-            found = [change for change in found if not sets_expiry(change)]
-        if found:
-            yield found
-
-
-def sets_expiry(change: Change) -> bool:
-    """Whether it changes in place when a key expires."""
-    return isinstance(change, UpdateKey) and change.sets_expiry
+    if isinstance(change, UpdateKey) and change.sets_expiry:
+        return TURNS[Step.BIND], 0
+    return TURNS[change.step], 1
 
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
