@@ -160,7 +160,8 @@ def unkept(target: WholeList) -> KeyformError:
 def has_expired(project: Project, binding: Binding, ids: Mapping[EndpointRef, str] | None = None) -> bool | None:
     """Whether a binding's key has; None when it is gone, or does not list an endpoint that is among `ids`."""
     entry = project.get(project.keys, binding.key_id)
-    if entry is None or (ids and ids.get(binding.endpoint, "") not in ("", *entry.links)):
+    listed_as = (ids or {}).get(binding.endpoint)
+    if entry is None or (listed_as is not None and listed_as not in entry.links):
         return None
     return entry.item.is_expired(project.exchange.clock.now())
 

@@ -85,7 +85,7 @@ class V2:
             entry = self.as_written(self.look_at(project, key_id))
             expires_at = entry.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
             links = self.still_there(project, entry.links)
-            links = links or [each.id for each in project.list_all(self.deployments) if key_id in each.links]
+            links = links or [each.id for each in wire.listing(project.list_all(self.deployments), key_id)]
             wanted = replace(entry, description=update.description, expires_at=expires_at, links=tuple(links))
             call = project.call("PATCH", self.keys, key_id, "update")
 
@@ -153,8 +153,8 @@ class V2:
         entry = next((entry for entry in project.list_all(self.deployments) if entry.item.ref == ref), None)
         if entry is None:
             return None
-        listing = [key.id for key in project.list_all(self.keys) if entry.id in key.links]
-        return EndpointReading(entry.item, tuple(dict.fromkeys((*entry.links, *listing))))
+        listing = wire.listing(project.list_all(self.keys), entry.id)
+        return EndpointReading(entry.item, tuple(dict.fromkeys((*entry.links, *(key.id for key in listing)))))
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
         """All of a key: it is written as a whole; and all keys of an endpoint that opens, with all that is theirs."""

@@ -46,7 +46,7 @@ class KeyList:
         self._may_be_late |= self._lost is not None and self._lost != frozenset(self._entry.links)
         self._lost = None
         ids = {refs[link]: link for link in self._entry.links if link in refs}
-        listing = [each.item.ref for each in self.seen if self.key_id in each.links]
+        listing = [each.item.ref for each in wire.listing(self.seen, self.key_id)]
         return Listed(tuple(Binding(self.key_id, ref) for ref in dict.fromkeys([*ids, *listing])), ids=ids)
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
@@ -54,7 +54,7 @@ class KeyList:
         place = next((each for each in self.seen if each.item.ref == endpoint), None)
         links = place.links if place else ()
         if place and self.key_id not in links:  # an answer may leave its keys out [D]
-            links = tuple(key.id for key in self.project.list_all(self.dialect.keys) if place.id in key.links)
+            links = tuple(key.id for key in wire.listing(self.project.list_all(self.dialect.keys), place.id))
         return [Binding(link, endpoint) for link in links if link != self.key_id]
 
     def write(self, bindings: Sequence[Binding]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from reconciler.gcore.wire import Entry, Fields, read_key, write_instant
+from reconciler.gcore.wire import Entry, Fields, Item, read_key, write_instant
 from reconciler.model import EARLIEST, EndpointKind, EndpointRef, LiveEndpoint, LiveKey, read_description
 
 KEY_DEFAULTS: dict[str, Any] = {
@@ -87,6 +87,11 @@ def body(entry: KeyEntry, project: int) -> dict[str, Any]:
         "inference_instance_ids": list(entry.links),
         "project_id": project,
     }
+
+
+def listing(entries: Iterable[Entry[Item]], entry_id: str) -> tuple[Entry[Item], ...]:
+    """Those of one side of the bindings that list one of the other side."""
+    return tuple(entry for entry in entries if entry_id in entry.links)
 
 
 def write_whole_instant(instant: datetime) -> str:
