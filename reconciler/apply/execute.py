@@ -42,7 +42,6 @@ ORDER: tuple[tuple[Step, ...], ...] = (
     (Step.REMOVE_RECORD,),
     (Step.DELETE_KEY,),
 )
-TURNS = {step: number for number, steps in enumerate(ORDER) for step in steps}
 ASK_BEFORE = (Step.REMOVE_RECORD, Step.DELETE_KEY)
 """Before each of these the lock is looked at: whoever took it over would see what we did not. What writes bindings and
 secrets looks for itself, right before each write."""
@@ -146,8 +145,13 @@ def turn_of(change: Change) -> tuple[int, int]:
     again [U].
     """
     if isinstance(change, UpdateKey) and change.sets_expiry:
-        return TURNS[Step.BIND], 0
-    return TURNS[change.step], 1
+        return turn_of_step(Step.BIND), 0
+    return turn_of_step(change.step), 1
+
+
+def turn_of_step(step: Step) -> int:
+    """Its place in `ORDER`."""
+    return next(number for number, steps in enumerate(ORDER) if step in steps)
 
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:

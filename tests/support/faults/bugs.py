@@ -282,7 +282,7 @@ def publish_what_may_be_written_late(patch: pytest.MonkeyPatch) -> None:
 
 def bind_what_has_expired(patch: pytest.MonkeyPatch) -> None:
     """A key gets its new expiry when all else is written on it: after it is bound."""
-    patch.setattr(execute, "turn_of", lambda change: (execute.TURNS[change.step], 1))
+    patch.setattr(execute, "turn_of", lambda change: (execute.turn_of_step(change.step), 1))
 
 
 LOST = ("answer lost", "500 after", "cut short")
