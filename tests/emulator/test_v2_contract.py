@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 import pytest
-from support.contracts import Checker, demands, load, operations
+from support.contracts import Checker, body_names, demands, demands_of, load, operations
 
 from reconciler.emulator import Answer, Emulator, Modes, Request, VirtualClock, schemas, seed
 from reconciler.emulator.routes import ROUTES
@@ -35,18 +35,12 @@ def test_the_emulator_answers_exactly_the_documented_operations(contract) -> Non
 
 
 def test_every_documented_body_is_known_here(contract) -> None:
-    named = {
-        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
-        for operation in operations(contract).values()
-        if "requestBody" in operation
-    }
-    assert named == set(BODIES)
+    assert body_names(contract) == set(BODIES)
 
 
 @pytest.mark.parametrize(("documented", "ours"), BODIES.items())
 def test_the_fields_and_limits_of_a_body_are_the_documented_ones(contract, documented: str, ours: str) -> None:
-    theirs = demands(contract["components"]["schemas"][documented], contract)
-    assert demands(getattr(schemas, ours), contract) == theirs
+    assert demands(getattr(schemas, ours), contract) == demands_of(documented, contract)
 
 
 def test_the_parameters_of_a_list_are_the_documented_ones(contract, api) -> None:

@@ -38,12 +38,26 @@ def operations(contract: dict[str, Any]) -> dict[Operation, dict[str, Any]]:
     }
 
 
+def body_names(contract: dict[str, Any]) -> set[str]:
+    """The names of the schemas of all documented bodies."""
+    return {
+        operation["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+        for operation in operations(contract).values()
+        if "requestBody" in operation
+    }
+
+
+def demands_of(name: str, contract: dict[str, Any]) -> Any:
+    """What the documented schema of a name demands; see `demands`."""
+    return demands(contract["components"]["schemas"][name], contract)
+
+
 def demands(schema: Any, contract: dict[str, Any]) -> Any:
     """What a schema demands, without remarks, in one form: no references, null as a type, closed objects unmarked."""
     if not isinstance(schema, dict):
         return schema
     if "$ref" in schema:
-        return demands(contract["components"]["schemas"][schema["$ref"].rpartition("/")[2]], contract)
+        return demands_of(schema["$ref"].rpartition("/")[2], contract)
     if "anyOf" in schema:
         (inner,) = [demands(item, contract) for item in schema["anyOf"] if item != {"type": "null"}]
         return inner | {"type": [inner["type"], "null"]}
