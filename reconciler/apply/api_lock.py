@@ -125,7 +125,7 @@ class ApiLock(Lock):
             wait = min(wait * 1.5, LONGEST_WAIT)
 
     def check(self) -> None:
-        """Check that the lock is live, ours, and has time left; renew it when half of its life is over."""
+        """Check that the lock is live, ours, and has time left; renew it after half its lifetime."""
         with self._guard:
             if self._own is None:
                 raise self._lost("it was given back")

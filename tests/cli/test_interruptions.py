@@ -217,7 +217,7 @@ def test_a_kill_at_any_moment_leaves_what_the_next_run_completes(
     running.finish()
     dead.set()
     world.fail(None)
-    time.sleep(0.1)  # the last task that it began is over, long before anybody breaks its lock
+    time.sleep(0.1)  # let its last task finish, as it would have long before anyone breaks the lock
     keyform = InProcess(world, monkeypatch, capsys)
     if world.locks:
         ran = keyform("apply", "--auto-approve")

@@ -68,7 +68,7 @@ class Portal:
         self.files.append(file)
 
     def run(self, command: str, *, code: int = 0, stdin: str = "") -> Ran:
-        """Run a command, as it stands in the table."""
+        """Run a command as the table shows it."""
         ran = self.keyform(*shlex.split(command)[1:], stdin=stdin)
         assert ran.code == code, ran.out + ran.err
         self.commands.append(command)

@@ -98,8 +98,8 @@ class V2:
     def look_at(self, project: Project, key_id: str) -> wire.KeyEntry:
         """A key as a write of it is to rest on.
 
-        What differs from what was last seen of it is believed after a second look, for one old reading would take back
-        all that was written since. A marker that differs is not believed at all: the plan rests on the one that it saw.
+        If it differs from what was last seen, it is read again: a write that rests on one stale reading would undo all
+        that was written since. If the marker differs, the write is refused: the plan rests on the marker that it saw.
         Raises PlanIsStale.
         """
         entry, last = read_key(project, self, key_id), self._last.get(key_id)
@@ -119,9 +119,9 @@ class V2:
         return replace(entry, description=written.description, expires_at=written.expires_at, links=written.links)
 
     def send(self, project: Project, wanted: wire.KeyEntry, write: Callable[[dict[str, Any]], Sent]) -> Sent:
-        """Write a key. One that has expired is written without its expiry, if the API refuses one that is over [U].
+        """Write a key. If it has expired, and the API refuses an expiry in the past [U], leave the expiry out.
 
-        What leaving it out means is unknown [U], too. Should the key never expire then, it expires in a minute.
+        What that means is unknown, too [U]. If the key would then never expire, it is set to expire in a minute.
         """
         now, body = project.exchange.clock.now, wire.body(wanted, self._number)
         self._written.pop(wanted.id, None)
