@@ -419,7 +419,7 @@ def test_a_file_that_cannot_be_read_is_told_and_the_rest_is_checked(applied: Wor
     ran = keyform("verify")
     assert ran.code == 1
     assert "cannot be read" in ran.out
-    assert "a symbolic link" in ran.out
+    assert "is a symbolic link" in " ".join(ran.out.split())
     assert "accepted" in ran.out  # what the other sink holds
 
 
