@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.api import KeyUpdate
+from reconciler.api import KeyUpdate, find_unkept
 from reconciler.apply.proof import prove
-from reconciler.apply.run import Run
-from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, PlanIsStale, SinkError
+from reconciler.apply.run import Left, Run
+from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, NotKept, PlanIsStale, SinkError
 from reconciler.model import (
     LAST_GENERATION,
     LONGEST_TEXT,
@@ -21,14 +21,15 @@ from reconciler.model import (
     Ownership,
     Phase,
     SinkRecord,
+    Unchanged,
     UnwritableDescription,
     are_close,
     compose_description,
     generation_name,
-    read_description,
     shift,
 )
 from reconciler.plan.changes import Change, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
+from reconciler.plan.fields import instant
 
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
@@ -66,7 +67,28 @@ def update(run: Run, change: UpdateKey) -> None:
     if live.claimed_by is not None and not change.adopts:
         raise PlanIsStale(f"the marker of {live.name} cannot be read any more", way_out="run plan again")
     text = compose(live.name, change.text, change.ownership)
-    run.api.update_key(live.id, KeyUpdate(text, change.expires_at))
+    write(run, change, live, KeyUpdate(text, change.expires_at, change.length))
+
+
+def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
+    """Change a live key in place. Where the API keeps something else, what was there before is put back.
+
+    A marker that is cut, or an expiry that is rounded to an hour ago, would otherwise stay.
+    """
+    try:
+        run.api.update_key(former.id, update)
+    except NotKept as error:
+        text = f"{former.text} {former.ownership.marker()}".lstrip() if former.ownership else former.text
+        is_set = not isinstance(update.expires_at, Unchanged)
+        try:
+            run.api.update_key(former.id, KeyUpdate(text, former.expires_at if is_set else Unchanged.UNCHANGED))
+        except KeyformError as again:
+            error.message += f" What was there before could not be put back: {again.message}"
+        else:
+            error.message += " What was there before was put back."
+            error.effect_is_unknown = False
+        raise
+    run.left[former.id] = Left(change, former, update)
 
 
 def create(run: Run, change: CreateGeneration) -> None:
@@ -93,7 +115,14 @@ def create(run: Run, change: CreateGeneration) -> None:
             lost = error
             discard(run, name, mark)
             continue
-        require_as_asked(run, made.key, description, change.expires_at)
+        asked = KeyUpdate(description, change.expires_at, change.length)
+        require_as_asked(run, made.key, asked)
+        with suppress(ApiError):  # then it is read before it is published
+            shown, unlike = read_made(run, made.key)
+            if unlike:
+                take_back(run, made.key, f"the API shows {name} with another {unlike} than when it was made")
+            if shown is not None:
+                run.shown[change.live] = shown
         run.created[change.live] = made
         return
     if lost is not None:
@@ -110,22 +139,25 @@ def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
     return Conflict(finding, way_out=way_out, status=refused.status)
 
 
-def require_as_asked(run: Run, made: LiveKey, description: str, expires_at: datetime | None) -> None:
+def require_as_asked(run: Run, made: LiveKey, asked: KeyUpdate) -> None:
     """See that the API made what it was asked to make, before anything rests on it; what it made otherwise is deleted.
 
     A key that expires at another time than the file says would be replaced at every apply, and one without its marker
     would be nobody's.
     """
-    asked = expires_at.replace(microsecond=0) if expires_at else None
-    differs = "description" if (made.text, made.ownership) != read_description(description) else "expires_at"
-    if differs == "expires_at" and made.expires_at == asked:
-        return
-    # It was made just now: it is bound nowhere, and nobody has its secret.
-    run.api.delete_key(made.id)
-    raise KeyformError(
-        f"the API made {made.name} with another {differs} than it was asked to, so it was deleted again",
-        way_out="check what the API takes, and change the file; nothing rests on that key",
-    )
+    if unkept := find_unkept(made, asked, run.api.now()):
+        field, _, values = unkept.partition(" ")
+        take_back(run, made, f"the API made {made.name} with another {field} than it was asked to {values}")
+
+
+def take_back(run: Run, made: LiveKey, finding: str) -> None:
+    """Delete what was made just now: it is bound nowhere, and nobody has its secret. Always raises."""
+    way_out = "write in the file what the API keeps; nothing rests on that key"
+    try:
+        run.api.delete_key(made.id)
+    except ApiError as error:
+        raise KeyformError(f"{finding}, and it could not be deleted again: {error.message}", way_out=way_out) from None
+    raise KeyformError(f"{finding}, so it was deleted again", way_out=way_out)
 
 
 def compose(name: str, text: str, ownership: Ownership) -> str:
@@ -157,14 +189,16 @@ def publish(run: Run, change: Publish) -> None:
     made = run.created[change.live]
     name, key = made.key.name, change.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
-    shown = require_as_made(run, made.key)
+    shown = run.shown.get(change.live) or require_as_made(run, made.key)
     record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at, run.api.host, run.plan.project)
 
     def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
+        nonlocal shown
         ownership = replace(
             change.ownership, generation=generation, phase=phase, since=since, published_to=published_to
         ).on(name)
-        run.api.update_key(made.key.id, KeyUpdate(compose(name, change.text, ownership)))
+        write(run, change, shown, KeyUpdate(compose(name, change.text, ownership)))
+        shown = replace(shown, text=change.text, ownership=ownership)
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
@@ -195,23 +229,32 @@ def publish(run: Run, change: Publish) -> None:
     mark(Phase.PUBLISHED, since, change.destinations)
 
 
+def read_made(run: Run, made: LiveKey) -> tuple[LiveKey | None, str]:
+    """A key as a reading shows it right after it was made (None: the reading is an old one), and what it shows unlike
+    the answer to the create: then the next plan would not know the key by its record, or would replace it, at every
+    apply."""
+    live = run.api.get_key(made.id)
+    if live is None:
+        return None, ""
+    if not are_close(live.created_at, made.created_at):
+        return live, f"created_at ({instant(live.created_at)} and not {instant(made.created_at)})"
+    if live.expires_at != made.expires_at:
+        return live, f"expires_at ({instant(live.expires_at)} and not {instant(made.expires_at)})"
+    return live, "" if (live.text, live.ownership) == (made.text, made.ownership) else "description"
+
+
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:
     """Check that the API shows the key as its create said, before a sink gives up what it holds for it.
 
-    Otherwise the next plan would not recognise the key by its record, or would replace it for its expiry, at every
-    apply. Returns the key as a reading shows it, which is what the record has to agree with.
+    Returns the key as a reading shows it, which is what the record has to agree with.
     """
-    live = run.api.get_key(made.id)
-    if live is None:
-        return made  # an old reading
-    shown = are_close(live.created_at, made.created_at), live.expires_at == made.expires_at
-    if not all(shown):
-        field = "expires_at" if shown[0] else "created_at"
+    live, unlike = read_made(run, made)
+    if unlike:
         raise KeyformError(
-            f"the API shows {made.name} with another {field} than when it was made, so its secret is not published",
+            f"the API shows {made.name} with another {unlike} than when it was made, so its secret is not published",
             way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
         )
-    return live
+    return live or made
 
 
 def require_lock(run: Run) -> None:
@@ -239,6 +282,7 @@ def delete(run: Run, change: DeleteKey) -> None:
             way_out="run apply again; if it stays, someone else binds it",
         )
     run.api.delete_key(live.id)
+    run.left[live.id] = Left(change, live, None)
 
 
 def find_key(run: Run, key_id: str) -> LiveKey | None:

@@ -16,6 +16,7 @@ from reconciler.model.desired import (
     SinkSettings,
     Warnings,
 )
+from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
     RECORD_FORM,
     Binding,
@@ -59,6 +60,7 @@ from reconciler.model.verification import Reply
 
 __all__ = [
     "APIS",
+    "CLOSE",
     "DEFAULT_API",
     "EARLIEST",
     "FORM",
@@ -79,6 +81,7 @@ __all__ = [
     "EndpointKind",
     "EndpointRef",
     "LaterRecord",
+    "Length",
     "LiveEndpoint",
     "LiveKey",
     "LockKind",
@@ -98,9 +101,11 @@ __all__ = [
     "UnwritableDescription",
     "Warnings",
     "are_close",
+    "as_kept",
     "compose_description",
     "digest",
     "generation_name",
+    "is_kept",
     "is_variable_name",
     "key_of_name",
     "lock_name",
@@ -108,5 +113,6 @@ __all__ = [
     "read_description",
     "read_lock_name",
     "shift",
+    "tell_apart",
     "variable_name",
 ]
