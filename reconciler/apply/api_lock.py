@@ -294,15 +294,15 @@ class ApiLock(Lock):
         now = self._api.now()
         soonest = shift(now, timedelta(seconds=self._request_limit))
         if kept is None or not soonest < kept <= shift(now, 2 * LIFETIME):
-            finding = f"expires_at (asked: {asked:%Y-%m-%dT%H:%M:%SZ}, kept: "
-            finding += f"{kept:%Y-%m-%dT%H:%M:%SZ})" if kept else "never)"
+            field, wanted = "expires_at", f"{asked:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"{kept:%Y-%m-%dT%H:%M:%SZ}" if kept else "never"
         elif not self._made_by_us(own):
-            wanted, found = tell_apart(text, own.text)
-            finding = f'description (asked: "{wanted}", kept: "{found}")'
+            field, (wanted, found) = "description", (f'"{each}"' for each in tell_apart(text, own.text))
         else:
             return
         raise NotKept(
-            f"The API made the lock of stack {self._stack} with another {finding} than it was asked to.",
+            f"The API made the lock of stack {self._stack} with another {field} than it was asked to"
+            f" (asked: {wanted}, kept: {found}).",
             way_out=ANOTHER_LOCK,
         )
 

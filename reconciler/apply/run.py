@@ -63,8 +63,8 @@ class Run:
     outcomes: dict[ChangeId, Outcome] = field(default_factory=dict)
     created: dict[KeyRef, CreatedKey] = field(default_factory=dict)
     """What was made for a planned generation, maybe under the next generation's name."""
-    shown: dict[KeyRef, LiveKey] = field(default_factory=dict)
-    """What was made, as a reading has shown it since."""
+    listed: dict[str, LiveKey] = field(default_factory=dict)
+    """What was made, by its id, as a list has shown it since: the next plan will rest on one."""
     left: dict[str, Left] = field(default_factory=dict)
     """What the last change of each live key has left of it, by its id."""
     kept: Bindings = field(init=False)

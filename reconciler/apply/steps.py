@@ -23,13 +23,11 @@ from reconciler.model import (
     SinkRecord,
     Unchanged,
     UnwritableDescription,
-    are_close,
     compose_description,
     generation_name,
     shift,
 )
 from reconciler.plan.changes import Change, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
-from reconciler.plan.fields import instant
 
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
@@ -116,13 +114,8 @@ def create(run: Run, change: CreateGeneration) -> None:
             discard(run, name, mark)
             continue
         asked = KeyUpdate(description, change.expires_at, change.length)
-        require_as_asked(run, made.key, asked)
-        with suppress(ApiError):  # then it is read before it is published
-            shown, unlike = read_made(run, made.key)
-            if unlike:
-                take_back(run, made.key, f"the API shows {name} with another {unlike} than when it was made")
-            if shown is not None:
-                run.shown[change.live] = shown
+        if unkept := find_unkept(made.key, asked, run.api.now()):
+            raise take_back(run, made.key, unkept)
         run.created[change.live] = made
         return
     if lost is not None:
@@ -139,25 +132,20 @@ def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
     return Conflict(finding, way_out=way_out, status=refused.status)
 
 
-def require_as_asked(run: Run, made: LiveKey, asked: KeyUpdate) -> None:
-    """See that the API made what it was asked to make, before anything rests on it; what it made otherwise is deleted.
+def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
+    """Delete what was made otherwise than it was asked for (`unkept`), before anything rests on it; and say so.
 
     A key that expires at another time than the file says would be replaced at every apply, and one without its marker
-    would be nobody's.
+    would be nobody's. It was made just now: it is bound nowhere, and nobody has its secret.
     """
-    if unkept := find_unkept(made, asked, run.api.now()):
-        field, _, values = unkept.partition(" ")
-        take_back(run, made, f"the API made {made.name} with another {field} than it was asked to {values}")
-
-
-def take_back(run: Run, made: LiveKey, finding: str) -> None:
-    """Delete what was made just now: it is bound nowhere, and nobody has its secret. Always raises."""
+    field, _, values = unkept.partition(" ")
+    finding = f"the API made {made.name} with another {field} than it was asked to {values}"
     way_out = "write in the file what the API keeps; nothing rests on that key"
     try:
         run.api.delete_key(made.id)
     except ApiError as error:
-        raise KeyformError(f"{finding}, and it could not be deleted again: {error.message}", way_out=way_out) from None
-    raise KeyformError(f"{finding}, so it was deleted again", way_out=way_out)
+        return KeyformError(f"{finding}, and it could not be deleted again: {error.message}", way_out=way_out)
+    return KeyformError(f"{finding}, so it was deleted again", way_out=way_out)
 
 
 def compose(name: str, text: str, ownership: Ownership) -> str:
@@ -189,7 +177,7 @@ def publish(run: Run, change: Publish) -> None:
     made = run.created[change.live]
     name, key = made.key.name, change.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
-    shown = run.shown.get(change.live) or require_as_made(run, made.key)
+    shown = run.listed.get(made.key.id) or require_as_made(run, made.key)
     record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at, run.api.host, run.plan.project)
 
     def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
@@ -229,32 +217,29 @@ def publish(run: Run, change: Publish) -> None:
     mark(Phase.PUBLISHED, since, change.destinations)
 
 
-def read_made(run: Run, made: LiveKey) -> tuple[LiveKey | None, str]:
-    """A key as a reading shows it right after it was made (None: the reading is an old one), and what it shows unlike
-    the answer to the create: then the next plan would not know the key by its record, or would replace it, at every
-    apply."""
-    live = run.api.get_key(made.id)
-    if live is None:
-        return None, ""
-    if not are_close(live.created_at, made.created_at):
-        return live, f"created_at ({instant(live.created_at)} and not {instant(made.created_at)})"
-    if live.expires_at != made.expires_at:
-        return live, f"expires_at ({instant(live.expires_at)} and not {instant(made.expires_at)})"
-    return live, "" if (live.text, live.ownership) == (made.text, made.ownership) else "description"
-
-
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:
-    """Check that the API shows the key as its create said, before a sink gives up what it holds for it.
+    """Check that the API shows a key as its create said, before a sink gives up what it holds for it.
 
-    Returns the key as a reading shows it, which is what the record has to agree with.
+    Otherwise the next plan would not recognise the key, or would replace it for its expiry, at every apply. Returns the
+    key as a reading shows it, which is what the record has to agree with.
     """
-    live, unlike = read_made(run, made)
-    if unlike:
+    live = run.api.get_key(made.id)
+    if live is not None and (unlike := unlike_made(run, live, made)):
         raise KeyformError(
             f"the API shows {made.name} with another {unlike} than when it was made, so its secret is not published",
             way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
         )
-    return live or made
+    return live or made  # an old reading
+
+
+def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:
+    """The field in which a reading of a key differs from the answer to its create, with both values; `""` if none does.
+
+    It is the key that was made as long as its marker is: how the API writes its `created_at` in one answer or another
+    does not count.
+    """
+    text = f"{made.text} {made.ownership.marker()}" if made.ownership else made.text
+    return find_unkept(live, KeyUpdate(text, made.expires_at), run.api.now())
 
 
 def require_lock(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
@@ -181,11 +182,9 @@ class GcoreApi:
         failure = self._try_to_update(key_id, update)
         if failure is None:
             return
-        try:
+        seen = None
+        with suppress(ApiError):  # then the failure of the write is what there is to tell
             seen = self.get_key(key_id)
-        except ApiError as error:
-            error.effect_is_unknown = True
-            raise
         unkept = find_unkept(seen, update, self.now()) if seen is not None else ""
         if seen is None or (unkept and not isinstance(failure, UnexpectedAnswer)):
             raise failure
