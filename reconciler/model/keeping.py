@@ -49,9 +49,10 @@ def is_kept(asked: datetime | None, kept: datetime | None, length: Length | None
 def tell_apart(one: str, other: str) -> tuple[str, str]:
     """Two texts that differ, so that a reader sees it: where they look alike, what is not ASCII appears as an escape.
 
-    So does a blank that follows a blank, which a line of output may leave out.
+    So does a blank that follows a blank, which a line of output may leave out. What has backslashes is escaped as well:
+    it could look like an escape.
     """
-    if _look_alike(one, other):
+    if "\\" in one + other or _look_alike(one, other):
         one, other = (text.encode("unicode_escape").decode("ascii") for text in (one, other))
     return _BLANKS.sub(r"\\x20", one), _BLANKS.sub(r"\\x20", other)
 

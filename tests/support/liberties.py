@@ -62,10 +62,15 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.world = World(self.folder, LIVE, modes=self.modes, task_seconds=0.5)
+        self.world.emulator.base_url = BASE_URL  # a secret goes to no other plain http
 
     def file(self, desired: DesiredState) -> DesiredState:
         """The same file for the API of this stage."""
         return replace(desired, api=self.api)
+
+    def take_liberties(self, **modes: Any) -> None:
+        """From now on, the server behaves so."""
+        self.world.emulator._world.modes = replace(self.world.emulator._world.modes, **modes)
 
     def apply(self, desired: DesiredState, demand: Demand | None = None) -> int:
         """One run; its exit code."""
