@@ -19,7 +19,7 @@ from reconciler.plan.changes import Change, Publish
 from reconciler.plan.fields import instant
 from reconciler.plan.outcomes import Finished, OutcomeState
 
-LOOKS = 3
+LOOKS = 4
 """A list may be old: what it shows otherwise is believed after so many."""
 PAUSE = 1.0
 """Seconds before the second look; doubled before each more."""

@@ -186,13 +186,14 @@ def publish(run: Run, change: Publish) -> None:
             change.ownership, generation=generation, phase=phase, since=since, published_to=published_to
         ).on(name)
         write(run, change, shown, KeyUpdate(compose(name, change.text, ownership)))
-        shown = replace(shown, text=change.text, ownership=ownership)
+        shown = replace(shown, text=change.text, ownership=replace(ownership, since=since.replace(microsecond=0)))
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
         sink = run.sinks[sink_name]
         if not sink.traits.readable and not is_marked:
             mark(Phase.PARTIAL, run.api.now())
+            require_marked(run, shown)
             is_marked = True
         run.fence.check()
         try:
@@ -230,6 +231,21 @@ def require_as_made(run: Run, made: LiveKey) -> LiveKey:
             way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
         )
     return live or made  # an old reading
+
+
+def require_marked(run: Run, marked: LiveKey) -> None:
+    """See, by two readings, that a generation is marked as in use, before its secret goes where nobody can look.
+
+    One that is still marked pending would be discarded by the next run, and a consumer cut off.
+    """
+    for _ in range(2):
+        live = run.api.get_key(marked.id)
+        if live is None or live.ownership == marked.ownership:
+            return
+    raise KeyformError(
+        f"the API does not show the marker that was written on {marked.name}, so its secret is not published",
+        way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
+    )
 
 
 def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:

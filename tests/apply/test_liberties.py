@@ -24,6 +24,7 @@ from reconciler.emulator import Answer, Modes
 from reconciler.errors import LockLost
 from reconciler.model import DesiredKey, DesiredState, as_kept
 from reconciler.plan.changes import Rotate
+from reconciler.plan.outcomes import OutcomeState
 
 DATED = key("payments", "llama3", expires_at=START + timedelta(days=30, minutes=7, seconds=9))
 A_WHILE = 300.0
@@ -224,6 +225,18 @@ def test_a_delete_that_is_only_answered_is_not_done(tmp_path: Path, api: str) ->
     stage.take_liberties(key_delete="done")
     assert stage.apply(desired(MORTAL)) == 0
     assert stage.names() == ["payments"]
+
+
+def test_a_secret_goes_to_no_sink_that_cannot_be_read_while_its_marker_is_only_echoed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, Modes(key_patch="ignored", key_answers="what_was_sent"), has_lock=False)
+    world = stage.world
+    sinks = world.sinks()
+    sinks["local"].traits = replace(sinks["local"].traits, readable=False)
+    result = world.apply(desired(key("payments", "llama3")), sinks=sinks)
+    assert [outcome.detail for outcome in result.outcomes if outcome.state is OutcomeState.FAILED] == [
+        "the API does not show the marker that was written on payments, so its secret is not published"
+    ]
+    assert world.held("payments") is None
 
 
 # --- What the server renders is no identity ---------------------------------------------------------------------------

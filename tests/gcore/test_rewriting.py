@@ -218,6 +218,22 @@ def test_a_busy_endpoint_does_not_hide_that_nobody_knows_the_end_of_an_earlier_w
     assert failure(door, add=at("new")).effect_is_unknown
 
 
+@pytest.mark.parametrize("shows", [True, False], ids=["kept", "not kept"])
+@pytest.mark.parametrize(
+    "given", [answer(204, text=""), answer(200, deployment_json(api_keys=["new"]))], ids=["empty", "the endpoint"]
+)
+def test_where_an_answer_names_no_task_the_next_reading_tells(given: httpx.Response, shows: bool) -> None:
+    door = Door("portal-made", writes=[given] * 5)
+    if shows:
+        door.writes = []
+        play = door.play
+        door.respond = lambda request: given if play(request) and request.method == "PATCH" else play(request)
+        assert rebind(door, add=at("new")) == {}
+        assert len(door.written) == 1
+    else:
+        assert "does not keep what is written" in failure(door, add=at("new")).message
+
+
 def test_a_write_that_did_not_arrive_is_made_again_on_a_new_reading() -> None:
     door = Door("portal-made", writes=[refusal(500)], readings=[None, ["other"]])
     assert rebind(door, add=at("new")) == {}
