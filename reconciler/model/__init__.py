@@ -22,6 +22,7 @@ from reconciler.model.live import (
     Binding,
     Capabilities,
     CreatedKey,
+    ForeignRecord,
     LaterRecord,
     LiveEndpoint,
     LiveKey,
@@ -29,6 +30,7 @@ from reconciler.model.live import (
     SinkContents,
     SinkRecord,
     Snapshot,
+    Trouble,
     Unchanged,
 )
 from reconciler.model.names import (
@@ -80,6 +82,7 @@ __all__ = [
     "DesiredState",
     "EndpointKind",
     "EndpointRef",
+    "ForeignRecord",
     "LaterRecord",
     "Length",
     "LiveEndpoint",
@@ -97,6 +100,7 @@ __all__ = [
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "Trouble",
     "Unchanged",
     "UnwritableDescription",
     "Warnings",
