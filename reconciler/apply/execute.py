@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from reconciler.api import Api, Fence
+from reconciler.apply.last_look import look_at_made, take_last_look
 from reconciler.apply.lock import Lock, NoLock
 from reconciler.apply.moves import movable, move
 from reconciler.apply.run import Run
@@ -117,6 +118,9 @@ def apply_plan(
         groups = movable(run, ready) if moves else [[change] for change in ready]
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
             run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
+        if changes[0].step is Step.CREATE_GENERATION:
+            look_at_made(run, changes)
+    take_last_look(run)
     told = tuple(run.outcomes[change.id] for change in plan.changes)
     return Result(plan, told, interrupted=run.stop.is_set(), lock_was_lost=run.lock_was_lost)
 

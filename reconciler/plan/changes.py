@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from reconciler.errors import Finding
-from reconciler.model import Binding, EndpointRef, LiveKey, Ownership, SinkRecord, Unchanged
+from reconciler.model import Binding, EndpointRef, Length, LiveKey, Ownership, SinkRecord, Unchanged
 
 
 class Action(StrEnum):
@@ -122,12 +122,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateGeneration(Change):
-    """Make a live key, marked pending. `ownership.since` is when the plan was made."""
+    """Make a live key, marked pending. `ownership.since` is when the plan was made.
+
+    `length`: the expiry comes of `lifetime`, and need not be kept to the second.
+    """
 
     live: KeyRef
     text: str
     ownership: Ownership
     expires_at: datetime | None
+    length: Length | None = None
 
     @property
     def id(self) -> ChangeId:
@@ -138,13 +142,15 @@ class CreateGeneration(Change):
 class UpdateKey(Change):
     """Change a live key in place: the human text, the marker (adoption, a publication cut short), maybe its expiry.
 
-    `adopts`: the live key had no owner. `expires_at` is UNCHANGED where it stays, or the API cannot change it.
+    `adopts`: the live key had no owner. `expires_at` is UNCHANGED where it stays, or the API cannot change it; for
+    `length` see `CreateGeneration`.
     """
 
     live: KeyRef
     text: str
     ownership: Ownership
     expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+    length: Length | None = None
     adopts: bool = False
 
     @property
