@@ -187,7 +187,7 @@ class LocalFile:
         """Make durable what a run that died here has put in place, and clear its temporary folder away."""
         with self._told("cannot be tidied"):
             self._find()
-            if self._stat(self._folder) is None or not self._check_temporary_folder():
+            if self._stat(self._folder) is None or not self._check_temporary_folder(to_write=False):
                 return
             with self._lock():
                 self._effects.sync_folder(self._folder)
@@ -299,7 +299,7 @@ class LocalFile:
             raise self._too_big()
         return found
 
-    def _check_temporary_folder(self) -> bool:
+    def _check_temporary_folder(self, *, to_write: bool = True) -> bool:
         """Whether an earlier run left its folder; refuse anything else of that name."""
         found = self._stat(self._folder / TEMPORARY_FOLDER)
         if found is None:
@@ -310,7 +310,10 @@ class LocalFile:
                 "Remove it, or choose another path.",
             )
         # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
-        if self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER) is GitSays.TRACKED:
+        says = self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER)
+        if to_write and not says.is_answer:
+            raise self._git_is_silent(says, self._git_of_temporary, self._folder)
+        if says is GitSays.TRACKED:
             raise self.error(
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
                 f"Take it out with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
@@ -323,8 +326,8 @@ class LocalFile:
 
     def _check_git(self, folder: Path) -> None:
         name = str(self._path.relative_to(folder))
-        match self._git.is_ignored(folder, name):
-            case GitSays.OUT_OF_REACH | GitSays.IGNORED | GitSays.NO_GIT:
+        match says := self._git.is_ignored(folder, name):
+            case GitSays.OUT_OF_REACH | GitSays.IGNORED:
                 pass
             case GitSays.TRACKED:
                 raise self._is_tracked(folder, name)
@@ -333,16 +336,26 @@ class LocalFile:
                     "is not ignored by git, and could be committed by accident",
                     f"Add a line for it to .gitignore: {printable(self._path.name)}",
                 )
-            case GitSays.UNCLEAR:
-                raise self.error(
-                    "git cannot say whether it would be ignored",
-                    f"Check what `git -C {printable(str(folder))} status` says, and fix it.",
-                )
+            case _:
+                raise self._git_is_silent(says, self._git, folder)
+
+    def _git_is_silent(self, says: GitSays, git: Git, folder: Path) -> SinkError:
+        """Without an answer that is one, the file might be committed."""
+        place = printable(str(git.asked))
+        match says:
+            case GitSays.NO_GIT:
+                message = f"{place} is there, and no git program that could say whether it would be ignored"
+                way_out = "Install git on PATH, outside of the checkout; or choose a path that is in no repository."
+            case GitSays.BROKEN:
+                message = f"git cannot say whether it would be ignored, since {place} is no repository that it can read"
+                way_out = "Repair it, or remove it if it is none; or choose another path."
             case GitSays.TOO_SLOW:
-                raise self.error(
-                    f"git did not say within {SECONDS} seconds whether it would be ignored",
-                    "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path.",
-                )
+                message = f"git did not say within {SECONDS} seconds whether it would be ignored"
+                way_out = "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path."
+            case _:
+                message = "git cannot say whether it would be ignored"
+                way_out = f"Check what `git -C {printable(str(folder))} status` says, and fix it."
+        return self.error(message, way_out)
 
     def _is_tracked(self, folder: Path, name: str) -> SinkError:
         return self.error(
