@@ -9,10 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import random
+import re
 import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +33,10 @@ Answer = TypeVar("Answer")
 
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
+_NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
+"""What fsync says of a folder where the file system has no such thing."""
+_FS_IOC_GETFLAGS = 0x80086601
+_IMMUTABLE_OR_APPEND_ONLY = 0x30
 LONGEST_FILE = 10 * 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -85,7 +92,7 @@ class Effects(Protocol):
         ...
 
     def sync_folder(self, path: Path) -> None:
-        """Make a folder's entries durable."""
+        """Make a folder's entries durable, as far as its file system offers that."""
         ...
 
     def remove_file(self, path: Path) -> None:
@@ -122,6 +129,14 @@ class Effects(Protocol):
 
     def can_write(self, path: Path) -> bool:
         """Whether this process may make and remove files in a folder, as far as one can say without trying."""
+        ...
+
+    def pinned_by(self, path: Path) -> str:
+        """What keeps a file from being replaced by another: `a mount`, `an attribute`, or nothing that is known."""
+        ...
+
+    def first_bytes(self, path: Path) -> bytes:
+        """The first 256 bytes of a file, of which links are followed: where the system looks for what runs it."""
         ...
 
     def make_folder(self, path: Path) -> None:
@@ -255,10 +270,13 @@ class System:
         os.rename(source, target)  # noqa: PTH104 - named after the system call it is
 
     def sync_folder(self, path: Path) -> None:
-        """By fsync; OSError."""
+        """By fsync; OSError, unless it says that folders cannot be synced there, as of CIFS and shared folders."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
         finally:
             os.close(descriptor)
 
@@ -323,6 +341,31 @@ class System:
         """By the permissions of whoever runs it."""
         return os.access(path, os.W_OK | os.X_OK)
 
+    def pinned_by(self, path: Path) -> str:
+        """By the table of mounts and the file's attributes, both of which only Linux has."""
+        # Its device does not tell: a file can be mounted from the same one, and those of an overlay have others.
+        real = os.path.realpath(path).encode("utf-8", "surrogateescape")
+        with suppress(OSError):
+            mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
+            if any(_unescaped(line.split(b" ")[4]) == real for line in mounts if line.count(b" ") > 4):
+                return "a mount"
+        with suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                if _attributes(descriptor) & _IMMUTABLE_OR_APPEND_ONLY:
+                    return "an attribute"
+            finally:
+                os.close(descriptor)
+        return ""
+
+    def first_bytes(self, path: Path) -> bytes:
+        """Nothing of what is no regular file; OSError."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 256) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        finally:
+            os.close(descriptor)
+
     def make_folder(self, path: Path) -> None:
         """Mode 0700; OSError."""
         path.mkdir(mode=0o700)
@@ -379,3 +422,17 @@ class System:
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
         return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
+
+
+def _unescaped(word: bytes) -> bytes:
+    """A path of the table of mounts, which has spaces and the like as octal numbers."""
+    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 255]), word)
+
+
+def _attributes(descriptor: int) -> int:
+    """The attributes that `lsattr` shows; OSError where the file system has none."""
+    if sys.platform != "linux":
+        return 0
+    import fcntl  # noqa: PLC0415 - see lock_file
+
+    return int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, bytes(8))[:4], sys.byteorder)

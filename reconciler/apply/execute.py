@@ -19,6 +19,7 @@ from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
+    CreateGeneration,
     Note,
     OpenEndpoint,
     Plan,
@@ -56,6 +57,32 @@ def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
         raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
     for sink, keys in sorted(needed_sinks(plan).items()):
         sinks[sink].probe(sorted(keys))
+
+
+def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
+    """Let each sink that is needed try what it will do, and yield the changes that are not begun, each with the reason.
+
+    No key is made whose secret could not be saved, and none goes whose record could not be removed. All else goes on.
+    """
+    written: defaultdict[str, set[str]] = defaultdict(set)
+    for change in run.plan.changes:
+        if isinstance(change, Publish):
+            for sink in change.sinks:
+                written[sink].add(change.key)
+    for sink in sorted(needed_sinks(run.plan)):
+        if run.stop.is_set():
+            return
+        try:
+            run.sinks[sink].rehearse(sorted(written[sink]))
+        except KeyformError as error:
+            for change in run.plan.changes:
+                match change:
+                    case CreateGeneration(key=key) if key in written[sink]:
+                        yield change.id, error
+                    case RemoveRecord(sink=where) if where == sink:
+                        yield change.id, error
+                    case _:
+                        pass
 
 
 def needed_sinks(plan: Plan) -> dict[str, set[str]]:
@@ -119,6 +146,7 @@ def apply_plan(
     """
     fence = fence or NoLock()
     run = Run(plan, api.fenced(fence), sinks, effects, listener, stop or threading.Event(), fence)
+    run.held_up.update(rehearse(run))
     for changes in in_turn(plan.changes):
         ready = find_ready(run, changes)
         # Once it is to stop, nothing is grouped: what was not made has no id to be told apart by.
@@ -190,6 +218,8 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
 def act(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
     """Do it, and return per change why it was not done, or what is worth reporting although it was."""
     try:
+        if error := next((run.held_up[change.id] for change in changes if change.id in run.held_up), None):
+            raise error
         if changes[0].step in ASK_BEFORE:
             run.fence.check()
         else:

@@ -16,6 +16,9 @@ from reconciler.sinks.local_file import LocalFile
 from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_foreign, refuse_older
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
+_ROOM = 1024
+"""Bytes that a new key takes in a file at most, as far as a rehearsal has to know."""
+
 SHARED = Option(
     name="shared",
     kind=Kind.SWITCH,
@@ -89,6 +92,10 @@ class LocalFileSink(Sink):
         content = self._file.check_writable() or b""
         self._refuse_later(content, keys)
         self.check(content, sorted(keys))
+
+    def rehearse(self, keys: Collection[str]) -> None:
+        """Write, sync and rename as many bytes beside the file as it will have, and remove them."""
+        self._file.rehearse(len(keys) * _ROOM)
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
         """All records of this stack whose secret stands beside them; a damaged one is not held."""

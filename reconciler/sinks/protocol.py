@@ -117,6 +117,13 @@ class Sink(ABC):
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
 
+    def rehearse(self, keys: Collection[str]) -> None:  # noqa: B027 - for those whose probe leaves something open
+        """Try what cannot be known without trying, and leave nothing behind; SinkError says what does not work.
+
+        `keys` are those that will be written; without any, others will be removed. Apply alone asks for this, once it
+        has the lock, and before it makes a key.
+        """
+
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - for those that are readable
         """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
         return {}

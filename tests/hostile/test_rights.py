@@ -128,7 +128,7 @@ def effects(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 SOURCE = bool(os.environ.get("KEYFORM_TEST_SOURCE"))
-LOOKS = {"read_file", "enclosing", "real_path", "stat", "can_write", "find_program"}
+LOOKS = {"read_file", "enclosing", "real_path", "stat", "can_write", "pinned_by", "first_bytes", "find_program"}
 """Effects that change nothing."""
 
 

@@ -150,7 +150,8 @@ KINDS = (DOTENV, JSON)
 
 EFFECTS = (
     *("read_file", "create_file", "rename", "sync_folder", "remove_file", "lock_folder", "unlock_file"),
-    *("stat", "real_path", "enclosing", "can_write", "make_folder", "remove_folder", "find_program", "run"),
+    *("stat", "real_path", "enclosing", "can_write", "pinned_by", "make_folder", "remove_folder"),
+    *("find_program", "first_bytes", "run"),
 )
 
 

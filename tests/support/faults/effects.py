@@ -255,6 +255,12 @@ class TracedEffects:
     def can_write(self, path: Path) -> bool:
         return self._do(Kind.LOOK, f"access {path}", lambda: self.world.disk.exists(path))  # type: ignore[no-any-return]
 
+    def pinned_by(self, path: Path) -> str:
+        return self._do(Kind.LOOK, f"pins {path}", str)  # type: ignore[no-any-return]
+
+    def first_bytes(self, path: Path) -> bytes:
+        return b"\x7fELF"
+
     def make_folder(self, path: Path) -> None:
         self._do(Kind.MAKE_FOLDER, f"mkdir {path}", lambda: self.world.disk.make_folder(path))
 
