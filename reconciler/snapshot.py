@@ -64,4 +64,5 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,
+        damage=sink.damage,
     )

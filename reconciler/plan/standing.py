@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from reconciler.model import Auth, DesiredKey, EndpointRef, Phase
+from reconciler.plan.changes import Note
 from reconciler.plan.due import Due
 from reconciler.plan.fates import Fate
 
@@ -216,6 +217,8 @@ class Standing:
     foreign_keys: tuple[str, ...]
     claims: tuple[str, ...] = ()
     """Live names of keys with this stack's marker that are not counted as its own: nothing else bears it out."""
+    repairs: tuple[Note, ...] = ()
+    """What is damaged in sinks, and the next apply repairs."""
 
     @property
     def public(self) -> tuple[EndpointStatus, ...]:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from reconciler.model import DesiredState, EndpointRef, Phase, Snapshot
 from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_cases, gather_facts
+from reconciler.plan.compute import find_repairs
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
 from reconciler.plan.standing import (
@@ -37,6 +38,7 @@ def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -
         endpoints=tuple(_endpoints(facts)),
         foreign_keys=tuple(key.name for key in snapshot.keys if key.id not in facts.own),
         claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
+        repairs=tuple(find_repairs(snapshot)),
     )
 
 

@@ -98,6 +98,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
             "refusals": [_finding(finding) for finding in plan.refusals],
             "unmet": [_finding(finding) for finding in plan.unmet],
             "warnings": [{**asdict(note)} for note in plan.warnings],
+            "repairs": [{**asdict(note)} for note in plan.repairs],
             "expiring": [{**asdict(note)} for note in plan.expiring],
             "destinations": [{"sink": each.sink, "destination": each.place} for each in plan.destinations],
             "lock": plan.lock or "api",

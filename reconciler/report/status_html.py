@@ -117,6 +117,8 @@ def _findings(standing: Standing) -> Iterator[_Finding]:
     yield _Finding(Role.DANGER, "Revoked, and not yet cut", standing.leaked)
     yield _Finding(Role.WARNING, "Not active, the API says", standing.inactive)
     yield _Finding(Role.DANGER, "Marked as this stack's, and not counted as its own: see plan", standing.claims)
+    repairs = tuple(f"{note.address}: {note.sentence}" for note in standing.repairs)
+    yield _Finding(Role.WARNING, "Damaged, and to be repaired", repairs)
     yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))
     yield _Finding(

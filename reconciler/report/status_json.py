@@ -26,12 +26,14 @@ expired_keys[], expiring_keys[] names, the first to expire first
 revoked_live_keys[]             live names of revoked generations that still open something: an apply cuts them
 inactive_live_keys[]            live names of generations that the API does not call active, each with its word
 claims[]                        live names with this stack's marker that are not counted as its own: see plan
+repairs[]                       {code, address, sentence}: what is damaged in sinks, and the next apply repairs
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
 """
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from reconciler.model import DesiredKey
@@ -57,6 +59,7 @@ def status_to_json(standing: Standing) -> str:
             "revoked_live_keys": [*standing.leaked],
             "inactive_live_keys": [*standing.inactive],
             "claims": [*standing.claims],
+            "repairs": [{**asdict(note)} for note in standing.repairs],
             "foreign_keys": [*standing.foreign_keys],
             "foreign_bindings": [
                 {"address": str(endpoint.ref), "live_name": name}

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reconciler.encoder import shown
+from reconciler.encoder import one_line, shown
 from reconciler.model import Phase
 from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyState, KeyStatus, Standing
 from reconciler.report.roles import Role
@@ -104,6 +104,8 @@ def _alarm(standing: Standing) -> Iterator[Text]:
     if claims := standing.claims:
         what = _count(claims, "live key has", "live keys have")
         yield Text(f"{what} this stack's marker without being its own: {some_of(claims)}. See plan.\n", Role.DANGER)
+    for note in standing.repairs:
+        yield Text(f"{shown(note.address)}: {one_line(note.sentence)}\n", Role.WARNING)
     if endpoints := standing.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in endpoints]
         yield Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING)

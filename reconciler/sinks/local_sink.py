@@ -13,7 +13,16 @@ from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_foreign, refuse_older
+from reconciler.sinks.protocol import (
+    HeldSecret,
+    Reading,
+    Sink,
+    Surroundings,
+    Traits,
+    describe_damages,
+    refuse_foreign,
+    refuse_older,
+)
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
 _ROOM = 1024
@@ -55,6 +64,7 @@ class LocalFileSink(Sink):
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         self._has_old = False
+        self._damage = ""
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
@@ -83,6 +93,11 @@ class LocalFileSink(Sink):
         return self._file.exposure
 
     @property
+    def damage(self) -> str:
+        """What was damaged when the file was read last."""
+        return self._damage
+
+    @property
     def is_evidence(self) -> bool:
         """Whether no commit can have made what was read last."""
         return self._file.is_evidence
@@ -99,7 +114,11 @@ class LocalFileSink(Sink):
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
-        found = self.records(self._file.read() or b"")
+        content = self._file.read() or b""
+        held = self.held(content)
+        found = self.records(content)
+        damages = [each.damage for each in held.values() if each.damage]
+        self._damage = describe_damages(damages) if damages else ""
         self._has_old = any(isinstance(each, SinkRecord) and each.form < RECORD_FORM for each in found.values())
         return found
 
@@ -141,18 +160,22 @@ class LocalFileSink(Sink):
     def tidy(self) -> None:
         """Finish a change of the file that was cut short; write records in today's form, if others were read.
 
-        Nothing depends on the latter: the next write of such a record does it, too.
+        Nothing depends on the latter: the next write of such a record does it, too. What is damaged is written as it
+        should be, and it is an error if that cannot be done.
         """
         self._file.tidy()
+        if self._damage:
+            self._damage, self._has_old = "", False
+            self._file.edit(self._renewed)
         if self._has_old:
             self._has_old = False
             with suppress(SinkError):
                 self._file.edit(self._renewed)
 
     def _renewed(self, content: bytes) -> bytes:
-        """The content with the records of an earlier form written in today's."""
+        """The content with what is damaged, and the records of an earlier form, as a write makes them today."""
         for held in self.held(content).values():
-            if held.record.form < RECORD_FORM:
+            if held.record.form < RECORD_FORM or held.damage:
                 record = replace(held.record, api=self._owner.api, project=self._owner.project, form=RECORD_FORM)
                 content = self.put(content, record, held.secret)
         return content

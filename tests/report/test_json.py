@@ -37,6 +37,7 @@ def test_an_empty_plan_has_all_fields():
             "refusals": [],
             "unmet": [],
             "warnings": [],
+            "repairs": [],
             "expiring": [],
             "destinations": [],
             "lock": "api",

@@ -102,7 +102,6 @@ def _damaged_dotenv(text: str) -> tuple[str, ...]:
         f"{head}\nPAYMENTS_API=''\n",
         f"{head}\nPAYMENTS_API=$(cat elsewhere)\n",
         f"{head}\nPAYMENTS_API='torn\n",
-        f"{head}\nPAYMENTS_API = spaced\n",
         f"{head[:-9]}\n{value}\n",
         f"{head.replace(' g1 ', ' g0 ')}\n{value}\n",
         f"# keyform {STACK}/payments-api\n{value}\n",
