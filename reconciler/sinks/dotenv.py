@@ -55,6 +55,7 @@ from reconciler.sinks.record import (
     format_instant,
     parse_instant,
 )
+from reconciler.sinks.reserved import who_owns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -80,6 +81,10 @@ _VALUE = re.compile(
     rf"(?P<before>[ \t]*)=(?P<after>[ \t]*)(?:(?P<plain>{_PLAIN})|'(?P<single>[^'\\]+)'|\"(?P<double>[^\"\\$`]+)\")"
     r"(?:[ \t]+#.*|[ \t]*)(?P<cr>\r?)"
 )
+_FREE = "INFERENCE_{KEY}"
+"""A template of which no name is anybody's."""
+_ANY = "some-key"
+"""Stands for whichever key."""
 _PRINTABLE = re.compile(r"[ -~]+")
 _MARK = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, by which some editors begin a file."""
@@ -288,6 +293,11 @@ class DotenvSink(LocalFileSink):
                 f"the key {key} would give the variable {name}, which is not allowed in a shell",
                 "Set `variable` for this sink, such as KEYFORM_{KEY}.",
             )
+        if owner := who_owns(name):
+            raise self._file.error(
+                f"the key {key} would give the variable {name}, which {owner}",
+                f"Set `variable` for this sink, such as {_FREE}.",
+            )
         return name
 
     def _quoted(self, secret: str, key: str) -> str:
@@ -348,20 +358,27 @@ def _template_of(sink: SinkSettings) -> str:
 
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
-    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
-    templates = {sink.name: _template_of(sink) for sink in state.sinks if sink.type == SINK.type}
-    places = {sink.name: sink.place.where for sink in state.sinks}
-    for name, template in templates.items():
-        if not is_variable_name(variable_name(template, "k")):
+    """Names that no shell could read, or that are others': of a template, whatever the key; and of a key in it."""
+    usable = {}
+    for sink in (each for each in state.sinks if each.type == SINK.type):
+        path, name = ("sinks", sink.name, "variable"), variable_name(_template_of(sink), _ANY)
+        if not is_variable_name(name):
             message = "does not give the name of a variable: letters, digits and underscores, no digit first"
-            yield Complaint(("sinks", name, "variable"), message, "Write it such as `{KEY}_API_KEY`.")
+            yield Complaint(path, message, "Write it such as `{KEY}_API_KEY`.")
+        elif owner := who_owns(name):
+            yield Complaint(path, f"would make variables such as {name}, which {owner}", f"Write it such as `{_FREE}`.")
+        else:
+            usable[sink.name] = sink
     for key in state.keys:
-        for name in (each for each in key.sinks if each in templates and key.name[:1].isdigit()):
-            if is_variable_name(variable_name(templates[name], "k")) and not is_variable_name(
-                variable_name(templates[name], key.name)
-            ):
+        for sink in (usable[name] for name in key.sinks if name in usable):
+            name, where = variable_name(_template_of(sink), key.name), sink.place.where
+            if not is_variable_name(name):
                 message = "the key's variable in a dotenv sink would begin with a digit"
-                way_out = f"Give the sink at {places[name]} a prefix, such as `variable: KEY_{{KEY}}`."
+                way_out = f"Give the sink at {where} a prefix, such as `variable: KEY_{{KEY}}`."
+                yield Complaint(("keys", key.name), message, way_out)
+            elif owner := who_owns(name):
+                message = f"the key's variable in a dotenv sink would be {name}, which {owner}"
+                way_out = f"Give the sink at {where} another `variable`, such as `{_FREE}`."
                 yield Complaint(("keys", key.name), message, way_out)
 
 
