@@ -55,6 +55,11 @@ def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
     """
     if plan.refusals:
         raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
+    check_sinks(plan, sinks)
+
+
+def check_sinks(plan: Plan, sinks: Mapping[str, Sink]) -> None:
+    """Raise SinkError when a sink that a plan needs cannot be written, as far as that is seen without a change."""
     for sink, keys in sorted(needed_sinks(plan).items()):
         sinks[sink].probe(sorted(keys))
 
