@@ -60,7 +60,8 @@ def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
 
 def check_sinks(plan: Plan, sinks: Mapping[str, Sink]) -> None:
     """Raise SinkError when a sink that a plan needs cannot be written, as far as that is seen without a change."""
-    for sink, keys in sorted(needed_sinks(plan).items()):
+    repaired: dict[str, set[str]] = {note.address.removeprefix("sink."): set() for note in plan.repairs}
+    for sink, keys in sorted((repaired | needed_sinks(plan)).items()):
         sinks[sink].probe(sorted(keys))
 
 

@@ -123,6 +123,7 @@ def execute(
         return session.plan(at=plan.made_at)
 
     if plan.is_empty:
+        check_plan(plan, sinks)
         clear_away(lock, sinks)
         if plan.repairs and not args.json:
             terminal.show(f"\nRepaired {', '.join(shown(note.address) for note in plan.repairs)}.")

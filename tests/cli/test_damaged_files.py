@@ -194,6 +194,20 @@ def test_a_repair_that_fails_is_an_error_and_nothing_is_lost(
     assert world.owned() == ["payments"]
 
 
+def test_a_repair_that_could_not_be_written_is_found_by_plan(
+    world: World, keyform: Keyform, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reconciler.effects import System
+
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    monkeypatch.setattr(System, "pinned_by", lambda _effects, _path: "a mount")
+    for argv in (["plan"], ["apply"]):
+        ran = keyform(*argv)
+        assert ran.code == 1
+        assert "the file is mounted by itself" in ran.err
+    assert world.owned() == ["payments"]
+
+
 @pytest.mark.parametrize(
     ("edit", "is_repaired"),
     [
