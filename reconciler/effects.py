@@ -9,13 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import random
-import re
 import stat
-import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from reconciler.child import Children
 from reconciler.errors import Interrupted
+from reconciler.pins import pinned_by
 
 if TYPE_CHECKING:
     import httpx
@@ -35,8 +33,6 @@ _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTO
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
 _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 """What fsync says of a folder where the file system has no such thing."""
-_FS_IOC_GETFLAGS = 0x80086601
-_IMMUTABLE_OR_APPEND_ONLY = 0x30
 LONGEST_FILE = 10 * 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -342,21 +338,8 @@ class System:
         return os.access(path, os.W_OK | os.X_OK)
 
     def pinned_by(self, path: Path) -> str:
-        """By the table of mounts and the file's attributes, both of which only Linux has."""
-        # Its device does not tell: a file can be mounted from the same one, and those of an overlay have others.
-        real = os.path.realpath(path).encode("utf-8", "surrogateescape")
-        with suppress(OSError):
-            mounts = Path("/proc/self/mountinfo").read_bytes().splitlines()
-            if any(_unescaped(line.split(b" ")[4]) == real for line in mounts if line.count(b" ") > 4):
-                return "a mount"
-        with suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-            try:
-                if _attributes(descriptor) & _IMMUTABLE_OR_APPEND_ONLY:
-                    return "an attribute"
-            finally:
-                os.close(descriptor)
-        return ""
+        """By what Linux tells of it; nothing elsewhere."""
+        return pinned_by(path)
 
     def first_bytes(self, path: Path) -> bytes:
         """Nothing of what is no regular file; OSError."""
@@ -422,17 +405,3 @@ class System:
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
         return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
-
-
-def _unescaped(word: bytes) -> bytes:
-    """A path of the table of mounts, which has spaces and the like as octal numbers."""
-    return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 255]), word)
-
-
-def _attributes(descriptor: int) -> int:
-    """The attributes that `lsattr` shows; OSError where the file system has none."""
-    if sys.platform != "linux":
-        return 0
-    import fcntl  # noqa: PLC0415 - see lock_file
-
-    return int.from_bytes(fcntl.ioctl(descriptor, _FS_IOC_GETFLAGS, bytes(8))[:4], sys.byteorder)

@@ -29,37 +29,23 @@ from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.effects import LONGEST_FILE
 from reconciler.errors import SinkError
 from reconciler.reach import PathRefused, check_reach, printable, show_path
-from reconciler.sinks.git_ignore import SECONDS, Git, GitSays
+from reconciler.sinks.git_ignore import Git, GitSays
+from reconciler.sinks.local_words import (
+    ACCESS,
+    MAX_BYTES,
+    TEMPORARY_FOLDER,
+    explain_errno,
+    explain_pin,
+    explain_silence,
+)
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
 
-MAX_BYTES = LONGEST_FILE
-TEMPORARY_FOLDER = ".keyform.tmp"
 _OWNER_ONLY = 0o600
 
-_ACCESS = "Give the user that keyform runs as the right to read and write it and its folder, or choose another path."
-_MOUNT_ITS_FOLDER = "Mount its folder, so that the file can be replaced in one step."
-_TROUBLE: dict[int, tuple[str, str]] = {
-    errno.ENOSPC: ("the disk is full", "Free some space and run again."),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space and run again."),
-    errno.EACCES: ("permission was denied", _ACCESS),
-    errno.EPERM: ("permission was denied", _ACCESS),
-    errno.EROFS: ("the file system is read-only", "Choose a path that can be written."),
-    errno.ELOOP: ("there is a symbolic link in the way", "Give the path of the file itself."),
-    errno.ENOTDIR: ("a part of its path is no folder", "Correct the path."),
-    errno.EISDIR: ("it is a folder", "Give the path of a file."),
-    errno.ENAMETOOLONG: ("its path is too long", "Choose a shorter path."),
-    errno.EEXIST: (f"{TEMPORARY_FOLDER} beside it could not be cleared", "Remove it and run again."),
-    errno.ENOLCK: ("its folder cannot be locked", "Choose a path on a local disk."),
-    errno.EINVAL: ("it is not a regular file", "Give the path of a file."),
-    errno.EFBIG: (f"it is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack."),
-    errno.EXDEV: ("the file is mounted by itself", _MOUNT_ITS_FOLDER),
-    errno.EBUSY: ("the file is mounted by itself", _MOUNT_ITS_FOLDER),
-}
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
 """What flock says of a folder where the file system has no such thing."""
 
@@ -155,7 +141,7 @@ class LocalFile:
                 place = printable(str(folder))
                 raise self.error(
                     f"no file can be made in the folder {place}: permission is denied, or it is read-only",
-                    _ACCESS,
+                    ACCESS,
                 )
             self._check_temporary_folder()
             # Last: what fails meanwhile must not carry the content along, in the variables of its traceback.
@@ -347,17 +333,8 @@ class LocalFile:
 
     def _check_replaceable(self) -> None:
         """Refuse a file that no other one can take the place of."""
-        match self._effects.pinned_by(self._path):
-            case "a mount":
-                raise self.error("cannot be written: the file is mounted by itself", _MOUNT_ITS_FOLDER)
-            case "an attribute":
-                place = printable(str(self._path))
-                raise self.error(
-                    "cannot be written: an attribute of the file forbids to replace it",
-                    f"Take it off with `chattr -i -a {place}`, or choose another path.",
-                )
-            case _:
-                pass
+        if pin := self._effects.pinned_by(self._path):
+            raise self.error(*explain_pin(pin, self._path))
 
     def _check_temporary_folder(self, *, to_write: bool = True) -> bool:
         """Whether an earlier run left its folder; refuse anything else of that name."""
@@ -372,7 +349,7 @@ class LocalFile:
         # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
         says = self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER)
         if to_write and not says.is_answer:
-            raise self._git_is_silent(says, self._git_of_temporary, self._folder)
+            raise self.error(*explain_silence(says, self._git_of_temporary.asked, self._folder))
         if says is GitSays.TRACKED:
             raise self.error(
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
@@ -397,25 +374,7 @@ class LocalFile:
                     f"Add a line for it to .gitignore: {printable(self._path.name)}",
                 )
             case _:
-                raise self._git_is_silent(says, self._git, folder)
-
-    def _git_is_silent(self, says: GitSays, git: Git, folder: Path) -> SinkError:
-        """Without an answer that is one, the file might be committed."""
-        place = printable(str(git.asked))
-        match says:
-            case GitSays.NO_GIT:
-                message = f"{place} is there, and no git program that could say whether it would be ignored"
-                way_out = "Install git on PATH, outside of the checkout; or choose a path that is in no repository."
-            case GitSays.BROKEN:
-                message = f"git cannot say whether it would be ignored, since {place} is no repository that it can read"
-                way_out = "Repair it, or remove it if it is none; or choose another path."
-            case GitSays.TOO_SLOW:
-                message = f"git did not say within {SECONDS} seconds whether it would be ignored"
-                way_out = "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path."
-            case _:
-                message = "git cannot say whether it would be ignored"
-                way_out = f"Check what `git -C {printable(str(folder))} status` says, and fix it."
-        return self.error(message, way_out)
+                raise self.error(*explain_silence(says, self._git.asked, folder))
 
     def _is_tracked(self, folder: Path, name: str) -> SinkError:
         return self.error(
@@ -465,8 +424,7 @@ class LocalFile:
             raise self._translated(doing, error, effect_is_unknown=effect_is_unknown) from error
 
     def _translated(self, doing: str, error: OSError, *, effect_is_unknown: bool) -> SinkError:
-        number = error.errno or 0
-        what, way_out = _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
+        what, way_out = explain_errno(error.errno or 0)
         return self.error(f"{doing}: {what}", way_out, effect_is_unknown=effect_is_unknown)
 
     def _too_big(self) -> SinkError:

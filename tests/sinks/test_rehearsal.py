@@ -221,10 +221,10 @@ def test_mounts_are_known_by_their_own_path(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("flags", [0x10, 0x20])
 def test_attributes_are_read_of_the_file_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flags: int) -> None:
-    import reconciler.effects as module
+    import reconciler.pins as module
 
     path = tmp_path / "secrets.env"
     path.touch()
     assert System().pinned_by(path) == ""
-    monkeypatch.setattr(module, "_attributes", lambda _descriptor: flags | 0x80000)
+    monkeypatch.setattr(module, "read_attributes", lambda _descriptor: flags | 0x80000)
     assert System().pinned_by(path) == "an attribute"
