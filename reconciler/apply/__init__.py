@@ -1,5 +1,5 @@
 """The steps of an apply: effects only, in the plan's order, each looking before it acts."""
 
-from reconciler.apply.execute import apply_plan, check_plan, check_sinks, clear_away, find_exposures, locked
+from reconciler.apply.execute import apply_plan, check_plan, clear_away, find_exposures, locked
 
-__all__ = ["apply_plan", "check_plan", "check_sinks", "clear_away", "find_exposures", "locked"]
+__all__ = ["apply_plan", "check_plan", "clear_away", "find_exposures", "locked"]

@@ -81,6 +81,8 @@ class SecretState(StrEnum):
     """The sink holds it, and not every reader gets it."""
     UNREADABLE = "unreadable"
     """The sink can be read, and could not be this time."""
+    FOREIGN = "foreign"
+    """The key's place in the sink is somebody else's."""
     UNPUBLISHED = "unpublished"
     """No generation of the key is published."""
     ASLEEP = "asleep"

@@ -24,6 +24,7 @@ ACTIONS = {
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No changes other than those left undone."
 REPAIRS_ONLY = "No changes but the repairs. The live API matches the file."
+REFUSED = "This plan is refused, for the reasons at its top."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
 _WIDEST_LABEL = 24
@@ -81,6 +82,8 @@ def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) 
 
 def _verdict(plan: Plan) -> str:
     """What is said of a plan without changes."""
+    if plan.refusals:
+        return REFUSED
     if plan.unmet:
         return NOTHING_MORE
     return REPAIRS_ONLY if plan.repairs else NO_CHANGES

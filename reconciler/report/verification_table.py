@@ -35,6 +35,7 @@ _SECRET = {
     SecretState.LOST: ("lost", Role.DANGER),
     SecretState.DAMAGED: ("damaged", Role.DANGER),
     SecretState.UNREADABLE: ("cannot be read", Role.DANGER),
+    SecretState.FOREIGN: ("somebody else's", Role.DANGER),
     SecretState.UNPUBLISHED: ("not published", Role.DANGER),
     SecretState.ASLEEP: ("asleep", Role.WARNING),
     SecretState.UNCLEAR: ("unclear", Role.WARNING),

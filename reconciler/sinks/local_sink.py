@@ -10,11 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.errors import SinkError
-from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
+from reconciler.model import RECORD_FORM, ForeignRecord, LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
 from reconciler.sinks.protocol import (
     HeldSecret,
+    OwnReading,
     Reading,
     Sink,
     Surroundings,
@@ -112,11 +113,15 @@ class LocalFileSink(Sink):
         """Write, sync and rename as many bytes beside the file as it will have, and remove them."""
         self._file.rehearse(len(keys) * _ROOM)
 
-    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
-        """All records of this stack whose secret stands beside them; a damaged one is not held."""
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
+        """All records of this stack whose secret stands beside them; one that cannot be read is not held."""
         content = self._file.read() or b""
         held = self.held(content)
-        found = self.records(content)
+        found: dict[str, Reading] = {
+            **self.foreign(content, sorted(keys)),
+            **{key: each.record for key, each in held.items()},
+            **self.later(content),
+        }
         damages = [each.damage for each in held.values() if each.damage]
         self._damage = describe_damages(damages) if damages else ""
         self._has_old = any(isinstance(each, SinkRecord) and each.form < RECORD_FORM for each in found.values())
@@ -180,7 +185,7 @@ class LocalFileSink(Sink):
                 content = self.put(content, record, held.secret)
         return content
 
-    def records(self, content: bytes) -> dict[str, Reading]:
+    def records(self, content: bytes) -> dict[str, OwnReading]:
         """This stack's records by key."""
         return {key: held.record for key, held in self.held(content).items()} | dict(self.later(content))
 
@@ -197,6 +202,10 @@ class LocalFileSink(Sink):
     @abstractmethod
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""
+
+    @abstractmethod
+    def foreign(self, content: bytes, keys: Collection[str]) -> Mapping[str, ForeignRecord]:
+        """What stands in the place of one of these keys without being ours."""
 
     @abstractmethod
     def held(self, content: bytes, only: str | None = None) -> Mapping[str, HeldSecret]:
