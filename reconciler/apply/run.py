@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from reconciler.api import Api, Fence, KeyUpdate
 from reconciler.effects import Effects
+from reconciler.errors import KeyformError
 from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint, LiveKey
 from reconciler.plan.changes import Change, ChangeId, KeyRef, Plan, Unbind
 from reconciler.plan.outcomes import Event, Outcome, OutcomeState
@@ -60,6 +61,8 @@ class Run:
     listener: Callable[[Event], None]
     stop: threading.Event
     fence: Fence
+    held_up: dict[ChangeId, KeyformError] = field(default_factory=dict)
+    """What is not begun, since a sink that it needs does not work."""
     outcomes: dict[ChangeId, Outcome] = field(default_factory=dict)
     created: dict[KeyRef, CreatedKey] = field(default_factory=dict)
     """What was made for a planned generation, maybe under the next generation's name."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -311,7 +311,8 @@ class Plan:
     it, but that a secret which leaked is marked. `destinations` are all sinks that keys name, including those
     that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
     are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the
-    stack's bindings that stay on the endpoints that are written: a write never takes one of them off.
+    stack's bindings that stay on the endpoints that are written: a write never takes one of them off. `repairs` say
+    what an apply writes again in sinks, because it is damaged: of the keys, nothing changes by it.
     """
 
     stack: str
@@ -328,6 +329,7 @@ class Plan:
     lock: str = ""
     keeps: frozenset[Binding] = frozenset()
     key_count: int = 0
+    repairs: tuple[Note, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:
