@@ -315,6 +315,9 @@ class Inquiry:
         held = shelf.held.get(case.name)
         if held is not None:
             blank = replace(blank, generation=held.record.generation, live_name=held.record.live_name)
+            if held.damage:
+                reason = f"{sink} has {held.damage}, so that not all readers get it: apply writes it again"
+                return Trial(ref, replace(blank, state=SecretState.DAMAGED, reason=reason))
             if endpoint.access is Access.PROTECTED:
                 return Trial(ref, blank, held)
             return Trial(ref, replace(blank, reason=_POINTLESS.get(endpoint.access, endpoint.reason)))
