@@ -36,6 +36,8 @@ from support.states import ref as make_ref
 from support.worlds import BASE_URL, apply_under
 
 TASK_SECONDS = 5.0
+GATHERINGS = {2: 120, 3: 60, 6: 30}
+"""How many meetings of so many stacks `make torture` judges."""
 SPREAD = 4.0
 """Seconds within which all of them begin."""
 SHARED = ("llama3", "whisper", "app:webui")
