@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.api import Fence
-from reconciler.apply.holdings import GRACE, LIFETIME
 from reconciler.apply.run import Run
 from reconciler.errors import Interrupted
 
-PATIENCE = (2 * (LIFETIME + GRACE) + timedelta(minutes=8)).total_seconds()
-"""Seconds that a run waits for its turn at least: some other holder may have died, and others be before it."""
+PATIENCE = timedelta(minutes=45).total_seconds()
+"""Seconds that a run waits for its turn at least: a holder that died is in the way for eleven minutes, and one whose task
+hangs for thirty, unless `--task-timeout` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
