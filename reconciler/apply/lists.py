@@ -17,8 +17,8 @@ from reconciler.apply.run import Run
 from reconciler.errors import Interrupted
 
 PATIENCE = timedelta(minutes=45).total_seconds()
-"""Seconds that a run waits for its turn at least: a holder that died is in the way for eleven minutes, and one whose task
-hangs for thirty, unless `--task-timeout` says otherwise."""
+"""Seconds that a run waits for its turn at least: a holder that died is in the way for eleven minutes, and one whose
+task hangs for thirty, unless `--task-timeout` says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
