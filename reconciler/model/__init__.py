@@ -21,6 +21,7 @@ from reconciler.model.live import (
     Binding,
     Capabilities,
     CreatedKey,
+    ForeignRecord,
     LaterRecord,
     LiveEndpoint,
     LiveKey,
@@ -28,6 +29,7 @@ from reconciler.model.live import (
     SinkContents,
     SinkRecord,
     Snapshot,
+    Trouble,
     Unchanged,
 )
 from reconciler.model.names import (
@@ -80,6 +82,7 @@ __all__ = [
     "DesiredState",
     "EndpointKind",
     "EndpointRef",
+    "ForeignRecord",
     "LaterRecord",
     "LiveEndpoint",
     "LiveKey",
@@ -96,6 +99,7 @@ __all__ = [
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "Trouble",
     "Unchanged",
     "UnwritableDescription",
     "Warnings",
