@@ -34,6 +34,7 @@ from reconciler.model.live import (
     Unchanged,
 )
 from reconciler.model.names import (
+    LISTS,
     LOCK_PREFIX,
     EndpointKind,
     EndpointRef,
@@ -68,6 +69,7 @@ __all__ = [
     "FORM",
     "LAST_GENERATION",
     "LATEST",
+    "LISTS",
     "LOCK_PREFIX",
     "LONGEST_TEXT",
     "NOWHERE",

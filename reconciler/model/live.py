@@ -211,10 +211,12 @@ class Capabilities:
 
     `mutable_key_fields` are those of a live key that change in place. `switches_authentication`: an endpoint's first
     key turns its authentication on, and taking off the last one turns it off; otherwise nobody knows before it is done.
+    `shares_lists`: what is written as a whole belongs to an endpoint, and so do the bindings of other stacks' keys.
     """
 
     mutable_key_fields: frozenset[str] = frozenset({"description"})
     switches_authentication: bool = True
+    shares_lists: bool = True
 
 
 @dataclass(frozen=True, slots=True)

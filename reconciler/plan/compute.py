@@ -157,7 +157,7 @@ def describe_lock(lock: LockSettings) -> str:
         case LockKind.API:
             return ""
         case LockKind.FILE:
-            return f"the file {lock.path}"
+            return f"the file {lock.path}, which keeps no other stack off a list of keys that they share"
         case LockKind.NONE:
             return "none: nothing keeps two applies apart"
 

@@ -13,6 +13,7 @@ import pytest
 from reconciler.api import KeyUpdate
 from reconciler.apply import execute, steps
 from reconciler.apply.api_lock import ApiLock
+from reconciler.apply.run import Run
 from reconciler.emulator import Modes
 from reconciler.errors import ApiError, NotFound, TaskFailed
 from reconciler.gcore import client, rewriting
@@ -24,7 +25,7 @@ from reconciler.plan import fates, survey
 from reconciler.plan.changes import Step
 from reconciler.plan.outcomes import Result, StepNote
 from reconciler.sinks.local_file import LocalFile
-from support.faults.case_text import DEFAULT, PORTAL_EDIT, SECOND_PROCESS
+from support.faults.case_text import DEFAULT, FIRST_SIGNAL, PORTAL_EDIT, SECOND_PROCESS
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -227,6 +228,11 @@ def say_that_all_was_done(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Result, "complete", property(lambda self: True))
 
 
+def begin_nothing_after_a_signal(patch: pytest.MonkeyPatch) -> None:
+    """What is bound is not published once the user asks to stop."""
+    patch.setattr(Run, "begins", lambda self, change: not self.is_to_end)
+
+
 def use_the_name_that_was_lost(patch: pytest.MonkeyPatch) -> None:
     """A lost create's key is left where it is."""
     patch.setattr(steps, "discard", lambda run, name, mark: None)
@@ -305,6 +311,7 @@ BUGS: tuple[Bug, ...] = (
     Bug("clean out foreign keys", clean_out_foreign_keys, "first create", 5),
     Bug("say that all was done", say_that_all_was_done, "first create", 8, ("401",)),
     Bug("leave a lost create's key", use_the_name_that_was_lost, "first create", 8, ("answer lost",)),
+    Bug("begin nothing after a first signal", begin_nothing_after_a_signal, "first create", 6, (FIRST_SIGNAL,)),
     Bug(
         "leave out what a key opens",
         leave_out_what_a_key_opens,
