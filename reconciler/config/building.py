@@ -176,9 +176,10 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
         expires = find_node(build.root, ("keys", name, "expires_at")) is not None
         prevent = build.switch("keys", name, "prevent_destroy")
         prove = build.switch("keys", name, "prove")
+        description = build.text("keys", name, "description")
         key = DesiredKey(
             name=name,
-            description=(build.text("keys", name, "description") or "").strip(),
+            description=None if description is None else description.strip(),
             expires_at=_build_expiry(build, ("keys", name, "expires_at")),
             bindings=tuple(sorted(_build_bindings(build, name), key=lambda binding: binding.endpoint)),
             sinks=_build_names(build, ("keys", name, "sink")) or default_sinks,
@@ -188,6 +189,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             # What a key says of its own expiry goes before the lifetime that holds for all.
             lifetime=None if expires else rotation.get("lifetime"),
             prove=default_prove if prove is None else prove,
+            says_expiry=expires,
             place=place_of(entry.mark, ("keys", name)),
         )
         chosen = rotation.get("overlap")

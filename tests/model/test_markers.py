@@ -72,12 +72,12 @@ def test_what_a_later_version_writes_is_a_claim_and_never_foreign(marker: str) -
         ("text [keyform 2 prod/payments g2 shared 2026-11-21T10:00:00Z]", "prod"),
         ("[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z as=00000000 to=00000000]", "prod"),
         ("[keyform prod/payments g2 published 2026-11-21T10:00:00Z to=00000000]", "prod"),
-        ("[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z] ask Bob", "prod"),
         ("[keyform {}]", ""),
-        ("keyform 2 prod/payments", None),
+        ("made with keyform 2", None),
+        ("held by ci since 2026-11-21T10:00:00Z [keyform-lock 8f3a]", None),
         ("", None),
     ],
-    ids=["later", "phase", "order", "old-with-more", "note-behind", "nothing-readable", "no-marker", "empty"],
+    ids=["later", "phase", "order", "old-with-more", "nothing-readable", "no-marker", "lock", "empty"],
 )
 def test_whose_a_broken_marker_seems_to_be(description: str, stack: str | None) -> None:
     assert read_description(description)[1] is None
