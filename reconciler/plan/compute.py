@@ -128,7 +128,7 @@ def find_left(whole: DesiredState, facts: Facts) -> Iterator[Finding]:
     yield from find_foreign_records(whole.keys, facts)
     for case in gather_cases(gather_facts(whole, facts.snapshot, facts.now)):
         for live in find_doubtful(case):
-            if live.marked_by is None and case.name not in facts.records:
+            if not live.marked_by and case.name not in facts.records:
                 message = f"is not deleted: the live key {live.name}; {describe_doubt(case, live)}"
                 yield Finding(*place_of(case), message, "delete it in the portal if it is this key's")
 

@@ -157,7 +157,8 @@ def find_doubtful(case: KeyCase) -> list[LiveKey]:
     claims = [live for live in case.claims if live.ownership is None or (case.desired and not has_own)]
     lookalikes = [live for live in case.lookalikes if may_be_in_use(case, live)]
     known = {generation.live.id for generation in case.generations}
-    return [live for live in (*claims, *lookalikes) if live.name != taken_over and live.id not in known]
+    found = {live.id: live for live in (*claims, *lookalikes) if live.name != taken_over}
+    return [live for live_id, live in found.items() if live_id not in known]
 
 
 def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
@@ -199,8 +200,10 @@ def describe_claim(live: LiveKey) -> str:
 
 def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
     """What a person can do about a live key of which it is unclear whose it is."""
-    if live.marked_by is not None:
+    if live.marked_by in (case.stack, ""):
         return WAY_OUT_OF_CLAIM
+    if live.marked_by is not None:
+        return "if it is this key's, correct its marker in the portal; if not, declare the key under another name"
     if case.desired is None:
         return (
             "if it is to go, delete it in the portal, or declare the key once more, apply, and remove it then; if it is"

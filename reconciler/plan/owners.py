@@ -129,7 +129,7 @@ def find_lookalikes(
 ) -> dict[str, tuple[LiveKey, ...]]:
     """By key, live keys that may be generations of it although no marker says so: by their name, or by a record.
 
-    A key of another stack is not meant by its name, if its own marker fits that.
+    Which of two stacks a live key belongs to that is called like that, a marker alone does not say: it may be edited.
     """
     found: dict[str, dict[str, LiveKey]] = defaultdict(dict)
     others = {name: [live for live in keys if live.id not in own] for name, keys in by_name.items()}
@@ -140,8 +140,8 @@ def find_lookalikes(
     for name, keys in others.items():
         key = key_of_name(name)
         if key in declared and number_in_name(key, name) is not None:
-            found[key] |= {live.id: live for live in keys if not (live.ownership and live.ownership.fits(name))}
-    return {key: tuple(live for live in lives.values() if live.claimed_by is None) for key, lives in found.items()}
+            found[key] |= {live.id: live for live in keys}
+    return {key: tuple(lives.values()) for key, lives in found.items()}
 
 
 def describe_owner(live: LiveKey | None) -> str:
