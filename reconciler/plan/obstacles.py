@@ -142,7 +142,7 @@ def hold_up_by_unseen(case: KeyCase) -> Iterator[Finding]:
     for generation in case.generations:
         for ref in sorted(generation.bound_to - declared):
             if unseen := case.facts.snapshot.unseen.get(ref.kind):
-                message = f"is held up: {generation.name} opens {ref}, which is not shown: {unseen.message}"
+                message = f"{generation.name} opens {ref}, which is not shown: {unseen.message}"
                 yield Finding(*place_of(case), message, unseen.way_out)
 
 

@@ -40,6 +40,8 @@ from reconciler.plan.owners import record_is_of
 from reconciler.plan.rules import expiry_of_successor, find_cause
 from reconciler.plan.updates import KeyWriting, mark_revoked, plan_writings
 
+CUT_NOW = "to cut what leaked before that, take the key out of the file and apply"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -101,9 +103,10 @@ def hold_up(case: KeyCase, findings: tuple[Finding, ...]) -> Verdict:
     )
     if case.desired is None or not case.is_urgent:
         return kept
+    told = (replace(each, way_out="; ".join(filter(None, (each.way_out, CUT_NOW)))) for each in findings)
     marks = (writing for writing in mark_revoked(case, case.desired, kept.rulings) if is_writable(writing))
     exposed = expose_leak(case, kept.rulings, None, is_held_up=True)
-    return replace(kept, writings=tuple(marks), exposures=tuple(exposed))
+    return replace(kept, writings=tuple(marks), exposures=tuple(exposed), unmet=tuple(told))
 
 
 def judge_removed(case: KeyCase) -> Verdict:

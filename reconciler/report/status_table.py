@@ -109,7 +109,8 @@ def _alarm(standing: Standing) -> Iterator[Text]:
         yield Text(f"{what} HELD UP until somebody has looked: {some_of(held_up)}. See plan.\n", Role.DANGER)
     for trouble in standing.troubles:
         yield Text(f"{shown(trouble.path)}: {one_line(trouble.message)}\n", Role.DANGER)
-    for sentence in standing.unseen:
+    told = " ".join(trouble.message for trouble in standing.troubles)
+    for sentence in (each for each in standing.unseen if each not in told):
         yield Text(f"Some endpoints are not shown: {one_line(sentence)}\n", Role.WARNING)
     if endpoints := standing.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in endpoints]
