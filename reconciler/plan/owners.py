@@ -15,7 +15,7 @@ all others                                                         foreign
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from reconciler.model import (
     DesiredState,
@@ -38,10 +38,10 @@ def own_keys(desired: DesiredState, snapshot: Snapshot, revoked: Collection[str]
     two live keys have one name, and both have the marker, the name tells of neither.
 
     Without a marker, it takes such a record, a name that fits it, and that the file declares the key: somebody may have
-    taken the marker off to keep what is to be removed. Of the keys that are `revoked`, all that could be read of a
-    marker is enough, if the name fits it.
+    taken the marker off to keep what is to be removed. Of the keys that are `revoked`, which somebody asked for by name,
+    any record is enough, or what can be read of a marker, if the live name fits it.
     """
-    recorded = gather_evidence(desired, snapshot)
+    recorded, all_records = gather_evidence(desired, snapshot), gather_records(desired, snapshot)
     marked = Counter(map(mark_of, snapshot.keys))
     own: dict[str, Identity] = {}
     for live in snapshot.keys:
@@ -50,25 +50,20 @@ def own_keys(desired: DesiredState, snapshot: Snapshot, revoked: Collection[str]
             own[live.id] = Identity(marker.stack, marker.key, number)
     taken, declared = set(own.values()), {key.name for key in desired.keys}
     for live in snapshot.keys:
-        for found in find_unmarked(live, desired.stack, recorded.get(live.name, ()), revoked):
-            if (
-                found.key in declared
-                and found not in taken
-                and generation_name(found.key, found.generation) == live.name
-            ):
+        if live.marked_by not in (None, "", desired.stack) or live.ownership is not None:
+            continue
+        records = [each for each in all_records.get(live.name, ()) if record_is_of(each, live)]
+        proven = [each for each in records if live.claimed_by is None and each in recorded.get(live.name, ())]
+        leaked = [each for each in records if each.key in revoked]
+        said = [Identity(desired.stack, each.key, each.generation) for each in (*proven, *leaked)]
+        if live.identity.stack == desired.stack and live.identity.key in revoked:
+            said.append(live.identity)
+        for found in said:
+            fits = generation_name(found.key, found.generation) == live.name
+            if fits and found.key in declared and found not in taken:
                 own[live.id] = found
                 taken.add(found)
     return own
-
-
-def find_unmarked(
-    live: LiveKey, stack: str, evidence: Iterable[SinkRecord], revoked: Collection[str]
-) -> Iterator[Identity]:
-    """What a live key is by a record, where it has no marker, or by what can be read of one whose key is revoked."""
-    if live.marked_by is None:
-        yield from (Identity(stack, each.key, each.generation) for each in evidence if record_is_of(each, live))
-    elif live.ownership is None and live.identity.stack == stack and live.identity.key in revoked:
-        yield live.identity
 
 
 def is_borne_out(
@@ -92,9 +87,16 @@ def mark_of(live: LiveKey) -> object:
 
 def gather_evidence(desired: DesiredState, snapshot: Snapshot) -> dict[str, list[SinkRecord]]:
     """What the sinks say of this stack's live keys, by live name; not what a pull request can have written."""
+    return gather_records(desired, snapshot, only_evidence=True)
+
+
+def gather_records(
+    desired: DesiredState, snapshot: Snapshot, *, only_evidence: bool = False
+) -> dict[str, list[SinkRecord]]:
+    """All that the sinks say of this stack's live keys, by live name."""
     recorded: dict[str, list[SinkRecord]] = defaultdict(list)
     for contents in snapshot.sinks.values():
-        if contents.is_evidence:
+        if contents.is_evidence or not only_evidence:
             for record in contents.records.values():
                 if record.stack == desired.stack:
                     recorded[record.live_name].append(record)

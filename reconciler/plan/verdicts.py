@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Finding
-from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generation_name
+from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generation_name, number_in_name
 from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
@@ -179,6 +179,10 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
 def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successor:
     """The next free generation number; a numbered name that someone else holds is passed over."""
     number = 1 + max((generation.number for generation in case.generations), default=0)
+    # After a revocation, what may be a generation is not to seem the newer one for its number.
+    for doubtful in find_doubtful(case) if case.is_urgent else ():
+        beyond = 1 + (number_in_name(case.name, doubtful.name) or 0)
+        number = max(number, beyond) if beyond < LAST_GENERATION else number
     while number > 1 and generation_name(case.name, number) in case.facts.by_name:
         number += 1
     live = KeyRef(generation_name(case.name, number))
