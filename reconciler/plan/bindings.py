@@ -404,6 +404,9 @@ def explain_spared(live: LiveKey | None, own_stack: str) -> tuple[str, str]:
     if stack is None:
         why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
         return why, f"{off}, or write `exclusive: {{stacks: [{own_stack}]}}`"
+    if stack == own_stack:
+        why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
+        return why, f"give it back its marker, or {off}"
     off += ", or remove its marker there"
     if not stack:
         return describe_owner(live), off

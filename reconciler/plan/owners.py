@@ -38,8 +38,8 @@ def own_keys(desired: DesiredState, snapshot: Snapshot, revoked: Collection[str]
     two live keys have one name, and both have the marker, the name tells of neither.
 
     Without a marker, it takes such a record, a name that fits it, and that the file declares the key: somebody may have
-    taken the marker off to keep what is to be removed. Of the keys that are `revoked`, which somebody asked for by name,
-    any record is enough, or what can be read of a marker, if the live name fits it.
+    taken the marker off to keep what is to be removed. Of the keys that are `revoked`, which somebody asked for by
+    name, any record is enough, or what can be read of a marker, if the live name fits it.
     """
     recorded, all_records = gather_evidence(desired, snapshot), gather_records(desired, snapshot)
     marked = Counter(map(mark_of, snapshot.keys))

@@ -79,7 +79,7 @@ def key(
         every=every,
         lifetime=lifetime,
         prove=prove,
-        says_expiry=says_expiry,
+        says_expiry=says_expiry or expires_at is not None,
     )
 
 
