@@ -179,8 +179,8 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
 def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successor:
     """The next free generation number; a numbered name that someone else holds is passed over."""
     number = 1 + max((generation.number for generation in case.generations), default=0)
-    # After a revocation, what may be a generation is not to seem the newer one for its number.
-    for doubtful in find_doubtful(case) if case.is_urgent else ():
+    # What may be a generation of a key that is revoked is not to seem the newer one for its number.
+    for doubtful in find_doubtful(case) if case.is_urgent and not case.generations else ():
         beyond = 1 + (number_in_name(case.name, doubtful.name) or 0)
         number = max(number, beyond) if beyond < LAST_GENERATION else number
     while number > 1 and generation_name(case.name, number) in case.facts.by_name:
