@@ -16,6 +16,7 @@ from reconciler.model.desired import (
     SinkSettings,
     Warnings,
 )
+from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
     RECORD_FORM,
     Binding,
@@ -65,6 +66,7 @@ from reconciler.model.verification import Reply
 
 __all__ = [
     "APIS",
+    "CLOSE",
     "DEFAULT_API",
     "EARLIEST",
     "FORM",
@@ -87,6 +89,7 @@ __all__ = [
     "ForeignRecord",
     "Identity",
     "LaterRecord",
+    "Length",
     "LiveEndpoint",
     "LiveKey",
     "LockKind",
@@ -107,10 +110,12 @@ __all__ = [
     "UnwritableDescription",
     "Warnings",
     "are_close",
+    "as_kept",
     "compose_description",
     "digest",
     "generation_name",
     "human_text",
+    "is_kept",
     "is_variable_name",
     "key_of_name",
     "lock_name",
@@ -120,5 +125,6 @@ __all__ = [
     "read_identity",
     "read_lock_name",
     "shift",
+    "tell_apart",
     "variable_name",
 ]
