@@ -35,6 +35,14 @@ def key_of_name(live_name: str) -> str:
     return re.sub(r"-g[1-9][0-9]*\Z", "", live_name)
 
 
+def number_in_name(key: str, live_name: str) -> int | None:
+    """The number of a key's generation that has this live name; None for a live name that no generation of it gets."""
+    if live_name == key:
+        return 1
+    match = re.fullmatch(r"-g([1-9][0-9]{0,4})", live_name.removeprefix(key)) if live_name.startswith(key) else None
+    return int(match[1]) if match and match[1] != "1" else None
+
+
 def variable_name(template: str, key: str) -> str:
     """A key's variable: in the template, `{KEY}` stands for the key's name in upper case with underscores."""
     return template.replace("{KEY}", key.upper().replace("-", "_"))
