@@ -237,4 +237,6 @@ def test_who_takes_the_last_number_is_named_and_not_the_key_in_use() -> None:
     )
     world = replace(world, keys=(*world.keys, live("payments-g99989", of="payments", generation=99_989)))
     plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
-    assert "payments-g99999" in plan.unmet[0].message
+    assert "payments-g99990" in plan.unmet[0].message
+    assert "payments-g99989" not in plan.unmet[0].message
+    assert plan.held_up == ("payments",)
