@@ -129,7 +129,7 @@ def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) ->
     """The API shows a secret once: one that a sink lost, or never had, can only be replaced."""
     if newest.phase is Phase.ADOPTED:
         return None  # never known to keyform; the next rotation writes the sink
-    lacking = sorted(set(key.sinks) - newest.sinks_that_hold_it - case.facts.unreadable_sinks)
+    lacking = sorted(set(key.sinks) - newest.sinks_that_hold_it - case.facts.unknown_sinks)
     if lacking:
         return Reason("secret_is_not_in_sink", f"sink {', '.join(lacking)} does not hold the secret of {newest.name}")
     left = sorted(newest.sinks_that_hold_it - set(key.sinks))

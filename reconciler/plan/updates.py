@@ -61,6 +61,17 @@ def plan_writings(
             yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, generation.is_taken_over)
 
 
+def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> Iterator[KeyWriting]:
+    """The marks of what leaked, and nothing else, with the text as it is."""
+    for ruling in rulings:
+        generation = ruling.generation
+        if generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED):
+            ownership, reason = mark(case, key, generation, is_newly_revoked=True)
+            if reason is not None:
+                text = generation.live.text.rstrip()
+                yield KeyWriting(generation.live, text, ownership, (), reason, adopts=generation.is_taken_over)
+
+
 def mark(
     case: KeyCase, key: DesiredKey, generation: Generation, *, is_newly_revoked: bool
 ) -> tuple[Ownership, Reason | None]:

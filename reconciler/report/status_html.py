@@ -117,6 +117,10 @@ def _findings(standing: Standing) -> Iterator[_Finding]:
     yield _Finding(Role.DANGER, "Revoked, and not yet cut", standing.leaked)
     yield _Finding(Role.WARNING, "Not active, the API says", standing.inactive)
     yield _Finding(Role.DANGER, "Marked as this stack's, and not counted as its own: see plan", standing.claims)
+    yield _Finding(Role.DANGER, "Held up until somebody has looked: see plan", standing.held_up)
+    troubles = tuple(f"{trouble.path}: {trouble.message}" for trouble in standing.troubles)
+    yield _Finding(Role.DANGER, "Could not be read, or is somebody else's", troubles)
+    yield _Finding(Role.WARNING, "Endpoints that are not shown", standing.unseen)
     yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))
     yield _Finding(

@@ -27,6 +27,7 @@ SINK_ROLES = {
     SinkState.OK: Role.GOOD,
     SinkState.LOST: Role.DANGER,
     SinkState.UNKNOWN: Role.WARNING,
+    SinkState.FOREIGN: Role.DANGER,
     SinkState.NOT_YET: Role.QUIET,
 }
 
