@@ -26,8 +26,18 @@ from typing import TypeGuard
 from reconciler.api import Api
 from reconciler.apply.lock import FIRST_WAIT, Lock
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, ApiFailed, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
-from reconciler.model import LiveKey, lock_name, read_lock_name, shift
+from reconciler.errors import (
+    ApiError,
+    ApiFailed,
+    Conflict,
+    Forbidden,
+    Interrupted,
+    LockHeld,
+    LockLost,
+    NotKept,
+    RateLimited,
+)
+from reconciler.model import LiveKey, lock_name, read_lock_name, shift, tell_apart
 
 LIFETIME = timedelta(minutes=10)
 """How long a lock lasts unless it is renewed, which happens at half of it."""
@@ -47,7 +57,10 @@ LONGEST_HOLDER = 150
 REFUSALS = 5
 """How often the API may refuse to take it back for the pace alone."""
 
-_HOLDER = re.compile(r"held by (?P<holder>.*) since (?P<since>\S+) \[keyform-lock (?P<nonce>[0-9a-f]+)\]\Z")
+_HOLDER = re.compile(r"held by (?P<holder>.*?) since ")
+_NONCE = re.compile(r"\bkeyform-lock (?P<nonce>[0-9a-f]+)\b")
+"""Read apart from all else: a server may escape, trim or fold the text around it, which others write."""
+ANOTHER_LOCK = "declare another lock, `lock: {type: file}`, or report it to Gcore"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,8 @@ class ApiLock(Lock):
                 raise self._lost("it was given back")
             live = self._api.get_key(self._own.id)
             if live is None or not self._made_by_us(live):
-                raise self._lost("somebody took it over")
+                is_altered = live is not None and live.created_at == self._own.created_at
+                raise self._lost("its description was changed" if is_altered else "somebody took it over")
             self.keep_alive()
 
     def hold(self) -> None:
@@ -267,7 +281,30 @@ class ApiLock(Lock):
         self._number = number
         self._lives_until = lives_until
         self._is_lost = False
+        self._require_as_asked(self._own, text, expires_at)
         return True
+
+    def _require_as_asked(self, own: LiveKey, text: str, asked: datetime) -> None:
+        """See that the API made a lock that keeps others out, and for a while only. What it made is given back.
+
+        One that never expires, or in a day, would outlive a run that dies; one that is over at once, or that nobody can
+        tell from another's, keeps nobody out.
+        """
+        kept = own.expires_at
+        now = self._api.now()
+        soonest = shift(now, timedelta(seconds=self._request_limit))
+        if kept is None or not soonest < kept <= shift(now, 2 * LIFETIME):
+            field, wanted = "expires_at", f"{asked:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"{kept:%Y-%m-%dT%H:%M:%SZ}" if kept else "never"
+        elif not self._made_by_us(own):
+            field, (wanted, found) = "description", (f'"{each}"' for each in tell_apart(text, own.text))
+        else:
+            return
+        raise NotKept(
+            f"The API made the lock of stack {self._stack} with another {field} than it was asked to"
+            f" (asked: {wanted}, kept: {found}).",
+            way_out=ANOTHER_LOCK,
+        )
 
     def _remove_others(self, found: list[Holding]) -> None:
         """Delete stale locks, and those that lost answers of our own left behind."""
@@ -330,6 +367,6 @@ def read_lock(key: LiveKey, stack: str) -> Holding | None:
     lock = read_lock_name(key.name)
     if lock is None or lock[0] != stack:
         return None
-    text = _HOLDER.search(key.text)
+    text, nonce = _HOLDER.search(key.text), _NONCE.search(key.text)
     holder = text["holder"][:LONGEST_HOLDER] if text else ""
-    return Holding(key, lock[1], text["nonce"] if text else "", holder or "somebody")
+    return Holding(key, lock[1], nonce["nonce"] if nonce else "", holder or "somebody")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from reconciler.api import Api, Fence
+from reconciler.apply.last_look import look_at_made, take_last_look
 from reconciler.apply.lock import Lock, NoLock
 from reconciler.apply.moves import movable, move
 from reconciler.apply.run import Run
@@ -19,9 +20,12 @@ from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
+    CreateGeneration,
     Note,
     OpenEndpoint,
     Plan,
+    Publish,
+    RemoveRecord,
     Step,
     Unbind,
     UpdateKey,
@@ -49,6 +53,37 @@ def check_plan(plan: Plan) -> None:
     """Raise PlanRefused for a plan that safety refuses: before anything is changed, the lock included."""
     if plan.refusals:
         raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
+
+
+def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
+    """Let each sink that is needed try what it will do, and yield the changes that are not begun, each with the reason.
+
+    No key is made whose secret could not be saved, and none goes whose record could not be removed. All else goes on.
+    """
+    written: defaultdict[str, set[str]] = defaultdict(set)
+    for change in run.plan.changes:
+        match change:
+            case Publish(sinks=sinks):
+                for sink in sinks:
+                    written[sink].add(change.key)
+            case RemoveRecord(sink=sink):
+                written[sink] |= set()
+            case _:
+                pass
+    for sink in sorted(written):
+        if run.stop.is_set():
+            return
+        try:
+            run.sinks[sink].rehearse(sorted(written[sink]))
+        except KeyformError as error:
+            for change in run.plan.changes:
+                match change:
+                    case CreateGeneration(key=key) if key in written[sink]:
+                        yield change.id, error
+                    case RemoveRecord(sink=where) if where == sink:
+                        yield change.id, error
+                    case _:
+                        pass
 
 
 def tidy_sinks(sinks: Mapping[str, Sink]) -> list[SinkError]:
@@ -110,6 +145,7 @@ def apply_plan(
     """
     fence = fence or NoLock()
     run = Run(plan, api.fenced(fence), sinks, effects, listener, stop or threading.Event(), fence)
+    run.held_up.update(rehearse(run))
     for changes in in_turn(plan.changes):
         ready = find_ready(run, changes)
         # Once it is to stop, nothing is grouped: what was not made has no id to be told apart by.
@@ -117,6 +153,9 @@ def apply_plan(
         groups = movable(run, ready) if moves else [[change] for change in ready]
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
             run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
+        if changes[0].step is Step.CREATE_GENERATION:
+            look_at_made(run, changes)
+    take_last_look(run)
     told = tuple(run.outcomes[change.id] for change in plan.changes)
     return Result(plan, told, interrupted=run.stop.is_set(), lock_was_lost=run.lock_was_lost)
 
@@ -181,6 +220,8 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
 def act(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
     """Do it, and return per change why it was not done, or what is worth reporting although it was."""
     try:
+        if error := next((run.held_up[change.id] for change in changes if change.id in run.held_up), None):
+            raise error
         if changes[0].step in ASK_BEFORE:
             run.fence.check()
         else:

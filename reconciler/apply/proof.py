@@ -10,7 +10,7 @@ from __future__ import annotations
 from reconciler.api import require_settable
 from reconciler.apply.run import Run
 from reconciler.errors import Interrupted, KeyformError
-from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, are_close
+from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint
 from reconciler.model.verification import Admission, Reply
 from reconciler.patience import (
     FIRST_PAUSE,
@@ -72,7 +72,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
         if _why_nobody_can_ask(live):
             return live
         key = run.api.get_key(made.id)
-        if key is None or not are_close(key.created_at, made.created_at):
+        if key is None or key.ownership != made.ownership:
             finding = f"the API does not show {made.name} any more"
         elif made.id not in reading.bound:
             finding = f"{ref} does not list {made.name}"

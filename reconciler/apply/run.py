@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.api import Api, Fence
+from reconciler.api import Api, Fence, KeyUpdate
 from reconciler.effects import Effects
-from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint
-from reconciler.plan.changes import ChangeId, KeyRef, Plan, Unbind
+from reconciler.errors import KeyformError
+from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.plan.changes import Change, ChangeId, KeyRef, Plan, Unbind
 from reconciler.plan.outcomes import Event, Outcome, OutcomeState
 from reconciler.sinks.protocol import Sink
 
@@ -40,6 +41,15 @@ class Bindings:
             return frozenset(binding for place in places for binding in self._by.get(place, ()))
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a change has left of a live key that was `former` before: what was written, or None where it was deleted."""
+
+    change: Change
+    former: LiveKey
+    written: KeyUpdate | None
+
+
 @dataclass
 class Run:
     """One apply. Worker threads share it: each writes only entries of its own changes. `api` is fenced."""
@@ -51,9 +61,15 @@ class Run:
     listener: Callable[[Event], None]
     stop: threading.Event
     fence: Fence
+    held_up: dict[ChangeId, KeyformError] = field(default_factory=dict)
+    """What is not begun, since a sink that it needs does not work."""
     outcomes: dict[ChangeId, Outcome] = field(default_factory=dict)
     created: dict[KeyRef, CreatedKey] = field(default_factory=dict)
     """What was made for a planned generation, maybe under the next generation's name."""
+    listed: dict[str, LiveKey] = field(default_factory=dict)
+    """What was made, by its id, as a list has shown it since: the next plan will rest on one."""
+    left: dict[str, Left] = field(default_factory=dict)
+    """What the last change of each live key has left of it, by its id."""
     kept: Bindings = field(init=False)
     """The stack's bindings that stay, and those that this run makes: a reading that lacks them is an old one."""
     going: Bindings = field(init=False)

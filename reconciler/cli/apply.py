@@ -125,6 +125,8 @@ def execute(
 
     if plan.is_empty:
         clear_away(lock, sinks)
+        if plan.repairs and not args.json:
+            terminal.show(f"\nRepaired {', '.join(shown(note.address) for note in plan.repairs)}.")
     else:
         with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
             if now != plan:

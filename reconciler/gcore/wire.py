@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from reconciler.errors import UnexpectedAnswer
-from reconciler.model import EARLIEST, LiveKey, Secret, read_claim, read_description, shift
+from reconciler.model import EARLIEST, LiveKey, Secret, as_kept, read_claim, read_description, shift
 
 Item = TypeVar("Item")
 
@@ -72,7 +72,7 @@ def read_key(fields: Fields, key_id: str) -> LiveKey:
     return LiveKey(
         id=key_id,
         name=fields.name("name"),
-        text=text,
+        text=as_kept(text),
         ownership=ownership,
         created_at=fields.instant("created_at").replace(microsecond=0),
         expires_at=expires_at.replace(microsecond=0) if expires_at and expires_at != EARLIEST else None,

@@ -16,6 +16,7 @@ from reconciler.model.desired import (
     SinkSettings,
     Warnings,
 )
+from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
     RECORD_FORM,
     Binding,
@@ -61,6 +62,7 @@ from reconciler.model.verification import Reply
 
 __all__ = [
     "APIS",
+    "CLOSE",
     "DEFAULT_API",
     "EARLIEST",
     "FORM",
@@ -82,6 +84,7 @@ __all__ = [
     "EndpointRef",
     "ForeignRecord",
     "LaterRecord",
+    "Length",
     "LiveEndpoint",
     "LiveKey",
     "LockKind",
@@ -102,9 +105,11 @@ __all__ = [
     "UnwritableDescription",
     "Warnings",
     "are_close",
+    "as_kept",
     "compose_description",
     "digest",
     "generation_name",
+    "is_kept",
     "is_variable_name",
     "key_of_name",
     "lock_name",
@@ -112,5 +117,6 @@ __all__ = [
     "read_description",
     "read_lock_name",
     "shift",
+    "tell_apart",
     "variable_name",
 ]

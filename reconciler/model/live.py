@@ -192,6 +192,8 @@ class SinkContents:
     destination: str = ""
     exposure: str = ""
     is_evidence: bool = True
+    damage: str = ""
+    """What keeps some readers from getting secrets that are there: the next apply repairs it."""
     later: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Trouble] = field(default_factory=dict)
     trouble: Trouble | None = None

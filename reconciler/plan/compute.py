@@ -75,7 +75,16 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         lock=describe_lock(desired.lock),
         keeps=bindings.keeps,
         key_count=len(desired.keys),
+        repairs=tuple(find_repairs(snapshot)),
     )
+
+
+def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
+    """The sinks in which something is damaged although no secret is lost."""
+    for name, contents in sorted(snapshot.sinks.items()):
+        if contents.damage:
+            sentence = f"{contents.destination} has {contents.damage}: not all readers get its secrets"
+            yield Note("sink_is_damaged", f"sink.{name}", f"{sentence}; an apply writes these lines again")
 
 
 STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.model import Auth, Phase
+from reconciler.model import Auth, DesiredKey, Length, Phase
 from reconciler.plan.bindings import IS_OPEN, BindingPlan
 from reconciler.plan.changes import (
     Action,
@@ -72,7 +72,13 @@ def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
             text=key.description,
             ownership=case.marker(successor.generation, Phase.PENDING, case.now, successor.live.name),
             expires_at=successor.expires_at,
+            length=length_of(key),
         )
+
+
+def length_of(key: DesiredKey | None) -> Length | None:
+    """Says that a key's expiry comes of its `lifetime`; None where it is a date, or never."""
+    return Length(key.overlap) if key is not None and key.lifetime is not None else None
 
 
 def differences(verdict: Verdict) -> tuple[FieldDiff, ...]:
@@ -123,6 +129,7 @@ def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
                 text=writing.text,
                 ownership=writing.ownership,
                 expires_at=writing.expires_at,
+                length=length_of(verdict.case.desired),
                 adopts=writing.adopts,
             )
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from reconciler.errors import Finding
 from reconciler.model import DesiredState, EndpointRef, Phase, Snapshot
 from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_facts
-from reconciler.plan.compute import decide
+from reconciler.plan.compute import decide, find_repairs
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
 from reconciler.plan.obstacles import path_of
@@ -42,6 +42,7 @@ def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -
         troubles=tuple(find_troubles(facts)),
         unseen=tuple(trouble.message for _, trouble in sorted(snapshot.unseen.items())),
         claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
+        repairs=tuple(find_repairs(snapshot)),
     )
 
 

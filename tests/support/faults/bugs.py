@@ -313,7 +313,7 @@ BUGS: tuple[Bug, ...] = (
         modes=Modes(patch_missing="resets"),
     ),
     Bug("bind at create", bind_at_create, "first create, v2", 6),
-    Bug("forget the expiry", forget_the_expiry, "all that a key is written with changes, v2", 8),
+    Bug("forget the expiry", forget_the_expiry, "all that a key is written with changes, v2", 6),
     Bug(
         "believe one old reading",
         believe_one_old_reading,
