@@ -37,8 +37,9 @@ from reconciler.model.verification import (
     Verification,
 )
 from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
-from reconciler.plan.cases import KeyCase, gather_cases, gather_facts, record_is_of
+from reconciler.plan.cases import KeyCase, gather_cases, gather_facts
 from reconciler.plan.fields import instant
+from reconciler.plan.owners import record_is_of
 from reconciler.sinks.protocol import HeldSecret, Sink
 from reconciler.workers import side_by_side
 

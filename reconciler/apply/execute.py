@@ -7,8 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from reconciler.api import Api, Fence
-from reconciler.apply.last_look import look_at_made, take_last_look
+from reconciler.api import Api
+from reconciler.apply.last_look import look_once_more
+from reconciler.apply.listed import look_at_listed, look_at_made
+from reconciler.apply.lists import lists_locked
 from reconciler.apply.lock import Lock, NoLock
 from reconciler.apply.moves import movable, move
 from reconciler.apply.run import Run
@@ -47,6 +49,8 @@ ORDER: tuple[tuple[Step, ...], ...] = (
 ASK_BEFORE = (Step.REMOVE_RECORD, Step.DELETE_KEY)
 """Before each of these the lock is looked at: whoever took it over would see what we did not. What writes bindings and
 secrets looks for itself, right before each write."""
+MOVES = (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT)
+"""These write lists of keys."""
 
 
 def check_plan(plan: Plan) -> None:
@@ -133,31 +137,52 @@ def apply_plan(
     sinks: Mapping[str, Sink],
     effects: Effects,
     *,
-    fence: Fence | None = None,
+    fence: Lock | None = None,
     parallelism: int = 10,
     listener: Callable[[Event], None] = lambda _: None,
     stop: threading.Event | None = None,
+    lock_timeout: float = 0.0,
 ) -> Result:
     """Do what a checked plan says, and tell what came of it; the caller has the lock that is the `fence`.
 
     Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
-    changes are finished and no others begun.
+    changes are finished, and of the others only those begin that publish what is made and bound. `lock_timeout` is how
+    many seconds the user would wait for a lock.
     """
-    fence = fence or NoLock()
-    run = Run(plan, api.fenced(fence), sinks, effects, listener, stop or threading.Event(), fence)
+    fence, stop = fence or NoLock(), stop or threading.Event()
+    lists = fence.for_lists(plan.project) if api.capabilities.shares_lists else None
+    run = Run(plan, api.fenced(fence), sinks, effects, listener, stop, fence, lists, lock_timeout)
     run.held_up.update(rehearse(run))
     for changes in in_turn(plan.changes):
-        ready = find_ready(run, changes)
-        # Once it is to stop, nothing is grouped: what was not made has no id to be told apart by.
-        moves = changes[0].step in (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT) and not run.stop.is_set()
-        groups = movable(run, ready) if moves else [[change] for change in ready]
+        take_turn(run, find_ready(run, changes), parallelism)
+    look_once_more(run)
+    look_at_listed(run)
+    told = tuple(run.outcomes[change.id] for change in plan.changes)
+    return Result(plan, told, interrupted=stop.is_set(), lock_was_lost=run.lock_was_lost)
+
+
+def take_turn(run: Run, changes: Sequence[Change], parallelism: int) -> None:
+    """Make these changes side by side; lists of keys under the lock that all stacks share."""
+
+    def act_on(groups: Sequence[Sequence[Change]]) -> None:
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
             run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
-        if changes[0].step is Step.CREATE_GENERATION:
+
+    if not changes or changes[0].step not in MOVES:
+        act_on([[change] for change in changes])
+        if changes and changes[0].step is Step.CREATE_GENERATION:
             look_at_made(run, changes)
-    take_last_look(run)
-    told = tuple(run.outcomes[change.id] for change in plan.changes)
-    return Result(plan, told, interrupted=run.stop.is_set(), lock_was_lost=run.lock_was_lost)
+        return
+    try:
+        with lists_locked(run):
+            act_on(movable(run, changes))
+    except KeyformError as error:  # from the lock: nothing was begun
+        outcomes = [
+            not_begun(run, change) if isinstance(error, Interrupted) else conclude(run, change, error, 0.0)
+            for change in changes
+        ]
+        run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
+        run.listener(Finished(tuple(outcomes)))
 
 
 def in_turn(changes: Sequence[Change]) -> list[list[Change]]:
@@ -185,11 +210,14 @@ def turn_of_step(step: Step) -> int:
 
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
-    """Those of these that wait for nothing, or for what is done in the same write; the others get their outcome."""
-    if run.stop.is_set():
-        return list(changes)  # none of them begins, whatever it waits for
+    """Those of these that begin, and wait for nothing, or for what is done in the same write; the others get their
+    outcome."""
     ready: dict[ChangeId, Change] = {}
     for change in changes:
+        if not run.begins(change):
+            run.outcomes[change.id] = not_begun(run, change)
+            run.listener(Finished((run.outcomes[change.id],)))
+            continue
         waits_for = [each for each in change.depends_on if not run.is_in(each, OutcomeState.DONE) and each not in ready]
         if waits_for:
             # A change that was itself skipped is not the reason: everything about a key that could not be made waits
@@ -205,8 +233,8 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
 
 def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
     """One step, or one write of several, and what came of each change."""
-    if run.stop.is_set():
-        outcomes = [Outcome(change, OutcomeState.NOT_STARTED, "interrupted before its turn") for change in changes]
+    if not all(map(run.begins, changes)):
+        outcomes = [not_begun(run, change) for change in changes]
     else:
         run.listener(Started(tuple(changes)))
         begun = run.effects.monotonic()
@@ -215,6 +243,12 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
         outcomes = [conclude(run, change, results.get(change.id, ""), seconds) for change in changes]
     run.listener(Finished(tuple(outcomes)))
     return outcomes
+
+
+def not_begun(run: Run, change: Change) -> Outcome:
+    """The outcome of what does not begin any more."""
+    why = "the lock was lost before its turn" if run.lock_was_lost else "interrupted before its turn"
+    return Outcome(change, OutcomeState.NOT_STARTED, why)
 
 
 def act(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
@@ -242,7 +276,6 @@ def conclude(run: Run, change: Change, result: KeyformError | str, seconds: floa
             way_out = "run apply again: it looks at what is live"
             return Outcome(change, OutcomeState.UNKNOWN, "interrupted while it ran", way_out, seconds)
         case LockLost():
-            run.stop.set()
             run.lock_was_lost = True
         case _:
             pass

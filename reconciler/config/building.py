@@ -190,15 +190,18 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             # What a key says of its own expiry goes before the lifetime that holds for all.
             lifetime=None if expires else rotation.get("lifetime"),
             prove=default_prove if prove is None else prove,
+            says_expiry=expires,
             place=place_of(entry.mark, ("keys", name)),
         )
         chosen = rotation.get("overlap")
         yield key if chosen is None else replace(key, overlap=chosen)
 
 
-def _build_description(build: _Build, path: TreePath) -> str:
-    """The text as the API keeps it, composed and trimmed: some characters become several by that."""
-    written = build.text(*path) or ""
+def _build_description(build: _Build, path: TreePath) -> str | None:
+    """The text as the API keeps it, composed and trimmed: some characters become several by that. None: not said."""
+    written = build.text(*path)
+    if written is None:
+        return None
     text = as_kept(written)
     if len(text) > LONGEST_DESCRIPTION >= len(written):  # a longer one is refused already
         message = f"has {len(text)} characters in Unicode's composed form (NFC), in which it is kept"

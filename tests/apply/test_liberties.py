@@ -337,7 +337,7 @@ def test_a_lock_whose_description_is_changed_while_it_is_held_is_not_said_to_be_
     ("place", "loosened", "modes"),
     [
         ("reconciler.apply.steps.find_unkept", lambda *_: "", {"expiry_kept": "end_of_day"}),
-        ("reconciler.apply.execute.take_last_look", lambda _: None, {"key_delete": "ignored"}),
+        ("reconciler.apply.execute.look_at_listed", lambda _: None, {"key_delete": "ignored"}),
     ],
     ids=["what is made is not compared", "no last look"],
 )
@@ -350,6 +350,6 @@ def test_the_property_is_broken_by_a_run_that_looks_less(
     stage.take_liberties(**modes)
     monkeypatch.setattr(place, loosened)
     if "expiry" in str(modes):
-        monkeypatch.setattr("reconciler.apply.last_look.find_unkept", loosened)
+        monkeypatch.setattr("reconciler.apply.listed.find_unkept", loosened)
     with pytest.raises(AssertionError):
         require_an_end(stage, desired(replace(DATED, name="search-api")))

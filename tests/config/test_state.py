@@ -82,6 +82,7 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
                 sinks=("jobs", "local"),
                 overlap=timedelta(0),
                 adopt="portal-key",
+                says_expiry=True,
             ),
             DesiredKey(
                 name="empty-one",

@@ -237,8 +237,9 @@ def test_a_marker_that_is_taken_off_cuts_no_consumer_of_what_the_sink_holds() ->
     world = snapshot(current, endpoint("llama3", "payments-g2"), held=["payments-g2"])
     bare = replace(world, keys=(replace(current, ownership=None),))
     plan = compute_plan(desired(key("payments", "llama3"), endpoints=EXCLUSIVE), bare, NOW)
-    assert cut_by(plan) == set()
-    assert "payments-g2" in plan.unmet[0].message
+    assert [str(change.id) for change in plan.changes] == ["update_key payments-g2"], plan.unmet
+    assert plan.changes[0].reason.code == "marker_is_restored"
+    assert plan.unmet == ()
     assert (
         "payments-g2" in compute_plan(desired(key("search", "llama3"), endpoints=EXCLUSIVE), bare, NOW).unmet[0].message
     )

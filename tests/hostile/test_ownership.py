@@ -166,7 +166,7 @@ def test_a_key_of_another_stack_goes_from_an_exclusive_endpoint_only_where_the_f
     "text",
     [
         "[keyform ",
-        "[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z] ask Bob",
+        "[keyform 2 prod/payments g2 published 2026-11-21T10:00:00Z shared] ask Bob",
         "[keyform 2 prod/payments g2 archived 2026-11-21T10:00:00Z]",
         "[keyform 2 prod/payments g2 published 2026-13-45T10:00:00Z]",
         "[keyform 2 prod/payments g2 published ٢٠٢٦-11-21T10:00:00Z]",
@@ -199,9 +199,9 @@ def test_a_marker_of_any_instant_is_read_back_as_it_was_written() -> None:
 @pytest.mark.parametrize("text", ["x" * 280, "trailing ", "[keyform a/b g1 published 2026-11-21T10:00:00Z]" * 6])
 def test_a_description_that_has_no_room_for_a_marker_holds_its_key_up_before_anything_is_sent(text: str) -> None:
     world = snapshot(replace(live("by-hand"), text=text, expires_at=NOW + days(1)), endpoint("llama3", "by-hand"))
-    plan = compute_plan(desired(key("payments", "llama3", adopt="by-hand")), world, NOW)
+    plan = compute_plan(desired(key("payments", "llama3", adopt="by-hand", says_expiry=True)), world, NOW)
     assert plan.refusals == ()
-    if len(text.rstrip()) > 100:
+    if text.startswith("x"):
         assert "leaves no room" in plan.unmet[0].message
         assert plan.changes == ()
     else:
