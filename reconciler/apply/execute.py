@@ -19,6 +19,7 @@ from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
+    Copy,
     Note,
     OpenEndpoint,
     Plan,
@@ -38,6 +39,7 @@ ORDER: tuple[tuple[Step, ...], ...] = (
     (Step.UPDATE_KEY,),
     (Step.PROVE,),
     (Step.PUBLISH,),
+    (Step.COPY,),
     (Step.UNBIND, Step.OPEN_ENDPOINT),  # an endpoint opens in the write that takes its last key off
     (Step.REMOVE_RECORD,),
     (Step.DELETE_KEY,),
@@ -63,7 +65,7 @@ def needed_sinks(plan: Plan) -> dict[str, set[str]]:
     needed: dict[str, set[str]] = {}
     for change in plan.changes:
         match change:
-            case Publish(sinks=sinks):
+            case Publish(sinks=sinks) | Copy(sinks=sinks):
                 for sink in sinks:
                     needed.setdefault(sink, set()).add(change.key)
             case RemoveRecord(sink=sink):

@@ -108,6 +108,8 @@ class Facts:
     unreadable_sinks: frozenset[str]
     lasting_sinks: frozenset[str]
     """Sinks from which nothing can be removed."""
+    absent_sinks: frozenset[str]
+    """Sinks of which nothing at all is there."""
 
     @property
     def mutable_fields(self) -> frozenset[str]:
@@ -211,6 +213,7 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         later=later,
         unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
         lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
+        absent_sinks=frozenset(name for name, contents in snapshot.sinks.items() if contents.is_absent),
     )
 
 

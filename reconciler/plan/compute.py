@@ -9,7 +9,18 @@ from datetime import datetime
 from reconciler.model import Auth, DesiredState, LockKind, LockSettings, Safety, Snapshot
 from reconciler.plan.bindings import plan_bindings
 from reconciler.plan.cases import MOST_TOLD, Facts, find_claims, gather_cases, gather_facts
-from reconciler.plan.changes import Change, Demand, Destination, Destroy, Note, Plan, Publish, RemoveRecord, Rotate
+from reconciler.plan.changes import (
+    Change,
+    Copy,
+    Demand,
+    Destination,
+    Destroy,
+    Note,
+    Plan,
+    Publish,
+    RemoveRecord,
+    Rotate,
+)
 from reconciler.plan.obstacles import WAY_OUT_OF_CLAIM, describe_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.safety import check_safety
@@ -27,7 +38,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     verdicts = [judge(case) for case in gather_cases(facts)]
     bindings = plan_bindings(facts, verdicts)
     refusals = (
-        *check_safety(desired, verdicts),
+        *check_safety(facts, verdicts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
         *bindings.refusals,
     )
@@ -95,7 +106,7 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
     found: set[str] = set()
     for change in changes:
         match change:
-            case Publish(sinks=sinks):
+            case Publish(sinks=sinks) | Copy(sinks=sinks):
                 found.update(sinks)
             case RemoveRecord(sink=sink):
                 found.add(sink)

@@ -10,6 +10,7 @@ from reconciler.model import LAST_GENERATION, DesiredKey, generation_name
 from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
+from reconciler.plan.holdings import NOTHING_LOST, Holdings, find_losses
 from reconciler.plan.notes import (
     expose_leak,
     expose_revival,
@@ -17,11 +18,13 @@ from reconciler.plan.notes import (
     warn,
     warn_of_expiry,
     warn_of_lasting_records,
+    warn_of_places,
 )
 from reconciler.plan.obstacles import (
     find_obstacle,
     find_unwritable,
     hold_up_by,
+    hold_up_by_attempts,
     hold_up_by_record,
     refuse_adoption,
     refuse_last_number,
@@ -30,24 +33,35 @@ from reconciler.plan.obstacles import (
     refuse_taken_name,
 )
 from reconciler.plan.rules import expiry_of_successor, find_cause
-from reconciler.plan.updates import KeyWriting, plan_writings
+from reconciler.plan.updates import Copying, KeyWriting, plan_copying, plan_writings
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All that is to happen to one key. `obsolete_records` are the sinks whose record of it is to be removed."""
+    """All that is to happen to one key. `obsolete_records` are the sinks whose record of it is to be removed.
+
+    `losses` is where the newest secret that was published is, for a key whose next generation replaces it.
+    """
 
     case: KeyCase
     action: Action
     rulings: tuple[Ruling, ...] = ()
     successor: Successor | None = None
     writings: tuple[KeyWriting, ...] = ()
+    copying: Copying | None = None
+    losses: Holdings = NOTHING_LOST
     obsolete_records: Mapping[str, Reason] = field(default_factory=dict)
     refusals: tuple[Finding, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
+
+    @property
+    def replaces_loss(self) -> bool:
+        """Whether there would be no new generation but for a secret that is lost, or may be."""
+        code = self.successor.reason.code if self.successor else ""
+        return code in ("secret_is_not_in_sink", "publication_is_uncertain")
 
     @property
     def going(self) -> tuple[Ruling, ...]:
@@ -101,6 +115,8 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
         return Verdict(case, Action.UPDATE, refusals=refused)
     newest, cause = case.newest_in_use, find_cause(case)
     action = (cause.action if cause else None) or Action.UPDATE
+    if cause and cause.action and (finding := hold_up_by_attempts(case, key)):
+        return hold_up(case, finding)
     successor = choose_successor(case, key, cause.reason) if cause and cause.action else None
     if successor is not None and successor.generation > LAST_GENERATION:
         return Verdict(case, Action.UPDATE, refusals=(refuse_last_number(case, key),))
@@ -114,6 +130,8 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
         rulings=rulings,
         successor=successor,
         writings=writings,
+        copying=plan_copying(case, key, newest) if newest and not cause else None,
+        losses=find_losses(case, key) if successor else NOTHING_LOST,
         obsolete_records={
             sink: Reason("sink_is_not_declared", f"the key no longer names sink {sink}")
             for sink in sorted(set(case.records) - set(key.sinks))
@@ -123,7 +141,7 @@ def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
             *refuse_past_expiry(case, key, successor, writings),
         ),
         exposures=(*expose_leak(case, rulings, successor), *expose_revival(case, writings)),
-        warnings=tuple(warn(case, newest, rulings, successor)),
+        warnings=(*warn(case, newest, rulings, successor), *warn_of_places(case, key)),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
     )
 

@@ -52,6 +52,7 @@ class LocalFileSink(Sink):
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         self._has_old = False
+        self._is_absent = False
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
@@ -84,6 +85,11 @@ class LocalFileSink(Sink):
         """Whether no commit can have made what was read last."""
         return self._file.is_evidence
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether there was no file when it was read last."""
+        return self._is_absent
+
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing."""
         content = self._file.check_writable() or b""
@@ -92,7 +98,9 @@ class LocalFileSink(Sink):
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
-        found = self.records(self._file.read() or b"")
+        content = self._file.read()
+        self._is_absent = content is None
+        found = self.records(content or b"")
         self._has_old = any(isinstance(each, SinkRecord) and each.form < RECORD_FORM for each in found.values())
         return found
 
@@ -103,7 +111,8 @@ class LocalFileSink(Sink):
 
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
         """Records and secrets of these keys."""
-        held = self.held(self._file.read() or b"")
+        only = next(iter(keys)) if len(keys) == 1 else None
+        held = self.held(self._file.read() or b"", only)
         return {key: held[key] for key in sorted(keys) if key in held}
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
