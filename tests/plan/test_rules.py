@@ -273,7 +273,7 @@ CASES = [
     ),
     Case(
         "rotation-to-unreadable-sink",
-        "a key that moves to a sink which cannot be read back has its secret copied there before it goes from the other",
+        "the secret of a key that moves to a sink which cannot be read back is copied there before it goes",
         desired(key("payments", "llama3", sinks=["ci"]), sinks={"ci": "command", "local": "file"}),
         snapshot(IN_LOCAL, LLAMA, held=["payments"], unreadable=["ci"]),
         ["copy:payments: secret_is_in_another_sink", "remove-record:local/payments: sink_is_not_declared"],
