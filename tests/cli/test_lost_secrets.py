@@ -6,7 +6,10 @@ import shutil
 
 import pytest
 from cli.conftest import Keyform
+from cli.faults import always, on, refusal
 from cli.stage import HEAD, World
+
+from reconciler.effects import System
 
 PROGRAM = 'type: command, write: [sh, -c, "umask 077; cat > given-$KEYFORM_KEY"]'
 NOTHING_TO_DO = "No changes. The live API matches the file."
@@ -202,9 +205,7 @@ def test_a_file_that_keeps_failing_leaves_one_generation_beside_the_one_in_use(
     world: World, keyform: Keyform, head: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It fails for certain: what was made is in no sink, and the next run discards it."""
-    from reconciler.effects import System
-
-    apply(world, keyform, stack(head, sinks=FILE))
+    apply(world, keyform, stack(head, sinks=FILE) + "lock: {type: none}\n")
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
@@ -214,7 +215,17 @@ def test_a_file_that_keeps_failing_leaves_one_generation_beside_the_one_in_use(
     for _ in range(20):
         assert keyform("apply", "--auto-approve").code == 1
         assert len(world.owned()) == 2
+    # Nor do those pile up that the API does not delete.
+    world.fail(on("DELETE", "", always(refusal(500))))
+    for _ in range(20):
+        ran = keyform("apply", "--auto-approve")
+        assert ran.code == 1
+    assert len(world.owned()) == 1 + 6
+    assert "6 generations that were never published are still there" in ran.err
+    world.fail(None)
     monkeypatch.undo()
+    assert keyform("rotate", "key-0", "--auto-approve").code == 0
+    assert len(world.owned()) == 2
 
 
 def test_what_the_schema_says_of_max_replacements(world: World, keyform: Keyform) -> None:
