@@ -8,7 +8,7 @@ told what came of each.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol, Self
 
@@ -17,11 +17,13 @@ from reconciler.model import (
     Binding,
     Capabilities,
     CreatedKey,
+    EndpointKind,
     EndpointRef,
     LiveEndpoint,
     LiveKey,
     Reply,
     Secret,
+    Trouble,
     Unchanged,
 )
 
@@ -47,11 +49,15 @@ class Fence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """All that is live in the project: keys in order of name, endpoints in order, and which key opens which."""
+    """All that is live in the project: keys in order of name, endpoints in order, and which key opens which.
+
+    `unseen` says of a kind of endpoints why the API does not show them to this token.
+    """
 
     keys: tuple[LiveKey, ...] = ()
     endpoints: tuple[LiveEndpoint, ...] = ()
     bindings: frozenset[Binding] = frozenset()
+    unseen: Mapping[EndpointKind, Trouble] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,10 @@ class Api(Protocol):
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def read_live(self) -> LiveState:
-        """All that is live, each list read once."""
+        """All that is live, each list read once.
+
+        That a token may not see applications is no failure: keys and deployments go on without them.
+        """
         ...
 
     def list_keys(self) -> tuple[LiveKey, ...]:
@@ -137,7 +146,7 @@ class Api(Protocol):
         ...
 
     def list_bindings(self) -> frozenset[Binding]:
-        """Which key opens which endpoint."""
+        """Which key opens which endpoint, as far as the API shows endpoints to this token."""
         ...
 
     def get_key(self, key_id: str) -> LiveKey | None:
@@ -167,7 +176,10 @@ class Api(Protocol):
         ...
 
     def delete_key(self, key_id: str) -> bool:
-        """Delete a live key; False when it was gone already. Raises Conflict where it is still bound."""
+        """Delete a live key; False when it was gone already. Raises Conflict where it is still bound.
+
+        Where not all endpoints are shown, the key is read again before: it may open one that nobody sees.
+        """
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:

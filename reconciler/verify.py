@@ -216,6 +216,7 @@ class Inquiry:
         self._live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
         self._endpoints = snapshot.endpoints
         self._absent = {name for name, contents in snapshot.sinks.items() if contents.is_absent}
+        self._unseen = snapshot.unseen
         self._api = api
         self._effects = effects
         self._timeout = timeout
@@ -243,6 +244,8 @@ class Inquiry:
         """Whom the endpoint lets in, at each of its addresses: the worst of them counts."""
         auth, live = self._declared.get(ref), self._live.get(ref)
         blank = EndpointCheck(ref, auth, live.status if live else "", Access.NOT_CHECKED)
+        if live is None and (unseen := self._unseen.get(ref.kind)):
+            return replace(blank, access=Access.UNCLEAR, reason=f"it is not shown: {unseen.message}")
         if live is None:
             return replace(blank, access=Access.MISSING, reason=f"there is no {ref.kind.value} {ref.name}")
         if reason := NO_REQUESTS.get(live.status):
@@ -308,6 +311,8 @@ class Inquiry:
             if endpoint.access is Access.PROTECTED:
                 return Trial(ref, blank, held)
             return Trial(ref, replace(blank, reason=_POINTLESS.get(endpoint.access, endpoint.reason)))
+        if stranger := case.facts.foreign.get(case.name, {}).get(sink):
+            return Trial(ref, replace(blank, state=SecretState.FOREIGN, reason=stranger.message))
         if shelf.is_fault:
             return Trial(ref, replace(blank, state=SecretState.UNREADABLE, reason=shelf.trouble))
         if current is None:

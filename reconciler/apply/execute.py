@@ -13,18 +13,15 @@ from reconciler.apply.moves import movable, move
 from reconciler.apply.run import Run
 from reconciler.apply.steps import take_step
 from reconciler.effects import Effects
-from reconciler.errors import Interrupted, KeyformError, LockLost, PlanRefused
+from reconciler.errors import Interrupted, KeyformError, LockLost, PlanRefused, SinkError
 from reconciler.plan.cases import name_some
 from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
-    Copy,
     Note,
     OpenEndpoint,
     Plan,
-    Publish,
-    RemoveRecord,
     Step,
     Unbind,
     UpdateKey,
@@ -49,37 +46,26 @@ ASK_BEFORE = (Step.REMOVE_RECORD, Step.DELETE_KEY)
 secrets looks for itself, right before each write."""
 
 
-def check_plan(plan: Plan, sinks: Mapping[str, Sink]) -> None:
-    """Everything that can be known to stand in the way, before anything is changed, the lock included.
-
-    Raises PlanRefused for a plan that safety refuses, SinkError when a sink that is needed cannot be written.
-    """
+def check_plan(plan: Plan) -> None:
+    """Raise PlanRefused for a plan that safety refuses: before anything is changed, the lock included."""
     if plan.refusals:
         raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
-    for sink, keys in sorted(needed_sinks(plan).items()):
-        sinks[sink].probe(sorted(keys))
 
 
-def needed_sinks(plan: Plan) -> dict[str, set[str]]:
-    """The sinks that a plan writes to or removes something from, each with the keys it does so for."""
-    needed: dict[str, set[str]] = {}
-    for change in plan.changes:
-        match change:
-            case Publish(sinks=sinks) | Copy(sinks=sinks):
-                for sink in sinks:
-                    needed.setdefault(sink, set()).add(change.key)
-            case RemoveRecord(sink=sink):
-                needed.setdefault(sink, set()).add(change.key)
-            case _:
-                pass
-    return needed
+def tidy_sinks(sinks: Mapping[str, Sink]) -> list[SinkError]:
+    """Let sinks clear away what a run left that died while it wrote, before any change rests on what they hold.
 
-
-def tidy_sinks(sinks: Mapping[str, Sink]) -> None:
-    """Let sinks clear away what a run left that died while it wrote, before any change rests on what they hold."""
-    for name in sorted(sinks):
-        if sinks[name].traits.tidies:
-            sinks[name].tidy()
+    One that fails counts as one that cannot be read, and is returned.
+    """
+    errors = []
+    for sink in (sinks[name] for name in sorted(sinks) if sinks[name].traits.tidies):
+        sink.untidied = None
+        try:
+            sink.tidy()
+        except SinkError as error:
+            sink.untidied = error
+            errors.append(error)
+    return errors
 
 
 @contextmanager
@@ -91,16 +77,20 @@ def locked(
     If that differs, what is live has changed since: the caller compares, then refuses, or checks and applies the new
     one. Raises what `check_plan` raises, and LockHeld when another run has the lock: before anything is changed.
     """
-    check_plan(plan, sinks)
+    check_plan(plan)
     with lock.held(timeout=timeout):
         tidy_sinks(sinks)
         yield look()
 
 
 def clear_away(lock: Lock, sinks: Mapping[str, Sink]) -> None:
-    """Remove what a run left that died after its last change, where there is nothing to apply."""
+    """Remove what a run left that died after its last change, where there is nothing to apply.
+
+    Raises the SinkError of the first sink that cannot be tidied, once all others are.
+    """
     lock.sweep()
-    tidy_sinks(sinks)
+    for error in tidy_sinks(sinks):
+        raise error
 
 
 def apply_plan(

@@ -41,10 +41,11 @@ def run(
         ask=(lambda _: Destroy()) if destroys else ask,
         task_timeout=args.task_timeout,
     ) as session:
-        plan = session.plan()
+        plan = session.plan(probes=True)
         text = render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width)
         if not args.json:
-            terminal.show(NOTHING_TO_DESTROY if destroys and plan.is_empty and not plan.refusals else text)
+            has_nothing = destroys and plan.is_empty and not plan.refusals and not plan.unmet
+            terminal.show(NOTHING_TO_DESTROY if has_nothing else text)
         if plan.refusals:
             if args.json:
                 terminal.show(plan_to_json(plan), is_json=True)
@@ -120,14 +121,14 @@ def execute(
     result = Result(plan)
 
     def look() -> Plan:
-        return session.plan(at=plan.made_at)
+        return session.plan(at=plan.made_at, probes=True)
 
     if plan.is_empty:
         clear_away(lock, sinks)
     else:
         with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
             if now != plan:
-                check_plan(now, sinks)
+                check_plan(now)
                 accept(plan, now, args, terminal)
             # Nothing is left to wait for: from here on, lines may be drawn over, and a signal raises no more.
             with progress.shown(len(now.changes)):

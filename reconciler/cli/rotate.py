@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from reconciler.cli import apply
 from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import KeyformError
+from reconciler.errors import KeyformError, NotAsDeclared
 from reconciler.model import DesiredState
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
     """Change nothing; tell which keys an apply within that time would rotate."""
+    from reconciler.plan.compute import find_held_up
     from reconciler.plan.due import list_due
     from reconciler.report.due import due_to_json, render_due
 
@@ -49,10 +50,13 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
         snapshot = session.look()
         now = session.api.now().replace(microsecond=0)
         found = list_due(session.desired, snapshot, now, args.due)
+        held_up = find_held_up(session.desired, snapshot, now)
     if args.json:
         terminal.show(due_to_json(found, now, args.due), is_json=True)
     else:
         terminal.show(render_due(terminal.masked(found), now, args.due))
+    if held_up:
+        raise NotAsDeclared("An apply would not rotate all of them, since keys are held up:", terminal.masked(held_up))
     return 0
 
 

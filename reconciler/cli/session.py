@@ -46,12 +46,21 @@ class Session:
 
         return take_snapshot(self.api, self.sinks, self.desired)
 
-    def plan(self, *, at: datetime | None = None) -> Plan:
-        """What would change as of now, or as of an instant."""
+    def plan(self, *, at: datetime | None = None, probes: bool = False) -> Plan:
+        """What would change as of now, or as of an instant.
+
+        `probes`: see that each sink that it needs can be written, and hold up the keys for which one cannot.
+        """
         from reconciler.plan import compute_plan
+        from reconciler.probing import plan_what_can_be_written
 
         snapshot = self.look()  # first: its answers tell the API's clock
-        return compute_plan(self.desired, snapshot, at or self.api.now().replace(microsecond=0), self.demand)
+        now = at or self.api.now().replace(microsecond=0)
+
+        def compute(read: Snapshot) -> Plan:
+            return compute_plan(self.desired, read, now, self.demand)
+
+        return plan_what_can_be_written(compute, snapshot, self.sinks) if probes else compute(snapshot)
 
 
 def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:

@@ -8,6 +8,7 @@ from pathlib import Path
 from reconciler.cli.files import write_whole
 from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
+from reconciler.errors import NotAsDeclared
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -38,4 +39,6 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.tell(f"Written to {args.out}.")
     else:
         terminal.show(text, is_json=args.format == "json")
+    if standing.troubles:
+        raise NotAsDeclared("Not all of the stack could be looked at:", standing.troubles)
     return 0

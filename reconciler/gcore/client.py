@@ -12,7 +12,7 @@ import httpx
 
 from reconciler.api import EndpointReading, Fence, KeyUpdate, LiveState, Move, Rebinding
 from reconciler.effects import Effects
-from reconciler.errors import KeyformError, NotFound, UnexpectedAnswer
+from reconciler.errors import Forbidden, KeyformError, NotFound, UnexpectedAnswer
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import Collection, MakeDialect
 from reconciler.gcore.events import Listener
@@ -24,10 +24,12 @@ from reconciler.model import (
     Binding,
     Capabilities,
     CreatedKey,
+    EndpointKind,
     EndpointRef,
     LiveEndpoint,
     LiveKey,
     Secret,
+    Trouble,
     Unchanged,
     read_description,
 )
@@ -85,6 +87,8 @@ class GcoreApi:
             workers=workers,
             task_timeout=task_timeout,
         )
+        self._unseen: dict[EndpointKind, Trouble] = {}
+        """The kinds of endpoints that the last reading was not shown, and why; a fenced copy shares it."""
         self.host = httpx.URL(base_url.strip()).netloc.decode("ascii")  # the exchange takes no other than a proper one
         """What the API is reached at, such as `api.gcore.com`; with its port where that is not the scheme's own."""
 
@@ -112,13 +116,27 @@ class GcoreApi:
     def read_live(self) -> LiveState:
         """All that is live; the lists are read side by side, each once."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
-        keys, *lists = side_by_side(self._project.list_all, places, self._project.workers)
+        keys, *lists = side_by_side(self._list, places, self._project.workers)
         endpoints = [entry for entries in lists for entry in entries]
         return LiveState(
             keys=tuple(entry.item for entry in keys),
             endpoints=tuple(sorted((entry.item for entry in endpoints), key=lambda endpoint: endpoint.ref)),
             bindings=relate(keys, endpoints),
+            unseen=dict(self._unseen),
         )
+
+    def _list(self, place: Collection[Any]) -> tuple[Entry[Any], ...]:
+        """A whole list; nothing of one that this token may not see, where the rest of the project goes without it."""
+        try:
+            entries = self._project.list_all(place)
+        except Forbidden as error:
+            if place.spares is None:
+                raise
+            self._unseen[place.spares] = Trouble(error.message, error.way_out)
+            return ()
+        if place.spares is not None:
+            self._unseen.pop(place.spares, None)
+        return entries
 
     def list_keys(self) -> tuple[LiveKey, ...]:
         """All live keys of the project, in order of name."""
@@ -128,7 +146,7 @@ class GcoreApi:
         """Which key opens which endpoint; only the lists that tell are read."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
         telling = [place for place in places if place.shows_bindings]
-        lists = side_by_side(self._project.list_all, telling, self._project.workers)
+        lists = side_by_side(self._list, telling, self._project.workers)
         entries = [entry for some in lists for entry in some]
         keys = [entry for entry in entries if isinstance(entry.item, LiveKey)]
         return relate(keys, [entry for entry in entries if isinstance(entry.item, LiveEndpoint)])
@@ -196,7 +214,7 @@ class GcoreApi:
 
         Raises Conflict for a key that is attached [D].
         """
-        self._dialect.require_unbound(self._project, key_id)
+        self._dialect.require_unbound(self._project, key_id, sees_all=not self._unseen)
         try:
             self._project.write(self._project.call("DELETE", self._dialect.keys, key_id, "delete"), Resend.IF_TRANSIENT)
         except NotFound as error:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
 from reconciler.errors import KeyformError
 from reconciler.gcore.wire import Entry, Fields
-from reconciler.model import Capabilities, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.model import Capabilities, EndpointKind, EndpointRef, LiveEndpoint, LiveKey
 
 if TYPE_CHECKING:
     from reconciler.gcore.project import Project
@@ -28,7 +28,8 @@ class Collection(Generic[Item]):
 
     `words` is what messages call one (`key {}`). `page_limit` None means that the list has no pages; `query` is sent
     with it, beside those. `addressable` is a regular expression that a whole id has to match to stand in a path.
-    `shows_bindings`: who opens what cannot be told without this list. `settle` makes of a whole list, as it was read,
+    `shows_bindings`: who opens what cannot be told without this list. `spares` is the kind of endpoints that a token
+    may have no right to see, while it sees the rest of the project. `settle` makes of a whole list, as it was read,
     what counts of it.
     """
 
@@ -40,6 +41,7 @@ class Collection(Generic[Item]):
     query: tuple[tuple[str, int], ...] = ()
     addressable: str = r"(?s:(?!\.{0,2}\Z).*)"
     shows_bindings: bool = False
+    spares: EndpointKind | None = None
     settle: Callable[[tuple[Entry[Item], ...]], tuple[Entry[Item], ...]] = lambda entries: entries
 
     def item(self, entry_id: str) -> str:
@@ -88,8 +90,11 @@ class Dialect(Protocol):
         """
         ...
 
-    def require_unbound(self, project: Project, key_id: str) -> None:
-        """Raise Conflict for a key that opens something, where the API would delete it nevertheless."""
+    def require_unbound(self, project: Project, key_id: str, *, sees_all: bool) -> None:
+        """Raise Conflict for a key that opens something, where the API would delete it nevertheless.
+
+        `sees_all`: the lists of endpoints could all be read, so that a key which is on none of them opens nothing.
+        """
         ...
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:

@@ -21,6 +21,7 @@ from reconciler.model.live import (
     Binding,
     Capabilities,
     CreatedKey,
+    ForeignRecord,
     LaterRecord,
     LiveEndpoint,
     LiveKey,
@@ -28,6 +29,7 @@ from reconciler.model.live import (
     SinkContents,
     SinkRecord,
     Snapshot,
+    Trouble,
     Unchanged,
 )
 from reconciler.model.names import (
@@ -78,6 +80,7 @@ __all__ = [
     "DesiredState",
     "EndpointKind",
     "EndpointRef",
+    "ForeignRecord",
     "LaterRecord",
     "LiveEndpoint",
     "LiveKey",
@@ -94,6 +97,7 @@ __all__ = [
     "SinkRecord",
     "SinkSettings",
     "Snapshot",
+    "Trouble",
     "Unchanged",
     "UnwritableDescription",
     "Warnings",

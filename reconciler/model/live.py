@@ -154,6 +154,26 @@ class LaterRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ForeignRecord:
+    """What stands in a key's place in a sink and is of another owner, or of nobody; never its secret.
+
+    `message` names the place and the owner, `way_out` says what to do.
+    """
+
+    key: str
+    message: str
+    way_out: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a part of what is live cannot be used: what is wrong and where, and the way out."""
+
+    message: str
+    way_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SinkContents:
     """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
 
@@ -161,7 +181,10 @@ class SinkContents:
     back, too. `is_absent`: there is nothing at all where it writes. `destination` is the one line that says where it
     writes; `exposure` what a reviewer has to know of that (`""`: nothing). `is_evidence`: its records prove whose a
     live key is, since nobody can write them by a pull request or in the portal. `later` says of each key whose record a
-    later version wrote why it is held up.
+    later version wrote why it is held up; `foreign` of each key whose place somebody else has.
+
+    `trouble`: it could not be read this time, and what it holds is unknown. `unwritable` are the keys that it was to be
+    written for, and could not.
     """
 
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
@@ -173,6 +196,14 @@ class SinkContents:
     exposure: str = ""
     is_evidence: bool = True
     later: Mapping[str, str] = field(default_factory=dict)
+    foreign: Mapping[str, Trouble] = field(default_factory=dict)
+    trouble: Trouble | None = None
+    unwritable: Mapping[str, Trouble] = field(default_factory=dict)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether what it holds was read."""
+        return self.readable and self.trouble is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +220,17 @@ class Capabilities:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Everything read before planning, each part in order of name; `bindings` say which live key opens what."""
+    """Everything read before planning, each part in order of name; `bindings` say which live key opens what.
+
+    `unseen` says of a kind of endpoints why the API did not show them: which there are, and who opens them, is unknown.
+    """
 
     keys: tuple[LiveKey, ...] = ()
     endpoints: tuple[LiveEndpoint, ...] = ()
     bindings: frozenset[Binding] = frozenset()
     sinks: Mapping[str, SinkContents] = field(default_factory=dict)
     capabilities: Capabilities = Capabilities()
+    unseen: Mapping[EndpointKind, Trouble] = field(default_factory=dict)
 
     def endpoint_names(self, kind: EndpointKind) -> tuple[str, ...]:
         """The names of all live endpoints of a kind."""

@@ -79,6 +79,8 @@ class SecretState(StrEnum):
     """The sink does not hold the secret that it should."""
     UNREADABLE = "unreadable"
     """The sink can be read, and could not be this time."""
+    FOREIGN = "foreign"
+    """The key's place in the sink is somebody else's."""
     UNPUBLISHED = "unpublished"
     """No generation of the key is published."""
     ASLEEP = "asleep"

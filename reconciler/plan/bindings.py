@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from difflib import get_close_matches
+from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Finding
 from reconciler.model import (
@@ -16,7 +15,6 @@ from reconciler.model import (
     EndpointRef,
     LiveEndpoint,
     LiveKey,
-    Place,
     Snapshot,
     key_of_name,
 )
@@ -70,14 +68,55 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
+class Conflict:
+    """Why the keys that an endpoint would lose have to stay bound to it; the file may say something about both."""
+
+    comparison: Comparison
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What endpoints hold up, gathered until nothing is added: a key that stays may change what others lose.
+
+    `stays_at` are, by key, the endpoints that it goes on opening; `stopped` are the keys that stay as they are, since
+    they cannot; at `spared` endpoints, foreign keys stay as well. `findings` say why, by endpoint.
+    """
+
+    stays_at: Mapping[str, frozenset[EndpointRef]] = field(default_factory=dict)
+    stopped: frozenset[str] = frozenset()
+    spared: frozenset[EndpointRef] = frozenset()
+    findings: Mapping[EndpointRef, Finding] = field(default_factory=dict)
+
+    def with_conflict(self, conflict: Conflict) -> Holds:
+        """These and what a conflict holds up: the losses of its endpoint."""
+        found = conflict.comparison
+        ref, stays_at, stopped = found.endpoint.ref, dict(self.stays_at), set(self.stopped)
+        for verdict in (link.verdict for link in found.losses if link.verdict is not None):
+            name, newest = verdict.case.name, verdict.case.newest_in_use
+            opens_it = (newest is not None and ref in newest.bound_to) or verdict.case.is_urgent
+            known = stays_at.get(name, frozenset())
+            if verdict.case.desired is not None and opens_it and ref not in self.stays_at.get(name, ()):
+                stays_at[name] = known | {ref}
+            else:
+                stopped.add(name)
+        spared = self.spared | {ref for link in found.losses if link.verdict is None}
+        return Holds(stays_at, frozenset(stopped), spared, {ref: conflict.finding, **self.findings})
+
+
+@dataclass(frozen=True, slots=True)
 class BindingPlan:
-    """The endpoints on which something changes, in order of address, and what was found on the way."""
+    """The endpoints on which something changes, in order of address, and what was found on the way.
+
+    `conflicts` are the endpoints whose losses must not be; `holding`, part of `unmet`, are those found before.
+    """
 
     comparisons: tuple[Comparison, ...] = ()
-    refusals: tuple[Finding, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
+    holding: tuple[Finding, ...] = ()
 
     @property
     def keeps(self) -> frozenset[Binding]:
@@ -93,16 +132,13 @@ IS_FOREIGN = Reason("endpoint_is_exclusive", "the endpoint is exclusive, and thi
 IS_OPEN = Reason("endpoint_is_open", "the file declares the endpoint open")
 
 
-def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
+def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> BindingPlan:
     """Compare who opens each endpoint with who is to, by the verdicts and the file."""
     desired, snapshot = facts.desired, facts.snapshot
     declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
     live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
     wanted, owners = gather_wanted(verdicts)
-    refusals = [
-        *refuse_unknown_endpoints(desired, snapshot, live),
-        *refuse_children(desired, live),
-    ]
+    conflicts = []
     keys = {KeyRef.of(key): key for key in snapshot.keys}
     present = gather_present(snapshot)
     markers = gather_markers(facts)
@@ -110,7 +146,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
     valid |= {verdict.successor.live for verdict in verdicts if verdict.successor}
     switches = snapshot.capabilities.switches_authentication
     comparisons, exposures, warnings = [], [], []
-    unmet: list[Finding] = []
+    unmet = [*find_unusable_declarations(facts)]
     for ref in sorted(live):
         endpoint = live[ref]
         if endpoint.application is not None:
@@ -124,18 +160,29 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict]) -> BindingPlan:
             wanted=wanted.get(ref, {}),
             owners=owners,
             markers=markers,
+            spares_all=ref in holds.spared,
         )
         if found.opens and not found.present and not switches:
             unmet.append(explain_closed(declaration))
             found = replace(found, opens=False)
-        refusals += refuse_comparison(found, valid, owners, switches=switches)
+        if (finding := find_conflict(found, valid, owners)) and (found.losses or ref not in holds.findings):
+            conflicts.append(Conflict(found, finding))
+        unmet += find_unprotected(found, switches=switches)
         new_exposures, new_warnings = note_exposure(found, is_managed=is_managed, switches=switches)
         exposures += [*new_exposures, *note_cuts(found, keys, desired.stack)]
         warnings += new_warnings
         unmet += find_spared(found, keys, desired.stack)
         if found.gains or found.losses or found.opens:
             comparisons.append(found)
-    return BindingPlan(tuple(comparisons), tuple(refusals), tuple(exposures), tuple(warnings), tuple(unmet))
+    holding = tuple(holds.findings[ref] for ref in sorted(holds.findings))
+    return BindingPlan(
+        comparisons=tuple(comparisons),
+        conflicts=tuple(conflicts),
+        exposures=tuple(exposures),
+        warnings=tuple(warnings),
+        unmet=(*unmet, *holding),
+        holding=holding,
+    )
 
 
 def gather_present(snapshot: Snapshot) -> dict[EndpointRef, frozenset[KeyRef]]:
@@ -159,11 +206,12 @@ def gather_wanted(
             live = ruling.generation.ref
             reason = ruling.reason if ruling.goes else IS_NOT_DECLARED
             owners[live] = Link(live, verdict, reason, ruling.is_disposable)
-            for ref in ruling.endpoints(case.desired):
+            kept = ruling.generation.bound_to if verdict.keeps_bindings and not ruling.goes else frozenset()
+            for ref in ruling.endpoints(verdict.opens) | kept:
                 wanted[ref][live] = Link(live, verdict, IS_DECLARED)
         if successor is not None and case.desired is not None:
             reason = IS_DECLARED if case.newest_in_use is None else SUCCEEDS
-            for ref in case.desired.endpoints:
+            for ref in verdict.opens:
                 wanted[ref][successor.live] = Link(successor.live, verdict, reason)
     return wanted, owners
 
@@ -172,7 +220,8 @@ def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
     """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
 
     Anybody may clear a description in the portal. A key that a sink has a record of, or that is called like a
-    generation of a key of this stack, is not cut for that: somebody may use its secret.
+    generation of a key of this stack, is not cut for that: somebody may use its secret. Nor is any, while a sink cannot
+    be read that may have a record of it.
     """
     desired = facts.desired
     recorded = gather_evidence(desired, facts.snapshot)
@@ -180,7 +229,7 @@ def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
 
     def is_ours_by_more(live: LiveKey) -> bool:
         is_recorded = any(record_is_of(record, live) for record in recorded.get(live.name, ()))
-        return is_recorded or live.name in declared or key_of_name(live.name) in declared
+        return is_recorded or bool(facts.broken) or live.name in declared or key_of_name(live.name) in declared
 
     return {
         KeyRef.of(key): desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
@@ -196,6 +245,7 @@ def compare(
     wanted: Mapping[KeyRef, Link],
     owners: Mapping[KeyRef, Link],
     markers: Mapping[KeyRef, str | None],
+    spares_all: bool,
 ) -> Comparison:
     """What one endpoint gains and loses; foreign keys only where the file says `exclusive`.
 
@@ -209,6 +259,8 @@ def compare(
         marked_by = markers.get(live, "")
         if live in owners:
             losses.append(owners[live])
+        elif spares_all:
+            continue
         elif declaration.exclusive and marked_by is not None and marked_by not in declaration.exclusive_stacks:
             spared.append(live)
         elif declaration.exclusive:
@@ -220,55 +272,61 @@ def compare(
     return Comparison(endpoint, declaration, present, gains, tuple(losses), stays, tuple(spared), opens)
 
 
-def refuse_comparison(
-    found: Comparison, valid: Collection[KeyRef], owners: Mapping[KeyRef, Link], *, switches: bool = True
-) -> list[Finding]:
-    """An endpoint keeps a valid key unless the file says that it is open; one that has none keeps one nevertheless.
+def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[KeyRef, Link]) -> Finding | None:
+    """Why an endpoint must lose nothing: it keeps a valid key unless the file says that it is open.
 
-    Where keys do not switch its authentication for sure, what nobody but its owner can do is refused, and said.
+    One that is to open, and cannot since foreign keys stay on it, keeps the stack's keys: their consumers need them.
     """
-    endpoint, declaration, place, remain = found.endpoint, found.declaration, found.declaration.place, found.remain
-    lost = [link.live.name for link in found.losses]
+    endpoint, declaration, remain = found.endpoint, found.declaration, found.remain
     if declaration.auth is Auth.OPEN:
         foreign = [live.name for live in remain if live not in owners]
-        if endpoint.auth_enabled and foreign:
-            return [
-                Finding(
-                    place.where,
-                    str(endpoint.ref),
-                    f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
-                    "unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
-                    " `exclusive: {stacks: [NAME]}`",
-                )
-            ]
-        return []
+        if not endpoint.auth_enabled or not foreign:
+            return None
+        return Finding(
+            place_of(found),
+            str(endpoint.ref),
+            f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
+            "unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
+            " `exclusive: {stacks: [NAME]}`",
+        )
+    lost = [link.live.name for link in found.losses]
     had_one = any(live in valid for live in found.present)
     # Whatever the API says of authentication now: a list that loses its last key turns it off.
-    if lost and not any(live in valid for live in remain) and (had_one or not remain):
-        return [
-            Finding(
-                place.where,
-                str(endpoint.ref),
-                f"would be left without a valid key (it loses {name_some(sorted(lost))}), and without keys the API "
-                "turns its authentication off",
-                "bind another key to it, or declare the endpoint `auth: open` to make it public",
-            )
-        ]
-    if found.closes and found.remain and not found.gains:
-        message = "is declared `auth: required`, but it is public, although keys are bound to it"
-        if not switches:
-            message = f"{message}: {NEVER_SWITCHED}"
-        return [Finding(place.where, str(endpoint.ref), message, "turn its authentication on in the portal")]
-    if found.closes and not found.gains:
-        return [
-            Finding(
-                place.where,
-                str(endpoint.ref),
-                "is declared `auth: required`, but it is public, and no key is bound to it",
-                "bind a key to it: the first one turns authentication on",
-            )
-        ]
-    return []
+    if not lost or any(live in valid for live in remain) or not (had_one or not remain):
+        return None
+    return Finding(
+        place_of(found),
+        str(endpoint.ref),
+        f"would be left without a valid key (it loses {name_some(sorted(lost))}), and without keys the API "
+        "turns its authentication off",
+        "bind another key to it, or declare the endpoint `auth: open` to make it public",
+    )
+
+
+def place_of(found: Comparison) -> str:
+    """Where the file says something of what an endpoint loses: the endpoint's entry, or a key that it loses."""
+    keys = (link.verdict.case.desired for link in found.losses if link.verdict)
+    places = (found.declaration.place.where, *(key.place.where for key in keys if key))
+    return next(filter(None, places), "")
+
+
+def find_unprotected(found: Comparison, *, switches: bool) -> Iterator[Finding]:
+    """What has to ask for a key and does not, where no key is bound that could turn that on."""
+    if not found.closes or found.gains:
+        return
+    message, way_out = "and no key is bound to it", "bind a key to it: the first one turns authentication on"
+    if found.remain:
+        message, way_out = "although keys are bound to it", "turn its authentication on in the portal"
+        message += "" if switches else f": {NEVER_SWITCHED}"
+    message = f"is declared `auth: required`, but it is public, {message}"
+    yield Finding(found.declaration.place.where, str(found.endpoint.ref), message, way_out)
+
+
+def find_unusable_declarations(facts: Facts) -> Iterator[Finding]:
+    """What the file says of endpoints that are not there, or whose keys are set elsewhere."""
+    for endpoint in facts.desired.endpoints:
+        if trouble := facts.unusable.get(endpoint.ref):
+            yield Finding(endpoint.place.where, endpoint.place.path, trouble.message, trouble.way_out)
 
 
 def explain_closed(declaration: DesiredEndpoint) -> Finding:
@@ -340,50 +398,9 @@ def explain_spared(live: LiveKey | None, own_stack: str) -> tuple[str, str]:
         return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
     stack, off = live.marked_by, "unlink the key in the portal"
     if stack is None:
-        why = "it has no marker, but it is called like a key of this stack, or a sink has a record of it"
+        why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
         return why, f"{off}, or write `exclusive: {{stacks: [{own_stack}]}}`"
     off += ", or remove its marker there"
     if not stack:
         return describe_owner(live), off
     return describe_owner(live), f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {off}"
-
-
-def refuse_unknown_endpoints(
-    desired: DesiredState, snapshot: Snapshot, live: dict[EndpointRef, LiveEndpoint]
-) -> list[Finding]:
-    """What the file names has to be there; keyform makes keys, not deployments."""
-    found = []
-    by_alias: dict[str, list[str]] = defaultdict(list)
-    for endpoint in snapshot.endpoints:
-        by_alias[endpoint.alias].append(endpoint.ref.name)
-    for ref, place in named_endpoints(desired):
-        if ref in live:
-            continue
-        message = f"there is no {ref.kind.value} {ref.name}"
-        near = get_close_matches(ref.name, snapshot.endpoint_names(ref.kind), n=1)
-        hint = f"did you mean {near[0]}?" if near else f"create the {ref.kind.value} first, or remove it here"
-        if others := by_alias[ref.name]:
-            message = f"there are {len(others)} {ref.kind.value}s {ref.name}" if len(others) > 1 else message
-            hint = f"name it by its id: {' or '.join(sorted(others)[:5])}"
-        found.append(Finding(place.where, place.path, message, hint))
-    return found
-
-
-def refuse_children(desired: DesiredState, live: dict[EndpointRef, LiveEndpoint]) -> list[Finding]:
-    """The keys of an application's own deployment are set on the application."""
-    found = []
-    for ref, place in named_endpoints(desired):
-        endpoint = live.get(ref)
-        if endpoint is not None and endpoint.application is not None:
-            message = f"deployment {ref.name} belongs to the application {endpoint.application}"
-            way_out = f"name the application instead: `applications: [{endpoint.application}]`"
-            found.append(Finding(place.where, place.path, message, way_out))
-    return found
-
-
-def named_endpoints(desired: DesiredState) -> list[tuple[EndpointRef, Place]]:
-    """Every endpoint that the file names, and where."""
-    return [
-        *((binding.endpoint, binding.place) for key in desired.keys for binding in key.bindings),
-        *((endpoint.ref, endpoint.place) for endpoint in desired.endpoints),
-    ]

@@ -6,16 +6,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from difflib import get_close_matches
 
 from reconciler.model import (
     DesiredKey,
     DesiredState,
+    EndpointKind,
     EndpointRef,
     LiveKey,
     Ownership,
     Phase,
     SinkRecord,
     Snapshot,
+    Trouble,
     are_close,
     key_of_name,
     shift,
@@ -103,13 +106,27 @@ class Facts:
     bound: Mapping[str, frozenset[EndpointRef]]
     records: Mapping[str, Mapping[str, SinkRecord]]
     """By key, what each readable sink holds for it."""
-    later: Mapping[str, tuple[str, ...]]
-    """By key, why it is held up: records in sinks that a later version of keyform wrote."""
+    later: Mapping[str, Mapping[str, str]]
+    """By key and sink, the records that a later version of keyform wrote."""
+    foreign: Mapping[str, Mapping[str, Trouble]]
+    """By key and sink, what stands in the key's place and is somebody else's."""
+    unwritable: Mapping[str, Mapping[str, Trouble]]
+    """By key and sink, why the sink cannot be written for it."""
+    broken: Mapping[str, Trouble]
+    """The sinks that could not be read this time: what they hold is unknown, and nothing is lost for that."""
+    unusable: Mapping[EndpointRef, Trouble]
+    """The endpoints that the file names and no key can be bound to, and why."""
     unreadable_sinks: frozenset[str]
+    """Sinks that can never be read back."""
     lasting_sinks: frozenset[str]
     """Sinks from which nothing can be removed."""
     absent_sinks: frozenset[str]
     """Sinks of which nothing at all is there."""
+
+    @property
+    def unknown_sinks(self) -> frozenset[str]:
+        """Sinks of which nobody knows what they hold now."""
+        return self.unreadable_sinks | self.broken.keys()
 
     @property
     def mutable_fields(self) -> frozenset[str]:
@@ -168,6 +185,11 @@ class KeyCase:
         return self.facts.revokes(self.name)
 
     @property
+    def is_urgent(self) -> bool:
+        """A secret of it leaked: what stands in the way of other changes does not stand in the way of cutting it."""
+        return self.is_revoked or any(generation.phase is Phase.REVOKED for generation in self.generations)
+
+    @property
     def is_set_aside(self) -> bool:
         """Something else is asked for: this key stays as it is."""
         return isinstance(self.facts.demand, Rotate) and not self.is_rotated
@@ -194,13 +216,19 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     for key in snapshot.keys:
         by_name[key.name].append(key)
     records: dict[str, dict[str, SinkRecord]] = defaultdict(dict)
-    later: dict[str, tuple[str, ...]] = defaultdict(tuple)
+    later: dict[str, dict[str, str]] = defaultdict(dict)
+    foreign: dict[str, dict[str, Trouble]] = defaultdict(dict)
+    unwritable: dict[str, dict[str, Trouble]] = defaultdict(dict)
     for sink, contents in snapshot.sinks.items():
         for name, record in contents.records.items():
             if record.stack == desired.stack:
                 records[name][sink] = record
         for name, sentence in contents.later.items():
-            later[name] += (sentence,)
+            later[name][sink] = sentence
+        for name, trouble in contents.foreign.items():
+            foreign[name][sink] = trouble
+        for name, trouble in contents.unwritable.items():
+            unwritable[name][sink] = trouble
     return Facts(
         desired=desired,
         snapshot=snapshot,
@@ -211,6 +239,10 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         bound=gather_bound(snapshot),
         records=records,
         later=later,
+        foreign=foreign,
+        unwritable=unwritable,
+        broken={name: contents.trouble for name, contents in snapshot.sinks.items() if contents.trouble is not None},
+        unusable=find_unusable(desired, snapshot),
         unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
         lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
         absent_sinks=frozenset(name for name, contents in snapshot.sinks.items() if contents.is_absent),
@@ -324,13 +356,47 @@ def find_claims(desired: DesiredState, snapshot: Snapshot, own: frozenset[str]) 
 
 
 def gather_bound(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
-    """Where each live key is bound; a child deployment's list only mirrors its application's, and does not count."""
-    children = {endpoint.ref for endpoint in snapshot.endpoints if endpoint.application is not None}
+    """Where each live key is bound; a child deployment's list only mirrors its application's, and does not count.
+
+    Where applications are not shown, it is all that tells of a key that opens one.
+    """
+    parents = {
+        endpoint.ref: EndpointRef(EndpointKind.APPLICATION, endpoint.application)
+        for endpoint in snapshot.endpoints
+        if endpoint.application is not None
+    }
     bound: dict[str, set[EndpointRef]] = defaultdict(set)
     for binding in snapshot.bindings:
-        if binding.endpoint not in children:
-            bound[binding.key_id].add(binding.endpoint)
+        parent = parents.get(binding.endpoint)
+        if parent is None or parent.kind in snapshot.unseen:
+            bound[binding.key_id].add(parent or binding.endpoint)
     return {key_id: frozenset(refs) for key_id, refs in bound.items()}
+
+
+def find_unusable(desired: DesiredState, snapshot: Snapshot) -> dict[EndpointRef, Trouble]:
+    """What the file names and no key can be bound to: it is gone, a typo, an application's own, or not shown."""
+    named = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
+    live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
+    by_alias: dict[str, list[str]] = defaultdict(list)
+    for endpoint in snapshot.endpoints:
+        by_alias[endpoint.alias].append(endpoint.ref.name)
+    found = {}
+    for ref in sorted(named):
+        kind, name = ref.kind.value, ref.name
+        if ref in live:
+            if application := live[ref].application:
+                message = f"deployment {name} belongs to the application {application}"
+                found[ref] = Trouble(message, f"name the application instead: `applications: [{application}]`")
+        elif unseen := snapshot.unseen.get(ref.kind):
+            found[ref] = Trouble(f"{kind} {name} is not shown: {unseen.message}", unseen.way_out)
+        elif others := by_alias[name]:
+            message = f"there are {len(others)} {kind}s {name}" if len(others) > 1 else f"there is no {kind} {name}"
+            found[ref] = Trouble(message, f"name it by its id: {' or '.join(sorted(others)[:5])}")
+        else:
+            near = get_close_matches(name, snapshot.endpoint_names(ref.kind), n=1)
+            hint = f"did you mean {near[0]}?" if near else f"create the {kind} first, or remove it here"
+            found[ref] = Trouble(f"there is no {kind} {name}", hint)
+    return found
 
 
 def describe_owner(live: LiveKey | None) -> str:

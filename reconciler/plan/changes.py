@@ -320,7 +320,8 @@ class Plan:
 
     `exposures` say which endpoints become public, or already are, who loses access, and what a leaked secret still
     opens; they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest
-    may be applied, and the exit code is that of an error. `destinations` are all sinks that keys name, including those
+    may be applied, and the exit code is that of an error. `held_up` are the keys that stay as they are because of
+    it, but that a secret which leaked is marked. `destinations` are all sinks that keys name, including those
     that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
     are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the
     stack's bindings that stay on the endpoints that are written: a write never takes one of them off.
@@ -335,6 +336,7 @@ class Plan:
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
+    held_up: tuple[str, ...] = ()
     destinations: tuple[Destination, ...] = ()
     lock: str = ""
     keeps: frozenset[Binding] = frozenset()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.model import Auth, DesiredState, LockKind, LockSettings, Safety, Snapshot
-from reconciler.plan.bindings import plan_bindings
+from reconciler.errors import Finding
+from reconciler.model import Auth, DesiredKey, DesiredState, LockKind, LockSettings, Safety, Snapshot
+from reconciler.plan.bindings import BindingPlan, Holds, plan_bindings
 from reconciler.plan.cases import MOST_TOLD, Facts, find_claims, gather_cases, gather_facts
 from reconciler.plan.changes import (
     Change,
@@ -24,7 +25,7 @@ from reconciler.plan.changes import (
 from reconciler.plan.obstacles import WAY_OUT_OF_CLAIM, describe_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.safety import check_safety
-from reconciler.plan.verdicts import judge
+from reconciler.plan.verdicts import Verdict, judge
 
 
 def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
@@ -33,14 +34,22 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     With `Rotate`, the keys that it names are rotated, and all else stays as it is, endpoints' own settings too. With
     `Destroy`, everything that the stack owns goes.
     """
+    declared = desired.keys
     desired = narrow(desired, demand)
     facts = gather_facts(desired, snapshot, now, demand)
-    verdicts = [judge(case) for case in gather_cases(facts)]
-    bindings = plan_bindings(facts, verdicts)
+    verdicts, bindings = decide(facts)
     refusals = (
         *check_safety(facts, verdicts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
-        *bindings.refusals,
+    )
+    unmet = (
+        *(finding for verdict in verdicts for finding in verdict.unmet),
+        *bindings.unmet,
+        *(find_foreign_records(declared, facts) if isinstance(demand, Destroy) else ()),
+    )
+    exposures = (
+        *(note for verdict in verdicts for note in verdict.exposures),
+        *bindings.exposures,
     )
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
@@ -52,21 +61,23 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         changes=changes,
         refusals=refusals,
         exposures=(
-            *(note for verdict in verdicts for note in verdict.exposures),
-            *bindings.exposures,
+            # Of what is refused, nothing comes to be: only what is so already is worth a word.
+            *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
                 Note("sink_is_exposed", f"sink.{name}", snapshot.sinks[name].exposure)
-                for name in written
+                for name in (() if refusals else written)
                 if snapshot.sinks[name].exposure
             ),
         ),
         warnings=(
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
+            *note_broken_sinks(facts, unmet),
             *note_claims(facts, {verdict.case.name for verdict in verdicts if verdict.unmet}),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
-        unmet=(*(finding for verdict in verdicts for finding in verdict.unmet), *bindings.unmet),
+        unmet=unmet,
+        held_up=tuple(verdict.case.name for verdict in verdicts if verdict.is_held_up),
         destinations=tuple(
             Destination(name, contents.destination, contents.readable)
             for name, contents in sorted(snapshot.sinks.items())
@@ -76,6 +87,58 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         keeps=bindings.keeps,
         key_count=len(desired.keys),
     )
+
+
+STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})
+"""The exposures that tell how it is, and not what a plan does."""
+
+
+def decide(facts: Facts) -> tuple[list[Verdict], BindingPlan]:
+    """What happens to each key, and to each endpoint.
+
+    A key that has to stay where it is may leave another endpoint without what it was to gain. So all is decided again
+    until endpoints hold up nothing more; each time holds up more than the one before.
+    """
+    cases, holds = gather_cases(facts), Holds()
+    while True:
+        verdicts = [
+            judge(
+                case,
+                stays_at=holds.stays_at.get(case.name, frozenset()),
+                is_stopped=case.name in holds.stopped,
+            )
+            for case in cases
+        ]
+        bindings = plan_bindings(facts, verdicts, holds)
+        if not bindings.conflicts:
+            return verdicts, bindings
+        for conflict in bindings.conflicts:
+            holds = holds.with_conflict(conflict)
+
+
+def find_held_up(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tuple[Finding, ...]:
+    """Why declared keys that are live are held up, so that nothing of them is rotated when it is due."""
+    verdicts, bindings = decide(gather_facts(desired, snapshot, now))
+    held_up = [each for each in verdicts if each.is_held_up and each.case.desired and each.case.generations]
+    by_endpoints = bindings.holding if any(not verdict.unmet for verdict in held_up) else ()
+    return (*(finding for verdict in held_up for finding in verdict.unmet), *by_endpoints)
+
+
+def note_broken_sinks(facts: Facts, unmet: Sequence[Finding]) -> Iterator[Note]:
+    """Sinks that could not be read, and hold up no key."""
+    for name, trouble in sorted(facts.broken.items()):
+        if not any(trouble.message in finding.message for finding in unmet):
+            yield Note("sink_is_not_read", f"sink.{name}", f"{trouble.message}: what it holds is unknown")
+
+
+def find_foreign_records(keys: Iterable[DesiredKey], facts: Facts) -> Iterator[Finding]:
+    """What stands in the places of the file's keys and is somebody else's: not even `destroy` removes it."""
+    for key in keys:
+        for sink, trouble in sorted(facts.foreign.get(key.name, {}).items()):
+            if sink in key.sinks:
+                path = key.place.path or f"keys.{key.name}"
+                message = f"nothing of it is removed in sink {sink}: {trouble.message}"
+                yield Finding(key.place.where, path, message, trouble.way_out)
 
 
 def narrow(desired: DesiredState, demand: Demand | None) -> DesiredState:

@@ -17,8 +17,9 @@ def explain_difference(before: Plan, after: Plan) -> tuple[str, ...]:
     `==` has decided that they differ; this only explains it. It loads deepdiff, which takes 150 ms.
     """
     then, now = ({change.id.in_words: change for change in plan.changes} for plan in (before, after))
-    refused = (finding for finding in after.refusals if finding not in before.refusals)
-    found = [": ".join(filter(None, (finding.path, finding.message))) for finding in refused]
+    known = (*before.refusals, *before.unmet)
+    findings = (finding for finding in (*after.refusals, *after.unmet) if finding not in known)
+    found = [": ".join(filter(None, (finding.path, finding.message))) for finding in findings]
     found += [f"{note.address} {note.sentence}" for note in after.exposures if note not in before.exposures]
     found += [f"{change.address}: {name} is no longer needed" for name, change in then.items() if name not in now]
     for name, change in now.items():

@@ -73,15 +73,15 @@ class Ruling:
         """Whether it goes because its secret reached nobody, so that nothing has to replace it first."""
         return self.fate is Fate.DISCARD
 
-    def endpoints(self, desired: DesiredKey | None) -> frozenset[EndpointRef]:
-        """Where the generation is to be bound once the plan is done.
+    def endpoints(self, opened: frozenset[EndpointRef]) -> frozenset[EndpointRef]:
+        """Where the generation is to be bound once the plan is done, by what its key is to open.
 
         During an overlap both generations open all that the key opens, also what is bound meanwhile: consumers on the
         old secret do not notice the rotation.
         """
         if self.fate is Fate.KEEP:
             return self.generation.bound_to
-        return frozenset() if desired is None or self.goes else desired.endpoints
+        return frozenset() if self.goes else opened
 
 
 def rule_on(

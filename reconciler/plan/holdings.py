@@ -9,6 +9,7 @@ can be read              anything                its record decides: with it, th
   without the record     published there         the sink lost it
                          (nothing)               the sink lost it
                          not published there     the secret is yet to get there
+cannot be read now       anything                nothing is known, and nothing is lost
 cannot be read back      published there         the secret is there
                          (nothing)               the secret is there, unless another sink is to give it up now
                          not published there     the secret is yet to get there
@@ -58,6 +59,8 @@ def find_holdings(case: KeyCase, key: DesiredKey, generation: Generation) -> Hol
     gives_up = bool(holding - set(key.sinks))
 
     def lacks(sink: str) -> bool:
+        if sink in case.facts.broken:
+            return False  # nothing is lost because it cannot be read this time
         if sink in unreadable:
             # What goes from another sink could be all that there is of the secret: nobody can see whether this one,
             # named since, ever got it.

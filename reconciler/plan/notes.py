@@ -31,14 +31,19 @@ def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterat
         yield Note("key_expires_soon", case.address, f"{sentence}: give a later expires_at, or a rotation.lifetime")
 
 
-def expose_leak(case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor | None) -> Iterator[Note]:
-    """What a leaked secret opens until it is cut, and that it is cut without an overlap."""
+def expose_leak(
+    case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor | None, *, is_held_up: bool = False
+) -> Iterator[Note]:
+    """What a leaked secret opens until it is cut, and that it is cut without an overlap; or that it is not, yet."""
     leaked = [ruling.generation for ruling in rulings if ruling.generation.leaks(case.now)]
     if leaked:
         names = ", ".join(generation.name for generation in leaked)
         opened = sorted(frozenset[EndpointRef]().union(*(generation.bound_to for generation in leaked)))
         when = f"once {successor.live.name} is published" if successor else "by this plan"
-        sentence = f"what leaked ({names}) opens {', '.join(map(str, opened))}; it is cut {when}, without an overlap"
+        told = f"it is cut {when}, without an overlap"
+        if is_held_up:
+            told = "it is not cut yet, since the key is held up: to cut it now, take the key out of the file and apply"
+        sentence = f"what leaked ({names}) opens {', '.join(map(str, opened))}; {told}"
         yield Note("leaked_secret_opens", case.address, sentence)
 
 
@@ -103,6 +108,12 @@ def warn_of_places(case: KeyCase, key: DesiredKey) -> Iterator[Note]:
             where = f"sink {', '.join(found.lacking)} was"
         sentence = f"{where} somewhere else when {newest.name} was published: what it held there stays"
         yield Note("place_is_another", case.address, f"{sentence}; remove it by hand")
+
+
+def warn_of_foreign_records(case: KeyCase) -> Iterator[Note]:
+    """What stands in a removed key's place and is somebody else's: it stays."""
+    for _, trouble in sorted(case.facts.foreign.get(case.name, {}).items()):
+        yield Note("foreign_record_stays", case.address, f"{trouble.message}: nothing of that is removed")
 
 
 def warn_of_lasting_records(case: KeyCase, sinks: Sequence[str]) -> Iterator[Note]:

@@ -1,10 +1,15 @@
-"""What holds up a key, or refuses a plan: what a person has to decide first, with the way out."""
+"""What holds up a key: what a person has to look at first, with the way out. Each finding holds up that key alone.
+
+A leaked secret is cut whatever else is broken: of a key that is urgent, only what its successor cannot do without
+stands in the way. Then its generations are at least marked as revoked (see verdicts.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from difflib import get_close_matches
-from itertools import takewhile
+from itertools import combinations, takewhile
 
 from reconciler.errors import Finding
 from reconciler.model import (
@@ -12,8 +17,10 @@ from reconciler.model import (
     LONGEST_TEXT,
     NOWHERE,
     DesiredKey,
+    EndpointRef,
     LiveKey,
-    Phase,
+    Place,
+    Trouble,
     UnwritableDescription,
     compose_description,
     generation_name,
@@ -39,13 +46,114 @@ def path_of(key: DesiredKey) -> str:
     return key.place.path or f"keys.{key.name}"
 
 
+def find_obstacles(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """Everything that holds up a declared key, whatever would be done with it."""
+    own = frozenset(key.sinks)
+    concerned = own if case.is_urgent else case.facts.snapshot.sinks.keys()
+    yield from hold_up_by_sinks(case, own & case.facts.broken.keys())
+    yield from hold_up_by_records(case, concerned)
+    yield from hold_up_by(case, case.facts.foreign, own)
+    yield from hold_up_by(case, case.facts.unwritable, concerned)
+    if obstacle := find_obstacle(case):
+        yield hold_up_by_claim(key, obstacle)
+    yield from find_unadoptable(case, key)
+    yield from hold_up_by_endpoints(case, key)
+
+
+def find_obstacles_to_removal(case: KeyCase) -> Iterator[Finding]:
+    """Everything that holds up a key that is no longer declared: its record is to go before its live key does.
+
+    That of a secret which leaked may outlive it: it opens nothing any more.
+    """
+    if case.is_urgent:
+        return
+    if case.generations:
+        yield from hold_up_by_sinks(case, find_suspects(case))
+    sinks = case.facts.snapshot.sinks.keys()
+    yield from hold_up_by_records(case, sinks)
+    yield from hold_up_by(case, case.facts.unwritable, sinks)
+    yield from hold_up_by_unseen(case)
+
+
+def place_of(case: KeyCase) -> tuple[str, str]:
+    """Where a finding about a key belongs: in the file where that declares it, else at its address."""
+    return (case.desired.place.where, path_of(case.desired)) if case.desired else (NOWHERE.where, case.address)
+
+
+def find_suspects(case: KeyCase) -> AbstractSet[str]:
+    """The broken sinks that may hold a removed key's secret: none, if the markers say that it is elsewhere.
+
+    A marker tells the destinations of a publication by a digest alone, so that sets of sinks are tried.
+    """
+    facts = case.facts
+    if not facts.broken:
+        return set()
+    sound = sorted(facts.snapshot.sinks.keys() - facts.broken.keys())
+    sizes = range(1, len(sound) + 1) if len(sound) <= FEW_SINKS else (1, 2)
+    elsewhere = {facts.desired.digest_of(some) for size in sizes for some in combinations(sound, size)}
+    markers = [generation.live.ownership for generation in case.generations]
+    return set() if all(marker and marker.published_to in elsewhere for marker in markers) else facts.broken.keys()
+
+
+FEW_SINKS = 8
+"""Of so many, every set is tried; of more, every one and every two."""
+
+
+def hold_up_by_sinks(case: KeyCase, sinks: AbstractSet[str]) -> Iterator[Finding]:
+    """Sinks that hold its secret, or may, and could not be read."""
+    for sink in sorted(sinks):
+        trouble = case.facts.broken[sink]
+        yield Finding(*place_of(case), f"is held up: {trouble.message}", trouble.way_out)
+
+
+def hold_up_by_records(case: KeyCase, sinks: AbstractSet[str]) -> Iterator[Finding]:
+    """A record that only a later version of keyform reads is not to be overwritten or removed: it may say anything."""
+    later = case.facts.later.get(case.name, {})
+    if sentences := [later[sink] for sink in sorted(later.keys() & sinks)]:
+        yield Finding(*place_of(case), f"is held up: {'; '.join(sentences)}", "update keyform")
+
+
+def hold_up_by(case: KeyCase, found: Mapping[str, Mapping[str, Trouble]], sinks: AbstractSet[str]) -> Iterator[Finding]:
+    """What these sinks say of the key: its place is somebody else's, or nothing can be written there."""
+    troubles = found.get(case.name, {})
+    for sink in sorted(troubles.keys() & sinks):
+        yield Finding(*place_of(case), f"is held up: {troubles[sink].message}", troubles[sink].way_out)
+
+
+def hold_up_by_endpoints(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """Endpoints that it cannot open at all: a key that nobody uses yet waits, and so does what cannot be seen.
+
+    One that is in use goes on without them, and is taken off nothing (see verdicts.py).
+    """
+    yield from hold_up_by_unseen(case)
+    for ref, place, trouble in find_missing(case, key):
+        if case.newest_in_use is None or ref.kind in case.facts.snapshot.unseen:
+            yield Finding(place.where, place.path, trouble.message, trouble.way_out)
+
+
+def find_missing(case: KeyCase, key: DesiredKey) -> list[tuple[EndpointRef, Place, Trouble]]:
+    """The endpoints that the file says it opens and that it cannot be bound to, where it says so, and why."""
+    unusable = case.facts.unusable
+    return [(each.endpoint, each.place, unusable[each.endpoint]) for each in key.bindings if each.endpoint in unusable]
+
+
+def hold_up_by_unseen(case: KeyCase) -> Iterator[Finding]:
+    """Endpoints that a live key of it opens, and that the API does not show: nobody could unlink it there."""
+    declared = case.desired.endpoints if case.desired else frozenset()
+    for generation in case.generations:
+        for ref in sorted(generation.bound_to - declared):
+            if unseen := case.facts.snapshot.unseen.get(ref.kind):
+                message = f"{generation.name} opens {ref}, which is not shown: {unseen.message}"
+                yield Finding(*place_of(case), message, unseen.way_out)
+
+
 def find_obstacle(case: KeyCase) -> LiveKey | None:
     """A live key that makes it unclear which generation consumers use; a leaked secret goes all the same.
 
     A marker that cannot be read may be that of the newest generation. One that nothing confirms is forged, or belongs
     to a key whose `adopt` was removed from the file: where the key has generations of its own, it is only reported.
     """
-    if case.is_revoked or any(generation.phase is Phase.REVOKED for generation in case.generations):
+    if case.is_urgent:
         return None
     taken_over = case.desired.adopt if case.desired else None
     has_own = any(not generation.is_taken_over for generation in case.generations)
@@ -63,27 +171,19 @@ def describe_claim(live: LiveKey) -> str:
     return f"its marker says that it is g{own.generation} of {own.key}, but its name does not match"
 
 
-def hold_up_by(key: DesiredKey, live: LiveKey) -> Finding:
+def hold_up_by_claim(key: DesiredKey, live: LiveKey) -> Finding:
     """The key stays as it is until a person has said what the live key is."""
     message = f"is held up by the live key {live.name}: {describe_claim(live)}"
     return Finding(key.place.where, path_of(key), message, WAY_OUT_OF_CLAIM)
 
 
-def hold_up_by_record(case: KeyCase) -> Finding | None:
-    """A record that only a later version of keyform reads is not to be overwritten or removed: it may say anything."""
-    if not (sentences := case.facts.later.get(case.name, ())):
-        return None
-    where, path = (case.desired.place.where, path_of(case.desired)) if case.desired else (NOWHERE.where, case.address)
-    return Finding(where, path, f"is held up: {'; '.join(sentences)}", "update keyform")
-
-
-def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Finding | None:
+def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     """No more generations of a key that were published to nobody, or that nobody knows of, pile up with each run.
 
     A rotation that is asked for is another attempt, and a leaked secret is replaced whatever happens.
     """
-    if case.is_rotated or any(generation.phase is Phase.REVOKED for generation in case.generations):
-        return None
+    if case.is_rotated or case.is_urgent:
+        return
     in_use = [generation for generation in reversed(case.generations) if generation.is_in_use]
     tried = [*takewhile(lambda each: each.is_unfinished and not each.has_replaced(key.sinks), in_use)]
     unused = [generation for generation in case.generations if not generation.is_in_use]
@@ -91,15 +191,14 @@ def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Finding | None:
     if len(tried) >= MOST_UNCERTAIN:
         names, sinks = name_some([each.name for each in reversed(tried)]), ", ".join(key.sinks)
         message = f"is held up: the last {len(tried)} generations ({names}) may or may not have reached sink {sinks}"
-        return Finding(key.place.where, path_of(key), message, f"see why it fails, {way_out}")
+        yield Finding(*place_of(case), message, f"see why it fails, {way_out}")
     if len(unused) >= MOST_UNUSED:
         names = name_some([each.name for each in unused])
         message = f"is held up: {len(unused)} generations that were never published are still there ({names})"
-        return Finding(key.place.where, path_of(key), message, f"see why they could not be deleted, {way_out}")
-    return None
+        yield Finding(*place_of(case), message, f"see why they could not be deleted, {way_out}")
 
 
-def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
+def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:
     """No marker holds a larger number, so that a generation with one would be made again at each apply."""
     last = generation_name(case.name, LAST_GENERATION)
     if last not in case.facts.by_name and case.generations:
@@ -109,7 +208,7 @@ def refuse_last_number(case: KeyCase, key: DesiredKey) -> Finding:
     return Finding(key.place.where, key.place.path, message, way_out)
 
 
-def refuse_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
+def find_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
     """A key's first live name is its own name: when someone else holds it, the user has to say what that means."""
     holders = case.facts.by_name.get(successor.live.name, ()) if successor is not None else ()
     if not holders:
@@ -124,7 +223,7 @@ def refuse_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | Non
     return (Finding(key.place.where, key.place.path, message, way_out),)
 
 
-def refuse_past_expiry(
+def find_past_expiry(
     case: KeyCase, key: DesiredKey, successor: Successor | None, writings: tuple[KeyWriting, ...]
 ) -> Iterator[Finding]:
     """A key that is born expired opens nothing, and one whose expiry is set to the past is cut at once."""
@@ -140,7 +239,7 @@ def refuse_past_expiry(
         yield Finding(key.place.where, f"{key.place.path}.expires_at", message, "give a later date, or never")
 
 
-def refuse_adoption(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     """The live key that the file takes over has to be there, once, and to belong to no other stack or key."""
     if key.adopt is None or any(not generation.is_taken_over for generation in case.generations):
         return
@@ -160,16 +259,20 @@ def refuse_adoption(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
         yield Finding(where, path, message, "remove it there first: a key has one owner")
 
 
-def find_unwritable(key: DesiredKey, writings: tuple[KeyWriting, ...]) -> Finding | None:
+def is_writable(writing: KeyWriting) -> bool:
     """What is written has to be read back as it was: a marker that is cut off would make a key foreign."""
-    for writing in writings:
-        try:
-            compose_description(writing.text, writing.ownership)
-        except UnwritableDescription:
-            message = f"is held up: the description of the live key {writing.live.name} leaves no room for a marker"
-            way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line"
-            return Finding(key.place.where, path_of(key), message, way_out)
-    return None
+    try:
+        compose_description(writing.text, writing.ownership)
+    except UnwritableDescription:
+        return False
+    return True
+
+
+def explain_unwritable(key: DesiredKey, writing: KeyWriting) -> Finding:
+    """A live key that cannot be marked."""
+    message = f"is held up: the description of the live key {writing.live.name} leaves no room for a marker"
+    way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line"
+    return Finding(key.place.where, path_of(key), message, way_out)
 
 
 def refuse_protected(case: KeyCase) -> Iterator[Finding]:

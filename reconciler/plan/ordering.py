@@ -132,7 +132,7 @@ def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
 def is_proven(verdict: Verdict) -> bool:
     """Whether the new secret is tried before it is published: the file says so, and it opens something."""
     key = verdict.case.desired
-    return key is not None and key.prove and bool(key.endpoints)
+    return key is not None and key.prove and bool(verdict.opens)
 
 
 def prove(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
@@ -146,7 +146,7 @@ def prove(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
                 reason=successor.reason,
                 depends_on=(ChangeId(Step.CREATE_GENERATION, successor.live), *bound[successor.live]),
                 live=successor.live,
-                endpoints=tuple(sorted(key.endpoints)),
+                endpoints=tuple(sorted(verdict.opens)),
             )
 
 

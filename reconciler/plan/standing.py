@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.errors import Finding
 from reconciler.model import Auth, DesiredKey, EndpointRef, Phase
 from reconciler.plan.due import Due
 from reconciler.plan.fates import Fate
@@ -43,7 +44,9 @@ class SinkState(StrEnum):
     ELSEWHERE = "elsewhere"
     """It is at another place than when the secret was published, and does not hold it there yet."""
     UNKNOWN = "unknown"
-    """It cannot be read back."""
+    """It cannot be read back, or could not be this time."""
+    FOREIGN = "foreign"
+    """The key's place is somebody else's: another stack's, or this one's in another project or API."""
     NOT_YET = "not yet"
     """Nothing was to be written so far: the generation is pending, adopted or missing."""
 
@@ -119,6 +122,8 @@ class KeyStatus:
     expiry: Expiry
     next_rotation: Due | None
     sinks: tuple[tuple[str, SinkState], ...]
+    held_up: tuple[str, ...] = ()
+    """Why nothing of it changes until a person has looked, as `plan` says it."""
 
     @property
     def declared(self) -> bool:
@@ -218,6 +223,10 @@ class Standing:
     keys: tuple[KeyStatus, ...]
     endpoints: tuple[EndpointStatus, ...]
     foreign_keys: tuple[str, ...]
+    troubles: tuple[Finding, ...] = ()
+    """What could not be read, or is somebody else's where the stack's own should be."""
+    unseen: tuple[str, ...] = ()
+    """Sentences about endpoints that the API does not show to this token."""
     claims: tuple[str, ...] = ()
     """Live names of keys with this stack's marker that are not counted as its own: nothing else bears it out."""
 
@@ -234,6 +243,11 @@ class Standing:
             for endpoint in self.endpoints
             if endpoint.managed and endpoint.foreign and endpoint.application is None
         )
+
+    @property
+    def held_up(self) -> tuple[str, ...]:
+        """The keys of which nothing changes until a person has looked."""
+        return tuple(key.name for key in self.keys if key.held_up)
 
     @property
     def expired(self) -> tuple[KeyStatus, ...]:

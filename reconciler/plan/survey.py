@@ -10,11 +10,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime
 
+from reconciler.errors import Finding
 from reconciler.model import DesiredState, EndpointRef, Phase, Snapshot
-from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_cases, gather_facts
+from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_facts
+from reconciler.plan.compute import decide
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
 from reconciler.plan.holdings import find_holdings
+from reconciler.plan.obstacles import path_of
 from reconciler.plan.standing import (
     EndpointStatus,
     Expiry,
@@ -24,7 +27,7 @@ from reconciler.plan.standing import (
     SinkState,
     Standing,
 )
-from reconciler.plan.verdicts import Verdict, judge
+from reconciler.plan.verdicts import Verdict
 
 
 def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Standing:
@@ -34,18 +37,34 @@ def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -
         stack=desired.stack,
         project=desired.project,
         now=now,
-        keys=tuple(_key(case) for case in gather_cases(facts)),
+        keys=tuple(_key(verdict) for verdict in decide(facts)[0]),
         endpoints=tuple(_endpoints(facts)),
         foreign_keys=tuple(key.name for key in snapshot.keys if key.id not in facts.own),
+        troubles=tuple(find_troubles(facts)),
+        unseen=tuple(trouble.message for _, trouble in sorted(snapshot.unseen.items())),
         claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
     )
 
 
-def _key(case: KeyCase) -> KeyStatus:
+def find_troubles(facts: Facts) -> Iterator[Finding]:
+    """The parts that a look at the stack could not see, or that are not its own."""
+    for sink, trouble in sorted(facts.broken.items()):
+        yield Finding("", f"sink.{sink}", trouble.message, trouble.way_out)
+    named = {ref.kind for ref in facts.unusable}
+    for kind, trouble in sorted(facts.snapshot.unseen.items()):
+        if kind in named:
+            yield Finding("", f"{kind.value}s", f"they are not shown: {trouble.message}", trouble.way_out)
+    for key in facts.desired.keys:
+        for sink, trouble in sorted(facts.foreign.get(key.name, {}).items()):
+            if sink in key.sinks:
+                yield Finding(key.place.where, path_of(key), trouble.message, trouble.way_out)
+
+
+def _key(verdict: Verdict) -> KeyStatus:
+    case = verdict.case
     generations = [each for each in case.generations if not each.is_taken_over]  # what is there, not what is to come
     in_use = [each for each in generations if each.is_in_use]
     current = next(reversed(in_use or generations), None)
-    verdict = judge(case)
     fates = {ruling.generation.live.id: ruling.fate for ruling in verdict.rulings}
     sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
     return KeyStatus(
@@ -73,6 +92,7 @@ def _key(case: KeyCase) -> KeyStatus:
         expiry=_expiry(current, verdict),
         next_rotation=find_due(case),
         sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
+        held_up=_why(verdict),
     )
 
 
@@ -100,7 +120,16 @@ def _until(case: KeyCase, other: Generation) -> datetime | None:
     return min(end, other.live.expires_at)
 
 
+def _why(verdict: Verdict) -> tuple[str, ...]:
+    """Why it is held up; what endpoints hold up is told with them."""
+    if not verdict.is_held_up:
+        return ()
+    return tuple(finding.message for finding in verdict.unmet) or ("is held up by what an endpoint would lose",)
+
+
 def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkState:
+    if sink in case.facts.foreign.get(case.name, {}):
+        return SinkState.FOREIGN
     if current is None:
         return SinkState.NOT_YET
     if sink in current.sinks_that_hold_it:

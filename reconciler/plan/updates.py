@@ -91,6 +91,17 @@ def plan_writings(
             yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, generation.is_taken_over)
 
 
+def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> Iterator[KeyWriting]:
+    """The marks of what leaked, and nothing else, with the text as it is."""
+    for ruling in rulings:
+        generation = ruling.generation
+        if generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED):
+            ownership, reason = mark(case, key, generation, is_newly_revoked=True)
+            if reason is not None:
+                text = generation.live.text.rstrip()
+                yield KeyWriting(generation.live, text, ownership, (), reason, adopts=generation.is_taken_over)
+
+
 def mark(
     case: KeyCase, key: DesiredKey, generation: Generation, *, is_newly_revoked: bool
 ) -> tuple[Ownership, Reason | None]:
@@ -128,6 +139,8 @@ def find_place(case: KeyCase, key: DesiredKey, generation: Generation) -> str:
         return said
     found = find_holdings(case, key, generation)
     is_seen = found.published_to is not None or not case.facts.unreadable_sinks & set(key.sinks)
+    # While a sink cannot be read, the old digest tells that a record may be there.
+    is_seen &= not case.facts.broken.keys() & {*key.sinks, *(found.published_to or ())}
     return case.destinations if is_seen and not found.lacking else said
 
 

@@ -1,12 +1,12 @@
-"""All that is to happen to one key: its generations' fates, its successor, what is written in place, or refused."""
+"""All that is to happen to one key: its generations' fates, its successor, what is written in place, or why nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Finding
-from reconciler.model import LAST_GENERATION, DesiredKey, generation_name
+from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generation_name
 from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
@@ -17,30 +17,37 @@ from reconciler.plan.notes import (
     expose_unproven,
     warn,
     warn_of_expiry,
+    warn_of_foreign_records,
     warn_of_lasting_records,
     warn_of_places,
 )
 from reconciler.plan.obstacles import (
-    find_obstacle,
-    find_unwritable,
-    hold_up_by,
+    explain_last_number,
+    explain_unwritable,
+    find_missing,
+    find_obstacles,
+    find_obstacles_to_removal,
+    find_past_expiry,
+    find_taken_name,
     hold_up_by_attempts,
-    hold_up_by_record,
-    refuse_adoption,
-    refuse_last_number,
-    refuse_past_expiry,
+    hold_up_by_unseen,
+    is_writable,
     refuse_protected,
-    refuse_taken_name,
 )
 from reconciler.plan.rules import expiry_of_successor, find_cause
-from reconciler.plan.updates import Copying, KeyWriting, plan_copying, plan_writings
+from reconciler.plan.updates import Copying, KeyWriting, mark_revoked, plan_copying, plan_writings
+
+CUT_NOW = "to cut what leaked before that, take the key out of the file and apply"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """All that is to happen to one key. `obsolete_records` are the sinks whose record of it is to be removed.
 
-    `losses` is where the newest secret that was published is, for a key whose next generation replaces it.
+    `losses` is where the newest secret that was published is, for a key whose next generation replaces it. `opens` is
+    what it is to open once the plan is done; with `keeps_bindings`, each generation that stays also opens what it does
+    now. `unmet` is what a person has to look at; `is_held_up`: until then nothing of the key changes, but that a secret
+    which leaked is marked.
     """
 
     case: KeyCase
@@ -50,12 +57,15 @@ class Verdict:
     writings: tuple[KeyWriting, ...] = ()
     copying: Copying | None = None
     losses: Holdings = NOTHING_LOST
+    opens: frozenset[EndpointRef] = frozenset()
+    keeps_bindings: bool = False
     obsolete_records: Mapping[str, Reason] = field(default_factory=dict)
     refusals: tuple[Finding, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
     expiring: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
+    is_held_up: bool = False
 
     @property
     def replaces_loss(self) -> bool:
@@ -69,17 +79,19 @@ class Verdict:
         return tuple(ruling for ruling in self.rulings if ruling.goes)
 
 
-def judge(case: KeyCase) -> Verdict:
-    """Decide about one key."""
+def judge(case: KeyCase, *, stays_at: frozenset[EndpointRef] = frozenset(), is_stopped: bool = False) -> Verdict:
+    """Decide about one key; for what endpoints need of it, see `bindings.Holds`.
+
+    `stays_at` are endpoints that it goes on opening although the file no longer says so; `is_stopped`: nothing of it
+    may change.
+    """
     if case.is_set_aside:
         return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
-    if finding := hold_up_by_record(case):
-        return hold_up(case, finding)
     if case.desired is None:
-        return judge_removed(case)
-    if obstacle := find_obstacle(case):
-        return hold_up(case, hold_up_by(case.desired, obstacle))
-    return judge_declared(case, case.desired)
+        found = tuple(find_obstacles_to_removal(case))
+        return hold_up(case, found) if found or is_stopped else judge_removed(case)
+    found = tuple(find_obstacles(case, case.desired))
+    return hold_up(case, found) if found or is_stopped else judge_declared(case, case.desired, stays_at)
 
 
 def keep(case: KeyCase, reason: Reason) -> Verdict:
@@ -87,10 +99,20 @@ def keep(case: KeyCase, reason: Reason) -> Verdict:
     return Verdict(case, Action.UPDATE, tuple(Ruling(generation, Fate.KEEP, reason) for generation in case.generations))
 
 
-def hold_up(case: KeyCase, finding: Finding) -> Verdict:
-    """Leave one key as it is until a person has looked; the others go on."""
-    kept = keep(case, Reason("key_is_held_up", "a person has to look at it first"))
-    return Verdict(case, Action.UPDATE, kept.rulings, unmet=(finding,))
+def hold_up(case: KeyCase, findings: tuple[Finding, ...]) -> Verdict:
+    """Leave one key as it is until a person has looked; the others go on.
+
+    What leaked is at least marked, so that every later apply knows to cut it.
+    """
+    kept = replace(
+        keep(case, Reason("key_is_held_up", "a person has to look at it first")), unmet=findings, is_held_up=True
+    )
+    if case.desired is None or not case.is_urgent:
+        return kept
+    told = (replace(each, way_out="; ".join(filter(None, (each.way_out, CUT_NOW)))) for each in findings)
+    marks = (writing for writing in mark_revoked(case, case.desired, kept.rulings) if is_writable(writing))
+    exposed = expose_leak(case, kept.rulings, None, is_held_up=True)
+    return replace(kept, writings=tuple(marks), exposures=tuple(exposed), unmet=tuple(told))
 
 
 def judge_removed(case: KeyCase) -> Verdict:
@@ -102,47 +124,57 @@ def judge_removed(case: KeyCase) -> Verdict:
         case,
         Action.DELETE,
         rulings=tuple(Ruling(generation, Fate.REMOVE, gone) for generation in case.generations),
-        obsolete_records=dict.fromkeys(sorted(sinks - lasting), gone),
+        obsolete_records=dict.fromkeys(sorted(sinks - lasting - case.facts.unwritable.get(case.name, {}).keys()), gone),
         refusals=tuple(refuse_protected(case)),
         exposures=tuple(expose_unproven(case)),
-        warnings=tuple(warn_of_lasting_records(case, sorted(sinks & lasting))),
+        warnings=(*warn_of_lasting_records(case, sorted(sinks & lasting)), *warn_of_foreign_records(case)),
+        unmet=tuple(hold_up_by_unseen(case)),
     )
 
 
-def judge_declared(case: KeyCase, key: DesiredKey) -> Verdict:
+def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointRef]) -> Verdict:
     """The file declares the key: adopt, repair, replace, retire, or leave alone."""
-    if refused := tuple(refuse_adoption(case, key)):
-        return Verdict(case, Action.UPDATE, refusals=refused)
     newest, cause = case.newest_in_use, find_cause(case)
     action = (cause.action if cause else None) or Action.UPDATE
-    if cause and cause.action and (finding := hold_up_by_attempts(case, key)):
-        return hold_up(case, finding)
+    if cause and cause.action and (found := tuple(hold_up_by_attempts(case, key))):
+        return hold_up(case, found)
     successor = choose_successor(case, key, cause.reason) if cause and cause.action else None
     if successor is not None and successor.generation > LAST_GENERATION:
-        return Verdict(case, Action.UPDATE, refusals=(refuse_last_number(case, key),))
+        return hold_up(case, (explain_last_number(case, key),))
     rulings = tuple(rule_on(case, key, generation, newest, successor) for generation in case.generations)
     writings = tuple(plan_writings(case, key, rulings, newest, successor))
-    if unwritable := find_unwritable(key, writings):
-        return hold_up(case, unwritable)
+    unwritable = tuple(explain_unwritable(key, writing) for writing in writings if not is_writable(writing))
+    in_the_way = (
+        *(() if case.is_urgent else unwritable),
+        *find_taken_name(case, key, successor),
+        *find_past_expiry(case, key, successor, writings),
+    )
+    if in_the_way:
+        return hold_up(case, in_the_way)
+    # An endpoint that is gone, or misspelt, may stand for one that the key is bound to: it is taken off none for that.
+    missing = find_missing(case, key)
+    kept = newest.bound_to if newest and missing else frozenset[EndpointRef]()
     return Verdict(
         case,
         action,
         rulings=rulings,
         successor=successor,
-        writings=writings,
+        writings=tuple(filter(is_writable, writings)),
         copying=plan_copying(case, key, newest) if newest and not cause else None,
         losses=find_losses(case, key) if successor else NOTHING_LOST,
+        opens=(key.endpoints - case.facts.unusable.keys()) | kept | stays_at,
+        keeps_bindings=bool(missing),
         obsolete_records={
             sink: Reason("sink_is_not_declared", f"the key no longer names sink {sink}")
-            for sink in sorted(set(case.records) - set(key.sinks))
+            for sink in sorted(set(case.records) - set(key.sinks) - case.facts.unwritable.get(case.name, {}).keys())
         },
-        refusals=(
-            *refuse_taken_name(case, key, successor),
-            *refuse_past_expiry(case, key, successor, writings),
-        ),
         exposures=(*expose_leak(case, rulings, successor), *expose_revival(case, writings)),
         warnings=(*warn(case, newest, rulings, successor), *warn_of_places(case, key)),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
+        unmet=(
+            *unwritable,
+            *(Finding(place.where, place.path, trouble.message, trouble.way_out) for _, place, trouble in missing),
+        ),
     )
 
 

@@ -98,6 +98,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
             "exposures": [{**asdict(note)} for note in plan.exposures],
             "refusals": [_finding(finding) for finding in plan.refusals],
             "unmet": [_finding(finding) for finding in plan.unmet],
+            "held_up": [f"key.{name}" for name in plan.held_up],
             "warnings": [{**asdict(note)} for note in plan.warnings],
             "expiring": [{**asdict(note)} for note in plan.expiring],
             "destinations": [{"sink": each.sink, "destination": each.place} for each in plan.destinations],

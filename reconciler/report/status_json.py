@@ -15,7 +15,8 @@ keys[]                          in order of name
     phase, since                pending, published, adopted, partial or revoked, and since when
     fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
     overlap_ends_at, overlap_left_seconds (0 once it is over)
-  sinks                         {name: ok, lost, absent, elsewhere, unknown or not yet}
+  sinks                         {name: ok, lost, absent, elsewhere, unknown, foreign or not yet}
+  held_up[]                     why nothing of it changes until somebody has looked; empty: nothing holds it up
 endpoints[]                     in order of address, its keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application
   alias                         its name where `name` is its id, as v2 has it; or null
@@ -25,6 +26,9 @@ public_endpoints[]              addresses
 expired_keys[], expiring_keys[] names, the first to expire first
 revoked_live_keys[]             live names of revoked generations that still open something: an apply cuts them
 inactive_live_keys[]            live names of generations that the API does not call active, each with its word
+held_up_keys[]                  names
+troubles[]                      {where, path, message, way_out}: what could not be read, or is somebody else's
+unseen[]                        sentences about endpoints that the API does not show to this token
 claims[]                        live names with this stack's marker that are not counted as its own: see plan
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
@@ -32,6 +36,7 @@ foreign_bindings[]              {address, live_name}: foreign keys that open a m
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from reconciler.model import DesiredKey
@@ -56,6 +61,9 @@ def status_to_json(standing: Standing) -> str:
             "expiring_keys": [key.name for key in standing.expiring],
             "revoked_live_keys": [*standing.leaked],
             "inactive_live_keys": [*standing.inactive],
+            "held_up_keys": [*standing.held_up],
+            "troubles": [{**asdict(trouble)} for trouble in standing.troubles],
+            "unseen": [*standing.unseen],
             "claims": [*standing.claims],
             "foreign_keys": [*standing.foreign_keys],
             "foreign_bindings": [
@@ -85,6 +93,7 @@ def _key(key: KeyStatus, now: datetime) -> Value:
         "next_rotation": _due(key.next_rotation, now),
         "generations": [_generation(each, now) for each in key.generations],
         "sinks": {sink: state.value for sink, state in key.sinks},
+        "held_up": [*key.held_up],
     }
 
 

@@ -15,7 +15,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from reconciler.encoder import shown
+from reconciler.encoder import one_line, shown
 from reconciler.model import Phase
 from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyState, KeyStatus, Standing
 from reconciler.report.roles import Role
@@ -104,6 +104,14 @@ def _alarm(standing: Standing) -> Iterator[Text]:
     if claims := standing.claims:
         what = _count(claims, "live key has", "live keys have")
         yield Text(f"{what} this stack's marker without being its own: {some_of(claims)}. See plan.\n", Role.DANGER)
+    if held_up := standing.held_up:
+        what = _count(held_up, "key is", "keys are")
+        yield Text(f"{what} HELD UP until somebody has looked: {some_of(held_up)}. See plan.\n", Role.DANGER)
+    for trouble in standing.troubles:
+        yield Text(f"{shown(trouble.path)}: {one_line(trouble.message)}\n", Role.DANGER)
+    told = " ".join(trouble.message for trouble in standing.troubles)
+    for sentence in (each for each in standing.unseen if each not in told):
+        yield Text(f"Some endpoints are not shown: {one_line(sentence)}\n", Role.WARNING)
     if endpoints := standing.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in endpoints]
         yield Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING)

@@ -29,6 +29,7 @@ SINK_ROLES = {
     SinkState.ABSENT: Role.DANGER,
     SinkState.ELSEWHERE: Role.WARNING,
     SinkState.UNKNOWN: Role.WARNING,
+    SinkState.FOREIGN: Role.DANGER,
     SinkState.NOT_YET: Role.QUIET,
 }
 

@@ -23,6 +23,7 @@ ACTIONS = {
 """The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No changes other than those left undone."
+REFUSED = "This plan is refused, for the reasons at its top."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
 _WIDEST_LABEL = 24
@@ -44,7 +45,8 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
-        return "\n\n".join([*parts, palette.paint(NOTHING_MORE if plan.unmet else NO_CHANGES, Role.TITLE)]) + "\n"
+        verdict = REFUSED if plan.refusals else NOTHING_MORE if plan.unmet else NO_CHANGES
+        return "\n\n".join([*parts, palette.paint(verdict, Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     parts += _render_blocks(palette, blocks, plan, width)
     parts += _render_destinations(palette, plan, width)

@@ -34,6 +34,7 @@ _SECRET = {
     SecretState.NOT_BOUND: ("NOT BOUND", Role.DANGER),
     SecretState.LOST: ("lost", Role.DANGER),
     SecretState.UNREADABLE: ("cannot be read", Role.DANGER),
+    SecretState.FOREIGN: ("somebody else's", Role.DANGER),
     SecretState.UNPUBLISHED: ("not published", Role.DANGER),
     SecretState.ASLEEP: ("asleep", Role.WARNING),
     SecretState.UNCLEAR: ("unclear", Role.WARNING),

@@ -43,7 +43,7 @@ from reconciler.sinks.aws_record import (
 )
 from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
-from reconciler.sinks.protocol import Reading, Surroundings
+from reconciler.sinks.protocol import OwnReading, Surroundings
 from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
 from reconciler.sinks.store import Entry, Moved, Store
 
@@ -101,12 +101,12 @@ class AwsSecretsManagerSink(Store):
             other = secret.tags.get(KEY_TAG, "")
             is_named = _KEY.fullmatch(secret.owner.stack) and _KEY.fullmatch(other)
             whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
-            return Entry(whose=whose, state=secret)
+            return Entry(whose=whose, other=secret.owner if is_named else None, state=secret)
         claim = None if secret.is_scheduled_for_deletion else secret.claims().get(secret.current)
         record = self._as_owned(claim.record) if claim and claim.field == self._field else None
         return Entry(secret.later(key) or record, state=secret)
 
-    def find_record(self, key: str, there: Entry) -> Reading | None:
+    def find_record(self, key: str, there: Entry) -> OwnReading | None:
         """The record, also where somebody changed other fields, which made a version without a tag."""
         secret: AwsSecret = there.state
         if there.found or not self._field or not secret.current or secret.is_scheduled_for_deletion:

@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING
 from reconciler.model import (
     RECORD_FORM,
     DesiredState,
+    ForeignRecord,
     LaterRecord,
     Owner,
     Secret,
@@ -53,7 +54,7 @@ from reconciler.sinks.record import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from reconciler.errors import SinkError
 
@@ -120,16 +121,35 @@ class DotenvSink(LocalFileSink):
         """Refuse a variable of a key's name that is not ours, or stands twice."""
         lines = self._lines(content)
         wanted = {self._name(key): key for key in keys}
+        for key, records, variables in self._places_of(lines, wanted):
+            self._placed(lines, key, records, variables)
+
+    def foreign(self, content: bytes, keys: Collection[str]) -> dict[str, ForeignRecord]:
+        """Variables of these keys' names that have no record of theirs in the line above."""
+        lines = self._lines(content)
+        wanted = {variable_name(self._template, key): key for key in keys}
+        found = {}
+        for key, records, variables in self._places_of(lines, wanted):
+            if strangers := [number for number in variables if number - 1 not in records]:
+                other = self._record_above(lines, strangers[0])
+                error = self._not_ours(lines, key, strangers[0])
+                found[key] = self.foreign_record(key, error, _owner_in(other) if other else None)
+        return found
+
+    def _places_of(self, lines: list[str], wanted: Mapping[str, str]) -> Iterator[tuple[str, list[int], list[int]]]:
+        """Of these keys, by the names of their variables, the lines of their records and of their variables.
+
+        Once through the lines, not once for each key.
+        """
         records: dict[str, list[int]] = {}
         variables: dict[str, list[int]] = {}
-        # Once through the lines, not once for each key.
         for number, line in enumerate(lines):
             if ours := self._ours(line):
                 records.setdefault(ours["key"], []).append(number)
             elif (assignment := _ASSIGNMENT.fullmatch(line)) and assignment["name"] in wanted:
                 variables.setdefault(assignment["name"], []).append(number)
         for name, key in wanted.items():
-            self._placed(lines, key, records.get(key, []), variables.get(name, []))
+            yield key, records.get(key, []), variables.get(name, [])
 
     def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
         """Records right above their variable, which must have a value that all readers agree about."""
@@ -220,18 +240,26 @@ class DotenvSink(LocalFileSink):
             if len(places) > 1:
                 raise self._twice(what, places)
         if variables and [number - 1 for number in variables] != records:
-            line = variables[0]
-            other = _RECORD.fullmatch(lines[line - 1]) if line else None
-            raise self._file.error(
-                f"{name} belongs to {_owner_in(other).of(other['key'])}"
-                if other
-                else f"{name} stands here without a keyform record in the line above",
-                f"Remove {name}, or set `variable` (such as KEYFORM_{{KEY}}) or another path for this sink.",
-                line=line + 1,
-            )
+            raise self._not_ours(lines, key, variables[0])
         if not records:
             return _Found(None, None)
         return _Found(records[0], self._variable_at(lines, records[0] + 1, key))
+
+    def _not_ours(self, lines: list[str], key: str, line: int) -> SinkError:
+        """What is said of a variable of this key's name without its record in the line above."""
+        name, other = variable_name(self._template, key), self._record_above(lines, line)
+        return self._file.error(
+            f"{name} belongs to {_owner_in(other).of(other['key'])}"
+            if other
+            else f"{name} stands here without a keyform record in the line above",
+            f"Remove {name}, or set `variable` (such as KEYFORM_{{KEY}}) or another path for this sink.",
+            line=line + 1,
+        )
+
+    @staticmethod
+    def _record_above(lines: list[str], line: int) -> re.Match[str] | None:
+        """The record in the line above, whosever it is."""
+        return _RECORD.fullmatch(lines[line - 1]) if line else None
 
     def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
         """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""

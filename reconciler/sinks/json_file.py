@@ -27,7 +27,7 @@ import re
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Owner, Secret, SinkRecord
+from reconciler.model import ForeignRecord, LaterRecord, Owner, Secret, SinkRecord
 from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
 from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
@@ -56,6 +56,12 @@ class JsonFileSink(LocalFileSink):
         members = self._members(self._text(content))
         for key in keys:
             self._entry(members, key)
+
+    def foreign(self, content: bytes, keys: Collection[str]) -> dict[str, ForeignRecord]:
+        """Entries of these keys' names that are not ours."""
+        members = self._members(self._text(content))
+        others = [members[key] for key in keys if key in members and not self._is_ours(members[key])]
+        return {each.name: self.foreign_record(each.name, self._not_ours(each), _owner_in(each)) for each in others}
 
     def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
         """Entries with a record, and a secret that is text and not empty."""
@@ -127,12 +133,17 @@ class JsonFileSink(LocalFileSink):
         member = members.get(key)
         if member is None or self._is_ours(member):
             return member
+        raise self._not_ours(member)
+
+    def _not_ours(self, member: Member) -> SinkError:
+        """What is said of an entry that is not ours."""
+        key = member.name
         match member.value:
             case {"keyform": {"stack": str(stack)}} if re.fullmatch(r"[a-z0-9-]{1,63}", stack):
                 whose = f"belongs to {(_owner_in(member) or Owner(stack)).of(key)}"
             case _:
                 whose = "has no keyform record of this stack"
-        raise self._file.error(f'the entry "{key}" {whose}', "Remove the entry, or choose another path for this sink.")
+        return self._file.error(f'the entry "{key}" {whose}', "Remove the entry, or choose another path for this sink.")
 
     def _is_ours(self, member: Member) -> bool:
         """Whether the entry carries this stack's record, be it damaged."""

@@ -10,10 +10,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from reconciler.errors import SinkError
-from reconciler.model import RECORD_FORM, LaterRecord, Secret, SinkRecord, SinkSettings
+from reconciler.model import RECORD_FORM, ForeignRecord, LaterRecord, Secret, SinkRecord, SinkSettings
 from reconciler.sinks.declared import Kind, Option
 from reconciler.sinks.local_file import LocalFile
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_foreign, refuse_older
+from reconciler.sinks.protocol import (
+    HeldSecret,
+    OwnReading,
+    Reading,
+    Sink,
+    Surroundings,
+    Traits,
+    refuse_foreign,
+    refuse_older,
+)
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
 SHARED = Option(
@@ -96,11 +105,11 @@ class LocalFileSink(Sink):
         self._refuse_later(content, keys)
         self.check(content, sorted(keys))
 
-    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - the whole file is read anyway
+    def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
         """All records of this stack whose secret stands beside them; a damaged one is not held."""
-        content = self._file.read()
-        self._is_absent = content is None
-        found = self.records(content or b"")
+        whole = self._file.read()
+        content, self._is_absent = whole or b"", whole is None
+        found: dict[str, Reading] = {**self.foreign(content, sorted(keys)), **self.records(content)}
         self._has_old = any(isinstance(each, SinkRecord) and each.form < RECORD_FORM for each in found.values())
         return found
 
@@ -159,7 +168,7 @@ class LocalFileSink(Sink):
                 content = self.put(content, record, held.secret)
         return content
 
-    def records(self, content: bytes) -> dict[str, Reading]:
+    def records(self, content: bytes) -> dict[str, OwnReading]:
         """This stack's records by key."""
         return {key: held.record for key, held in self.held(content).items()} | dict(self.later(content))
 
@@ -176,6 +185,10 @@ class LocalFileSink(Sink):
     @abstractmethod
     def check(self, content: bytes, keys: Collection[str]) -> None:
         """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""
+
+    @abstractmethod
+    def foreign(self, content: bytes, keys: Collection[str]) -> Mapping[str, ForeignRecord]:
+        """What stands in the place of one of these keys without being ours."""
 
     @abstractmethod
     def held(self, content: bytes, only: str | None = None) -> Mapping[str, HeldSecret]:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import ForeignRecord, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
     from reconciler.redaction import Redactor
 
-Reading = SinkRecord | LaterRecord
-"""What is said of a key: a record, or that a later version wrote one."""
+OwnReading = SinkRecord | LaterRecord
+Reading = OwnReading | ForeignRecord
+"""What is said of a key: a record, that a later version wrote one, or that its place is somebody else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Sink(ABC):
     name: str
     """Its name in the file."""
     traits: Traits = Traits()
+    untidied: SinkError | None = None
+    """Why `tidy` failed, if it did: what it holds may not last, so that nothing rests on it."""
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         """Touches nothing; SinkError for options that make no sense."""
@@ -92,6 +95,17 @@ class Sink(ABC):
     def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
         """An error that names the sink."""
         return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
+
+    def foreign_record(self, key: str, found: SinkError, other: Owner | None) -> ForeignRecord:
+        """What `read` gives for a place that is not ours: what a write of the key would be refused with."""
+        return ForeignRecord(key, found.message, self.way_out_of_foreign(found.way_out, other))
+
+    def way_out_of_foreign(self, way_out: str, other: Owner | None) -> str:
+        """What to do about a record of another owner (None: nobody's), maybe this stack in another project or API."""
+        if other is None or other.stack != self._stack:
+            return way_out
+        hint = "Check GCORE_CLOUD_PROJECT_ID (or `project`) and GCORE_BASE_URL: they may not be those of this secret."
+        return f"{hint} If they are right: {way_out[:1].lower()}{way_out[1:]}"
 
     @property
     @abstractmethod
@@ -123,7 +137,10 @@ class Sink(ABC):
         """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - for those that are readable
-        """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list."""
+        """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list.
+
+        Where the place of one of `keys` holds what is not ours, a ForeignRecord says so.
+        """
         return {}
 
     def read_one(self, key: str) -> SinkRecord | None:  # noqa: ARG002 - for those that are readable

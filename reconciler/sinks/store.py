@@ -20,7 +20,16 @@ from typing import Any, TypeVar
 from reconciler.errors import SinkError
 from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
-from reconciler.sinks.protocol import HeldSecret, Reading, Sink, Surroundings, Traits, refuse_foreign, refuse_older
+from reconciler.sinks.protocol import (
+    HeldSecret,
+    OwnReading,
+    Reading,
+    Sink,
+    Surroundings,
+    Traits,
+    refuse_foreign,
+    refuse_older,
+)
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later, record_from_fields, record_to_fields
 from reconciler.workers import side_by_side
 
@@ -53,13 +62,14 @@ class Entry:
     """What a key's place in the store holds, whoever put it there.
 
     `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
-    `whose` completes "the entry …" for one that is not ours. `state` is what the store wants back when it puts or
-    drops, such as a version.
+    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named. `state` is
+    what the store wants back when it puts or drops, such as a version.
     """
 
-    found: Reading | None = None
+    found: OwnReading | None = None
     secret: Secret | None = None
     whose: str = ""
+    other: Owner | None = None
     state: Any = field(default=None, compare=False)
 
     @property
@@ -79,7 +89,7 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
     found = record_from_fields(key, fields)
     stack = fields.get("stack") if isinstance(fields, Mapping) else None
     if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
-        return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", state=state)
+        return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", other=found.owner, state=state)
     if stack != owner.stack:
         return Entry(whose="has no keyform record", state=state)
     if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
@@ -132,7 +142,7 @@ class Store(Sink):
     def check_place(self, key: str, there: Entry) -> None:
         """Refuse an entry of ours that a secret could not be put into."""
 
-    def find_record(self, key: str, there: Entry) -> Reading | None:  # noqa: ARG002 - some have to read more
+    def find_record(self, key: str, there: Entry) -> OwnReading | None:  # noqa: ARG002 - some have to read more
         """The record in an entry of ours."""
         return there.found
 
@@ -164,9 +174,14 @@ class Store(Sink):
         """The records of these keys, and of all others that the store lists."""
         names = sorted({*keys, *self._insist("", self.listed)})
         entries = dict(zip(names, _for_all(self._entry, names), strict=True))
-        there = {key: entry for key, entry in entries.items() if entry is not None and entry.found is not None}
+        there = {key: entry for key, entry in entries.items() if entry is not None}
         self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}
-        return {key: entry.found for key, entry in there.items() if entry.found is not None}
+        found = {key: self._reading(key, entry) for key, entry in there.items()}
+        return {key: reading for key, reading in found.items() if reading is not None}
+
+    def _reading(self, key: str, there: Entry) -> Reading | None:
+        """What is said of an entry, whosever it is."""
+        return self.foreign_record(key, self.foreign(key, there), there.other) if there.whose else there.found
 
     def read_one(self, key: str) -> SinkRecord | None:
         """One record, without a list of all."""
@@ -237,12 +252,12 @@ class Store(Sink):
             refuse_older(there.found, record, self.error)
 
     def _entry(self, key: str) -> Entry | None:
-        """An entry of ours with all that is to be known of its record."""
+        """An entry with all that is to be known of its record, where it is ours."""
 
         def attempt() -> Entry | None:
             there = self.look(key)
             if there is None or there.whose:
-                return None
+                return there
             return replace(there, found=self.find_record(key, there))
 
         return self._insist(key, attempt)

@@ -423,6 +423,9 @@ def test_a_plan_that_no_longer_fits_is_seen_under_the_lock_and_explained(world: 
     with locked(ours, plan, world.sinks(), lambda: world.plan(state)) as now:
         assert explain_difference(plan, now) == (
             "the live key payments exists already, and this stack does not own it",
+            "key.payments: create generation payments is no longer needed",
+            "key.payments: bind payments deployment.llama3 is no longer needed",
+            "key.payments: publish payments is no longer needed",
         )
     assert world.calls == ["POST api_keys 200", "DELETE keyform-lock-prod-e1 204"]
 

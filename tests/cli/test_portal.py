@@ -461,7 +461,7 @@ def test_delete_a_key_once_it_is_approved(portal: Portal, monkeypatch: pytest.Mo
     files=("keys:\n  payments: {}\n", "keys:\n  payments:\n    applications: [webui]\n"),
     between="deploy in the portal with the key `payments`, then",
     result="keyform creates keys, not deployments. The application is protected from its first moment. Once it is in"
-    " the file, there is nothing left to change. Until then every plan is refused, because it would unlink the key.",
+    " the file, there is nothing left to change. Until then plans leave it linked, and exit with 1.",
 )
 @pytest.mark.parametrize("api", ["v3"])
 def test_link_a_key_while_deploying_from_the_catalog(portal: Portal) -> None:
@@ -513,11 +513,10 @@ def test_link_a_key_to_a_running_deployment(portal: Portal) -> None:
     portal="A running deployment: unlink a key",
     files=(START.replace("[llama3, whisper]", "[llama3]"),),
     result="Unlinks the key from `whisper`. Other keys stay linked. keyform does not unlink the last key of a"
-    " deployment, because that would make the deployment public.",
+    " deployment, because that would make the deployment public: it does all else, and exits with 1.",
     title="A deployment that would lose its last key",
     says="""\
-Error: Nothing was changed, because the plan is refused:
-  deployment.playground: would be left without a valid key (it loses payments), and without keys the API turns its\
+deployment.playground: would be left without a valid key (it loses payments), and without keys the API turns its\
  authentication off
     bind another key to it, or declare the endpoint `auth: open` to make it public
 """,
@@ -531,6 +530,7 @@ def test_unlink_a_key(portal: Portal) -> None:
     portal.apply(START.replace("whisper", "playground"))
     portal.refuses(START)
     assert portal.world.bound("playground") == ["payments"]
+    assert portal.world.opens("whisper", portal.secret)
     assert not portal.world.opens("playground", None)
 
 
@@ -547,7 +547,7 @@ deployments:
     portal="A running deployment: turn **Enable API Key authentication** off",
     files=(OPEN,),
     result="Unlinks the keys of this file, and the deployment is public. Keys that others made are unlinked only if the"
-    " file also says `exclusive: true`; without that, keyform refuses.",
+    " file also says `exclusive: true`; without that, nothing is unlinked.",
     title="A deployment that becomes public",
     details="The plan begins with it:",
     says="""\

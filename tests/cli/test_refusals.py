@@ -13,8 +13,8 @@ from cli.stage import HEAD, ONE_KEY, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Request
 
-PLAN_IS_REFUSED = "Error: Apply would change nothing, because the plan is refused:\n"
-NOTHING_CHANGED = "Error: Nothing was changed, because the plan is refused:\n"
+WOULD_BE_UNDONE = "Error: Apply would leave part of what the file asks for undone:\n"
+LEFT_UNDONE = "Error: Part of what the file asks for was left undone:\n"
 
 
 def git(folder: Path, *argv: str) -> None:
@@ -70,15 +70,15 @@ def test_a_folder_of_files_is_one_stack(world: World, keyform: Keyform) -> None:
 # --- The plan ---------------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_deployment_is_refused_with_the_nearest_name(world: World, keyform: Keyform) -> None:
+def test_an_unknown_deployment_is_told_with_the_nearest_name(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY.replace("llama3", "lama3"))
     place = "  keyform.yaml:10:19: keys.payments.deployments[0]: "
     finding = place + "there is no deployment lama3\n    did you mean llama3?\n"
     ran = keyform("plan")
-    assert (ran.code, ran.err) == (1, PLAN_IS_REFUSED + finding)
+    assert (ran.code, ran.err) == (1, WOULD_BE_UNDONE + finding)
     assert "there is no deployment lama3" in ran.out
     ran = keyform("apply", "--auto-approve")
-    assert (ran.code, ran.err) == (1, NOTHING_CHANGED + finding)
+    assert (ran.code, ran.err) == (1, LEFT_UNDONE + finding)
     assert world.writes == []
     world.write(ONE_KEY)
     assert keyform("apply", "--auto-approve").code == 0
@@ -86,7 +86,9 @@ def test_an_unknown_deployment_is_refused_with_the_nearest_name(world: World, ke
 
 
 def test_a_refused_plan_as_json_holds_the_refusals(world: World, keyform: Keyform) -> None:
-    world.write(ONE_KEY.replace("llama3", "lama3"))
+    world.write(ONE_KEY + "    prevent_destroy: true\n")
+    assert keyform("apply", "--auto-approve").code == 0
+    world.write(HEAD + "keys: {}\nsafety: {allow_empty: true}\n")
     for command in (("plan", "--json"), ("apply", "--json", "--auto-approve")):
         ran = keyform(*command)
         assert ran.code == 1

@@ -108,7 +108,7 @@ class ToyDialect:
         answer = project.write(project.call("PATCH", self.keys, key_id, "update", body), Resend.IF_TRANSIENT)
         return project.read_one(answer, self.keys, key_id, in_doubt=True).item
 
-    def require_unbound(self, project: Project, key_id: str) -> None:
+    def require_unbound(self, project: Project, key_id: str, *, sees_all: bool) -> None:
         """The API would refuse it."""
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:

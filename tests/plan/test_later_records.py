@@ -52,8 +52,15 @@ def test_live_keys_of_such_a_key_stay_as_they_are(file: DesiredState, sink: str)
 
 def test_a_rotation_waits_for_it_too() -> None:
     world = with_later(snapshot(live("payments", of="payments")))
-    plan = compute_plan(desired(key("payments")), world, NOW, Rotate(frozenset({"payments"}), revoke=True))
+    plan = compute_plan(desired(key("payments")), world, NOW, Rotate(frozenset({"payments"})))
     assert not plan.changes
+    assert plan.unmet
+
+
+def test_what_leaked_is_marked_although_its_sink_has_such_a_record() -> None:
+    world = with_later(snapshot(live("payments", of="payments")))
+    plan = compute_plan(desired(key("payments")), world, NOW, Rotate(frozenset({"payments"}), revoke=True))
+    assert [str(change.id) for change in plan.changes] == ["update_key payments"]
     assert plan.unmet
 
 

@@ -21,6 +21,7 @@ from reconciler.model import (
     Phase,
     SinkContents,
     Snapshot,
+    Trouble,
     digest,
     generation_name,
 )
@@ -339,6 +340,20 @@ def test_an_old_generation_stays_until_its_sink_has_the_new_secret() -> None:
         "delete:payments: overlap_is_over",
     ]
     assert all("copy payments-g2" in map(str, change.depends_on) for change in plan.changes[1:])
+
+
+def test_a_sink_that_cannot_be_read_this_time_has_lost_nothing() -> None:
+    """A key of it is held up; what it named before keeps its digest, since a record may be there."""
+    broken = replace(there(), trouble=Trouble("sink jobs: no", "wait"))
+    both = published(FILE, OTHER)
+    state = file("jobs", "local", places={"jobs": OTHER, "local": FILE}, max_replacements=0)
+    plan = compute_plan(state, world(both, {"jobs": broken, "local": HELD}), NOW)
+    assert (plan.changes, plan.refusals, plan.held_up) == ((), (), ("payments",))
+    (status,) = compute_standing(state, world(both, {"jobs": broken, "local": HELD}), NOW).keys
+    assert dict(status.sinks) == {"jobs": SinkState.UNKNOWN, "local": SinkState.OK}
+    alone = file("local", places={"jobs": OTHER, "local": FILE}, max_replacements=0)
+    plan = compute_plan(alone, world(both, {"jobs": broken, "local": HELD}), NOW)
+    assert (plan.changes, plan.refusals, plan.held_up) == ((), (), ())
 
 
 # --- Safety -----------------------------------------------------------------------------------------------------------

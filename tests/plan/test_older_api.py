@@ -71,13 +71,13 @@ def test_what_a_first_key_does_to_a_public_deployment_is_left_to_the_apply() -> 
 
 
 @pytest.mark.parametrize("generation", ["v3", "v2"])
-def test_a_deployment_that_stays_public_with_keys_is_refused_where_the_file_requires_keys(generation: str) -> None:
+def test_a_deployment_that_stays_public_with_keys_is_told_where_the_file_requires_keys(generation: str) -> None:
     state = desired(key("payments", "llama3"), endpoints=[declared("llama3", Auth.REQUIRED)])
     there = replace(older(OURS, endpoint("llama3", "payments", public=True)), capabilities=CAPABILITIES[generation])
-    (refusal,) = compute_plan(state, there, NOW).refusals
-    assert "it is public, although keys are bound to it" in refusal.message
-    assert (NEVER_SWITCHED in refusal.message) == (generation == "v2")
-    assert refusal.way_out == "turn its authentication on in the portal"
+    (finding,) = compute_plan(state, there, NOW).unmet
+    assert "it is public, although keys are bound to it" in finding.message
+    assert (NEVER_SWITCHED in finding.message) == (generation == "v2")
+    assert finding.way_out == "turn its authentication on in the portal"
 
 
 def test_a_deployment_that_is_to_open_loses_its_last_key_or_is_left_closed_where_it_has_none() -> None:
@@ -127,12 +127,12 @@ def called(name: str, alias: str, *bound: str) -> EndpointReading:
     return EndpointReading(LiveEndpoint(deployment(name), status="ACTIVE", alias=alias), bound)
 
 
-def test_a_name_that_two_deployments_have_is_refused_and_nothing_is_unbound() -> None:
+def test_a_name_that_two_deployments_have_is_told_and_nothing_is_unbound() -> None:
     there = older(OURS, called(IDS[0], "llama3", "payments"), called(IDS[1], "llama3", "theirs"), live("theirs"))
     plan = compute_plan(desired(key("payments", "llama3")), there, NOW)
-    refusal = plan.refusals[0]
-    assert refusal.message == "there are 2 deployments llama3"
-    assert refusal.way_out == f"name it by its id: {IDS[0]} or {IDS[1]}"
+    finding = plan.unmet[0]
+    assert finding.message == "there are 2 deployments llama3"
+    assert finding.way_out == f"name it by its id: {IDS[0]} or {IDS[1]}"
 
 
 def test_a_deployment_is_named_by_its_id() -> None:

@@ -1,4 +1,4 @@
-"""What a plan refuses, with the way out."""
+"""What a plan refuses, or leaves undone until a person has looked, with the way out."""
 
 from dataclasses import dataclass, replace
 
@@ -19,7 +19,9 @@ class Case:
     sentence: str
     desired: DesiredState
     live: Snapshot
-    refusals: list[str]
+    findings: list[str]
+    is_refused: bool = False
+    """By safety: nothing of the plan may be applied. All else is left undone, and holds up what depends on it."""
 
 
 def at(line: int, path: str) -> Place:
@@ -187,6 +189,7 @@ CASES = [
             "key.payments: prevent_destroy is set on the live key payments, so it is not destroyed\n"
             "    declare the key with `prevent_destroy: false`, apply, and then remove it"
         ],
+        is_refused=True,
     ),
     Case(
         "max-deletes",
@@ -197,6 +200,7 @@ CASES = [
             "safety.max_deletes: 7 keys would be deleted, and at most 6 may: key0, key1, key2, key3, key4 and 2 more\n"
             "    set `safety: {max_deletes: 7}` if so meant"
         ],
+        is_refused=True,
     ),
     Case(
         "empty-file",
@@ -207,6 +211,7 @@ CASES = [
             "keys: the file declares no keys, but the stack has 1 live: payments\n"
             "    set `safety: {allow_empty: true}` if all of them are to go"
         ],
+        is_refused=True,
     ),
 ]
 
@@ -214,7 +219,9 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_what_is_refused(case: Case) -> None:
     plan = compute_plan(case.desired, case.live, NOW)
-    assert [str(finding) for finding in plan.refusals] == case.refusals
+    found, none = (plan.refusals, plan.unmet) if case.is_refused else (plan.unmet, plan.refusals)
+    assert [str(finding) for finding in found] == case.findings
+    assert none == ()
 
 
 def test_as_many_deletes_as_the_file_allows_are_planned() -> None:

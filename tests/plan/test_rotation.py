@@ -491,7 +491,8 @@ def test_a_key_whose_date_is_over_is_reported_and_holds_nobody_up(traits: dict[s
     assert [note.code for note in plan.expiring] == ["key_has_expired"]
     assert list_due(state, before, NOW, days(400)) == ()
     asked = compute_plan(state, before, NOW, Rotate(frozenset({"payments"})))
-    assert ["in the past" in finding.message for finding in asked.refusals] == [True]
+    assert ["in the past" in finding.message for finding in asked.unmet] == [True]
+    assert not asked.changes
 
 
 def test_no_rotation_is_announced_for_after_the_keys_own_date() -> None:

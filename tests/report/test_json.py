@@ -36,6 +36,7 @@ def test_an_empty_plan_has_all_fields():
             "exposures": [],
             "refusals": [],
             "unmet": [],
+            "held_up": [],
             "warnings": [],
             "expiring": [],
             "destinations": [],

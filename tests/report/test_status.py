@@ -268,6 +268,7 @@ def test_the_json_has_everything_that_the_tables_show():
             },
         ],
         "sinks": {"vault": "ok"},
+        "held_up": [],
     }
     by_name = {key["name"]: key for key in tree["keys"]}
     assert by_name["batch-jobs"]["expires_in_seconds"] == 9 * 86400

@@ -13,9 +13,9 @@ from sinks.places import KEY, AwsPlace, CommandPlace, FilePlace, Place, Readable
 from sinks.stage import CANARY, DOTENV, JSON, record
 
 from reconciler.errors import SinkError
-from reconciler.model import LaterRecord, Secret, SinkRecord
+from reconciler.model import ForeignRecord, LaterRecord, Secret, SinkRecord
 from reconciler.sinks.declared import sink_types
-from reconciler.sinks.protocol import HeldSecret
+from reconciler.sinks.protocol import HeldSecret, Sink
 
 READABLE = ("dotenv", "json", "aws-secrets-manager", "example")
 
@@ -172,15 +172,33 @@ def test_a_secret_without_a_record_is_nobodys(place: ReadablePlace) -> None:
     for act in (lambda: sink.probe([KEY]), lambda: sink.write(record(KEY), Secret("ours"))):
         assert "theirs" not in refused(act).diagnostics()
     sink.remove(KEY)
-    assert (sink.read([KEY]), sink.read_secrets([KEY])) == ({}, {})
+    assert sink.read_secrets([KEY]) == {}
+    foreign = foreign_in(sink)
+    assert "theirs" not in repr(foreign)
+    assert foreign.message in (refused(lambda: sink.probe([KEY])).message)
+    assert sink.read([]) == {}, "only what stands in the place of a key that is asked for is told"
+
+
+def foreign_in(sink: Sink) -> ForeignRecord:
+    """What `read` says of a place that is not ours."""
+    found = sink.read([KEY])
+    assert list(found) == [KEY]
+    foreign = found[KEY]
+    assert isinstance(foreign, ForeignRecord)
+    assert foreign.key == KEY
+    assert foreign.way_out
+    return foreign
 
 
 def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: ReadablePlace) -> None:
     place.open(stack="other").write(record(KEY, stack="other"), Secret("theirs"))
     sink = place.open()
-    assert (sink.read([KEY]), sink.read_one(KEY), sink.read_secrets([KEY])) == ({}, None, {})
+    assert (sink.read_one(KEY), sink.read_secrets([KEY])) == (None, {})
     for act in (lambda: sink.probe([KEY]), lambda: sink.write(record(KEY), Secret("ours"))):
         assert "belongs to other/payments-api (project 1234 at api.gcore.com)" in refused(act).message
+    foreign = foreign_in(sink)
+    assert "belongs to other/payments-api (project 1234 at api.gcore.com)" in foreign.message
+    assert "GCORE_CLOUD_PROJECT_ID" not in foreign.way_out
     sink.remove(KEY)
     assert place.secret() == "theirs"
 
@@ -237,7 +255,9 @@ def test_another_projects_record_is_neither_read_nor_written_nor_removed(place: 
     place.open(project=77).write(record(KEY, project=77), Secret("theirs"))
     before = place.record()
     ours = place.open()
-    assert ours.read([KEY]) == {}
+    foreign = foreign_in(ours)
+    assert "belongs to inference-prod/payments-api (project 77 at api.gcore.com)" in foreign.message
+    assert foreign.way_out.startswith("Check GCORE_CLOUD_PROJECT_ID")
     assert ours.read_one(KEY) is None
     for act in (lambda: ours.probe([KEY]), lambda: ours.write(record(KEY), Secret("ours"))):
         assert "(project 77 at api.gcore.com)" in refused(act).message

@@ -15,7 +15,7 @@ from support.http_fakes import Hasty
 
 from reconciler.config import load_config
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkSettings
+from reconciler.model import ForeignRecord, Secret, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 from reconciler.sinks.declared import registered
 from reconciler.sinks.protocol import Surroundings
@@ -172,11 +172,15 @@ def test_a_store_that_repeats_the_secret_does_not_get_it_shown(shop: Shop) -> No
     assert "(sensitive value)" in error.message
 
 
+REMOVE = "Remove it, or choose another place for this sink."
+
+
 def test_what_is_no_document_of_ours_is_somebody_elses(shop: Shop) -> None:
     for junk in (b"", b"\xff", b"[", b"[" * 100_000, b"[]", b'{"keyform": 1}', b'{"secret": "x", "keyform": {}}'):
         shop.set(StorePlace.path, junk)
-        assert StorePlace(shop).open().read([KEY]) == {}
-        assert refused(StorePlace(shop)).message == "sink shop: the entry of payments-api has no keyform record"
+        message = "sink shop: the entry of payments-api has no keyform record"
+        assert StorePlace(shop).open().read([KEY]) == {KEY: ForeignRecord(KEY, message, REMOVE)}
+        assert refused(StorePlace(shop)).message == message
         assert shop.entries[StorePlace.path][1] == junk
 
 

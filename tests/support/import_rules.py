@@ -147,6 +147,13 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
+    # Asking the sinks that a plan needs, and planning again without the keys that they fail.
+    Layer(
+        name="probing",
+        stages=_names("errors model plan sinks.protocol"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
     # Asking an endpoint again; the API is known by its protocol.
     Layer(
         name="patience",
@@ -197,7 +204,7 @@ LAYERS = (
     Layer(
         name="cli",
         stages=_names("__init__ apply config credentials effects emulator encoder errors gcore model plan redaction")
-        | _names("report sinks snapshot verify")
+        | _names("probing report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         tells_time=True,

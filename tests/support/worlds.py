@@ -17,8 +17,9 @@ from reconciler.emulator import Answer, Emulator, Kind, Modes, Request, VirtualC
 from reconciler.gcore import GcoreApi
 from reconciler.model import DesiredState, LiveKey, Owner, Secret, SinkSettings, Snapshot
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Plan
+from reconciler.plan.changes import Demand, Plan
 from reconciler.plan.outcomes import Event, OutcomeState, Result
+from reconciler.probing import plan_what_can_be_written
 from reconciler.sinks import open_sinks
 from reconciler.sinks.protocol import Sink
 from reconciler.snapshot import take_snapshot
@@ -92,7 +93,7 @@ class World:
 
     def plan(self, desired: DesiredState) -> Plan:
         """What a run would do now."""
-        return compute_plan(desired, self.look(desired), self.clock.now().replace(microsecond=0))
+        return plan_probed(desired, self.look(desired), self.clock.now(), self.sinks())
 
     def apply(
         self,
@@ -169,7 +170,7 @@ def apply_locked(world: World, file: DesiredState, effects: WorldEffects) -> Res
     api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
 
     def look() -> Plan:
-        return compute_plan(file, take_snapshot(api, sinks, file, workers=1), world.clock.now().replace(microsecond=0))
+        return plan_probed(file, take_snapshot(api, sinks, file, workers=1), world.clock.now(), sinks)
 
     lock = ApiLock(api, effects, stack=STACK, holder="ci", request_limit=30.0)
     return apply_under(lock, look, api, sinks, effects)
@@ -189,17 +190,28 @@ def apply_under(
     """One run under a lock, from its plan to its end, as the command does it; `accept` is given a plan that moved."""
     plan = plan or look()
     if plan.is_empty:
-        check_plan(plan, sinks)
+        check_plan(plan)
         clear_away(lock, sinks)
         return Result(plan)
     with locked(lock, plan, sinks, look) as now:
         if now != plan:
             accept(now)
-            check_plan(now, sinks)
+            check_plan(now)
         result = apply_plan(now, api, sinks, effects, fence=lock, parallelism=1, listener=listener)
         if result.lock_was_lost:
             result = replace(result, exposures=tuple(find_exposures(result, api, look)))
         return result
+
+
+def plan_probed(
+    file: DesiredState, snapshot: Snapshot, now: datetime, sinks: Mapping[str, Sink], demand: Demand | None = None
+) -> Plan:
+    """The plan of an apply, which sees that the sinks can be written."""
+
+    def compute(read: Snapshot) -> Plan:
+        return compute_plan(file, read, now.replace(microsecond=0), demand)
+
+    return plan_what_can_be_written(compute, snapshot, sinks)
 
 
 def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:

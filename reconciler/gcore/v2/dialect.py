@@ -140,7 +140,7 @@ class V2:
             write(body | {"expires_at": write_instant(shift(now(), A_MINUTE))})
         return sent
 
-    def require_unbound(self, project: Project, key_id: str) -> None:
+    def require_unbound(self, project: Project, key_id: str, *, sees_all: bool) -> None:  # noqa: ARG002 - looks anyway
         """An attached key may be deletable [U], and then its deployments lose it."""
         entry = project.get(self.keys, key_id)
         if isinstance(entry, wire.KeyEntry) and not entry.is_in(self._number):

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from reconciler.api import EndpointReading, KeyUpdate, Move, Rebinding
-from reconciler.errors import KeyformError
+from reconciler.errors import Conflict, KeyformError
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
 from reconciler.gcore.project import Project
@@ -50,6 +50,7 @@ class V3:
                 path=f"/cloud/v3/inference/applications/{project}/deployments",
                 read=wire.application,
                 shows_bindings=True,
+                spares=EndpointKind.APPLICATION,
             ),
         )
 
@@ -67,8 +68,15 @@ class V3:
         answer = project.write(call, Resend.IF_TRANSIENT)
         return project.read_one(answer, self.keys, key_id, in_doubt=True).item
 
-    def require_unbound(self, project: Project, key_id: str) -> None:
-        """The API refuses to delete a key that is attached [D]."""
+    def require_unbound(self, project: Project, key_id: str, *, sees_all: bool) -> None:
+        """The API refuses to delete a key that is attached [D]; where applications are not shown, the key tells too."""
+        entry = None if sees_all else project.get(self.keys, key_id)
+        if isinstance(entry, wire.KeyEntry) and entry.deployments:
+            opened = ", ".join(entry.deployments[:5])
+            raise Conflict(
+                f"{project.words(self.keys, key_id)} still opens {opened}, so it is not deleted",
+                way_out="give the token a role that may see applications, or unlink the key in the portal",
+            )
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:
         """An endpoint lists the names of its keys."""

@@ -23,10 +23,18 @@ class Task:
     error: str
 
 
-def key(fields: Fields) -> Entry[LiveKey]:
+@dataclass(frozen=True, slots=True)
+class KeyEntry(Entry[LiveKey]):
+    """A key, and the deployments that it says it opens [D]: maybe not all, so that they are no `links`."""
+
+    deployments: tuple[str, ...] = ()
+
+
+def key(fields: Fields) -> KeyEntry:
     """A key, which is known by its name [D]. The deployments that it names are not all that it opens."""
     name = fields.name("name")
-    return Entry(name, name, read_key(fields, name))
+    deployments = fields.nullable_names("deployment_names") if fields.has("deployment_names") else ()
+    return KeyEntry(name, name, read_key(fields, name), deployments=deployments)
 
 
 def deployment(fields: Fields) -> Entry[LiveEndpoint]:

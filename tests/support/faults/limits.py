@@ -61,6 +61,8 @@ LIMITS = (
 
 def find_limit(scenario: Scenario, modes: Modes) -> Limit | None:
     """What keeps this scenario from being brought about in these modes, if anything does."""
+    if scenario.undone:
+        return Limit(scenario.name, "a part that is bad", "", scenario.undone, scenario.leaves)
     found = (limit for limit in LIMITS if limit.scenario == scenario.name)
     return next((limit for limit in found if getattr(modes, limit.mode) == limit.value), None)
 

@@ -28,7 +28,7 @@ from support.faults.effects import WRITES, Effect, Killed, TracedEffects
 from support.faults.sinks import open_all
 from support.faults.world import FaultWorld
 from support.http_fakes import TOKEN
-from support.worlds import BASE_URL, apply_under
+from support.worlds import BASE_URL, apply_under, plan_probed
 
 TASK_TIMEOUT = 60.0
 KEYFORM = Path(reconciler.__file__).parent
@@ -145,7 +145,7 @@ def _run(  # noqa: PLR0917 - each is another thing
 
     def look(at: datetime | None = None) -> Plan:
         snapshot = take_snapshot(api, sinks, desired, workers=1)
-        return compute_plan(desired, snapshot, at or api.now().replace(microsecond=0), demand)
+        return plan_probed(desired, snapshot, at or api.now(), sinks, demand)
 
     def show(plan: Plan) -> None:
         ran.plan = plan

@@ -47,6 +47,11 @@ WEBUI: dict[str, Any] = {
         }
     ],
 }
+SOLO: dict[str, Any] = {
+    "api_keys": LIVE["api_keys"],
+    "deployments": [*LIVE["deployments"], {"name": "solo", "image": "demo/solo", "auth_enabled": True}],
+}
+"""With one where nobody has a key yet."""
 LATER = START + days(90)
 AGEING = desired(key("payments", "llama3", every=days(60), overlap=HOUR))
 MORTAL = desired(key("payments", "llama3", every=days(60), overlap=HOUR, lifetime=days(70)))
@@ -70,6 +75,10 @@ class Scenario:
     earlier: tuple[tuple[DesiredState, float], ...] = ()
     refused: bool = False
     """The plan has to be refused, with nothing changed."""
+    undone: str = ""
+    """A regular expression for each reason why a run leaves something undone, does the rest, and ends with 1."""
+    leaves: str = ""
+    """A regular expression for all that is then not as the file says."""
     demand: Rotate | None = None
     """What the run with the faults is asked for beside the file; those that recover from it are plain applies."""
     promised: DesiredState | None = None
@@ -153,7 +162,52 @@ IN_V3: tuple[Scenario, ...] = (
         desired(key("batch", "llama3", "whisper"), key("payments", "llama3")),
     ),
     Scenario(
-        "the last key removed", desired(allow_empty=True), desired(key("payments", "llama3")), ALONE, refused=True
+        "the last key removed",
+        desired(allow_empty=True),
+        desired(key("payments", "llama3")),
+        ALONE,
+        undone=r"would be left without a valid key",
+        leaves=r"payments is left, published|sink local still holds payments|deployment\.llama3 has \['payments'\]",
+    ),
+    Scenario(
+        "a protected key removed",
+        desired(key("batch", "llama3")),
+        desired(key("batch", "llama3"), key("payments", "llama3", prevent_destroy=True)),
+        refused=True,
+    ),
+    Scenario(
+        "a rotation beside a key that names what is not there",
+        desired(*AGEING.keys, key("batch", "gone", "whisper")),
+        AGEING,
+        pause=61 * DAY,
+        undone=r"there is no deployment gone",
+        leaves=r"batch has 0 generations|sink local does not hold batch",
+    ),
+    Scenario(
+        "a rotation beside a name that is taken",
+        desired(*AGEING.keys, key("portal-made", "llama3")),
+        AGEING,
+        pause=61 * DAY,
+        undone=r"the live key portal-made exists already",
+        leaves=r"portal-made has 0 generations|sink local does not hold portal-made",
+    ),
+    Scenario(
+        "a rotation beside a last key that is removed",
+        AGEING,
+        desired(*AGEING.keys, key("batch", "solo")),
+        live=SOLO,
+        pause=61 * DAY,
+        undone=r"would be left without a valid key",
+        leaves=r"batch is left, published|sink local still holds batch|deployment\.solo has \['batch'\]",
+    ),
+    Scenario(
+        "a rotation of a key that moves off its last place",
+        desired(key("payments", "whisper", every=days(60), overlap=HOUR)),
+        desired(key("payments", "solo", every=days(60), overlap=HOUR)),
+        live=SOLO,
+        pause=61 * DAY,
+        undone=r"would be left without a valid key",
+        leaves=r"deployment\.solo has \['payments",
     ),
     Scenario(
         "open",
