@@ -119,6 +119,10 @@ torture: venv ## Every fault in every mode, and doubles after every first fault:
 year: venv ## A simulated year of rotations, leaks, edits and faults, judged by clients that never stop calling, and docs/rotation.md
 	@$(PY) tests/faults/simulate_year.py --json docs/rotation.json --page docs/rotation.md
 
+.PHONY: failing
+failing: venv ## Sinks that never work, and a hundred applies of each: what they leave, as a table
+	@$(PY) tests/faults/failing_sinks.py
+
 .PHONY: hostile
 hostile: venv ## All that somebody in the table of SECURITY.md tries, and docs/hostile.md
 	@$(PY) tests/hostile/attack.py --workers $(JOBS) --json docs/hostile.json --page docs/hostile.md

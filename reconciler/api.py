@@ -19,12 +19,17 @@ from reconciler.model import (
     CreatedKey,
     EndpointKind,
     EndpointRef,
+    Length,
     LiveEndpoint,
     LiveKey,
     Reply,
     Secret,
     Trouble,
     Unchanged,
+    as_kept,
+    is_kept,
+    read_description,
+    tell_apart,
 )
 
 Move = Binding | EndpointRef
@@ -85,10 +90,30 @@ def require_settable(ref: EndpointRef, reading: EndpointReading | None) -> Endpo
 
 @dataclass(frozen=True, slots=True)
 class KeyUpdate:
-    """What to write on a live key: always its whole description, and its expiry where the API can change that."""
+    """What to write on a live key: always its whole description, and its expiry where the API can change that.
+
+    `length`: the expiry comes of a length of time, and need not be kept to the second.
+    """
 
     description: str
     expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+    length: Length | None = None
+
+
+def find_unkept(live: LiveKey, asked: KeyUpdate, now: datetime) -> str:
+    """The field of a live key that is not as it was asked for, with both values, for a message; `""` if all are."""
+    text, ownership = read_description(asked.description)
+    if (live.text, live.ownership) != (as_kept(text), ownership):
+        whole = f"{live.text} {live.ownership.marker()}" if live.ownership else live.text
+        wanted, kept = tell_apart(asked.description, whole.lstrip())
+        return f'description (asked: "{wanted}", kept: "{kept}")'
+    if isinstance(asked.expires_at, Unchanged) or is_kept(asked.expires_at, live.expires_at, asked.length, now):
+        return ""
+    return f"expires_at (asked: {_in_words(asked.expires_at)}, kept: {_in_words(live.expires_at)})"
+
+
+def _in_words(expires_at: datetime | None) -> str:
+    return f"{expires_at:%Y-%m-%dT%H:%M:%SZ}" if expires_at else "never"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +197,7 @@ class Api(Protocol):
         ...
 
     def update_key(self, key_id: str, update: KeyUpdate) -> None:
-        """Change a live key in place, and see in the answer that it was kept."""
+        """Change a live key in place, and see by the answer, or by a reading, that it was kept. Raises NotKept."""
         ...
 
     def delete_key(self, key_id: str) -> bool:

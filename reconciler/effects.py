@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from reconciler.child import Children
 from reconciler.errors import Interrupted
+from reconciler.pins import pinned_by
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +31,8 @@ Answer = TypeVar("Answer")
 
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
+_NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
+"""What fsync says of a folder where the file system has no such thing."""
 LONGEST_FILE = 10 * 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -85,7 +88,7 @@ class Effects(Protocol):
         ...
 
     def sync_folder(self, path: Path) -> None:
-        """Make a folder's entries durable."""
+        """Make a folder's entries durable, as far as its file system offers that."""
         ...
 
     def remove_file(self, path: Path) -> None:
@@ -122,6 +125,14 @@ class Effects(Protocol):
 
     def can_write(self, path: Path) -> bool:
         """Whether this process may make and remove files in a folder, as far as one can say without trying."""
+        ...
+
+    def pinned_by(self, path: Path) -> str:
+        """What keeps a file from being replaced by another: `a mount`, `an attribute`, or nothing that is known."""
+        ...
+
+    def first_bytes(self, path: Path) -> bytes:
+        """The first 256 bytes of a file, of which links are followed: where the system looks for what runs it."""
         ...
 
     def make_folder(self, path: Path) -> None:
@@ -255,10 +266,13 @@ class System:
         os.rename(source, target)  # noqa: PTH104 - named after the system call it is
 
     def sync_folder(self, path: Path) -> None:
-        """By fsync; OSError."""
+        """By fsync; OSError, unless it says that folders cannot be synced there, as of CIFS and shared folders."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in _NOT_OFFERED:
+                raise
         finally:
             os.close(descriptor)
 
@@ -322,6 +336,18 @@ class System:
     def can_write(self, path: Path) -> bool:
         """By the permissions of whoever runs it."""
         return os.access(path, os.W_OK | os.X_OK)
+
+    def pinned_by(self, path: Path) -> str:
+        """By what Linux tells of it; nothing elsewhere."""
+        return pinned_by(path)
+
+    def first_bytes(self, path: Path) -> bytes:
+        """Nothing of what is no regular file; OSError."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, 256) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        finally:
+            os.close(descriptor)
 
     def make_folder(self, path: Path) -> None:
         """Mode 0700; OSError."""

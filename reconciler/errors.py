@@ -19,7 +19,8 @@
     │   │   └── RateLimited            429
     │   ├── ApiFailed              5xx
     │   ├── UnexpectedAnswer       HTML, a truncated body, a shape that is not the API's
-    │   └── TaskFailed             a task ended in ERROR, or did not end in time
+    │   │   └── NotKept                what a write left is not what was asked for
+    │   └── TaskFailed             a task ended in ERROR, in no known state, or not in time
     ├── SinkError              a sink cannot be read or written
     └── Interrupted            Ctrl-C or SIGTERM
 
@@ -190,8 +191,12 @@ class UnexpectedAnswer(ApiError):
     """The answer is not the API's: HTML, a truncated body, or a shape that the contract does not have."""
 
 
+class NotKept(UnexpectedAnswer):
+    """A write was taken, and what it left is not what was asked for."""
+
+
 class TaskFailed(ApiError):
-    """A task ended in ERROR, or was not done in time."""
+    """A task ended in ERROR, in a state that nobody knows, or was not done in time."""
 
 
 class SinkError(KeyformError):

@@ -18,6 +18,7 @@ def plan_what_can_be_written(
 
     Each sink is asked once more where the plan then needs it for other keys. Nothing is changed.
     """
+    snapshot = without_what_cannot_be_repaired(snapshot, sinks)
     asked: set[tuple[str, str]] = set()
     while True:
         plan = compute(snapshot)
@@ -29,6 +30,15 @@ def plan_what_can_be_written(
         if not any(found.values()):
             return plan
         snapshot = with_unwritable(snapshot, found)
+
+
+def without_what_cannot_be_repaired(snapshot: Snapshot, sinks: Mapping[str, Sink]) -> Snapshot:
+    """The snapshot, in which a sink counts as not read that is damaged, and could not be written."""
+    contents = dict(snapshot.sinks)
+    for name in (name for name, each in snapshot.sinks.items() if each.damage):
+        if trouble := _probe(sinks[name], ()):
+            contents[name] = replace(contents[name], records={}, later={}, foreign={}, damage="", trouble=trouble)
+    return replace(snapshot, sinks=contents)
 
 
 def find_needed(plan: Plan) -> dict[str, set[str]]:

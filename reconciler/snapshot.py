@@ -97,5 +97,6 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,
+        damage="" if trouble else sink.damage,
         trouble=trouble,
     )

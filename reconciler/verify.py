@@ -37,9 +37,10 @@ from reconciler.model.verification import (
     Verification,
 )
 from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
-from reconciler.plan.cases import KeyCase, gather_cases, gather_facts, record_is_of
+from reconciler.plan.cases import KeyCase, gather_cases, gather_facts
 from reconciler.plan.fields import instant
 from reconciler.plan.holdings import find_holdings
+from reconciler.plan.owners import record_is_of
 from reconciler.sinks.protocol import HeldSecret, Sink
 from reconciler.workers import side_by_side
 
@@ -76,7 +77,7 @@ def verify(
         cases = {case.name: case for case in gather_cases(gather_facts(desired, snapshot, api.now())) if case.desired}
         refs = sorted({*(e.ref for e in desired.endpoints), *(ref for key in desired.keys for ref in key.endpoints)})
         checks = dict(zip(refs, side_by_side(inquiry.check_endpoint, refs, parallelism), strict=True))
-        shelves = read_shelves(desired, sinks)
+        shelves = read_shelves(desired, sinks, snapshot)
         for held in (held for shelf in shelves.values() for held in shelf.held.values()):
             learn(held.secret)
         trials = [
@@ -144,13 +145,22 @@ class Shelf:
     is_fault: bool = False
 
 
-def read_shelves(desired: DesiredState, sinks: Mapping[str, Sink]) -> dict[str, Shelf]:
-    """The secrets of all sinks that the keys name; one that fails does not hold up the others."""
+def read_shelves(desired: DesiredState, sinks: Mapping[str, Sink], snapshot: Snapshot) -> dict[str, Shelf]:
+    """The secrets of all sinks that the keys name; one that fails does not hold up the others.
+
+    One whose records could not be read is not asked for secrets: nothing could say whose they are.
+    """
+    troubles = {name: contents.trouble for name, contents in snapshot.sinks.items() if contents.trouble is not None}
     keys: dict[str, list[str]] = {}
     for key in desired.keys:
         for sink in key.sinks:
             keys.setdefault(sink, []).append(key.name)
-    return {name: read_shelf(sinks[name], names) for name, names in sorted(keys.items())}
+    return {
+        name: Shelf(trouble=troubles[name].message, is_fault=True)
+        if name in troubles
+        else read_shelf(sinks[name], names)
+        for name, names in sorted(keys.items())
+    }
 
 
 def read_shelf(sink: Sink, keys: Collection[str]) -> Shelf:
@@ -308,6 +318,9 @@ class Inquiry:
         held = shelf.held.get(case.name)
         if held is not None:
             blank = replace(blank, generation=held.record.generation, live_name=held.record.live_name)
+            if held.damage:
+                reason = f"{sink} has {held.damage}, so that not all readers get it: apply writes it again"
+                return Trial(ref, replace(blank, state=SecretState.DAMAGED, reason=reason))
             if endpoint.access is Access.PROTECTED:
                 return Trial(ref, blank, held)
             return Trial(ref, replace(blank, reason=_POINTLESS.get(endpoint.access, endpoint.reason)))

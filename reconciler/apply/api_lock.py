@@ -16,58 +16,40 @@ while. A lock that cannot be given back expires, and the run reports when.
 
 from __future__ import annotations
 
-import re
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeGuard
 
 from reconciler.api import Api
-from reconciler.apply.lock import FIRST_WAIT, Lock
+from reconciler.apply.holdings import (
+    GRACE,
+    LAST_NUMBER,
+    LIFETIME,
+    Holding,
+    Scope,
+    describe_holder,
+    describe_left,
+    describe_refusal,
+    read_lock,
+)
+from reconciler.apply.lock import FIRST_WAIT, Lock, never
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, ApiFailed, Conflict, Forbidden, Interrupted, LockHeld, LockLost, RateLimited
-from reconciler.model import LiveKey, lock_name, read_lock_name, shift
+from reconciler.errors import ApiError, ApiFailed, Conflict, Interrupted, LockHeld, LockLost, NotKept, RateLimited
+from reconciler.model import LISTS, LiveKey, lock_name, shift, tell_apart
 
-LIFETIME = timedelta(minutes=10)
-"""How long a lock lasts unless it is renewed, which happens at half of it."""
-GRACE = timedelta(minutes=1)
-"""How long after its expiry a lock still counts: what each side knows of the API's clock may differ by a second."""
-LONGEST_WAIT = 10.0
+__all__ = ["GRACE", "LAST_NUMBER", "LIFETIME", "ApiLock"]
+
 GIVING_BACK = 75.0
 """Seconds that giving the lock back may wait for its turn: longer than any pause that the API's pace leads to."""
 MAY_BE_LATE = timedelta(seconds=2)
 """How long after its create was sent a lock that is not there may still appear."""
-LAST_NUMBER = 99_999_999
-"""No lock has a larger number: its name would not be read as that of a lock."""
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
-LONGEST_HOLDER = 150
-"""Characters of what is shown of a holder: anybody can write a lock in the portal."""
 REFUSALS = 5
 """How often the API may refuse to take it back for the pace alone."""
 
-_HOLDER = re.compile(r"held by (?P<holder>.*) since (?P<since>\S+) \[keyform-lock (?P<nonce>[0-9a-f]+)\]\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One lock as it is live."""
-
-    key: LiveKey
-    number: int
-    nonce: str
-    holder: str
-
-    def counts(self, now: datetime) -> bool:
-        """Whether it still keeps others out."""
-        return self.key.expires_at is None or now < shift(self.key.expires_at, GRACE)
-
-    @property
-    def is_one(self) -> bool:
-        """Whether it was made as locks are: only then is it deleted, whatever a key in the portal is called."""
-        expires_at = self.key.expires_at
-        return bool(self.nonce) and expires_at is not None and expires_at <= shift(self.key.created_at, 2 * LIFETIME)
+ANOTHER_LOCK = "declare another lock, `lock: {type: file}`, or report it to Gcore"
 
 
 class ApiLock(Lock):
@@ -82,11 +64,14 @@ class ApiLock(Lock):
         holder: str,
         request_limit: float = LONGEST_REQUEST,
         tell: Callable[[str], None] = lambda _: None,
+        scope: Scope | None = None,
     ) -> None:
-        """`request_limit` is how many seconds a request may take at most, with its answer."""
+        """`request_limit` is how many seconds a request may take at most, with its answer; `scope` is the stack, unless
+        it is said."""
         self._api = api
         self._effects = effects
         self._stack = stack
+        self._scope = scope or Scope.of_stack(stack)
         self._holder = holder
         self._tell = tell
         self._nonce = f"{int(effects.random() * 16**12):012x}"
@@ -100,29 +85,45 @@ class ApiLock(Lock):
         """The locks that are ours, or may be, with their expiry, by name: from before the create until seen gone."""
         self._guard = threading.RLock()
 
-    def acquire(self, *, timeout: float) -> None:
+    def for_lists(self, project: int) -> ApiLock:
+        """The lock that all stacks share while they write lists of keys."""
+        return ApiLock(
+            self._api,
+            self._effects,
+            stack=self._stack,
+            holder=self._holder,
+            request_limit=self._request_limit,
+            tell=self._tell,
+            scope=Scope.of_lists(project),
+        )
+
+    def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
         """Take the lock; a stale one is taken over once it has expired."""
         deadline = self._effects.monotonic() + timeout
         wait = FIRST_WAIT
         told = ""
         while True:
-            found = self._find()
+            keys = self._api.list_keys()
+            found = self._find(keys)
             in_force = self._others(found)
-            if not in_force and self._create(1 + max((lock.number for lock in found), default=0)):
-                found = self._find()
+            number = 1 + max(lock.number for lock in found) if found else self._scope.first_number(self._api.now())
+            if not in_force and self._create(number):
+                found = self._find(self._api.list_keys())
                 in_force = self._others(found)
                 if not in_force:
                     self._remove_others(found)
+                    self._clear_lists(keys)
                     return
                 self.release()
             left = deadline - self._effects.monotonic()
             if left <= 0:
-                raise LockHeld(describe_holder(self._stack, in_force), way_out=WAY_OUT.format(stack=self._stack))
+                raise LockHeld(describe_holder(self._scope, in_force), way_out=self._scope.way_out)
             if in_force and in_force[0].holder != told:
                 told = in_force[0].holder
-                self._tell(f"waiting for the lock, held by {told}")
+                self._tell(f"{self._scope.waiting} {told}")
+            meanwhile()
             self._effects.sleep(min(wait * (0.5 + self._effects.random()), left))
-            wait = min(wait * 1.5, LONGEST_WAIT)
+            wait = min(wait * 1.5, self._scope.longest_wait)
 
     def check(self) -> None:
         """Check that the lock is live, ours, and has time left; renew it after half its lifetime."""
@@ -131,7 +132,8 @@ class ApiLock(Lock):
                 raise self._lost("it was given back")
             live = self._api.get_key(self._own.id)
             if live is None or not self._made_by_us(live):
-                raise self._lost("somebody took it over")
+                is_altered = live is not None and live.created_at == self._own.created_at
+                raise self._lost("its description was changed" if is_altered else "somebody took it over")
             self.keep_alive()
 
     def hold(self) -> None:
@@ -174,17 +176,19 @@ class ApiLock(Lock):
                     why = self._give_back(name, expires_at, deadline)
                 finally:
                     if why:
-                        self._tell(not_given_back(self._stack, name, expires_at, why))
+                        self._tell(describe_left(self._scope, name, expires_at, why))
                 del self._to_give_back[name]
             self._own = None
 
     def sweep(self) -> None:
         """Delete expired locks: a run that died after its last change left one, and maybe none takes the lock again."""
-        found = self._find()
+        keys = self._api.list_keys()
+        found = self._find(keys)
         in_force = self._others(found)
         for lock in found:
             if lock not in in_force and lock.is_one:
                 self._delete(lock.key)
+        self._clear_lists(keys)
 
     def _give_back(self, name: str, expires_at: datetime, deadline: float) -> str:
         """Delete a lock, if it is ours; why it stays, or nothing when it is gone."""
@@ -220,17 +224,25 @@ class ApiLock(Lock):
         return live if live is not None and self._made_by_us(live) else None
 
     def _made_by_us(self, live: LiveKey) -> bool:
-        lock = read_lock(live, self._stack)
+        lock = read_lock(live, self._scope.name)
         return lock is not None and lock.nonce == self._nonce
 
     def _lost(self, why: str) -> LockLost:
         self._is_lost = True
-        return LockLost(f"The lock of stack {self._stack} is no longer ours: {why}.", way_out="run apply again")
+        return LockLost(f"{self._scope.lock} is no longer ours: {why}.", way_out="run apply again")
 
-    def _find(self) -> list[Holding]:
-        """Every lock of this stack, the newest last."""
-        found = [lock for key in self._api.list_keys() if (lock := read_lock(key, self._stack)) is not None]
+    def _find(self, keys: Sequence[LiveKey]) -> list[Holding]:
+        """Every lock of this scope, the newest last."""
+        found = [lock for key in keys if (lock := read_lock(key, self._scope.name)) is not None]
         return sorted(found, key=lambda lock: lock.number)
+
+    def _clear_lists(self, keys: Sequence[LiveKey]) -> None:
+        """Delete expired locks of the lists, too: whoever writes lists next may be far away."""
+        if self._scope.name != LISTS:
+            now = self._api.now()
+            for lock in (found for key in keys if (found := read_lock(key, LISTS)) is not None):
+                if lock.is_one and not lock.counts(now):
+                    self._delete(lock.key)
 
     def _others(self, found: list[Holding]) -> list[Holding]:
         """What keeps us out; not what an answer that was lost left behind of our own."""
@@ -241,11 +253,11 @@ class ApiLock(Lock):
         """Whether this number is ours now."""
         if number > LAST_NUMBER:
             raise LockHeld(
-                f"The lock of stack {self._stack} has no number left: the key {lock_name(self._stack, number - 1)} has"
+                f"{self._scope.lock} has no number left: the key {lock_name(self._scope.name, number - 1)} has"
                 " taken the last one.",
                 way_out="delete that key in the portal",
             )
-        name, now = lock_name(self._stack, number), self._api.now()
+        name, now = lock_name(self._scope.name, number), self._api.now()
         text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
         expires_at = shift(now, LIFETIME).replace(microsecond=0)
         lives_until = self._effects.monotonic() + (LIFETIME - timedelta(seconds=1)).total_seconds()
@@ -259,7 +271,7 @@ class ApiLock(Lock):
                     del self._to_give_back[name]
                 if isinstance(error, Conflict):
                     return False
-                raise _refused(error, self._stack) from None
+                raise describe_refusal(self._scope, error) from None
             live = self._api.find_key(name)
             if live is None or not self._made_by_us(live):
                 return False
@@ -267,7 +279,30 @@ class ApiLock(Lock):
         self._number = number
         self._lives_until = lives_until
         self._is_lost = False
+        self._require_as_asked(self._own, text, expires_at)
         return True
+
+    def _require_as_asked(self, own: LiveKey, text: str, asked: datetime) -> None:
+        """See that the API made a lock that keeps others out, and for a while only. What it made is given back.
+
+        One that never expires, or in a day, would outlive a run that dies; one that is over at once, or that nobody can
+        tell from another's, keeps nobody out.
+        """
+        kept = own.expires_at
+        now = self._api.now()
+        soonest = shift(now, timedelta(seconds=self._request_limit))
+        if kept is None or not soonest < kept <= shift(now, 2 * LIFETIME):
+            field, wanted = "expires_at", f"{asked:%Y-%m-%dT%H:%M:%SZ}"
+            found = f"{kept:%Y-%m-%dT%H:%M:%SZ}" if kept else "never"
+        elif not self._made_by_us(own):
+            field, (wanted, found) = "description", (f'"{each}"' for each in tell_apart(text, own.text))
+        else:
+            return
+        lock = self._scope.lock[:1].lower() + self._scope.lock[1:]
+        raise NotKept(
+            f"The API made {lock} with another {field} than it was asked to (asked: {wanted}, kept: {found}).",
+            way_out=ANOTHER_LOCK,
+        )
 
     def _remove_others(self, found: list[Holding]) -> None:
         """Delete stale locks, and those that lost answers of our own left behind."""
@@ -285,51 +320,6 @@ class ApiLock(Lock):
         return True
 
 
-WAY_OUT = (
-    "wait for it, or give --lock-timeout; if its holder is dead, delete the key keyform-lock-{stack}-e… in the portal"
-)
-
-
-def describe_holder(stack: str, locks: list[Holding]) -> str:
-    """Who has the lock, and until when."""
-    if not locks:
-        return f"The lock of stack {stack} could not be taken: others keep taking it."
-    lock = locks[-1]
-    until = f", until {lock.key.expires_at:%Y-%m-%dT%H:%M:%SZ} at the latest" if lock.key.expires_at else ""
-    return f"The stack {stack} is locked by {lock.holder}{until}."
-
-
-def not_given_back(stack: str, name: str, expires_at: datetime, why: str) -> str:
-    """What becomes of a lock that was not seen gone."""
-    until = shift(expires_at, GRACE)
-    return (
-        f"The lock of stack {stack} may be left behind. {why} If so, it expires: other runs are kept out until"
-        f" {until:%Y-%m-%dT%H:%M:%SZ}, or until someone deletes the key {name} in the portal."
-    )
-
-
-def _refused(error: ApiError, stack: str) -> ApiError:
-    """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
-    if not isinstance(error, Forbidden):
-        return error
-    return Forbidden(
-        f"The lock of stack {stack} could not be made. {error.message}",
-        way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
-        status=error.status,
-        request_id=error.request_id,
-    )
-
-
 def _asks_to_wait(error: ApiError) -> TypeGuard[RateLimited | ApiFailed]:
     """Whether it was asked too often (429), or has too much to do (503): then waiting may help."""
     return isinstance(error, RateLimited) or (isinstance(error, ApiFailed) and error.status == 503)
-
-
-def read_lock(key: LiveKey, stack: str) -> Holding | None:
-    """A live key as a lock of this stack, if it is one. One without a readable holder still keeps others out."""
-    lock = read_lock_name(key.name)
-    if lock is None or lock[0] != stack:
-        return None
-    text = _HOLDER.search(key.text)
-    holder = text["holder"][:LONGEST_HOLDER] if text else ""
-    return Holding(key, lock[1], text["nonce"] if text else "", holder or "somebody")

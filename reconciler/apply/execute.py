@@ -7,7 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from reconciler.api import Api, Fence
+from reconciler.api import Api
+from reconciler.apply.last_look import look_once_more
+from reconciler.apply.listed import look_at_listed, look_at_made
+from reconciler.apply.lists import lists_locked
 from reconciler.apply.lock import Lock, NoLock
 from reconciler.apply.moves import movable, move
 from reconciler.apply.run import Run
@@ -19,9 +22,13 @@ from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
+    Copy,
+    CreateGeneration,
     Note,
     OpenEndpoint,
     Plan,
+    Publish,
+    RemoveRecord,
     Step,
     Unbind,
     UpdateKey,
@@ -44,12 +51,47 @@ ORDER: tuple[tuple[Step, ...], ...] = (
 ASK_BEFORE = (Step.REMOVE_RECORD, Step.DELETE_KEY)
 """Before each of these the lock is looked at: whoever took it over would see what we did not. What writes bindings and
 secrets looks for itself, right before each write."""
+MOVES = (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT)
+"""These write lists of keys."""
 
 
 def check_plan(plan: Plan) -> None:
     """Raise PlanRefused for a plan that safety refuses: before anything is changed, the lock included."""
     if plan.refusals:
         raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
+
+
+def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
+    """Let each sink that is needed try what it will do, and yield the changes that are not begun, each with the reason.
+
+    No key is made whose secret could not be saved, and none goes whose record could not be removed. All else goes on.
+    """
+    written: defaultdict[str, set[str]] = defaultdict(set)
+    for change in run.plan.changes:
+        match change:
+            case Publish(sinks=sinks) | Copy(sinks=sinks):
+                for sink in sinks:
+                    written[sink].add(change.key)
+            case RemoveRecord(sink=sink):
+                written[sink] |= set()
+            case _:
+                pass
+    for sink in sorted(written):
+        if run.stop.is_set():
+            return
+        try:
+            run.sinks[sink].rehearse(sorted(written[sink]))
+        except KeyformError as error:
+            for change in run.plan.changes:
+                match change:
+                    case CreateGeneration(key=key) if key in written[sink]:
+                        yield change.id, error
+                    case Copy(sinks=sinks) if sink in sinks:
+                        yield change.id, error
+                    case RemoveRecord(sink=where) if where == sink:
+                        yield change.id, error
+                    case _:
+                        pass
 
 
 def tidy_sinks(sinks: Mapping[str, Sink]) -> list[SinkError]:
@@ -99,27 +141,52 @@ def apply_plan(
     sinks: Mapping[str, Sink],
     effects: Effects,
     *,
-    fence: Fence | None = None,
+    fence: Lock | None = None,
     parallelism: int = 10,
     listener: Callable[[Event], None] = lambda _: None,
     stop: threading.Event | None = None,
+    lock_timeout: float = 0.0,
 ) -> Result:
     """Do what a checked plan says, and tell what came of it; the caller has the lock that is the `fence`.
 
     Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
-    changes are finished and no others begun.
+    changes are finished, and of the others only those begin that publish what is made and bound. `lock_timeout` is how
+    many seconds the user would wait for a lock.
     """
-    fence = fence or NoLock()
-    run = Run(plan, api.fenced(fence), sinks, effects, listener, stop or threading.Event(), fence)
+    fence, stop = fence or NoLock(), stop or threading.Event()
+    lists = fence.for_lists(plan.project) if api.capabilities.shares_lists else None
+    run = Run(plan, api.fenced(fence), sinks, effects, listener, stop, fence, lists, lock_timeout)
+    run.held_up.update(rehearse(run))
     for changes in in_turn(plan.changes):
-        ready = find_ready(run, changes)
-        # Once it is to stop, nothing is grouped: what was not made has no id to be told apart by.
-        moves = changes[0].step in (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT) and not run.stop.is_set()
-        groups = movable(run, ready) if moves else [[change] for change in ready]
+        take_turn(run, find_ready(run, changes), parallelism)
+    look_once_more(run)
+    look_at_listed(run)
+    told = tuple(run.outcomes[change.id] for change in plan.changes)
+    return Result(plan, told, interrupted=stop.is_set(), lock_was_lost=run.lock_was_lost)
+
+
+def take_turn(run: Run, changes: Sequence[Change], parallelism: int) -> None:
+    """Make these changes side by side; lists of keys under the lock that all stacks share."""
+
+    def act_on(groups: Sequence[Sequence[Change]]) -> None:
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
             run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
-    told = tuple(run.outcomes[change.id] for change in plan.changes)
-    return Result(plan, told, interrupted=run.stop.is_set(), lock_was_lost=run.lock_was_lost)
+
+    if not changes or changes[0].step not in MOVES:
+        act_on([[change] for change in changes])
+        if changes and changes[0].step is Step.CREATE_GENERATION:
+            look_at_made(run, changes)
+        return
+    try:
+        with lists_locked(run):
+            act_on(movable(run, changes))
+    except KeyformError as error:  # from the lock: nothing was begun
+        outcomes = [
+            not_begun(run, change) if isinstance(error, Interrupted) else conclude(run, change, error, 0.0)
+            for change in changes
+        ]
+        run.outcomes.update({outcome.change.id: outcome for outcome in outcomes})
+        run.listener(Finished(tuple(outcomes)))
 
 
 def in_turn(changes: Sequence[Change]) -> list[list[Change]]:
@@ -147,11 +214,14 @@ def turn_of_step(step: Step) -> int:
 
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
-    """Those of these that wait for nothing, or for what is done in the same write; the others get their outcome."""
-    if run.stop.is_set():
-        return list(changes)  # none of them begins, whatever it waits for
+    """Those of these that begin, and wait for nothing, or for what is done in the same write; the others get their
+    outcome."""
     ready: dict[ChangeId, Change] = {}
     for change in changes:
+        if not run.begins(change):
+            run.outcomes[change.id] = not_begun(run, change)
+            run.listener(Finished((run.outcomes[change.id],)))
+            continue
         waits_for = [each for each in change.depends_on if not run.is_in(each, OutcomeState.DONE) and each not in ready]
         if waits_for:
             # A change that was itself skipped is not the reason: everything about a key that could not be made waits
@@ -167,8 +237,8 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
 
 def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
     """One step, or one write of several, and what came of each change."""
-    if run.stop.is_set():
-        outcomes = [Outcome(change, OutcomeState.NOT_STARTED, "interrupted before its turn") for change in changes]
+    if not all(map(run.begins, changes)):
+        outcomes = [not_begun(run, change) for change in changes]
     else:
         run.listener(Started(tuple(changes)))
         begun = run.effects.monotonic()
@@ -179,9 +249,17 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
     return outcomes
 
 
+def not_begun(run: Run, change: Change) -> Outcome:
+    """The outcome of what does not begin any more."""
+    why = "the lock was lost before its turn" if run.lock_was_lost else "interrupted before its turn"
+    return Outcome(change, OutcomeState.NOT_STARTED, why)
+
+
 def act(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
     """Do it, and return per change why it was not done, or what is worth reporting although it was."""
     try:
+        if error := next((run.held_up[change.id] for change in changes if change.id in run.held_up), None):
+            raise error
         if changes[0].step in ASK_BEFORE:
             run.fence.check()
         else:
@@ -202,7 +280,6 @@ def conclude(run: Run, change: Change, result: KeyformError | str, seconds: floa
             way_out = "run apply again: it looks at what is live"
             return Outcome(change, OutcomeState.UNKNOWN, "interrupted while it ran", way_out, seconds)
         case LockLost():
-            run.stop.set()
             run.lock_was_lost = True
         case _:
             pass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -16,21 +16,36 @@ FIRST_WAIT = 1.0
 """Seconds before a lock that another has is asked for again."""
 
 
+def never() -> None:
+    """Nothing is done meanwhile."""
+
+
 class Lock(Fence, ABC):
     """What keeps two applies of one stack apart, and fences their writes."""
 
+    def for_lists(self, project: int) -> Lock | None:  # noqa: ARG002 - only one kind of lock has another beside it
+        """The lock that the stacks of a project share while they write lists of keys; None where there is none.
+
+        Only the API can keep stacks apart that run on different machines. Where it is not to hold a lock for the stack,
+        it is not asked for this one either.
+        """
+        return None
+
     @contextmanager
-    def held(self, *, timeout: float = 0.0) -> Iterator[Self]:
-        """Take it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder."""
+    def held(self, *, timeout: float = 0.0, meanwhile: Callable[[], None] = never) -> Iterator[Self]:
+        """Take it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder.
+
+        `meanwhile` is called before each wait, and ends it by what it raises.
+        """
         try:
-            self.acquire(timeout=timeout)
+            self.acquire(timeout=timeout, meanwhile=meanwhile)
             yield self
         finally:
             self.release()
 
     @abstractmethod
-    def acquire(self, *, timeout: float) -> None:
-        """Take it, waiting at most `timeout` seconds. Raises LockHeld, naming the holder."""
+    def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
+        """Take it, waiting at most `timeout` seconds; see `held`. Raises LockHeld, naming the holder."""
 
     @abstractmethod
     def release(self) -> None:
@@ -44,7 +59,7 @@ class Lock(Fence, ABC):
 class NoLock(Lock):
     """No lock at all: the user sees to it that only one apply runs."""
 
-    def acquire(self, *, timeout: float) -> None:
+    def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
         """Nothing."""
 
     def check(self) -> None:
@@ -72,7 +87,7 @@ class FileLock(Lock):
         self._handle: int | None = None
         self._identity: tuple[int, int] | None = None
 
-    def acquire(self, *, timeout: float) -> None:
+    def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
         """Raises LockHeld when another process has it for longer than the timeout."""
         deadline = self._effects.monotonic() + timeout
         while (handle := self._effects.try_lock_file(self._path)) is None:
@@ -82,6 +97,7 @@ class FileLock(Lock):
                     f"Another keyform holds the lock file {self._path}.",
                     way_out="wait until it is done, or give --lock-timeout",
                 )
+            meanwhile()
             self._effects.sleep(min(FIRST_WAIT, left))
         self._handle = handle
         self._identity = self._identify()

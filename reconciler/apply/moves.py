@@ -51,14 +51,18 @@ def move(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError 
     for each, error in run.api.rebind(wanted).items():
         failed[moves[each].id] = error
     run.kept.add(binding for binding in wanted.add if moves[binding].id not in failed)
+    run.going.remove(binding for binding in wanted.remove if moves[binding].id not in failed)
     return failed
 
 
-def gather(run: Run, moves: Mapping[Move, Change]) -> Rebinding:
-    """All that the write has to know of the endpoints and keys that it touches."""
+def gather(run: Run, moves: Mapping[Move, Change | None]) -> Rebinding:
+    """All that the write has to know of the endpoints and keys that it touches.
+
+    A binding without a change is one that stays, and was lost.
+    """
     bindings = {each for each in moves if isinstance(each, Binding)}
     opens = frozenset(each for each in moves if isinstance(each, EndpointRef))
-    add = frozenset(each for each in bindings if isinstance(moves[each], Bind))
+    add = frozenset(each for each in bindings if isinstance(moves[each], Bind | None))
     closes = frozenset(change.endpoint for change in moves.values() if isinstance(change, Bind) and change.closes)
     keep = run.kept.near(bindings, opens)
     # What goes later goes then, and not because of an old reading.

@@ -10,7 +10,7 @@ from __future__ import annotations
 from reconciler.api import require_settable
 from reconciler.apply.run import Run
 from reconciler.errors import Interrupted, KeyformError
-from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint, are_close
+from reconciler.model import EndpointKind, EndpointRef, LiveEndpoint
 from reconciler.model.verification import Admission, Reply
 from reconciler.patience import (
     FIRST_PAUSE,
@@ -27,6 +27,8 @@ from reconciler.plan.outcomes import StepNote
 
 PATIENCE = 120.0
 """Seconds for all endpoints that run: a change of keys takes a moment to reach them [I], and one may be restarting."""
+PATIENCE_WHEN_STOPPING = 10.0
+"""Seconds that a proof goes on for once the user asks to stop: a secret that is not proven by then is lost."""
 PATIENCE_WITH_SLEEPERS = 60.0
 """Seconds for all endpoints of the key that are scaled to zero, which the first request wakes [D]."""
 
@@ -72,7 +74,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
         if _why_nobody_can_ask(live):
             return live
         key = run.api.get_key(made.id)
-        if key is None or not are_close(key.created_at, made.created_at):
+        if key is None or key.ownership != made.ownership:
             finding = f"the API does not show {made.name} any more"
         elif made.id not in reading.bound:
             finding = f"{ref} does not list {made.name}"
@@ -149,8 +151,11 @@ def _ask(run: Run, change: Prove, ref: EndpointRef, question: Question) -> Reply
 
 
 def _while_waiting(run: Run, change: Prove, finding: str, seconds: float) -> None:
-    """Tell what is not enough yet, and keep the lock. Raises Interrupted when the run is to stop."""
+    """Tell what is not enough yet, and keep the lock. Raises Interrupted some seconds after the run is to stop."""
     run.fence.keep_alive()
-    if run.stop.is_set():
-        raise Interrupted("Interrupted while a secret was proven.")
+    if run.is_to_end:
+        now = run.effects.monotonic()
+        run.proofs_end_at = run.proofs_end_at or now + PATIENCE_WHEN_STOPPING
+        if run.lock_was_lost or now + seconds > run.proofs_end_at:
+            raise Interrupted("Interrupted while a secret was proven.")
     run.listener(StepNote(change.id, f"{finding}; asked again in {seconds:.1f}s"))

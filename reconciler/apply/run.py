@@ -7,10 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.api import Api, Fence
+from reconciler.api import Api, Fence, KeyUpdate
+from reconciler.apply.lock import Lock
 from reconciler.effects import Effects
-from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint
-from reconciler.plan.changes import ChangeId, KeyRef, Plan, Unbind
+from reconciler.errors import KeyformError
+from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.plan.changes import Change, ChangeId, KeyRef, Plan, Publish, Step, Unbind
 from reconciler.plan.outcomes import Event, Outcome, OutcomeState
 from reconciler.sinks.protocol import Sink
 
@@ -33,11 +35,27 @@ class Bindings:
                 self._by[binding.endpoint].add(binding)
                 self._by[binding.key_id].add(binding)
 
+    def remove(self, bindings: Iterable[Binding]) -> None:
+        """No longer these."""
+        with self._guard:
+            for binding in bindings:
+                self._by[binding.endpoint].discard(binding)
+                self._by[binding.key_id].discard(binding)
+
     def near(self, bindings: Iterable[Binding], endpoints: Iterable[EndpointRef]) -> frozenset[Binding]:
         """Those at the same endpoints or of the same keys."""
         places = {*endpoints, *(place for each in bindings for place in (each.endpoint, each.key_id))}
         with self._guard:
             return frozenset(binding for place in places for binding in self._by.get(place, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a change has left of a live key that was `former` before: what was written, or None where it was deleted."""
+
+    change: Change
+    former: LiveKey
+    written: KeyUpdate | None
 
 
 @dataclass
@@ -50,28 +68,70 @@ class Run:
     effects: Effects
     listener: Callable[[Event], None]
     stop: threading.Event
+    """The user asks to stop."""
     fence: Fence
+    lists: Lock | None = None
+    """What keeps other stacks off the lists of keys; None where nothing does, or nothing has to."""
+    lock_timeout: float = 0.0
+    """Seconds that the user would wait for a lock."""
+    held_up: dict[ChangeId, KeyformError] = field(default_factory=dict)
+    """What is not begun, since a sink that it needs does not work."""
     outcomes: dict[ChangeId, Outcome] = field(default_factory=dict)
     created: dict[KeyRef, CreatedKey] = field(default_factory=dict)
     """What was made for a planned generation, maybe under the next generation's name."""
+    listed: dict[str, LiveKey] = field(default_factory=dict)
+    """What was made, by its id, as a list has shown it since: the next plan will rest on one."""
+    left: dict[str, Left] = field(default_factory=dict)
+    """What the last change of each live key has left of it, by its id."""
     kept: Bindings = field(init=False)
     """The stack's bindings that stay, and those that this run makes: a reading that lacks them is an old one."""
     going: Bindings = field(init=False)
-    """The stack's bindings that this run takes away."""
+    """The stack's bindings that this run is still to take away."""
     waited_for: set[EndpointRef] = field(default_factory=set)
     """Endpoints that a proof has waited for in vain: no other one waits for them, or a thousand keys would."""
+    proofs_end_at: float | None = None
+    """When no proof waits any longer, on the monotonic clock; set once the user asks to stop."""
     endpoints_seen: tuple[LiveEndpoint, ...] | None = None
     """All endpoints, read once when the first proof asks whether an application is asleep."""
     bindings_seen: frozenset[Binding] | None = None
     """All bindings, read once when the first delete asks, after all unbinding."""
     lock_was_lost: bool = False
-    """Another run may have had the lock while a change of this one was under way."""
+    """Another run may have had the lock while a change of this one was under way: nothing more is written."""
+    publications: Mapping[ChangeId, list[Publish]] = field(init=False)
+    """Each change that publications wait for, with those, and each publication with itself."""
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.kept = Bindings(self.plan.keeps)
         unbinds = (change for change in self.plan.changes if isinstance(change, Unbind) and change.key)
         self.going = Bindings(Binding(change.live.id, change.endpoint) for change in unbinds)
+        self.publications = defaultdict(list)
+        for change in self.plan.changes:
+            if isinstance(change, Publish):
+                for each in (change.id, *change.depends_on):
+                    self.publications[each].append(change)
+
+    @property
+    def is_to_end(self) -> bool:
+        """Whether the user asks to stop, or nothing may be written any more."""
+        return self.stop.is_set() or self.lock_was_lost
+
+    def begins(self, change: Change) -> bool:
+        """Whether a change may begin. Once the user asks to stop, only those do that publish what is made and bound.
+
+        Its secret is nowhere but in the memory of this run: without them the next run could only make another one.
+        """
+        if self.lock_was_lost:
+            return False
+        if not self.stop.is_set():
+            return True
+        finishes = change.step in (Step.UPDATE_KEY, Step.PROVE, Step.PUBLISH)
+        return finishes and any(map(self.is_bound, self.publications.get(change.id, ())))
+
+    def is_bound(self, publication: Publish) -> bool:
+        """Whether the generation is made, and bound everywhere."""
+        before = (each for each in publication.depends_on if each.step in (Step.CREATE_GENERATION, Step.BIND))
+        return all(self.is_in(each, OutcomeState.DONE) for each in before)
 
     def is_in(self, change: ChangeId, state: OutcomeState) -> bool:
         """Whether a change has come to an end, and to this one."""

@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from reconciler.api import KeyUpdate
+from reconciler.api import KeyUpdate, find_unkept
 from reconciler.apply.proof import prove
-from reconciler.apply.run import Run
-from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, PlanIsStale, SinkError
+from reconciler.apply.run import Left, Run
+from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, NotKept, PlanIsStale, SinkError
 from reconciler.model import (
     LAST_GENERATION,
     LONGEST_TEXT,
@@ -22,15 +22,14 @@ from reconciler.model import (
     Phase,
     Secret,
     SinkRecord,
+    Unchanged,
     UnwritableDescription,
-    are_close,
     compose_description,
     generation_name,
-    read_description,
     shift,
 )
-from reconciler.plan.cases import record_is_of
 from reconciler.plan.changes import Change, Copy, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
+from reconciler.plan.owners import record_is_of
 
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
@@ -70,7 +69,28 @@ def update(run: Run, change: UpdateKey) -> None:
     if live.claimed_by is not None and not change.adopts:
         raise PlanIsStale(f"the marker of {live.name} cannot be read any more", way_out="run plan again")
     text = compose(live.name, change.text, change.ownership)
-    run.api.update_key(live.id, KeyUpdate(text, change.expires_at))
+    write(run, change, live, KeyUpdate(text, change.expires_at, change.length))
+
+
+def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
+    """Change a live key in place. Where the API keeps something else, what was there before is put back.
+
+    A marker that is cut, or an expiry that is rounded to an hour ago, would otherwise stay.
+    """
+    try:
+        run.api.update_key(former.id, update)
+    except NotKept as error:
+        text = f"{former.text} {former.ownership.marker()}".lstrip() if former.ownership else former.text
+        is_set = not isinstance(update.expires_at, Unchanged)
+        try:
+            run.api.update_key(former.id, KeyUpdate(text, former.expires_at if is_set else Unchanged.UNCHANGED))
+        except KeyformError as again:
+            error.message += f" What was there before could not be put back: {again.message}"
+        else:
+            error.message += " What was there before was put back."
+            error.effect_is_unknown = False
+        raise
+    run.left[former.id] = Left(change, former, update)
 
 
 def create(run: Run, change: CreateGeneration) -> None:
@@ -97,7 +117,9 @@ def create(run: Run, change: CreateGeneration) -> None:
             lost = error
             discard(run, name, mark)
             continue
-        require_as_asked(run, made.key, description, change.expires_at)
+        asked = KeyUpdate(description, change.expires_at, change.length)
+        if unkept := find_unkept(made.key, asked, run.api.now()):
+            raise take_back(run, made.key, unkept)
         run.created[change.live] = made
         return
     if lost is not None:
@@ -114,22 +136,20 @@ def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
     return Conflict(finding, way_out=way_out, status=refused.status)
 
 
-def require_as_asked(run: Run, made: LiveKey, description: str, expires_at: datetime | None) -> None:
-    """See that the API made what it was asked to make, before anything rests on it; what it made otherwise is deleted.
+def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
+    """Delete what was made otherwise than it was asked for (`unkept`), before anything rests on it; and say so.
 
     A key that expires at another time than the file says would be replaced at every apply, and one without its marker
-    would be nobody's.
+    would be nobody's. It was made just now: it is bound nowhere, and nobody has its secret.
     """
-    asked = expires_at.replace(microsecond=0) if expires_at else None
-    differs = "description" if (made.text, made.ownership) != read_description(description) else "expires_at"
-    if differs == "expires_at" and made.expires_at == asked:
-        return
-    # It was made just now: it is bound nowhere, and nobody has its secret.
-    run.api.delete_key(made.id)
-    raise KeyformError(
-        f"the API made {made.name} with another {differs} than it was asked to, so it was deleted again",
-        way_out="check what the API takes, and change the file; nothing rests on that key",
-    )
+    field, _, values = unkept.partition(" ")
+    finding = f"the API made {made.name} with another {field} than it was asked to {values}"
+    way_out = "write in the file what the API keeps; nothing rests on that key"
+    try:
+        run.api.delete_key(made.id)
+    except ApiError as error:
+        return KeyformError(f"{finding}, and it could not be deleted again: {error.message}", way_out=way_out)
+    return KeyformError(f"{finding}, so it was deleted again", way_out=way_out)
 
 
 def compose(name: str, text: str, ownership: Ownership) -> str:
@@ -161,20 +181,23 @@ def publish(run: Run, change: Publish) -> None:
     made = run.created[change.live]
     name, key = made.key.name, change.key
     generation = made.key.ownership.generation if made.key.ownership else change.ownership.generation
-    shown = require_as_made(run, made.key)
+    shown = run.listed.get(made.key.id) or require_as_made(run, made.key)
     record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at, run.api.host, run.plan.project)
 
     def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
+        nonlocal shown
         ownership = replace(
             change.ownership, generation=generation, phase=phase, since=since, published_to=published_to
         ).on(name)
-        run.api.update_key(made.key.id, KeyUpdate(compose(name, change.text, ownership)))
+        write(run, change, shown, KeyUpdate(compose(name, change.text, ownership)))
+        shown = replace(shown, text=change.text, ownership=replace(ownership, since=since.replace(microsecond=0)))
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
         sink = run.sinks[sink_name]
         if not sink.traits.readable and not is_marked:
             mark(Phase.PARTIAL, run.api.now())
+            require_marked(run, shown)
             is_marked = True
         try:
             save(run, sink_name, record, made.secret)
@@ -228,32 +251,52 @@ def copy(run: Run, change: Copy) -> None:
             f"sink {change.source} does not give the secret of {live.name} back any more, so it cannot be copied",
             way_out=f"restore it there, or run `keyform rotate {change.key}` for a new secret",
         )
-    record = SinkRecord(
-        own.stack, change.key, own.generation, live.name, live.created_at, run.api.host, run.plan.project
-    )
+    generation, place = change.ownership.generation, (run.api.host, run.plan.project)
+    record = SinkRecord(own.stack, change.key, generation, live.name, live.created_at, *place)
     for sink in change.sinks:
         save(run, sink, record, held.secret)
         require_kept(run, sink, record)
-    run.api.update_key(live.id, KeyUpdate(compose(live.name, change.text, change.ownership)))
+    write(run, change, live, KeyUpdate(compose(live.name, change.text, change.ownership)))
 
 
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:
-    """Check that the API shows the key as its create said, before a sink gives up what it holds for it.
+    """Check that the API shows a key as its create said, before a sink gives up what it holds for it.
 
-    Otherwise the next plan would not recognise the key by its record, or would replace it for its expiry, at every
-    apply. Returns the key as a reading shows it, which is what the record has to agree with.
+    Otherwise the next plan would not recognise the key, or would replace it for its expiry, at every apply. Returns the
+    key as a reading shows it, which is what the record has to agree with.
     """
     live = run.api.get_key(made.id)
-    if live is None:
-        return made  # an old reading
-    shown = are_close(live.created_at, made.created_at), live.expires_at == made.expires_at
-    if not all(shown):
-        field = "expires_at" if shown[0] else "created_at"
+    if live is not None and (unlike := unlike_made(run, live, made)):
         raise KeyformError(
-            f"the API shows {made.name} with another {field} than when it was made, so its secret is not published",
+            f"the API shows {made.name} with another {unlike} than when it was made, so its secret is not published",
             way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
         )
-    return live
+    return live or made  # an old reading
+
+
+def require_marked(run: Run, marked: LiveKey) -> None:
+    """See, by two readings, that a generation is marked as in use, before its secret goes where nobody can look.
+
+    One that is still marked pending would be discarded by the next run, and a consumer cut off.
+    """
+    for _ in range(2):
+        live = run.api.get_key(marked.id)
+        if live is None or live.ownership == marked.ownership:
+            return
+    raise KeyformError(
+        f"the API does not show the marker that was written on {marked.name}, so its secret is not published",
+        way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
+    )
+
+
+def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:
+    """The field in which a reading of a key differs from the answer to its create, with both values; `""` if none does.
+
+    It is the key that was made as long as its marker is: how the API writes its `created_at` in one answer or another
+    does not count.
+    """
+    text = f"{made.text} {made.ownership.marker()}" if made.ownership else made.text
+    return find_unkept(live, KeyUpdate(text, made.expires_at), run.api.now())
 
 
 def require_lock(run: Run) -> None:
@@ -281,6 +324,7 @@ def delete(run: Run, change: DeleteKey) -> None:
             way_out="run apply again; if it stays, someone else binds it",
         )
     run.api.delete_key(live.id)
+    run.left[live.id] = Left(change, live, None)
 
 
 def find_key(run: Run, key_id: str) -> LiveKey | None:

@@ -111,7 +111,7 @@ def execute(
     terminal: Terminal,
     progress: ShownProgress,
 ) -> int:
-    """Do it, with progress, and tell what came of it; Ctrl-C finishes the running steps and begins no others."""
+    """Do it, with progress, and tell what came of it; Ctrl-C finishes what runs, and publishes what is bound."""
     from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
     from reconciler.plan.outcomes import Result
     from reconciler.report.json import result_to_json
@@ -125,6 +125,8 @@ def execute(
 
     if plan.is_empty:
         clear_away(lock, sinks)
+        if plan.repairs and not args.json:
+            terminal.show(f"\nRepaired {', '.join(shown(note.address) for note in plan.repairs)}.")
     else:
         with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
             if now != plan:
@@ -142,6 +144,7 @@ def execute(
                     parallelism=args.parallelism,
                     listener=progress.on_event,
                     stop=session.interruption.stop,
+                    lock_timeout=args.lock_timeout,
                 )
                 if result.lock_was_lost:
                     result = replace(result, exposures=tuple(find_exposures(result, api, look)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import signal
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reconciler.cli.emulator import PROJECT, TOKEN, extra_missing
+from reconciler.cli.session import Interruption
 from reconciler.cli.terminal import Terminal
 from reconciler.effects import System
 from reconciler.errors import Interrupted, KeyformError
@@ -100,6 +102,21 @@ def working_folder(keep: str | None) -> Iterator[None]:
             os.chdir(before)
 
 
+@contextmanager
+def noting_signals() -> Iterator[list[int]]:
+    """The signals that come within the block, by number."""
+    noted: list[int] = []
+    before = {number: signal.getsignal(number) for number in Interruption.SIGNALS}
+    taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    for number in taken:
+        signal.signal(number, lambda came, _: noted.append(came))
+    try:
+        yield noted
+    finally:
+        for number, handler in taken.items():
+            signal.signal(number, handler)
+
+
 class Story:
     """The demo's steps, each with its command as a person would type it."""
 
@@ -154,9 +171,12 @@ class Story:
         from reconciler.cli.main import main
 
         self.prompt(f"keyform {' '.join(argv)}")
-        code = main([*argv, *self.flags], self.env)
+        with noting_signals() as noted:
+            code = main([*argv, *self.flags], self.env)
         if code == Interrupted.exit_code:
             raise KeyboardInterrupt
+        if noted:  # what ran was finished, and maybe that was all
+            raise Interrupted("The demo was interrupted.")
         if code:
             raise KeyformError(f"The demo failed: keyform {argv[0]} ended with exit code {code}.")
 

@@ -9,7 +9,7 @@ from reconciler.cli.terminal import Terminal
 from reconciler.errors import NotAsDeclared, PlanRefused
 
 CHANGES = 2
-"""The exit code of `--detailed-exitcode` when there are changes."""
+"""The exit code of `--detailed-exitcode` when there are changes, or repairs."""
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -18,7 +18,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from reconciler.report.text import render_plan
 
     with open_session(args, terminal) as session:
-        plan = session.plan()
+        plan = session.plan(probes=True)
     if args.json:
         terminal.show(plan_to_json(plan), is_json=True)
     else:
@@ -27,4 +27,4 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise PlanRefused("Apply would change nothing, because the plan is refused:", plan.refusals)
     if plan.unmet:
         raise NotAsDeclared("Apply would leave part of what the file asks for undone:", plan.unmet)
-    return CHANGES if args.detailed_exitcode and not plan.is_empty else 0
+    return CHANGES if args.detailed_exitcode and (plan.repairs or not plan.is_empty) else 0

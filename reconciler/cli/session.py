@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from reconciler.plan.changes import Demand, Plan
     from reconciler.sinks import Sink
 
+STOPPING = (
+    "Stopping: running steps are being finished, and what is bound by then is published. Interrupt again to no longer"
+    " wait for that."
+)
 DEFAULT_BASE_URL = "https://api.gcore.com"
 
 
@@ -127,8 +131,8 @@ def open_session(
 class Interruption:
     """What Ctrl-C, SIGTERM and a closed terminal do to a run.
 
-    While nothing is being changed they end it at once. From `begin_changes` on, the first lets running steps finish and
-    sets `stop`, so that no others begin; the second no longer waits for those.
+    While nothing is being changed they end it at once. From `begin_changes` on, the first sets `stop`: running steps
+    finish, and what is bound by then is published; nothing else begins. The second no longer waits for those.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -138,6 +142,7 @@ class Interruption:
         self._abandon = abandon
         self._tell = tell
         self._changes = False
+        self._before: dict[int, Any] = {}
 
     def begin_changes(self) -> None:
         """From now on, what runs is finished."""
@@ -146,8 +151,8 @@ class Interruption:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Take the signals; those that the caller has set to be ignored (`nohup`) stay ignored."""
-        before = {number: signal.getsignal(number) for number in self.SIGNALS}
-        taken = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+        self._before = {number: signal.getsignal(number) for number in self.SIGNALS}
+        taken = {number: handler for number, handler in self._before.items() if handler is not signal.SIG_IGN}
         for number in taken:
             signal.signal(number, self._on_signal)
         try:
@@ -156,7 +161,10 @@ class Interruption:
             for number, handler in taken.items():
                 signal.signal(number, handler)
 
-    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        outer = self._before[number]
+        if callable(outer) and outer is not signal.default_int_handler:
+            outer(number, frame)  # whoever runs this command wants to know of it, too
         if self.stop.is_set():
             self._abandon()
             return
@@ -164,4 +172,4 @@ class Interruption:
         if not self._changes:
             self._abandon()
             raise KeyboardInterrupt
-        self._tell("", "Stopping: running steps are being finished. Interrupt again to no longer wait for them.")
+        self._tell("", STOPPING)

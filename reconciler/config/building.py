@@ -43,7 +43,9 @@ from reconciler.model import (
     Safety,
     SinkSettings,
     Warnings,
+    as_kept,
 )
+from reconciler.model import LONGEST_TEXT as LONGEST_DESCRIPTION
 from reconciler.sinks.declared import Kind, sink_types
 
 _CHECK_PATH = "Write the path of a file in visible characters, and check the values of its variables."
@@ -179,7 +181,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
         prove = build.switch("keys", name, "prove")
         key = DesiredKey(
             name=name,
-            description=(build.text("keys", name, "description") or "").strip(),
+            description=_build_description(build, ("keys", name, "description")),
             expires_at=_build_expiry(build, ("keys", name, "expires_at")),
             bindings=tuple(sorted(_build_bindings(build, name), key=lambda binding: binding.endpoint)),
             sinks=_build_names(build, ("keys", name, "sink")) or default_sinks,
@@ -189,10 +191,23 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             # What a key says of its own expiry goes before the lifetime that holds for all.
             lifetime=None if expires else rotation.get("lifetime"),
             prove=default_prove if prove is None else prove,
+            says_expiry=expires,
             place=place_of(entry.mark, ("keys", name)),
         )
         chosen = rotation.get("overlap")
         yield key if chosen is None else replace(key, overlap=chosen)
+
+
+def _build_description(build: _Build, path: TreePath) -> str | None:
+    """The text as the API keeps it, composed and trimmed: some characters become several by that. None: not said."""
+    written = build.text(*path)
+    if written is None:
+        return None
+    text = as_kept(written)
+    if len(text) > LONGEST_DESCRIPTION >= len(written):  # a longer one is refused already
+        message = f"has {len(text)} characters in Unicode's composed form (NFC), in which it is kept"
+        build.refuse(path, message, f"Shorten it to {LONGEST_DESCRIPTION} of them.")
+    return text
 
 
 def _build_names(build: _Build, path: TreePath) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ def key_names(world: World, kind: Kind, target_id: int) -> list[str]:
         kind,
         target_id,
     )
-    names = [row["name"] for row in rows]
+    names = [row["name"] for row in rows] * (2 if world.modes.api_keys_kept == "doubled" else 1)
     return sorted(names) if world.modes.api_keys_order == "sorted" else names
 
 
@@ -80,6 +80,8 @@ def set_keys(world: World, kind: Kind, target_id: int, ids: Sequence[int]) -> No
 
 def write_deployment_keys(world: World, deployment_id: int, ids: Sequence[int], at: int) -> None:
     """Set a deployment's list; an empty one turns authentication off [D], any other turns it on."""
+    if world.modes.api_keys_kept == "ignored":
+        return
     set_keys(world, "deployment", deployment_id, ids)
     world.run("UPDATE deployments SET auth_enabled = ? WHERE id = ?", bool(ids), deployment_id)
     publish_gate(world, deployment_id, at)
@@ -87,6 +89,8 @@ def write_deployment_keys(world: World, deployment_id: int, ids: Sequence[int], 
 
 def write_application_keys(world: World, application_id: int, ids: Sequence[int], at: int) -> None:
     """Set an application's list, and that of every deployment that belongs to it [I]."""
+    if world.modes.api_keys_kept == "ignored":
+        return
     set_keys(world, "application", application_id, ids)
     for child in world.rows("SELECT id FROM deployments WHERE application_id = ?", application_id):
         write_deployment_keys(world, child["id"], ids, at)

@@ -6,6 +6,14 @@ import sqlite3
 from typing import Any
 
 from reconciler.emulator.bindings import detach, places_of
+from reconciler.emulator.keeping import (
+    Telling,
+    answer_patch,
+    echo,
+    keep_description,
+    keep_expiry,
+    tell_created_at,
+)
 from reconciler.emulator.validation import check_key_address, read_body, read_instant, read_paging
 from reconciler.emulator.wire import NO_CONTENT, Answer, conflict, json_answer, not_found, validation_error
 from reconciler.emulator.world import Call, World
@@ -15,7 +23,7 @@ def create_key(call: Call) -> Answer:
     """POST: 200, not 201, with the `secret` [D]; 409 if the name is taken ([D] for v2, [I] for v3)."""
     body = read_body(call.request, "KEY_CREATE")
     world, name = call.world, body["name"]
-    expires_at = read_expiry(call, body.get("expires_at"))
+    expires_at = keep_expiry(world, read_expiry(call, body.get("expires_at")))
     if world.find("keys", call.project_id, name):
         raise conflict(f"API key {name} already exists")
     secret = world.new_secret()
@@ -23,14 +31,14 @@ def create_key(call: Call) -> Answer:
         world,
         call.project_id,
         name,
-        description=body.get("description"),
+        description=keep_description(world, body.get("description")),
         secret=secret,
         created_at=call.now,
         expires_at=expires_at,
     )
     row = world.find("keys", call.project_id, name)
     assert row is not None  # noqa: S101 - inserted just now
-    return json_answer(200, _show(world, row, []) | {"secret": secret})
+    return json_answer(200, echo(world, _show(world, row, [], "create"), body) | {"secret": secret})
 
 
 def read_expiry(call: Call, text: str | None) -> int | None:
@@ -72,23 +80,23 @@ def list_keys(call: Call) -> Answer:
     world = call.world
     rows = world.all_of("keys", call.project_id, world.modes.list_order)
     names = _deployment_names(world, call.project_id)
-    page = [_show(world, row, names.get(row["id"], [])) for row in rows[offset : offset + limit]]
+    page = [_show(world, row, names.get(row["id"], []), "list") for row in rows[offset : offset + limit]]
     return json_answer(200, {"count": len(rows), "results": page})
 
 
 def get_key(call: Call) -> Answer:
     """GET of one key: everything but its secret [D]."""
-    row = _find(call)
-    return json_answer(200, _show(call.world, row, _deployment_names(call.world, call.project_id).get(row["id"], [])))
+    return json_answer(200, _show_alone(call))
 
 
 def update_key(call: Call) -> Answer:
     """PATCH: the description and nothing else; null empties it [D]."""
     row = _find(call)
-    body = read_body(call.request, "KEY_UPDATE")
-    if "description" in body:
-        call.world.run("UPDATE keys SET description = ? WHERE id = ?", body["description"], row["id"])
-    return get_key(call)
+    body, before, world = read_body(call.request, "KEY_UPDATE"), _show_alone(call), call.world
+    if "description" in body and world.modes.key_patch == "done":
+        description = keep_description(world, body["description"])
+        world.run("UPDATE keys SET description = ? WHERE id = ?", description, row["id"])
+    return answer_patch(world, before, _show_alone(call), body)
 
 
 def delete_key(call: Call) -> Answer:
@@ -97,6 +105,8 @@ def delete_key(call: Call) -> Answer:
     Whether a key that only applications use can be deleted is a mode [U].
     """
     row = _find(call)
+    if call.world.modes.key_delete == "ignored":
+        return NO_CONTENT
     if places_of(call.world, row["id"]):
         _detach(call, row)
     remove_key(call.world, row["id"])
@@ -148,11 +158,16 @@ def _deployment_names(world: World, project_id: int) -> dict[int, list[str]]:
     return names
 
 
-def _show(world: World, row: sqlite3.Row, deployment_names: list[str]) -> dict[str, Any]:
+def _show_alone(call: Call) -> dict[str, Any]:
+    row = _find(call)
+    return _show(call.world, row, _deployment_names(call.world, call.project_id).get(row["id"], []), "alone")
+
+
+def _show(world: World, row: sqlite3.Row, deployment_names: list[str], telling: Telling) -> dict[str, Any]:
     return {
         "name": row["name"],
         "description": row["description"],
-        "created_at": world.timestamp("created_at", row["created_at"]),
+        "created_at": tell_created_at(world, row, telling),
         "expires_at": world.timestamp("expires_at", row["expires_at"]),
         "deployment_names": deployment_names,
     }

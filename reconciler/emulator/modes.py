@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from itertools import combinations
 from typing import Any, Literal, get_args, get_type_hints
 
 Choice = str | int
+
+
+def _liberty(default: str) -> Any:
+    return field(default=default, metadata={"is_liberty": True})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,15 +109,50 @@ class Modes:
     key_status: Literal["always_active", "tells_expiry"] = "always_active"
     """The `status` of a key that has expired: ACTIVE like any other, or EXPIRED."""
 
+    # What a server makes of what it is asked. Nothing in the documents allows any of it.
+    expiry_kept: Literal["exact", "end_of_day", "midnight", "to_the_minute", "an_hour_later", "dropped"] = _liberty(
+        "exact"
+    )
+    """A key's `expires_at`: to the second; the end of its day, or its beginning; the next full minute; an hour later,
+    as a zone is mistaken; or not at all."""
+    description_kept: Literal["as_sent", "trimmed", "composed", "escaped", "folded", "cut", "dropped"] = _liberty(
+        "as_sent"
+    )
+    """A key's description: as it was sent; without blanks around it; in Unicode's composed form; with entities for what
+    HTML reads as markup; with one blank for several; its first 120 characters; or not at all."""
+    created_at_told: Literal["alike", "finer_at_first", "otherwise_alone"] = _liberty("alike")
+    """A key's `created_at`: alike in every answer; with microseconds in that to the create, and then rounded up; or an
+    hour off where one key is asked for."""
+    key_answers: Literal["what_is_kept", "what_was_sent", "nothing", "as_it_was"] = _liberty("what_is_kept")
+    """What a write of a key is answered with; a create always shows the key and its secret, and a PATCH may be answered
+    by a 204, or by the key as it was before."""
+    key_patch: Literal["done", "ignored"] = _liberty("done")
+    """PATCH of a key: done, or taken and forgotten."""
+    key_delete: Literal["done", "ignored"] = _liberty("done")
+    """DELETE of a key: done, or answered by 204 and forgotten."""
+    api_keys_kept: Literal["as_sent", "doubled", "ignored"] = _liberty("as_sent")
+    """A list of keys, or in v2 of what a key opens: as it was sent; of keys, shown with each twice; or taken, with a
+    task that finishes, and forgotten."""
+    task_end: Literal["finished", "never", "cancelled", "empty", "null"] = _liberty("finished")
+    """The state of a task that has had its effect: FINISHED; RUNNING for ever; CANCELLED; an empty word; or null."""
+
     def __post_init__(self) -> None:
-        for name, allowed in Modes.choices().items():
+        for name, allowed in (Modes.choices() | Modes.liberties()).items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"Modes.{name} is one of {', '.join(map(repr, allowed))}")
 
     @staticmethod
     def choices() -> dict[str, tuple[Choice, ...]]:
-        """Every field's possible values, its default first."""
-        return dict(_choices())
+        """Every unknown's possible values, its default first."""
+        return dict(_choices(liberties=False))
+
+    @staticmethod
+    def liberties() -> dict[str, tuple[Choice, ...]]:
+        """The same for what a server makes of what it is asked: in no world that `pairwise` gives.
+
+        In those, keyform does all that it is asked; in these, it has to say what it could not do.
+        """
+        return dict(_choices(liberties=True))
 
     @staticmethod
     def pairwise() -> tuple[Modes, ...]:
@@ -125,19 +164,20 @@ class Modes:
 
 
 @cache
-def _choices() -> dict[str, tuple[Choice, ...]]:
+def _choices(*, liberties: bool) -> dict[str, tuple[Choice, ...]]:
     hints = get_type_hints(Modes)
     found: dict[str, tuple[Choice, ...]] = {}
-    for field in fields(Modes):
-        values = get_args(hints[field.name])
-        found[field.name] = tuple(sorted(values, key=lambda value: value != field.default))
+    for one in fields(Modes):
+        if one.metadata.get("is_liberty", False) is liberties:
+            values = get_args(hints[one.name])
+            found[one.name] = tuple(sorted(values, key=lambda value: value != one.default))
     return found
 
 
 @cache
 def _pairwise() -> tuple[Modes, ...]:
     """Greedy: each world takes, field by field, the value that meets most pairs not met before."""
-    choices = _choices()
+    choices = _choices(liberties=False)
     names = list(choices)
     open_pairs = {
         ((first, a), (second, b))

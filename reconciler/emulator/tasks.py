@@ -20,6 +20,7 @@ STATES = ("NEW", "RUNNING", "FINISHED", "ERROR")
 NEVER = 2**62
 """The instant at which a held task is due."""
 USER_ID, CLIENT_ID = 1, 1
+_ENDS = {"finished": "FINISHED", "never": "RUNNING", "cancelled": "CANCELLED", "empty": "", "null": ""}
 
 Effect = Callable[[World, int, int, dict[str, Any], int], None]
 """(world, project id, row of the target, the task's work, the instant in microseconds)."""
@@ -232,7 +233,7 @@ def _chosen(given: Mapping[str, list[str]], name: str, allowed: tuple[str, ...])
 def _state(world: World, task: sqlite3.Row, now: int) -> str:
     """NEW for the first fifth of its time, then RUNNING, then FINISHED or ERROR [D]."""
     if task["next_at"] is None:
-        return "FINISHED" if task["error"] is None else "ERROR"
+        return _ENDS[world.modes.task_end] if task["error"] is None else "ERROR"
     return "NEW" if now < task["starts_at"] + world.task_length() // 5 else "RUNNING"
 
 
@@ -242,7 +243,7 @@ def _show(world: World, task: sqlite3.Row, now: int) -> dict[str, Any]:
     return {
         "id": task["uuid"],
         "task_type": task["task_type"],
-        "state": state,
+        "state": None if world.modes.task_end == "null" and not state else state,
         "detailed_state": state if state in {"FINISHED", "ERROR"} else None,
         "error": task["error"] if state == "ERROR" else None,
         "data": unpack(task["data"]),

@@ -7,6 +7,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconciler.emulator import bindings, v2
+from reconciler.emulator.keeping import (
+    Telling,
+    answer_patch,
+    echo,
+    keep_description,
+    keep_expiry,
+    tell_created_at,
+)
 from reconciler.emulator.keys import insert_key, read_expiry, remove_key
 from reconciler.emulator.modes import Modes
 from reconciler.emulator.validation import read_body
@@ -36,20 +44,21 @@ def create_key(call: Call) -> Answer:
     body = read_body(call.request, "KEY_CREATE_V2")
     world = call.world
     project_id = v2.project_of(call, body.get("project_id"))
-    expires_at = read_expiry(call, body.get("expires_at"))
+    expires_at = keep_expiry(world, read_expiry(call, body.get("expires_at")))
     _check_name(call, project_id, body["name"])
     secret = world.new_secret()
     key_id = insert_key(
         world,
         project_id,
         body["name"],
-        description=body.get("description"),
+        description=keep_description(world, body.get("description")),
         secret=secret,
         created_at=call.now,
         expires_at=expires_at,
     )
     _link(call, key_id, body.get("inference_instance_ids", []))
-    return json_answer(200, _show_one(call, _row(call, key_id)) | {"secret": secret})
+    shown = _show_one(call, _row(call, key_id), "create")
+    return json_answer(200, echo(world, shown, body) | {"secret": secret})
 
 
 def list_keys(call: Call) -> Answer:
@@ -59,14 +68,14 @@ def list_keys(call: Call) -> Answer:
         ids: dict[int, list[str]] = {}
         for link in call.world.rows(LINKS_OF_PROJECT, project_id, project_id):
             ids.setdefault(link["key_id"], []).append(link["uuid"])
-        return [_show(call, row, ids.get(row["id"], [])) for row in rows]
+        return [_show(call, row, ids.get(row["id"], []), "list") for row in rows]
 
     return v2.answer_list(call, lambda project: call.world.all_of("keys", project, call.world.modes.list_order), show)
 
 
 def get_key(call: Call) -> Answer:
     """GET of one key: everything but its secret [D]."""
-    return json_answer(200, _show_one(call, _find(call)))
+    return json_answer(200, _show_one(call, _find(call), "alone"))
 
 
 def update_key(call: Call) -> Answer:
@@ -74,31 +83,36 @@ def update_key(call: Call) -> Answer:
     row = _find(call)
     world = call.world
     renames = world.modes.key_name_patch == "renames"
-    changes = _changes(world.modes, read_body(call.request, "KEY_RENAME_V2" if renames else "KEY_UPDATE_V2"))
+    body = read_body(call.request, "KEY_RENAME_V2" if renames else "KEY_UPDATE_V2")
+    before, changes = _show_one(call, row, "alone"), _changes(world.modes, body)
+    if world.modes.key_patch == "ignored":
+        return answer_patch(world, before, before, body)
     name, project_id, expires_at = changes.get("name", row["name"]), row["project_id"], row["expires_at"]
     if "project_id" in changes:
         project_id = v2.project_of(call, changes["project_id"])
     if "expires_at" in changes:
-        expires_at = read_expiry(call, changes["expires_at"])
+        expires_at = keep_expiry(world, read_expiry(call, changes["expires_at"]))
     if (project_id, name) != (row["project_id"], row["name"]):
         _check_name(call, project_id, name)
     world.run(
         "UPDATE keys SET project_id = ?, name = ?, description = ?, expires_at = ? WHERE id = ?",
         project_id,
         name,
-        changes.get("description", row["description"]),
+        keep_description(world, changes["description"]) if "description" in changes else row["description"],
         expires_at,
         row["id"],
     )
     if "inference_instance_ids" in changes:
         _link(call, row["id"], changes["inference_instance_ids"] or [])
-    return get_key(call)
+    return answer_patch(world, before, _show_one(call, _row(call, row["id"]), "alone"), body)
 
 
 def delete_key(call: Call) -> Answer:
     """DELETE: 204 [D]; of a key that opens something, a mode [U]."""
     row = _find(call)
     world = call.world
+    if world.modes.key_delete == "ignored":
+        return NO_CONTENT
     if bindings.places_of(world, row["id"]):
         if world.modes.attached_key_delete == "refused":
             raise conflict(f"API key {row['name']} is attached to inference instances")
@@ -155,6 +169,8 @@ def _link(call: Call, key_id: int, ids: Sequence[str]) -> None:
         problems.append("API key has expired")
     if problems:
         raise validation_error({"inference_instance_ids": problems})
+    if world.modes.api_keys_kept == "ignored":
+        return
     for target in sorted(held.difference(wanted)):
         bindings.unlink(world, key_id, target, call.now)
     for target in new:
@@ -163,18 +179,18 @@ def _link(call: Call, key_id: int, ids: Sequence[str]) -> None:
         world.run("DELETE FROM stale_links WHERE key_id = ? AND uuid = ?", key_id, uuid)
 
 
-def _show_one(call: Call, row: sqlite3.Row) -> dict[str, Any]:
-    return _show(call, row, [link["uuid"] for link in call.world.rows(LINKS_OF_KEY, row["id"], row["id"])])
+def _show_one(call: Call, row: sqlite3.Row, telling: Telling) -> dict[str, Any]:
+    return _show(call, row, [link["uuid"] for link in call.world.rows(LINKS_OF_KEY, row["id"], row["id"])], telling)
 
 
-def _show(call: Call, row: sqlite3.Row, instance_ids: list[str]) -> dict[str, Any]:
+def _show(call: Call, row: sqlite3.Row, instance_ids: list[str], telling: Telling) -> dict[str, Any]:
     world = call.world
     expired = row["expires_at"] is not None and row["expires_at"] <= call.now
     return {
         "key_id": row["uuid"],
         "name": row["name"],
         "status": "EXPIRED" if expired and world.modes.key_status == "tells_expiry" else "ACTIVE",
-        "created_at": world.timestamp("created_at", row["created_at"]),
+        "created_at": tell_created_at(world, row, telling),
         "description": row["description"],
         "expires_at": world.timestamp("expires_at", row["expires_at"]),
         "inference_instance_ids": instance_ids,

@@ -121,11 +121,11 @@ class World:
         count = self.number("SELECT value FROM counters WHERE name = ?", purpose)
         return hashlib.blake2b(f"{self.seed}:{purpose}:{count}".encode(), digest_size=length).digest()
 
-    def timestamp(self, field: str, microseconds: int | None) -> str | None:
+    def timestamp(self, field: str, microseconds: int | None, *, form: str = "") -> str | None:
         """An instant as the API would write it in `field`: several forms are documented across its services [D]."""
         if microseconds is None:
             return None
-        form: str = self.modes.timestamps
+        form = form or self.modes.timestamps
         if form == "mixed":
             form = TIMESTAMP_OF.get(field, "zulu")
         text = instant(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00")

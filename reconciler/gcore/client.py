@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Container, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Self
 
 import httpx
 
-from reconciler.api import EndpointReading, Fence, KeyUpdate, LiveState, Move, Rebinding
+from reconciler.api import EndpointReading, Fence, KeyUpdate, LiveState, Move, Rebinding, find_unkept
 from reconciler.effects import Effects
-from reconciler.errors import Forbidden, KeyformError, NotFound, UnexpectedAnswer
+from reconciler.errors import ApiError, Forbidden, KeyformError, NotFound, NotKept, UnexpectedAnswer
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import Collection, MakeDialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
-from reconciler.gcore.project import LOOK_AGAIN, Project
+from reconciler.gcore.project import Project
 from reconciler.gcore.v3 import V3
 from reconciler.gcore.wire import Entry, Fields
 from reconciler.model import (
@@ -31,13 +32,13 @@ from reconciler.model import (
     Secret,
     Trouble,
     Unchanged,
-    read_description,
 )
 from reconciler.model.verification import Reply
 from reconciler.redaction import Redactor
 from reconciler.workers import side_by_side
 
 NO_EXPIRY = "Rotate the key, with `keyform rotate`: the new generation never expires."
+OTHERWISE = "Write in the file what the API keeps. If it should keep this, report it to Gcore."
 
 
 class GcoreApi:
@@ -189,25 +190,45 @@ class GcoreApi:
         return CreatedKey(project.read_one(answer, keys, key_id, name, in_doubt=True).item, secret)
 
     def update_key(self, key_id: str, update: KeyUpdate) -> None:
-        """Change a live key in place, and see in the answer that it was kept.
+        """Change a live key in place, and see that it was kept: by the answer, or else by a reading.
 
-        To change an expiry where the API cannot is a ValueError.
+        An answer may be lost, empty or old. Raises NotKept. To change an expiry where the API cannot is a ValueError.
         """
         changes_expiry = update.expires_at is not Unchanged.UNCHANGED
         if changes_expiry and "expires_at" not in self.capabilities.mutable_key_fields:
             raise ValueError("this API cannot change when a key expires")
-        live = self._dialect.update_key(self._project, key_id, update)
-        asked = live.expires_at if isinstance(update.expires_at, Unchanged) else update.expires_at
-        differs = "" if live.expires_at == (asked and asked.replace(microsecond=0)) else "expires_at"
-        if (live.text, live.ownership) != read_description(update.description):
-            differs = "description"
-        if differs:
-            key = self._project.words(self._dialect.keys, key_id)
-            raise UnexpectedAnswer(
-                f"The API did not keep the {differs} that was sent for {key}.",
-                way_out=NO_EXPIRY if differs == "expires_at" and asked is None else LOOK_AGAIN,
-                effect_is_unknown=True,
-            )
+        failure = self._try_to_update(key_id, update)
+        if failure is None:
+            return
+        seen = None
+        with suppress(ApiError):  # then the failure of the write is what there is to tell
+            seen = self.get_key(key_id)
+        unkept = find_unkept(seen, update, self.now()) if seen is not None else ""
+        if seen is None or (unkept and not isinstance(failure, UnexpectedAnswer)):
+            raise failure
+        if unkept:
+            raise self._not_kept(key_id, update, unkept)
+
+    def _try_to_update(self, key_id: str, update: KeyUpdate) -> ApiError | None:
+        """None when the answer shows all that was sent; otherwise why nobody knows yet whether it was kept."""
+        try:
+            live = self._dialect.update_key(self._project, key_id, update)
+        except ApiError as error:
+            if not error.effect_is_unknown:
+                raise
+            return error
+        unkept = find_unkept(live, update, self.now())
+        return self._not_kept(key_id, update, unkept) if unkept else None
+
+    def _not_kept(self, key_id: str, update: KeyUpdate, unkept: str) -> NotKept:
+        field, _, values = unkept.partition(" ")
+        key = self._project.words(self._dialect.keys, key_id)
+        is_never = field == "expires_at" and update.expires_at is None
+        return NotKept(
+            f"The API did not keep the {field} that was sent for {key} {values}.",
+            way_out=NO_EXPIRY if is_never else OTHERWISE,
+            effect_is_unknown=True,
+        )
 
     def delete_key(self, key_id: str) -> bool:
         """Delete a live key; False when it was gone already. Sent again when that may help.

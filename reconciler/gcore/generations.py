@@ -14,6 +14,7 @@ CAPABILITIES = {
     "v2": Capabilities(
         mutable_key_fields=frozenset({"description", "expires_at"}),
         switches_authentication=False,
+        shares_lists=False,  # a key lists the deployments that it opens, and a key belongs to one stack
     ),
 }
 """What the planner has to know of each, by what the file calls it in `api`."""

@@ -35,8 +35,14 @@ class Listed:
 class WholeList(Protocol):
     """Bindings that the API writes all at once: of an endpoint its keys, or of a key its endpoints.
 
-    Its `str()` is what messages call it.
+    Its `str()` is what messages call it. `has_tasks`: a write is done when its tasks are, and what a reading shows
+    before may be taken back.
     """
+
+    @property
+    def has_tasks(self) -> bool:
+        """Whether a write goes on after its answer."""
+        ...
 
     def read(self) -> Listed:
         """What it holds now. Raises NotFound when what it belongs to is gone."""
@@ -58,6 +64,10 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
     read and written again. A key that is `going` and has expired is removed at once if the API refuses a list with it
     [U]: the step that removes it would never come. No endpoint loses its last valid key by this, unless it opens.
 
+    Where there are tasks, a reading alone confirms nothing that was written here: while it is not known how a write
+    ended, the same list is written once more, and its tasks are waited for. One that does not end in time, or as the
+    API's documents have it, is no more waited for, and all that it was to bring about is unknown.
+
     Returns what was not done, and why; what the last reading shows in place is done. Raises if nothing was done, and
     with `effect_is_unknown` if a write was sent whose effect no reading could show.
     """
@@ -67,6 +77,7 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
     valid: frozenset[Binding] = frozenset()
     wait, writes = BUSY_WAIT, 0
     surprised = is_unseen = False
+    doubtful: Mapping[Move, KeyformError] = {}
 
     def look() -> Listed:
         nonlocal is_unseen
@@ -82,15 +93,16 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
 
     def sort_out(live: Listed) -> Mapping[Move, KeyformError]:
         errors = find_undone(project, target, wanted, live, trouble)
+        errors |= doubtful
         if len(errors) == len(wanted.add) + len(wanted.remove) + len(wanted.opens) or not keep.issubset(live.bindings):
-            raise next(iter(errors.values()), trouble or unkept(target))
+            raise max(errors.values(), key=lambda error: error.effect_is_unknown, default=trouble or unkept(target))
         return errors
 
     while writes < ATTEMPTS:
         live = look()
         before = live.bindings
         after = [*(each for each in before if each not in remove), *sorted((add | keep).difference(before))]
-        if after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
+        if not doubtful and after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
             if writes or surprised:
                 return sort_out(live)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
@@ -106,12 +118,13 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
         project.effects.sleep(0)  # raises when the user waits no longer
         failure = trouble = attempt(target, after)
         is_unseen = failure is None or failure.effect_is_unknown
+        doubtful = doubt(target, wanted, before, doubtful, failure)
         match failure:
             case Conflict():
                 project.effects.sleep(wait)
                 wait *= 2
             case TaskFailed(effect_is_unknown=True):
-                break  # it was waited for long enough; a last look, and no more
+                break  # it was waited for as long as that helps; a last look, and no more
             case TaskFailed():
                 raise failure
             case ApiError(effect_is_unknown=False):
@@ -132,6 +145,22 @@ def attempt(target: WholeList, bindings: Sequence[Binding]) -> ApiError | None:
     except ApiError as error:
         return error
     return None
+
+
+def doubt(
+    target: WholeList,
+    wanted: Rebinding,
+    before: Sequence[Binding],
+    doubtful: Mapping[Move, KeyformError],
+    failure: ApiError | None,
+) -> Mapping[Move, KeyformError]:
+    """What nobody knows the end of after a write, and why: a write of the whole list that was confirmed settles all."""
+    if failure is None:
+        return {}
+    if not failure.effect_is_unknown or not target.has_tasks:
+        return doubtful
+    moved: list[Move] = [*sorted(wanted.add.difference(before)), *sorted(wanted.remove.intersection(before))]
+    return {**doubtful, **dict.fromkeys([*moved, *sorted(wanted.opens)], failure)}
 
 
 def find_undone(

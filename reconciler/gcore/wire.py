@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from reconciler.errors import UnexpectedAnswer
-from reconciler.model import EARLIEST, LiveKey, Secret, read_claim, read_description, shift
+from reconciler.model import EARLIEST, Identity, LiveKey, Secret, as_kept, read_description, read_identity, shift
 
 Item = TypeVar("Item")
 
@@ -68,15 +68,17 @@ def read_key(fields: Fields, key_id: str) -> LiveKey:
     """
     description = fields.optional_text("description")
     text, ownership = read_description(description)
+    claim = read_identity(description) if ownership is None else None
     expires_at = fields.optional_instant("expires_at")
     return LiveKey(
         id=key_id,
         name=fields.name("name"),
-        text=text,
+        text=as_kept(text),
         ownership=ownership,
         created_at=fields.instant("created_at").replace(microsecond=0),
         expires_at=expires_at.replace(microsecond=0) if expires_at and expires_at != EARLIEST else None,
-        claimed_by=read_claim(description) if ownership is None else None,
+        claimed_by=claim.stack if claim else None,
+        identity=claim or Identity(),
     )
 
 

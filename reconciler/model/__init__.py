@@ -16,6 +16,7 @@ from reconciler.model.desired import (
     SinkSettings,
     Warnings,
 )
+from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
     RECORD_FORM,
     Binding,
@@ -33,6 +34,7 @@ from reconciler.model.live import (
     Unchanged,
 )
 from reconciler.model.names import (
+    LISTS,
     LOCK_PREFIX,
     EndpointKind,
     EndpointRef,
@@ -40,6 +42,7 @@ from reconciler.model.names import (
     is_variable_name,
     key_of_name,
     lock_name,
+    number_in_name,
     read_lock_name,
     variable_name,
 )
@@ -47,13 +50,16 @@ from reconciler.model.ownership import (
     FORM,
     LAST_GENERATION,
     LONGEST_TEXT,
+    Identity,
     Ownership,
     Phase,
     UnwritableDescription,
     compose_description,
     digest,
+    human_text,
     read_claim,
     read_description,
+    read_identity,
 )
 from reconciler.model.secret import Secret
 from reconciler.model.times import EARLIEST, LATEST, are_close, shift
@@ -61,11 +67,13 @@ from reconciler.model.verification import Reply
 
 __all__ = [
     "APIS",
+    "CLOSE",
     "DEFAULT_API",
     "EARLIEST",
     "FORM",
     "LAST_GENERATION",
     "LATEST",
+    "LISTS",
     "LOCK_PREFIX",
     "LONGEST_TEXT",
     "NOWHERE",
@@ -81,7 +89,9 @@ __all__ = [
     "EndpointKind",
     "EndpointRef",
     "ForeignRecord",
+    "Identity",
     "LaterRecord",
+    "Length",
     "LiveEndpoint",
     "LiveKey",
     "LockKind",
@@ -102,15 +112,21 @@ __all__ = [
     "UnwritableDescription",
     "Warnings",
     "are_close",
+    "as_kept",
     "compose_description",
     "digest",
     "generation_name",
+    "human_text",
+    "is_kept",
     "is_variable_name",
     "key_of_name",
     "lock_name",
+    "number_in_name",
     "read_claim",
     "read_description",
+    "read_identity",
     "read_lock_name",
     "shift",
+    "tell_apart",
     "variable_name",
 ]

@@ -51,15 +51,17 @@ class DesiredBinding:
 class DesiredKey:
     """A key as declared, defaults filled in.
 
-    `description` is the human text without the marker (`""` for none); `expires_at` is an instant in UTC, or None for
-    never; `overlap` is how long an old generation stays valid after the new one is published; `every` is the age at
-    which a generation is replaced (None: never for its age); `lifetime` is what each generation is given to live from
-    when it is made (None: `expires_at` says); `adopt` is the live name of a portal-made key to take over; `prove` is
-    whether a new secret is tried at every endpoint before it is published.
+    `description` is the human text without the marker (`""` for none, None where the file does not say: it then stays
+    as it is live); `expires_at` is an instant in UTC, or None for never: `says_expiry` tells that from a file that does
+    not say, where an adopted key keeps its own (`keeps_expiry`); `overlap` is how long an old generation stays valid
+    after the new one is published; `every` is the age at which a generation is replaced (None: never for its age);
+    `lifetime` is what each generation is given to live from when it is made (None: `expires_at` says); `adopt` is the
+    live name of a portal-made key to take over; `prove` is whether a new secret is tried at every endpoint before it is
+    published.
     """
 
     name: str
-    description: str = ""
+    description: str | None = None
     expires_at: datetime | None = None
     bindings: tuple[DesiredBinding, ...] = ()
     sinks: tuple[str, ...] = ()
@@ -69,6 +71,8 @@ class DesiredKey:
     every: timedelta | None = None
     lifetime: timedelta | None = None
     prove: bool = False
+    says_expiry: bool = False
+    keeps_expiry: bool = False
     place: Place = field(default=NOWHERE, compare=False)
 
     @property

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import Enum
 
 from reconciler.model.names import EndpointKind, EndpointRef
-from reconciler.model.ownership import Ownership
+from reconciler.model.ownership import NOBODY, Identity, Ownership
 from reconciler.model.secret import Secret
 
 
@@ -17,8 +17,8 @@ class LiveKey:
     """A live API key. `id` is what the API knows it by, and opaque: for v3 its name.
 
     `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
-    stack named by something that looks like a marker but cannot be read (`""`: not even that). `status` is the API's
-    own word (`""`: it has none).
+    stack named by something that looks like a marker but cannot be read (`""`: not even that), and `identity` what else
+    can be read of it. `status` is the API's own word (`""`: it has none).
     """
 
     id: str
@@ -29,6 +29,7 @@ class LiveKey:
     expires_at: datetime | None = None
     claimed_by: str | None = None
     status: str = ""
+    identity: Identity = NOBODY
 
     @property
     def marked_by(self) -> str | None:
@@ -195,6 +196,8 @@ class SinkContents:
     destination: str = ""
     exposure: str = ""
     is_evidence: bool = True
+    damage: str = ""
+    """What keeps some readers from getting secrets that are there: the next apply repairs it."""
     later: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Trouble] = field(default_factory=dict)
     trouble: Trouble | None = None
@@ -212,10 +215,12 @@ class Capabilities:
 
     `mutable_key_fields` are those of a live key that change in place. `switches_authentication`: an endpoint's first
     key turns its authentication on, and taking off the last one turns it off; otherwise nobody knows before it is done.
+    `shares_lists`: what is written as a whole belongs to an endpoint, and so do the bindings of other stacks' keys.
     """
 
     mutable_key_fields: frozenset[str] = frozenset({"description"})
     switches_authentication: bool = True
+    shares_lists: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,14 @@ def key_of_name(live_name: str) -> str:
     return re.sub(r"-g[1-9][0-9]*\Z", "", live_name)
 
 
+def number_in_name(key: str, live_name: str) -> int | None:
+    """The number of a key's generation that has this live name; None for a live name that no generation of it gets."""
+    if live_name == key:
+        return 1
+    match = re.fullmatch(r"-g([1-9][0-9]{0,4})", live_name.removeprefix(key)) if live_name.startswith(key) else None
+    return int(match[1]) if match and match[1] != "1" else None
+
+
 def variable_name(template: str, key: str) -> str:
     """A key's variable: in the template, `{KEY}` stands for the key's name in upper case with underscores."""
     return template.replace("{KEY}", key.upper().replace("-", "_"))
@@ -47,15 +55,18 @@ def is_variable_name(text: str) -> bool:
 
 LOCK_PREFIX = "keyform-lock-"
 """What the live names of locks begin with; no key is called so."""
+LISTS = "-lists"
+"""In the name of a lock, in place of a stack: the lock of all lists of keys, which the stacks of a project share. No
+stack is called so, because a stack's name does not begin with a hyphen."""
 _LOCK = re.compile(r"keyform-lock-(?P<stack>.+)-e(?P<number>[0-9]{1,8})")
 
 
 def lock_name(stack: str, number: int) -> str:
-    """The live name of a stack's lock; each one that is taken over or renewed has the next number."""
+    """The live name of a lock, of a stack or of `LISTS`; each one that is taken over or renewed has the next number."""
     return f"{LOCK_PREFIX}{stack}-e{number}"
 
 
 def read_lock_name(name: str) -> tuple[str, int] | None:
-    """The stack and the number of a lock, by its live name; None for a key that is no lock."""
+    """The stack (or `LISTS`) and the number of a lock, by its live name; None for a key that is no lock."""
     match = _LOCK.fullmatch(name)
     return (match["stack"], int(match["number"])) if match else None

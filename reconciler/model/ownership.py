@@ -1,18 +1,22 @@
-"""Ownership, written on the keys themselves: a short marker at the end of a live key's description.
+"""Ownership, written on the keys themselves: a short marker in a live key's description, behind the human text.
 
     Checkout summaries [keyform 2 inference-prod/payments-api g2 published 2026-11-21T10:00:00Z to=5d41402a]
 
 The description is the only field of a live key that every generation of the API can change [v3: PATCH takes only
 `description`, at most 300 characters], so it is where ownership and progress are kept. After the instant may follow, in
-this order: `protected`; `to=`, a digest of the destinations that the secret was published to; `as=`, a digest of the
-live name where that does not follow from key and generation; `told=`, a digest of the notice that was sent.
+this order: `protected`; `exp`, where the expiry is that of a key which was adopted, and the file says none; `to=`, a
+digest of the destinations that the secret was published to; `as=`, a digest of the live name where that does not follow
+from key and generation; `told=`, a digest of the notice that was sent.
+
+It is read wherever it stands, since people add to descriptions, before it and behind it: what is around it is the human
+text. Its words may be spaced otherwise, or stand on several lines.
 
 `2` is the form. The first form had no number and no digests: it is read, and rewritten in the second. A marker of
-another form, or with anything in it that is not listed here, was written by a later version or edited by hand: it is
-nobody's, and never foreign (`read_claim`).
+another form, or with anything in it that is not listed here, was written by a later version or edited by hand; so is
+one of two. It is nobody's, and never foreign (`read_claim`).
 
-The longest marker (a stack of 40 characters, a key of 56, a generation of five digits, all of the above) is 195
-characters: the schema keeps the human text to 100, which fits in 300.
+The longest marker (a stack of 40 characters, a key of 56, a generation of five digits, all of the above) is 199
+characters: the schema keeps the human text to 100, which just fits in 300.
 
 Everyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only if
 something that the portal cannot write into a description confirms it: above all the live key's own name, which never
@@ -27,6 +31,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 from reconciler.model.names import generation_name
 
@@ -67,7 +72,7 @@ class Ownership:
     """Who a live key belongs to, and how far it has come; `since` is an instant in UTC, to the second.
 
     `published_to`, `named` and `notice` are digests (see the top), `""` for none. `form` is that of the marker that it
-    was read from.
+    was read from. `keeps_expiry`: the file says no expiry, and it has that of the key that was adopted.
     """
 
     stack: str
@@ -80,6 +85,7 @@ class Ownership:
     named: str = ""
     notice: str = ""
     form: int = FORM
+    keeps_expiry: bool = False
 
     def fits(self, live_name: str) -> bool:
         """Whether the live name is the one that this generation of this key is made with."""
@@ -96,20 +102,48 @@ class Ownership:
         words = [
             f"[keyform {FORM} {self.stack}/{self.key} g{self.generation} {self.phase.value} {since}",
             *(["protected"] if self.protected else []),
+            *(["exp"] if self.keeps_expiry else []),
             *(f"{name}={value}" for name, value in digests if value),
         ]
         return " ".join(words) + "]"
 
 
-_HEAD = "[keyform "
+class Identity(NamedTuple):
+    """Which generation of which key a marker says that a live key is; `stack` is `""` where not even that can be read.
+
+    `key` and `generation` are `""` and 0 where they cannot be read.
+    """
+
+    stack: str = ""
+    key: str = ""
+    generation: int = 0
+
+
+NOBODY = Identity()
+_S = r"\s{1,20}"
 _MARKER = re.compile(
-    r"\[keyform (?P<form>2 )?(?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+) g(?P<generation>[1-9][0-9]{0,4}) "
-    r"(?P<phase>pending|published|adopted|partial|revoked) (?P<since>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}Z)"
-    r"(?P<protected> protected)?"
-    r"(?(form)(?: to=(?P<published_to>[0-9a-f]{8}))?(?: as=(?P<named>[0-9a-f]{8}))?"
-    r"(?: told=(?P<notice>[0-9a-f]{8}))?)\]"
+    rf"\[keyform{_S}(?P<form>2{_S})?(?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+){_S}g(?P<generation>[1-9][0-9]{{0,4}}){_S}"
+    rf"(?P<phase>pending|published|adopted|partial|revoked){_S}(?P<since>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:]{{8}}Z)"
+    rf"(?P<protected>{_S}protected)?"
+    rf"(?(form)(?P<keeps_expiry>{_S}exp)?(?:{_S}to=(?P<published_to>[0-9a-f]{{8}}))?(?:{_S}as=(?P<named>[0-9a-f]{{8}}))?"
+    rf"(?:{_S}told=(?P<notice>[0-9a-f]{{8}}))?)\]"
 )
-_STACK = re.compile(r"\[keyform (?:[0-9]{1,9} )?(?P<stack>[a-z0-9-]{1,40})/")
+_OPEN = r"(?:[\[({<\uff3b\u3010\u27e6]|&(?:#91|#x5b|lbrack|lsqb|lt);|%5b|\\u005b)"
+_CLOSE = r"(?:[\])}>\uff3d\u3011\u27e7]|&(?:#93|#x5d|rbrack|rsqb|gt);|%5d|\\u005d)"
+_HEAD = re.compile(rf"{_OPEN}[\s\\\"'`*]{{0,20}}keyform(?![\w-])", re.IGNORECASE)
+"""How a marker begins, whatever became of its bracket, its case and its spaces."""
+_TRACE = re.compile(
+    r"\bkeyform\s{1,20}(?:\d{1,9}\s{1,20})?[\w-]{1,80}/[\w-]"  # without its bracket
+    r"|\bg\d{1,9}\s{1,20}[a-z]{4,20}\s{1,20}\d{4}-\d\d-\d\dt\d\d"  # without its beginning
+    rf"|{_OPEN}k(?:e(?:y(?:f(?:o(?:r)?)?)?)?)?\s*\Z",  # cut off
+    re.IGNORECASE,
+)
+_IDENTITY = re.compile(
+    r"keyform\s{1,20}(?:[0-9]{1,9}\s{1,20})?(?P<stack>[a-z0-9-]{1,40})/"
+    r"(?:(?P<key>[a-z0-9-]{1,56})\s{1,20}(?:g(?P<generation>[1-9][0-9]{0,4})(?![0-9]))?)?",
+    re.IGNORECASE,
+)
+_WHOLE = re.compile(rf"{_HEAD.pattern}(?:.{{0,{LONGEST_DESCRIPTION}}}?{_CLOSE}|.*)", re.IGNORECASE | re.DOTALL)
 
 
 class UnwritableDescription(ValueError):
@@ -129,13 +163,14 @@ def compose_description(text: str, ownership: Ownership) -> str:
 
 
 def read_description(description: str | None) -> tuple[str, Ownership | None]:
-    """Split a live description into its human text and the marker at its end; None where none can be read."""
+    """Split a live description into its human text and the marker in it.
+
+    Without a marker that can be read, or with another thing that looks like one, all of it is text, and there is None.
+    """
     if not description:
         return "", None
-    whole = description.rstrip()
-    start = whole.rfind(_HEAD)
-    match = _MARKER.fullmatch(whole, start) if start >= 0 else None
-    if match is None:
+    match = _MARKER.search(description)
+    if match is None or any(head.start() != match.start() for head in _HEAD.finditer(description)):
         return description, None
     try:
         since = datetime.strptime(match["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
@@ -152,8 +187,14 @@ def read_description(description: str | None) -> tuple[str, Ownership | None]:
         named=match["named"] or "",
         notice=match["notice"] or "",
         form=FORM if match["form"] else 1,
+        keeps_expiry=match["keeps_expiry"] is not None,
     )
-    return whole[:start].rstrip(), ownership
+    return join_texts(description[: match.start()], description[match.end() :]), ownership
+
+
+def join_texts(*texts: str) -> str:
+    """Texts without the spaces around them, with one between them."""
+    return " ".join(filter(None, (text.strip() for text in texts)))
 
 
 def read_claim(description: str | None) -> str | None:
@@ -161,7 +202,24 @@ def read_claim(description: str | None) -> str | None:
 
     None for a description in which nothing looks like one.
     """
-    if not description or _HEAD not in description:
+    identity = read_identity(description)
+    return None if identity is None else identity.stack
+
+
+def read_identity(description: str | None) -> Identity | None:
+    """What can be read of a marker that cannot be read whole; nothing of two that differ. None where there is none."""
+    if not description or not (_HEAD.search(description) or _TRACE.search(description)):
         return None
-    match = _STACK.search(description)
-    return match["stack"] if match else ""
+    found = {
+        Identity(match["stack"].lower(), (match["key"] or "").lower(), int(match["generation"] or 0))
+        for match in _IDENTITY.finditer(description)
+    }
+    if len(found) == 1:
+        return found.pop()
+    stacks = {identity.stack for identity in found}
+    return Identity(stacks.pop()) if len(stacks) == 1 else Identity()
+
+
+def human_text(description: str) -> str:
+    """What people wrote in a description whose marker cannot be read, without what looks like one."""
+    return join_texts(*_WHOLE.split(description))

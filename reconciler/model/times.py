@@ -8,7 +8,7 @@ EARLIEST = datetime.min.replace(tzinfo=UTC)
 """The first instant there is; what a service in Go sends for a time that nobody set."""
 LATEST = datetime.max.replace(tzinfo=UTC)
 """The last instant there is."""
-_SECOND = timedelta(seconds=1)
+_CLOSE = timedelta(seconds=2)
 
 
 def shift(instant: datetime, delta: timedelta) -> datetime:
@@ -21,9 +21,9 @@ def shift(instant: datetime, delta: timedelta) -> datetime:
 
 
 def are_close(one: datetime, other: datetime) -> bool:
-    """Whether two readings can be of the same moment: less than a second apart, for one of them may have no fraction.
+    """Whether two readings can be of the same moment: at most two seconds apart.
 
-    The record of a new key holds what the answer to its create said; lists may round it. Told apart by a fraction of a
-    second, each generation would be unknown as soon as it is listed, and be replaced at every apply.
+    One of them may have a fraction of a second, and another be rounded up. Told apart by that, each generation would be
+    unknown as soon as it is listed, and be replaced at every apply.
     """
-    return abs(one - other) < _SECOND
+    return abs(one - other) <= _CLOSE

@@ -77,6 +77,8 @@ class SecretState(StrEnum):
     """The API does not list the live key of that secret at the endpoint, so it was not sent there."""
     LOST = "lost"
     """The sink does not hold the secret that it should."""
+    DAMAGED = "damaged"
+    """The sink holds it, and not every reader gets it."""
     UNREADABLE = "unreadable"
     """The sink can be read, and could not be this time."""
     FOREIGN = "foreign"

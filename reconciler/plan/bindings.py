@@ -15,11 +15,13 @@ from reconciler.model import (
     EndpointRef,
     LiveEndpoint,
     LiveKey,
+    SinkRecord,
     Snapshot,
     key_of_name,
 )
-from reconciler.plan.cases import MOST_TOLD, Facts, describe_owner, gather_evidence, name_some, record_is_of
+from reconciler.plan.cases import MOST_TOLD, Facts, name_some
 from reconciler.plan.changes import KeyRef, Note, Reason
+from reconciler.plan.owners import describe_owner, record_is_of
 from reconciler.plan.verdicts import Verdict
 
 
@@ -219,12 +221,14 @@ def gather_wanted(
 def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
     """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
 
-    Anybody may clear a description in the portal. A key that a sink has a record of, or that is called like a
-    generation of a key of this stack, is not cut for that: somebody may use its secret. Nor is any, while a sink cannot
-    be read that may have a record of it.
+    Anybody may clear a description in the portal. A key that a sink has a record of, whatever that proves, or that is
+    called like a generation of a key of this stack, is not cut for that: somebody may use its secret. Nor is any, while
+    a sink cannot be read that may have a record of it.
     """
     desired = facts.desired
-    recorded = gather_evidence(desired, facts.snapshot)
+    recorded: dict[str, list[SinkRecord]] = defaultdict(list)
+    for record in (record for held in facts.records.values() for record in held.values()):
+        recorded[record.live_name].append(record)
     declared = {key.name for key in desired.keys}
 
     def is_ours_by_more(live: LiveKey) -> bool:
@@ -400,6 +404,9 @@ def explain_spared(live: LiveKey | None, own_stack: str) -> tuple[str, str]:
     if stack is None:
         why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
         return why, f"{off}, or write `exclusive: {{stacks: [{own_stack}]}}`"
+    if stack == own_stack:
+        why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
+        return why, f"give it back its marker, or {off}"
     off += ", or remove its marker there"
     if not stack:
         return describe_owner(live), off

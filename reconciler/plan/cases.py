@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from difflib import get_close_matches
 
@@ -13,17 +13,19 @@ from reconciler.model import (
     DesiredState,
     EndpointKind,
     EndpointRef,
+    Identity,
     LiveKey,
     Ownership,
     Phase,
     SinkRecord,
     Snapshot,
     Trouble,
-    are_close,
-    key_of_name,
+    human_text,
+    number_in_name,
     shift,
 )
 from reconciler.plan.changes import Demand, KeyRef, Rotate
+from reconciler.plan.owners import find_claims, find_lookalikes, own_keys, record_is_of
 
 CLOCKS_DIFFER = timedelta(days=1)
 """How much later than now a marker may say that something was: it was written by another machine's idea of the time."""
@@ -58,6 +60,16 @@ class Generation:
     def ref(self) -> KeyRef:
         """Its live key, as changes name it."""
         return KeyRef.of(self.live)
+
+    @property
+    def text(self) -> str:
+        """What people wrote into its description."""
+        return human_text(self.live.text) if self.live.ownership is None else self.live.text
+
+    @property
+    def is_restored(self) -> bool:
+        """Its marker is gone, or cannot be read, and something else says what it is: the marker is written again."""
+        return self.live.ownership is None and not self.is_taken_over
 
     @property
     def is_protected(self) -> bool:
@@ -101,7 +113,8 @@ class Facts:
     snapshot: Snapshot
     now: datetime
     demand: Demand | None
-    own: frozenset[str]
+    own: Mapping[str, Identity]
+    """Its generations, by the ids of their live keys."""
     by_name: Mapping[str, tuple[LiveKey, ...]]
     bound: Mapping[str, frozenset[EndpointRef]]
     records: Mapping[str, Mapping[str, SinkRecord]]
@@ -153,6 +166,8 @@ class KeyCase:
     """Oldest first; one that the file adopts is among them."""
     claims: tuple[LiveKey, ...] = ()
     """Live keys that seem to be generations of it, by markers that nothing else bears out, or that cannot be read."""
+    lookalikes: tuple[LiveKey, ...] = ()
+    """Live keys that may be generations of it, by their names or a sink's record, and have no such marker."""
 
     @property
     def stack(self) -> str:
@@ -206,8 +221,11 @@ class KeyCase:
 
     def marker(self, generation: int, phase: Phase, since: datetime, live_name: str) -> Ownership:
         """The marker of a generation of this key, before anything of it is published."""
-        protected = self.desired is not None and self.desired.prevent_destroy
-        return Ownership(self.stack, self.name, generation, phase, since, protected).on(live_name)
+        key = self.desired
+        marker = Ownership(self.stack, self.name, generation, phase, since)
+        if key is not None:
+            marker = replace(marker, protected=key.prevent_destroy, keeps_expiry=key.keeps_expiry)
+        return marker.on(live_name)
 
 
 def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Facts:
@@ -234,7 +252,7 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         snapshot=snapshot,
         now=now,
         demand=demand,
-        own=own_keys(desired, snapshot),
+        own=own_keys(desired, snapshot, demand.keys if isinstance(demand, Rotate) and demand.revoke else ()),
         by_name={name: tuple(keys) for name, keys in by_name.items()},
         bound=gather_bound(snapshot),
         records=records,
@@ -252,53 +270,89 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
 def gather_cases(facts: Facts) -> tuple[KeyCase, ...]:
     """One case for every key that the file declares, that the stack owns live, or that a sink has a record of."""
     declared = {key.name: key for key in facts.desired.keys}
-    owned: dict[str, list[tuple[int, str, LiveKey, Ownership]]] = defaultdict(list)
-    for key in facts.snapshot.keys:
-        if key.ownership is not None and key.id in facts.own:
-            owned[key.ownership.key].append((key.ownership.generation, key.name, key, key.ownership))
+    owned: dict[str, list[tuple[int, str, LiveKey]]] = defaultdict(list)
+    for live in facts.snapshot.keys:
+        if identity := facts.own.get(live.id):
+            owned[identity.key].append((identity.generation, live.name, live))
     claims: dict[str, list[LiveKey]] = defaultdict(list)
     for claimed, live in find_claims(facts.desired, facts.snapshot, facts.own):
         claims[claimed].append(live)
+    lookalikes = find_lookalikes(facts.desired, facts.records, facts.by_name, facts.own)
     cases = []
     for name in sorted({*declared, *owned, *facts.records, *facts.later}):
         desired = declared.get(name)
-        generations = [
-            gather_generation(facts, desired, live, ownership)
-            for _, _, live, ownership in sorted(owned[name], key=lambda each: each[:2])
-        ]
-        if not generations and desired is not None and (taken := find_adopted(facts, desired)):
-            generations = [taken]
-        cases.append(KeyCase(facts, name, desired, tuple(generations), tuple(claims[name])))
+        generations: list[Generation] = []
+        for number, _, live in sorted(owned[name], key=lambda each: each[:2]):
+            generations.append(gather_generation(facts, name, desired, live, number, has_older=bool(generations)))
+        if desired is not None:
+            if taken := find_adopted(facts, desired, generations):
+                generations = sorted([*generations, taken], key=lambda each: each.number)
+            desired = settle(desired, generations)
+        cases.append(KeyCase(facts, name, desired, tuple(generations), tuple(claims[name]), lookalikes.get(name, ())))
     return tuple(cases)
 
 
-def gather_generation(facts: Facts, key: DesiredKey | None, live: LiveKey, ownership: Ownership) -> Generation:
-    """One live key of the stack, with what counts of its marker."""
-    name, phase, since = ownership.key, ownership.phase, ownership.since
+def gather_generation(
+    facts: Facts, name: str, key: DesiredKey | None, live: LiveKey, number: int, *, has_older: bool
+) -> Generation:
+    """One live key of the stack, with what counts of its marker; without one, as a sink's record has it.
+
+    Such a one is in use since it was made: to take a marker off puts no rotation off. Beside an older one it is so
+    since now: nobody knows how much of its overlap is over. And where a sink cannot be read back, nobody knows whether
+    it was published there, too.
+    """
     holding = holders_of(facts, name, live)
+    may_hold = facts.unreadable_sinks & frozenset(key.sinks) if key else facts.unreadable_sinks
     # Nothing is published before it is made, or later than now. An earlier instant, written in the portal, would end
     # overlaps at once; a later one would put off every rotation.
     made_at = live.created_at.replace(microsecond=0)
-    if not made_at <= since <= shift(facts.now, CLOCKS_DIFFER):
-        since = made_at
+    if live.ownership is not None:
+        phase, since = live.ownership.phase, live.ownership.since
+        if not made_at <= since <= shift(facts.now, CLOCKS_DIFFER):
+            since = made_at
+    else:
+        phase = Phase.PARTIAL if has_older and may_hold else Phase.PUBLISHED
+        since = facts.now if has_older else min(made_at, facts.now)
     is_used = phase is not Phase.PENDING or bool(holding)
     if is_used and facts.revokes(name):
         phase = Phase.REVOKED
-    may_hold = facts.unreadable_sinks & frozenset(key.sinks) if key else facts.unreadable_sinks
     bound = facts.bound.get(live.id, frozenset())
-    return Generation(live, ownership.generation, phase, since, bound, holding, may_hold)
+    return Generation(live, number, phase, since, bound, holding, may_hold)
 
 
-def find_adopted(facts: Facts, key: DesiredKey) -> Generation | None:
-    """The live key that the file takes over as the first generation; None where none can be (`refuse_adoption`)."""
+def find_adopted(facts: Facts, key: DesiredKey, known: Sequence[Generation]) -> Generation | None:
+    """The live key that the file takes over; None where none can be (`find_unadoptable`), or it is known already.
+
+    It is the first generation, or the one whose live name it has. Beside others it has to be called like one, and to
+    have been made in the order of the numbers: a live key that somebody makes later under an old name is not meant.
+    """
     found = facts.by_name.get(key.adopt or "", ())
     if len(found) != 1 or is_owned(facts, found[0]):
         return None
     live = found[0]
+    number = number_in_name(key.name, live.name) or (0 if known else 1)
+    in_order = all((one.number - number) * (one.live.created_at - live.created_at) >= timedelta(0) for one in known)
+    if not number or number in {one.number for one in known} or not in_order:
+        return None
     holding = holders_of(facts, key.name, live)
     phase = Phase.REVOKED if facts.revokes(key.name) else Phase.PUBLISHED if holding else Phase.ADOPTED
     bound = facts.bound.get(live.id, frozenset())
-    return Generation(live, 1, phase, facts.now, bound, holding, frozenset(), is_taken_over=True)
+    return Generation(live, number, phase, facts.now, bound, holding, frozenset(), is_taken_over=True)
+
+
+def settle(key: DesiredKey, generations: Sequence[Generation]) -> DesiredKey:
+    """What is to be where the file does not say it: the description stays, and so does an adopted key's expiry."""
+    newest = next((one for one in reversed(generations) if one.is_in_use), None)
+    described = newest or (generations[-1] if generations else None)
+    if key.description is None:
+        key = replace(key, description=described.text if described else "")
+    if newest is None or key.says_expiry or key.expires_at is not None or key.lifetime is not None:
+        return key
+    marker = newest.live.ownership
+    is_adopted = key.adopt is not None or newest.phase is Phase.ADOPTED or newest.is_marked(Phase.ADOPTED)
+    keeps = is_adopted or (marker is not None and marker.keeps_expiry)
+    live_expiry = newest.live.expires_at if keeps else None
+    return replace(key, expires_at=live_expiry, keeps_expiry=live_expiry is not None)
 
 
 def is_owned(facts: Facts, live: LiveKey) -> bool:
@@ -309,50 +363,6 @@ def is_owned(facts: Facts, live: LiveKey) -> bool:
 def holders_of(facts: Facts, key: str, live: LiveKey) -> frozenset[str]:
     """The sinks that have a record of this very live key for a key."""
     return frozenset(sink for sink, record in facts.records.get(key, {}).items() if record_is_of(record, live))
-
-
-def own_keys(desired: DesiredState, snapshot: Snapshot) -> frozenset[str]:
-    """The ids of this stack's generations: live keys with its marker, which something else bears out.
-
-    Everyone who may edit descriptions in the portal can copy a marker. So the live name, which never changes, has to
-    fit it; or the file has to adopt that live key as that key; or a sink has to hold a record of it, one that neither
-    the portal nor a pull request can have written. Where the API lets two live keys have one name, and both have the
-    marker, the name tells of neither.
-    """
-    recorded = gather_evidence(desired, snapshot)
-    adoptions = desired.adoptions
-    marked = Counter((key.name, key.marked_by, key.ownership and key.ownership.key) for key in snapshot.keys)
-
-    def is_borne_out(live: LiveKey, own: Ownership) -> bool:
-        return (
-            (own.fits(live.name) and marked[live.name, own.stack, own.key] == 1)
-            or (own.key, live.name) in adoptions
-            or any(record.key == own.key and record_is_of(record, live) for record in recorded.get(live.name, ()))
-        )
-
-    return frozenset(
-        live.id
-        for live in snapshot.keys
-        if live.ownership is not None and live.ownership.stack == desired.stack and is_borne_out(live, live.ownership)
-    )
-
-
-def gather_evidence(desired: DesiredState, snapshot: Snapshot) -> dict[str, list[SinkRecord]]:
-    """What the sinks say of this stack's live keys, by live name; not what a pull request can have written."""
-    recorded: dict[str, list[SinkRecord]] = defaultdict(list)
-    for contents in snapshot.sinks.values():
-        if contents.is_evidence:
-            for record in contents.records.values():
-                if record.stack == desired.stack:
-                    recorded[record.live_name].append(record)
-    return recorded
-
-
-def find_claims(desired: DesiredState, snapshot: Snapshot, own: frozenset[str]) -> Iterator[tuple[str, LiveKey]]:
-    """Live keys that bear this stack's marker and are not among its own, each with the key it seems to be of."""
-    for live in snapshot.keys:
-        if live.marked_by == desired.stack and live.id not in own:
-            yield live.ownership.key if live.ownership is not None else key_of_name(live.name), live
 
 
 def gather_bound(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
@@ -397,18 +407,6 @@ def find_unusable(desired: DesiredState, snapshot: Snapshot) -> dict[EndpointRef
             hint = f"did you mean {near[0]}?" if near else f"create the {kind} first, or remove it here"
             found[ref] = Trouble(f"there is no {kind} {name}", hint)
     return found
-
-
-def describe_owner(live: LiveKey | None) -> str:
-    """Whose a live key is that this stack does not own, in words."""
-    if live is None or live.marked_by is None:
-        return "it has no keyform marker"
-    return f"it has a marker of the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"
-
-
-def record_is_of(record: SinkRecord, live: LiveKey) -> bool:
-    """Whether a sink's record is of this very live key, and not of an earlier one that had the same name."""
-    return record.live_name == live.name and are_close(record.created_at, live.created_at)
 
 
 MOST_TOLD = 20

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from reconciler.errors import Finding
-from reconciler.model import Binding, EndpointRef, LiveKey, Ownership, SinkRecord, Unchanged
+from reconciler.model import Binding, EndpointRef, Length, LiveKey, Ownership, SinkRecord, Unchanged
 
 
 class Action(StrEnum):
@@ -123,12 +123,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateGeneration(Change):
-    """Make a live key, marked pending. `ownership.since` is when the plan was made."""
+    """Make a live key, marked pending. `ownership.since` is when the plan was made.
+
+    `length`: the expiry comes of `lifetime`, and need not be kept to the second.
+    """
 
     live: KeyRef
     text: str
     ownership: Ownership
     expires_at: datetime | None
+    length: Length | None = None
 
     @property
     def id(self) -> ChangeId:
@@ -139,13 +143,15 @@ class CreateGeneration(Change):
 class UpdateKey(Change):
     """Change a live key in place: the human text, the marker (adoption, a publication cut short), maybe its expiry.
 
-    `adopts`: the live key had no owner. `expires_at` is UNCHANGED where it stays, or the API cannot change it.
+    `adopts`: the live key had no owner. `expires_at` is UNCHANGED where it stays, or the API cannot change it; for
+    `length` see `CreateGeneration`.
     """
 
     live: KeyRef
     text: str
     ownership: Ownership
     expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
+    length: Length | None = None
     adopts: bool = False
 
     @property
@@ -324,7 +330,8 @@ class Plan:
     it, but that a secret which leaked is marked. `destinations` are all sinks that keys name, including those
     that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
     are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the
-    stack's bindings that stay on the endpoints that are written: a write never takes one of them off.
+    stack's bindings that stay on the endpoints that are written: a write never takes one of them off. `repairs` say
+    what an apply writes again in sinks, because it is damaged: of the keys, nothing changes by it.
     """
 
     stack: str
@@ -341,6 +348,7 @@ class Plan:
     lock: str = ""
     keeps: frozenset[Binding] = frozenset()
     key_count: int = 0
+    repairs: tuple[Note, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.errors import Finding
 from reconciler.model import Auth, DesiredKey, DesiredState, LockKind, LockSettings, Safety, Snapshot
 from reconciler.plan.bindings import BindingPlan, Holds, plan_bindings
-from reconciler.plan.cases import MOST_TOLD, Facts, find_claims, gather_cases, gather_facts
+from reconciler.plan.cases import MOST_TOLD, Facts, gather_cases, gather_facts
 from reconciler.plan.changes import (
     Change,
     Copy,
@@ -22,8 +22,9 @@ from reconciler.plan.changes import (
     RemoveRecord,
     Rotate,
 )
-from reconciler.plan.obstacles import WAY_OUT_OF_CLAIM, describe_claim
+from reconciler.plan.obstacles import WAY_OUT_OF_CLAIM, describe_claim, describe_doubt, find_doubtful, place_of
 from reconciler.plan.ordering import order_changes
+from reconciler.plan.owners import find_claims
 from reconciler.plan.safety import check_safety
 from reconciler.plan.verdicts import Verdict, judge
 
@@ -34,10 +35,11 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     With `Rotate`, the keys that it names are rotated, and all else stays as it is, endpoints' own settings too. With
     `Destroy`, everything that the stack owns goes.
     """
-    declared = desired.keys
+    whole = desired
     desired = narrow(desired, demand)
     facts = gather_facts(desired, snapshot, now, demand)
     verdicts, bindings = decide(facts)
+    told = {verdict.case.name for verdict in verdicts if verdict.unmet}
     refusals = (
         *check_safety(facts, verdicts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
@@ -45,7 +47,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     unmet = (
         *(finding for verdict in verdicts for finding in verdict.unmet),
         *bindings.unmet,
-        *(find_foreign_records(declared, facts) if isinstance(demand, Destroy) else ()),
+        *(find_left(whole, facts) if isinstance(demand, Destroy) else ()),
+        *(find_broken_claims(facts, told) if not isinstance(demand, Rotate) else ()),
     )
     exposures = (
         *(note for verdict in verdicts for note in verdict.exposures),
@@ -73,7 +76,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
-            *note_claims(facts, {verdict.case.name for verdict in verdicts if verdict.unmet}),
+            *note_claims(facts, told),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         unmet=unmet,
@@ -86,7 +89,16 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         lock=describe_lock(desired.lock),
         keeps=bindings.keeps,
         key_count=len(desired.keys),
+        repairs=tuple(find_repairs(snapshot)),
     )
+
+
+def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
+    """The sinks in which something is damaged although no secret is lost."""
+    for name, contents in sorted(snapshot.sinks.items()):
+        if contents.damage:
+            sentence = f"{contents.destination} has {contents.damage}: not all readers get its secrets"
+            yield Note("sink_is_damaged", f"sink.{name}", f"{sentence}; an apply writes these lines again")
 
 
 STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})
@@ -131,6 +143,31 @@ def note_broken_sinks(facts: Facts, unmet: Sequence[Finding]) -> Iterator[Note]:
             yield Note("sink_is_not_read", f"sink.{name}", f"{trouble.message}: what it holds is unknown")
 
 
+def find_left(whole: DesiredState, facts: Facts) -> Iterator[Finding]:
+    """What `destroy` leaves although it may be the stack's: the file says which keys there were."""
+    yield from find_foreign_records(whole.keys, facts)
+    for case in gather_cases(gather_facts(whole, facts.snapshot, facts.now)):
+        for live in find_doubtful(case):
+            if not live.marked_by and case.name not in facts.records:
+                message = f"is not deleted: the live key {live.name}; {describe_doubt(case, live)}"
+                yield Finding(*place_of(case), message, "delete it in the portal if it is this key's")
+
+
+def find_broken_claims(facts: Facts, held_up: Collection[str]) -> Iterator[Finding]:
+    """Live keys that seem to be this stack's, by markers that cannot be read, and that no key is held up by: they are
+    to go, since the file does not declare them."""
+    declared = {key.name for key in facts.desired.keys}
+    claims = {live: key for key, live in reversed(list(find_claims(facts.desired, facts.snapshot, facts.own)))}
+    left = [live for live, key in claims.items() if live.ownership is None and key not in declared | {*held_up}]
+    left.sort(key=lambda live: live.name)
+    for live in left[:MOST_TOLD]:
+        message = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
+        yield Finding("", f"key.{claims[live]}", message, WAY_OUT_OF_CLAIM)
+    if len(left) > MOST_TOLD:
+        message = f"nor are {len(left) - MOST_TOLD} more live keys with markers of this stack that cannot be read"
+        yield Finding("", f"key.{claims[left[MOST_TOLD]]}", message, WAY_OUT_OF_CLAIM)
+
+
 def find_foreign_records(keys: Iterable[DesiredKey], facts: Facts) -> Iterator[Finding]:
     """What stands in the places of the file's keys and is somebody else's: not even `destroy` removes it."""
     for key in keys:
@@ -159,7 +196,7 @@ def describe_lock(lock: LockSettings) -> str:
         case LockKind.API:
             return ""
         case LockKind.FILE:
-            return f"the file {lock.path}"
+            return f"the file {lock.path}, which keeps no other stack off a list of keys that they share"
         case LockKind.NONE:
             return "none: nothing keeps two applies apart"
 
@@ -179,7 +216,7 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
 
 
 def note_claims(facts: Facts, held_up: Collection[str]) -> Iterator[Note]:
-    """Live keys that bear this stack's marker and are not counted as its own; not those that hold a key up."""
+    """Live keys with markers of this stack that nothing bears out; not those that hold a key up."""
     found = find_claims(facts.desired, facts.snapshot, facts.own)
     claims = [(key, live) for key, live in found if key not in held_up]
     for key, live in claims[:MOST_TOLD]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.model import DesiredKey, EndpointRef, Phase, Unchanged, shift
-from reconciler.plan.cases import Generation, KeyCase, name_some
+from reconciler.model import DesiredKey, EndpointRef, LiveKey, Phase, Unchanged, number_in_name, shift
+from reconciler.plan.cases import MOST_TOLD, Generation, KeyCase, name_some
 from reconciler.plan.changes import Note
 from reconciler.plan.fates import Fate, Ruling, Successor
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.holdings import find_holdings
+from reconciler.plan.owners import describe_owner
 from reconciler.plan.rules import due_by_expiry, expiry_after
 from reconciler.plan.updates import KeyWriting
 
@@ -108,6 +109,33 @@ def warn_of_places(case: KeyCase, key: DesiredKey) -> Iterator[Note]:
             where = f"sink {', '.join(found.lacking)} was"
         sentence = f"{where} somewhere else when {newest.name} was published: what it held there stays"
         yield Note("place_is_another", case.address, f"{sentence}; remove it by hand")
+
+
+def warn_of_adoption(case: KeyCase, key: DesiredKey, successor: Successor | None) -> Iterator[Note]:
+    """What an adopted key keeps, and an `adopt` that has done all that it could."""
+    newest, kept = case.newest_in_use, f"expires_at: {instant(key.expires_at)}"
+    if newest and key.keeps_expiry and (successor is not None or newest.is_taken_over):
+        name = successor.live.name if successor else newest.name
+        sentence = f"{name} has the expiry of the key that was adopted ({kept}), since the file says none"
+        yield Note("expiry_is_kept", case.address, sentence)
+    if key.adopt is not None and key.adopt not in case.facts.by_name and newest is not None:
+        yield Note("adopt_is_done", case.address, f"there is no live key {key.adopt} any more: `adopt` can go")
+
+
+def warn_of_lookalikes(case: KeyCase, lookalikes: Sequence[LiveKey]) -> Iterator[Note]:
+    """Live keys that are called like generations of the key, and are surely not the one in use."""
+    known = {generation.live.id for generation in case.generations}
+    lookalikes = [live for live in lookalikes if live.id not in known]
+    for live in lookalikes[:MOST_TOLD]:
+        older = number_in_name(case.name, live.name) or 0
+        sentence = f"the live key {live.name} is called like a generation of this key, but {describe_owner(live)}"
+        way_out = "delete it in the portal once nobody uses it"
+        if case.newest_in_use and older < case.newest_in_use.number and live.marked_by is None:
+            way_out = f"if it is this key's, write `adopt: {live.name}` to have it retired; if it is not, {way_out}"
+        yield Note("marker_is_missing", case.address, f"{sentence}: it is neither changed nor deleted; {way_out}")
+    if len(lookalikes) > MOST_TOLD:
+        sentence = f"so are {len(lookalikes) - MOST_TOLD} more live keys that are called like generations of it"
+        yield Note("marker_is_missing", case.address, sentence)
 
 
 def warn_of_foreign_records(case: KeyCase) -> Iterator[Note]:

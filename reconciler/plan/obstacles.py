@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import combinations, takewhile
 
@@ -19,15 +20,18 @@ from reconciler.model import (
     DesiredKey,
     EndpointRef,
     LiveKey,
+    Phase,
     Place,
     Trouble,
     UnwritableDescription,
     compose_description,
     generation_name,
+    number_in_name,
 )
 from reconciler.plan.cases import KeyCase, is_owned, name_some
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
+from reconciler.plan.owners import describe_owner, record_is_of
 from reconciler.plan.updates import KeyWriting
 
 WAY_OUT_OF_CLAIM = (
@@ -54,8 +58,7 @@ def find_obstacles(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     yield from hold_up_by_records(case, concerned)
     yield from hold_up_by(case, case.facts.foreign, own)
     yield from hold_up_by(case, case.facts.unwritable, concerned)
-    if obstacle := find_obstacle(case):
-        yield hold_up_by_claim(key, obstacle)
+    yield from hold_up_by_doubt(case)
     yield from find_unadoptable(case, key)
     yield from hold_up_by_endpoints(case, key)
 
@@ -72,6 +75,7 @@ def find_obstacles_to_removal(case: KeyCase) -> Iterator[Finding]:
     sinks = case.facts.snapshot.sinks.keys()
     yield from hold_up_by_records(case, sinks)
     yield from hold_up_by(case, case.facts.unwritable, sinks)
+    yield from hold_up_by_doubt(case)
     yield from hold_up_by_unseen(case)
 
 
@@ -147,20 +151,48 @@ def hold_up_by_unseen(case: KeyCase) -> Iterator[Finding]:
                 yield Finding(*place_of(case), message, unseen.way_out)
 
 
-def find_obstacle(case: KeyCase) -> LiveKey | None:
-    """A live key that makes it unclear which generation consumers use; a leaked secret goes all the same.
+def find_doubtful(case: KeyCase) -> list[LiveKey]:
+    """Live keys that make it unclear which generation consumers use.
 
     A marker that cannot be read may be that of the newest generation. One that nothing confirms is forged, or belongs
     to a key whose `adopt` was removed from the file: where the key has generations of its own, it is only reported.
     """
-    if case.is_urgent:
-        return None
     taken_over = case.desired.adopt if case.desired else None
     has_own = any(not generation.is_taken_over for generation in case.generations)
-    return next(
-        (live for live in case.claims if live.name != taken_over and (live.ownership is None or not has_own)),
-        None,
-    )
+    claims = [live for live in case.claims if live.ownership is None or (case.desired and not has_own)]
+    lookalikes = [live for live in case.lookalikes if may_be_in_use(case, live)]
+    known = {generation.live.id for generation in case.generations}
+    found = {live.id: live for live in (*claims, *lookalikes) if live.name != taken_over}
+    return [live for live_id, live in found.items() if live_id not in known]
+
+
+def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
+    """Whether a live key that is called like a generation of a key, or is in a record of it, may be the one in use.
+
+    One that is older than the newest of those that are known is not, nor is any where a sink holds that one's secret.
+    """
+    if any(record_is_of(record, live) for record in case.records.values()):
+        return True
+    newest, number = case.newest_in_use, number_in_name(case.name, live.name) or 0
+    if newest is None:
+        return bool(case.generations) or number > 1  # else `find_taken_name` says it
+    return number > newest.number and not newest.sinks_that_hold_it
+
+
+def hold_up_by_doubt(case: KeyCase) -> Iterator[Finding]:
+    """The key stays as it is until a person has said what such a live key is; a leaked secret goes all the same."""
+    for live in find_doubtful(case)[:1] if not case.is_urgent else ():
+        message = f"is held up by the live key {live.name}: {describe_doubt(case, live)}"
+        yield Finding(*place_of(case), message, way_out_of_doubt(case, live))
+
+
+def describe_doubt(case: KeyCase, live: LiveKey) -> str:
+    """Why it is unclear whether a live key is a generation of a key."""
+    if live.marked_by in (case.stack, ""):
+        return describe_claim(live)
+    holders = [sink for sink, record in sorted(case.records.items()) if record_is_of(record, live)]
+    seems = f"sink {', '.join(holders)} has a record of it" if holders else "it is called like a generation of this key"
+    return f"{seems}, but {describe_owner(live)}"
 
 
 def describe_claim(live: LiveKey) -> str:
@@ -171,10 +203,28 @@ def describe_claim(live: LiveKey) -> str:
     return f"its marker says that it is g{own.generation} of {own.key}, but its name does not match"
 
 
-def hold_up_by_claim(key: DesiredKey, live: LiveKey) -> Finding:
-    """The key stays as it is until a person has said what the live key is."""
-    message = f"is held up by the live key {live.name}: {describe_claim(live)}"
-    return Finding(key.place.where, path_of(key), message, WAY_OUT_OF_CLAIM)
+def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
+    """What a person can do about a live key of which it is unclear whose it is."""
+    if live.marked_by in (case.stack, ""):
+        return WAY_OUT_OF_CLAIM
+    if live.marked_by is not None:
+        return "if it is this key's, correct its marker in the portal; if not, declare the key under another name"
+    if case.desired is None:
+        return (
+            "if it is to go, delete it in the portal, or declare the key once more, apply, and remove it then; if it is"
+            " to stay, remove the record from the sink"
+        )
+    return (
+        f"if it is this key's, write `adopt: {live.name}` on it; if it is not, delete it in the portal once nobody"
+        " uses it, or declare the key under another name"
+    )
+
+
+def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
+    """What may have leaked as well, and is not deleted on suspicion."""
+    message = f"may have another secret that leaked: the live key {live.name} stays, since {describe_doubt(case, live)}"
+    way_out = "if it is this key's, delete it in the portal: only whoever has the old secret needs it"
+    return Finding(*place_of(case), message, way_out)
 
 
 def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
@@ -235,16 +285,23 @@ def find_past_expiry(
     elif any(writing.expires_at == key.expires_at for writing in writings):
         effect = "so the live key would be cut at once"
     if effect:
-        message = f"expires_at {instant(key.expires_at)} is in the past, {effect}"
+        whose = ", that of the key that was adopted," if key.keeps_expiry else ""
+        message = f"expires_at {instant(key.expires_at)}{whose} is in the past, {effect}"
         yield Finding(key.place.where, f"{key.place.path}.expires_at", message, "give a later date, or never")
 
 
 def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """The live key that the file takes over has to be there, once, and to belong to no other stack or key."""
-    if key.adopt is None or any(not generation.is_taken_over for generation in case.generations):
+    """The live key that the file takes over has to be there, once, and to belong to no other stack or key.
+
+    One that is a generation of the key is fine. Beside others, it is taken over as the one that its name says.
+    """
+    own = [generation.name for generation in case.generations if not generation.is_taken_over]
+    if key.adopt is None or any(generation.name == key.adopt for generation in case.generations):
         return
     where, path = key.place.where, f"{key.place.path}.adopt"
     found = case.facts.by_name.get(key.adopt, ())
+    if own and (case.is_urgent or not found):
+        return  # a leaked secret goes whatever `adopt` says; and what is gone was replaced (`warn_of_adoption`)
     if not found:
         near = get_close_matches(key.adopt, sorted(case.facts.by_name), n=1)
         hint = f"did you mean {near[0]}?" if near else "check the name in the portal, or remove `adopt`"
@@ -253,10 +310,17 @@ def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
         message = f"there are {len(found)} live keys {key.adopt}"
         yield Finding(where, path, message, "rename all but one of them in the portal")
     elif is_owned(case.facts, found[0]):
-        own = found[0].ownership
-        owner = f"{own.stack}/{own.key}" if own else f"the stack {found[0].marked_by}"
+        marker = found[0].ownership
+        owner = f"{marker.stack}/{marker.key}" if marker else f"the stack {found[0].marked_by}"
         message = f"the live key {key.adopt} belongs to {owner}"
         yield Finding(where, path, message, "remove it there first: a key has one owner")
+    elif own:
+        message = (
+            f"the live key {key.adopt} is not taken over: the key has {', '.join(own)}, and by its name and its age"
+        )
+        message += " that one is not another generation of it"
+        way_out = "remove `adopt`; delete that live key in the portal once nobody uses it"
+        yield Finding(where, path, message, way_out)
 
 
 def is_writable(writing: KeyWriting) -> bool:
@@ -268,11 +332,24 @@ def is_writable(writing: KeyWriting) -> bool:
     return True
 
 
-def explain_unwritable(key: DesiredKey, writing: KeyWriting) -> Finding:
+def explain_unwritable(case: KeyCase, writing: KeyWriting) -> Finding:
     """A live key that cannot be marked."""
     message = f"is held up: the description of the live key {writing.live.name} leaves no room for a marker"
     way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line"
-    return Finding(key.place.where, path_of(key), message, way_out)
+    return Finding(*place_of(case), message, way_out)
+
+
+def find_long_text(case: KeyCase, key: DesiredKey, successor: Successor | None) -> Iterator[Finding]:
+    """A description that the file does not say, and that leaves no room for the marker of the next generation."""
+    if successor is None or case.newest_in_use is None:
+        return
+    mark = case.marker(successor.generation, Phase.PUBLISHED, case.now, successor.live.name)
+    try:
+        compose_description(key.description or "", replace(mark, published_to=case.destinations))
+    except UnwritableDescription:
+        message = f"is held up: the description of the live key {case.newest_in_use.name} leaves no room for a marker"
+        way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line, or say another in the file"
+        yield Finding(*place_of(case), message, way_out)
 
 
 def refuse_protected(case: KeyCase) -> Iterator[Finding]:

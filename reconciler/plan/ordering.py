@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from reconciler.model import Auth, Phase
+from reconciler.model import Auth, DesiredKey, Length, Phase
 from reconciler.plan.bindings import IS_OPEN, BindingPlan
 from reconciler.plan.changes import (
     Action,
@@ -26,6 +26,7 @@ from reconciler.plan.changes import (
     UpdateKey,
 )
 from reconciler.plan.fields import Value, compare_fields, instant
+from reconciler.plan.updates import RESTORATION
 from reconciler.plan.verdicts import Verdict
 
 Ids = dict[KeyRef, list[ChangeId]]
@@ -71,10 +72,16 @@ def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
             reason=successor.reason,
             diff=differences(verdict),
             live=successor.live,
-            text=key.description,
+            text=key.description or "",
             ownership=case.marker(successor.generation, Phase.PENDING, case.now, successor.live.name),
             expires_at=successor.expires_at,
+            length=length_of(key),
         )
+
+
+def length_of(key: DesiredKey | None) -> Length | None:
+    """Says that a key's expiry comes of its `lifetime`; None where it is a date, or never."""
+    return Length(key.overlap) if key is not None and key.lifetime is not None else None
 
 
 def differences(verdict: Verdict) -> tuple[FieldDiff, ...]:
@@ -82,11 +89,11 @@ def differences(verdict: Verdict) -> tuple[FieldDiff, ...]:
     key, successor, newest = verdict.case.desired, verdict.successor, verdict.case.newest_in_use
     assert key is not None  # noqa: S101 - for the type checker
     assert successor is not None  # noqa: S101
-    made: dict[str, Value] = {"description": key.description, "expires_at": instant(successor.expires_at)}
+    made: dict[str, Value] = {"description": key.description or "", "expires_at": instant(successor.expires_at)}
     name = FieldDiff("generation", newest.name if newest else None, successor.live.name)
     if newest is None:
         return name, *(FieldDiff(path, None, value) for path, value in made.items())
-    live: dict[str, Value] = {"description": newest.live.text, "expires_at": instant(newest.live.expires_at)}
+    live: dict[str, Value] = {"description": newest.text, "expires_at": instant(newest.live.expires_at)}
     return name, *compare_fields(live, made)
 
 
@@ -114,7 +121,7 @@ def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
     for verdict in verdicts:
         successor = verdict.successor
         for writing in verdict.writings:
-            waits = writing.ownership.phase is not Phase.REVOKED
+            waits = writing.ownership.phase is not Phase.REVOKED and writing.reason != RESTORATION
             yield UpdateKey(
                 key=verdict.case.name,
                 action=verdict.action,
@@ -125,6 +132,7 @@ def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
                 text=writing.text,
                 ownership=writing.ownership,
                 expires_at=writing.expires_at,
+                length=length_of(verdict.case.desired),
                 adopts=writing.adopts,
             )
 
@@ -167,7 +175,7 @@ def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
                 *([ChangeId(Step.PROVE, successor.live)] if is_proven(verdict) else []),
             ),
             live=successor.live,
-            text=key.description,
+            text=key.description or "",
             ownership=case.marker(successor.generation, Phase.PUBLISHED, case.now, successor.live.name),
             destinations=case.destinations,
             sinks=key.sinks,

@@ -64,7 +64,10 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Changes have their outcomes, those of one write together; what was skipped has one without a start."""
+    """Changes have their outcomes, those of one write together; what was skipped has one without a start.
+
+    A change may have another at the end: by a last look at what is live, it was not done.
+    """
 
     outcomes: tuple[Outcome, ...]
 

@@ -22,18 +22,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.model import DesiredKey, Phase, Unchanged, shift
+from reconciler.model import CLOSE, DesiredKey, Phase, Unchanged, shift
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import Action, Reason
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.holdings import describe_lack, find_holdings
 
-CLOSE = timedelta(days=1)
-"""How much longer than the file says a generation may live and be left alone.
-
-Its expiry and its marker were told at two moments, by clocks that may not agree: were every second to count, a machine
-whose clock is wrong would make a new generation with every apply.
-"""
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
 

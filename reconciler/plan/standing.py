@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from reconciler.errors import Finding
 from reconciler.model import Auth, DesiredKey, EndpointRef, Phase
+from reconciler.plan.changes import Note
 from reconciler.plan.due import Due
 from reconciler.plan.fates import Fate
 
@@ -229,6 +230,8 @@ class Standing:
     """Sentences about endpoints that the API does not show to this token."""
     claims: tuple[str, ...] = ()
     """Live names of keys with this stack's marker that are not counted as its own: nothing else bears it out."""
+    repairs: tuple[Note, ...] = ()
+    """What is damaged in sinks, and the next apply repairs."""
 
     @property
     def public(self) -> tuple[EndpointStatus, ...]:

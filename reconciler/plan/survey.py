@@ -12,12 +12,13 @@ from datetime import datetime
 
 from reconciler.errors import Finding
 from reconciler.model import DesiredState, EndpointRef, Phase, Snapshot
-from reconciler.plan.cases import Facts, Generation, KeyCase, find_claims, gather_facts
-from reconciler.plan.compute import decide
+from reconciler.plan.cases import Facts, Generation, KeyCase, gather_facts
+from reconciler.plan.compute import decide, find_repairs
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
 from reconciler.plan.holdings import find_holdings
 from reconciler.plan.obstacles import path_of
+from reconciler.plan.owners import find_claims
 from reconciler.plan.standing import (
     EndpointStatus,
     Expiry,
@@ -42,7 +43,8 @@ def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -
         foreign_keys=tuple(key.name for key in snapshot.keys if key.id not in facts.own),
         troubles=tuple(find_troubles(facts)),
         unseen=tuple(trouble.message for _, trouble in sorted(snapshot.unseen.items())),
-        claims=tuple(live.name for _, live in find_claims(desired, snapshot, facts.own)),
+        claims=tuple(dict.fromkeys(live.name for _, live in find_claims(desired, snapshot, facts.own))),
+        repairs=tuple(find_repairs(snapshot)),
     )
 
 
@@ -69,7 +71,7 @@ def _key(verdict: Verdict) -> KeyStatus:
     sinks = case.desired.sinks if case.desired else tuple(sorted(case.records))
     return KeyStatus(
         name=case.name,
-        description=case.desired.description if case.desired else current.live.text if current else "",
+        description=(case.desired.description or "") if case.desired else current.text if current else "",
         desired=case.desired,
         state=_state(current, case.now),
         generations=tuple(

@@ -15,6 +15,7 @@ from reconciler.plan.holdings import find_holdings
 from reconciler.plan.rules import expiry_in_place
 
 ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was made elsewhere")
+RESTORATION = Reason("marker_is_restored", "its marker is gone, and what a sink holds proves which generation it is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,13 @@ def plan_copying(case: KeyCase, key: DesiredKey, newest: Generation) -> Copying 
     sentence = f"its secret is copied from sink {found.source} to sink {', '.join(found.lacking)}"
     return Copying(
         newest.live,
-        key.description,
-        replace(ownership, published_to=case.destinations, protected=key.prevent_destroy),
+        key.description or "",
+        replace(
+            ownership,
+            published_to=case.destinations,
+            protected=key.prevent_destroy,
+            keeps_expiry=key.keeps_expiry,
+        ),
         found.source,
         found.lacking,
         Reason("secret_is_in_another_sink", sentence),
@@ -66,7 +72,7 @@ def plan_writings(
     newest: Generation | None,
     successor: Successor | None,
 ) -> Iterator[KeyWriting]:
-    """Adoption, revocation, publications that were cut short, markers of an older form, and what the file says."""
+    """Adoption, lost markers, revocation, publications that were cut short, older forms, and what the file says."""
     for ruling in rulings:
         generation = ruling.generation
         is_newly_revoked = generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED)
@@ -75,20 +81,26 @@ def plan_writings(
             continue
         is_current = generation is newest and successor is None
         ownership, reason = mark(case, key, generation, is_newly_revoked=is_newly_revoked)
-        text = generation.live.text.rstrip()
-        diff: tuple[FieldDiff, ...] = ()
+        text = generation.text
+        was = generation.live.text.strip()
+        diff = () if text == was else compare_fields({"description": was}, {"description": text})
         expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
         if is_current:
             expires_at = expiry_in_place(case, key, generation)
-            ownership = replace(ownership, protected=key.prevent_destroy)
-            diff = compare(key, generation, text, expires_at)
-            text = key.description
+            ownership = replace(ownership, protected=key.prevent_destroy, keeps_expiry=key.keeps_expiry)
+            diff = compare(key, generation, expires_at)
+            text = key.description or ""
             if diff and reason is None:
                 fields = " and ".join(change.path for change in diff)
                 code = "expiry_differs" if [change.path for change in diff] == ["expires_at"] else "description_differs"
                 reason = Reason(code, f"{fields} differ{'s' if len(diff) == 1 else ''}")
         if reason is not None:
-            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, generation.is_taken_over)
+            yield KeyWriting(generation.live, text, ownership, diff, reason, expires_at, is_unowned(generation))
+
+
+def is_unowned(generation: Generation) -> bool:
+    """Whether the marker that is there, if any, counts for nothing: it is overwritten, whatever it says."""
+    return generation.is_taken_over or generation.live.claimed_by is not None
 
 
 def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> Iterator[KeyWriting]:
@@ -98,29 +110,33 @@ def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> I
         if generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED):
             ownership, reason = mark(case, key, generation, is_newly_revoked=True)
             if reason is not None:
-                text = generation.live.text.rstrip()
-                yield KeyWriting(generation.live, text, ownership, (), reason, adopts=generation.is_taken_over)
+                yield KeyWriting(generation.live, generation.text, ownership, (), reason, adopts=is_unowned(generation))
 
 
 def mark(
     case: KeyCase, key: DesiredKey, generation: Generation, *, is_newly_revoked: bool
 ) -> tuple[Ownership, Reason | None]:
     """The marker that a generation is to have, and why to write it; None if the marker alone is no reason."""
-    live = generation.live
+    live, number, phase, since = generation.live, generation.number, generation.phase, generation.since
     if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
-        number, phase, since = generation.number, generation.phase, generation.since
-        marked = case.marker(number, phase, since, live.name)
-        return replace(marked, published_to=find_place(case, key, generation)), ADOPTION
-    marked = replace(live.ownership, phase=generation.phase, since=generation.since).on(live.name)
+        marked = replace(case.marker(number, phase, since, live.name), published_to=find_place(case, key, generation))
+    else:
+        marked = replace(live.ownership, generation=number, phase=phase, since=since).on(live.name)
+    if generation.is_taken_over:
+        return marked, ADOPTION
     published = replace(marked, phase=Phase.PUBLISHED, since=case.now, published_to=case.destinations)
     if is_newly_revoked:
         sentence = "its secret leaked: it is cut as soon as another is published"
         return marked, Reason("key_is_revoked", sentence, is_urgent=True)
+    if live.ownership is None:
+        return marked, RESTORATION
     if generation.is_unfinished and generation.has_replaced(key.sinks):
         return published, Reason("publication_is_unfinished", "an earlier run ended before it marked this as published")
     if generation.phase is Phase.PENDING:
         partial = replace(marked, phase=Phase.PARTIAL, since=case.now)
         return partial, Reason("publication_is_uncertain", "an earlier run ended while it was being published")
+    if live.ownership.generation != number:
+        return marked, Reason("marker_differs", f"its marker says g{live.ownership.generation}, and its name g{number}")
     marked = replace(marked, published_to=find_place(case, key, generation))
     if live.ownership.form != FORM:
         return marked, Reason("marker_is_old", "its marker is in the form of an earlier version")
@@ -144,12 +160,14 @@ def find_place(case: KeyCase, key: DesiredKey, generation: Generation) -> str:
     return case.destinations if is_seen and not found.lacking else said
 
 
-def compare(
-    key: DesiredKey, generation: Generation, text: str, expires_at: datetime | Unchanged | None
-) -> tuple[FieldDiff, ...]:
+def compare(key: DesiredKey, generation: Generation, expires_at: datetime | Unchanged | None) -> tuple[FieldDiff, ...]:
     """The fields of the current generation that differ from what the file says, and are written in place."""
+    text = generation.live.text.rstrip()  # with what is left of a marker, so that a reviewer sees what goes
     live: dict[str, str | bool] = {"description": text, "prevent_destroy": generation.is_protected}
-    desired: dict[str, str | bool] = {"description": key.description, "prevent_destroy": key.prevent_destroy}
+    desired: dict[str, str | bool] = {
+        "description": key.description or "",
+        "prevent_destroy": key.prevent_destroy,
+    }
     if not isinstance(expires_at, Unchanged):
         live["expires_at"], desired["expires_at"] = instant(generation.live.expires_at), instant(expires_at)
     return compare_fields(live, desired)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler.errors import Finding
-from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generation_name
+from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generation_name, number_in_name
 from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
@@ -16,14 +16,19 @@ from reconciler.plan.notes import (
     expose_revival,
     expose_unproven,
     warn,
+    warn_of_adoption,
     warn_of_expiry,
     warn_of_foreign_records,
     warn_of_lasting_records,
+    warn_of_lookalikes,
     warn_of_places,
 )
 from reconciler.plan.obstacles import (
     explain_last_number,
+    explain_uncut,
     explain_unwritable,
+    find_doubtful,
+    find_long_text,
     find_missing,
     find_obstacles,
     find_obstacles_to_removal,
@@ -34,6 +39,7 @@ from reconciler.plan.obstacles import (
     is_writable,
     refuse_protected,
 )
+from reconciler.plan.owners import record_is_of
 from reconciler.plan.rules import expiry_of_successor, find_cause
 from reconciler.plan.updates import Copying, KeyWriting, mark_revoked, plan_copying, plan_writings
 
@@ -119,7 +125,8 @@ def judge_removed(case: KeyCase) -> Verdict:
     """The file does not declare the key: everything of it goes, sink records before live keys."""
     gone = Reason("key_is_not_declared", "it is no longer declared")
     sinks = {*case.records, *case.facts.unreadable_sinks} if case.generations else set(case.records)
-    lasting = case.facts.lasting_sinks
+    lasting, uncut = case.facts.lasting_sinks, find_doubtful(case)
+    sinks -= {sink for sink, record in case.records.items() if any(record_is_of(record, live) for live in uncut)}
     return Verdict(
         case,
         Action.DELETE,
@@ -128,7 +135,7 @@ def judge_removed(case: KeyCase) -> Verdict:
         refusals=tuple(refuse_protected(case)),
         exposures=tuple(expose_unproven(case)),
         warnings=(*warn_of_lasting_records(case, sorted(sinks & lasting)), *warn_of_foreign_records(case)),
-        unmet=tuple(hold_up_by_unseen(case)),
+        unmet=(*hold_up_by_unseen(case), *(explain_uncut(case, live) for live in uncut)),
     )
 
 
@@ -143,16 +150,18 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
         return hold_up(case, (explain_last_number(case, key),))
     rulings = tuple(rule_on(case, key, generation, newest, successor) for generation in case.generations)
     writings = tuple(plan_writings(case, key, rulings, newest, successor))
-    unwritable = tuple(explain_unwritable(key, writing) for writing in writings if not is_writable(writing))
+    unwritable = tuple(explain_unwritable(case, writing) for writing in writings if not is_writable(writing))
     in_the_way = (
         *(() if case.is_urgent else unwritable),
         *find_taken_name(case, key, successor),
         *find_past_expiry(case, key, successor, writings),
+        *find_long_text(case, key, successor),
     )
     if in_the_way:
         return hold_up(case, in_the_way)
     # An endpoint that is gone, or misspelt, may stand for one that the key is bound to: it is taken off none for that.
     missing = find_missing(case, key)
+    uncut = find_doubtful(case) if case.is_urgent else []
     kept = newest.bound_to if newest and missing else frozenset[EndpointRef]()
     return Verdict(
         case,
@@ -169,10 +178,16 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
             for sink in sorted(set(case.records) - set(key.sinks) - case.facts.unwritable.get(case.name, {}).keys())
         },
         exposures=(*expose_leak(case, rulings, successor), *expose_revival(case, writings)),
-        warnings=(*warn(case, newest, rulings, successor), *warn_of_places(case, key)),
+        warnings=(
+            *warn(case, newest, rulings, successor),
+            *warn_of_adoption(case, key, successor),
+            *warn_of_lookalikes(case, [live for live in case.lookalikes if live not in uncut]),
+            *warn_of_places(case, key),
+        ),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
         unmet=(
             *unwritable,
+            *(explain_uncut(case, live) for live in uncut),
             *(Finding(place.where, place.path, trouble.message, trouble.way_out) for _, place, trouble in missing),
         ),
     )
@@ -181,6 +196,10 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
 def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successor:
     """The next free generation number; a numbered name that someone else holds is passed over."""
     number = 1 + max((generation.number for generation in case.generations), default=0)
+    # What may be a generation of a key that is revoked is not to seem the newer one for its number.
+    for doubtful in find_doubtful(case) if case.is_urgent and not case.generations else ():
+        beyond = 1 + (number_in_name(case.name, doubtful.name) or 0)
+        number = max(number, beyond) if beyond < LAST_GENERATION else number
     while number > 1 and generation_name(case.name, number) in case.facts.by_name:
         number += 1
     live = KeyRef(generation_name(case.name, number))

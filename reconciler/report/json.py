@@ -100,6 +100,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
             "unmet": [_finding(finding) for finding in plan.unmet],
             "held_up": [f"key.{name}" for name in plan.held_up],
             "warnings": [{**asdict(note)} for note in plan.warnings],
+            "repairs": [{**asdict(note)} for note in plan.repairs],
             "expiring": [{**asdict(note)} for note in plan.expiring],
             "destinations": [{"sink": each.sink, "destination": each.place} for each in plan.destinations],
             "lock": plan.lock or "api",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from reconciler.encoder import one_line, shown
-from reconciler.plan.changes import Change, Step, Summary
+from reconciler.plan.changes import Change, ChangeId, CreateGeneration, Step, Summary
 from reconciler.plan.outcomes import Outcome, OutcomeState, Result
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.roles import Role
@@ -14,10 +14,7 @@ from reconciler.report.terminal import Palette, items, pad, widest, wrap
 from reconciler.report.text import ACTIONS, NO_CHANGES, render_notes, symbol_of
 from reconciler.report.verbs import doing, subject_of
 
-AGAIN = (
-    "It is safe to run apply again: every step looks at what is live first, "
-    "so what is done stays done, and nothing is done twice."
-)
+AGAIN = "It is safe to run apply again: every step looks at what is live first, so what is done stays done"
 _MOST_STEPS = 20
 _TITLES = {
     OutcomeState.DONE: ("Done, as far as it could be", Role.WARNING),
@@ -53,8 +50,20 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
     for state in _TITLES:
         if state is not OutcomeState.DONE:
             parts += _undone(palette, [outcome for outcome in outcomes if outcome.state is state], width)
-    parts.append("\n".join(wrap(AGAIN.split(" "), width)))
+    parts.append("\n".join(wrap(describe_again(result).split(" "), width)))
     return "\n\n".join(parts) + "\n"
+
+
+def describe_again(result: Result) -> str:
+    """What another apply does; a generation whose secret was not published is of no use, and is made again."""
+    done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
+    made = [each for each in result.plan.changes if isinstance(each, CreateGeneration) and each.id in done]
+    lost = [change.live.name for change in made if ChangeId(Step.PUBLISH, change.live) not in done]
+    if not lost:
+        return f"{AGAIN}, and nothing is done twice."
+    more = f" and {len(lost) - _MOST_STEPS} more" if len(lost) > _MOST_STEPS else ""
+    names = ", ".join(map(shown, lost[:_MOST_STEPS])) + more
+    return f"{AGAIN}. Only what was made and not published is made again, since nobody has its secret: {names}."
 
 
 def complete_outcomes(result: Result) -> tuple[Outcome, ...]:

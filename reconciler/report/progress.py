@@ -135,7 +135,8 @@ class LiveProgress:
         self._total = total
         self._lock = threading.Lock()
         self._running: tuple[_Running, ...] = ()
-        self._finished: tuple[OutcomeState, ...] = ()
+        self._finished: dict[ChangeId, OutcomeState] = {}
+        """The latest of each: a last look may find otherwise what counted as done."""
         self._pace: tuple[PaceChanged, float] | None = None
         """What the API asks for, and until when nobody sends."""
         self._spinner = Spinner("dots", style=STYLES[Role.QUIET])
@@ -160,7 +161,7 @@ class LiveProgress:
                 case Finished(outcomes):
                     ended = {outcome.change.id for outcome in outcomes}
                     self._running = tuple(r for r in self._running if r.changes[0].id not in ended)
-                    self._finished = (*self._finished, *(outcome.state for outcome in outcomes))
+                    self._finished = self._finished | {outcome.change.id: outcome.state for outcome in outcomes}
                     lines = [_finished_line(found) for found in by_end(outcomes)]
                 case StepNote(subject, text):
                     self._running = tuple(
@@ -180,7 +181,7 @@ class LiveProgress:
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
-        running, finished, now = self._running, self._finished, self._console.get_time()
+        running, finished, now = self._running, list(self._finished.values()), self._console.get_time()
         steps = Table.grid(padding=(0, 1))
         steps.add_column(no_wrap=True)
         steps.add_column(no_wrap=True, overflow="ellipsis")

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.encoder import shown
+from reconciler.model import tell_apart
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -141,6 +142,10 @@ def quote(text: str) -> str:
 
 
 def _difference(diff: FieldDiff) -> Row:
+    if diff.path not in _UNQUOTED and isinstance(diff.live, str) and isinstance(diff.desired, str):
+        live, desired = map(quote, tell_apart(diff.live, diff.desired))
+        return Row(Role.CHANGED, diff.path, (*_transition(live), (desired, Role.PLAIN)))
+
     def show(value: str | bool | int | None) -> str:  # noqa: FBT001 - a value among others, not a switch
         match value:
             case None:

@@ -112,6 +112,8 @@ def _alarm(standing: Standing) -> Iterator[Text]:
     told = " ".join(trouble.message for trouble in standing.troubles)
     for sentence in (each for each in standing.unseen if each not in told):
         yield Text(f"Some endpoints are not shown: {one_line(sentence)}\n", Role.WARNING)
+    for note in standing.repairs:
+        yield Text(f"{shown(note.address)}: {one_line(note.sentence)}\n", Role.WARNING)
     if endpoints := standing.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in endpoints]
         yield Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING)

@@ -23,6 +23,7 @@ ACTIONS = {
 """The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No changes other than those left undone."
+REPAIRS_ONLY = "No changes but the repairs. The live API matches the file."
 REFUSED = "This plan is refused, for the reasons at its top."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
@@ -41,12 +42,12 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
         *_section(palette, "Refused", Role.DANGER, [_finding_words(finding) for finding in plan.refusals], width),
         *_section(palette, "Left undone", Role.DANGER, [_finding_words(finding) for finding in plan.unmet], width),
         *_section(palette, "Warnings", Role.WARNING, [_note_words(note) for note in elsewhere], width),
+        *_section(palette, "Repairs", Role.WARNING, [_note_words(note) for note in plan.repairs], width),
         *_section(palette, "Expiring", Role.WARNING, [_note_words(note) for note in plan.expiring], width),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
-        verdict = REFUSED if plan.refusals else NOTHING_MORE if plan.unmet else NO_CHANGES
-        return "\n\n".join([*parts, palette.paint(verdict, Role.TITLE)]) + "\n"
+        return "\n\n".join([*parts, palette.paint(_verdict(plan), Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     parts += _render_blocks(palette, blocks, plan, width)
     parts += _render_destinations(palette, plan, width)
@@ -77,6 +78,15 @@ def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) 
         verdict = "This plan is refused, for the reasons at its top: nothing of it may be applied."
         lines += [palette.paint(line, Role.DANGER) for line in wrap(verdict.split(" "), width)]
     return "\n".join(lines)
+
+
+def _verdict(plan: Plan) -> str:
+    """What is said of a plan without changes."""
+    if plan.refusals:
+        return REFUSED
+    if plan.unmet:
+        return NOTHING_MORE
+    return REPAIRS_ONLY if plan.repairs else NO_CHANGES
 
 
 def _note_words(note: Note) -> tuple[str, str, str]:

@@ -33,6 +33,7 @@ _SECRET = {
     SecretState.REFUSED: ("REFUSED", Role.DANGER),
     SecretState.NOT_BOUND: ("NOT BOUND", Role.DANGER),
     SecretState.LOST: ("lost", Role.DANGER),
+    SecretState.DAMAGED: ("damaged", Role.DANGER),
     SecretState.UNREADABLE: ("cannot be read", Role.DANGER),
     SecretState.FOREIGN: ("somebody else's", Role.DANGER),
     SecretState.UNPUBLISHED: ("not published", Role.DANGER),

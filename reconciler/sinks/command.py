@@ -3,6 +3,7 @@
     type: command
     write: [./save-secret.sh, "{key}"]
     remove: [./forget-secret.sh, "{key}"]
+    check: [./can-save.sh]
     timeout: 60s
 
 The program is started without a shell, in the folder of the configuration file, in a session of its own. It is given:
@@ -25,6 +26,11 @@ KEYFORM_KEY alone. It is called for each key that
 leaves the file, whether or not this sink ever had it, and again after a failure: it must take a missing secret for
 done. Without `remove`, nothing is removed, and the plan says so. The live key is deleted all the same, so that the
 secret which stays opens nothing.
+
+`check` is for a store that cannot be asked otherwise. An apply runs it once, before it makes or removes a key; with
+another exit status than 0, nothing is written there, and no key is made whose secret would be. It gets nothing on its
+standard input, and KEYFORM_API, KEYFORM_PROJECT and KEYFORM_STACK. No plan runs it, as no plan runs the others: a plan
+only looks whether the programs are there, and for a script whether what its first line names is.
 """
 
 from __future__ import annotations
@@ -41,6 +47,7 @@ from reconciler.model import DesiredState, Owner, Secret, SinkRecord, SinkSettin
 from reconciler.reach import printable
 from reconciler.redaction import MASK
 from reconciler.sinks.declared import Complaint, Kind, Option, SinkType
+from reconciler.sinks.program import why_not_started
 from reconciler.sinks.protocol import Sink, Surroundings, Traits, refuse_foreign
 from reconciler.sinks.record import format_instant
 
@@ -56,6 +63,7 @@ _DEFAULT_TIMEOUT = 60
 _LONGEST_WORDS = 300
 _LONGEST_LOOKED_AT = 4000
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_@%+=:,./{}-]+")
+_OF_A_KEY = ("{key}", "{generation}")
 _PLACEHOLDER = re.compile(r"\{(key|stack|generation)\}")
 # An earlier secret, which nobody here knows any more: a long run of letters and digits that no person would write.
 _LIKE_A_TOKEN = re.compile(
@@ -64,6 +72,7 @@ _LIKE_A_TOKEN = re.compile(
 )
 
 _SAVED_OR_NOT = "Put it right and apply again: a new generation is then published, whether or not this one was saved."
+_CHECK_AGAIN = "Put it right and apply again: nothing was written there, and no key was made for it."
 _REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and must take a missing secret for done."
 
 
@@ -75,11 +84,16 @@ class CommandSink(Sink):
         self._folder = Path(settings.place.file).parent.absolute()
         self._write = self._argv(settings, "write")
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
+        self._check = self._argv(settings, "check") if "check" in settings.options else ()
         self.traits = Traits(readable=False, removable=bool(self._remove), reads_secrets=False)
         if any("{generation}" in argument for argument in self._remove):
             raise self.error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",
                 "Take it out; `{key}` and `{stack}` are known.",
+            )
+        if any(placeholder in argument for argument in self._check for placeholder in _OF_A_KEY):
+            raise self.error(
+                "`check` names a key, but it is run once for all of them", "Take it out; `{stack}` is known."
             )
         timeout = settings.options.get("timeout", _DEFAULT_TIMEOUT)
         if not isinstance(timeout, int) or timeout < 1:
@@ -88,18 +102,28 @@ class CommandSink(Sink):
 
     @property
     def destination(self) -> str:
-        """Both commands, as one would type them."""
+        """The commands, as one would type them."""
         removed = f", removed by {_shown(self._remove)}" if self._remove else ""
-        return f"command {_shown(self._write)}{removed}"
+        checked = f", checked by {_shown(self._check)}" if self._check else ""
+        return f"command {_shown(self._write)}{removed}{checked}"
 
     def probe(self, keys: Collection[str]) -> None:  # noqa: ARG002 - the same programs see to every key
         """Make sure that the programs are there and can be executed, starting none of them."""
-        for argv in filter(None, (self._write, self._remove)):
-            if self._effects.find_program(self._program(argv)) is None:
+        for argv in filter(None, (self._write, self._remove, self._check)):
+            found = self._effects.find_program(self._program(argv))
+            if found is None:
                 raise self.error(
                     f"there is no program {argv[0]} that can be executed",
                     "Install it, or make it executable; a path with a slash starts at the configuration file's folder.",
                 )
+            if why := why_not_started(found, self._folder, self._effects):
+                message, way_out = why
+                raise self.error(f"{argv[0]} {message}", way_out)
+
+    def rehearse(self, keys: Collection[str]) -> None:  # noqa: ARG002 - it is asked once for all keys
+        """Let the program check whether secrets can be saved; without one, nobody knows."""
+        if self._check:
+            self._run(_filled(self._check, {"stack": self._stack}), _whose(self._owner), _CHECK_AGAIN, saves=False)
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
@@ -119,7 +143,15 @@ class CommandSink(Sink):
             argv = _filled(self._remove, {"key": key, "stack": self._stack})
             self._run(argv, _place(self._owner, key), _REMOVED_OR_NOT)
 
-    def _run(self, argv: list[str], variables: dict[str, str], way_out: str, secret: Secret | None = None) -> None:
+    def _run(
+        self,
+        argv: list[str],
+        variables: dict[str, str],
+        way_out: str,
+        secret: Secret | None = None,
+        *,
+        saves: bool = True,
+    ) -> None:
         # Raised outside of the `except`: no error carries another one along that could hold what was run.
         try:
             done = self._effects.run(
@@ -134,7 +166,7 @@ class CommandSink(Sink):
             error = self.error(
                 f"{argv[0]} did not end within {self._timeout} seconds, and was killed",
                 f"{way_out} If it needs more time, raise `timeout`.",
-                effect_is_unknown=True,
+                effect_is_unknown=saves,
             )
         except OSError as trouble:
             error = self.error(
@@ -144,7 +176,7 @@ class CommandSink(Sink):
         else:
             if done.returncode == 0:
                 return
-            error = self.error(self._ending(argv[0], done, secret), way_out, effect_is_unknown=True)
+            error = self.error(self._ending(argv[0], done, secret), way_out, effect_is_unknown=saves)
         raise error
 
     def _ending(self, program: str, done: Completed, secret: Secret | None) -> str:
@@ -187,10 +219,13 @@ class CommandSink(Sink):
         return argv
 
 
+def _whose(owner: Owner) -> dict[str, str]:
+    return {"KEYFORM_API": owner.api, "KEYFORM_PROJECT": str(owner.project or ""), "KEYFORM_STACK": owner.stack}
+
+
 def _place(owner: Owner, key: str) -> dict[str, str]:
     """Which key, and whose."""
-    named = {"KEYFORM_API": owner.api, "KEYFORM_PROJECT": str(owner.project or ""), "KEYFORM_STACK": owner.stack}
-    return {**named, "KEYFORM_KEY": key}
+    return {**_whose(owner), "KEYFORM_KEY": key}
 
 
 def _shown(argv: Sequence[str]) -> str:
@@ -209,14 +244,19 @@ def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
 
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
-    """What a command removes is a key, in whichever generation."""
+    """What a command removes is a key, in whichever generation; what one checks is the store, for all keys."""
+    removes = "a command that removes is told no generation: what goes is the key"
+    checks = "a command that checks is told no key: it is run once for all of them"
+    rules = (
+        ("remove", ("{generation}",), removes, "`{key}` and `{stack}`"),
+        ("check", _OF_A_KEY, checks, "`{stack}`"),
+    )
     for sink in (each for each in state.sinks if each.type == SINK.type):
-        arguments = sink.options.get("remove", ())
-        for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
-            if "{generation}" in argument:
-                message = "a command that removes is told no generation: what goes is the key"
-                way_out = "Take it out; it is given `{key}` and `{stack}`."
-                yield Complaint(("sinks", sink.name, "remove", index), message, way_out)
+        for option, unknown, message, known in rules:
+            arguments = sink.options.get(option, ())
+            for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
+                if any(placeholder in argument for placeholder in unknown):
+                    yield Complaint(("sinks", sink.name, option, index), message, f"Take it out; it is given {known}.")
 
 
 SINK = SinkType(
@@ -243,6 +283,14 @@ SINK = SinkType(
             "secret that it does not find is removed. Without it, secrets stay where they were written; they open "
             "nothing any more.",
             examples=(["pass", "rm", "--force", "inference/{key}"],),
+        ),
+        Option(
+            name="check",
+            kind=Kind.COMMAND,
+            description="The program that an apply runs once before it makes or removes a key, and its arguments. If "
+            "its exit status is not 0, no key is made whose secret this sink should hold. It gets no secret. A plan "
+            "never runs it.",
+            examples=(["./can-save.sh"], ["pass", "ls"]),
         ),
         Option(
             name="timeout",

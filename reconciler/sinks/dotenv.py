@@ -18,6 +18,10 @@ Programs that read .env files disagree about quoting, so a secret is written in 
 2 and 3 are right for a shell (`set -a; . ./secrets.env`), python-dotenv and Docker Compose; `docker run --env-file` and
 `docker --env-file` take quotes as part of the value.
 
+What is read is held to the same rules. A value that a write could not have written is not held. One that is certain, on
+a line of which readers differ (a CR at its end, spaces around `=`, a name in quotes; a byte order mark before the first
+line), is held and damaged: `tidy` writes that line again.
+
 The file is looked at line by line, as Docker does. What is ours is a record line, and the line right below it when that
 sets the key's variable; every other line stays byte for byte (a last line without a line end gets one, so that ours can
 go below it). Our lines end in LF in any file, since a shell would take a CR as part of the secret.
@@ -43,7 +47,7 @@ from reconciler.model import (
 )
 from reconciler.sinks.declared import VARIABLE, Complaint, Kind, Option, SinkType
 from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
-from reconciler.sinks.protocol import HeldSecret, Surroundings
+from reconciler.sinks.protocol import Damage, HeldSecret, Surroundings
 from reconciler.sinks.record import (
     API_FORM,
     KEY_FORM,
@@ -52,6 +56,7 @@ from reconciler.sinks.record import (
     format_instant,
     parse_instant,
 )
+from reconciler.sinks.reserved import who_owns
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -62,7 +67,7 @@ _HEAD = "# keyform "
 _RECORD = re.compile(
     rf"# keyform (?P<form>{RECORD_FORM} )?(?P<stack>{KEY_FORM})/(?P<key>{KEY_FORM}) g(?P<generation>[1-9][0-9]{{0,8}}) "
     rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
-    rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)\r?"
+    rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)[ \t]*\r?"
 )
 # What stays true of every form: a number (none in the first), then stack and key.
 _BEGINNING = re.compile(r"# keyform (?:(?P<form>[0-9]{1,9}) )?(?P<stack>[^ \t\r\n/]+)/(?P<key>[^ \t\r\n]*).*")
@@ -74,8 +79,16 @@ _ASSIGNMENT = re.compile(
 # A value that all readers agree about.
 _PLAIN = r"[A-Za-z0-9_./+=:@%-]+"
 _VALUE = re.compile(
-    rf"=(?:(?P<plain>{_PLAIN})|'(?P<single>[^'\\]+)'|\"(?P<double>[^\"\\$`]+)\")(?:[ \t]+#.*|[ \t]*)\r?"
+    rf"(?P<before>[ \t]*)=(?P<after>[ \t]*)(?:(?P<plain>{_PLAIN})|'(?P<single>[^'\\]+)'|\"(?P<double>[^\"\\$`]+)\")"
+    r"(?:[ \t]+#.*|[ \t]*)(?P<cr>\r?)"
 )
+_FREE = "INFERENCE_{KEY}"
+"""A template of which no name is anybody's."""
+_ANY = "some-key"
+"""Stands for whichever key."""
+_PRINTABLE = re.compile(r"[ -~]+")
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8, by which some editors begin a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +176,8 @@ class DotenvSink(LocalFileSink):
             elif (record := self._record(line)) and only in {None, record.key}:
                 below = self._variable_at(lines, number + 1, record.key)
                 if below and (secret := _value(below)):
-                    found[record.key] = HeldSecret(record, secret)
+                    damage = Damage("a byte order mark before", 1) if content.startswith(_MARK) else None
+                    found[record.key] = HeldSecret(record, secret, _damage(below, number + 2) or damage)
                     places.setdefault(f"{self._stack}/{record.key}", []).append(number)
         for key in found:
             for what in (f"{self._stack}/{key}", variable_name(self._template, key)):
@@ -200,7 +214,8 @@ class DotenvSink(LocalFileSink):
             if (
                 lines[found.record] == above
                 and _value(found.variable) == secret
-                and not found.variable.string.endswith("\r")
+                and not _damage(found.variable, 1)
+                and not content.startswith(_MARK)
             ):
                 return content
             export = found.variable["export"] or ""
@@ -221,6 +236,8 @@ class DotenvSink(LocalFileSink):
         ours: set[int] = set()
         for number in self._records_of(lines, key):
             ours |= {number, number + 1} if self._variable_at(lines, number + 1, key) else {number}
+        if not ours:
+            return content
         kept = [line for number, line in enumerate(lines) if number not in ours]
         # Our own last line may have lost its end; the line above it has not.
         return _joined([*kept, ""] if len(lines) - 1 in ours else kept)
@@ -275,6 +292,11 @@ class DotenvSink(LocalFileSink):
         match = _BEGINNING.fullmatch(line) if line.startswith(_HEAD) else None
         if match is None or match["stack"] != self._stack:
             return None
+        if "\r" in line[:-1]:
+            raise self._file.error(
+                "has lines that end in CR alone, so that readers take all of them for a comment",
+                "Save it with the line ends of Unix (LF).",
+            )
         whole = _RECORD.fullmatch(line)
         return match if whole is None or _owner_in(whole).is_same(self._owner) else None
 
@@ -299,12 +321,17 @@ class DotenvSink(LocalFileSink):
                 f"the key {key} would give the variable {name}, which is not allowed in a shell",
                 "Set `variable` for this sink, such as KEYFORM_{KEY}.",
             )
+        if owner := who_owns(name):
+            raise self._file.error(
+                f"the key {key} would give the variable {name}, which {owner}",
+                f"Set `variable` for this sink, such as {_FREE}.",
+            )
         return name
 
     def _quoted(self, secret: str, key: str) -> str:
         if re.fullmatch(_PLAIN, secret):
             return secret
-        if re.fullmatch(r"[ -~]+", secret):
+        if _PRINTABLE.fullmatch(secret):
             if not any(word in secret for word in ("'", "\\", "${")):
                 return f"'{secret}'"
             if not any(word in secret for word in ('"', "\\", "$", "`")):
@@ -316,9 +343,9 @@ class DotenvSink(LocalFileSink):
 
     def _lines(self, content: bytes) -> list[str]:
         if b"\0" in content:
-            raise self._file.error("is not a text file", "Choose another path.")
+            raise self._file.error("is not a text file", "Save it as UTF-8 if it is one, or choose another path.")
         # Latin-1 gives each byte one character and back, so that a file in any ASCII-based encoding stays as it is.
-        return content.decode("latin-1").split("\n")
+        return content.removeprefix(_MARK).decode("latin-1").split("\n")
 
     def _twice(self, what: str, places: list[int]) -> SinkError:
         lines = " and ".join(str(number + 1) for number in places)
@@ -333,11 +360,21 @@ def _owner_in(match: re.Match[str]) -> Owner:
 
 def _value(assignment: re.Match[str]) -> Secret | None:
     """The value, where all readers agree about it; None when it is empty, or something that they would interpret."""
-    match = None if assignment["quote"] else _VALUE.fullmatch(assignment["rest"])
+    match = _VALUE.fullmatch(assignment["rest"])
     value = (match["plain"] or match["single"] or match["double"]) if match else ""
     # In single quotes, Docker Compose and python-dotenv differ about a variable.
-    is_certain = 0 < len(value) <= LONGEST_SECRET and not (match and match["single"] and "${" in value)
-    return Secret(value) if is_certain else None
+    is_certain = len(value) <= LONGEST_SECRET and not (match and match["single"] and "${" in value)
+    return Secret(value) if is_certain and _PRINTABLE.fullmatch(value) else None
+
+
+def _damage(assignment: re.Match[str], line: int) -> Damage | None:
+    """Why some readers do not get the value that is certain here."""
+    match = _VALUE.fullmatch(assignment["rest"])
+    if assignment["quote"]:
+        return Damage("quotes around the name in", line)
+    if match and (match["before"] or match["after"]):
+        return Damage("spaces around `=` in", line)
+    return Damage("CR at the end of", line) if match and match["cr"] else None
 
 
 def _joined(lines: list[str]) -> bytes:
@@ -349,20 +386,27 @@ def _template_of(sink: SinkSettings) -> str:
 
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
-    """A name that no shell could read: a key that begins with a digit, or a template that a variable filled badly."""
-    templates = {sink.name: _template_of(sink) for sink in state.sinks if sink.type == SINK.type}
-    places = {sink.name: sink.place.where for sink in state.sinks}
-    for name, template in templates.items():
-        if not is_variable_name(variable_name(template, "k")):
+    """Names that no shell could read, or that are others': of a template, whatever the key; and of a key in it."""
+    usable = {}
+    for sink in (each for each in state.sinks if each.type == SINK.type):
+        path, name = ("sinks", sink.name, "variable"), variable_name(_template_of(sink), _ANY)
+        if not is_variable_name(name):
             message = "does not give the name of a variable: letters, digits and underscores, no digit first"
-            yield Complaint(("sinks", name, "variable"), message, "Write it such as `{KEY}_API_KEY`.")
+            yield Complaint(path, message, "Write it such as `{KEY}_API_KEY`.")
+        elif owner := who_owns(name):
+            yield Complaint(path, f"would make variables such as {name}, which {owner}", f"Write it such as `{_FREE}`.")
+        else:
+            usable[sink.name] = sink
     for key in state.keys:
-        for name in (each for each in key.sinks if each in templates and key.name[:1].isdigit()):
-            if is_variable_name(variable_name(templates[name], "k")) and not is_variable_name(
-                variable_name(templates[name], key.name)
-            ):
+        for sink in (usable[name] for name in key.sinks if name in usable):
+            name, where = variable_name(_template_of(sink), key.name), sink.place.where
+            if not is_variable_name(name):
                 message = "the key's variable in a dotenv sink would begin with a digit"
-                way_out = f"Give the sink at {places[name]} a prefix, such as `variable: KEY_{{KEY}}`."
+                way_out = f"Give the sink at {where} a prefix, such as `variable: KEY_{{KEY}}`."
+                yield Complaint(("keys", key.name), message, way_out)
+            elif owner := who_owns(name):
+                message = f"the key's variable in a dotenv sink would be {name}, which {owner}"
+                way_out = f"Give the sink at {where} another `variable`, such as `{_FREE}`."
                 yield Complaint(("keys", key.name), message, way_out)
 
 

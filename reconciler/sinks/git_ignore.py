@@ -37,11 +37,18 @@ class GitSays(Enum):
     UNTRACKED = auto()
     """Not tracked; of a path that was to be ignored: nor ignored."""
     NO_GIT = auto()
-    """It is in a work tree, and there is no git to ask."""
+    """There is a `.git` around it, and no git to ask."""
+    BROKEN = auto()
+    """There is a `.git` around it that git does not call a repository: once it is repaired, it may take the file in."""
     UNCLEAR = auto()
     """Git answered with an error of its own, so that nothing is certain."""
     TOO_SLOW = auto()
     """It did not answer in time."""
+
+    @property
+    def is_answer(self) -> bool:
+        """Whether it says something for certain."""
+        return self in {GitSays.OUT_OF_REACH, GitSays.IGNORED, GitSays.TRACKED, GitSays.UNTRACKED}
 
 
 _NAME = ".git"
@@ -94,11 +101,13 @@ class Git:
         self._strangers: Sequence[Path] | None = None
         self._tracked: GitSays | None = None
         self._ignored: GitSays | None = None
+        self.asked = Path()
+        """The `.git` of the repository that was asked last."""
 
     @property
     def is_sure(self) -> bool:
         """Whether nothing is left open of what was asked."""
-        return {self._tracked, self._ignored}.isdisjoint({GitSays.NO_GIT, GitSays.UNCLEAR, GitSays.TOO_SLOW})
+        return all(says.is_answer for says in (self._tracked, self._ignored) if says is not None)
 
     @property
     def has_repository(self) -> bool:
@@ -142,8 +151,7 @@ class Git:
                 return GitSays.IGNORED if outer in {GitSays.UNTRACKED, GitSays.OUT_OF_REACH} else outer
             if done.returncode == 1:
                 return self.is_tracked(folder, name)
-            if not _is_none(done):
-                return GitSays.UNCLEAR
+            return _trouble(done)
         return GitSays.OUT_OF_REACH
 
     def _ask_all(self, folder: Path, name: str, trees: Sequence[Path]) -> GitSays:
@@ -156,10 +164,9 @@ class Git:
                 return GitSays.NO_GIT
             if done.returncode == 0 and done.stdout:
                 return GitSays.TRACKED
-            if done.returncode == 0:
-                says = GitSays.UNTRACKED
-            elif not _is_none(done):
-                return GitSays.UNCLEAR
+            if done.returncode != 0:
+                return _trouble(done)
+            says = GitSays.UNTRACKED
         return says
 
     def _around(self, folder: Path) -> Sequence[Path]:
@@ -180,10 +187,11 @@ class Git:
     def _ask(self, tree: Path, folder: Path, path: str, *question: str) -> Completed | None:
         """One answer, about a repository by its `.git`; None without a git that can be trusted."""
         program = self._effects.find_program("git", outside=self._written_by_strangers(folder))
+        self.asked = tree / _NAME
         if program is None:
             return None
         overrides = [word for setting in _OVERRIDDEN for word in ("-c", setting)]
-        where = [f"--git-dir={tree / _NAME}", f"--work-tree={tree}", "--no-pager"]
+        where = [f"--git-dir={self.asked}", f"--work-tree={tree}", "--no-pager"]
         try:
             return self._effects.run(
                 [str(program), *overrides, *where, *question, "--", path],
@@ -196,6 +204,6 @@ class Git:
             return None
 
 
-def _is_none(done: Completed) -> bool:
-    """Whether what is called `.git` is no repository at all: git, too, looks further up then."""
-    return done.stderr.startswith("fatal: not a git repository")
+def _trouble(done: Completed) -> GitSays:
+    """What an answer means that is none."""
+    return GitSays.BROKEN if done.stderr.startswith("fatal: not a git repository") else GitSays.UNCLEAR

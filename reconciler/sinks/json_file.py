@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
@@ -31,12 +32,14 @@ from reconciler.model import ForeignRecord, LaterRecord, Owner, Secret, SinkReco
 from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
 from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
-from reconciler.sinks.protocol import HeldSecret
+from reconciler.sinks.protocol import Damage, HeldSecret
 from reconciler.sinks.record import LONGEST_SECRET, record_from_fields, record_to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark of UTF-8, which JSON forbids to write, and some readers refuse."""
 _RECORD = "keyform"
 _SECRET = "secret"  # noqa: S105 - the name of a field
 
@@ -67,7 +70,8 @@ class JsonFileSink(LocalFileSink):
         """Entries with a record, and a secret that is text and not empty."""
         members = self._members(self._text(content))
         held = {name: self._held(member) for name, member in members.items() if only in {None, name}}
-        return {name: found for name, found in held.items() if found is not None}
+        damage = Damage("a byte order mark before", 1) if content.startswith(_MARK) else None
+        return {name: replace(found, damage=damage) for name, found in held.items() if found is not None}
 
     def later(self, content: bytes) -> dict[str, LaterRecord]:
         """Entries of this stack whose record has a higher `form`."""
@@ -83,7 +87,8 @@ class JsonFileSink(LocalFileSink):
         members = self._members(text)
         member = self._entry(members, record.key)
         held = self._held(member) if member else None
-        if held is not None and held == HeldSecret(record, secret) and held.record.form == record.form:
+        is_there = held is not None and held == HeldSecret(record, secret) and held.record.form == record.form
+        if is_there and not content.startswith(_MARK):
             return content
         entry = text[member.value_start : member.end] if member else "{}"
         entry = set_member(entry, parse_object(entry), _SECRET, json.dumps(secret.reveal()), indent="  ")
@@ -109,7 +114,7 @@ class JsonFileSink(LocalFileSink):
     def _text(self, content: bytes) -> str:
         # Raised outside of the `except`: a decoding error carries the whole content.
         try:
-            return content.decode() or "{}\n"
+            return content.removeprefix(_MARK).decode() or "{}\n"
         except UnicodeDecodeError:
             pass
         raise self._not_json()

@@ -10,6 +10,8 @@
 - The new file is made in a sub-folder `.keyform.tmp` (0700) that holds a `.gitignore` for all that is in it. No pattern
   of the user's needs to cover it, and after a kill at any moment no `git add` can pick the secret up. The next change
   of any file in that folder clears it away: under the lock, what is there is stale.
+- Before a key is made, a rehearsal there does all that a change does. A file system that cannot sync a folder is no
+  error; one that cannot lock it is.
 
 Whose the folder is, and who else may write to it, is not asked: nobody but its owner can read the file, from its first
 instant on, and who can replace what is in the folder could do so without keyform. A volume that a container shares with
@@ -23,40 +25,29 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.effects import LONGEST_FILE
 from reconciler.errors import SinkError
 from reconciler.reach import PathRefused, check_reach, printable, show_path
-from reconciler.sinks.git_ignore import SECONDS, Git, GitSays
+from reconciler.sinks.git_ignore import Git, GitSays
+from reconciler.sinks.local_words import (
+    ACCESS,
+    MAX_BYTES,
+    TEMPORARY_FOLDER,
+    explain_errno,
+    explain_pin,
+    explain_silence,
+)
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
 
-MAX_BYTES = LONGEST_FILE
-TEMPORARY_FOLDER = ".keyform.tmp"
 _OWNER_ONLY = 0o600
 
-_ACCESS = "Give the user that keyform runs as the right to read and write it and its folder, or choose another path."
-_TROUBLE: dict[int, tuple[str, str]] = {
-    errno.ENOSPC: ("the disk is full", "Free some space and run again."),
-    errno.EDQUOT: ("the disk quota is used up", "Free some space and run again."),
-    errno.EACCES: ("permission was denied", _ACCESS),
-    errno.EPERM: ("permission was denied", _ACCESS),
-    errno.EROFS: ("the file system is read-only", "Choose a path that can be written."),
-    errno.ELOOP: ("there is a symbolic link in the way", "Give the path of the file itself."),
-    errno.ENOTDIR: ("a part of its path is no folder", "Correct the path."),
-    errno.EISDIR: ("it is a folder", "Give the path of a file."),
-    errno.ENAMETOOLONG: ("its path is too long", "Choose a shorter path."),
-    errno.EEXIST: (f"{TEMPORARY_FOLDER} beside it could not be cleared", "Remove it and run again."),
-    errno.ENOLCK: ("its folder cannot be locked", "Choose a path on a local disk."),
-    errno.EOPNOTSUPP: ("its folder cannot be locked", "Choose a path on a local disk."),
-    errno.EINVAL: ("it is not a regular file", "Give the path of a file."),
-    errno.EFBIG: (f"it is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack."),
-    errno.EXDEV: ("the file is mounted by itself", "Mount its folder, so that the file can be replaced in one step."),
-    errno.EBUSY: ("the file is mounted by itself", "Mount its folder, so that the file can be replaced in one step."),
-}
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
+"""What flock says of a folder where the file system has no such thing."""
 
 
 class LocalFile:
@@ -141,7 +132,8 @@ class LocalFile:
         """Check, without making a change, that one could be made now; gives the content."""
         with self._told("cannot be written"):
             self._find()
-            self._check_file()
+            if self._check_file() is not None:
+                self._check_replaceable()
             folder = self._nearest_folder()
             self._check_git(folder)
             if not self._effects.can_write(folder):
@@ -149,11 +141,38 @@ class LocalFile:
                 place = printable(str(folder))
                 raise self.error(
                     f"no file can be made in the folder {place}: permission is denied, or it is read-only",
-                    _ACCESS,
+                    ACCESS,
                 )
             self._check_temporary_folder()
             # Last: what fails meanwhile must not carry the content along, in the variables of its traceback.
             return self._read(to_write=True)
+
+    def rehearse(self, more: int) -> None:
+        """Do all that a change does but the change: to a file in the temporary folder, `more` bytes longer than ours.
+
+        What only trying tells is found so: a full disk, a folder that cannot be locked, a rename that is refused.
+        Without more, it is for a removal, which needs none of that where there is no file.
+        """
+        with self._told("cannot be written"):
+            self._find()
+            found = self._check_file()
+            if found is None and not more:
+                return
+            self._check_git(self._nearest_folder())
+            self._make_folders()
+            temporary = self._folder / TEMPORARY_FOLDER
+            with self._lock():
+                if self._check_temporary_folder():
+                    self._effects.sync_folder(self._folder)  # see `tidy`
+                    self._clear()
+                try:
+                    self._prepare("trial", _padding((found.st_size if found else 0) + more))
+                    self._effects.rename(temporary / "trial", temporary / "tried")
+                    self._effects.sync_folder(self._folder)
+                finally:
+                    self._clear("trial", "tried")
+                if self._stat(temporary) is not None:
+                    raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
@@ -187,7 +206,7 @@ class LocalFile:
         """Make durable what a run that died here has put in place, and clear its temporary folder away."""
         with self._told("cannot be tidied"):
             self._find()
-            if self._stat(self._folder) is None or not self._check_temporary_folder():
+            if self._stat(self._folder) is None or not self._check_temporary_folder(to_write=False):
                 return
             with self._lock():
                 self._effects.sync_folder(self._folder)
@@ -208,9 +227,7 @@ class LocalFile:
         """Put the new file in place. Its folder stays until that is durable: `tidy` tells by it what was cut short."""
         temporary = self._folder / TEMPORARY_FOLDER
         try:
-            self._effects.make_folder(temporary)
-            self._effects.create_file(temporary / ".gitignore", b"*\n")
-            self._effects.create_file(temporary / "new", content)
+            self._prepare("new", content)
             self._find()  # a folder on the way may have become a link meanwhile
         except BaseException:
             self._clear()
@@ -224,17 +241,32 @@ class LocalFile:
                 self._clear()
             raise self._translated("cannot be written", error, effect_is_unknown=unknown) from error
 
-    def _clear(self) -> None:
-        """Remove what `_replace` makes, the secret first; what stays is ignored by git, and others cannot read it."""
+    def _prepare(self, name: str, content: bytes) -> None:
+        """A file of this name in the temporary folder, which is not there."""
+        temporary = self._folder / TEMPORARY_FOLDER
+        self._effects.make_folder(temporary)
+        self._effects.create_file(temporary / ".gitignore", b"*\n")
+        self._effects.create_file(temporary / name, content)
+
+    def _clear(self, *names: str) -> None:
+        """Remove the temporary folder, and before it these files, or all that keyform makes there, the secret first.
+
+        What stays is ignored by git, and others cannot read it.
+        """
         temporary = self._folder / TEMPORARY_FOLDER
         with suppress(OSError):
-            self._effects.remove_file(temporary / "new")
-            self._effects.remove_file(temporary / ".gitignore")
+            for name in (*(names or ("new", "trial", "tried")), ".gitignore"):
+                self._effects.remove_file(temporary / name)
             self._effects.remove_folder(temporary)
 
     @contextmanager
     def _lock(self) -> Iterator[None]:
-        handle = self._effects.lock_folder(self._folder)
+        try:
+            handle = self._effects.lock_folder(self._folder)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK)) from None
+            raise
         try:
             yield
         finally:
@@ -299,7 +331,12 @@ class LocalFile:
             raise self._too_big()
         return found
 
-    def _check_temporary_folder(self) -> bool:
+    def _check_replaceable(self) -> None:
+        """Refuse a file that no other one can take the place of."""
+        if pin := self._effects.pinned_by(self._path):
+            raise self.error(*explain_pin(pin, self._path))
+
+    def _check_temporary_folder(self, *, to_write: bool = True) -> bool:
         """Whether an earlier run left its folder; refuse anything else of that name."""
         found = self._stat(self._folder / TEMPORARY_FOLDER)
         if found is None:
@@ -310,7 +347,10 @@ class LocalFile:
                 "Remove it, or choose another path.",
             )
         # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
-        if self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER) is GitSays.TRACKED:
+        says = self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER)
+        if to_write and not says.is_answer:
+            raise self.error(*explain_silence(says, self._git_of_temporary.asked, self._folder))
+        if says is GitSays.TRACKED:
             raise self.error(
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
                 f"Take it out with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
@@ -323,8 +363,8 @@ class LocalFile:
 
     def _check_git(self, folder: Path) -> None:
         name = str(self._path.relative_to(folder))
-        match self._git.is_ignored(folder, name):
-            case GitSays.OUT_OF_REACH | GitSays.IGNORED | GitSays.NO_GIT:
+        match says := self._git.is_ignored(folder, name):
+            case GitSays.OUT_OF_REACH | GitSays.IGNORED:
                 pass
             case GitSays.TRACKED:
                 raise self._is_tracked(folder, name)
@@ -333,16 +373,8 @@ class LocalFile:
                     "is not ignored by git, and could be committed by accident",
                     f"Add a line for it to .gitignore: {printable(self._path.name)}",
                 )
-            case GitSays.UNCLEAR:
-                raise self.error(
-                    "git cannot say whether it would be ignored",
-                    f"Check what `git -C {printable(str(folder))} status` says, and fix it.",
-                )
-            case GitSays.TOO_SLOW:
-                raise self.error(
-                    f"git did not say within {SECONDS} seconds whether it would be ignored",
-                    "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path.",
-                )
+            case _:
+                raise self.error(*explain_silence(says, self._git.asked, folder))
 
     def _is_tracked(self, folder: Path, name: str) -> SinkError:
         return self.error(
@@ -392,9 +424,13 @@ class LocalFile:
             raise self._translated(doing, error, effect_is_unknown=effect_is_unknown) from error
 
     def _translated(self, doing: str, error: OSError, *, effect_is_unknown: bool) -> SinkError:
-        number = error.errno or 0
-        what, way_out = _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
+        what, way_out = explain_errno(error.errno or 0)
         return self.error(f"{doing}: {what}", way_out, effect_is_unknown=effect_is_unknown)
 
     def _too_big(self) -> SinkError:
         return self.error(f"is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack.")
+
+
+def _padding(size: int) -> bytes:
+    """So many bytes that say nothing, and that no file system stores in fewer."""
+    return shake_256(b"keyform").digest(size)

@@ -20,10 +20,14 @@ from reconciler.sinks.protocol import (
     Sink,
     Surroundings,
     Traits,
+    describe_damages,
     refuse_foreign,
     refuse_older,
 )
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
+
+_ROOM = 1024
+"""Bytes that a new key takes in a file at most, as far as a rehearsal has to know."""
 
 SHARED = Option(
     name="shared",
@@ -62,6 +66,7 @@ class LocalFileSink(Sink):
         super().__init__(settings, around)
         self._has_old = False
         self._is_absent = False
+        self._damage = ""
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
             raise SinkError(f"sink {self.name}: it has no path", way_out="Give the path of its file: `path: secrets`.")
@@ -90,6 +95,11 @@ class LocalFileSink(Sink):
         return self._file.exposure
 
     @property
+    def damage(self) -> str:
+        """What was damaged when the file was read last."""
+        return self._damage
+
+    @property
     def is_evidence(self) -> bool:
         """Whether no commit can have made what was read last."""
         return self._file.is_evidence
@@ -105,11 +115,22 @@ class LocalFileSink(Sink):
         self._refuse_later(content, keys)
         self.check(content, sorted(keys))
 
+    def rehearse(self, keys: Collection[str]) -> None:
+        """Write, sync and rename as many bytes beside the file as it will have, and remove them."""
+        self._file.rehearse(len(keys) * _ROOM)
+
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
-        """All records of this stack whose secret stands beside them; a damaged one is not held."""
+        """All records of this stack whose secret stands beside them; one that cannot be read is not held."""
         whole = self._file.read()
         content, self._is_absent = whole or b"", whole is None
-        found: dict[str, Reading] = {**self.foreign(content, sorted(keys)), **self.records(content)}
+        held = self.held(content)
+        found: dict[str, Reading] = {
+            **self.foreign(content, sorted(keys)),
+            **{key: each.record for key, each in held.items()},
+            **self.later(content),
+        }
+        damages = [each.damage for each in held.values() if each.damage]
+        self._damage = describe_damages(damages) if damages else ""
         self._has_old = any(isinstance(each, SinkRecord) and each.form < RECORD_FORM for each in found.values())
         return found
 
@@ -152,18 +173,22 @@ class LocalFileSink(Sink):
     def tidy(self) -> None:
         """Finish a change of the file that was cut short; write records in today's form, if others were read.
 
-        Nothing depends on the latter: the next write of such a record does it, too.
+        Nothing depends on the latter: the next write of such a record does it, too. What is damaged is written as it
+        should be, and it is an error if that cannot be done.
         """
         self._file.tidy()
+        if self._damage:
+            self._damage, self._has_old = "", False
+            self._file.edit(self._renewed)
         if self._has_old:
             self._has_old = False
             with suppress(SinkError):
                 self._file.edit(self._renewed)
 
     def _renewed(self, content: bytes) -> bytes:
-        """The content with the records of an earlier form written in today's."""
+        """The content with what is damaged, and the records of an earlier form, as a write makes them today."""
         for held in self.held(content).values():
-            if held.record.form < RECORD_FORM:
+            if held.record.form < RECORD_FORM or held.damage:
                 record = replace(held.record, api=self._owner.api, project=self._owner.project, form=RECORD_FORM)
                 content = self.put(content, record, held.secret)
         return content

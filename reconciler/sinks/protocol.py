@@ -34,11 +34,40 @@ class Traits:
 
 
 @dataclass(frozen=True, slots=True)
+class Damage:
+    """What keeps some readers from getting a secret that is there; `line` counts from 1, 0 is the whole file."""
+
+    what: str
+    """Such as "CR at the end of", which the line completes."""
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.what} line {self.line}" if self.line else self.what
+
+
+def describe_damages(damages: Collection[Damage]) -> str:
+    """All of them, those of one kind together, and of many lines the first."""
+    kinds = {each.what: sorted({other.line for other in damages if other.what == each.what}) for each in damages}
+    return ", ".join(_describe_lines(what, lines) for what, lines in kinds.items())
+
+
+def _describe_lines(what: str, lines: list[int]) -> str:
+    if len(lines) == 1:
+        return str(Damage(what, lines[0]))
+    more = f" and {len(lines) - 5} more" if len(lines) > 5 else ""
+    return f"{what} lines {', '.join(map(str, lines[:5]))}{more}"
+
+
+@dataclass(frozen=True, slots=True)
 class HeldSecret:
-    """A secret as a sink holds it, and the record that stands beside it."""
+    """A secret as a sink holds it, and the record that stands beside it.
+
+    With a damage it is there, and not every reader gets it.
+    """
 
     record: SinkRecord
     secret: Secret
+    damage: Damage | None = field(default=None, compare=False)
 
 
 def refuse_foreign(record: SinkRecord, owner: Owner, error: Callable[[str, str], SinkError]) -> None:
@@ -123,6 +152,11 @@ class Sink(ABC):
         return ""
 
     @property
+    def damage(self) -> str:
+        """What was damaged as of the last `read`, although no secret is lost: `tidy` repairs it; else nothing."""
+        return ""
+
+    @property
     def is_evidence(self) -> bool:
         """Whether the records of the last `read` prove anything: false where a pull request could have written them."""
         return True
@@ -135,6 +169,13 @@ class Sink(ABC):
     @abstractmethod
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
+
+    def rehearse(self, keys: Collection[str]) -> None:  # noqa: B027 - for those whose probe leaves something open
+        """Try what cannot be known without trying, and leave nothing behind; SinkError says what does not work.
+
+        `keys` are those that will be written; without any, others will be removed. Apply alone asks for this, once it
+        has the lock, and before it makes a key.
+        """
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - for those that are readable
         """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list.
@@ -150,8 +191,8 @@ class Sink(ABC):
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:  # noqa: ARG002 - for those that do
         """What a consumer finds for these keys, as far as it is this stack's; a key that is not held is left out.
 
-        A value that a program may not get as it stands here (empty, or quoted by hand in a way that readers differ
-        about) is not held.
+        A value that cannot be told for certain (empty, or quoted by hand in a way that readers differ about) is not
+        held; where it can be told, and some readers would get another, its damage says why.
         """
         return {}
 
@@ -176,5 +217,6 @@ class Sink(ABC):
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
         """Make what it holds durable, clear away what is left over, and write records of an earlier form in today's.
 
-        Touches nothing when nothing was cut short and the last `read` found no such record.
+        What the last `read` found damaged is written as it should be. Touches nothing when nothing was cut short, and
+        that read found neither.
         """

@@ -435,7 +435,7 @@ def test_an_apply_that_loses_its_lock_stops_before_it_publishes(world: World, ou
 
     def steal(event: object) -> None:
         if isinstance(event, Finished) and isinstance(event.outcomes[0].change, Bind):
-            world.api.delete_key(locks(world)[0])
+            world.api.delete_key("keyform-lock-prod-e1")
 
     result = apply_under(ours, lambda: world.plan(state), world.api, world.sinks(), world.effects, listener=steal)
     assert states(result)["publish payments"] is OutcomeState.FAILED

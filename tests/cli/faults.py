@@ -86,6 +86,12 @@ class HeldTasks:
             self._are_over = True
             self._end(self._begun)
 
+    def hold(self) -> None:
+        """From now on they go on again."""
+        with self._guard:
+            self._are_over = False
+            self._begun = []
+
     def _end(self, tasks: list[str]) -> None:
         for task in tasks:
             self.world.emulator.release_task(task)

@@ -101,7 +101,7 @@ def test_a_lock_is_in_force_as_long_as_the_api_s_clock_says(story: Story) -> Non
     assert "is locked by somebody" in held.err
     story.pass_by(minutes=7)
     story.done("apply", "--auto-approve")
-    (own,) = [call.body for call in story.world.calls if call.method == "POST" and "-e2" in call.body["name"]]
+    (own,) = [call.body for call in story.world.calls if call.method == "POST" and "shop-e2" in call.body["name"]]
     left = datetime.fromisoformat(own["expires_at"]) - story.clock.now()
     assert abs(left - timedelta(minutes=10)) <= CLOSE
     assert story.world.locks == []

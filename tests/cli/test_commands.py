@@ -370,6 +370,6 @@ def test_the_demo_can_be_interrupted(world: World, tmp_path: Path) -> None:
     running.wait_for("waiting for task")
     running.send(signal.SIGINT)
     ran = running.finish()
-    assert ran.code == 1
-    assert ran.err.endswith("Error: The demo failed: keyform apply ended with exit code 1.\n")
+    assert ran.code == 130
+    assert ran.err.endswith("Error: The demo was interrupted.\n")
     assert list(temporary.iterdir()) == []

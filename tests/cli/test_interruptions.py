@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal: what runs is finished, nothing else begun, and the next run goes on."""
+"""Ctrl-C, SIGTERM and a closed terminal: what runs is finished, what is bound is published, nothing else is begun."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from cli.conftest import Keyform, MakeWorld
 from cli.faults import HeldTasks
 from cli.in_process import InProcess
 from cli.processes import PATIENCE, Running, wait_until
-from cli.stage import HEAD, TWO_KEYS, Proceed, World
+from cli.stage import HEAD, PROJECT, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Request
 
 pytestmark = pytest.mark.process("it is signalled or killed")
-STOPPING = "Stopping: running steps are being finished. Interrupt again to no longer wait for them.\n"
+STOPPING = (
+    "Stopping: running steps are being finished, and what is bound by then is published. Interrupt again to no longer"
+    " wait for that.\n"
+)
 INTERRUPTED = "\nInterrupted: nothing was changed.\n"
 
 
@@ -28,13 +31,28 @@ def wait_for_tasks(running: Running) -> None:
     wait_until(lambda: running.err.count("waiting for task") == 3, "all three tasks", lambda: running.err)
 
 
+MANY = 60
+RETIRED = "  retired:\n    deployments: [llama3]\n"
+
+
+def many_keys(*, retired: bool) -> str:
+    """So many keys on one deployment, some on another one too; and one that goes."""
+    keys = (f"  key-{n}:\n    deployments: [{'llama3, whisper' if n % 3 else 'llama3'}]\n" for n in range(MANY))
+    return HEAD + "keys:\n" + (RETIRED if retired else "") + "".join(() if retired else keys)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
+def test_the_first_signal_finishes_the_running_steps_publishes_what_is_bound_and_begins_no_others(
     held: HeldTasks, run_held: Keyform, number: signal.Signals
 ) -> None:
     world = held.world
+    world.write(many_keys(retired=True))
+    held.let_go()
+    assert run_held("apply", "--auto-approve").code == 0
+    held.hold()
+    world.write(many_keys(retired=False))
     running = world.start("apply", "--auto-approve")
-    wait_for_tasks(running)
+    wait_until(lambda: running.err.count("waiting for task") == 2, "both tasks", lambda: running.err)
     running.send(number)
     running.wait_for("Stopping")
     held.let_go()
@@ -42,14 +60,48 @@ def test_the_first_signal_finishes_the_running_steps_and_begins_no_others(
     assert ran.code == 1
     assert "\n" + STOPPING in ran.err
     said = " ".join(ran.out.split())
-    assert "Apply was interrupted: 6 of 8 steps done. Keys: 0 added" in said
-    assert "Not started ! key.payments publishing payments to local ! key.search publishing search to" in said
+    assert "Apply was interrupted: 220 of 223 steps done. Keys: 60 added" in said
+    assert "Not started ! deployment.llama3 unbinding retired" in said
     assert "why: interrupted before its turn" in said
-    assert "It is safe to run apply again" in said
-    assert world.held() == {}, "nothing was published after the signal"
-    assert sorted(world.bound("llama3")) == ["payments", "portal-made", "search"], "what ran was finished"
-    assert run_held("apply", "--auto-approve").code == 0
+    assert "so what is done stays done, and nothing is done twice." in said
+    live = world.emulator.live_keys(PROJECT)
+    published = {f"KEY_{n}": live[f"key-{n}"].secret for n in range(MANY)}
+    assert world.held() == published | {"RETIRED": live["retired"].secret}
+    made = world.live_names()
+    ran = run_held("apply", "--auto-approve")
+    assert ran.code == 0
+    assert sorted(world.live_names()) == sorted(set(made) - {"retired"}), "no other generation is made"
     world.in_order(run_held)
+
+
+def test_what_is_made_and_not_bound_when_the_signal_comes_is_made_again_and_that_is_said(
+    world: World, keyform: Keyform
+) -> None:
+    world.write(TWO_KEYS)
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow(request: Request, proceed: Proceed) -> Answer:
+        given = proceed(request)
+        if request.method == "POST" and b"keyform-lock" not in request.body:
+            asked.set()
+            answer.wait(PATIENCE)
+        return given
+
+    world.fail(slow)
+    running = world.start("apply", "--auto-approve", "--parallelism", "1")
+    assert asked.wait(PATIENCE)
+    running.send(signal.SIGTERM)
+    running.wait_for("Stopping")
+    answer.set()
+    ran = running.finish()
+    assert ran.code == 1
+    said = " ".join(ran.out.split())
+    assert "Only what was made and not published is made again, since nobody has its secret: payments." in said
+    assert "done twice" not in said
+    assert world.held() == {}
+    assert keyform("apply", "--auto-approve").code == 0
+    assert sorted(world.owned()) == ["payments-g2", "search"]
+    world.in_order(keyform)
 
 
 def test_the_second_signal_no_longer_waits_for_tasks(held: HeldTasks) -> None:

@@ -9,7 +9,7 @@ from cli.conftest import Keyform
 from cli.faults import always, on, refusal
 from cli.stage import HEAD, World
 
-from reconciler.effects import System
+from reconciler.sinks.local_file import LocalFile
 
 PROGRAM = 'type: command, write: [sh, -c, "umask 077; cat > given-$KEYFORM_KEY"]'
 NOTHING_TO_DO = "No changes. The live API matches the file."
@@ -207,11 +207,11 @@ def test_a_file_that_keeps_failing_leaves_one_generation_beside_the_one_in_use(
     """It fails for certain: what was made is in no sink, and the next run discards it."""
     apply(world, keyform, stack(head, sinks=FILE) + "lock: {type: none}\n")
 
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
+    def fill_up(file: LocalFile, _: object) -> None:
+        raise file.error("cannot be written: the disk is full", "Free some space and run again.")
 
     (world.folder / "secrets.env").write_text("", encoding="utf-8")
-    monkeypatch.setattr(System, "rename", full)
+    monkeypatch.setattr(LocalFile, "edit", fill_up)  # after its rehearsal
     for _ in range(20):
         assert keyform("apply", "--auto-approve").code == 1
         assert len(world.owned()) == 2

@@ -80,7 +80,10 @@ def test_an_expiry_that_does_not_go_has_a_way_out(make_world: MakeWorld, in_proc
     ran = keyform("apply", "--auto-approve")
     said = " ".join(ran.out.split())
     assert ran.code == 1
-    assert "why: The API did not keep the expires_at that was sent for key payments." in said
+    assert (
+        "why: The API did not keep the expires_at that was sent for key payments (asked: never, kept:"
+        " 2099-01-31T00:00:00Z). What was there before was put back." in said
+    )
     assert "way out: Rotate the key, with `keyform rotate`: the new generation never expires." in said
     assert keyform("rotate", "payments", "--auto-approve").code == 0
     assert world.emulator.live_keys(PROJECT)["payments-g2"].expires_at is None

@@ -28,10 +28,14 @@ def options(state: DesiredState) -> dict[str, object]:
 
 
 def test_a_command_is_a_list_and_its_timeout_seconds(load: Load) -> None:
-    text = '{type: command, write: [./save.sh, "{key} {generation}"], remove: [rm, "{key}"], timeout: 5m}'
+    text = (
+        '{type: command, write: [./save.sh, "{key} {generation}"], remove: [rm, "{key}"], '
+        'check: [./can-save.sh, "{stack}"], timeout: 5m}'
+    )
     assert options(load(with_sink(text))) == {
         "write": ("./save.sh", "{key} {generation}"),
         "remove": ("rm", "{key}"),
+        "check": ("./can-save.sh", "{stack}"),
         "timeout": 300,
     }
 

@@ -181,9 +181,9 @@ def test_anchors_aliases_and_merge_keys_work(load: Load) -> None:
     found = {key.name: (key.description, len(key.bindings), key.prevent_destroy) for key in state.keys}
     assert found == {
         "batches": ("nightly", 2, True),
-        "others": ("", 2, False),
-        "payments": ("", 2, True),
-        "searches": ("", 2, False),
+        "others": (None, 2, False),
+        "payments": (None, 2, True),
+        "searches": (None, 2, False),
     }
 
 

@@ -82,6 +82,7 @@ def test_a_file_with_everything(load: Load, folder: Path) -> None:
                 sinks=("jobs", "local"),
                 overlap=timedelta(0),
                 adopt="portal-key",
+                says_expiry=True,
             ),
             DesiredKey(
                 name="empty-one",
@@ -249,3 +250,16 @@ def test_what_a_key_says_of_proving_goes_before_the_default(load: Load, default:
     head = "version: 1\nstack: demo\nproject: 1\nsinks: {local: {type: dotenv, path: a.env}}\n"
     state = load(f"{head}defaults: {{sink: local, {default}}}\nkeys:\n  payments: {{{own}}}\n")
     assert state.keys[0].prove is expected
+
+
+def test_a_description_is_read_as_the_api_keeps_it(load: Load, refusal: Callable[[str], str]) -> None:
+    head = "version: 1\nstack: demo\nproject: 1234\ndefaults: {sink: local}\n"
+    file = head + "sinks: {local: {type: dotenv, path: a.env}}\n" + 'keys: {payments: {description: "%s"}}\n'
+    (key,) = load(file % " Zu\u0308rich\u00a0 ").keys
+    assert key.description == "Z\u00fcrich"
+    # A letter that has no composed form of its own becomes two by that.
+    assert load(file % ("\u0958" * 50)).keys[0].description == "\u0915\u093c" * 50
+    assert refusal(file % ("\u0958" * 51)) == (
+        "keyform.yaml:6:32: keys.payments.description: has 102 characters in Unicode's composed form (NFC), in which it"
+        " is kept\n    Shorten it to 100 of them."
+    )

@@ -356,9 +356,15 @@ def test_a_mode_outside_its_choices_is_an_error() -> None:
 
 def test_the_choices_begin_with_the_default() -> None:
     defaults = Modes()
-    for name, values in Modes.choices().items():
+    for name, values in (Modes.choices() | Modes.liberties()).items():
         assert values[0] == getattr(defaults, name)
         assert len(values) == len(set(values)) >= 2
+
+
+def test_a_world_in_which_unknowns_meet_takes_no_liberties() -> None:
+    assert not Modes.choices().keys() & Modes.liberties().keys()
+    for world in Modes.pairwise():
+        assert all(getattr(world, name) == values[0] for name, values in Modes.liberties().items())
 
 
 def test_in_the_pairwise_worlds_every_two_values_of_every_two_modes_meet() -> None:

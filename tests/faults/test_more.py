@@ -7,7 +7,8 @@ import random
 
 import pytest
 from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare
-from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
+from support.faults.effects import COUNTED
+from support.faults.meetings import MEETINGS, judge_first_signal, judge_portal_edit, judge_two_processes
 from support.faults.sampling import SEED
 from support.faults.scenarios import BY_NAME, SCENARIOS, Scenario
 
@@ -68,4 +69,15 @@ def test_an_edit_in_the_portal_survives_wherever_it_can(name: str, size: int) ->
     tally = Tally()
     for effect in random.Random(f"{SEED} {name}").sample(trace, min(size, len(trace))):
         judge_portal_edit(prepared, effect.spot, tally)
+    tally.require_no_failures()
+
+
+@sample(6, ALL)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=str)
+def test_a_first_signal_throws_no_secret_away(scenario: Scenario, size: int) -> None:
+    prepared = prepare(scenario, Modes())
+    trace = [effect for effect in pass_through(prepared).trace if effect.kind not in COUNTED]
+    tally = Tally()
+    for effect in random.Random(f"signal {SEED} {scenario}").sample(trace, min(size, len(trace))):
+        judge_first_signal(prepared, effect.spot, tally)
     tally.require_no_failures()

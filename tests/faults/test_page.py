@@ -34,6 +34,7 @@ def test_the_published_figures_hold_what_the_readme_says(project_root: Path) -> 
 def test_a_budget_is_kept_and_what_it_left_no_time_for_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "BUGS", BUGS[:1])
     monkeypatch.setattr(torture, "STORIES", {})
+    monkeypatch.setattr(torture, "GATHERINGS", {})
     monkeypatch.setattr(torture, "SCENARIOS", [BY_NAME["description, v2"], BY_NAME["first create"]])
     looks = count()
     monkeypatch.setattr(torture, "now", lambda: next(looks))
@@ -61,6 +62,7 @@ def test_in_full_no_single_of_a_mode_and_no_first_fault_of_a_double_is_left_out(
     monkeypatch.setattr(torture, "BUGS", [])
     monkeypatch.setattr(torture, "STORIES", {})
     monkeypatch.setattr(torture, "MEETINGS", {})
+    monkeypatch.setattr(torture, "GATHERINGS", {2: 2})
     monkeypatch.setattr(torture, "SCENARIOS", [BY_NAME["the last key removed"]])
     whole = cases.Pass.singles
     monkeypatch.setattr(cases.Pass, "singles", lambda done: islice(whole(done), 5))
@@ -69,3 +71,6 @@ def test_in_full_no_single_of_a_mode_and_no_first_fault_of_a_double_is_left_out(
     assert figures["faults"]["single"] == 5 * modes
     assert figures["faults"]["double"] == 5 * 5
     assert (figures["violations"], figures["parts_cut_short"]) == (0, 0)
+    (met,) = figures["gatherings"]
+    assert (met["stacks"], met["meetings"], met["runs"], met["bindings_lost"]) == (2, 2, 4, 0)
+    assert "| 2 stacks | 2 | 4 of 4 | 0 | " in write_page(figures)

@@ -153,9 +153,11 @@ def test_a_list_of_bindings_is_sent_again_only_when_it_surely_was_not_processed(
 @pytest.mark.parametrize("action", [read, describe, bind], ids=["read", "describe", "bind"])
 def test_what_will_not_pass_is_told_at_once(action: Action, trouble: str) -> None:
     api, effects = scripted_api(FINAL[trouble])
-    with pytest.raises(ApiError):
+    with pytest.raises(ApiError) as caught:
         action(api)
-    assert (len(effects.sent), effects.slept) == (1, [])
+    # An update that may have been done is looked for once.
+    looks = 1 if action is describe and caught.value.effect_is_unknown else 0
+    assert (len(effects.sent), effects.slept) == (1 + looks, [])
 
 
 def test_a_proxys_404_is_not_taken_for_a_key_that_is_gone() -> None:

@@ -57,7 +57,7 @@ class Door(ScriptedEffects):
         writes: Iterable[Step | None] = (),
         readings: Iterable[list[str] | Step | None] = (),
         meddle: Callable[[list[str]], list[str]] = lambda names: names,
-        task: str = "FINISHED",
+        task: Any = "FINISHED",
         **fields: Any,
     ) -> None:
         super().__init__(respond=self.play)
@@ -194,10 +194,44 @@ def test_a_write_in_which_a_binding_that_stays_is_lost_is_not_done() -> None:
 # --- Answers that are lost, refused or late ---------------------------------------------------------------------------
 
 
-def test_whether_a_write_was_done_whose_answer_is_lost_the_next_reading_tells() -> None:
+def test_a_write_whose_answer_is_lost_is_made_again_although_a_reading_shows_it_and_its_task_is_waited_for() -> None:
     door = Door("portal-made", writes=[LOST])
     assert rebind(door, add=at("new")) == {}
-    assert door.written == [["portal-made", "new"]]
+    assert door.written == [["portal-made", "new"], ["portal-made", "new"]]
+
+
+@pytest.mark.parametrize("wanted", [{"add": at("new")}, {"remove": at("old")}], ids=["add", "remove"])
+def test_what_a_reading_shows_is_not_done_while_no_write_of_it_has_an_answer(wanted: Any) -> None:
+    door = Door("portal-made", "old", writes=[LOST] * 5)
+    error = failure(door, **wanted)
+    assert (error.effect_is_unknown, len(door.written)) == (True, 5)
+
+
+def test_what_was_in_place_before_a_write_that_nobody_knows_the_end_of_is_done() -> None:
+    door = Door("there", "portal-made", writes=[LOST] * 5)
+    undone = rebind(door, add=at("there", "new"))
+    assert {move: error.effect_is_unknown for move, error in undone.items()} == {Binding("new", LLAMA): True}
+
+
+def test_a_busy_endpoint_does_not_hide_that_nobody_knows_the_end_of_an_earlier_write() -> None:
+    door = Door("portal-made", writes=[LOST, *[refusal(409)] * 4])
+    assert failure(door, add=at("new")).effect_is_unknown
+
+
+@pytest.mark.parametrize("shows", [True, False], ids=["kept", "not kept"])
+@pytest.mark.parametrize(
+    "given", [answer(204, text=""), answer(200, deployment_json(api_keys=["new"]))], ids=["empty", "the endpoint"]
+)
+def test_where_an_answer_names_no_task_the_next_reading_tells(given: httpx.Response, shows: bool) -> None:
+    door = Door("portal-made", writes=[given] * 5)
+    if shows:
+        door.writes = []
+        play = door.play
+        door.respond = lambda request: given if play(request) and request.method == "PATCH" else play(request)
+        assert rebind(door, add=at("new")) == {}
+        assert len(door.written) == 1
+    else:
+        assert "does not keep what is written" in failure(door, add=at("new")).message
 
 
 def test_a_write_that_did_not_arrive_is_made_again_on_a_new_reading() -> None:
@@ -240,14 +274,19 @@ def test_a_task_that_fails_leaves_nothing_done() -> None:
     assert (type(error), error.effect_is_unknown, len(door.written)) == (TaskFailed, False, 1)
 
 
-@pytest.mark.parametrize("arrives", [True, False])
-def test_after_a_task_that_takes_too_long_a_last_reading_tells(arrives: bool) -> None:
-    door = Door("portal-made", task="RUNNING", meddle=lambda names: names if arrives else ["portal-made"])
-    if arrives:
-        assert rebind(door, add=at("new")) == {}
-    else:
-        assert failure(door, add=at("new")).effect_is_unknown
-    assert (len(door.written), door.looks) == (1, 2)
+@pytest.mark.parametrize("shows", [True, False], ids=["shown", "not shown"])
+@pytest.mark.parametrize("task", ["RUNNING", "CANCELLED", "", None, 7], ids=repr)
+def test_a_task_that_does_not_end_as_tasks_do_leaves_the_effect_unknown_whatever_a_reading_shows(
+    task: Any, shows: bool
+) -> None:
+    door = Door("old", "portal-made", task=task, meddle=lambda names: names if shows else ["old", "portal-made"])
+    error = failure(door, add=at("new"), remove=at("old"))
+    assert (type(error), error.effect_is_unknown, len(door.written)) == (TaskFailed, True, 1)
+
+
+def test_an_endpoint_that_is_seen_to_be_open_while_its_task_never_ends_is_not_opened() -> None:
+    error = failure(Door("payments", task="RUNNING"), remove=at("payments"), opens=frozenset({LLAMA}))
+    assert (type(error), error.effect_is_unknown) == (TaskFailed, True)
 
 
 def test_an_endpoint_that_is_gone_or_somebody_elses_is_not_written() -> None:

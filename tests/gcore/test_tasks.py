@@ -91,10 +91,24 @@ def test_a_task_that_is_forgotten_leaves_the_effect_in_doubt() -> None:
     assert (type(error), error.effect_is_unknown) == (UnexpectedAnswer, True)
 
 
-@pytest.mark.parametrize("step", [task("CANCELLED"), answer(200, {"id": "t"}), answer(200, [])], ids=["a", "b", "c"])
-def test_an_answer_that_no_task_gives_leaves_the_effect_in_doubt(step: Step) -> None:
-    error = trouble(Tasks(one=[step]))
+def test_an_answer_that_no_task_gives_leaves_the_effect_in_doubt() -> None:
+    error = trouble(Tasks(one=[answer(200, [])]))
     assert (type(error), error.effect_is_unknown) == (UnexpectedAnswer, True)
+
+
+@pytest.mark.parametrize("state", ["CANCELLED", "finished", "", None, 7, ["FINISHED"]], ids=repr)
+def test_a_state_that_nobody_knows_ends_the_wait_and_leaves_the_effect_in_doubt(state: object) -> None:
+    effects = Tasks(one=[task("RUNNING"), answer(200, {"id": "t", "state": state, "error": None}), task("FINISHED")])
+    error = trouble(effects)
+    assert error.message == (
+        "Task one, which is to set the keys of deployment.llama3, is in a state that the API does not have:"
+        f" {state if state and isinstance(state, str) else 'none at all'}. Nobody knows what it did."
+    )
+    assert (type(error), error.effect_is_unknown, effects.looks) == (TaskFailed, True, {"one": 2})
+
+
+def test_a_task_without_a_state_is_in_none_that_anybody_knows() -> None:
+    assert trouble(Tasks(one=[answer(200, {"id": "t"})])).effect_is_unknown
 
 
 def test_an_api_that_fails_while_a_task_runs_is_waited_out_and_then_leaves_the_effect_in_doubt() -> None:

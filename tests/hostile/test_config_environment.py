@@ -40,6 +40,7 @@ PLACES = {
     "variable": "sinks: {{s: {{type: dotenv, path: a, variable: '{}_{{KEY}}'}}}}",
     "shared": "sinks: {{s: {{type: json, path: a, shared: '{}'}}}}",
     "write": "sinks: {{s: {{type: command, write: [curl, '{}']}}}}",
+    "check": "sinks: {{s: {{type: command, write: [a], check: [curl, '{}']}}}}",
     "timeout": "sinks: {{s: {{type: command, write: [a], timeout: '{}'}}}}",
     "name": "sinks: {{s: {{type: aws-secrets-manager, name: '{}/{{key}}'}}}}",
     "field": "sinks: {{s: {{type: aws-secrets-manager, field: '{}'}}}}",

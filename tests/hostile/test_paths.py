@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sinks.stage import CANARY, DOTENV, JSON, KINDS, Kind, look, record, save
+from sinks.stage import CANARY, DOTENV, JSON, KINDS, Kind, git, look, record, save
 
 from reconciler.effects import LONGEST_FILE, System
 from reconciler.errors import SinkError
@@ -52,7 +52,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         (made.home / name).chmod(0o600)
     (made.home / "settings.json").write_text('{"theirs": 1}')
     (made.home / "settings.json").chmod(0o600)
-    (made.checkout / ".git").mkdir()
+    git(made.checkout, "init", "--quiet")
+    (made.checkout / ".git" / "info" / "exclude").write_text("*\n")  # that it is ignored is not the point here
     (made.checkout / ".git" / "config").write_text("[core]\n")
     (made.checkout / ".git" / "config").chmod(0o600)
     monkeypatch.setenv("HOME", str(made.home))

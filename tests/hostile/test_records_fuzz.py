@@ -16,9 +16,10 @@ from support.fuzzing import fuzz
 
 from reconciler.effects import System
 from reconciler.errors import SinkError
-from reconciler.model import Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import ForeignRecord, Owner, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import open_sinks
 from reconciler.sinks.local_sink import LocalFileSink
+from reconciler.sinks.protocol import Reading
 from reconciler.sinks.record import LONGEST_SECRET, format_instant, parse_instant
 
 KEYS = ("payments-api", "batch-jobs", "a")
@@ -152,10 +153,16 @@ JSONS = st.one_of(
 )
 
 
-def assert_sane(records: Mapping[str, SinkRecord]) -> None:
+def assert_sane(records: Mapping[str, Reading]) -> None:
     """What may be shown, computed with, and written again."""
     for key, one in records.items():
         assert one.key == key
+        if isinstance(one, ForeignRecord):
+            assert one.message.isprintable()
+            assert one.way_out.isprintable()
+            assert CANARY not in one.message + one.way_out
+            continue
+        assert isinstance(one, SinkRecord)
         assert one.stack == STACK
         assert 1 <= one.generation < 10**9
         assert (key + one.live_name).isascii()

@@ -138,7 +138,7 @@ def effects(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 SOURCE = bool(os.environ.get("KEYFORM_TEST_SOURCE"))
-LOOKS = {"read_file", "enclosing", "real_path", "stat", "can_write", "find_program"}
+LOOKS = {"read_file", "enclosing", "real_path", "stat", "can_write", "pinned_by", "first_bytes", "find_program"}
 """Effects that change nothing."""
 
 
@@ -223,7 +223,8 @@ def test_an_apply_with_nothing_to_do_writes_nothing(
 def test_a_command_is_not_run_by_what_only_looks(
     world: World, keyform: Keyform, effects: list[str], argv: tuple[str, ...]
 ) -> None:
-    sink = '  script: {type: command, write: [sh, -c, "touch ran; cat"], remove: [sh, -c, "touch ran"]}\n'
+    sink = '  script: {type: command, write: [sh, -c, "touch ran; cat"], remove: [sh, -c, "touch ran"], '
+    sink += 'check: [sh, -c, "touch ran"]}\n'
     text = TWO_KEYS.replace("defaults:", f"{sink}defaults:").replace("sink: local}", "sink: [local, script]}")
     world.write(text)
     keyform(*argv, env={"GCORE_API_KEY": READER})

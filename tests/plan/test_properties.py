@@ -8,7 +8,7 @@ from support.fuzzing import fuzz
 from support.simulation import simulate
 from support.states import NOW, bound_to, days, desired, endpoint, key, live, snapshot
 
-from reconciler.model import Auth, DesiredState, Snapshot
+from reconciler.model import Auth, DesiredState, Phase, Snapshot
 from reconciler.plan import compute_plan
 
 
@@ -60,7 +60,10 @@ def test_once_every_overlap_is_over_only_what_is_desired_is_left(state: DesiredS
         bound = {binding.endpoint for binding in after.bindings if binding.key_id == one.id}
         assert bound == wanted.endpoints
         assert one.text == wanted.description
-        if wanted.lifetime is None:
+        kept = one.ownership is not None and (one.ownership.keeps_expiry or one.ownership.phase is Phase.ADOPTED)
+        if kept and wanted.lifetime is None and wanted.expires_at is None and not wanted.says_expiry:
+            assert one.expires_at in {each.expires_at for each in before.keys}, "that of the key that was adopted"
+        elif wanted.lifetime is None:
             assert one.expires_at == wanted.expires_at
         else:
             assert one.expires_at is not None

@@ -350,7 +350,7 @@ CASES = [
             "bind:deployment.llama3 [payments-g3 generation_succeeds]",
             "publish:payments-g3: expiry_differs",
         ],
-        ("generation_is_in_overlap",),
+        ("generation_is_in_overlap", "marker_is_missing"),
     ),
     Case(
         "adopt",

@@ -38,6 +38,7 @@ def test_an_empty_plan_has_all_fields():
             "unmet": [],
             "held_up": [],
             "warnings": [],
+            "repairs": [],
             "expiring": [],
             "destinations": [],
             "lock": "api",

@@ -74,7 +74,8 @@ def test_an_incomplete_apply_says_what_was_done_what_was_not_why_and_what_now():
               why:     waits for unbind old-demo deployment.llama3
 
         It is safe to run apply again: every step looks at what is live first, so what
-        is done stays done, and nothing is done twice.
+        is done stays done. Only what was made and not published is made again, since
+        nobody has its secret: batch-jobs-g2, payments-api.
         """
     )
 

@@ -168,6 +168,16 @@ def test_on_a_terminal_the_pace_that_the_api_asks_for_is_shown_until_it_is_over(
     assert shown() == []
 
 
+def test_a_change_that_a_last_look_finds_undone_is_counted_once():
+    console = Console(file=StringIO(), width=80)
+    progress = LiveProgress(console, total=1)
+    progress(Finished((Outcome(DELETE, OutcomeState.DONE),)))
+    progress(Finished((Outcome(DELETE, OutcomeState.UNKNOWN, "it is still listed"),)))
+    console.file = StringIO()
+    console.print(progress.draw())
+    assert "0 of 1 done, 1 failed" in console.file.getvalue()
+
+
 def test_in_a_pipe_the_pace_is_left_to_the_log():
     lines = []
     PlainProgress(lines.append)(PaceChanged(5, 10, 8.0))

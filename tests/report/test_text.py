@@ -35,6 +35,7 @@ from reconciler.plan.changes import (
     Action,
     DeleteKey,
     Destination,
+    FieldDiff,
     Note,
     Reason,
     Rotate,
@@ -49,6 +50,21 @@ from reconciler.report.text import render_plan
 
 def text(of, width=80):
     return render_plan(of, colour=False, width=width)
+
+
+@pytest.mark.parametrize(
+    ("live_text", "file_text", "shown_as"),
+    [
+        ("pay", "p\u0430y", '"pay" -> "p\\u0430y"'),
+        ("a b", "a  b", '"a b" -> "a \\x20b"'),
+        ("ab", "a\u200bb", '"ab" -> "a\\u200bb"'),
+        ("a & b", "a &amp; b", '"a & b" -> "a &amp; b"'),
+        ("Z\u00fcrich", "Bern", '"Z\u00fcrich" -> "Bern"'),
+    ],
+)
+def test_two_descriptions_that_look_alike_are_told_apart(live_text, file_text, shown_as):
+    diff = (FieldDiff("description", live_text, file_text),)
+    assert f"~ description  {shown_as}" in text(plan(replace(UPDATE, diff=diff)))
 
 
 def test_a_plan_is_one_block_per_key_and_says_exposure_first():

@@ -102,7 +102,6 @@ def _damaged_dotenv(text: str) -> tuple[str, ...]:
         f"{head}\nPAYMENTS_API=''\n",
         f"{head}\nPAYMENTS_API=$(cat elsewhere)\n",
         f"{head}\nPAYMENTS_API='torn\n",
-        f"{head}\nPAYMENTS_API = spaced\n",
         f"{head[:-9]}\n{value}\n",
         f"{head.replace(' g1 ', ' g0 ')}\n{value}\n",
         f"# keyform {STACK}/payments-api\n{value}\n",
@@ -150,7 +149,8 @@ KINDS = (DOTENV, JSON)
 
 EFFECTS = (
     *("read_file", "create_file", "rename", "sync_folder", "remove_file", "lock_folder", "unlock_file"),
-    *("stat", "real_path", "enclosing", "can_write", "make_folder", "remove_folder", "find_program", "run"),
+    *("stat", "real_path", "enclosing", "can_write", "pinned_by", "make_folder", "remove_folder"),
+    *("find_program", "first_bytes", "run"),
 )
 
 

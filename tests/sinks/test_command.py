@@ -267,3 +267,124 @@ def test_a_full_system_is_told_as_what_it_is(tmp_path: Path) -> None:
     error = refused(lambda: save(open_command(tmp_path, Full(), write=("true",))))
     assert error.message == "sink pager: true could not be started: Resource temporarily unavailable"
     assert not error.effect_is_unknown
+
+
+# --- Whether a program could be started -------------------------------------------------------------------------------
+
+
+def starts(program: Path) -> bool:
+    """What the system makes of it."""
+    try:
+        return System().run([str(program)], folder=program.parent).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"#!/bin/sh\r\nexit 0\r\n",
+            "cannot be started: its first line ends in CR, and there is no program /bin/sh\\r",
+        ),
+        (b"#!/bin/sh -e\r\n", "cannot be started: its first line ends in CR, and there is no program /bin/sh -e\\r"),
+        (
+            b"#!/usr/bin/env bash\r\n",
+            "cannot be started: its first line ends in CR, and there is no program /usr/bin/env bash\\r",
+        ),
+        (b"#!/opt/none/python3\n", "cannot be started: its first line names /opt/none/python3, which is not there"),
+        (b"#! \n", "cannot be started: its first line names no program, which is not there"),
+        (b"#!none/sh\n", "cannot be started: its first line names none/sh, which is not there"),
+        (b"#!/usr/bin/env keyform-none\n", "cannot be started: its first line asks env for keyform-none, which is not"),
+        (b"", "is a script that the system cannot start: it is empty"),
+        (b"exit 0\n", "is a script that the system cannot start: it does not begin with `#!`"),
+        (b"\xef\xbb\xbf#!/bin/sh\n", "is a script that the system cannot start: it begins with a byte order mark"),
+    ],
+)
+@pytest.mark.parametrize("option", ["write", "remove", "check"])
+def test_a_script_that_the_system_cannot_start_is_found_by_probing(
+    tmp_path: Path, content: bytes, message: str, option: str
+) -> None:
+    (tmp_path / "save.sh").write_bytes(content)
+    (tmp_path / "save.sh").chmod(0o755)
+    sink = open_command(tmp_path, **{"write": ("true",), option: ("./save.sh",)})
+    assert refused(lambda: sink.probe(["payments-api"])).message.startswith(f"sink pager: ./save.sh {message}")
+    assert not starts(tmp_path / "save.sh")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"#!/bin/sh\nexit 0\n",
+        b"#! \t/bin/sh  -e \nexit 0\n",
+        b"#!/usr/bin/env sh\n",
+        b"#!/usr/bin/env -S sh -e\n",
+        b"#!bin/sh",
+    ],
+)
+def test_a_script_that_the_system_starts_passes(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "bin").symlink_to("/bin")
+    (tmp_path / "real.sh").write_bytes(content)
+    (tmp_path / "real.sh").chmod(0o755)
+    (tmp_path / "save.sh").symlink_to("real.sh")
+    open_command(tmp_path, write=("./save.sh",)).probe(["payments-api"])
+    assert starts(tmp_path / "save.sh")
+
+
+def test_a_program_that_may_be_executed_and_not_read_passes(tmp_path: Path) -> None:
+    class Hidden(System):
+        asked = 0
+
+        def first_bytes(self, path: Path) -> bytes:
+            self.asked += 1
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    effects = Hidden()
+    open_command(tmp_path, effects, write=("true",)).probe(["payments-api"])
+    assert effects.asked == 1
+
+
+# --- The program that checks ------------------------------------------------------------------------------------------
+
+
+def test_the_program_that_checks_gets_no_secret_and_no_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCORE_API_KEY", "t0ken-of-the-api")
+    monkeypatch.setenv("KEYFORM_KEY", "somebody-elses")
+    name = script(tmp_path, SAVE)
+    sink = open_command(tmp_path, write=("true",), check=(name, "{stack}", "now"))
+    assert sink.destination == f"command true, checked by {name} '{{stack}}' now".replace("'{stack}'", "{stack}")
+    sink.probe(["payments-api"])
+    assert not (tmp_path / "seen.json").exists()
+    sink.rehearse(["payments-api", "batch-jobs"])
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert (seen["stdin"], seen["argv"], seen["cwd"]) == ("", ["inference-prod", "now"], str(tmp_path))
+    assert {name: value for name, value in seen["env"].items() if name in (*GIVEN, "GCORE_API_KEY")} == {
+        "KEYFORM_API": "api.gcore.com",
+        "KEYFORM_PROJECT": "1234",
+        "KEYFORM_STACK": "inference-prod",
+    }
+
+
+def test_a_check_that_fails_says_why_and_nothing_was_written(tmp_path: Path) -> None:
+    name = script(tmp_path, f"import sys\nsys.exit('sealed, token {CANARY}')\n")
+    sink = open_command(tmp_path, write=("true",), check=(name,))
+    error = refused(lambda: sink.rehearse(["payments-api"]))
+    assert error.message == f"sink pager: {name} ended with status 1, saying: sealed, token (sensitive value)"
+    assert error.way_out == "Put it right and apply again: nothing was written there, and no key was made for it."
+    assert not error.effect_is_unknown
+    slow = open_command(tmp_path, write=("true",), check=("sleep", "9"), timeout=1)
+    error = refused(lambda: slow.rehearse([]))
+    assert error.message == "sink pager: sleep did not end within 1 seconds, and was killed"
+    assert not error.effect_is_unknown
+
+
+def test_without_a_check_nothing_is_run(tmp_path: Path) -> None:
+    name = script(tmp_path, SAVE)
+    open_command(tmp_path, write=(name,), remove=(name,)).rehearse(["payments-api"])
+    assert not (tmp_path / "seen.json").exists()
+
+
+@pytest.mark.parametrize("argument", ["{key}", "--of={generation}"])
+def test_a_check_of_one_key_is_refused(tmp_path: Path, argument: str) -> None:
+    error = refused(lambda: open_command(tmp_path, write=("true",), check=("true", argument)))
+    assert error.message == "sink pager: `check` names a key, but it is run once for all of them"

@@ -132,7 +132,6 @@ def test_an_entry_that_is_not_ours_is_refused(entry: object, message: str) -> No
             "nul",
             '{"a": tru}',
             '{"a":1}\x0c',
-            '\ufeff{"a":1}',
             '{"a":1',
             '{"a":1,',
             '{"a":[1,]}',

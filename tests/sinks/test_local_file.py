@@ -193,10 +193,17 @@ class Git(System):
         return self.answer
 
 
-def test_without_git_there_is_nobody_to_ask_and_what_is_held_proves_nothing(kind: Kind, repository: Path) -> None:
+def test_without_git_nothing_is_written_where_there_is_a_repository(kind: Kind, repository: Path) -> None:
+    """Nobody else can tell whether git ignores it. What is held is read all the same, and proves nothing."""
     path = repository / kind.name
     sink = kind.open(path, effects=Git(FileNotFoundError(errno.ENOENT, "git")))
-    save(sink, "payments-api")
+    for act in (ACTS[0], ACTS[2]):
+        with pytest.raises(SinkError, match="no git program that could say whether it would be ignored") as refusal:
+            act(sink)
+        assert str(repository / ".git") in refusal.value.message
+        assert "Install git" in refusal.value.way_out
+    assert not path.exists()
+    save(kind.open(path), "payments-api")
     assert sink.read([]) == {"payments-api": record("payments-api")}
     assert not sink.is_evidence
     sink = kind.open(path)
@@ -204,10 +211,91 @@ def test_without_git_there_is_nobody_to_ask_and_what_is_held_proves_nothing(kind
     assert sink.is_evidence
 
 
+def test_without_git_a_folder_that_is_in_no_repository_needs_none(kind: Kind, path: Path) -> None:
+    """As in a slim image."""
+    sink = kind.open(path, effects=Git(FileNotFoundError(errno.ENOENT, "git")))
+    sink.probe(["payments-api"])
+    save(sink, "payments-api")
+    assert sink.read([]) == {"payments-api": record("payments-api")}
+
+
+def spoil_head(repository: Path) -> None:
+    (repository / ".git" / "HEAD").unlink()
+
+
+def spoil_settings(repository: Path) -> None:
+    (repository / ".git" / "config").write_text("[core\n")
+
+
+def spoil_link(repository: Path) -> None:
+    """As of a submodule, or a work tree, whose repository is elsewhere."""
+    (repository / ".git").rename(repository.parent / "moved")
+    (repository / ".git").write_text("gitdir: ../gone\n")
+
+
+def spoil_folder(repository: Path) -> None:
+    (repository / ".git").rename(repository.parent / "moved")
+    (repository / ".git").mkdir()
+
+
+@pytest.mark.parametrize("spoil", [spoil_head, spoil_settings, spoil_link, spoil_folder])
+@pytest.mark.parametrize("folder", [".", "inner"])
+def test_a_repository_that_git_cannot_read_gets_no_secret(
+    kind: Kind, repository: Path, folder: str, spoil: Callable[[Path], None]
+) -> None:
+    """Once it is repaired, the file could be committed. So it is with one around a repository that ignores the file."""
+    (repository / "inner").mkdir(exist_ok=True)
+    if folder == "inner":
+        git(repository / "inner", "init", "--quiet")
+        (repository / "inner" / ".gitignore").write_text(f"/{kind.name}\n")
+    path = repository / folder / kind.name
+    save(kind.open(path), "payments-api")
+    spoil(repository)
+    before = path.read_bytes()
+    sink = kind.open(path)
+    for act in (ACTS[0], lambda sink: save(sink, "batch-jobs")):
+        with pytest.raises(SinkError, match="git cannot say whether it would be ignored") as refusal:
+            act(sink)
+        assert refusal.value.way_out
+    assert path.read_bytes() == before
+    assert sink.read([]) == {"payments-api": record("payments-api")}
+    assert not sink.is_evidence
+
+
+@pytest.mark.parametrize("is_linked", [False, True], ids=["separate", "linked"])
+def test_a_repository_whose_folder_is_elsewhere_is_asked(kind: Kind, repository: Path, *, is_linked: bool) -> None:
+    """`.git` is a file there."""
+    tree = repository.parent / "tree"
+    if is_linked:
+        git(repository, "worktree", "add", "--quiet", str(tree))
+    else:
+        git(
+            repository.parent,
+            "clone",
+            "--quiet",
+            f"--separate-git-dir={repository.parent / 'away'}",
+            "repository",
+            "tree",
+        )
+    assert (tree / ".git").is_file()
+    sink = kind.open(tree / kind.name)
+    sink.probe([])
+    save(sink, "payments-api")
+    assert git_would_add(tree) == ""
+    with pytest.raises(SinkError, match="is not ignored by git"):
+        kind.open(tree / "unknown").probe([])
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (Completed(128, "", "fatal: bad config line 1 in file .git/config"), "git cannot say whether it would be ign"),
+        (Completed(-9, "", ""), "git cannot say whether it would be ignored"),
+        (Completed(129, "", "unknown option: --no-pager"), "git cannot say whether it would be ignored"),
+        (
+            Completed(128, "", "fatal: not a git repository: '.git'"),
+            "git cannot say whether it would be ignored, since",
+        ),
         (TimeoutError(errno.ETIMEDOUT, "Timed out"), "git did not say within 10 seconds whether it would be ignored"),
     ],
 )

@@ -37,6 +37,7 @@ def files(draw: st.DrawFn) -> DesiredState:
             prevent_destroy=draw(st.booleans()),
             prove=draw(st.booleans()),
             adopt=draw(st.sampled_from([None, None, "portal-made"])) if name == "alpha" else None,
+            says_expiry=draw(st.booleans()),
             **draw(st.sampled_from(ROTATIONS)),
         )
         for name in draw(st.sets(st.sampled_from(NAMES)))

@@ -59,7 +59,7 @@ LAYERS = (
     # The one seam for clock, sleep, files, transport and randomness. Who needs an effect is given one.
     Layer(
         name="effects",
-        stages=_names("child errors transport"),
+        stages=_names("child errors pins transport"),
         libraries_on_demand=_names("httpx"),
         tells_time=True,
     ),
@@ -98,6 +98,8 @@ LAYERS = (
     ),
     # How the seam runs a child process; nobody else may.
     Layer(name="child", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "tempfile"}, opens_files=False),
+    # How the seam sees what keeps a file in its place; nobody else may.
+    Layer(name="pins", never=CLOCK_AND_CHANCE | {"socket", "ssl", "shutil", "subprocess", "tempfile"}),
     # How text from outside is shown, wherever that is.
     Layer(name="encoder", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # Which variables of an environment, that it is given, are credentials.

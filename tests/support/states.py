@@ -56,8 +56,9 @@ def ref(text: str) -> EndpointRef:
 def key(
     name: str,
     *endpoints: str,
-    text: str = "",
+    text: str | None = "",
     expires_at: datetime | None = None,
+    says_expiry: bool = False,
     sinks: Iterable[str] = ("local",),
     overlap: timedelta = timedelta(hours=24),
     prevent_destroy: bool = False,
@@ -80,6 +81,7 @@ def key(
         every=every,
         lifetime=lifetime,
         prove=prove,
+        says_expiry=says_expiry or expires_at is not None,
     )
 
 

@@ -186,6 +186,7 @@ def apply_under(
     plan: Plan | None = None,
     accept: Callable[[Plan], None] = lambda _: None,
     listener: Callable[[Event], None] = lambda _: None,
+    stop: threading.Event | None = None,
 ) -> Result:
     """One run under a lock, from its plan to its end, as the command does it; `accept` is given a plan that moved."""
     plan = plan or look()
@@ -197,7 +198,7 @@ def apply_under(
         if now != plan:
             accept(now)
             check_plan(now)
-        result = apply_plan(now, api, sinks, effects, fence=lock, parallelism=1, listener=listener)
+        result = apply_plan(now, api, sinks, effects, fence=lock, parallelism=1, listener=listener, stop=stop)
         if result.lock_was_lost:
             result = replace(result, exposures=tuple(find_exposures(result, api, look)))
         return result

@@ -48,10 +48,12 @@ def _write_key(key: DesiredKey) -> dict[str, Any]:
     }
     for kind, place in PLACES.items():
         written[place] = [ref.name for ref in sorted(key.endpoints) if ref.kind is kind]
-    if key.description:
+    if key.description is not None:
         written["description"] = key.description
     if key.expires_at is not None:
         written["expires_at"] = key.expires_at.isoformat()
+    elif key.says_expiry:
+        written["expires_at"] = "never"
     if key.adopt is not None:
         written["adopt"] = key.adopt
     return written

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from reconciler.errors import ApiError, KeyformError, NotFound
 from reconciler.gcore.project import LOOK_AGAIN, Project
@@ -29,6 +29,7 @@ class KeyList:
     key_id: str
     asked: Collection[Binding] = ()
     seen: tuple[Entry[LiveEndpoint], ...] = ()
+    has_tasks: ClassVar[bool] = False
     _entry: wire.KeyEntry | None = field(default=None, init=False)
     _lost: frozenset[str] | None = field(default=None, init=False)
     """What a write had for the list that nobody knows the outcome of, until a reading."""

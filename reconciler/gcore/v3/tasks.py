@@ -24,7 +24,8 @@ def await_tasks(project: Project, task_ids: Sequence[str], call: Call) -> None:
     """Wait until every task of a write is FINISHED, at most `project.task_timeout` seconds for all of them.
 
     The fence is kept alive before each look. Raises TaskFailed for a task that ends in ERROR, after the others have
-    ended too. All other errors say `effect_is_unknown`: the task goes on without being watched.
+    ended too. All other errors say `effect_is_unknown`: the task goes on without being watched, or is in a state that
+    the documents do not have.
     """
     deadline = project.effects.monotonic() + project.task_timeout
     for task_id in task_ids:
@@ -67,9 +68,10 @@ def await_task(project: Project, task_id: str, call: Call, deadline: float) -> A
                 way_out="Change what it objects to, and run keyform again.",
             )
         if seen.state not in UNFINISHED:
-            state = project.redactor.clean(seen.state, longest=40)
-            return UnexpectedAnswer(
-                f"Task {shown}, which is to {call.doing}, is in a state that the API does not have: {state}.",
+            state = project.redactor.clean(seen.state, longest=40) or "none at all"
+            return TaskFailed(
+                f"Task {shown}, which is to {call.doing}, is in a state that the API does not have: {state}."
+                " Nobody knows what it did.",
                 way_out="See what became of it in the Gcore portal, and run keyform again.",
                 effect_is_unknown=True,
             )

@@ -17,7 +17,10 @@ MOST_TASKS = 100
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as far as waiting for it needs: one of NEW, RUNNING, FINISHED, ERROR, and the API's `error` text [D]."""
+    """A task as far as waiting for it needs: NEW, RUNNING, FINISHED or ERROR, and the API's `error` text [D].
+
+    Another state, `""` too, is not in the documents.
+    """
 
     state: str
     error: str
@@ -82,7 +85,8 @@ def task_ids(payload: object, what: str) -> tuple[str, ...]:
 
 
 def task(payload: object, what: str) -> Task:
-    """A task [D]. Raises UnexpectedAnswer."""
+    """A task [D]; without a state that is a word, its state is `""`. Raises UnexpectedAnswer."""
     fields = Fields.of(payload, what)
     error = fields.optional_text("error") if fields.has("error") else None
-    return Task(state=fields.word("state"), error=error or "")
+    state = fields.word("state") if isinstance(fields.values.get("state"), str) else ""
+    return Task(state, error or "")

@@ -13,6 +13,7 @@ import pytest
 from reconciler.api import KeyUpdate
 from reconciler.apply import execute, steps
 from reconciler.apply.api_lock import ApiLock
+from reconciler.apply.run import Run
 from reconciler.emulator import Modes
 from reconciler.errors import ApiError, NotFound, TaskFailed
 from reconciler.gcore import client, rewriting
@@ -20,11 +21,11 @@ from reconciler.gcore.exchange import Resend
 from reconciler.gcore.v2 import V2, lists
 from reconciler.gcore.v3 import dialect
 from reconciler.model import Phase, compose_description
-from reconciler.plan import fates, survey
-from reconciler.plan.changes import Step
+from reconciler.plan import bindings, cases, fates, survey
+from reconciler.plan.changes import KeyRef, Step
 from reconciler.plan.outcomes import Result, StepNote
 from reconciler.sinks.local_file import LocalFile
-from support.faults.case_text import DEFAULT, PORTAL_EDIT, SECOND_PROCESS
+from support.faults.case_text import DEFAULT, FIRST_SIGNAL, PORTAL_EDIT, SECOND_PROCESS
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -227,9 +228,22 @@ def say_that_all_was_done(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Result, "complete", property(lambda self: True))
 
 
+def begin_nothing_after_a_signal(patch: pytest.MonkeyPatch) -> None:
+    """What is bound is not published once the user asks to stop."""
+    patch.setattr(Run, "begins", lambda self, change: not self.is_to_end)
+
+
 def use_the_name_that_was_lost(patch: pytest.MonkeyPatch) -> None:
     """A lost create's key is left where it is."""
     patch.setattr(steps, "discard", lambda run, name, mark: None)
+
+
+def take_what_lost_its_marker_for_foreign(patch: pytest.MonkeyPatch) -> None:
+    """A live key without a marker is somebody else's, whatever it is called."""
+    patch.setattr(cases, "find_lookalikes", lambda *_: {})
+    patch.setattr(
+        bindings, "gather_markers", lambda facts: {KeyRef.of(key): key.marked_by for key in facts.snapshot.keys}
+    )
 
 
 # --- In v2 ------------------------------------------------------------------------------------------------------------
@@ -305,6 +319,13 @@ BUGS: tuple[Bug, ...] = (
     Bug("clean out foreign keys", clean_out_foreign_keys, "first create", 5),
     Bug("say that all was done", say_that_all_was_done, "first create", 8, ("401",)),
     Bug("leave a lost create's key", use_the_name_that_was_lost, "first create", 8, ("answer lost",)),
+    Bug("begin nothing after a first signal", begin_nothing_after_a_signal, "first create", 6, (FIRST_SIGNAL,)),
+    Bug(
+        "take what lost its marker for foreign",
+        take_what_lost_its_marker_for_foreign,
+        "a description that was replaced, with a write-only sink",
+        3,
+    ),
     Bug(
         "leave out what a key opens",
         leave_out_what_a_key_opens,
@@ -313,7 +334,7 @@ BUGS: tuple[Bug, ...] = (
         modes=Modes(patch_missing="resets"),
     ),
     Bug("bind at create", bind_at_create, "first create, v2", 6),
-    Bug("forget the expiry", forget_the_expiry, "all that a key is written with changes, v2", 8),
+    Bug("forget the expiry", forget_the_expiry, "all that a key is written with changes, v2", 6),
     Bug(
         "believe one old reading",
         believe_one_old_reading,

@@ -23,6 +23,7 @@ NO_FAULT = "no fault"
 FOR_GOOD = " for good"
 SECOND_PROCESS = "a second process"
 PORTAL_EDIT = "a portal edit"
+FIRST_SIGNAL = "a first signal"
 KILL = "SIGKILL"
 STOP = "SIGSTOP"
 _NTH = re.compile(r"(?P<name>.+) \((?P<nth>[1-9]\d*)\)", re.DOTALL)

@@ -10,9 +10,10 @@ from functools import lru_cache
 from typing import Any
 
 from reconciler.apply.api_lock import GRACE, LIFETIME
-from reconciler.emulator import Modes
+from reconciler.emulator import Modes, Request
 from reconciler.model import DesiredState
 from reconciler.plan.changes import Plan
+from support.edits import EDITS, Edit
 from support.faults.branches import observe
 from support.faults.canaries import search
 from support.faults.case_text import Case, Strike
@@ -31,6 +32,7 @@ from support.faults.run import Ran, plan_once, run_once
 from support.faults.scenarios import Scenario
 from support.faults.watch import Violation, Watch
 from support.faults.world import FaultWorld
+from support.http_fakes import PROJECT, TOKEN
 from support.states import desired
 
 LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.LINK, Kind.DELETE, Kind.CLOUD_WRITE})
@@ -157,7 +159,18 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
         for sink, kind in scenario.moved.items() if is_last else ():
             world.move(sink, kind)
         watch = watch.edit(following, {*(sink for sink, _ in scenario.lost), *scenario.moved} if is_last else ())
+    for live_name, edit in scenario.edits:
+        describe_in_portal(world, live_name, EDITS[edit])
     return watch
+
+
+def describe_in_portal(world: FaultWorld, live_name: str, edit: Edit) -> None:
+    """Somebody edits a live key's description, past keyform."""
+    path = f"/cloud/v3/inference/{PROJECT}/api_keys/{live_name}"
+    world.edited[live_name] = text = world.live_keys()[live_name].description or ""
+    body = {"description": edit(text)}
+    answer = world.emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body=body))
+    assert answer.status == 200
 
 
 # --- Runs without faults ----------------------------------------------------------------------------------------------

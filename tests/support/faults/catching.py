@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from support.faults.bugs import Bug
-from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS, Strike
+from support.faults.case_text import FIRST_SIGNAL, PORTAL_EDIT, SECOND_PROCESS, Strike
 from support.faults.cases import Failure, Tally, pass_through, prepare
 from support.faults.judging import judge_strike
 from support.faults.scenarios import BY_NAME
 
-EVERY = {SECOND_PROCESS: 4, PORTAL_EDIT: 3}
-"""Of so many effects, somebody else comes in at one."""
+EVERY = {SECOND_PROCESS: 4, PORTAL_EDIT: 3, FIRST_SIGNAL: 2}
+"""Of so many effects, it happens at one."""
 
 
 def find_failures(bug: Bug) -> list[Failure]:

@@ -255,6 +255,12 @@ class TracedEffects:
     def can_write(self, path: Path) -> bool:
         return self._do(Kind.LOOK, f"access {path}", lambda: self.world.disk.exists(path))  # type: ignore[no-any-return]
 
+    def pinned_by(self, path: Path) -> str:
+        return self._do(Kind.LOOK, f"pins {path}", str)  # type: ignore[no-any-return]
+
+    def first_bytes(self, path: Path) -> bytes:
+        return b"\x7fELF"
+
     def make_folder(self, path: Path) -> None:
         self._do(Kind.MAKE_FOLDER, f"mkdir {path}", lambda: self.world.disk.make_folder(path))
 
@@ -293,7 +299,10 @@ class TracedEffects:
         return self._do(Kind.GIT, "git", lambda: Completed(127, "", "git: not found"))  # type: ignore[no-any-return]
 
     def _keep(self, argv: Sequence[str], stdin: str | bytes) -> Completed:
-        _, verb, store, key = argv[:4]
+        _, verb, store, *arguments = argv
+        if verb == "check":
+            return Completed(0, "", "")
+        [key] = arguments
         text = stdin if isinstance(stdin, str) else stdin.decode()
         self.world.disk.store(store, key, text if verb == "write" else None)
         return Completed(0, "", "")

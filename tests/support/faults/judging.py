@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from support.faults.case_text import KILL, PORTAL_EDIT, SECOND_PROCESS, STOP, Case, Strike
+from support.faults.case_text import FIRST_SIGNAL, KILL, PORTAL_EDIT, SECOND_PROCESS, STOP, Case, Strike
 from support.faults.cases import Prepared, Tally, after_first, judge_single, pass_through, prepare
 from support.faults.faults import Injection
 from support.faults.kills import STORIES, judge_kill, judge_stop, make_ready
-from support.faults.meetings import judge_portal_edit, judge_two_processes
+from support.faults.meetings import judge_first_signal, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME
 
 
@@ -37,5 +37,7 @@ def judge_strike(prepared: Prepared, strike: Strike, tally: Tally) -> None:
         judge_two_processes(prepared, strike.at, tally)
     elif strike.what == PORTAL_EDIT:
         judge_portal_edit(prepared, strike.at, tally)
+    elif strike.what == FIRST_SIGNAL:
+        judge_first_signal(prepared, strike.at, tally)
     else:
         judge_single(prepared, Injection.of(strike), tally)

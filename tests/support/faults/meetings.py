@@ -1,18 +1,20 @@
-"""What meets a run half-way: a portal user's edit, or a second keyform, at every one of its effects."""
+"""What meets a run half-way, at every one of its effects: a portal user's edit, a second keyform, a first signal."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from reconciler.emulator import Request
 from reconciler.model import DesiredState
-from support.faults.case_text import PORTAL_EDIT, SECOND_PROCESS, Spot, Strike
+from support.faults.case_text import FIRST_SIGNAL, PORTAL_EDIT, SECOND_PROCESS, Spot, Strike
 from support.faults.cases import Prepared, Tally, finish
 from support.faults.effects import HTTP, Effect, Kind, TracedEffects
 from support.faults.run import Ran, run_once
-from support.faults.scenarios import BY_NAME, LLAMA
+from support.faults.scenarios import BY_NAME, LLAMA, Scenario
+from support.faults.world import FaultWorld
 from support.http_fakes import PROJECT, TOKEN
 from support.states import desired, key
 
@@ -115,6 +117,32 @@ def judge_portal_edit(prepared: Prepared, at: Spot, tally: Tally) -> None:
         watch.violations = [found for found in watch.violations if found.promise != 5]
         watch.foreign_on[LLAMA] -= {"late-comer"} - set(world.bound(LLAMA))
     finish(prepared, world, watch, prepared.case(Strike(PORTAL_EDIT, at)), tally, "meeting")
+
+
+def judge_first_signal(prepared: Prepared, at: Spot, tally: Tally) -> None:
+    """The user asks to stop, once, at one effect of a run.
+
+    What is made and bound everywhere by then, or by what still runs, is published before the run ends: its secret is
+    nowhere else.
+    """
+    world, watch = prepared.fork()
+    stop = threading.Event()
+    effects = TracedEffects(world, hook=meet(at, stop.set), watch=watch)
+    ran = run_once(world, prepared.scenario.after, effects, demand=prepared.scenario.demand, stop=stop)
+    tally.note("the run that is to stop", ran, world, watch)
+    bound = set(find_bound(prepared.scenario, world))
+    for found in world.marked():
+        if found.live_name in bound and found.phase == "pending":
+            watch.violate(6, f"{found.live_name} is bound everywhere, and its secret was thrown away")
+    finish(prepared, world, watch, prepared.case(Strike(FIRST_SIGNAL, at)), tally, "signal")
+
+
+def find_bound(scenario: Scenario, world: FaultWorld) -> Iterator[str]:
+    """The live names of generations that are bound wherever the file binds their key."""
+    declared = {key.name: key for key in scenario.after.keys}
+    for found in world.marked():
+        if found.key in declared and all(found.live_name in world.bound(ref) for ref in declared[found.key].endpoints):
+            yield found.live_name
 
 
 def is_written_next(trace: list[Effect], number: int, name: str) -> bool:

@@ -28,6 +28,33 @@ def write_generations(generations: dict[str, dict[str, int]]) -> str:
     return f"\n{write_table(GENERATIONS, rows)}\n"
 
 
+def write_gatherings(rows: list[dict[str, int]]) -> str:
+    """What came of stacks that met; nothing of a run before there were any."""
+    if not rows:
+        return ""
+    table = {
+        f"{row['stacks']} stacks": [
+            f"{row['meetings']:,}",
+            f"{row['runs_with_exit_code_0']:,} of {row['runs']:,}",
+            f"{row['bindings_lost']:,}",
+            f"{row['longest_seconds']:,} s",
+        ]
+        for row in rows
+    }
+    names = ("meetings", "runs that ended with 0", "bindings lost", "longest meeting")
+    return f"""
+## Stacks that meet
+
+Several stacks of one project apply at the same time, and share the deployments that their keys open. All begin within
+four seconds, a task takes five, and each request takes a moment. Their files differ: keys come and go, are bound
+elsewhere, or are replaced at once. The API takes, queues or refuses a write while a task runs, and shows it as the task
+begins or as it ends. A binding is lost when a run ended with 0, its file declares the binding, and in the end the
+endpoint refuses what the sink holds.
+
+{write_table(names, table)}
+"""
+
+
 def write_page(figures: dict[str, Any]) -> str:
     """Markdown."""
     effects, faults, runs, bugs = (figures[name] for name in ("effects", "faults", "runs_to_converge", "planted_bugs"))
@@ -63,6 +90,8 @@ def write_page(figures: dict[str, Any]) -> str:
         "Scenarios of the default mode, and kills, that the budget cut short": f"{figures['parts_cut_short']}",
         "Commit and seed": f"{figures['commit']}, {figures['seed']}",
     }
+    if "signals" in faults:  # there were none at first
+        rows["First signals (Ctrl-C, SIGTERM)"] = f"{faults['signals']:,}"
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     promises = "\n".join(f"| {name} | {number:,} |" for name, number in figures["evaluations"].items())
     left = "".join(f"\nNot reached in this run: {name}." for name in branches["not_reached"])
@@ -103,7 +132,7 @@ fault. The list under *What fails* is that of the suite as it is now.
 | promise | evaluations |
 |---|---|
 {promises}
-
+{write_gatherings(figures.get("gatherings", []))}
 ## What fails
 
 {kinds}
@@ -111,7 +140,10 @@ fault. The list under *What fails* is that of the suite as it is now.
 ## What nobody can keep
 
 - A list of keys is written as a whole, and the API has no ETag. An edit in the portal between keyform's reading of the
-  list and the end of its write is lost. keyform reads right before it writes, with no other request in between.
+  list and the end of its write is lost. keyform reads right before it writes, with no other request in between. Stacks
+  of one project take turns; somebody who writes past their lock, such as a portal user, can undo what keyform wrote.
+  keyform looks once more before it ends, restores that, and does not end with 0 if it does not stay. What is written
+  after that look, the next plan shows.
 - In v2 a key is written as a whole: its description with the marker, its expiry and what it opens. What somebody edits
   on the same key in the same moment is lost, in the same way. A write of a key that had no answer may arrive later, and
   bring back what the key was; so a new generation of which that may be is not published, and another is made.

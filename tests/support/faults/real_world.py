@@ -56,6 +56,8 @@ KINDS = {
     "real_path": Kind.LOOK,
     "enclosing": Kind.LOOK,
     "can_write": Kind.LOOK,
+    "pinned_by": Kind.LOOK,
+    "first_bytes": Kind.LOOK,
     "find_program": Kind.LOOK,
     "call": Kind.CLOUD_WRITE,
 }

@@ -45,6 +45,7 @@ the next run has written it, and a run that is shown nothing but the past.
 Requests that change something, when all keys of a stack fall due in the same apply. Each key opens two deployments
 where there are so many. A key costs a create, a description that says `published`, and a delete; a deployment costs one
 write when it gains generations and one when it loses them, however many keys move. The lock is two more for each apply,
+the lock of the lists two more for each time that it writes lists,
 and a key with a sink that cannot be read back costs one description more.
 
 | keys | deployments | creates | binds | published | unbinds | deletes | per key |

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -76,10 +77,11 @@ def run_once(
     *,
     holder: str = "ci@runner-1",
     demand: Demand | None = None,
+    stop: threading.Event | None = None,
 ) -> Ran:
     """Plan, and if there is something to do, lock, look again and do it; as the command line does.
 
-    With a demand, as `keyform rotate` does.
+    With a demand, as `keyform rotate` does. `stop` is set by a first signal.
     """
     effects = effects or TracedEffects(world)
     ran = Ran(None, effects.trace, refused=effects.refused)
@@ -90,7 +92,7 @@ def run_once(
         ran.said.append(f"{event.method} {event.subject} {event.detail}" if is_request else str(event))
 
     try:
-        ran.code = _run(world, desired, effects, ran, tell, holder, demand)
+        ran.code = _run(world, desired, effects, ran, tell, holder, demand, stop)
     except Killed:
         ran.code = None
     except KeyformError as error:
@@ -139,6 +141,7 @@ def _run(  # noqa: PLR0917 - each is another thing
     tell: Callable[[object], None],
     holder: str,
     demand: Demand | None,
+    stop: threading.Event | None,
 ) -> int:
     api = _open_api(desired, effects, tell)
     sinks = open_all(world, desired.stack, effects)
@@ -161,7 +164,15 @@ def _run(  # noqa: PLR0917 - each is another thing
         raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
     lock = ApiLock(api, effects, stack=desired.stack, holder=holder, tell=tell)
     result = apply_under(
-        lock, lambda: look(plan.made_at), api, sinks, effects, plan=plan, accept=note_move, listener=tell
+        lock,
+        lambda: look(plan.made_at),
+        api,
+        sinks,
+        effects,
+        plan=plan,
+        accept=note_move,
+        listener=tell,
+        stop=stop,
     )
     ran.result = result
     ran.said += [render_result(result, colour=False), json.dumps(result_tree(result))]

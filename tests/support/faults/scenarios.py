@@ -79,6 +79,8 @@ class Scenario:
     """A regular expression for each reason why a run leaves something undone, does the rest, and ends with 1."""
     leaves: str = ""
     """A regular expression for all that is then not as the file says."""
+    edits: tuple[tuple[str, str], ...] = ()
+    """What somebody does in the portal before `after` is applied: the live key, and which of `edits.EDITS`."""
     demand: Rotate | None = None
     """What the run with the faults is asked for beside the file; those that recover from it are plain applies."""
     promised: DesiredState | None = None
@@ -112,6 +114,11 @@ class Scenario:
 
 PLACES = {"aws": "AWS", "jobs": "another file", "local": "a file", "vault": "a program of its own"}
 """What the file says of each sink's place."""
+EXCLUSIVE = [declared("llama3", exclusive=True)]
+NOTED = desired(key("payments", "llama3", text="Checkout"), endpoints=EXCLUSIVE)
+IN_AWS = desired(key("payments", "llama3", overlap=HOUR, sinks=["aws"]), endpoints=EXCLUSIVE)
+AGEING_IN_AWS = desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["aws"]))
+AGEING_IN_VAULT = desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["vault"]), endpoints=EXCLUSIVE)
 DAILY = key("payments", "llama3", "whisper", every=days(1), overlap=HOUR)
 DUE = DAY + 60
 
@@ -314,6 +321,48 @@ IN_V3: tuple[Scenario, ...] = (
         earlier=((desired(DAILY), DUE),),
         pause=600.0,
         demand=Rotate(frozenset({"payments"})),
+    ),
+    Scenario("a note behind a marker", NOTED, NOTED, edits=(("payments", "a note behind"),)),
+    Scenario(
+        "a marker of a later version, beside a rotation that is due",
+        desired(*NOTED.keys, key("batch", "whisper", every=days(60), overlap=HOUR), endpoints=EXCLUSIVE),
+        desired(*NOTED.keys, key("batch", "whisper", every=days(60), overlap=HOUR), endpoints=EXCLUSIVE),
+        pause=61 * DAY,
+        edits=(("payments", "a phase of a later version"),),
+        undone=r"its marker cannot be read",
+        leaves=r"payments is described as",
+    ),
+    Scenario(
+        "a broken marker, and the key is adopted again",
+        desired(replace(NOTED.keys[0], adopt="payments"), endpoints=EXCLUSIVE),
+        NOTED,
+        edits=(("payments", "without its end, and a note"),),
+    ),
+    Scenario(
+        "a description that was replaced, with AWS",
+        IN_AWS,
+        IN_AWS,
+        sinks={"aws": "cloud"},
+        edits=(("payments", "replaced"),),
+    ),
+    Scenario(
+        "in an overlap the description was replaced, with AWS",
+        AGEING_IN_AWS,
+        AGEING_IN_AWS,
+        earlier=((AGEING_IN_AWS, 61 * DAY),),
+        pause=600.0,
+        sinks={"aws": "cloud"},
+        edits=(("payments-g2", "replaced"),),
+    ),
+    Scenario(
+        "a description that was replaced, with a write-only sink",
+        AGEING_IN_VAULT,
+        AGEING_IN_VAULT,
+        earlier=((AGEING_IN_VAULT, 61 * DAY), (AGEING_IN_VAULT, 7200.0)),
+        sinks={"vault": "store"},
+        edits=(("payments-g2", "replaced"),),
+        undone=r"it is called like a (generation|key) of this",
+        leaves=r"payments-g2 is described as",
     ),
     Scenario(
         "a leaked secret is revoked",

@@ -27,7 +27,10 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
     match kind:
         case "store":
             commands = {verb: (STORE, verb, name, "{key}") for verb in ("write", "remove")}
-            return SinkSettings(name, "command", {**commands, "timeout": 60}, Place(f"{FOLDER}/{name}/keyform.yaml"))
+            checks = (STORE, "check", name)
+            return SinkSettings(
+                name, "command", {**commands, "check": checks, "timeout": 60}, Place(f"{FOLDER}/{name}/keyform.yaml")
+            )
         case "cloud":
             return SinkSettings(name, "aws-secrets-manager", {"name": "{stack}/{key}", "region": REGION})
         case _:

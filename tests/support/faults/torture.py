@@ -27,15 +27,16 @@ from support.faults.branches import BRANCHES, SHOWN_BY
 from support.faults.bugs import BUGS
 from support.faults.cases import Tally, judge_double, judge_single, pass_through, prepare
 from support.faults.catching import find_failures, is_caught
+from support.faults.gatherings import GATHERINGS, Counts, gather
 from support.faults.kills import STORIES, count_points, is_real, judge_kill, part_of_points
-from support.faults.meetings import MEETINGS, judge_portal_edit, judge_two_processes
+from support.faults.meetings import MEETINGS, judge_first_signal, judge_portal_edit, judge_two_processes
 from support.faults.scenarios import BY_NAME, SCENARIOS
 from support.faults.tables import GENERATIONS
 
 SINGLES_UNTIL = 0.6
 KILLS_UNTIL = 0.85
 """Parts of the budget after which no single in the default mode, and no kill for real, begins."""
-KINDS = {"single": "single", "double": "double", "meetings": "meeting", "real_kills": "kill"}
+KINDS = {"single": "single", "double": "double", "meetings": "meeting", "signals": "signal", "real_kills": "kill"}
 """What a figure counts, by what a tally calls it."""
 PER_MODE = 40
 """Singles of one scenario in one other mode, at a time."""
@@ -45,6 +46,8 @@ now = time.time
 """The clock that the budget goes by, the same in all processes."""
 DOUBLE_PARTS = 4
 """Jobs into which all first faults of one scenario are cut."""
+PER_GATHERING = 10
+"""Meetings of stacks at a time."""
 PER_DOUBLE = 6
 """How many second faults each first one has; and, without all of them, first faults of one scenario at a time."""
 
@@ -64,6 +67,7 @@ class Figures:
     singles_begun: float = math.inf
     singles_done: float = 0
     """When the first and the last single of the default mode was judged, on the clock of the budget."""
+    gatherings: Counts = field(default_factory=Counts)
     unfinished: int = 0
     """Jobs that the budget cut short."""
 
@@ -74,6 +78,7 @@ class Figures:
         self.points |= other.points
         self.caught |= other.caught
         self.worlds |= other.worlds
+        self.gatherings.add(other.gatherings)
         self.singles_begun = min(self.singles_begun, other.singles_begun)
         self.singles_done = max(self.singles_done, other.singles_done)
         self.unfinished += other.unfinished
@@ -130,7 +135,7 @@ def take_singles(job: Job, found: Figures) -> None:
 
 
 def take_meetings(job: Job, found: Figures) -> None:
-    """A second process, and a portal user, at every effect of a run."""
+    """A second process, a portal user, and a first signal, at every effect of a run."""
     prepared = prepare(BY_NAME[job.scenario], Modes())
     for effect in pass_through(prepared).trace:
         if job.is_over():
@@ -138,6 +143,17 @@ def take_meetings(job: Job, found: Figures) -> None:
             return
         judge_two_processes(prepared, effect.spot, found.tally)
         judge_portal_edit(prepared, effect.spot, found.tally)
+        judge_first_signal(prepared, effect.spot, found.tally)
+
+
+def let_stacks_meet(job: Job, found: Figures) -> None:
+    """Some meetings of as many stacks as its scenario says; `number` is that of the first."""
+    size = int(job.scenario)
+    for number in range(job.number, min(job.number + PER_GATHERING, GATHERINGS[size])):
+        if job.is_over():
+            found.unfinished += 1
+            return
+        found.gatherings.add(gather(size, number, str(job.seed)))
 
 
 def take_doubles(job: Job, found: Figures) -> None:
@@ -170,6 +186,7 @@ DOES: dict[str, Callable[[Job, Figures], None]] = {
     "bug": catch_bug,
     "singles": take_singles,
     "meetings": take_meetings,
+    "gathering": let_stacks_meet,
     "doubles": take_doubles,
     "kill": kill_for_real,
 }
@@ -193,6 +210,11 @@ def jobs(seed: int, begun: float, budget: float, *, full: bool = False) -> Itera
     longest = sorted(SCENARIOS, key=lambda found: len(found.before.keys) + len(found.after.keys), reverse=True)
     yield from (Job("singles", scenario.name, 0, seed, early) for scenario in longest)
     yield from (Job("meetings", name, 0, seed, early) for name in MEETINGS)
+    yield from (
+        Job("gathering", str(size), number, seed, early)
+        for size, count in GATHERINGS.items()
+        for number in range(0, count, PER_GATHERING)
+    )
     kills = [
         Job("kill", story, part, seed, begun + budget * KILLS_UNTIL) for story in STORIES for part in range(KILL_PARTS)
     ]
@@ -267,8 +289,9 @@ def show(found: Figures, seed: int, budget: float, begun: float, *, full: bool) 
         "scenarios_in_modes": len(found.worlds),
         "parts_cut_short": found.unfinished,
         "evaluations": {f"P{promise}": number for promise, number in sorted(tally.evaluations.items())},
-        "violations": len(tally.failures),
-        "failures": sorted(map(str, tally.failures))[:100],
+        "gatherings": found.gatherings.as_figures(),
+        "violations": len(tally.failures) + len(found.gatherings.failures),
+        "failures": sorted([*map(str, tally.failures), *found.gatherings.failures])[:100],
         "runs_to_converge": {"most": max(tally.runs_to_converge, default=0), "mean": _mean(tally.runs_to_converge)},
         "planted_bugs": {
             "planted": len(BUGS),

@@ -27,7 +27,7 @@ FILES = ("dotenv", "json")
 """Kinds of sinks that are files."""
 MARKER = re.compile(
     r"\[keyform 2 (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)"
-    r"( protected)?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]$"
+    r"( protected)?( exp)?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]"
 )
 
 PASTS: dict[tuple[bytes, Modes], Emulator] = {}
@@ -71,6 +71,8 @@ class FaultWorld:
         """Secrets that nobody holds any more, where a world remembers them."""
         self.names_by_id: dict[str, str] = {}
         """What the objects are called that were ever asked for by an id."""
+        self.edited: dict[str, str] = {}
+        """What stood in the descriptions that somebody edited: they are generations by that, whatever is left of it."""
         self._known: dict[Hashable, Any] = {}
         self._known_as_of: object = None
         self._is_still = False
@@ -102,7 +104,7 @@ class FaultWorld:
         other.aws, other.left = self.aws.copy(), set(self.left)
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
-        other.names_by_id = dict(self.names_by_id)
+        other.names_by_id, other.edited = dict(self.names_by_id), dict(self.edited)
         return other
 
     # --- What effects do ----------------------------------------------------------------------------------------------
@@ -291,7 +293,7 @@ class FaultWorld:
                     key.secret,
                 )
                 for key in self.live_keys().values()
-                if (match := MARKER.search(key.description or ""))
+                if (match := MARKER.search(key.description or "") or MARKER.search(self.edited.get(key.name, "")))
             ]
 
         return self._look("marked", read)

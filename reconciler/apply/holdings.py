@@ -1,0 +1,134 @@
+"""What locks there are, how each is named, read and described: the data of the lock that is a live key."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from reconciler.errors import ApiError, Forbidden
+from reconciler.model import LISTS, LiveKey, lock_name, read_lock_name, shift
+
+LIFETIME = timedelta(minutes=10)
+"""How long a lock lasts unless it is renewed, which happens at half of it."""
+GRACE = timedelta(minutes=1)
+"""How long after its expiry a lock still counts: what each side knows of the API's clock may differ by a second."""
+LAST_NUMBER = 99_999_999
+"""No lock has a larger number: its name would not be read as that of a lock."""
+LONGEST_HOLDER = 150
+"""Characters of what is shown of a holder: anybody can write a lock in the portal."""
+
+_HOLDER = re.compile(r"held by (?P<holder>.*?) since ")
+_NONCE = re.compile(r"\bkeyform-lock (?P<nonce>[0-9a-f]+)\b")
+"""Read apart from all else: a server may escape, trim or fold the text around it, which others write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a lock is for: the name that its live name has, and its words in messages."""
+
+    name: str
+    lock: str
+    """`The lock of stack prod`."""
+    is_held: str
+    """`The stack prod is locked by`; the holder follows."""
+    waiting: str
+    """`waiting for the lock, held by`; the holder follows."""
+    longest_wait: float
+    """Seconds between two looks at a lock that another has, about."""
+
+    @classmethod
+    def of_stack(cls, stack: str) -> Scope:
+        """One apply of a stack at a time."""
+        return cls(
+            stack,
+            f"The lock of stack {stack}",
+            f"The stack {stack} is locked by",
+            "waiting for the lock, held by",
+            10.0,
+        )
+
+    @classmethod
+    def of_lists(cls, project: int) -> Scope:
+        """One writer of the lists of keys of a project's endpoints at a time, whichever stack it is of."""
+        return cls(
+            LISTS,
+            f"The lock of the lists of keys in project {project}",
+            f"The lists of keys in project {project} are locked by",
+            "waiting for the lists of keys, which are written by",
+            3.0,
+        )
+
+    @property
+    def way_out(self) -> str:
+        """What to do about another who has it."""
+        name = lock_name(self.name, 1).removesuffix("1")
+        return f"wait for it, or give --lock-timeout; if its holder is dead, delete the key {name}… in the portal"
+
+    def first_number(self, now: datetime) -> int:
+        """The number of a lock where none is left.
+
+        Any stack may delete an expired lock of the lists, a moment after it has seen it. So no name comes back: the
+        number is that of the minute, of which there are enough until 2160.
+        """
+        return int(now.timestamp() // 60) if self.name == LISTS else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One lock as it is live."""
+
+    key: LiveKey
+    number: int
+    nonce: str
+    holder: str
+
+    def counts(self, now: datetime) -> bool:
+        """Whether it still keeps others out."""
+        return self.key.expires_at is None or now < shift(self.key.expires_at, GRACE)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it was made as locks are: only then is it deleted, whatever a key in the portal is called."""
+        expires_at = self.key.expires_at
+        return bool(self.nonce) and expires_at is not None and expires_at <= shift(self.key.created_at, 2 * LIFETIME)
+
+
+def read_lock(key: LiveKey, name: str) -> Holding | None:
+    """A live key as a lock of this stack, or of the lists. One without a readable holder still keeps others out."""
+    lock = read_lock_name(key.name)
+    if lock is None or lock[0] != name:
+        return None
+    text, nonce = _HOLDER.search(key.text), _NONCE.search(key.text)
+    holder = text["holder"][:LONGEST_HOLDER] if text else ""
+    return Holding(key, lock[1], nonce["nonce"] if nonce else "", holder or "somebody")
+
+
+def describe_holder(scope: Scope, locks: list[Holding]) -> str:
+    """Who has the lock, and until when."""
+    if not locks:
+        return f"{scope.lock} could not be taken: others keep taking it."
+    lock = locks[-1]
+    until = f", until {lock.key.expires_at:%Y-%m-%dT%H:%M:%SZ} at the latest" if lock.key.expires_at else ""
+    return f"{scope.is_held} {lock.holder}{until}."
+
+
+def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> str:
+    """What becomes of a lock that was not seen gone."""
+    until = shift(expires_at, GRACE)
+    return (
+        f"{scope.lock} may be left behind. {why} If so, it expires: other runs are kept out until"
+        f" {until:%Y-%m-%dT%H:%M:%SZ}, or until someone deletes the key {name} in the portal."
+    )
+
+
+def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
+    """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
+    if not isinstance(error, Forbidden):
+        return error
+    return Forbidden(
+        f"{scope.lock} could not be made. {error.message}",
+        way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
+        status=error.status,
+        request_id=error.request_id,
+    )

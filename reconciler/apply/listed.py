@@ -1,0 +1,98 @@
+"""What the list of live keys says of what was made, written and deleted: the next plan will rest on such a list.
+
+An answer says what the API means to have done. One that echoes what it was sent, and keeps something else, would have
+the next apply do the same again, for ever, each time with a good end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from reconciler.api import find_unkept
+from reconciler.apply.run import Left, Run
+from reconciler.apply.steps import take_back, unlike_made
+from reconciler.errors import ApiError, Interrupted
+from reconciler.model import LiveKey, Unchanged, are_close
+from reconciler.plan.changes import Change, Publish
+from reconciler.plan.fields import instant
+from reconciler.plan.outcomes import Finished, OutcomeState
+
+LOOKS = 4
+"""A list may be old: what it shows otherwise is believed after so many."""
+PAUSE = 1.0
+"""Seconds before the second look; doubled before each more."""
+WAY_OUT = "run apply again: it looks at what is live; report it to Gcore if it stays so"
+
+
+def look_at_made(run: Run, changes: Sequence[Change]) -> None:
+    """See that what these changes have made is listed as it was made, before anything is bound; what is not goes again.
+
+    A list that does not show a key yet, or cannot be read, says nothing: the key is read before it is published.
+    """
+    made = {key.key.id: change for change in changes if (key := run.created.get(change.id.live)) is not None}
+    if run.stop.is_set() or not made:
+        return
+    with suppress(ApiError, Interrupted):
+        for live in run.api.list_keys():
+            change = made.get(live.id)
+            if change is None:
+                continue
+            unlike = unlike_made(run, live, run.created[change.id.live].key)
+            if not unlike:
+                run.listed[live.id] = live
+                continue
+            error = take_back(run, run.created.pop(change.id.live).key, unlike)
+            tell(run, change, OutcomeState.FAILED, error.message, error.way_out)
+
+
+def look_at_listed(run: Run) -> None:
+    """Turn the outcome of each change that the list does not bear out from done to unknown.
+
+    A list that cannot be read changes nothing: each change had an answer.
+    """
+    found: dict[str, str] = {}
+    for look in range(LOOKS):
+        doubtful = [left for left in run.left.values() if run.is_in(left.change.id, OutcomeState.DONE)]
+        if run.stop.is_set() or not doubtful:
+            return
+        try:
+            if look:
+                run.effects.sleep(PAUSE * 2 ** (look - 1))
+            listed = {key.id: key for key in run.api.list_keys()}
+        except (ApiError, Interrupted):
+            break
+        found = {left.former.id: why for left in doubtful if (why := find_otherwise(run, left, listed))}
+        if not found:
+            return
+    for key_id, why in found.items():
+        tell(run, run.left[key_id].change, OutcomeState.UNKNOWN, why, WAY_OUT)
+
+
+def tell(run: Run, change: Change, state: OutcomeState, detail: str, way_out: str) -> None:
+    """Tell of another outcome of a change that counted as done."""
+    outcome = replace(run.outcomes[change.id], state=state, detail=detail, way_out=way_out)
+    run.outcomes[change.id] = outcome
+    run.listener(Finished((outcome,)))
+
+
+def find_otherwise(run: Run, left: Left, listed: dict[str, LiveKey]) -> str:
+    """What is live otherwise than a change has left it; `""` if it is not."""
+    former, live = left.former, listed.get(left.former.id)
+    if left.written is None:
+        # One with another marker was made by somebody since, under the same name.
+        is_there = live is not None and live.ownership == former.ownership
+        return f"the API said that it deleted {former.name}, and still lists it" if is_there else ""
+    if live is None:
+        return f"the API does not list {former.name}, which was written just now"
+    if isinstance(left.change, Publish) and not are_close(live.created_at, former.created_at):
+        return (
+            f"the API lists {former.name} with another created_at than it shows of it alone"
+            f" ({instant(live.created_at)} and not {instant(former.created_at)})"
+        )
+    wanted = left.written
+    if isinstance(wanted.expires_at, Unchanged):
+        wanted = replace(wanted, expires_at=former.expires_at)
+    unkept = find_unkept(live, wanted, run.api.now())
+    return f"the API lists {former.name} with another {unkept} than was written" if unkept else ""

@@ -1,0 +1,68 @@
+"""What is said of a local file that cannot be written: each time what is wrong with it, and the way out."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from reconciler.effects import LONGEST_FILE
+from reconciler.reach import printable
+from reconciler.sinks.git_ignore import SECONDS, GitSays
+
+MAX_BYTES = LONGEST_FILE
+TEMPORARY_FOLDER = ".keyform.tmp"
+
+ACCESS = "Give the user that keyform runs as the right to read and write it and its folder, or choose another path."
+_MOUNT_ITS_FOLDER = "Mount its folder, so that the file can be replaced in one step."
+_TROUBLE: dict[int, tuple[str, str]] = {
+    errno.ENOSPC: ("the disk is full", "Free some space and run again."),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space and run again."),
+    errno.EACCES: ("permission was denied", ACCESS),
+    errno.EPERM: ("permission was denied", ACCESS),
+    errno.EROFS: ("the file system is read-only", "Choose a path that can be written."),
+    errno.ELOOP: ("there is a symbolic link in the way", "Give the path of the file itself."),
+    errno.ENOTDIR: ("a part of its path is no folder", "Correct the path."),
+    errno.EISDIR: ("it is a folder", "Give the path of a file."),
+    errno.ENAMETOOLONG: ("its path is too long", "Choose a shorter path."),
+    errno.EEXIST: (f"{TEMPORARY_FOLDER} beside it could not be cleared", "Remove it and run again."),
+    errno.ENOLCK: ("its folder cannot be locked", "Choose a path on a local disk."),
+    errno.EINVAL: ("it is not a regular file", "Give the path of a file."),
+    errno.EFBIG: (f"it is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack."),
+    errno.EXDEV: ("the file is mounted by itself", _MOUNT_ITS_FOLDER),
+    errno.EBUSY: ("the file is mounted by itself", _MOUNT_ITS_FOLDER),
+}
+
+
+def explain_errno(number: int) -> tuple[str, str]:
+    """What the system said, by its number; it completes "cannot be written: …"."""
+    return _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
+
+
+def explain_pin(pin: str, path: Path) -> tuple[str, str]:
+    """Why no other file can take the place of this one: see `Effects.pinned_by`."""
+    if pin == "a mount":
+        return "cannot be written: the file is mounted by itself", _MOUNT_ITS_FOLDER
+    return (
+        f"cannot be written: {pin} of the file forbids to replace it",
+        f"Take it off with `chattr -i -a {printable(str(path))}`, or choose another path.",
+    )
+
+
+def explain_silence(says: GitSays, asked: Path, folder: Path) -> tuple[str, str]:
+    """Without an answer of git's that is one, the file might be committed; `asked` is the `.git` that it was about."""
+    place = printable(str(asked))
+    match says:
+        case GitSays.NO_GIT:
+            message = f"{place} is there, and no git program that could say whether it would be ignored"
+            way_out = "Install git on PATH, outside of the checkout; or choose a path that is in no repository."
+        case GitSays.BROKEN:
+            message = f"git cannot say whether it would be ignored, since {place} is no repository that it can read"
+            way_out = "Repair it, or remove it if it is none; or choose another path."
+        case GitSays.TOO_SLOW:
+            message = f"git did not say within {SECONDS} seconds whether it would be ignored"
+            way_out = "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path."
+        case _:
+            message = "git cannot say whether it would be ignored"
+            way_out = f"Check what `git -C {printable(str(folder))} status` says, and fix it."
+    return message, way_out
