@@ -29,8 +29,10 @@ from reconciler.model import (
     number_in_name,
 )
 from reconciler.plan.cases import KeyCase, is_owned, name_some
+from reconciler.plan.changes import Reason
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
+from reconciler.plan.holdings import find_holdings
 from reconciler.plan.owners import describe_owner, record_is_of
 from reconciler.plan.updates import KeyWriting
 
@@ -227,13 +229,19 @@ def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
     return Finding(*place_of(case), message, way_out)
 
 
-def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """No more generations of a key that were published to nobody, or that nobody knows of, pile up with each run.
+def find_obstacles_to_another(case: KeyCase, key: DesiredKey, why: Reason) -> Iterator[Finding]:
+    """What stands in the way of another generation.
 
-    A rotation that is asked for is another attempt, and a leaked secret is replaced whatever happens.
+    A rotation that is asked for is made all the same, and so is what replaces a leaked secret.
     """
-    if case.is_rotated or case.is_urgent:
-        return
+    if not case.is_rotated and not case.is_urgent:
+        yield from hold_up_by_attempts(case, key)
+        if why.code == "secret_is_not_in_sink":
+            yield from hold_up_by_source(case, key)
+
+
+def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """No more generations of a key that were published to nobody, or that nobody knows of, pile up with each run."""
     in_use = [generation for generation in reversed(case.generations) if generation.is_in_use]
     tried = [*takewhile(lambda each: each.is_unfinished and not each.has_replaced(key.sinks), in_use)]
     unused = [generation for generation in case.generations if not generation.is_in_use]
@@ -246,6 +254,24 @@ def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
         names = name_some([each.name for each in unused])
         message = f"is held up: {len(unused)} generations that were never published are still there ({names})"
         yield Finding(*place_of(case), message, f"see why they could not be deleted, {way_out}")
+
+
+def hold_up_by_source(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """What no sink gives back now may be in one that cannot be read this time: it is not replaced for that."""
+    newest, suspects = case.newest_in_use, case.facts.broken.keys()
+    if newest is not None and suspects:
+        named = find_holdings(case, key, newest).published_to
+        yield from hold_up_by_sinks(case, suspects if named is None else suspects & named)
+
+
+def explain_kept_record(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """A sink that the key no longer names has its secret, and cannot be read, so that nothing goes from there now."""
+    newest = case.newest_in_use
+    if newest is not None and case.facts.broken:
+        named = find_holdings(case, key, newest).published_to or frozenset()
+        for sink in sorted((named & case.facts.broken.keys()) - set(key.sinks)):
+            trouble = case.facts.broken[sink]
+            yield Finding(*place_of(case), f"its secret stays in a sink: {trouble.message}", trouble.way_out)
 
 
 def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:

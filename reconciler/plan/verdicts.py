@@ -24,6 +24,7 @@ from reconciler.plan.notes import (
     warn_of_places,
 )
 from reconciler.plan.obstacles import (
+    explain_kept_record,
     explain_last_number,
     explain_uncut,
     explain_unwritable,
@@ -31,10 +32,10 @@ from reconciler.plan.obstacles import (
     find_long_text,
     find_missing,
     find_obstacles,
+    find_obstacles_to_another,
     find_obstacles_to_removal,
     find_past_expiry,
     find_taken_name,
-    hold_up_by_attempts,
     hold_up_by_unseen,
     is_writable,
     refuse_protected,
@@ -143,7 +144,7 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
     """The file declares the key: adopt, repair, replace, retire, or leave alone."""
     newest, cause = case.newest_in_use, find_cause(case)
     action = (cause.action if cause else None) or Action.UPDATE
-    if cause and cause.action and (found := tuple(hold_up_by_attempts(case, key))):
+    if cause and cause.action and (found := tuple(find_obstacles_to_another(case, key, cause.reason))):
         return hold_up(case, found)
     successor = choose_successor(case, key, cause.reason) if cause and cause.action else None
     if successor is not None and successor.generation > LAST_GENERATION:
@@ -187,6 +188,7 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
         unmet=(
             *unwritable,
+            *explain_kept_record(case, key),
             *(explain_uncut(case, live) for live in uncut),
             *(Finding(place.where, place.path, trouble.message, trouble.way_out) for _, place, trouble in missing),
         ),

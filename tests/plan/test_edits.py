@@ -13,7 +13,17 @@ from support.fuzzing import fuzz
 from support.simulation import simulate
 from support.states import A_MONTH_AGO, NOW, days, declared, desired, endpoint, key, live, snapshot
 
-from reconciler.model import Auth, DesiredState, LiveKey, Phase, SinkContents, SinkRecord, Snapshot, compose_description
+from reconciler.model import (
+    Auth,
+    DesiredState,
+    LiveKey,
+    Phase,
+    SinkContents,
+    SinkRecord,
+    Snapshot,
+    compose_description,
+    digest,
+)
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import (
     CreateGeneration,
@@ -73,16 +83,19 @@ def test_no_edit_cuts_the_key_or_makes_another_generation(description: str, sink
     plan = compute_plan(FILE, world(description, sink), NOW)
     assert losses(plan) == {"other"}
     assert of(plan, "search") == SEARCH, "the rest of the plan goes on"
+    assert plan.refusals == ()
+    marker = described(NEWER, description).ownership
+    if sink == "a program" and marker is not None and marker.published_to not in ("", digest([])):
+        return  # it says that the secret is at another place, and nobody can see whether it is at this one
     assert not any(
         isinstance(each, CreateGeneration | RemoveRecord | Publish) for each in plan.changes if each.key == "app-two"
     )
-    assert plan.refusals == ()
     if "keys.app-two" in held_up(plan):
         assert of(plan, "app-two") == []
     else:
         assert set(of(plan, "app-two")) <= {
             f"update_key {code}"
-            for code in ("marker_is_restored", "description_differs", "marker_is_old", "marker_differs")
+            for code in ("marker_is_restored", "description_differs", "marker_is_old", "marker_differs", "sinks_differ")
         } | {"update_key description and prevent_destroy differ"}
         after = simulate(plan, world(description, sink), NOW)
         assert of(compute_plan(FILE, after, NOW), "app-two") == []

@@ -354,6 +354,22 @@ def test_a_sink_that_cannot_be_read_this_time_has_lost_nothing() -> None:
     alone = file("local", places={"jobs": OTHER, "local": FILE}, max_replacements=0)
     plan = compute_plan(alone, world(both, {"jobs": broken, "local": HELD}), NOW)
     assert (plan.changes, plan.refusals, plan.held_up) == ((), (), ())
+    assert [finding.message for finding in plan.unmet] == ["its secret stays in a sink: sink jobs: no"]
+
+
+@pytest.mark.parametrize("places", [(OTHER,), ()])
+def test_what_may_be_in_a_sink_that_cannot_be_read_this_time_is_not_replaced(places: tuple[str, ...]) -> None:
+    broken = replace(there(), trouble=Trouble("sink jobs: no", "wait"))
+    state = file("local", places={"jobs": OTHER, "local": FILE})
+    plan = compute_plan(state, world(published(*places), {"jobs": broken, "local": there()}), NOW)
+    assert (plan.changes, plan.held_up) == ((), ("payments",))
+    assert [(finding.message, finding.way_out) for finding in plan.unmet] == [("is held up: sink jobs: no", "wait")]
+    lost = compute_plan(state, world(IN_FILE, {"jobs": broken, "local": there()}), NOW)
+    assert told(lost.changes) == ROTATES, "it never was there"
+    asked = compute_plan(
+        state, world(published(*places), {"jobs": broken, "local": there()}), NOW, Rotate(frozenset({"payments"}))
+    )
+    assert any(isinstance(change, CreateGeneration) for change in asked.changes)
 
 
 # --- Safety -----------------------------------------------------------------------------------------------------------
