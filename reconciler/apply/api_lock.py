@@ -300,8 +300,7 @@ class ApiLock(Lock):
             return
         lock = self._scope.lock[:1].lower() + self._scope.lock[1:]
         raise NotKept(
-            f"The API made {lock} with another {field} than it was asked to"
-            f" (asked: {wanted}, kept: {found}).",
+            f"The API made {lock} with another {field} than it was asked to (asked: {wanted}, kept: {found}).",
             way_out=ANOTHER_LOCK,
         )
 
