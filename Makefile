@@ -164,6 +164,10 @@ schema: $(VENV)/.dev ## Put what the sinks declare into the published schema
 portal: venv ## Make docs/portal.md from the tests of the portal's steps
 	@$(PY) tools/portal.py
 
+.PHONY: reports
+reports: venv ## Make docs/field-reports.md from docs/field-reports.toml
+	@$(PY) tests/support/field_reports.py
+
 .PHONY: record
 record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconciler.errors import CredentialsMissing, ExtraMissing, SinkError
 from reconciler.model import Snapshot, Trouble
-from reconciler.plan.changes import Plan, Publish, RemoveRecord
+from reconciler.plan.changes import Copy, Plan, Publish, RemoveRecord
 from reconciler.sinks.protocol import Sink
 
 
@@ -46,7 +46,7 @@ def find_needed(plan: Plan) -> dict[str, set[str]]:
     needed: dict[str, set[str]] = {}
     for change in plan.changes:
         match change:
-            case Publish(sinks=sinks):
+            case Publish(sinks=sinks) | Copy(sinks=sinks):
                 for sink in sinks:
                     needed.setdefault(sink, set()).add(change.key)
             case RemoveRecord(sink=sink):

@@ -92,6 +92,8 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
         },
         readable=sink.traits.readable,
         removable=sink.traits.removable,
+        reads_secrets=sink.traits.reads_secrets,
+        is_absent=sink.is_absent,
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,

@@ -39,6 +39,7 @@ from reconciler.model.verification import (
 from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
 from reconciler.plan.cases import KeyCase, gather_cases, gather_facts
 from reconciler.plan.fields import instant
+from reconciler.plan.holdings import find_holdings
 from reconciler.plan.owners import record_is_of
 from reconciler.sinks.protocol import HeldSecret, Sink
 from reconciler.workers import side_by_side
@@ -224,6 +225,7 @@ class Inquiry:
         self._declared = {endpoint.ref: endpoint.auth for endpoint in desired.endpoints}
         self._live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
         self._endpoints = snapshot.endpoints
+        self._absent = {name for name, contents in snapshot.sinks.items() if contents.is_absent}
         self._unseen = snapshot.unseen
         self._api = api
         self._effects = effects
@@ -329,12 +331,19 @@ class Inquiry:
         if current is None:
             reason = f"no generation of {case.name} is published: run apply"
             return Trial(ref, replace(blank, state=SecretState.UNPUBLISHED, reason=reason))
+        found = find_holdings(case, case.desired, current) if case.desired else None
+        if found is not None and found.is_elsewhere and sink in found.lacking:
+            reason = f"{sink} was somewhere else when {current.name} was published: run apply"
+            return Trial(ref, replace(blank, state=SecretState.LOST, reason=reason))
         if shelf.trouble:
             return Trial(ref, replace(blank, reason=shelf.trouble))
         if current.phase is Phase.ADOPTED:
             reason = f"{current.name} was adopted, and its secret is unknown to keyform"
             return Trial(ref, replace(blank, reason=reason))
-        reason = f"{sink} does not hold it: apply makes a new generation"
+        action = "copies it there" if found is not None and found.source else "makes a new generation"
+        reason = f"{sink} does not hold it: apply {action}"
+        if sink in self._absent:
+            reason = f"{sink} is not there at all: is this another machine, or another folder?"
         return Trial(ref, replace(blank, state=SecretState.LOST, reason=reason))
 
     def hold_back(self, trial: Trial, held: HeldSecret, bindings: Bindings) -> Trial:

@@ -22,6 +22,7 @@ from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
+    Copy,
     CreateGeneration,
     Note,
     OpenEndpoint,
@@ -42,6 +43,7 @@ ORDER: tuple[tuple[Step, ...], ...] = (
     (Step.UPDATE_KEY,),
     (Step.PROVE,),
     (Step.PUBLISH,),
+    (Step.COPY,),
     (Step.UNBIND, Step.OPEN_ENDPOINT),  # an endpoint opens in the write that takes its last key off
     (Step.REMOVE_RECORD,),
     (Step.DELETE_KEY,),
@@ -67,7 +69,7 @@ def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
     written: defaultdict[str, set[str]] = defaultdict(set)
     for change in run.plan.changes:
         match change:
-            case Publish(sinks=sinks):
+            case Publish(sinks=sinks) | Copy(sinks=sinks):
                 for sink in sinks:
                     written[sink].add(change.key)
             case RemoveRecord(sink=sink):
@@ -83,6 +85,8 @@ def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
             for change in run.plan.changes:
                 match change:
                     case CreateGeneration(key=key) if key in written[sink]:
+                        yield change.id, error
+                    case Copy(sinks=sinks) if sink in sinks:
                         yield change.id, error
                     case RemoveRecord(sink=where) if where == sink:
                         yield change.id, error

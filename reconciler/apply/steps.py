@@ -20,6 +20,7 @@ from reconciler.model import (
     LiveKey,
     Ownership,
     Phase,
+    Secret,
     SinkRecord,
     Unchanged,
     UnwritableDescription,
@@ -27,7 +28,8 @@ from reconciler.model import (
     generation_name,
     shift,
 )
-from reconciler.plan.changes import Change, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
+from reconciler.plan.changes import Change, Copy, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
+from reconciler.plan.owners import record_is_of
 
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
@@ -45,6 +47,8 @@ def take_step(run: Run, change: Change) -> str:
             told = prove(run, change)
         case Publish():
             publish(run, change)
+        case Copy():
+            copy(run, change)
         case RemoveRecord():
             run.sinks[change.sink].remove(change.key)
         case DeleteKey():
@@ -195,9 +199,8 @@ def publish(run: Run, change: Publish) -> None:
             mark(Phase.PARTIAL, run.api.now())
             require_marked(run, shown)
             is_marked = True
-        run.fence.check()
         try:
-            sink.write(record, made.secret)
+            save(run, sink_name, record, made.secret)
         except SinkError as error:
             if is_marked and number == 0 and not error.effect_is_unknown:
                 with suppress(ApiError):  # it stays partial, which is the more careful of the two
@@ -206,16 +209,54 @@ def publish(run: Run, change: Publish) -> None:
                 with suppress(ApiError):  # what a later reading does not show may still be on its way into the sink
                     mark(Phase.PARTIAL, run.api.now())
             raise
-        if sink.traits.readable and sink.read_one(key) != record:
-            raise SinkError(
-                f"sink {sink_name} does not hold what was written to it for {key}",
-                way_out="see who else writes there, and run apply again",
-                effect_is_unknown=True,
-            )
-        require_lock(run)
+        require_kept(run, sink_name, record)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
     since = shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0)
     mark(Phase.PUBLISHED, since, change.destinations)
+
+
+def save(run: Run, sink: str, record: SinkRecord, secret: Secret) -> None:
+    """Write a secret to a sink, while the lock is ours."""
+    run.fence.check()
+    run.sinks[sink].write(record, secret)
+
+
+def require_kept(run: Run, name: str, record: SinkRecord) -> None:
+    """See that a sink holds what was written, where it can be read back, and that no other run can have crossed it."""
+    sink = run.sinks[name]
+    if sink.traits.readable and sink.read_one(record.key) != record:
+        raise SinkError(
+            f"sink {name} does not hold what was written to it for {record.key}",
+            way_out="see who else writes there, and run apply again",
+            effect_is_unknown=True,
+        )
+    require_lock(run)
+
+
+def copy(run: Run, change: Copy) -> None:
+    """Copy the secret of the generation in use from one sink to others, and let its marker say where it is.
+
+    Until all of them have it, the marker stays as it was: the next run copies again, and no sink loses anything by it.
+    """
+    live = find_key(run, change.live.id)
+    if live is None:
+        raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
+    own = live.ownership
+    require_same_owner(live, change.ownership.stack, change.key)
+    if own is None or own.phase is not change.ownership.phase:
+        raise PlanIsStale(f"the marker of {live.name} is another since the plan was made", way_out="run plan again")
+    held = run.sinks[change.source].read_secret(change.key)
+    if held is None or not record_is_of(held.record, live):
+        raise SinkError(
+            f"sink {change.source} does not give the secret of {live.name} back any more, so it cannot be copied",
+            way_out=f"restore it there, or run `keyform rotate {change.key}` for a new secret",
+        )
+    generation, place = change.ownership.generation, (run.api.host, run.plan.project)
+    record = SinkRecord(own.stack, change.key, generation, live.name, live.created_at, *place)
+    for sink in change.sinks:
+        save(run, sink, record, held.secret)
+        require_kept(run, sink, record)
+    write(run, change, live, KeyUpdate(compose(live.name, change.text, change.ownership)))
 
 
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:

@@ -122,10 +122,11 @@ def _build_project(build: _Build) -> int:
 
 
 def _build_safety(build: _Build) -> Safety:
-    max_deletes = build.number("safety", "max_deletes")
+    max_deletes, max_replacements = (build.number("safety", name) for name in ("max_deletes", "max_replacements"))
     return Safety(
         max_deletes=Safety().max_deletes if max_deletes is None else max_deletes,
         allow_empty=build.switch("safety", "allow_empty") or False,
+        max_replacements=Safety().max_replacements if max_replacements is None else max_replacements,
     )
 
 

@@ -43,6 +43,8 @@ keys: {{}}
 safety:
   # A plan that would destroy more keys is refused.
   max_deletes: 5
+  # How many keys a plan may rotate because the sink lost their secrets; more look like another machine.
+  max_replacements: 1
 """
 
 

@@ -113,10 +113,14 @@ class SinkSettings:
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """What a plan may not do unless the file says so; `max_deletes` None means no limit (`destroy`)."""
+    """What a plan may not do unless the file says so; `max_deletes` None means no limit (`destroy`).
+
+    `max_replacements` is how many keys may be rotated at once because a sink lost their secrets.
+    """
 
     max_deletes: int | None = 5
     allow_empty: bool = False
+    max_replacements: int = 1
 
 
 @dataclass(frozen=True, slots=True)

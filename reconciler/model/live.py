@@ -178,10 +178,11 @@ class Trouble:
 class SinkContents:
     """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
 
-    From a sink that is not `removable` nothing can be removed: what it holds stays. `destination` is the one line that
-    says where it writes; `exposure` what a reviewer has to know of that (`""`: nothing). `is_evidence`: its records
-    prove whose a live key is, since nobody can write them by a pull request or in the portal. `later` says of each key
-    whose record a later version wrote why it is held up; `foreign` of each key whose place somebody else has.
+    From a sink that is not `removable` nothing can be removed: what it holds stays. One that `reads_secrets` gives them
+    back, too. `is_absent`: there is nothing at all where it writes. `destination` is the one line that says where it
+    writes; `exposure` what a reviewer has to know of that (`""`: nothing). `is_evidence`: its records prove whose a
+    live key is, since nobody can write them by a pull request or in the portal. `later` says of each key whose record a
+    later version wrote why it is held up; `foreign` of each key whose place somebody else has.
 
     `trouble`: it could not be read this time, and what it holds is unknown. `unwritable` are the keys that it was to be
     written for, and could not.
@@ -190,6 +191,8 @@ class SinkContents:
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
     readable: bool = True
     removable: bool = True
+    reads_secrets: bool = True
+    is_absent: bool = False
     destination: str = ""
     exposure: str = ""
     is_evidence: bool = True

@@ -403,8 +403,7 @@ def explain_spared(live: LiveKey | None, own_stack: str) -> tuple[str, str]:
     stack, off = live.marked_by, "unlink the key in the portal"
     if stack is None:
         why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
-        ours = f"if it is this stack's, write `adopt: {live.name}` on the key that it belongs to"
-        return why, f"{ours}; if it is not, {off}, or write `exclusive: {{stacks: [{own_stack}]}}`"
+        return why, f"write `adopt: {live.name}` on the key that it belongs to; if nobody uses it, {off}"
     if stack == own_stack:
         why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
         return why, f"give it back its marker, or {off}"

@@ -133,6 +133,8 @@ class Facts:
     """Sinks that can never be read back."""
     lasting_sinks: frozenset[str]
     """Sinks from which nothing can be removed."""
+    absent_sinks: frozenset[str]
+    """Sinks of which nothing at all is there."""
 
     @property
     def unknown_sinks(self) -> frozenset[str]:
@@ -261,6 +263,7 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         unusable=find_unusable(desired, snapshot),
         unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
         lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
+        absent_sinks=frozenset(name for name, contents in snapshot.sinks.items() if contents.is_absent),
     )
 
 

@@ -32,6 +32,7 @@ class Step(StrEnum):
     UPDATE_KEY = "update_key"
     PROVE = "prove"
     PUBLISH = "publish"
+    COPY = "copy"
     UNBIND = "unbind"
     OPEN_ENDPOINT = "open_endpoint"
     REMOVE_RECORD = "remove_record"
@@ -204,6 +205,24 @@ class Publish(Change):
     @property
     def id(self) -> ChangeId:
         return ChangeId(Step.PUBLISH, self.live)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy(Change):
+    """Copy the secret of the live key in use from the sink `source` to those that lack it, then write its marker.
+
+    The marker (`ownership`) then says where the secret is; its phase and its instant stay.
+    """
+
+    live: KeyRef
+    text: str
+    ownership: Ownership
+    source: str
+    sinks: tuple[str, ...]
+
+    @property
+    def id(self) -> ChangeId:
+        return ChangeId(Step.COPY, self.live)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

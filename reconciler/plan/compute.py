@@ -10,7 +10,18 @@ from reconciler.errors import Finding
 from reconciler.model import Auth, DesiredKey, DesiredState, LockKind, LockSettings, Safety, Snapshot
 from reconciler.plan.bindings import BindingPlan, Holds, plan_bindings
 from reconciler.plan.cases import MOST_TOLD, Facts, gather_cases, gather_facts
-from reconciler.plan.changes import Change, Demand, Destination, Destroy, Note, Plan, Publish, RemoveRecord, Rotate
+from reconciler.plan.changes import (
+    Change,
+    Copy,
+    Demand,
+    Destination,
+    Destroy,
+    Note,
+    Plan,
+    Publish,
+    RemoveRecord,
+    Rotate,
+)
 from reconciler.plan.obstacles import WAY_OUT_OF_CLAIM, describe_claim, describe_doubt, find_doubtful, place_of
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
@@ -30,7 +41,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     verdicts, bindings = decide(facts)
     told = {verdict.case.name for verdict in verdicts if verdict.unmet}
     refusals = (
-        *check_safety(desired, verdicts),
+        *check_safety(facts, verdicts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
     )
     unmet = (
@@ -195,7 +206,7 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
     found: set[str] = set()
     for change in changes:
         match change:
-            case Publish(sinks=sinks):
+            case Publish(sinks=sinks) | Copy(sinks=sinks):
                 found.update(sinks)
             case RemoveRecord(sink=sink):
                 found.add(sink)

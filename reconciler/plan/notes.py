@@ -9,6 +9,7 @@ from reconciler.plan.cases import MOST_TOLD, Generation, KeyCase, name_some
 from reconciler.plan.changes import Note
 from reconciler.plan.fates import Fate, Ruling, Successor
 from reconciler.plan.fields import duration, instant
+from reconciler.plan.holdings import find_holdings
 from reconciler.plan.owners import describe_owner
 from reconciler.plan.rules import due_by_expiry, expiry_after
 from reconciler.plan.updates import KeyWriting
@@ -90,6 +91,24 @@ def expose_unproven(case: KeyCase) -> Iterator[Note]:
                 " marker and its name: no sink has a record of it, so make sure that it is this stack's"
             )
             yield Note("key_is_deleted_by_its_marker", case.address, sentence)
+
+
+def warn_of_places(case: KeyCase, key: DesiredKey) -> Iterator[Note]:
+    """Where a secret stays although the file no longer says so: in a sink that cannot be read, or at another place."""
+    newest = case.newest_in_use
+    if newest is None or newest.phase is not Phase.PUBLISHED:
+        return
+    found = find_holdings(case, key, newest)
+    unread = [sink for sink in sorted(found.published_to or ()) if sink in case.facts.unreadable_sinks]
+    for sink in (sink for sink in unread if sink not in key.sinks):
+        sentence = f"what sink {sink} holds of {case.name} stays there, since the key no longer names it"
+        yield Note("record_stays", case.address, f"{sentence}: remove it by hand")
+    if found.is_elsewhere:
+        where = "a sink was"
+        if found.lacking:
+            where = f"sink {', '.join(found.lacking)} was"
+        sentence = f"{where} somewhere else when {newest.name} was published: what it held there stays"
+        yield Note("place_is_another", case.address, f"{sentence}; remove it by hand")
 
 
 def warn_of_adoption(case: KeyCase, key: DesiredKey, successor: Successor | None) -> Iterator[Note]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import get_close_matches
-from itertools import combinations
+from itertools import combinations, takewhile
 
 from reconciler.errors import Finding
 from reconciler.model import (
@@ -28,7 +28,7 @@ from reconciler.model import (
     generation_name,
     number_in_name,
 )
-from reconciler.plan.cases import KeyCase, is_owned
+from reconciler.plan.cases import KeyCase, is_owned, name_some
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
 from reconciler.plan.owners import describe_owner, record_is_of
@@ -38,6 +38,11 @@ WAY_OUT_OF_CLAIM = (
     "give it back its name or its marker in the portal, remove a marker that is not its own, or write"
     " `adopt: LIVE-NAME` on the key that it belongs to"
 )
+
+MOST_UNCERTAIN = 3
+"""After so many generations in a row whose publication had an outcome that nobody knows, a person has to look."""
+MOST_UNUSED = 6
+"""So many generations that were never published are left by no two faults in a row: the API deletes none."""
 
 
 def path_of(key: DesiredKey) -> str:
@@ -220,6 +225,27 @@ def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
     message = f"may have another secret that leaked: the live key {live.name} stays, since {describe_doubt(case, live)}"
     way_out = "if it is this key's, delete it in the portal: only whoever has the old secret needs it"
     return Finding(*place_of(case), message, way_out)
+
+
+def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """No more generations of a key that were published to nobody, or that nobody knows of, pile up with each run.
+
+    A rotation that is asked for is another attempt, and a leaked secret is replaced whatever happens.
+    """
+    if case.is_rotated or case.is_urgent:
+        return
+    in_use = [generation for generation in reversed(case.generations) if generation.is_in_use]
+    tried = [*takewhile(lambda each: each.is_unfinished and not each.has_replaced(key.sinks), in_use)]
+    unused = [generation for generation in case.generations if not generation.is_in_use]
+    way_out = f"then run `keyform rotate {case.name}`"
+    if len(tried) >= MOST_UNCERTAIN:
+        names, sinks = name_some([each.name for each in reversed(tried)]), ", ".join(key.sinks)
+        message = f"is held up: the last {len(tried)} generations ({names}) may or may not have reached sink {sinks}"
+        yield Finding(*place_of(case), message, f"see why it fails, {way_out}")
+    if len(unused) >= MOST_UNUSED:
+        names = name_some([each.name for each in unused])
+        message = f"is held up: {len(unused)} generations that were never published are still there ({names})"
+        yield Finding(*place_of(case), message, f"see why they could not be deleted, {way_out}")
 
 
 def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:

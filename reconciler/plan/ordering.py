@@ -12,6 +12,7 @@ from reconciler.plan.changes import (
     Bind,
     Change,
     ChangeId,
+    Copy,
     CreateGeneration,
     DeleteKey,
     FieldDiff,
@@ -43,6 +44,7 @@ def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterato
     bound = by_live_key(binds)
     yield from prove(verdicts, bound)
     yield from publish(verdicts, bound)
+    yield from copy(verdicts)
     unbinds = list(unbind(bindings))
     yield from unbinds
     unbound = by_live_key(change for change in unbinds if isinstance(change, Unbind))
@@ -180,6 +182,26 @@ def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
         )
 
 
+def copy(verdicts: Iterable[Verdict]) -> Iterator[Copy]:
+    """Secrets that a sink lacks and another one has, before that gives them up."""
+    for verdict in verdicts:
+        copying = verdict.copying
+        if copying is not None:
+            live = KeyRef.of(copying.live)
+            writings = (KeyRef.of(writing.live) for writing in verdict.writings)
+            yield Copy(
+                key=verdict.case.name,
+                action=verdict.action,
+                reason=copying.reason,
+                depends_on=tuple(ChangeId(Step.UPDATE_KEY, each) for each in writings if each == live),
+                live=live,
+                text=copying.text,
+                ownership=copying.ownership,
+                source=copying.source,
+                sinks=copying.sinks,
+            )
+
+
 def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
     """What each endpoint loses, once what replaces it is published; and those that lose their last key to open."""
     for comparison in bindings.comparisons:
@@ -192,7 +214,9 @@ def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
                     endpoint=ref,
                     action=verdict.action if verdict else Action.UPDATE,
                     reason=link.reason,
-                    depends_on=() if verdict is None or link.is_disposable else published(verdict),
+                    depends_on=()
+                    if verdict is None or link.is_disposable
+                    else (*published(verdict), *copied(verdict, link.live)),
                     live=link.live,
                     is_disposable=link.is_disposable,
                 )
@@ -213,6 +237,14 @@ def published(verdict: Verdict) -> tuple[ChangeId, ...]:
     return (ChangeId(Step.PUBLISH, verdict.successor.live),) if verdict.successor else ()
 
 
+def copied(verdict: Verdict, but: KeyRef | None = None) -> tuple[ChangeId, ...]:
+    """The copying of the secret of the key's generation in use, if that is to be; not for what is done to that one."""
+    copying = verdict.copying
+    if copying is None or but == KeyRef.of(copying.live):
+        return ()
+    return (ChangeId(Step.COPY, KeyRef.of(copying.live)),)
+
+
 def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
     """A removed key's record goes after its bindings and before its live key, so that a record never outlives a key."""
     for verdict in verdicts:
@@ -222,7 +254,7 @@ def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change
                 key=verdict.case.name,
                 action=verdict.action,
                 reason=reason,
-                depends_on=(*published(verdict), *(unbinds if verdict.case.desired is None else [])),
+                depends_on=(*published(verdict), *copied(verdict), *(unbinds if verdict.case.desired is None else [])),
                 sink=sink,
                 record=verdict.case.records.get(sink),
             )
@@ -240,7 +272,7 @@ def delete(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
                 reason=ruling.reason,
                 diff=(FieldDiff("generation", ruling.generation.name, None),),
                 depends_on=(
-                    *(() if ruling.is_disposable else published(verdict)),
+                    *(() if ruling.is_disposable else (*published(verdict), *copied(verdict))),
                     *unbound[ruling.generation.ref],
                     *records,
                 ),

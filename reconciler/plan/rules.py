@@ -9,7 +9,7 @@ The first that finds something decides:
     publication_is_uncertain     the newest was being written to a sink that nobody can read  rotate
     expiry_differs               expires_at cannot be changed in place                        rotate
     lifetime_differs             the newest outlives what each generation is given            rotate
-    secret_is_not_in_sink        a declared sink does not hold the secret                     rotate
+    secret_is_not_in_sink        a declared sink lacks the secret, and no other gives it back rotate
     rotation_is_due              the newest is older than `every`                             rotate
     expiry_is_near               the newest would expire within the overlap                   rotate
 
@@ -26,6 +26,7 @@ from reconciler.model import CLOSE, DesiredKey, Phase, Unchanged, shift
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import Action, Reason
 from reconciler.plan.fields import duration, instant
+from reconciler.plan.holdings import describe_lack, find_holdings
 
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
@@ -120,23 +121,13 @@ def expiry_after(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime
 
 
 def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
-    """The API shows a secret once: one that a sink lost, or never had, can only be replaced."""
+    """The API shows a secret once: one that no sink gives back any more can only be replaced."""
     if newest.phase is Phase.ADOPTED:
         return None  # never known to keyform; the next rotation writes the sink
-    lacking = sorted(set(key.sinks) - newest.sinks_that_hold_it - case.facts.unknown_sinks)
-    if lacking:
-        return Reason("secret_is_not_in_sink", f"sink {', '.join(lacking)} does not hold the secret of {newest.name}")
-    left = sorted(newest.sinks_that_hold_it - set(key.sinks))
-    unseen = sorted(set(key.sinks) & case.facts.unreadable_sinks)
-    if left and unseen:
-        # What goes from the one sink could be all that there is of the secret: nobody can see whether the other,
-        # named since, ever got it.
-        return Reason(
-            "secret_is_not_in_sink",
-            f"the secret of {newest.name} is to leave sink {', '.join(left)}, and nobody can see whether "
-            f"{', '.join(unseen)} holds it",
-        )
-    return None
+    found = find_holdings(case, key, newest)
+    if not found.lacking or found.source:
+        return None
+    return Reason("secret_is_not_in_sink", describe_lack(found, newest, case.facts.unreadable_sinks))
 
 
 def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:

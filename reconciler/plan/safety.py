@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from reconciler.errors import Finding
-from reconciler.model import DesiredState
-from reconciler.plan.cases import name_some
+from reconciler.plan.cases import Facts, name_some
 from reconciler.plan.verdicts import Verdict
 
 
-def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
-    """Count the keys that would go. `prevent_destroy` is found with the key, opening an endpoint with the endpoint."""
+def check_safety(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
+    """Count the keys that would go, and the secrets that are lost.
+
+    `prevent_destroy` is found with the key, opening an endpoint with the endpoint.
+    """
+    return (*check_deletes(facts, verdicts), *check_losses(facts, verdicts))
+
+
+def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, ...]:
+    """Count the keys that would go."""
+    desired = facts.desired
     removed = [verdict.case.name for verdict in verdicts if _is_removed(verdict)]
     where, safety = desired.place.where, desired.safety
     if removed and not desired.keys and not safety.allow_empty:
@@ -23,6 +31,45 @@ def check_safety(desired: DesiredState, verdicts: Sequence[Verdict]) -> tuple[Fi
             Finding(where, "safety.max_deletes", message, f"set `safety: {{max_deletes: {len(removed)}}}` if so meant"),
         )
     return ()
+
+
+def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]:
+    """Secrets that were published and cannot be found: on another machine that is all of them, and none is lost.
+
+    What a rotation is asked for is not counted, nor what leaked. A sink that is not there at all was never lost by
+    halves: it is somewhere else, however few keys it had.
+    """
+    desired, absent = facts.desired, dict[str, list[str]]()
+    lost = [verdict for verdict in verdicts if verdict.losses.lost and not verdict.case.is_rotated]
+    for verdict in lost:
+        for sink in verdict.losses.lost:
+            if sink in facts.absent_sinks and verdict.losses.published_to is not None:
+                absent.setdefault(sink, []).append(verdict.case.name)
+    for sink, keys in sorted(absent.items()):
+        place = next((one.place for one in desired.sinks if one.name == sink), desired.place)
+        what = facts.snapshot.sinks[sink].destination or f"sink {sink}"
+        were = "1 key was" if len(keys) == 1 else f"{len(keys)} keys were"
+        message = f"{what} is not there, although {were} published to it ({name_some(keys)})"
+        way_out = (
+            "is this another machine, or another folder? Run apply where it is, or restore it; if it is lost,"
+            f" `keyform rotate {' '.join(keys[:5])}{' …' if len(keys) > 5 else ''}` makes new secrets"
+        )
+        yield Finding(place.where, f"sinks.{sink}", message, way_out)
+    told = {key for keys in absent.values() for key in keys}
+    others = [verdict for verdict in lost if verdict.replaces_loss and verdict.case.name not in told]
+    if len(others) > desired.safety.max_replacements:
+        names = [verdict.case.name for verdict in others]
+        sinks = sorted({sink for verdict in others for sink in verdict.losses.lost})
+        have = "1 secret that was published is" if len(names) == 1 else f"{len(names)} secrets that were published are"
+        message = (
+            f"{have} no longer in sink {name_some(sinks)}, and at most {desired.safety.max_replacements} may be"
+            f" replaced: {name_some(names)}"
+        )
+        way_out = (
+            "run apply where the secrets are, or restore them; `keyform rotate KEY` replaces one that is lost, and"
+            f" `safety: {{max_replacements: {len(names)}}}` all of them"
+        )
+        yield Finding(desired.place.where, "safety.max_replacements", message, way_out)
 
 
 def _is_removed(verdict: Verdict) -> bool:

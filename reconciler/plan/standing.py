@@ -39,7 +39,11 @@ class SinkState(StrEnum):
 
     OK = "ok"
     LOST = "lost"
-    """It should hold the secret, and does not."""
+    """The secret was published to it, and it does not hold it any more."""
+    ABSENT = "absent"
+    """The secret was published to it, and there is nothing at all where it writes: this may be another machine."""
+    ELSEWHERE = "elsewhere"
+    """It is at another place than when the secret was published, and does not hold it there yet."""
     UNKNOWN = "unknown"
     """It cannot be read back, or could not be this time."""
     FOREIGN = "foreign"

@@ -16,6 +16,7 @@ from reconciler.plan.cases import Facts, Generation, KeyCase, gather_facts
 from reconciler.plan.compute import decide, find_repairs
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
+from reconciler.plan.holdings import find_holdings
 from reconciler.plan.obstacles import path_of
 from reconciler.plan.owners import find_claims
 from reconciler.plan.standing import (
@@ -135,9 +136,14 @@ def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkSta
         return SinkState.NOT_YET
     if sink in current.sinks_that_hold_it:
         return SinkState.OK
-    if sink in case.facts.unknown_sinks:
+    if case.desired is None:
+        return SinkState.LOST if current.phase is Phase.PUBLISHED else SinkState.NOT_YET
+    found = find_holdings(case, case.desired, current)
+    if sink not in found.lacking:
         return SinkState.UNKNOWN
-    return SinkState.LOST if current.phase is Phase.PUBLISHED else SinkState.NOT_YET
+    if sink in found.lost:
+        return SinkState.ABSENT if sink in case.facts.absent_sinks else SinkState.LOST
+    return SinkState.ELSEWHERE if found.is_elsewhere and current.phase is Phase.PUBLISHED else SinkState.NOT_YET
 
 
 def _endpoints(facts: Facts) -> Iterator[EndpointStatus]:

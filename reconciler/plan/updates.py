@@ -11,6 +11,7 @@ from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import FieldDiff, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor
 from reconciler.plan.fields import compare_fields, instant
+from reconciler.plan.holdings import find_holdings
 from reconciler.plan.rules import expiry_in_place
 
 ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was made elsewhere")
@@ -28,6 +29,40 @@ class KeyWriting:
     reason: Reason
     expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
     adopts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """A secret that is to be copied: of which live key, to which sinks, and what its live key says afterwards."""
+
+    live: LiveKey
+    text: str
+    ownership: Ownership
+    source: str
+    sinks: tuple[str, ...]
+    reason: Reason
+
+
+def plan_copying(case: KeyCase, key: DesiredKey, newest: Generation) -> Copying | None:
+    """Give a secret that another sink still has to the sinks that lack it, so that no consumer needs another one."""
+    found = find_holdings(case, key, newest)
+    if not found.source:
+        return None
+    ownership, _ = mark(case, key, newest, is_newly_revoked=False)
+    sentence = f"its secret is copied from sink {found.source} to sink {', '.join(found.lacking)}"
+    return Copying(
+        newest.live,
+        key.description or "",
+        replace(
+            ownership,
+            published_to=case.destinations,
+            protected=key.prevent_destroy,
+            keeps_expiry=key.keeps_expiry,
+        ),
+        found.source,
+        found.lacking,
+        Reason("secret_is_in_another_sink", sentence),
+    )
 
 
 def plan_writings(
@@ -83,14 +118,12 @@ def mark(
 ) -> tuple[Ownership, Reason | None]:
     """The marker that a generation is to have, and why to write it; None if the marker alone is no reason."""
     live, number, phase, since = generation.live, generation.number, generation.phase, generation.since
-    if generation.is_taken_over:  # nothing bears out what a marker there says
-        return case.marker(number, phase, since, live.name), ADOPTION
-    if live.ownership is None:
-        marked = case.marker(number, phase, since, live.name)
-        if set(key.sinks) <= generation.sinks_that_hold_it:
-            marked = replace(marked, published_to=case.destinations)
+    if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
+        marked = replace(case.marker(number, phase, since, live.name), published_to=find_place(case, key, generation))
     else:
         marked = replace(live.ownership, generation=number, phase=phase, since=since).on(live.name)
+    if generation.is_taken_over:
+        return marked, ADOPTION
     published = replace(marked, phase=Phase.PUBLISHED, since=case.now, published_to=case.destinations)
     if is_newly_revoked:
         sentence = "its secret leaked: it is cut as soon as another is published"
@@ -104,11 +137,27 @@ def mark(
         return partial, Reason("publication_is_uncertain", "an earlier run ended while it was being published")
     if live.ownership.generation != number:
         return marked, Reason("marker_differs", f"its marker says g{live.ownership.generation}, and its name g{number}")
+    marked = replace(marked, published_to=find_place(case, key, generation))
     if live.ownership.form != FORM:
-        if generation.phase is Phase.PUBLISHED and set(key.sinks) <= generation.sinks_that_hold_it:
-            marked = replace(marked, published_to=case.destinations)
         return marked, Reason("marker_is_old", "its marker is in the form of an earlier version")
+    if marked.published_to != live.ownership.published_to:
+        return marked, Reason("sinks_differ", "its marker does not name the sinks that the file names")
     return marked, None
+
+
+def find_place(case: KeyCase, key: DesiredKey, generation: Generation) -> str:
+    """The digest to write of where a secret is: of where the file says, once it is known to be in all of these sinks.
+
+    An old generation keeps its own. What nobody can see is not said.
+    """
+    said = generation.live.ownership.published_to if generation.live.ownership and not generation.is_taken_over else ""
+    if generation.phase is not Phase.PUBLISHED or generation is not case.newest_in_use:
+        return said
+    found = find_holdings(case, key, generation)
+    is_seen = found.published_to is not None or not case.facts.unreadable_sinks & set(key.sinks)
+    # While a sink cannot be read, the old digest tells that a record may be there.
+    is_seen &= not case.facts.broken.keys() & {*key.sinks, *(found.published_to or ())}
+    return case.destinations if is_seen and not found.lacking else said
 
 
 def compare(key: DesiredKey, generation: Generation, expires_at: datetime | Unchanged | None) -> tuple[FieldDiff, ...]:

@@ -10,6 +10,7 @@ from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generatio
 from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
+from reconciler.plan.holdings import NOTHING_LOST, Holdings, find_losses
 from reconciler.plan.notes import (
     expose_leak,
     expose_revival,
@@ -20,6 +21,7 @@ from reconciler.plan.notes import (
     warn_of_foreign_records,
     warn_of_lasting_records,
     warn_of_lookalikes,
+    warn_of_places,
 )
 from reconciler.plan.obstacles import (
     explain_last_number,
@@ -32,13 +34,14 @@ from reconciler.plan.obstacles import (
     find_obstacles_to_removal,
     find_past_expiry,
     find_taken_name,
+    hold_up_by_attempts,
     hold_up_by_unseen,
     is_writable,
     refuse_protected,
 )
 from reconciler.plan.owners import record_is_of
 from reconciler.plan.rules import expiry_of_successor, find_cause
-from reconciler.plan.updates import KeyWriting, mark_revoked, plan_writings
+from reconciler.plan.updates import Copying, KeyWriting, mark_revoked, plan_copying, plan_writings
 
 CUT_NOW = "to cut what leaked before that, take the key out of the file and apply"
 
@@ -47,9 +50,10 @@ CUT_NOW = "to cut what leaked before that, take the key out of the file and appl
 class Verdict:
     """All that is to happen to one key. `obsolete_records` are the sinks whose record of it is to be removed.
 
-    `opens` is what it is to open once the plan is done; with `keeps_bindings`, each generation that stays also opens
-    what it does now. `unmet` is what a person has to look at; `is_held_up`: until then nothing of the key changes, but
-    that a secret which leaked is marked.
+    `losses` is where the newest secret that was published is, for a key whose next generation replaces it. `opens` is
+    what it is to open once the plan is done; with `keeps_bindings`, each generation that stays also opens what it does
+    now. `unmet` is what a person has to look at; `is_held_up`: until then nothing of the key changes, but that a secret
+    which leaked is marked.
     """
 
     case: KeyCase
@@ -57,6 +61,8 @@ class Verdict:
     rulings: tuple[Ruling, ...] = ()
     successor: Successor | None = None
     writings: tuple[KeyWriting, ...] = ()
+    copying: Copying | None = None
+    losses: Holdings = NOTHING_LOST
     opens: frozenset[EndpointRef] = frozenset()
     keeps_bindings: bool = False
     obsolete_records: Mapping[str, Reason] = field(default_factory=dict)
@@ -66,6 +72,12 @@ class Verdict:
     expiring: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
     is_held_up: bool = False
+
+    @property
+    def replaces_loss(self) -> bool:
+        """Whether there would be no new generation but for a secret that is lost, or may be."""
+        code = self.successor.reason.code if self.successor else ""
+        return code in ("secret_is_not_in_sink", "publication_is_uncertain")
 
     @property
     def going(self) -> tuple[Ruling, ...]:
@@ -131,6 +143,8 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
     """The file declares the key: adopt, repair, replace, retire, or leave alone."""
     newest, cause = case.newest_in_use, find_cause(case)
     action = (cause.action if cause else None) or Action.UPDATE
+    if cause and cause.action and (found := tuple(hold_up_by_attempts(case, key))):
+        return hold_up(case, found)
     successor = choose_successor(case, key, cause.reason) if cause and cause.action else None
     if successor is not None and successor.generation > LAST_GENERATION:
         return hold_up(case, (explain_last_number(case, key),))
@@ -155,6 +169,8 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
         rulings=rulings,
         successor=successor,
         writings=tuple(filter(is_writable, writings)),
+        copying=plan_copying(case, key, newest) if newest and not cause else None,
+        losses=find_losses(case, key) if successor else NOTHING_LOST,
         opens=(key.endpoints - case.facts.unusable.keys()) | kept | stays_at,
         keeps_bindings=bool(missing),
         obsolete_records={
@@ -166,6 +182,7 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
             *warn(case, newest, rulings, successor),
             *warn_of_adoption(case, key, successor),
             *warn_of_lookalikes(case, [live for live in case.lookalikes if live not in uncut]),
+            *warn_of_places(case, key),
         ),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
         unmet=(

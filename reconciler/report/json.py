@@ -22,6 +22,7 @@ from reconciler.plan.changes import (
     Action,
     Bind,
     Change,
+    Copy,
     CreateGeneration,
     DeleteKey,
     OpenEndpoint,
@@ -141,6 +142,8 @@ def _key(block: Block) -> tuple[Value, Value]:
             after["generation"] = change.live.name
         elif isinstance(change, Publish):
             after["sinks"] = [*change.sinks]
+        elif isinstance(change, Copy):
+            after["copied"] = {"from": change.source, "to": [*change.sinks]}
         if not isinstance(change, DeleteKey):
             before |= {diff.path: diff.live for diff in change.diff}
             after |= {diff.path: diff.desired for diff in change.diff}
@@ -208,6 +211,8 @@ def _fields(change: Change) -> Value:
             return {**_live(change), "endpoints": [str(ref) for ref in change.endpoints]}
         case Publish():
             return {**_description(change), "sinks": [*change.sinks], "destinations": change.destinations}
+        case Copy():
+            return {**_description(change), "from": change.source, "sinks": [*change.sinks]}
         case UpdateKey(expires_at=expires_at):
             expiry: dict[str, Value] = {} if isinstance(expires_at, Unchanged) else {"expires_at": instant(expires_at)}
             return {**_description(change), **expiry, "adopts": change.adopts}
@@ -225,11 +230,13 @@ def _fields(change: Change) -> Value:
             return {}
 
 
-def _live(change: Bind | DeleteKey | Prove | Unbind | CreateGeneration | Publish | UpdateKey) -> dict[str, Value]:
+def _live(
+    change: Bind | Copy | DeleteKey | Prove | Unbind | CreateGeneration | Publish | UpdateKey,
+) -> dict[str, Value]:
     return {"key": change.key, "live_name": change.live.name, "live_id": change.live.id or None}
 
 
-def _description(change: CreateGeneration | Publish | UpdateKey) -> dict[str, Value]:
+def _description(change: Copy | CreateGeneration | Publish | UpdateKey) -> dict[str, Value]:
     return {**_live(change), "text": change.text, "ownership": _json({**asdict(change.ownership)})}
 
 

@@ -11,6 +11,7 @@ from reconciler.plan.changes import (
     Action,
     Bind,
     Change,
+    Copy,
     CreateGeneration,
     DeleteKey,
     FieldDiff,
@@ -100,6 +101,9 @@ def _rows(block: Block, changes: Sequence[Change], *, names_live: bool) -> Itera
             yield Row(Role.ADDED, "proves", _list([str(ref) for ref in first.endpoints], Role.PLAIN))
         case Publish() as first:
             yield Row(Role.ADDED, "publishes", _list(first.sinks, Role.PLAIN))
+        case Copy() as first:
+            words = ((shown(first.source), Role.QUIET), ("->", Role.QUIET), *_list(first.sinks, Role.PLAIN))
+            yield Row(Role.CHANGED, "copies", words)
         case OpenEndpoint():
             yield Row(Role.CHANGED, "auth", (*_transition("required"), ("open (public)", Role.DANGER)))
         case RemoveRecord():

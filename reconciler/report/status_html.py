@@ -124,7 +124,9 @@ def _findings(standing: Standing) -> Iterator[_Finding]:
     repairs = tuple(f"{note.address}: {note.sentence}" for note in standing.repairs)
     yield _Finding(Role.WARNING, "Damaged, and to be repaired", repairs)
     yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
+    yield _Finding(Role.DANGER, "The sink is not there", _in_sink_state(standing, SinkState.ABSENT))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))
+    yield _Finding(Role.WARNING, "The sink is at another place", _in_sink_state(standing, SinkState.ELSEWHERE))
     yield _Finding(
         Role.WARNING,
         "Expires soon, and nothing rotates it",

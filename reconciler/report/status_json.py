@@ -15,7 +15,7 @@ keys[]                          in order of name
     phase, since                pending, published, adopted, partial or revoked, and since when
     fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
     overlap_ends_at, overlap_left_seconds (0 once it is over)
-  sinks                         {name: ok, lost, unknown, foreign or not yet}
+  sinks                         {name: ok, lost, absent, elsewhere, unknown, foreign or not yet}
   held_up[]                     why nothing of it changes until somebody has looked; empty: nothing holds it up
 endpoints[]                     in order of address, its keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application

@@ -26,6 +26,8 @@ EXPIRY_ROLES = {
 SINK_ROLES = {
     SinkState.OK: Role.GOOD,
     SinkState.LOST: Role.DANGER,
+    SinkState.ABSENT: Role.DANGER,
+    SinkState.ELSEWHERE: Role.WARNING,
     SinkState.UNKNOWN: Role.WARNING,
     SinkState.FOREIGN: Role.DANGER,
     SinkState.NOT_YET: Role.QUIET,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.encoder import shown
-from reconciler.plan.changes import Change, OpenEndpoint, Prove, Publish, RemoveRecord, Step
+from reconciler.plan.changes import Change, Copy, OpenEndpoint, Prove, Publish, RemoveRecord, Step
 
 _FORMS = {
     Step.CREATE_GENERATION: ("creating", "created"),
@@ -13,6 +13,7 @@ _FORMS = {
     Step.BIND: ("binding", "bound"),
     Step.PROVE: ("proving", "proved"),
     Step.PUBLISH: ("publishing", "published"),
+    Step.COPY: ("copying", "copied"),
     Step.UNBIND: ("unbinding", "unbound"),
     Step.OPEN_ENDPOINT: ("opening", "opened"),
     Step.REMOVE_RECORD: ("removing", "removed"),
@@ -60,6 +61,8 @@ def target_of(change: Change) -> str:
             return f"{shown(change.live.name)} at {some_of([str(ref) for ref in change.endpoints])}"
         case Publish():
             return f"{shown(change.live.name)} to {some_of(change.sinks)}"
+        case Copy():
+            return f"{shown(change.live.name)} from {shown(change.source)} to {some_of(change.sinks)}"
         case RemoveRecord():
             return f"the record in {shown(change.sink)}"
         case _:

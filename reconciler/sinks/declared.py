@@ -100,7 +100,10 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What a sink's own store has to allow: to `read` records, to get secrets (`verify`), and to write and remove."""
+    """What a sink's own store has to allow: to `read` records, to get secrets (`verify`), and to write and remove.
+
+    A copy to another sink takes the rights of `verify`, too.
+    """
 
     read: tuple[str, ...] = ()
     verify: tuple[str, ...] = ()

@@ -158,7 +158,8 @@ class DotenvSink(LocalFileSink):
         variables: dict[str, list[int]] = {}
         for number, line in enumerate(lines):
             if ours := self._ours(line):
-                records.setdefault(ours["key"], []).append(number)
+                if not self._is_of_another_template(lines, number, ours["key"]):
+                    records.setdefault(ours["key"], []).append(number)
             elif (assignment := _ASSIGNMENT.fullmatch(line)) and assignment["name"] in wanted:
                 variables.setdefault(assignment["name"], []).append(number)
         for name, key in wanted.items():
@@ -285,7 +286,14 @@ class DotenvSink(LocalFileSink):
 
     def _records_of(self, lines: list[str], key: str) -> list[int]:
         """Record lines of this key, damaged ones too, as long as stack and key can be read."""
-        return [number for number, line in enumerate(lines) if (ours := self._ours(line)) and ours["key"] == key]
+        found = (number for number, line in enumerate(lines) if (ours := self._ours(line)) and ours["key"] == key)
+        return [number for number in found if not self._is_of_another_template(lines, number, key)]
+
+    def _is_of_another_template(self, lines: list[str], number: int, key: str) -> bool:
+        """Whether a record is of this key by another template: another sink's in this file, or this one's earlier."""
+        below = _ASSIGNMENT.fullmatch(lines[number + 1]) if number + 1 < len(lines) else None
+        name, core = variable_name(self._template, key), variable_name("{KEY}", key)
+        return below is not None and below["name"] != name and core in below["name"]
 
     def _ours(self, line: str) -> re.Match[str] | None:
         """How a record of this stack begins, be it damaged, unless it names another API or project."""

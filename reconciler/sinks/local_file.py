@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from reconciler.effects import Effects
 
 _OWNER_ONLY = 0o600
+_OTHERS = 0o077
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
 """What flock says of a folder where the file system has no such thing."""
@@ -245,7 +246,15 @@ class LocalFile:
         """A file of this name in the temporary folder, which is not there."""
         temporary = self._folder / TEMPORARY_FOLDER
         self._effects.make_folder(temporary)
-        self._effects.create_file(temporary / ".gitignore", b"*\n")
+        ignored = temporary / ".gitignore"
+        self._effects.create_file(ignored, b"*\n")
+        made = self._stat(ignored)
+        if made is not None and made.st_mode & _OTHERS:
+            mode = f"{stat.S_IMODE(made.st_mode):03o}"
+            raise self.error(
+                f"cannot be written: its file system shows a new file with mode {mode}, which others may read",
+                "Mount it so that files are their owner's alone (`file_mode=0600`), or choose another path.",
+            )
         self._effects.create_file(temporary / name, content)
 
     def _clear(self, *names: str) -> None:

@@ -65,6 +65,7 @@ class LocalFileSink(Sink):
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         self._has_old = False
+        self._is_absent = False
         self._damage = ""
         path = settings.options.get("path")
         if not isinstance(path, str) or not path or not _can_be_a_name(path):
@@ -103,6 +104,11 @@ class LocalFileSink(Sink):
         """Whether no commit can have made what was read last."""
         return self._file.is_evidence
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether there was no file when it was read last."""
+        return self._is_absent
+
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing."""
         content = self._file.check_writable() or b""
@@ -115,7 +121,8 @@ class LocalFileSink(Sink):
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
         """All records of this stack whose secret stands beside them; one that cannot be read is not held."""
-        content = self._file.read() or b""
+        whole = self._file.read()
+        content, self._is_absent = whole or b"", whole is None
         held = self.held(content)
         found: dict[str, Reading] = {
             **self.foreign(content, sorted(keys)),
@@ -134,7 +141,8 @@ class LocalFileSink(Sink):
 
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:
         """Records and secrets of these keys."""
-        held = self.held(self._file.read() or b"")
+        only = next(iter(keys)) if len(keys) == 1 else None
+        held = self.held(self._file.read() or b"", only)
         return {key: held[key] for key in sorted(keys) if key in held}
 
     def write(self, record: SinkRecord, secret: Secret) -> None:

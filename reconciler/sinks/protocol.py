@@ -28,7 +28,7 @@ class Traits:
     removable: bool = True
     """What it holds can be removed; otherwise `remove` does nothing, and what it holds stays there."""
     reads_secrets: bool = True
-    """Its secrets can be read back, too. Only `verify` does: nothing else that keyform does needs a secret."""
+    """Its secrets can be read back, too: `verify` does, and `apply` where one is copied to another sink."""
     tidies: bool = False
     """`tidy` may find something: what a write that was cut short left, or records of an earlier form."""
 
@@ -161,6 +161,11 @@ class Sink(ABC):
         """Whether the records of the last `read` prove anything: false where a pull request could have written them."""
         return True
 
+    @property
+    def is_absent(self) -> bool:
+        """Whether the last `read` found nothing at all where it writes, not even an empty place; False if unsure."""
+        return False
+
     @abstractmethod
     def probe(self, keys: Collection[str]) -> None:
         """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
@@ -190,6 +195,13 @@ class Sink(ABC):
         held; where it can be told, and some readers would get another, its damage says why.
         """
         return {}
+
+    def read_secret(self, key: str) -> HeldSecret | None:
+        """A secret that is to be copied to another sink; it is masked in all output from here on."""
+        held = self.read_secrets([key]).get(key)
+        if held is not None:
+            self._redactor.learn(held.secret)
+        return held
 
     @abstractmethod
     def write(self, record: SinkRecord, secret: Secret) -> None:

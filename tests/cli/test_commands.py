@@ -171,7 +171,7 @@ def test_status_shows_keys_endpoints_and_what_is_public(world: World, keyform: K
     shown = keyform("status", "--json").json
     assert shown["stack"] == "shop"
     (world.folder / "secrets.env").unlink()
-    assert "lost" in keyform("status").out
+    assert "absent" in keyform("status").out
 
 
 def test_status_comes_in_three_forms_and_goes_to_a_file_when_asked_to(world: World, keyform: Keyform) -> None:

@@ -247,8 +247,6 @@ def test_the_rest_of_the_stack_is_planned_and_applied_and_the_bad_part_is_named(
     begin(world, keyform, part, api)
     before = everything_about_search(world)
     for command in (("plan",), ("plan", "--detailed-exitcode"), ("apply", "--auto-approve")):
-        if part.id == "unwritable" and command[0] == "plan":
-            continue
         ran = keyform(*command)
         assert ran.code == 1, ran.out + ran.err
         assert part.said in ran.err
@@ -307,10 +305,9 @@ def test_a_leaked_secret_that_depends_on_the_bad_part_is_cut_as_far_as_that_goes
     assert ran.code in (0, 1), ran.out + ran.err
     assert "payments-g2" not in world.live_names()
     live = world.emulator.live_keys(PROJECT)
-    if part.id == "marker-broken":  # its name and what is left of the marker, or a record, are enough
+    if part.id == "marker-broken":  # its name and the sink's record say that it is ours
         assert ran.code == 0
         assert "search" not in live
-        assert world.held("jobs/jobs.json")["search"] == live["search-g2"].secret
     elif was_ours and part.is_kept:
         assert ran.code == 1
         assert "shop/search g1 revoked" in (live["search"].description or "")

@@ -104,7 +104,7 @@ def test_the_file_that_is_applied_says_what_the_scenario_says(scenario: Scenario
     for stage in chain((stage for stage, _ in scenario.stages), [scenario.after]):
         file.write_text(to_yaml(stage, sinks))
         read = load_config([file], {})
-        assert replace(read, sinks=()) == stage
+        assert replace(read, sinks=()) == replace(stage, sinks=())
 
 
 @pytest.mark.parametrize("story", SAMPLE)

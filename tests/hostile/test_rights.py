@@ -52,6 +52,16 @@ STATES = {
         apply(world, run, TWO_KEYS),
         (world.folder / "secrets.env").unlink(),
     ),
+    "a sink has lost a secret": lambda world, run: (
+        apply(world, run, TWO_KEYS),
+        (world.folder / "secrets.env").write_text(
+            "".join(
+                line
+                for line in (world.folder / "secrets.env").read_text().splitlines(keepends=True)
+                if "payments" not in line and "PAYMENTS" not in line
+            )
+        ),
+    ),
     "an overlap is over": lambda world, run: (
         apply(world, run, ROTATED),
         apply(world, run, ROTATED.replace("description: Checkout", "expires_at: 2099-01-01")),
@@ -171,7 +181,7 @@ def test_what_asks_no_api_needs_no_token(
 
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize("argv", WRITING.values(), ids=WRITING)
-@pytest.mark.parametrize("state", ["nothing is live", "an expiry changes", "keys go", "a sink has lost its file"])
+@pytest.mark.parametrize("state", ["nothing is live", "an expiry changes", "keys go", "a sink has lost a secret"])
 def test_what_writes_fails_with_it_and_loses_nothing(
     world: World, keyform: Keyform, requests: Counter[tuple[str, int]], argv: tuple[str, ...], state: str
 ) -> None:

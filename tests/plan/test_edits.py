@@ -409,10 +409,10 @@ def test_a_description_that_the_file_does_not_say_stays_and_an_empty_one_empties
 
 
 def test_a_kept_text_that_leaves_no_room_for_the_next_marker_holds_up_the_rotation() -> None:
-    # The marker of the first generation fits beside it, and that of a second does not.
-    own = live("app-two", of="app-two")
+    # The marker of the ninth generation fits beside it, and that of a tenth does not.
+    own = live("app-two-g9", of="app-two", generation=9)
     text = "x" * (300 - len(own.ownership.marker()) - 1)  # type: ignore[union-attr]
-    before = snapshot(replace(own, text=text), endpoint("llama3", "app-two"), held=["app-two"])
+    before = snapshot(replace(own, text=text), endpoint("llama3", "app-two-g9"), held=["app-two-g9"])
     state = desired(key("app-two", "llama3", text=None))
     assert compute_plan(state, before, NOW).changes == ()
     plan = compute_plan(state, before, NOW, Rotate(frozenset({"app-two"})))

@@ -54,7 +54,7 @@ def in_vault(world: Snapshot, **contents: object) -> Snapshot:
 
 def two_keys(*more: LiveKey, payments: bool = True) -> Snapshot:
     """Both are live and bound, and the sink of the one is as it should be."""
-    ours = [live("payments", of="payments")] if payments else []
+    ours = [live("payments", of="payments", published_to="")] if payments else []
     names = [one.name for one in ours]
     return snapshot(
         *ours,
@@ -408,8 +408,8 @@ RUINS: dict[str, Ruin] = {
 }  # fmt: skip
 
 
-def of_others(plan: Plan) -> list[Change]:
-    return [change for change in plan.changes if change.key in {"beta", "gamma"}]
+def of_others(plan: Plan, names: set[str]) -> list[Change]:
+    return [change for change in plan.changes if change.key in names]
 
 
 @given(files(), worlds(), st.sampled_from(sorted(RUINS)))
@@ -420,8 +420,12 @@ def test_what_is_wrong_with_one_key_changes_nothing_that_is_planned_for_another(
     state, world = alone(state, world)
     before = compute_plan(state, world, NOW)
     after = compute_plan(*RUINS[ruin](state, world), NOW)
-    assert of_others(after) == of_others(before)
-    assert set(after.held_up) - {"alpha"} == set(before.held_up) - {"alpha"}
+    others = {"beta", "gamma"}
+    removed = {one.ownership.key for one in world.keys if one.ownership} - {one.name for one in state.keys}
+    if ruin == "its sink is damaged" and removed & others:
+        others = set()  # it may hold their records, so that they wait, and stay where others would be the last ones
+    assert of_others(after, others) == of_others(before, others)
+    assert others & set(after.held_up) == others & set(before.held_up)
     if "alpha" in after.held_up:
         assert {type(change) for change in after.changes if change.key == "alpha"} <= {UpdateKey}
     if ruin.startswith("its sink") and not after.refusals:

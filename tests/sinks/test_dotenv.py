@@ -88,14 +88,27 @@ def test_a_key_that_gives_no_name_for_a_shell_is_refused() -> None:
     pure(variable="KEY_{KEY}").check(b"", ["1st-key"])
 
 
-def test_after_a_change_of_the_template_the_secret_is_missing_and_the_old_variable_is_nobodys() -> None:
-    """The line below the record could just as well be the user's own, so it is not touched."""
+def test_after_a_change_of_the_template_the_secret_is_missing_and_what_was_written_before_stays() -> None:
+    """Another sink may have written it: two sinks can share a file."""
     before = put("")
     sink = pure(variable="NEW_{KEY}")
     assert sink.records(before.encode()) == {}
     after = put(before, secret="def", generation=2, variable="NEW_{KEY}")
-    assert after.splitlines()[1:] == ["NEW_PAYMENTS_API=def", "PAYMENTS_API=abc"]
+    assert after.startswith(before)
+    assert after.splitlines()[3:] == ["NEW_PAYMENTS_API=def"]
     assert set(sink.records(after.encode())) == {"payments-api"}
+
+
+def test_two_sinks_of_one_file_keep_out_of_each_others_way() -> None:
+    one, two = pure(), pure(variable="NEW_{KEY}")
+    first = put("")
+    both = put(first, variable="NEW_{KEY}")
+    for content in (first, both):
+        two.check(content.encode(), ["payments-api"])
+        assert one.put(content.encode(), record("payments-api"), Secret("abc")) == content.encode()
+    assert set(one.records(both.encode())) == set(two.records(both.encode())) == {"payments-api"}
+    assert two.drop(both.encode(), "payments-api") == first.encode()
+    assert two.drop(first.encode(), "payments-api") == first.encode()
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,24 @@ def test_what_would_stop_a_write_stops_it(kind: Kind, repository: Path, effect: 
     assert git_would_add(repository) == ""
 
 
+class Shared(System):
+    """A file system that does not keep modes, such as CIFS: every file shows as one that all may read."""
+
+    def create_file(self, path: Path, content: bytes) -> None:
+        super().create_file(path, content)
+        path.chmod(0o755)
+
+
+def test_a_file_system_that_does_not_keep_modes_gets_no_secret(kind: Kind, tmp_path: Path) -> None:
+    """Found by the rehearsal, before a key is made; and by a write, before the secret is in any file."""
+    path = tmp_path / kind.name
+    sink = kind.open(path, effects=Shared())
+    assert "with mode 755, which others may read" in refused(sink).message
+    with pytest.raises(SinkError, match="which others may read"):
+        save(sink, KEYS[0])
+    assert look(tmp_path) == {}
+
+
 def test_it_may_fail_or_die_at_any_effect(kind: Kind, repository: Path) -> None:
     """What it leaves is never seen by git, holds no secret, and is cleared away by the next run."""
     (repository / ".gitignore").write_text(f"{kind.name}\n")

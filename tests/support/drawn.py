@@ -50,7 +50,7 @@ def files(draw: st.DrawFn) -> DesiredState:
             for name in others
         ),
     ]
-    return desired(*keys, endpoints=endpoints, max_deletes=None, allow_empty=True)
+    return desired(*keys, endpoints=endpoints, max_deletes=None, allow_empty=True, max_replacements=99)
 
 
 @st.composite

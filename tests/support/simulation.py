@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from reconciler.model import Binding, LiveKey, Phase, SinkRecord, Snapshot, Unchanged
+from reconciler.model import Binding, LiveKey, Phase, SinkContents, SinkRecord, Snapshot, Unchanged
 from reconciler.plan.changes import (
     Bind,
     ChangeId,
+    Copy,
     CreateGeneration,
     DeleteKey,
     OpenEndpoint,
@@ -19,6 +21,21 @@ from reconciler.plan.changes import (
     Unbind,
     UpdateKey,
 )
+
+
+def record_of(live: LiveKey) -> SinkRecord:
+    """The record of a live key."""
+    assert live.ownership is not None
+    own = live.ownership
+    return SinkRecord(own.stack, own.key, own.generation, live.name, live.created_at)
+
+
+def write(sinks: dict[str, SinkContents], names: Iterable[str], live: LiveKey) -> None:
+    """The secret of a live key into those sinks that show it."""
+    for name in names:
+        contents = sinks[name]
+        records = {**contents.records, record_of(live).key: record_of(live)}
+        sinks[name] = replace(contents, records=records if contents.readable else {}, is_absent=False)
 
 
 def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
@@ -60,13 +77,15 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
                     change.ownership, phase=Phase.PUBLISHED, since=now, published_to=change.destinations
                 )
                 keys[live.name] = replace(keys[live.name], text=change.text, ownership=ownership)
-                for sink in change.sinks:
-                    if sinks[sink].readable:
-                        made = keys[live.name]
-                        record = SinkRecord(
-                            ownership.stack, ownership.key, ownership.generation, made.name, made.created_at
-                        )
-                        sinks[sink] = replace(sinks[sink], records={**sinks[sink].records, ownership.key: record})
+                write(sinks, change.sinks, keys[live.name])
+            case Copy(live=live, source=source):
+                made = keys[live.id]
+                assert made.ownership is not None
+                assert sinks[source].reads_secrets
+                assert source not in change.sinks
+                assert sinks[source].records[made.ownership.key] == record_of(made), "nothing to copy there"
+                keys[live.id] = replace(made, text=change.text, ownership=change.ownership)
+                write(sinks, change.sinks, keys[live.id])
             case Unbind(live=live, endpoint=ref):
                 assert Binding(live.id, ref) not in plan.keeps
                 bindings.remove(Binding(live.id, ref))

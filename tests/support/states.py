@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from reconciler.api import EndpointReading
@@ -23,7 +23,9 @@ from reconciler.model import (
     Safety,
     SinkContents,
     SinkRecord,
+    SinkSettings,
     Snapshot,
+    digest,
 )
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
@@ -88,14 +90,17 @@ def desired(
     endpoints: Iterable[DesiredEndpoint] = (),
     max_deletes: int | None = 5,
     allow_empty: bool = False,
+    max_replacements: int = 1,
+    sinks: Mapping[str, str] | None = None,
 ) -> DesiredState:
-    """A file."""
+    """A file; `sinks` gives the destination of each sink by name."""
     return DesiredState(
         STACK,
         1234,
         tuple(sorted(keys, key=lambda key: key.name)),
         tuple(endpoints),
-        safety=Safety(max_deletes, allow_empty),
+        tuple(SinkSettings(name, "test", destination=place) for name, place in sorted((sinks or {}).items())),
+        safety=Safety(max_deletes, allow_empty, max_replacements),
     )
 
 
@@ -116,9 +121,15 @@ def live(
     created_at: datetime | None = None,
     protected: bool = False,
     stack: str = STACK,
+    published_to: str | None = None,
 ) -> LiveKey:
-    """A live key; with `of`, a generation of that key, owned by the stack; made before it was marked."""
-    ownership = Ownership(stack, of, generation, phase, since, protected) if of else None
+    """A live key; with `of`, a generation of that key, owned by the stack; made before it was marked.
+
+    One that is published was published to what the file says, where that has no sinks, unless said otherwise.
+    """
+    if published_to is None:
+        published_to = digest([]) if phase is Phase.PUBLISHED else ""
+    ownership = Ownership(stack, of, generation, phase, since, protected, published_to) if of else None
     return LiveKey(name, name, text, ownership, created_at or min(A_MONTH_AGO, since), expires_at)
 
 

@@ -16,6 +16,7 @@ REASONS = {
     "publication_is_unfinished": "a publication that was cut short is marked",
     "publication_is_uncertain": "a publication of unknown outcome is replaced",
     "secret_is_not_in_sink": "a secret that a sink lacks is replaced",
+    "secret_is_in_another_sink": "a secret that a sink lacks is copied",
     "overlap_is_over": "a generation is retired",
 }
 BRANCHES = (
@@ -55,6 +56,7 @@ SHOWN_BY: dict[str, Shown] = {
     "a publication that was cut short is marked": Shown("first create", "killed before", "PATCH payments"),
     "a publication of unknown outcome is replaced": Shown("a write-only sink", "killed after", "keep-secret write"),
     "a secret that a sink lacks is replaced": Shown("two sinks", "killed after", "rename to"),
+    "a secret that a sink lacks is copied": Shown("copy: a program joins a file", "killed after", "keep-secret"),
     "a generation is retired": Shown("expiry, with overlap", "killed before", "GET"),
     "a lost create is discarded within the run": Shown("first create", "answer lost", "POST payments"),
     "the next generation's name is used after a lost create": Shown("first create", "late by 25", "POST payments"),

@@ -147,13 +147,18 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
     """Go through the stages of a scenario, without faults; the watch over what follows."""
     watch = Watch(world, desired(), scenario.stages[0][0]).begin()
     files = [*(file for file, _ in scenario.stages[1:]), scenario.promised or scenario.after]
-    for (file, pause), following in zip(scenario.stages, files, strict=True):
+    for number, ((file, pause), following) in enumerate(zip(scenario.stages, files, strict=True), 1):
         if file.keys:
             ran = run(file, watch)
             assert ran.code == 0, ran.said
         world.clock.advance(pause)
         assert not watch.violations, watch.violations
-        watch = watch.edit(following)
+        is_last = number == len(files)
+        for sink, key in scenario.lost if is_last else ():
+            world.lose(sink, key)
+        for sink, kind in scenario.moved.items() if is_last else ():
+            world.move(sink, kind)
+        watch = watch.edit(following, {*(sink for sink, _ in scenario.lost), *scenario.moved} if is_last else ())
     for live_name, edit in scenario.edits:
         describe_in_portal(world, live_name, EDITS[edit])
     return watch

@@ -198,6 +198,7 @@ class Image:
     chances: int
     issued: frozenset[str]
     sinks: Mapping[str, str]
+    left: frozenset[tuple[str, str]]
 
 
 class RealWorld(FaultWorld):
@@ -239,7 +240,7 @@ class RealWorld(FaultWorld):
         clock = SharedClock(folder / "clock", image.now)
         emulator = Emulator.load(image.emulator, clock=clock, modes=image.modes, task_seconds=TASK_SECONDS, seed=7)
         world = cls(folder, emulator, clock, image.sinks)
-        world.chances, world.issued = image.chances, set(image.issued)
+        world.chances, world.issued, world.left = image.chances, set(image.issued), set(image.left)
         for name, content in image.files.items():
             path = folder / name
             if content is None:
@@ -253,7 +254,8 @@ class RealWorld(FaultWorld):
         """What `load` goes on from."""
         issued, sinks = frozenset(self.issued), dict(self.sinks)
         files, now = self._files_of_both(), self.clock.now()
-        return Image(self.emulator.dump(), self.emulator.modes, files, now, self.chances, issued, sinks)
+        left = frozenset(self.left)
+        return Image(self.emulator.dump(), self.emulator.modes, files, now, self.chances, issued, sinks, left)
 
     def _files_of_both(self) -> dict[str, bytes | None]:
         """What is in the two folders, each folder before what is in it."""
@@ -418,9 +420,16 @@ class RealWorld(FaultWorld):
 
     # --- What a judge sees --------------------------------------------------------------------------------------------
 
-    def path_of(self, sink: str) -> str:
-        """Where a sink's file is."""
-        return str(self.work / sink / f"secrets.{self.sinks[sink]}")
+    def path_of(self, sink: str, kind: str = "") -> str:
+        """Where a sink's file is, or was when it was of another kind."""
+        return str(self.work / sink / f"secrets.{kind or self.sinks[sink]}")
+
+    def put_file(self, path: str, content: bytes) -> None:
+        """Somebody else's write; of nothing: no file."""
+        Path(path).unlink()
+        if content:
+            Path(path).touch(mode=0o600)
+            Path(path).write_bytes(content)
 
     def files(self) -> dict[str, bytes]:
         """Every file's content, by path; what the test itself put there is none of keyform's."""

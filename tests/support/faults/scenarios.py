@@ -89,6 +89,11 @@ class Scenario:
     def __str__(self) -> str:
         return self.name
 
+    lost: tuple[tuple[str, str], ...] = ()
+    """What somebody takes away before `after` is applied: a sink, and one of its keys (`""`: the whole file)."""
+    moved: Mapping[str, str] = field(default_factory=dict)
+    """Sinks that are at another place in `after`, each with its type there."""
+
     needs: Mapping[str, Any] = field(default_factory=dict)
     """Modes without which there is no such world."""
 
@@ -107,6 +112,8 @@ class Scenario:
         return *self.earlier, (self.before, self.pause)
 
 
+PLACES = {"aws": "AWS", "jobs": "another file", "local": "a file", "vault": "a program of its own"}
+"""What the file says of each sink's place."""
 EXCLUSIVE = [declared("llama3", exclusive=True)]
 NOTED = desired(key("payments", "llama3", text="Checkout"), endpoints=EXCLUSIVE)
 IN_AWS = desired(key("payments", "llama3", overlap=HOUR, sinks=["aws"]), endpoints=EXCLUSIVE)
@@ -371,6 +378,51 @@ IN_V3: tuple[Scenario, ...] = (
         sinks={"local": "dotenv", "vault": "store"},
         demand=Rotate(frozenset({"payments"}), revoke=True),
         promised=desired(key("payments", "llama3", overlap=NONE, sinks=["local", "vault"])),
+    ),
+    Scenario(
+        "copy: a program joins a file",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "vault"]), sinks=PLACES),
+        desired(key("payments", "llama3", overlap=HOUR), sinks=PLACES),
+        sinks={"local": "dotenv", "vault": "store"},
+    ),
+    Scenario(
+        "copy: AWS and a program take a file's place",
+        desired(key("payments", "llama3", text="New", overlap=HOUR, sinks=["aws", "vault"]), sinks=PLACES),
+        desired(key("payments", "llama3", overlap=HOUR), sinks=PLACES),
+        sinks={"aws": "cloud", "local": "dotenv", "vault": "store"},
+    ),
+    Scenario(
+        "copy: what one of two sinks lost",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["jobs", "local"]), sinks=PLACES),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["jobs", "local"]), sinks=PLACES),
+        sinks={"jobs": "json", "local": "dotenv"},
+        lost=(("local", ""),),
+    ),
+    Scenario(
+        "swap: a file becomes a program",
+        desired(key("payments", "llama3", overlap=HOUR), sinks=PLACES | {"local": "a program"}),
+        desired(key("payments", "llama3", overlap=HOUR), sinks=PLACES),
+        moved={"local": "store"},
+    ),
+    Scenario(
+        "swap: a program becomes a file",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["vault"]), sinks=PLACES | {"vault": "a file"}),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["vault"]), sinks=PLACES),
+        sinks={"vault": "store"},
+        moved={"vault": "json"},
+    ),
+    Scenario(
+        "one of two secrets is lost",
+        desired(key("batch", "llama3", overlap=HOUR), key("payments", "llama3", overlap=HOUR)),
+        desired(key("batch", "llama3", overlap=HOUR), key("payments", "llama3", overlap=HOUR)),
+        lost=(("local", "payments"),),
+    ),
+    Scenario(
+        "empty folder",
+        desired(key("batch", "llama3", overlap=HOUR), key("payments", "llama3", overlap=HOUR)),
+        desired(key("batch", "llama3", overlap=HOUR), key("payments", "llama3", overlap=HOUR)),
+        lost=(("local", ""),),
+        refused=True,
     ),
 )
 

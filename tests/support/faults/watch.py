@@ -7,6 +7,7 @@ relied on until the overlap after its replacement is over, or until the file tak
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -68,6 +69,8 @@ class Watch:
     """When each secret that was ever live expires."""
     expired: set[str] = field(default_factory=set)
     """Secrets that once had: where the API gives one another expiry, its consumers were refused already."""
+    lost: set[tuple[str, str]] = field(default_factory=set)
+    """Sinks and keys: what is gone from a sink, or from the place that the file now names for it, until it is back."""
     _seen: object = None
     _next_expiry: datetime | None = None
     """The next instant at which the same world may be judged otherwise."""
@@ -87,12 +90,21 @@ class Watch:
         self._look_at_sinks(is_old=True)
         return self
 
-    def edit(self, after: DesiredState) -> Watch:
-        """The file changes: what was relied on still is, as far as the new file has it."""
+    def edit(self, after: DesiredState, gone: Collection[str] = ()) -> Watch:
+        """The file changes: what was relied on still is, as far as the new file has it.
+
+        What is no longer in the sinks that are `gone` was replaced by nothing yet: who read it there relies on it.
+        """
+        for sink, key in self.reliances:
+            found = self.reliances[sink, key]
+            if sink in gone and key not in self.world.holds(sink) and found[-1].until is None:
+                found[-1] = replace(found[-1], until=self.world.now())
+                self.lost.add((sink, key))
         later = Watch(self.world, self.after, after, expiries=dict(self.expiries), expired=set(self.expired))
         later.reliances = {
             place: [replace(relied, is_old=True) for relied in found] for place, found in self.reliances.items()
         }
+        later.lost = set(self.lost)
         return later.begin()
 
     def fork(self, world: FaultWorld) -> Watch:
@@ -106,6 +118,7 @@ class Watch:
             foreign=dict(self.foreign),
             foreign_on=dict(self.foreign_on),
             suspended=set(self.suspended),
+            lost=set(self.lost),
             expiries=dict(self.expiries),
             expired=set(self.expired),
         )
@@ -173,6 +186,7 @@ class Watch:
 
     def _rely(self, sink: str, key: str, secret: str, *, is_old: bool) -> None:
         found = self.reliances.setdefault((sink, key), [])
+        self.lost.discard((sink, key))
         now = self.world.now()
         if found and found[-1].secret == secret and found[-1].until is None:
             return
@@ -208,7 +222,7 @@ class Watch:
             newest = max(generations, key=lambda found: found.generation, default=None)
             old = find_key(self.before, key.name)
             for sink in key.sinks if newest and newest.phase == "published" else ():
-                if old is not None and sink not in old.sinks:
+                if (old is not None and sink not in old.sinks) or (sink, key.name) in self.lost:
                     continue
                 secret = self._shown(sink, key.name)
                 if newest and (secret is None or mine.get(secret, 0) < newest.generation):

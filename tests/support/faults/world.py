@@ -57,6 +57,8 @@ class FaultWorld:
         self.clock = clock
         self.disk = disk
         self.sinks = dict(sinks)
+        self.left: set[tuple[str, str]] = set()
+        """Sinks, each with its type, that the file had at another place before: what they held stays there."""
         self.chances = 0
         self.handles: dict[int, str] = {}
         self.late: list[Request | LateCall] = []
@@ -99,7 +101,7 @@ class FaultWorld:
         """A copy that goes its own way; what is late stays on its way in both."""
         clock = self.clock.copy()
         other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
-        other.aws = self.aws.copy()
+        other.aws, other.left = self.aws.copy(), set(self.left)
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
         other.names_by_id, other.edited = dict(self.names_by_id), dict(self.edited)
@@ -136,12 +138,36 @@ class FaultWorld:
             self.emulator.release_task(task)
 
     def secret_files(self) -> set[str]:
-        """The files that are sinks."""
-        return {self.path_of(sink) for sink, kind in self.sinks.items() if kind in FILES}
+        """The files that are sinks, or were."""
+        return {self.path_of(sink, kind) for sink, kind in {*self.sinks.items(), *self.left} if kind in FILES}
 
-    def path_of(self, sink: str) -> str:
-        """Where a sink's file is."""
-        return f"{FOLDER}/{sink}/secrets.{self.sinks[sink]}"
+    def path_of(self, sink: str, kind: str = "") -> str:
+        """Where a sink's file is, or was when it was of another kind."""
+        return f"{FOLDER}/{sink}/secrets.{kind or self.sinks[sink]}"
+
+    def move(self, sink: str, kind: str) -> None:
+        """The file names another place for a sink, long after the last run: no later one looks at the old one."""
+        self.disk.durable = dict(self.disk.seen)
+        self.left.add((sink, self.sinks[sink]))
+        self.sinks[sink] = kind
+
+    def lose(self, sink: str, key: str) -> None:
+        """A sink's file loses a key, or is gone altogether (`""`)."""
+        content = self.files()[self.path_of(sink)].decode() if key else ""
+        if key and self.sinks[sink] == "json":
+            content = json.dumps({name: entry for name, entry in json.loads(content).items() if name != key})
+        elif key:
+            lines = content.splitlines(keepends=True)
+            pairs = zip(lines[::2], lines[1::2], strict=True)
+            content = "".join("".join(pair) for pair in pairs if f"/{key} " not in pair[0])
+        self.put_file(self.path_of(sink), content.encode())
+
+    def put_file(self, path: str, content: bytes) -> None:
+        """Somebody else's write, durable at once; of nothing: no file."""
+        for there in (self.disk.seen, self.disk.durable):
+            there.pop(path, None)
+            if content:
+                there[path] = self.disk._inode(content)
 
     def of_old(self) -> Iterator[Emulator]:
         """The emulator as it was before each write so far, the newest first, at the present instant."""
