@@ -235,8 +235,13 @@ def test_who_takes_the_last_number_is_named_and_not_the_key_in_use() -> None:
         *(live(f"payments-g{number}") for number in range(2, 30)),
         live("payments-g99998x", of="x"),
     )
-    world = replace(world, keys=(*world.keys, live("payments-g99989", of="payments", generation=99_989)))
+    newest = live("payments-g99989", of="payments", generation=99_989)
+    world = replace(world, keys=(*world.keys, newest))
     plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
     assert "payments-g99990" in plan.unmet[0].message
     assert "payments-g99989" not in plan.unmet[0].message
     assert plan.held_up == ("payments",)
+    record = SinkRecord("prod", "payments", 99_989, newest.name, newest.created_at)
+    known = replace(world, sinks={"local": SinkContents({"payments": record})})
+    plan = compute_plan(desired(key("payments", "llama3", every=days(1))), known, NOW)
+    assert "payments-g99999" in plan.unmet[0].message
