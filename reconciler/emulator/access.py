@@ -66,7 +66,8 @@ def _unauthorized(world: World, token: str) -> ApiError | RawError:
         case "code_and_message":
             return RawError(json_answer(401, {"code": 401, "message": "Unauthorized"}))
         case "echoes_token":
-            # Seen in the wild: what a server says about a token can hold a part of it.
-            return ApiError(401, "Unauthorized", f"Invalid token: {token[: len(token) // 2]}...")
+            return ApiError(401, "token_not_valid", f"Bad permanent token: {token}")
+        case "documented" if not token:
+            return ApiError(401, "not_authenticated", "Authentication credentials were not provided.")
         case "documented":
-            return ApiError(401, "Unauthorized", "Invalid or missing API token")
+            return ApiError(401, "token_not_valid", f"Bad permanent token: {token[: len(token) // 2]}...")

@@ -235,7 +235,11 @@ def _finish_update(world: World, project_id: int, application_id: int, work: dic
             if component in children:
                 remove_deployment(world, children.pop(component)["id"])
             continue
-        spec["components"][component] = _merged(spec["components"].get(component), change)
+        merged = _merged(spec["components"].get(component), change)
+        if problems := problems_in("COMPONENT_CREATE", merged):
+            # It was there when this was asked for, and another task has taken it off since.
+            raise TaskFailedError(f"components_configuration.{component}: {problems}")
+        spec["components"][component] = merged
         if component not in children:
             owner = Owner(application_id, project_id, row["name"], spec)
             _add_child(world, owner, component, at)

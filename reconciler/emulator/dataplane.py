@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,7 +20,7 @@ WAKING_SECONDS = 30
 def serve_inference(call: Call) -> Answer:
     """Any request below a deployment's address: first the keys, then whether it runs, then what was asked."""
     world = call.world
-    project_id = int(call.path["project_id"]) if call.path["project_id"].isdecimal() else -1
+    project_id = int(call.path["project_id"]) if re.fullmatch("[0-9]{1,18}", call.path["project_id"]) else -1
     place = call.path["deployment_name"]
     row = world.find("deployments", project_id, place) or world.find_uuid("deployments", place)
     if row is None or not row["exposed"]:

@@ -73,7 +73,8 @@ class Modes:
     foreign_project: Literal["forbidden", "not_found"] = "forbidden"
     """A project that the token has no part in: 403 or 404."""
     unauthorized: Literal["documented", "code_and_message", "echoes_token"] = "documented"
-    """The body of a 401: the documented error, `{code, message}`, or a message that repeats a part of the token."""
+    """The body of a 401: the documented error, which repeats a part of the token; `{code, message}`; or an error that
+    repeats all of it."""
     dual_credentials: Literal["either", "x_api_key_decides"] = "either"
     """On the data plane, a junk `X-API-Key` beside a good Bearer: accepted, or refused."""
     scaled_to_zero: Literal["held", "unavailable", "gate_sleeps_too"] = "held"

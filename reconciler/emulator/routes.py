@@ -70,9 +70,9 @@ def _compiled() -> tuple[tuple[re.Pattern[str], dict[str, tuple[Handler, Access]
 def find_route(method: str, path: str) -> tuple[Handler, Access, Mapping[str, str]]:
     """The handler of a path, how its caller is admitted, and the path's parameters; 404 or 405 if there is none."""
     for pattern, methods in _compiled():
-        if match := pattern.match(path):
+        if match := pattern.fullmatch(path):
             found = methods.get(method) or methods.get(ANY)
             if found is None:
-                raise ApiError(405, "MethodNotAllowed", f"{method} is not allowed here; {', '.join(methods)} is")
+                raise ApiError(405, "HTTPError", "HTTP 405: Method Not Allowed", headers={"Allow": ", ".join(methods)})
             return *found, match.groupdict()
     raise ApiError(404, "NotFoundError", "There is nothing at this path")

@@ -21,6 +21,8 @@ IMAGE = (
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?\Z"
 )
 TOPIC = r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])*)*\Z"
+FASTER = {TOPIC: r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\Z"}
+"""Patterns for the same strings as documented ones that take minutes to say no."""
 
 
 def record(required: str = "", **properties: Schema) -> Schema:

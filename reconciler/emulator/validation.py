@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.emulator import schemas
 from reconciler.emulator.clock import micros, parse_instant
-from reconciler.emulator.wire import Request, validation_error
+from reconciler.emulator.wire import Request, read_json, validation_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import ValidationError
@@ -42,8 +41,17 @@ COMPLAINTS = {
 @cache
 def _validator(name: str) -> Draft202012Validator:
     from jsonschema import Draft202012Validator  # noqa: PLC0415 - slow to import
+    from jsonschema.validators import extend  # noqa: PLC0415
 
-    return Draft202012Validator(getattr(schemas, name), format_checker=Draft202012Validator.FORMAT_CHECKER)
+    checker: type[Draft202012Validator] = extend(Draft202012Validator, {"pattern": _check_pattern})  # type: ignore[no-untyped-call]
+    return checker(getattr(schemas, name), format_checker=Draft202012Validator.FORMAT_CHECKER)
+
+
+def _check_pattern(_validator: Any, pattern: str, sent: Any, _schema: Any) -> Iterator[ValidationError]:
+    from jsonschema.exceptions import ValidationError  # noqa: PLC0415
+
+    if isinstance(sent, str) and not re.search(schemas.FASTER.get(pattern, pattern), sent):
+        yield ValidationError("does not match")
 
 
 def problems_in(schema: str, value: Any) -> dict[str, list[str]]:
@@ -96,7 +104,19 @@ def read_body(request: Request, schema: str) -> dict[str, Any]:
 @lru_cache(maxsize=256)
 def _problems_in_body(schema: str, body: bytes) -> dict[str, list[str]]:
     """What `problems_in` says, remembered: a body is checked more slowly than all else is done to it."""
-    return problems_in(schema, json.loads(body))
+    value = read_json(body)
+    big = {path: ["Input should be a valid integer"] for path in _too_big(value)}
+    return problems_in(schema, value) or big
+
+
+def _too_big(value: Any, path: str = "") -> Iterator[str]:
+    """The places of numbers that do not fit in 63 bits."""
+    match value:
+        case dict() | list():
+            for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+                yield from _too_big(inner, f"{path}.{name}" if path else str(name))
+        case int() | float() if not -(2**63) <= value < 2**63:
+            yield path or "body"
 
 
 def read_paging(request: Request, *, default: int, known: Iterable[str] = ()) -> tuple[int, int]:

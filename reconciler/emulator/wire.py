@@ -60,8 +60,8 @@ class Request:
         return parse_qs(self.query, keep_blank_values=True) if self.query else {}
 
     def json(self) -> Json:
-        """The body as JSON; ValueError if it is not."""
-        return json.loads(self.body)
+        """The body as JSON; ValueError for what is none, or could not be kept and shown again (see `read_json`)."""
+        return read_json(self.body)
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,21 @@ class Answer:
         return json.loads(self.body)
 
 
+def read_json(body: bytes) -> Json:
+    """JSON in UTF-8 [RFC 8259]. ValueError, too, for half of a surrogate pair, for a number that is none (`NaN`), and
+    for what is nested too deeply."""
+    try:
+        content = json.loads(body.decode(), parse_constant=_refuse)
+        _encode(content).encode()
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return content
+
+
+def _refuse(constant: str) -> Json:
+    raise ValueError(f"{constant} is no JSON")
+
+
 class ConnectionLost(ConnectionError):
     """Raised by an interceptor to lose the answer: over HTTP the connection breaks, in process it is raised on."""
 
@@ -97,17 +112,27 @@ NO_CONTENT = Answer(204)
 class ApiError(Exception):
     """A refusal, in the API's documented form: `{exception_class, message, request_id, info?, invalid_fields?}` [D]."""
 
-    def __init__(self, status: int, exception_class: str, message: str, **extra: Json) -> None:
+    def __init__(
+        self,
+        status: int,
+        exception_class: str,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        **extra: Json,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.exception_class = exception_class
         self.message = message
+        self.headers = headers or {}
         self.extra = extra
 
     def answer(self, request_id: str) -> Answer:
         """The response that carries this error."""
         content = {"exception_class": self.exception_class, "message": self.message, "request_id": request_id}
-        return json_answer(self.status, content | self.extra)
+        answer = json_answer(self.status, content | self.extra)
+        return Answer(answer.status, {**answer.headers, **self.headers}, answer.body)
 
 
 class RawError(Exception):

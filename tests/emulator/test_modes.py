@@ -282,9 +282,10 @@ def test_a_401_has_one_of_three_bodies(make_api) -> None:
         api = make_api(unauthorized=mode)
         api.token = "abcdefgh"
         bodies[mode] = api.refused(401, "GET", "api_keys")
-    assert bodies["documented"]["message"] == "Invalid or missing API token"
+    assert bodies["documented"]["exception_class"] == "token_not_valid"
+    assert bodies["documented"]["message"] == "Bad permanent token: abcd..."
     assert bodies["code_and_message"] == {"code": 401, "message": "Unauthorized"}
-    assert bodies["echoes_token"]["message"] == "Invalid token: abcd..."
+    assert bodies["echoes_token"]["message"] == "Bad permanent token: abcdefgh"
 
 
 def test_a_junk_x_api_key_beside_a_good_bearer_is_accepted_or_refused(make_api) -> None:

@@ -316,7 +316,7 @@ def test_a_token_may_write_in_one_project_and_only_read_in_another(api) -> None:
 
 def test_a_request_without_a_good_token_is_401(api) -> None:
     api.token = "nobody"
-    assert api.v2_refused(401, "GET", "api_keys")["message"] == "Invalid or missing API token"
+    assert api.v2_refused(401, "GET", "api_keys")["message"] == "Bad permanent token: nob..."
 
 
 def test_a_list_has_at_most_1000_keys_and_goes_on_in_pages(api) -> None:
