@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 
 from reconciler.cli.parser import UsageError, build_parser, parse_arguments
@@ -24,6 +26,7 @@ COMMANDS = {
     "rotate": "reconciler.cli.rotate",
     "verify": "reconciler.cli.verify",
     "emulator": "reconciler.cli.emulator",
+    "completion": "reconciler.cli.completion",
     "demo": "reconciler.cli.demo",
 }
 """Where each command's `run` is; imported only when it is asked for."""
@@ -57,6 +60,7 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         code: int = importlib.import_module(COMMANDS[args.command]).run(args, terminal)
     except KeyformError as error:
         terminal.fail(error)
+        show_as_json(error, args, terminal)
         code = error.exit_code
     except KeyboardInterrupt:
         # Only while nothing is being changed: apply takes the signals for itself.
@@ -77,6 +81,17 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         # A reading was given up that still waits for a connection: the process would wait for it, up to half a minute.
         os._exit(code)
     return code
+
+
+def show_as_json(error: KeyformError, args: argparse.Namespace, terminal: Terminal) -> None:
+    """The error on stdout, too, for a program that asked for JSON and has none so far."""
+    wants = getattr(args, "json", False) or getattr(args, "format", "") == "json"
+    if not wants or getattr(args, "out", None) or terminal.has_shown:
+        return
+    from reconciler.report.diagnostics import error_to_json
+
+    with suppress(KeyformError):
+        terminal.show(error_to_json(error), is_json=True)
 
 
 def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:

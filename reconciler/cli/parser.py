@@ -19,7 +19,8 @@ environment:
                        the project, where the file says ${GCORE_CLOUD_PROJECT_ID};
                        a file with another project is refused
   KEYFORM_VAR_...      what the file reads with ${KEYFORM_VAR_...}; not for secrets
-  NO_COLOR             no colours; CI: plain lines, and nobody is asked
+  NO_COLOR             no colours; FORCE_COLOR: colours in a pipe, too
+  CI                   plain lines, and nobody is asked
 
 exit codes:
   0 done   1 error, or not all was done   2 changes (plan --detailed-exitcode)   130 interrupted
@@ -94,6 +95,7 @@ def build_parser() -> Parser:
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
     validate = command("validate", "check the file, its schema and its meaning, offline", files, api, output)
+    validate.add_argument("--json", action="store_true", help="what is wrong as JSON, in Terraform's form")
     validate.add_argument(
         "--live", action="store_true", help="ask the API which keys are live: theirs may have dates in the past"
     )
@@ -161,6 +163,9 @@ def build_parser() -> Parser:
         "--task-seconds", metavar="S", type=seconds, default=1.0, help="how long tasks take (default: %(default)s)"
     )
 
+    completion = command("completion", "print what completes keyform's commands and options in a shell", output)
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell to print it for")
+
     demo = command("demo", "the whole story in one command, on an embedded emulator", output)
     demo.add_argument("--keep", metavar="FOLDER", help="work in this folder, and leave it there")
     parser.commands = commands.choices
@@ -188,7 +193,8 @@ def file_options() -> Parser:
         "--file",
         action="append",
         metavar="FILE",
-        help="a configuration file, or a folder of them; may be given several times (default: keyform.yaml)",
+        help="a configuration file, a folder of them, or - for standard input; may be given several times"
+        " (default: keyform.yaml)",
     )
     return options
 

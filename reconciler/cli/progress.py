@@ -21,7 +21,7 @@ NOTES = {
     "task_started": "waiting for task {detail}",
 }
 """What of the client's events a person wants to read beside a change, by kind."""
-LEVELS = {"request": "debug", "task_polling": "debug", "retry": "warning", "relist": "warning"}
+LEVELS = {"request": "debug", "answer": "debug", "task_polling": "debug", "retry": "warning", "relist": "warning"}
 """At which level an event is logged that is shown nowhere else; `info` for all others."""
 LONG_WAIT = 1.0
 """Seconds that a person notices: a shorter wait is not worth a warning."""
@@ -106,6 +106,9 @@ class ShownProgress:
         if level == "warning":
             level = "warning" if event.wait_seconds >= LONG_WAIT else "info"
             self._terminal.log(level, f"{event.detail} Again in {event.wait_seconds:.1f}s.")
+            return
+        if event.kind.value == "answer":
+            self._terminal.log(level, f"answer: {event.method} {event.detail}")
             return
         wait = f", again in {event.wait_seconds:.1f}s" if event.wait_seconds else ""
         detail = f" ({event.detail})" if event.detail else ""

@@ -68,10 +68,13 @@ class Session:
 
 
 def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:
-    """The files of `--file`, or keyform.yaml."""
-    from reconciler.config import load_config
+    """The files of `--file`, or keyform.yaml; `-` is standard input."""
+    from reconciler.config import STDIN, find_unread, load_config
 
-    return load_config([Path(name) for name in args.file or ["keyform.yaml"]], terminal.env)
+    paths = [STDIN if name == "-" else Path(name) for name in args.file or ["keyform.yaml"]]
+    for folder in find_unread(paths):
+        terminal.tell(f"note: {folder} is not read: give it to --file, too, if it is a part of the stack.")
+    return load_config(paths, terminal.env, terminal.read_input)
 
 
 @contextmanager

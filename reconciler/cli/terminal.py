@@ -45,6 +45,8 @@ class Terminal:
     log_level: int
     redactor: Redactor = field(default_factory=Redactor)
     """Knows every credential of the environment, and what the run learns."""
+    written: list[bool] = field(default_factory=list)
+    """Not empty once there is a result on stdout."""
 
     @classmethod
     def open(cls, env: Mapping[str, str], *, no_color: bool, log_level: str) -> Terminal:
@@ -53,16 +55,23 @@ class Terminal:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         in_ci = env.get("CI", "").lower() not in ("", "0", "false")
-        plain = in_ci or no_color or bool(env.get("NO_COLOR")) or env.get("TERM") == "dumb"
+        off = no_color or bool(env.get("NO_COLOR"))
+        plain = in_ci or off or env.get("TERM") == "dumb"
+        forced = env.get("FORCE_COLOR", "").lower() not in ("", "0", "false")  # where a pipe shows colours, as in CI
         return cls(
             env=env,
-            colour=_is_terminal(sys.stdout) and not plain,
+            colour=not off and (forced or (_is_terminal(sys.stdout) and not plain)),
             live=_is_terminal(sys.stderr) and _draws(sys.stderr) and not plain,
             interactive=_is_terminal(sys.stdin) and _is_terminal(sys.stderr) and not in_ci,
             width=_width() if _is_terminal(sys.stdout) else WIDTH_OF_A_PIPE,
             log_level=LEVELS[log_level],
             redactor=redactor_for(env),
         )
+
+    @property
+    def has_shown(self) -> bool:
+        """Whether there is a result on stdout, or a part of one."""
+        return bool(self.written)
 
     def fit(self, text: str, *, is_json: bool = False) -> str:
         """Rendered text as it may leave."""
@@ -74,6 +83,7 @@ class Terminal:
 
     def show(self, text: str, *, is_json: bool = False) -> None:
         """A rendered result, on stdout. KeyformError when it cannot be written, other than for want of a reader."""
+        self.written.append(True)
         error = _write(sys.stdout, self.fit(text if text.endswith("\n") else f"{text}\n", is_json=is_json))
         if error is not None and not isinstance(error, BrokenPipeError):
             why = error.strerror or type(error).__name__
@@ -100,6 +110,13 @@ class Terminal:
         """An error, with its way out."""
         head = "\x1b[1;31mError:\x1b[0m " if self.live else "Error: "
         _write(sys.stderr, last_net(f"{head}{as_lines(error.lines(), self.redactor)}\n"))
+
+    def read_input(self, size: int) -> bytes:
+        """The first bytes of standard input, which a program has written; nothing where that is closed."""
+        try:
+            return sys.stdin.buffer.read(size)
+        except (AttributeError, OSError, ValueError):
+            return b""
 
     def ask(self, question: str) -> str:
         """What a person answers to keyform's own words; nothing at the end of input."""

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from reconciler.cli.session import open_session, read_configuration
 from reconciler.cli.terminal import Terminal
+from reconciler.errors import ConfigError
 from reconciler.model import DesiredState
+
+if TYPE_CHECKING:
+    from reconciler.plan.changes import Note
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say that the file is valid, or raise ConfigError with everything that is wrong."""
-    desired = read_configuration(args, terminal)
-    check_dates(desired, args, terminal)
-    tell_limits(desired, terminal)
+    from reconciler.report.diagnostics import validity_to_json
+
+    try:
+        desired = read_configuration(args, terminal)
+        notes = [*check_dates(desired, args, terminal), *find_limits(desired)]
+    except ConfigError as error:
+        if args.json:
+            terminal.show(validity_to_json(error), is_json=True)
+        raise
+    if args.json:
+        terminal.show(validity_to_json(None, notes), is_json=True)
+        return 0
+    for note in notes:
+        terminal.tell(f"note: {note.address}: {note.sentence}.")
     endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
     terminal.say(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
     return 0
 
 
-def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> None:
+def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> Sequence[Note]:
     """Refuse an `expires_at` that is over. Only the API can tell whose it may be, and by which clock."""
     from reconciler.config import refuse
     from reconciler.plan.expiry import find_past_dates
@@ -36,22 +53,20 @@ def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Termi
         with closing(System()) as effects:
             found = find_past_dates(desired, None, effects.now())
     else:
-        return
-    for note in found.notes:
-        terminal.tell(f"note: {note.address}: {note.sentence}.")
+        return ()
     if found.findings:
         raise refuse(found.findings, len(found.findings))
+    return found.notes
 
 
-def tell_limits(desired: DesiredState, terminal: Terminal) -> None:
-    """Say what the file asks for that this generation of the API may not bring about."""
+def find_limits(desired: DesiredState) -> Iterator[Note]:
+    """What the file asks for that this generation of the API may not bring about."""
     if all(endpoint.auth is None for endpoint in desired.endpoints):
         return
     from reconciler.gcore.generations import CAPABILITIES
     from reconciler.plan.bindings import note_unswitched
 
-    for note in note_unswitched(desired, switches=CAPABILITIES[desired.api].switches_authentication):
-        terminal.tell(f"note: {note.address}: {note.sentence}.")
+    yield from note_unswitched(desired, switches=CAPABILITIES[desired.api].switches_authentication)
 
 
 def count(number: int, noun: str) -> str:

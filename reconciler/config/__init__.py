@@ -1,7 +1,8 @@
 """YAML with line numbers -> JSON Schema -> DesiredState. Reads the given files and nothing else."""
 
+from reconciler.config.files import STDIN, find_unread
 from reconciler.config.loading import load_config, refuse
 from reconciler.config.schema import schema, schema_path
 from reconciler.config.template import template
 
-__all__ = ["load_config", "refuse", "schema", "schema_path", "template"]
+__all__ = ["STDIN", "find_unread", "load_config", "refuse", "schema", "schema_path", "template"]

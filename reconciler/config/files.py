@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from reconciler.config.tree import Found, Mark
@@ -20,6 +21,8 @@ SUFFIXES = frozenset({".yaml", ".yml"})
 MAX_BYTES = 4_000_000
 """Of all files of a stack together: ten thousand keys with every field there is take about half of it."""
 MAX_FILES = 1000
+STDIN = Path("<stdin>")
+"""Stands for standard input; a relative path in it starts at the working folder."""
 
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What YAML does not count as printable (YAML 1.1, 5.1)."""
@@ -39,8 +42,10 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Found]]:
             findings.append(_unreadable(path, error))
             continue
         if not found:
-            message = "the folder holds no *.yaml or *.yml file"
-            findings.append(_fault(path, message, "`keyform init` writes a first one."))
+            message, way_out = "the folder holds no *.yaml or *.yml file", "`keyform init` writes a first one."
+            if unread := find_unread([path]):
+                way_out = f"Folders in it are not read: give {', '.join(map(str, unread[:5]))} instead."
+            findings.append(_fault(path, message, way_out))
         for absolute, file in found.items():
             files.setdefault(absolute, file)
         if len(files) > MAX_FILES:
@@ -49,8 +54,24 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Found]]:
     return list(files.values()), findings
 
 
+def find_unread(paths: Sequence[Path]) -> list[Path]:
+    """The folders right inside of given ones that hold files of YAML, too: those are not read."""
+    found = []
+    for path in paths:
+        with suppress(OSError, ValueError), os.scandir(path) as entries:
+            inner = sorted(Path(entry) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
+            found += [each for each in inner if _holds_files(each)]
+    return found
+
+
+def _holds_files(folder: Path) -> bool:
+    with suppress(OSError):
+        return bool(_files_in(folder))
+    return False
+
+
 def _files_in(folder: Path) -> list[Path]:
-    """Whatever is called like a file of YAML there, but folders, and the dangling links that Emacs locks files with.
+    """Whatever is called like a file of YAML there, but folders, and what is hidden: `.yamllint.yaml`, an editor's own.
 
     What cannot be read is among it: a file that is passed over could be one whose keys a plan would then delete.
     """
@@ -58,7 +79,7 @@ def _files_in(folder: Path) -> list[Path]:
         return [
             folder / entry.name
             for entry in entries
-            if Path(entry.name).suffix in SUFFIXES and not entry.name.startswith(".#") and not Path(entry).is_dir()
+            if Path(entry.name).suffix in SUFFIXES and not entry.name.startswith(".") and not Path(entry).is_dir()
         ]
 
 
@@ -78,6 +99,11 @@ def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Found:
         return _unreadable(path, error)
     if content is None:
         return _fault(path, "is not a regular file", "Is it the right path?")
+    return decode(content, path, room)
+
+
+def decode(content: bytes, path: Path, room: int) -> tuple[str, int] | Found:
+    """What was read of a file, as `read_text` gives it."""
     if len(content) > room:
         return _fault(path, f"the stack's files are larger than {MAX_BYTES // 1_000_000} MB together", _ONE_FILE)
     text = _decode(content, str(path))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
 from reconciler.config.building import build_state, describe_node
 from reconciler.config.checking import check_schema
 from reconciler.config.environment import fill_variables, find_misplaced_variables
-from reconciler.config.files import MAX_BYTES, find_files, read_text
+from reconciler.config.files import MAX_BYTES, STDIN, decode, find_files, read_text
 from reconciler.config.merging import merge_trees
 from reconciler.config.parsing import MAX_VALUES, parse_yaml
 from reconciler.config.rules import check_meaning
@@ -21,16 +21,18 @@ MAX_TOLD = 50
 """How many findings are shown, in the order of the files; of the rest, only the number."""
 
 
-def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:
-    """What the files say, together; a folder stands for its *.yaml and *.yml files.
+def load_config(
+    paths: Sequence[Path], env: Mapping[str, str], read_stdin: Callable[[int], bytes] = lambda _: b""
+) -> DesiredState:
+    """What the files say, together; a folder stands for its *.yaml and *.yml files, and `STDIN` for standard input.
 
-    `env` is where `${KEYFORM_VAR_…}` is read from. ConfigError with the first findings, in the order of the files, and
-    the number of the others; none quotes a value.
+    `read_stdin` gives so many bytes of the latter. `env` is where `${KEYFORM_VAR_…}` is read from. ConfigError with
+    the first findings, in the order of the files, and the number of the others; none quotes a value.
     """
     files, findings = find_files(paths)
     if not paths:
         findings.append(Found(None, (), "no configuration file is given", "`keyform init` writes a first one."))
-    trees, more = _read_trees(files)
+    trees, more = _read_trees(files, read_stdin)
     findings += more
     if not trees or len(trees) < len(files) or any(finding.mark is None for finding in findings):
         # What a missing part would have said is unknown: checking the rest would find what is not wrong.
@@ -44,12 +46,12 @@ def load_config(paths: Sequence[Path], env: Mapping[str, str]) -> DesiredState:
     return state
 
 
-def _read_trees(files: Sequence[Path]) -> tuple[list[Table], list[Found]]:
+def _read_trees(files: Sequence[Path], read_stdin: Callable[[int], bytes]) -> tuple[list[Table], list[Found]]:
     trees: list[Table] = []
     findings = Findings()
     room, values = MAX_BYTES, MAX_VALUES
     for file in files:
-        read = read_text(file, room)
+        read = decode(read_stdin(room + 1), file, room) if file == STDIN else read_text(file, room)
         if isinstance(read, Found):
             findings.add(read)
             continue

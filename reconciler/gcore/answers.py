@@ -227,9 +227,14 @@ class _Said:
     is_documented: bool = False
 
 
+def request_id_of(response: httpx.Response, redactor: Redactor) -> str:
+    """The API's own number for a request, by the answer's header; `""` without one that is fit to be shown."""
+    return _identifier(response.headers.get("x-request-id"), redactor)
+
+
 def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
     """Read `{exception_class, message, request_id, invalid_fields}` [D] or `{code, message}` [C]; HTML says nothing."""
-    header_id = _identifier(response.headers.get("x-request-id"), redactor)
+    header_id = request_id_of(response, redactor)
     payload = _json(response.content)
     if not isinstance(payload, dict):
         form = "HTML" if _is_html(response) else "something that is not the API's JSON"

@@ -12,6 +12,8 @@ class EventKind(StrEnum):
 
     REQUEST = "request"
     """A request is about to be sent; `attempt` counts from 1."""
+    ANSWER = "answer"
+    """It was answered, or failed: `detail` is its path, status, milliseconds and the API's request id."""
     RETRY = "retry"
     """It failed, and will be sent again after `wait_seconds`."""
     RELIST = "relist"

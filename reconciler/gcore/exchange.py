@@ -9,7 +9,16 @@ from urllib.parse import urlsplit
 from reconciler.effects import Effects
 from reconciler.errors import ApiError, Conflict, CredentialsMissing, LockLost, UnexpectedAnswer
 from reconciler.gcore.addresses import api_address
-from reconciler.gcore.answers import Answer, Call, Failure, no_answer, not_asked, read_answer, the_api
+from reconciler.gcore.answers import (
+    Answer,
+    Call,
+    Failure,
+    no_answer,
+    not_asked,
+    read_answer,
+    request_id_of,
+    the_api,
+)
 from reconciler.gcore.clock import ApiClock
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
@@ -141,14 +150,25 @@ class Exchange:
                 place.passed()
         return outcome, 0.0
 
+    def _tell_of_answer(self, call: Call, begun: float, status: str, request_id: str = "") -> None:
+        query = "&".join(f"{name}={value}" for name, value in call.query)
+        said = f"{call.path}{'?' if query else ''}{query}: {status}"
+        took = f"{(self._effects.monotonic() - begun) * 1000:.0f} ms"
+        words = ", ".join(filter(None, (said, took, request_id and f"request {request_id}")))
+        self.tell(ApiEvent(EventKind.ANSWER, call.method, call.subject, detail=words))
+
     def _exchange(self, call: Call) -> Answer | Failure:
-        sent = self._effects.now()
+        sent, begun = self._effects.now(), self._effects.monotonic()
         try:
             response = self._client.request(call.method, call.path, params=dict(call.query) or None, json=call.body)
         except FAILURES as failure:
+            self._tell_of_answer(call, begun, "no answer")
             return no_answer(explain(failure, the_api(self._host), call.doing, self._redactor), call)
         received = self._effects.now()
         outcome = read_answer(response, call, self._host, self._redactor, self.clock.glance)
+        request_id = "" if isinstance(outcome, Answer) else outcome.error.request_id
+        request_id = request_id or request_id_of(response, self._redactor)
+        self._tell_of_answer(call, begun, str(response.status_code), request_id)
         # Whatever stands in between has a clock of its own: only the API's answers tell, and none from a cache.
         if (isinstance(outcome, Answer) or outcome.is_documented) and "age" not in response.headers:
             self.clock.note(response.headers.get("date"), sent=sent, received=received)

@@ -41,6 +41,7 @@ HTML = answer(502, text="<html>Bad Gateway</html>", headers={"content-type": "te
 CUT_SHORT = answer(200, text='{"name": "paym', headers={"content-type": "application/json"})
 GONE = answer(204, text="")
 KEY = answer(200, key_json(description="x"))
+PATH = "/cloud/v3/inference/1234/api_keys/payments"
 
 Action = Callable[[GcoreApi], Any]
 
@@ -233,6 +234,7 @@ def test_every_attempt_and_every_wait_is_told() -> None:
     make_api(ScriptedEffects(refusal(503, "maintenance"), KEY), events=events).get_key("payments")
     assert events == [
         ApiEvent(EventKind.REQUEST, "GET", "key.payments", 1),
+        ApiEvent(EventKind.ANSWER, "GET", "key.payments", detail=f"{PATH}: 503, 0 ms, request req-1"),
         ApiEvent(
             EventKind.PACE,
             "",
@@ -251,6 +253,7 @@ def test_every_attempt_and_every_wait_is_told() -> None:
             'The API failed to show key payments (status 503, request req-1). It says: "maintenance"',
         ),
         ApiEvent(EventKind.REQUEST, "GET", "key.payments", 2),
+        ApiEvent(EventKind.ANSWER, "GET", "key.payments", detail=f"{PATH}: 200, 0 ms"),
     ]
 
 

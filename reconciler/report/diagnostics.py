@@ -1,0 +1,53 @@
+"""Errors as JSON, in the form of Terraform's `validate -json`: what CI annotates a pull request with.
+
+A diagnostic has a `severity`, a `summary` (what is wrong), a `detail` (the way out, maybe empty) and, where it is about
+a place in the file, a `range` of file, line and column (from 1) and the `path` there (`keys.payments.sink`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from reconciler.errors import Finding, KeyformError
+from reconciler.plan.changes import Note
+from reconciler.report.json import FORMAT_VERSION, Value, dump
+
+_PLACE = re.compile(r"(?P<file>.*):(?P<line>[0-9]+):(?P<column>[0-9]+)", re.DOTALL)
+
+
+def error_to_json(error: KeyformError) -> str:
+    """What a command says that has no other result to show; the same to the byte for the same error."""
+    return dump({"format_version": FORMAT_VERSION, **_count(diagnostics_of(error))})
+
+
+def validity_to_json(error: KeyformError | None, notes: Sequence[Note] = ()) -> str:
+    """Whether a file is valid, why not, and what is worth a word although it is."""
+    warnings = [_diagnostic("warning", f"{note.address}: {note.sentence}", "") for note in notes]
+    found = [*(diagnostics_of(error) if error else []), *warnings]
+    return dump({"format_version": FORMAT_VERSION, "valid": error is None, **_count(found)})
+
+
+def diagnostics_of(error: KeyformError) -> list[dict[str, Value]]:
+    """One for each finding of an error that has several, or one for itself."""
+    findings: Sequence[Finding] = getattr(error, "findings", ())
+    return [_finding(each) for each in findings] or [_diagnostic("error", error.message, error.way_out)]
+
+
+def _count(found: Sequence[dict[str, Value]]) -> dict[str, Value]:
+    errors = sum(each["severity"] == "error" for each in found)
+    return {"error_count": errors, "warning_count": len(found) - errors, "diagnostics": [*found]}
+
+
+def _finding(finding: Finding) -> dict[str, Value]:
+    found = _diagnostic("error", finding.message, finding.way_out)
+    if finding.path:
+        found["path"] = finding.path
+    if match := _PLACE.fullmatch(finding.where):
+        start: Value = {"line": int(match["line"]), "column": int(match["column"])}
+        found["range"] = {"filename": match["file"], "start": start}
+    return found
+
+
+def _diagnostic(severity: str, summary: str, detail: str) -> dict[str, Value]:
+    return {"severity": severity, "summary": summary, "detail": detail}
