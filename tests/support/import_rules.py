@@ -163,7 +163,7 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
-    # The only stage that has secrets read from sinks; it is handed the API, the sinks and the effects.
+    # It has secrets read from sinks, as only a copy does beside it; it is handed the API, the sinks and the effects.
     Layer(
         name="verify",
         stages=_names("api effects errors model patience plan sinks.protocol workers"),
@@ -209,6 +209,7 @@ LAYERS = (
         | _names("probing report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
+        libraries_on_demand=_names("shtab"),
         tells_time=True,
         prints=True,
     ),
