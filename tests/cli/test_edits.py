@@ -180,3 +180,21 @@ def test_an_adopted_key_keeps_what_the_file_does_not_say(world: World, keyform: 
     world.write(file(api))
     ran = keyform("plan", "--detailed-exitcode")
     assert ran.code == 0, "without `adopt`, nothing changes"
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("sink", ["local", "pager"])
+@pytest.mark.parametrize("stack", ["zz", "shop"])
+def test_no_list_of_stacks_cuts_a_key_whose_marker_was_edited(
+    world: World, keyform: Keyform, api: str, sink: str, stack: str
+) -> None:
+    portal = Portal(world, keyform.without_network(), api, sink)
+    portal.describe(portal.described().replace(" shop/", " zz/"))
+    ran = portal.apply()
+    assert ran.code == 1
+    assert "stacks: [" not in ran.out + ran.err
+    world.write(file(api, sink).replace("exclusive: true", f"exclusive: {{stacks: [{stack}]}}"))
+    ran = keyform("apply", "--auto-approve")
+    assert ran.code == 1
+    assert "but the key app-two-g2 stays bound to it" in ran.err
+    assert portal.accepts()

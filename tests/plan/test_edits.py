@@ -297,6 +297,53 @@ def test_a_thousand_keys_that_are_called_alike_are_told_in_part() -> None:
     assert plan.unmet == ()
 
 
+OTHERS = {
+    "another stack's": lambda text: text.replace("prod/", "zz/"),
+    "another stack's, broken": lambda text: text.replace("prod/", "zz/").removesuffix("]"),
+    "broken": lambda text: text.removesuffix("]"),
+    "of another key": lambda text: text.replace("/app-two", "/gone"),
+    "none": lambda _: "ask Bob",
+}
+
+
+@pytest.mark.parametrize("mutable", [("description",), ("description", "expires_at")], ids=["v3", "v2"])
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("edit", OTHERS)
+def test_no_list_of_stacks_cuts_a_key_that_may_be_in_use(edit: str, sink: str, mutable: tuple[str, ...]) -> None:
+    """Not even together with the advice that was given: the marker is what somebody edited."""
+    before = world(OTHERS[edit](TEXT), sink)
+    before = replace(before, capabilities=replace(before.capabilities, mutable_key_fields=frozenset(mutable)))
+    for stacks in (frozenset({"zz"}), frozenset({"prod"}), frozenset({"zz", "prod"})):
+        exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=stacks)]
+        plan = compute_plan(replace(FILE, endpoints=tuple(exclusive)), before, NOW)
+        assert losses(plan) == {"other"}
+    plan = compute_plan(FILE, before, NOW)
+    spared = [finding for finding in plan.unmet if "app-two-g2 stays bound to it" in finding.message]
+    assert not any("stacks: [" in finding.way_out for finding in spared)
+
+
+@pytest.mark.parametrize("stacks", ["zz", "prod"])
+def test_a_key_of_another_stack_that_is_called_like_no_key_of_the_file_is_cut_where_the_file_says_so(
+    stacks: str,
+) -> None:
+    foreign = described(live("theirs"), TEXT.replace("prod/app-two g2", "zz/theirs g1"))
+    before = world(TEXT, "a program", foreign)
+    exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=frozenset({stacks}))]
+    plan = compute_plan(replace(FILE, endpoints=tuple(exclusive)), before, NOW)
+    assert losses(plan) == ({"other", "theirs"} if stacks == "zz" else {"other"})
+
+
+def test_a_taken_name_is_not_cut_either() -> None:
+    """Its record is lost: a first generation whose marker names another stack holds up its key by its name alone."""
+    mine = live("search", of="search")
+    mine = described(mine, compose_description("", replace(mine.ownership, stack="zz")))  # type: ignore[type-var]
+    exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=frozenset({"zz"}))]
+    plan = compute_plan(replace(FILE, endpoints=tuple(exclusive)), world(TEXT, "a program", mine), NOW)
+    assert losses(plan) == {"other"}
+    assert "deployment.llama3" in held_up(plan)
+    assert "the live key search belongs to zz/search" in {finding.message for finding in plan.unmet}
+
+
 # --- adopt ------------------------------------------------------------------------------------------------------------
 
 
