@@ -371,6 +371,36 @@ def test_a_forged_marker_does_not_win_over_adopt() -> None:
     assert update.ownership.generation == 2
 
 
+@pytest.mark.parametrize("overlap", [timedelta(0), days(60)], ids=["over", "to come"])
+@pytest.mark.parametrize("revoke", [False, True], ids=["plain", "revoked"])
+def test_an_old_generation_that_is_another_keys_by_its_marker_is_marked_before_it_goes(
+    overlap: timedelta, revoke: bool
+) -> None:
+    older = live("app-two", of="search", created_at=A_MONTH_AGO - days(1))
+    before = world(TEXT, "a sink that proves", older)
+    file = desired(key("app-two", "llama3", text="Checkout", adopt="app-two", overlap=overlap))
+    plan = compute_plan(file, before, NOW, Rotate(frozenset({"app-two"}), revoke=True) if revoke else None)
+    [update] = [each for each in plan.changes if isinstance(each, UpdateKey) and each.live.name == "app-two"]
+    assert (update.adopts, update.ownership.key, update.ownership.generation) == (True, "app-two", 1)
+    goes = [each for each in plan.changes if isinstance(each, Unbind | DeleteKey) and each.live.name == "app-two"]
+    assert bool(goes) == (revoke or not overlap)
+    assert all(update.id in each.depends_on for each in goes)
+    over = simulate(plan, before, NOW)
+    assert "app-two" in losses(compute_plan(file, over, NOW + days(61))) | losses(plan)
+
+
+PENDING_BY_HAND = ["to=5d41402a", "as=5d41402a", "exp to=5d41402a"]
+
+
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("words", PENDING_BY_HAND)
+def test_a_generation_that_was_published_is_not_made_disposable_by_a_word(words: str, sink: str) -> None:
+    before = world(f"[keyform 2 prod/app-two g2 pending 2026-10-22T10:00:00Z {words}]", sink)
+    plan = compute_plan(FILE, before, NOW)
+    assert losses(plan) == {"other"}
+    assert "keys.app-two" in held_up(plan)
+
+
 BESIDE = [
     pytest.param("app-two-g2", A_MONTH_AGO + days(1), True, id="newer"),
     pytest.param("app-two-g2", A_MONTH_AGO - days(1), False, id="made before the one that it would replace"),
