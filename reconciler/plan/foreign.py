@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from reconciler.model import LiveKey, SinkRecord, key_of_name
 from reconciler.plan.cases import Facts, KeyCase
 from reconciler.plan.changes import KeyRef
+from reconciler.plan.leftovers import find_namesakes
 from reconciler.plan.obstacles import find_doubtful
 from reconciler.plan.owners import describe_owner, record_is_of
 
@@ -37,8 +38,7 @@ def find_suspects(facts: Facts, cases: Iterable[KeyCase]) -> dict[KeyRef, str]:
     found, recorded = {}, gather_holders(facts)
     for case in cases:
         claims = case.claims if case.desired is not None else ()
-        namesakes = case.lookalikes if case.newest_in_use is None else ()
-        for live in (*claims, *namesakes, *find_doubtful(case)):
+        for live in (*claims, *find_namesakes(case), *find_doubtful(case)):
             found[KeyRef.of(live)] = f"it may be a generation of {case.name}"
     for live in facts.snapshot.keys:
         if holders := find_holders(recorded, live):

@@ -38,6 +38,16 @@ def find_unretired(case: KeyCase) -> list[LiveKey]:
     return [live for live in find_old(case) if is_over(case, number_in_name(case.name, live.name) or 0)]
 
 
+def find_namesakes(case: KeyCase) -> list[LiveKey]:
+    """Live keys that are called like generations of the key, and whose secrets its consumers may still use for that."""
+    newest = case.newest_in_use
+    if newest is None:
+        return list(case.lookalikes)
+    numbers = {live.id: number_in_name(case.name, live.name) or newest.number for live in case.lookalikes}
+    old = (live for live in case.lookalikes if numbers[live.id] < newest.number)
+    return [live for live in old if not is_over(case, numbers[live.id])]
+
+
 def is_over(case: KeyCase, number: int) -> bool:
     """Whether a generation of this number would have to be gone."""
     key = case.desired

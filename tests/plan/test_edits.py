@@ -336,6 +336,15 @@ def test_a_key_of_another_stack_that_is_called_like_no_key_of_the_file_is_cut_wh
     assert losses(plan) == ({"other", "theirs"} if stacks == "zz" else {"other"})
 
 
+@pytest.mark.parametrize("overlap", [days(7), days(60)], ids=["over", "not over"])
+def test_nor_does_it_end_the_overlap_of_an_old_generation(overlap: timedelta) -> None:
+    older = described(live("app-two"), TEXT.replace("prod/app-two g2", "zz/app-two g1"))
+    exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=frozenset({"zz"}))]
+    file = desired(key("app-two", "llama3", text="Checkout", overlap=overlap), endpoints=exclusive)
+    plan = compute_plan(file, world(TEXT, "a program", older), NOW)
+    assert losses(plan) == ({"other", "app-two"} if overlap == days(7) else {"other"})
+
+
 def test_a_taken_name_is_not_cut_either() -> None:
     """Its record is lost: a first generation whose marker names another stack holds up its key by its name alone."""
     mine = live("search", of="search")
