@@ -14,7 +14,7 @@ from reconciler.plan.owners import find_claims
 
 
 def find_old(case: KeyCase) -> list[LiveKey]:
-    """Live keys without a marker that are called like old generations of the key, and open what this stack manages."""
+    """Live keys that are called like old generations of the key, have no marker that fits, and open what is managed."""
     newest = case.newest_in_use or (case.generations[-1] if case.generations else None)
     known = {generation.live.id for generation in case.generations} | {live.id for live in find_doubtful(case)}
 
@@ -25,7 +25,7 @@ def find_old(case: KeyCase) -> list[LiveKey]:
     return [
         live
         for live in case.lookalikes
-        if live.marked_by is None
+        if live.marked_by in (None, case.stack)
         and live.id not in known
         and is_old(live)
         and case.facts.bound.get(live.id, frozenset()) & case.facts.managed

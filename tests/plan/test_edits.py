@@ -498,6 +498,16 @@ def test_an_old_generation_without_a_marker_is_named_once_it_would_be_gone(
         assert [each.path for each in gone.unmet if "app-two;" in each.message] == is_accepted * ["key.app-two"]
 
 
+def test_so_is_one_whose_marker_names_another_key() -> None:
+    older = live("app-two", of="search")
+    file = desired(key("app-two", "llama3", text="Checkout", overlap=timedelta(0)), key("search", "llama3"))
+    plan = compute_plan(file, world(TEXT, "a sink that proves", older), NOW)
+    assert losses(plan) == set()
+    assert [each.message for each in plan.unmet if each.path == "keys.app-two"] == [
+        "is not deleted: the live key app-two; its marker says that it is g1 of search, but its name does not match"
+    ]
+
+
 def test_a_second_destroy_names_an_old_generation_as_well() -> None:
     before = snapshot(live("app-two"), OTHER, endpoint("llama3", "app-two", "other"))
     plan = compute_plan(FILE, before, NOW, Destroy())

@@ -263,6 +263,7 @@ def test_keys_that_have_to_do_with_applications_wait_where_those_are_not_shown(p
     ("payments", "world"),
     [
         pytest.param(IN_VAULT, in_vault(two_keys(), trouble=DAMAGED), id="its sink is damaged"),
+        pytest.param(IN_VAULT, in_vault(two_keys(), trouble=Trouble("no", "Give it.")), id="its way out is a sentence"),
         pytest.param(IN_VAULT, in_vault(two_keys(), foreign={"payments": THEIRS}), id="its place is somebody else's"),
         pytest.param(IN_VAULT, in_vault(two_keys(), later={"payments": "form 3"}), id="its record is of later"),
         pytest.param(replace(IN_VAULT, expires_at=NOW - days(1)), in_vault(two_keys()), id="it would be born expired"),
@@ -275,6 +276,7 @@ def test_what_leaked_is_marked_where_no_successor_can_be_published(payments: Des
     assert update.ownership.phase is Phase.REVOKED
     assert plan.unmet
     assert all("take the key out of the file" in finding.way_out for finding in plan.unmet)
+    assert not any(".;" in finding.way_out for finding in plan.unmet)
     assert [note.code for note in plan.exposures] == ["leaked_secret_opens"]
     marked = tuple(replace(one, ownership=update.ownership) if one.name == "payments" else one for one in world.keys)
     again = compute_plan(desired(payments, BATCH), replace(world, keys=marked), NOW)
