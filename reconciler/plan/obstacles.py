@@ -222,6 +222,19 @@ def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
     )
 
 
+def find_uncut(case: KeyCase) -> list[LiveKey]:
+    """Of a key of which a secret leaked, live keys that may be another, and stay.
+
+    When somebody asks for it by name, that is each that opens anything, also one that is surely not the newest.
+    """
+    found = {live.id: live for live in (find_doubtful(case) if case.is_urgent else ())}
+    if case.is_revoked:
+        known = {generation.live.id for generation in case.generations}
+        opens = (live for live in (*case.claims, *case.lookalikes) if case.facts.bound.get(live.id))
+        found |= {live.id: live for live in opens if live.id not in known}
+    return list(found.values())
+
+
 def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
     """What may have leaked as well, and is not deleted on suspicion."""
     message = f"may have another secret that leaked: the live key {live.name} stays, since {describe_doubt(case, live)}"
