@@ -13,7 +13,8 @@ text. Its words may be spaced otherwise, or stand on several lines.
 
 `2` is the form. The first form had no number and no digests: it is read, and rewritten in the second. A marker of
 another form, or with anything in it that is not listed here, was written by a later version or edited by hand; so is
-one of two. It is nobody's, and never foreign (`read_claim`).
+one of two, and one that is pending and was published or adopted (`to=`, `as=`). It is nobody's, and never foreign
+(`read_claim`).
 
 The longest marker (a stack of 40 characters, a key of 56, a generation of five digits, all of the above) is 199
 characters: the schema keeps the human text to 100, which just fits in 300.
@@ -175,6 +176,8 @@ def read_description(description: str | None) -> tuple[str, Ownership | None]:
     try:
         since = datetime.strptime(match["since"], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
     except ValueError:
+        return description, None
+    if match["phase"] == Phase.PENDING and (match["published_to"] or match["named"]):
         return description, None
     ownership = Ownership(
         stack=match["stack"],

@@ -15,13 +15,12 @@ from reconciler.model import (
     EndpointRef,
     LiveEndpoint,
     LiveKey,
-    SinkRecord,
     Snapshot,
-    key_of_name,
 )
 from reconciler.plan.cases import MOST_TOLD, Facts, name_some
 from reconciler.plan.changes import KeyRef, Note, Reason
-from reconciler.plan.owners import describe_owner, record_is_of
+from reconciler.plan.foreign import explain_spared, find_suspects, gather_markers
+from reconciler.plan.owners import describe_owner
 from reconciler.plan.verdicts import Verdict
 
 
@@ -40,7 +39,7 @@ class Comparison:
     """What one endpoint gains and loses; `opens` when it ends up without authentication, as the file says.
 
     `present` are all the live keys that are bound to it, `stays` those of the stack that are wanted there. `spared`
-    would be unlinked, were it not for a marker of another stack, or one that cannot be read.
+    would be unlinked as foreign, were it not for a marker, or for what `find_suspects` tells.
     """
 
     endpoint: LiveEndpoint
@@ -143,7 +142,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
     conflicts = []
     keys = {KeyRef.of(key): key for key in snapshot.keys}
     present = gather_present(snapshot)
-    markers = gather_markers(facts)
+    markers, suspects = gather_markers(facts), find_suspects(facts, (verdict.case for verdict in verdicts))
     valid = {ref for ref, key in keys.items() if not key.is_expired(facts.now)}
     valid |= {verdict.successor.live for verdict in verdicts if verdict.successor}
     switches = snapshot.capabilities.switches_authentication
@@ -162,6 +161,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
             wanted=wanted.get(ref, {}),
             owners=owners,
             markers=markers,
+            suspects=suspects,
             spares_all=ref in holds.spared,
         )
         if found.opens and not found.present and not switches:
@@ -171,9 +171,9 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
             conflicts.append(Conflict(found, finding))
         unmet += find_unprotected(found, switches=switches)
         new_exposures, new_warnings = note_exposure(found, is_managed=is_managed, switches=switches)
-        exposures += [*new_exposures, *note_cuts(found, keys, desired.stack)]
+        exposures += [*new_exposures, *note_cuts(found, keys, suspects, desired.stack)]
         warnings += new_warnings
-        unmet += find_spared(found, keys, desired.stack)
+        unmet += find_spared(found, keys, suspects, desired.stack)
         if found.gains or found.losses or found.opens:
             comparisons.append(found)
     holding = tuple(holds.findings[ref] for ref in sorted(holds.findings))
@@ -218,29 +218,6 @@ def gather_wanted(
     return wanted, owners
 
 
-def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
-    """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
-
-    Anybody may clear a description in the portal. A key that a sink has a record of, whatever that proves, or that is
-    called like a generation of a key of this stack, is not cut for that: somebody may use its secret. Nor is any, while
-    a sink cannot be read that may have a record of it.
-    """
-    desired = facts.desired
-    recorded: dict[str, list[SinkRecord]] = defaultdict(list)
-    for record in (record for held in facts.records.values() for record in held.values()):
-        recorded[record.live_name].append(record)
-    declared = {key.name for key in desired.keys}
-
-    def is_ours_by_more(live: LiveKey) -> bool:
-        is_recorded = any(record_is_of(record, live) for record in recorded.get(live.name, ()))
-        return is_recorded or bool(facts.broken) or live.name in declared or key_of_name(live.name) in declared
-
-    return {
-        KeyRef.of(key): desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
-        for key in facts.snapshot.keys
-    }
-
-
 def compare(
     endpoint: LiveEndpoint,
     declaration: DesiredEndpoint,
@@ -249,13 +226,15 @@ def compare(
     wanted: Mapping[KeyRef, Link],
     owners: Mapping[KeyRef, Link],
     markers: Mapping[KeyRef, str | None],
+    suspects: Collection[KeyRef],
     spares_all: bool,
 ) -> Comparison:
     """What one endpoint gains and loses; foreign keys only where the file says `exclusive`.
 
     Two stacks that share an endpoint would cut each other at every apply: a key that bears a marker goes only where the
-    file names its stack. `markers` tells whose each key is, if anybody's (see `gather_markers`); a key that is not
-    in it was not in the list of keys, which was read beside this one: whose it is, nobody can tell.
+    file names its stack, and one of the `suspects` does not even then. `markers` tells whose each key is, if anybody's
+    (see `gather_markers`); a key that is not in it was not in the list of keys, which was read beside this one: whose
+    it is, nobody can tell.
     """
     gains = tuple(wanted[live] for live in sorted(set(wanted) - present))
     losses, spared = [], []
@@ -263,11 +242,11 @@ def compare(
         marked_by = markers.get(live, "")
         if live in owners:
             losses.append(owners[live])
-        elif spares_all:
+        elif spares_all or not declaration.exclusive:
             continue
-        elif declaration.exclusive and marked_by is not None and marked_by not in declaration.exclusive_stacks:
+        elif live in suspects or (marked_by is not None and marked_by not in declaration.exclusive_stacks):
             spared.append(live)
-        elif declaration.exclusive:
+        else:
             losses.append(Link(live, None, IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
     remain = (present - {link.live for link in losses}) | set(wanted)
     # Keys may be listed where authentication is off: to take the last one off still takes a write that may open.
@@ -372,7 +351,9 @@ def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
             yield Note("authentication_is_not_switched", str(endpoint.ref), sentence)
 
 
-def note_cuts(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Note]:
+def note_cuts(
+    found: Comparison, keys: Mapping[KeyRef, LiveKey], suspects: Mapping[KeyRef, str], own_stack: str
+) -> Iterator[Note]:
     """Every key of somebody else that is taken off an endpoint, or that a marker keeps there, and whose it is."""
     for link in found.losses:
         if link.verdict is None:
@@ -380,34 +361,19 @@ def note_cuts(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str)
             sentence = f"no longer accepts the key {link.live.name} ({owner}): its consumers are refused"
             yield Note("foreign_key_is_cut", found.address, sentence)
     for live in found.spared[:MOST_TOLD]:
-        why, _ = explain_spared(keys.get(live), own_stack)
+        why, _ = explain_spared(keys.get(live), suspects.get(live, ""), own_stack)
         sentence = f"still accepts the key {live.name}, although it is exclusive: {why}"
         yield Note("key_stays", found.address, sentence)
 
 
-def find_spared(found: Comparison, keys: Mapping[KeyRef, LiveKey], own_stack: str) -> Iterator[Finding]:
+def find_spared(
+    found: Comparison, keys: Mapping[KeyRef, LiveKey], suspects: Mapping[KeyRef, str], own_stack: str
+) -> Iterator[Finding]:
     """Keys that stay on an exclusive endpoint since they may be somebody's; it gives nobody quiet immunity."""
     where, path = found.declaration.place.where, found.address
     for live in found.spared[:MOST_TOLD]:
-        why, way_out = explain_spared(keys.get(live), own_stack)
+        why, way_out = explain_spared(keys.get(live), suspects.get(live, ""), own_stack)
         yield Finding(where, path, f"is exclusive, but the key {live.name} stays bound to it: {why}", way_out)
     if len(found.spared) > MOST_TOLD:
         message = f"is exclusive, but {len(found.spared) - MOST_TOLD} more such keys stay on it"
         yield Finding(where, path, message, "check its keys in the portal")
-
-
-def explain_spared(live: LiveKey | None, own_stack: str) -> tuple[str, str]:
-    """Why a key stays on an exclusive endpoint, and the way out."""
-    if live is None:
-        return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
-    stack, off = live.marked_by, "unlink the key in the portal"
-    if stack is None:
-        why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
-        return why, f"write `adopt: {live.name}` on the key that it belongs to; if nobody uses it, {off}"
-    if stack == own_stack:
-        why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
-        return why, f"give it back its marker, or {off}"
-    off += ", or remove its marker there"
-    if not stack:
-        return describe_owner(live), off
-    return describe_owner(live), f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {off}"

@@ -216,7 +216,7 @@ def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
                     reason=link.reason,
                     depends_on=()
                     if verdict is None or link.is_disposable
-                    else (*published(verdict), *copied(verdict, link.live)),
+                    else (*published(verdict), *copied(verdict, link.live), *taken_over(verdict, link.live)),
                     live=link.live,
                     is_disposable=link.is_disposable,
                 )
@@ -243,6 +243,12 @@ def copied(verdict: Verdict, but: KeyRef | None = None) -> tuple[ChangeId, ...]:
     if copying is None or but == KeyRef.of(copying.live):
         return ()
     return (ChangeId(Step.COPY, KeyRef.of(copying.live)),)
+
+
+def taken_over(verdict: Verdict, live: KeyRef) -> tuple[ChangeId, ...]:
+    """The writing of the marker of a live key that was another's by its old one: nothing goes that is not ours."""
+    adopted = (KeyRef.of(each.live) for each in verdict.writings if each.adopts and each.live.ownership is not None)
+    return (ChangeId(Step.UPDATE_KEY, live),) if live in adopted else ()
 
 
 def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
@@ -273,6 +279,7 @@ def delete(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
                 diff=(FieldDiff("generation", ruling.generation.name, None),),
                 depends_on=(
                     *(() if ruling.is_disposable else (*published(verdict), *copied(verdict))),
+                    *taken_over(verdict, ruling.generation.ref),
                     *unbound[ruling.generation.ref],
                     *records,
                 ),

@@ -77,7 +77,8 @@ def plan_writings(
         generation = ruling.generation
         is_newly_revoked = generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED)
         stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP)
-        if not stays and not is_newly_revoked and generation.live.ownership is not None:
+        is_marked = generation.live.ownership is not None and not generation.is_taken_over
+        if not stays and not is_newly_revoked and is_marked:
             continue
         is_current = generation is newest and successor is None
         ownership, reason = mark(case, key, generation, is_newly_revoked=is_newly_revoked)

@@ -180,3 +180,55 @@ def test_an_adopted_key_keeps_what_the_file_does_not_say(world: World, keyform: 
     world.write(file(api))
     ran = keyform("plan", "--detailed-exitcode")
     assert ran.code == 0, "without `adopt`, nothing changes"
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("sink", ["local", "pager"])
+@pytest.mark.parametrize("stack", ["zz", "shop"])
+def test_no_list_of_stacks_cuts_a_key_whose_marker_was_edited(
+    world: World, keyform: Keyform, api: str, sink: str, stack: str
+) -> None:
+    portal = Portal(world, keyform.without_network(), api, sink)
+    portal.describe(portal.described().replace(" shop/", " zz/"))
+    ran = portal.apply()
+    assert ran.code == 1
+    assert "stacks: [" not in ran.out + ran.err
+    world.write(file(api, sink).replace("exclusive: true", f"exclusive: {{stacks: [{stack}]}}"))
+    ran = keyform("apply", "--auto-approve")
+    assert ran.code == 1
+    assert "but the key app-two-g2 stays bound to it" in ran.err
+    assert portal.accepts()
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("sink", ["local", "pager"])
+def test_a_published_key_is_not_cut_by_the_word_pending(world: World, keyform: Keyform, api: str, sink: str) -> None:
+    portal = Portal(world, keyform.without_network(), api, sink)
+    portal.describe(portal.described().replace(" published ", " pending "))
+    ran = portal.apply()
+    assert ran.code == 1
+    assert "is held up by the live key app-two-g2: " in ran.err
+    assert portal.accepts()
+    assert portal.apply(adopt="app-two-g2").code == 0
+    assert portal.accepts()
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+def test_an_old_generation_that_seems_to_be_another_keys_is_adopted_and_retired(
+    world: World, keyform: Keyform, api: str
+) -> None:
+    world.write(file(api))
+    assert keyform("apply", "--auto-approve").code == 0
+    slow = file(api).replace("overlap: 0s", "overlap: 7d")
+    world.write(slow)
+    assert keyform("rotate", "app-two", "--auto-approve").code == 0
+    portal = Portal.__new__(Portal)
+    portal.world = world
+    portal.describe(portal.described("app-two").replace("/app-two ", "/search "), "app-two")
+    assert world.opens("llama3", world.secret_of("app-two"))
+    world.write(file(api, adopt="app-two"))
+    ran = keyform("apply", "--auto-approve")
+    assert ran.code == 0, ran.err
+    assert "app-two" not in world.live_names()
+    world.write(file(api))
+    assert keyform("plan", "--detailed-exitcode").code == 0

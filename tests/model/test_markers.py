@@ -34,8 +34,8 @@ DIGESTS = st.one_of(st.just(""), st.from_regex(r"[0-9a-f]{8}", fullmatch=True))
 
 @st.composite
 def ownerships(draw: st.DrawFn) -> Ownership:
-    """Any marker that this version writes."""
-    return Ownership(
+    """Any marker that this version writes: what is pending was neither published nor adopted."""
+    own = Ownership(
         draw(NAMES),
         draw(NAMES),
         draw(st.integers(1, LAST_GENERATION)),
@@ -45,6 +45,7 @@ def ownerships(draw: st.DrawFn) -> Ownership:
         *(draw(DIGESTS) for _ in range(3)),
         keeps_expiry=draw(st.booleans()),
     )
+    return replace(own, published_to="", named="") if own.phase is Phase.PENDING else own
 
 
 @given(ownerships(), st.text(st.characters(codec="ascii", exclude_characters="[\n\r"), max_size=LONGEST_TEXT))

@@ -317,6 +317,53 @@ def test_a_thousand_keys_that_are_called_alike_are_told_in_part() -> None:
     assert plan.unmet == ()
 
 
+OTHERS = {
+    "another stack's": lambda text: text.replace("prod/", "zz/"),
+    "another stack's, broken": lambda text: text.replace("prod/", "zz/").removesuffix("]"),
+    "broken": lambda text: text.removesuffix("]"),
+    "of another key": lambda text: text.replace("/app-two", "/gone"),
+    "none": lambda _: "ask Bob",
+}
+
+
+@pytest.mark.parametrize("mutable", [("description",), ("description", "expires_at")], ids=["v3", "v2"])
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("edit", OTHERS)
+def test_no_list_of_stacks_cuts_a_key_that_may_be_in_use(edit: str, sink: str, mutable: tuple[str, ...]) -> None:
+    """Not even together with the advice that was given: the marker is what somebody edited."""
+    before = world(OTHERS[edit](TEXT), sink)
+    before = replace(before, capabilities=replace(before.capabilities, mutable_key_fields=frozenset(mutable)))
+    for stacks in (frozenset({"zz"}), frozenset({"prod"}), frozenset({"zz", "prod"})):
+        exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=stacks)]
+        plan = compute_plan(replace(FILE, endpoints=tuple(exclusive)), before, NOW)
+        assert losses(plan) == {"other"}
+    plan = compute_plan(FILE, before, NOW)
+    spared = [finding for finding in plan.unmet if "app-two-g2 stays bound to it" in finding.message]
+    assert not any("stacks: [" in finding.way_out for finding in spared)
+
+
+@pytest.mark.parametrize("stacks", ["zz", "prod"])
+def test_a_key_of_another_stack_that_is_called_like_no_key_of_the_file_is_cut_where_the_file_says_so(
+    stacks: str,
+) -> None:
+    foreign = described(live("theirs"), TEXT.replace("prod/app-two g2", "zz/theirs g1"))
+    before = world(TEXT, "a program", foreign)
+    exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=frozenset({stacks}))]
+    plan = compute_plan(replace(FILE, endpoints=tuple(exclusive)), before, NOW)
+    assert losses(plan) == ({"other", "theirs"} if stacks == "zz" else {"other"})
+
+
+def test_a_taken_name_is_not_cut_either() -> None:
+    """Its record is lost: a first generation whose marker names another stack holds up its key by its name alone."""
+    mine = live("search", of="search")
+    mine = described(mine, compose_description("", replace(mine.ownership, stack="zz")))  # type: ignore[type-var]
+    exclusive = [replace(EXCLUSIVE[0], exclusive_stacks=frozenset({"zz"}))]
+    plan = compute_plan(replace(FILE, endpoints=tuple(exclusive)), world(TEXT, "a program", mine), NOW)
+    assert losses(plan) == {"other"}
+    assert "deployment.llama3" in held_up(plan)
+    assert "the live key search belongs to zz/search" in {finding.message for finding in plan.unmet}
+
+
 # --- adopt ------------------------------------------------------------------------------------------------------------
 
 
@@ -342,6 +389,36 @@ def test_a_forged_marker_does_not_win_over_adopt() -> None:
     [update] = compute_plan(adopting("app-two-g2"), before, NOW).changes
     assert isinstance(update, UpdateKey)
     assert update.ownership.generation == 2
+
+
+@pytest.mark.parametrize("overlap", [timedelta(0), days(60)], ids=["over", "to come"])
+@pytest.mark.parametrize("revoke", [False, True], ids=["plain", "revoked"])
+def test_an_old_generation_that_is_another_keys_by_its_marker_is_marked_before_it_goes(
+    overlap: timedelta, revoke: bool
+) -> None:
+    older = live("app-two", of="search", created_at=A_MONTH_AGO - days(1))
+    before = world(TEXT, "a sink that proves", older)
+    file = desired(key("app-two", "llama3", text="Checkout", adopt="app-two", overlap=overlap))
+    plan = compute_plan(file, before, NOW, Rotate(frozenset({"app-two"}), revoke=True) if revoke else None)
+    [update] = [each for each in plan.changes if isinstance(each, UpdateKey) and each.live.name == "app-two"]
+    assert (update.adopts, update.ownership.key, update.ownership.generation) == (True, "app-two", 1)
+    goes = [each for each in plan.changes if isinstance(each, Unbind | DeleteKey) and each.live.name == "app-two"]
+    assert bool(goes) == (revoke or not overlap)
+    assert all(update.id in each.depends_on for each in goes)
+    over = simulate(plan, before, NOW)
+    assert "app-two" in losses(compute_plan(file, over, NOW + days(61))) | losses(plan)
+
+
+PENDING_BY_HAND = ["to=5d41402a", "as=5d41402a", "exp to=5d41402a"]
+
+
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize("words", PENDING_BY_HAND)
+def test_a_generation_that_was_published_is_not_made_disposable_by_a_word(words: str, sink: str) -> None:
+    before = world(f"[keyform 2 prod/app-two g2 pending 2026-10-22T10:00:00Z {words}]", sink)
+    plan = compute_plan(FILE, before, NOW)
+    assert losses(plan) == {"other"}
+    assert "keys.app-two" in held_up(plan)
 
 
 BESIDE = [

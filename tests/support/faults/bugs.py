@@ -244,6 +244,7 @@ def take_what_lost_its_marker_for_foreign(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         bindings, "gather_markers", lambda facts: {KeyRef.of(key): key.marked_by for key in facts.snapshot.keys}
     )
+    patch.setattr(bindings, "find_suspects", lambda *_: {})
 
 
 # --- In v2 ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,86 @@
+"""Live keys that the stack does not own, and that an exclusive endpoint does not cut for that."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.model import LiveKey, SinkRecord, key_of_name
+from reconciler.plan.cases import Facts, KeyCase
+from reconciler.plan.changes import KeyRef
+from reconciler.plan.obstacles import find_doubtful
+from reconciler.plan.owners import describe_owner, record_is_of
+
+Holders = Mapping[str, Sequence[tuple[str, SinkRecord]]]
+"""By live name, the sinks that have a record of it, with that."""
+
+
+def gather_holders(facts: Facts) -> Holders:
+    """What the sinks have of this stack's keys, whatever that proves."""
+    found: dict[str, list[tuple[str, SinkRecord]]] = defaultdict(list)
+    for held in facts.records.values():
+        for sink, record in held.items():
+            found[record.live_name].append((sink, record))
+    return found
+
+
+def find_holders(recorded: Holders, live: LiveKey) -> list[str]:
+    """The sinks that have a record of this very live key."""
+    return sorted({sink for sink, record in recorded.get(live.name, ()) if record_is_of(record, live)})
+
+
+def find_suspects(facts: Facts, cases: Iterable[KeyCase]) -> dict[KeyRef, str]:
+    """Live keys that count as foreign and may be in use as this stack's, and why: not even the file unlinks them so.
+
+    A sink has a record of one, whatever that proves; or it holds up a key, or seems to be of a declared one.
+    """
+    found, recorded = {}, gather_holders(facts)
+    for case in cases:
+        claims = case.claims if case.desired is not None else ()
+        namesakes = case.lookalikes if case.newest_in_use is None else ()
+        for live in (*claims, *namesakes, *find_doubtful(case)):
+            found[KeyRef.of(live)] = f"it may be a generation of {case.name}"
+    for live in facts.snapshot.keys:
+        if holders := find_holders(recorded, live):
+            found[KeyRef.of(live)] = f"sink {', '.join(holders)} has a record of it"
+    return {live: why for live, why in found.items() if live.id not in facts.own}
+
+
+def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
+    """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
+
+    Anybody may clear a description in the portal. A key that a sink has a record of, whatever that proves, or that is
+    called like a generation of a key of this stack, is not cut for that: somebody may use its secret. Nor is any, while
+    a sink cannot be read that may have a record of it.
+    """
+    desired = facts.desired
+    recorded = gather_holders(facts)
+    declared = {key.name for key in desired.keys}
+
+    def is_ours_by_more(live: LiveKey) -> bool:
+        is_called_so = live.name in declared or key_of_name(live.name) in declared
+        return bool(find_holders(recorded, live) or facts.broken) or is_called_so
+
+    return {
+        KeyRef.of(key): desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
+        for key in facts.snapshot.keys
+    }
+
+
+def explain_spared(live: LiveKey | None, suspicion: str, own_stack: str) -> tuple[str, str]:
+    """Why a key stays on an exclusive endpoint, and the way out; `suspicion` says why it may be this stack's."""
+    if live is None:
+        return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
+    stack, off = live.marked_by, "unlink the key in the portal"
+    if stack is None:
+        why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
+        return why, f"write `adopt: {live.name}` on the key that it belongs to; if nobody uses it, {off}"
+    if stack == own_stack:
+        why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
+        return why, f"give it back its marker, or {off}"
+    if suspicion:
+        return f"{describe_owner(live)}, but {suspicion}", f"if it is this stack's, correct its marker; if not, {off}"
+    off += ", or remove its marker there"
+    if not stack:
+        return describe_owner(live), off
+    return describe_owner(live), f"write `exclusive: {{stacks: [{stack}]}}` to unlink keys of that stack, or {off}"
