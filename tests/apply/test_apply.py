@@ -689,10 +689,10 @@ def test_a_key_that_is_made_anew_before_it_is_published_is_not_ours(
     done: list[str] = []
 
     def on_event(event: object) -> None:
-        if isinstance(event, Finished) and event.outcomes[0].change.step is Step.BIND and not done:
-            if len([each for each in ("llama3", "whisper") if "payments" in world.bound(each)]) == 2:
-                done.append("anew")
-                make_anew(world, "payments", description)
+        is_bound = all("payments" in world.bound(place) for place in ("llama3", "whisper"))
+        if isinstance(event, Finished) and event.outcomes[0].change.step is Step.BIND and is_bound and not done:
+            done.append("anew")
+            make_anew(world, "payments", description)
 
     sinks = world.sinks()
     sinks["local"].traits = replace(sinks["local"].traits, readable=readable)
