@@ -12,17 +12,13 @@ from dataclasses import replace
 
 from reconciler.api import find_unkept
 from reconciler.apply.run import Left, Run
-from reconciler.apply.steps import take_back, unlike_made
+from reconciler.apply.steps import LOOKS, PAUSE, take_back, unlike_made
 from reconciler.errors import ApiError, Interrupted
 from reconciler.model import LiveKey, Unchanged, are_close
 from reconciler.plan.changes import Change, Publish
 from reconciler.plan.fields import instant
 from reconciler.plan.outcomes import Finished, OutcomeState
 
-LOOKS = 4
-"""A list may be old: what it shows otherwise is believed after so many."""
-PAUSE = 1.0
-"""Seconds before the second look; doubled before each more."""
 WAY_OUT = "run apply again: it looks at what is live; report it to Gcore if it stays so"
 
 

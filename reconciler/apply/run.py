@@ -42,6 +42,11 @@ class Bindings:
                 self._by[binding.endpoint].discard(binding)
                 self._by[binding.key_id].discard(binding)
 
+    def all(self) -> frozenset[Binding]:
+        """Every one."""
+        with self._guard:
+            return frozenset(binding for some in self._by.values() for binding in some)
+
     def near(self, bindings: Iterable[Binding], endpoints: Iterable[EndpointRef]) -> frozenset[Binding]:
         """Those at the same endpoints or of the same keys."""
         places = {*endpoints, *(place for each in bindings for place in (each.endpoint, each.key_id))}
