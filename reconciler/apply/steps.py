@@ -296,8 +296,12 @@ def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *
     Its name may be somebody else's by now, and `created_at` is no proof: the marker has the instant of the run. A
     reading may be old. Raises PlanIsStale, with an unknown outcome where a sink has the secret already (`is_saved`).
     """
-    live = look_for(run, made.id, lambda live: live is not None and live.ownership in markers)
-    if live is not None and live.ownership in markers:
+
+    def is_ours(live: LiveKey | None) -> bool:
+        return live is not None and live.ownership in markers and run.is_as_old(made, live)
+
+    live = look_for(run, made.id, is_ours)
+    if is_ours(live):
         return
     finding = f"the live key {made.name} that this run made is gone"
     if live is not None:
