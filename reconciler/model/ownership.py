@@ -92,6 +92,13 @@ class Ownership:
         """Whether the live name is the one that this generation of this key is made with."""
         return generation_name(self.key, self.generation) == live_name
 
+    def names(self, live_name: str) -> bool:
+        """Whether it says that it was written on a live key of this name, which is not that of its generation.
+
+        That is no proof: everyone can compute the digest.
+        """
+        return self.named == digest([live_name])
+
     def on(self, live_name: str) -> Ownership:
         """The same for a live key of this name, in the form that is written today."""
         return replace(self, named="" if self.fits(live_name) else digest([live_name]), form=FORM)

@@ -125,6 +125,8 @@ class Facts:
     """By key and sink, what stands in the key's place and is somebody else's."""
     unwritable: Mapping[str, Mapping[str, Trouble]]
     """By key and sink, why the sink cannot be written for it."""
+    managed: frozenset[EndpointRef]
+    """The endpoints that the file names, or that the stack's keys open."""
     broken: Mapping[str, Trouble]
     """The sinks that could not be read this time: what they hold is unknown, and nothing is lost for that."""
     unusable: Mapping[EndpointRef, Trouble]
@@ -247,14 +249,18 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             foreign[name][sink] = trouble
         for name, trouble in contents.unwritable.items():
             unwritable[name][sink] = trouble
+    own = own_keys(desired, snapshot, demand.keys if isinstance(demand, Rotate) and demand.revoke else ())
+    bound = gather_bound(snapshot)
+    named = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     return Facts(
         desired=desired,
         snapshot=snapshot,
         now=now,
         demand=demand,
-        own=own_keys(desired, snapshot, demand.keys if isinstance(demand, Rotate) and demand.revoke else ()),
+        own=own,
         by_name={name: tuple(keys) for name, keys in by_name.items()},
-        bound=gather_bound(snapshot),
+        bound=bound,
+        managed=frozenset(named.union(*(bound.get(live_id, ()) for live_id in own))),
         records=records,
         later=later,
         foreign=foreign,

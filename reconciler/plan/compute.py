@@ -22,7 +22,8 @@ from reconciler.plan.changes import (
     RemoveRecord,
     Rotate,
 )
-from reconciler.plan.obstacles import WAY_OUT_OF_CLAIM, describe_claim, describe_doubt, find_doubtful, place_of
+from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
+from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
 from reconciler.plan.safety import check_safety
@@ -40,6 +41,9 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     facts = gather_facts(desired, snapshot, now, demand)
     verdicts, bindings = decide(facts)
     told = {verdict.case.name for verdict in verdicts if verdict.unmet}
+    cases = [verdict.case for verdict in verdicts]
+    old = {live.id for case in cases for live in find_unretired(case)}
+    left = [] if isinstance(demand, Rotate) else list(find_left_claims(facts, cases, told))
     refusals = (
         *check_safety(facts, verdicts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
@@ -47,8 +51,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     unmet = (
         *(finding for verdict in verdicts for finding in verdict.unmet),
         *bindings.unmet,
-        *(find_left(whole, facts) if isinstance(demand, Destroy) else ()),
-        *(find_broken_claims(facts, told) if not isinstance(demand, Rotate) else ()),
+        *(find_left(whole, facts, old) if isinstance(demand, Destroy) else ()),
+        *(finding for _, finding in left),
     )
     exposures = (
         *(note for verdict in verdicts for note in verdict.exposures),
@@ -76,7 +80,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
-            *note_claims(facts, told),
+            *note_claims(facts, told, {live_id for live_id, _ in left}),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         unmet=unmet,
@@ -143,29 +147,16 @@ def note_broken_sinks(facts: Facts, unmet: Sequence[Finding]) -> Iterator[Note]:
             yield Note("sink_is_not_read", f"sink.{name}", f"{trouble.message}: what it holds is unknown")
 
 
-def find_left(whole: DesiredState, facts: Facts) -> Iterator[Finding]:
-    """What `destroy` leaves although it may be the stack's: the file says which keys there were."""
+def find_left(whole: DesiredState, facts: Facts, told: Collection[str]) -> Iterator[Finding]:
+    """What `destroy` leaves although it may be the stack's: the file says which keys there were.
+
+    `told` are the ids of live keys that are told already.
+    """
     yield from find_foreign_records(whole.keys, facts)
     for case in gather_cases(gather_facts(whole, facts.snapshot, facts.now)):
-        for live in find_doubtful(case):
-            if not live.marked_by and case.name not in facts.records:
-                message = f"is not deleted: the live key {live.name}; {describe_doubt(case, live)}"
-                yield Finding(*place_of(case), message, "delete it in the portal if it is this key's")
-
-
-def find_broken_claims(facts: Facts, held_up: Collection[str]) -> Iterator[Finding]:
-    """Live keys that seem to be this stack's, by markers that cannot be read, and that no key is held up by: they are
-    to go, since the file does not declare them."""
-    declared = {key.name for key in facts.desired.keys}
-    claims = {live: key for key, live in reversed(list(find_claims(facts.desired, facts.snapshot, facts.own)))}
-    left = [live for live, key in claims.items() if live.ownership is None and key not in declared | {*held_up}]
-    left.sort(key=lambda live: live.name)
-    for live in left[:MOST_TOLD]:
-        message = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
-        yield Finding("", f"key.{claims[live]}", message, WAY_OUT_OF_CLAIM)
-    if len(left) > MOST_TOLD:
-        message = f"nor are {len(left) - MOST_TOLD} more live keys with markers of this stack that cannot be read"
-        yield Finding("", f"key.{claims[left[MOST_TOLD]]}", message, WAY_OUT_OF_CLAIM)
+        doubtful = [live for live in find_doubtful(case) if not live.marked_by and case.name not in facts.records]
+        left = [live for live in (*doubtful, *find_old(case)) if live.id not in told]
+        yield from explain_old(case, left)
 
 
 def find_foreign_records(keys: Iterable[DesiredKey], facts: Facts) -> Iterator[Finding]:
@@ -215,13 +206,13 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
     return found
 
 
-def note_claims(facts: Facts, held_up: Collection[str]) -> Iterator[Note]:
-    """Live keys with markers of this stack that nothing bears out; not those that hold a key up."""
+def note_claims(facts: Facts, held_up: Collection[str], told: Collection[str]) -> Iterator[Note]:
+    """Live keys with markers of this stack that nothing bears out; not those that hold a key up, or are `told`."""
     found = find_claims(facts.desired, facts.snapshot, facts.own)
-    claims = [(key, live) for key, live in found if key not in held_up]
+    claims = [(key, live) for key, live in found if key not in held_up and live.id not in told]
     for key, live in claims[:MOST_TOLD]:
         sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
-        yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {WAY_OUT_OF_CLAIM}")
+        yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {way_out_of_claim(live)}")
     if len(claims) > MOST_TOLD:
         sentence = f"so are {len(claims) - MOST_TOLD} more live keys with markers of this stack that nothing bears out"
         yield Note("marker_is_not_borne_out", f"key.{claims[MOST_TOLD][0]}", sentence)

@@ -103,7 +103,7 @@ def rule_on(
     if generation.phase is Phase.REVOKED:
         reason = Reason("key_is_revoked", f"{generation.name} is revoked", is_urgent=True)
         return Ruling(generation, Fate.RETIRE, reason)
-    end = overlap_end(case, key, generation)
+    end = overlap_end(case, key, generation.number)
     if key.overlap <= timedelta(0) or (end is not None and end <= case.now):
         sentence = f"{generation.name} has been replaced, and the overlap is over"
         return Ruling(generation, Fate.RETIRE, Reason("overlap_is_over", sentence))
@@ -121,11 +121,11 @@ def rule_on(
     return Ruling(generation, Fate.OVERLAP, Reason("generation_is_in_overlap", sentence))
 
 
-def overlap_end(case: KeyCase, key: DesiredKey, generation: Generation) -> datetime | None:
-    """When the overlap ends that began when the first newer generation was in every sink; None if none is."""
+def overlap_end(case: KeyCase, key: DesiredKey, number: int) -> datetime | None:
+    """When a generation's overlap ends, which began when the first newer one was in every sink; None if none is."""
     published = [
         case.now if newer.is_unfinished else newer.since
         for newer in case.generations
-        if newer.number > generation.number and newer.is_in_use and newer.has_replaced(key.sinks)
+        if newer.number > number and newer.is_in_use and newer.has_replaced(key.sinks)
     ]
     return shift(min(published), key.overlap) if published else None

@@ -36,11 +36,6 @@ from reconciler.plan.holdings import find_holdings
 from reconciler.plan.owners import describe_owner, record_is_of
 from reconciler.plan.updates import KeyWriting
 
-WAY_OUT_OF_CLAIM = (
-    "give it back its name or its marker in the portal, remove a marker that is not its own, or write"
-    " `adopt: LIVE-NAME` on the key that it belongs to"
-)
-
 MOST_UNCERTAIN = 3
 """After so many generations in a row whose publication had an outcome that nobody knows, a person has to look."""
 MOST_UNUSED = 6
@@ -161,10 +156,11 @@ def find_doubtful(case: KeyCase) -> list[LiveKey]:
     """
     taken_over = case.desired.adopt if case.desired else None
     has_own = any(not generation.is_taken_over for generation in case.generations)
+    leaked = [live for live in case.claims if case.is_urgent and live.ownership and live.ownership.names(live.name)]
     claims = [live for live in case.claims if live.ownership is None or (case.desired and not has_own)]
     lookalikes = [live for live in case.lookalikes if may_be_in_use(case, live)]
     known = {generation.live.id for generation in case.generations}
-    found = {live.id: live for live in (*claims, *lookalikes) if live.name != taken_over}
+    found = {live.id: live for live in (*claims, *leaked, *lookalikes) if live.name != taken_over}
     return [live for live_id, live in found.items() if live_id not in known]
 
 
@@ -175,6 +171,8 @@ def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
     """
     if any(record_is_of(record, live) for record in case.records.values()):
         return True
+    if case.desired is None:
+        return False
     newest, number = case.newest_in_use, number_in_name(case.name, live.name) or 0
     if newest is None:
         return bool(case.generations) or number > 1  # else `find_taken_name` says it
@@ -205,10 +203,18 @@ def describe_claim(live: LiveKey) -> str:
     return f"its marker says that it is g{own.generation} of {own.key}, but its name does not match"
 
 
+def way_out_of_claim(live: LiveKey) -> str:
+    """What a person can do about a live key whose marker does not count."""
+    return (
+        "give it back its name or its marker in the portal, remove a marker that is not its own, or write"
+        f" `adopt: {live.name}` on the key that it belongs to"
+    )
+
+
 def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
     """What a person can do about a live key of which it is unclear whose it is."""
     if live.marked_by in (case.stack, ""):
-        return WAY_OUT_OF_CLAIM
+        return way_out_of_claim(live)
     if live.marked_by is not None:
         return "if it is this key's, correct its marker in the portal; if not, declare the key under another name"
     if case.desired is None:
@@ -352,7 +358,10 @@ def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
         marker = found[0].ownership
         owner = f"{marker.stack}/{marker.key}" if marker else f"the stack {found[0].marked_by}"
         message = f"the live key {key.adopt} belongs to {owner}"
-        yield Finding(where, path, message, "remove it there first: a key has one owner")
+        way_out = "remove it there first: a key has one owner"
+        if found[0].marked_by != case.stack:
+            way_out += "; if there is no such stack, remove the marker in the portal"
+        yield Finding(where, path, message, way_out)
     elif own:
         message = (
             f"the live key {key.adopt} is not taken over: the key has {', '.join(own)}, and by its name and its age"

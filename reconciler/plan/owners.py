@@ -127,7 +127,7 @@ def find_lookalikes(
     desired: DesiredState,
     records: Mapping[str, Mapping[str, SinkRecord]],
     by_name: Mapping[str, tuple[LiveKey, ...]],
-    own: Collection[str],
+    own: Mapping[str, Identity],
 ) -> dict[str, tuple[LiveKey, ...]]:
     """By key, live keys that may be generations of it although no marker says so: by their name, or by a record.
 
@@ -138,10 +138,10 @@ def find_lookalikes(
     for key, held in records.items():
         for record in held.values():
             found[key] |= {live.id: live for live in others.get(record.live_name, ()) if record_is_of(record, live)}
-    declared = {key.name for key in desired.keys}
+    known = {key.name for key in desired.keys} | {identity.key for identity in own.values()}
     for name, keys in others.items():
         key = key_of_name(name)
-        if key in declared and number_in_name(key, name) is not None:
+        if key in known and number_in_name(key, name) is not None:
             found[key] |= {live.id: live for live in keys}
     return {key: tuple(lives.values()) for key, lives in found.items()}
 

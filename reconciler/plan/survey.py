@@ -116,7 +116,7 @@ def _state(current: Generation | None, now: datetime) -> KeyState:
 
 def _until(case: KeyCase, other: Generation) -> datetime | None:
     """When an old generation's overlap ends, or its own expiry if that comes before."""
-    end = overlap_end(case, case.desired, other) if case.desired and other.is_in_use else None
+    end = overlap_end(case, case.desired, other.number) if case.desired and other.is_in_use else None
     if end is None or other.live.expires_at is None:
         return end
     return min(end, other.live.expires_at)

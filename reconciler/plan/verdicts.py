@@ -11,6 +11,7 @@ from reconciler.plan.cases import KeyCase
 from reconciler.plan.changes import Action, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
 from reconciler.plan.holdings import NOTHING_LOST, Holdings, find_losses
+from reconciler.plan.leftovers import explain_old, find_unretired
 from reconciler.plan.notes import (
     expose_leak,
     expose_revival,
@@ -117,7 +118,7 @@ def hold_up(case: KeyCase, findings: tuple[Finding, ...]) -> Verdict:
     )
     if case.desired is None or not case.is_urgent:
         return kept
-    told = (replace(each, way_out="; ".join(filter(None, (each.way_out, CUT_NOW)))) for each in findings)
+    told = (replace(each, way_out="; ".join(filter(None, (each.way_out.rstrip(". "), CUT_NOW)))) for each in findings)
     marks = (writing for writing in mark_revoked(case, case.desired, kept.rulings) if is_writable(writing))
     exposed = expose_leak(case, kept.rulings, None, is_held_up=True)
     return replace(kept, writings=tuple(marks), exposures=tuple(exposed), unmet=tuple(told))
@@ -137,7 +138,11 @@ def judge_removed(case: KeyCase) -> Verdict:
         refusals=tuple(refuse_protected(case)),
         exposures=tuple(expose_unproven(case)),
         warnings=(*warn_of_lasting_records(case, sorted(sinks & lasting)), *warn_of_foreign_records(case)),
-        unmet=(*hold_up_by_unseen(case), *(explain_uncut(case, live) for live in uncut)),
+        unmet=(
+            *hold_up_by_unseen(case),
+            *(explain_uncut(case, live) for live in uncut),
+            *explain_old(case, find_unretired(case)),
+        ),
     )
 
 
@@ -164,6 +169,8 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
     # An endpoint that is gone, or misspelt, may stand for one that the key is bound to: it is taken off none for that.
     missing = find_missing(case, key)
     uncut = find_uncut(case)
+    unretired = [live for live in find_unretired(case) if live not in uncut]
+    left = {live.id for live in (*uncut, *unretired)}
     kept = newest.bound_to if newest and missing else frozenset[EndpointRef]()
     return Verdict(
         case,
@@ -183,7 +190,7 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
         warnings=(
             *warn(case, newest, rulings, successor),
             *warn_of_adoption(case, key, successor),
-            *warn_of_lookalikes(case, [live for live in case.lookalikes if live not in uncut]),
+            *warn_of_lookalikes(case, [live for live in case.lookalikes if live.id not in left]),
             *warn_of_places(case, key),
         ),
         expiring=tuple(warn_of_expiry(case, key, newest)) if newest and successor is None else (),
@@ -191,6 +198,7 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
             *unwritable,
             *explain_kept_record(case, key),
             *(explain_uncut(case, live) for live in uncut),
+            *explain_old(case, unretired),
             *(Finding(place.where, place.path, trouble.message, trouble.way_out) for _, place, trouble in missing),
         ),
     )

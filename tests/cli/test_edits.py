@@ -232,3 +232,69 @@ def test_an_old_generation_that_seems_to_be_another_keys_is_adopted_and_retired(
     assert "app-two" not in world.live_names()
     world.write(file(api))
     assert keyform("plan", "--detailed-exitcode").code == 0
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("commands", [["apply"], ["destroy"], ["apply", "destroy"]])
+def test_an_adopted_key_that_the_file_no_longer_has_is_named(
+    world: World, keyform: Keyform, api: str, commands: list[str]
+) -> None:
+    path = f"/cloud/v3/inference/{PROJECT}/api_keys"
+    made = world.emulator.respond(Request.build("POST", path, token=TOKEN, json_body={"name": "by-hand"}))
+    assert made.status == 200
+    world.write(file(api, adopt="by-hand"))
+    assert keyform("apply", "--auto-approve").code == 0
+    world.write(file(api).replace("  app-two: {sink: local, deployments: [llama3]}\n", ""))
+    for command in commands:
+        ran = keyform(command, "--auto-approve")
+        assert ran.code == 1
+        assert "key.app-two: the live key by-hand is neither changed nor deleted: " in ran.err
+        assert "by-hand" in world.live_names()
+    world.write(file(api, adopt="by-hand"))
+    assert keyform("apply", "--auto-approve").code == 0
+    assert keyform("rotate", "app-two", "--auto-approve").code == 0
+    assert "by-hand" not in world.live_names()
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+def test_an_old_generation_whose_marker_is_gone_is_named_until_it_is_adopted(
+    world: World, keyform: Keyform, api: str
+) -> None:
+    slow = file(api).replace("overlap: 0s", "overlap: 7d").replace("exclusive: true", "")
+    world.write(slow)
+    assert keyform("apply", "--auto-approve").code == 0
+    assert keyform("rotate", "app-two", "--auto-approve").code == 0
+    portal = Portal.__new__(Portal)
+    portal.world = world
+    portal.describe("", "app-two")
+    assert keyform("apply", "--auto-approve").code == 0, "its overlap is not over"
+    world.write(slow.replace("overlap: 7d", "overlap: 0s"))
+    ran = keyform("apply", "--auto-approve")
+    assert ran.code == 1
+    assert "keys.app-two: is not deleted: the live key app-two; " in ran.err
+    world.write(file(api, adopt="app-two"))
+    assert keyform("apply", "--auto-approve").code == 0
+    assert "app-two" not in world.live_names()
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+def test_an_adopted_generation_is_named_if_adopt_goes_before_its_overlap_is_over(
+    world: World, keyform: Keyform, api: str
+) -> None:
+    path = f"/cloud/v3/inference/{PROJECT}/api_keys"
+    made = world.emulator.respond(Request.build("POST", path, token=TOKEN, json_body={"name": "by-hand"}))
+    assert made.status == 200
+    world.write(file(api, adopt="by-hand").replace("overlap: 0s", "overlap: 7d"))
+    assert keyform("apply", "--auto-approve").code == 0
+    assert keyform("rotate", "app-two", "--auto-approve").code == 0
+    world.write(file(api))
+    for command in ("apply", "rotate"):
+        revoking = ["app-two", "--revoke"] if command == "rotate" else []
+        ran = keyform(command, *revoking, "--auto-approve")
+        assert ran.code == 1
+        assert "keys.app-two: " in ran.err
+        assert "the live key by-hand " in ran.err
+        assert "by-hand" in world.live_names()
+    world.write(file(api, adopt="by-hand"))
+    assert keyform("apply", "--auto-approve").code == 0
+    assert "by-hand" not in world.live_names()

@@ -286,7 +286,7 @@ keys:
 Error: Part of what the file asks for was left undone:
   keyform.yaml:9:3: keys.payments: is held up by the live key checkout: its marker says that it is g1 of payments, but\
  its name does not match
-    give it back its name or its marker in the portal, remove a marker that is not its own, or write `adopt: LIVE-NAME`\
+    give it back its name or its marker in the portal, remove a marker that is not its own, or write `adopt: checkout`\
  on the key that it belongs to
 """,
 )

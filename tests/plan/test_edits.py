@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.edits import BREAKING, EDITS, HARMLESS, WIPING, described, edits
 from support.fuzzing import fuzz
@@ -18,6 +18,7 @@ from reconciler.model import (
     DesiredState,
     LiveKey,
     Phase,
+    Safety,
     SinkContents,
     SinkRecord,
     Snapshot,
@@ -48,6 +49,7 @@ TEXT = compose_description("Checkout", NEWER.ownership) if NEWER.ownership else 
 OTHER = live("other")
 EXCLUSIVE = [declared("llama3", Auth.REQUIRED, exclusive=True)]
 FILE = desired(key("app-two", "llama3", text="Checkout"), key("search", "llama3"), endpoints=EXCLUSIVE)
+EMPTY = replace(desired(), safety=Safety(None, allow_empty=True))
 
 
 def world(description: str, sink: str = "a sink that proves", *more: LiveKey) -> Snapshot:
@@ -77,6 +79,7 @@ SEARCH = of(compute_plan(FILE, world(TEXT), NOW), "search")
 """What the other key of the file needs, whatever becomes of this one."""
 
 
+@example(TEXT.replace("Z to=", "Z] to="), "a file that git tracks")
 @fuzz(400)
 @given(edits(TEXT), st.sampled_from(sorted(SINKS)))
 def test_no_edit_cuts_the_key_or_makes_another_generation(description: str, sink: str) -> None:
@@ -419,6 +422,99 @@ def test_a_generation_that_was_published_is_not_made_disposable_by_a_word(words:
     plan = compute_plan(FILE, before, NOW)
     assert losses(plan) == {"other"}
     assert "keys.app-two" in held_up(plan)
+
+
+@pytest.mark.parametrize("name", ["by-hand", "app-two-g7"])
+@pytest.mark.parametrize("newer", [False, True], ids=["alone", "replaced"])
+@pytest.mark.parametrize("demand", [None, Destroy()], ids=["removed", "destroyed"])
+def test_what_was_adopted_is_named_once_the_file_says_no_more_of_it(
+    name: str, newer: bool, demand: Destroy | None
+) -> None:
+    """Its marker says so, which is no proof: it is not deleted, and the plan does not pass over it."""
+    marker = live(name, of="gone").ownership
+    assert marker is not None
+    old = replace(live(name, created_at=A_MONTH_AGO - days(1)), ownership=marker.on(name))
+    keys = [old, live("gone-g2", of="gone", generation=2)] if newer else [old]
+    before = snapshot(*keys, endpoint("llama3", *(each.name for each in keys)))
+    file = EMPTY
+    plan = compute_plan(file, before, NOW, demand)
+    [finding] = [each for each in plan.unmet if f"live key {name} is" in each.message]
+    assert (finding.path, finding.message) == (
+        "key.gone",
+        f"the live key {name} is neither changed nor deleted: its marker says that it was adopted as g1 of gone, and"
+        " the file adopts it no more",
+    )
+    assert f"`adopt: {name}` on a key `gone`" in finding.way_out
+    assert losses(plan) <= {"gone-g2"}
+    assert "marker_is_not_borne_out" not in {note.code for note in plan.warnings}
+    copied = replace(before, keys=tuple(replace(each, name="copied") if each is old else each for each in keys))
+    forged = compute_plan(file, copied, NOW, demand)
+    assert not any("copied is" in each.message for each in forged.unmet)
+    assert "marker_is_not_borne_out" in {note.code for note in forged.warnings}
+
+
+@pytest.mark.parametrize("revoke", [False, True], ids=["plain", "revoked"])
+def test_an_adopted_generation_that_was_replaced_is_named_once_the_file_adopts_it_no_more(revoke: bool) -> None:
+    marker = live("by-hand", of="app-two").ownership
+    assert marker is not None
+    old = replace(live("by-hand"), ownership=marker.on("by-hand"))
+    before = world(TEXT, "a sink that proves", old)
+    file = replace(FILE, endpoints=())
+    plan = compute_plan(file, before, NOW, Rotate(frozenset({"app-two"}), revoke=True) if revoke else None)
+    [finding] = [each for each in plan.unmet if "by-hand" in each.message]
+    assert finding.path == "keys.app-two"
+    assert losses(plan) == ({"app-two-g2"} if revoke else set())
+    if not revoke:
+        assert "`adopt: by-hand`" in finding.way_out
+    kept = replace(file, keys=(replace(file.keys[0], adopt="by-hand", overlap=timedelta(0)), *file.keys[1:]))
+    assert losses(compute_plan(kept, before, NOW)) == {"by-hand"}
+    recorded = {"app-two": SinkRecord("prod", "app-two", 1, "by-hand", old.created_at)}
+    proven = replace(before, sinks={**before.sinks, "vault": SinkContents(recorded)})
+    assert not any("by-hand" in each.message for each in compute_plan(file, proven, NOW).unmet), "it is ours"
+
+
+UNMARKED = [
+    pytest.param(timedelta(0), True, False, True, id="no overlap"),
+    pytest.param(days(7), True, False, True, id="the overlap is over"),
+    pytest.param(days(60), True, False, False, id="it is not"),
+    pytest.param(timedelta(0), False, False, False, id="it opens nothing"),
+    pytest.param(timedelta(0), True, True, False, id="it has expired"),
+]
+
+
+@pytest.mark.parametrize("sink", SINKS)
+@pytest.mark.parametrize(("overlap", "is_bound", "is_expired", "is_told"), UNMARKED)
+def test_an_old_generation_without_a_marker_is_named_once_it_would_be_gone(
+    overlap: timedelta, is_bound: bool, is_expired: bool, is_told: bool, sink: str
+) -> None:
+    older = live("app-two", text="ask Bob", expires_at=NOW - days(1) if is_expired else None)
+    before = world(TEXT, sink, older)
+    if not is_bound:
+        before = replace(before, bindings=frozenset(each for each in before.bindings if each.key_id != older.id))
+    file = desired(key("app-two", "llama3", text="Checkout", overlap=overlap))
+    plan = compute_plan(file, before, NOW)
+    assert plan.changes == ()
+    assert [each.message for each in plan.unmet] == is_told * [
+        "is not deleted: the live key app-two; it is called like a generation of this key, but it has no keyform marker"
+    ]
+    assert all("`adopt: app-two`" in each.way_out for each in plan.unmet)
+    assert bool(plan.warnings) is not is_told
+    is_accepted = is_bound and not is_expired
+    revoked = compute_plan(file, before, NOW, Rotate(frozenset({"app-two"}), revoke=True))
+    assert any("live key app-two;" in each.message for each in revoked.unmet) == is_accepted
+    for then, demand in ((file, Destroy()), (EMPTY, None)):
+        gone = compute_plan(then, before, NOW, demand)
+        if sink == "a sink that proves" and is_bound:
+            assert losses(gone) == {"app-two-g2"}
+        assert [each.path for each in gone.unmet if "app-two;" in each.message] == is_accepted * ["key.app-two"]
+
+
+def test_a_second_destroy_names_an_old_generation_as_well() -> None:
+    before = snapshot(live("app-two"), OTHER, endpoint("llama3", "app-two", "other"))
+    plan = compute_plan(FILE, before, NOW, Destroy())
+    assert plan.changes == ()
+    [finding] = plan.unmet
+    assert "is not deleted: the live key app-two; " in finding.message
 
 
 BESIDE = [

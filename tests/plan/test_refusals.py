@@ -72,7 +72,7 @@ CASES = [
         snapshot(live("theirs", of="theirs", stack="staging"), endpoint("llama3", "theirs")),
         [
             "keyform.yaml:9:3: keys.payments.adopt: the live key theirs belongs to staging/theirs\n"
-            "    remove it there first: a key has one owner"
+            "    remove it there first: a key has one owner; if there is no such stack, remove the marker in the portal"
         ],
     ),
     Case(
@@ -82,7 +82,7 @@ CASES = [
         snapshot(replace(live("theirs"), claimed_by="staging"), endpoint("llama3", "theirs")),
         [
             "keyform.yaml:9:3: keys.payments.adopt: the live key theirs belongs to the stack staging\n"
-            "    remove it there first: a key has one owner"
+            "    remove it there first: a key has one owner; if there is no such stack, remove the marker in the portal"
         ],
     ),
     Case(

@@ -210,7 +210,7 @@ def forget_to_sync(patch: pytest.MonkeyPatch) -> None:
 def cut_the_overlap(patch: pytest.MonkeyPatch) -> None:
     """The old generation goes as soon as the new one is published."""
     for module in (fates, survey):
-        patch.setattr(module, "overlap_end", lambda case, key, generation: case.now)
+        patch.setattr(module, "overlap_end", lambda case, key, number: case.now)
 
 
 def clean_out_foreign_keys(patch: pytest.MonkeyPatch) -> None:
