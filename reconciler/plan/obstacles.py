@@ -237,7 +237,7 @@ def find_uncut(case: KeyCase) -> list[LiveKey]:
     if case.is_revoked:
         known = {generation.live.id for generation in case.generations}
         opens = (live for live in (*case.claims, *case.lookalikes) if case.facts.bound.get(live.id))
-        found |= {live.id: live for live in opens if live.id not in known}
+        found |= {live.id: live for live in opens if live.id not in known and not live.is_expired(case.now)}
     return list(found.values())
 
 
