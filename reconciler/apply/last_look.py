@@ -1,7 +1,8 @@
-"""The last look of a run: whether all lists that it wrote are still as it left them.
+"""The last look of a run that wrote lists: whether all lists are as it left them, and as it found the others.
 
-Somebody may write a list past the locks: in the portal, with another tool, or where the lock is a file. What such a
-write undid is done once more. If it does not stay, the run says so, and does not end with 0.
+Somebody may write a list past the locks: in the portal, with another tool, or where the lock is a file. That may be one
+that the run had nothing to write on. What such a write undid is done once more. If it does not stay, the run says so,
+and does not end with 0.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from dataclasses import dataclass, field
 
 from reconciler.api import Move
 from reconciler.apply.lists import lists_locked
-from reconciler.apply.moves import gather, is_in_use
+from reconciler.apply.moves import AGAIN, gather, is_in_use
 from reconciler.apply.run import Run
 from reconciler.apply.steps import find_key
-from reconciler.errors import Interrupted, KeyformError, LockLost
+from reconciler.errors import Interrupted, KeyformError, LockLost, PlanIsStale
 from reconciler.model import Binding
 from reconciler.plan.changes import Bind, OpenEndpoint, Unbind
 from reconciler.plan.outcomes import Outcome, OutcomeState, StepNote
@@ -27,12 +28,14 @@ WAY_OUT = "find out who else writes it, and run apply again"
 class Undone:
     """What is not as the run left it: bindings that are lost, and those that are back, each with the change whose
     outcome says so. `kept` are those of the lost ones that this run did not make. `names` are the keys' by their ids.
+    `strange` are those of the lost ones whose live key is not this stack's any more: nothing binds it.
     """
 
     lost: Mapping[Binding, Bind | Unbind] = field(default_factory=dict)
     back: Mapping[Binding, Unbind] = field(default_factory=dict)
     kept: frozenset[Binding] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
+    strange: frozenset[Binding] = frozenset()
 
     def describe(self, binding: Binding) -> str:
         """What is wrong with one."""
@@ -83,9 +86,10 @@ def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:
     by_binding = {Binding(run.id_of(change.live), change.endpoint): change for change in moved}
     made = {binding: change for binding, change in by_binding.items() if isinstance(change, Bind)}
     gone = {binding: change for binding, change in by_binding.items() if isinstance(change, Unbind)}
-    kept = run.kept.near(by_binding, ()) - gone.keys()
+    kept = run.kept.all() - gone.keys()
     names = {run.id_of(change.live): change.live.name for change in moved}
     lost: dict[Binding, Bind | Unbind] = {}
+    strange: set[Binding] = set()
     for binding in sorted((kept | made.keys()) - live):
         key = find_key(run, binding.key_id)
         if key is None and binding not in made:
@@ -94,26 +98,31 @@ def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:
             continue  # the server may take it off by itself [U]
         if key is not None:
             names[key.id] = key.name
-        # A binding that stays has no change of its own: one at the same endpoint, or of the same key, tells of it.
-        lost[binding] = made.get(binding) or next(
-            change
-            for other, change in by_binding.items()
-            if binding.endpoint == other.endpoint or binding.key_id == other.key_id
+            if key.ownership is None or key.ownership.stack != run.plan.stack:
+                strange.add(binding)
+        # A binding that stays has no change of its own: one at the same endpoint tells of it, or of the same key.
+        near = (
+            *(change for other, change in by_binding.items() if binding.endpoint == other.endpoint),
+            *(change for other, change in by_binding.items() if binding.key_id == other.key_id),
         )
+        lost[binding] = made.get(binding) or (*near, *moved)[0]
     back = {binding: gone[binding] for binding in sorted(gone.keys() & live)}
-    return Undone(lost, back, frozenset(lost) - made.keys(), names)
+    return Undone(lost, back, frozenset(lost) - made.keys(), names, frozenset(strange))
 
 
 def tell(run: Run, undone: Undone) -> None:
     """Say what is restored."""
     for binding, change in {**undone.lost, **undone.back}.items():
-        run.listener(StepNote(change.id, f"{undone.describe(binding)}, and is put right"))
+        if binding not in undone.strange:
+            run.listener(StepNote(change.id, f"{undone.describe(binding)}, and is put right"))
 
 
 def restore(run: Run, undone: Undone) -> Mapping[Move, KeyformError]:
     """Do once more what was undone, each write as safe as the first; why any of it was not done."""
     moves: dict[Move, Bind | Unbind | OpenEndpoint | None] = {
-        binding: None if binding in undone.kept else change for binding, change in undone.lost.items()
+        binding: None if binding in undone.kept else change
+        for binding, change in undone.lost.items()
+        if binding not in undone.strange
     }
     moves |= {
         binding: change
@@ -126,7 +135,10 @@ def restore(run: Run, undone: Undone) -> Mapping[Move, KeyformError]:
         for change in run.plan.changes
         if isinstance(change, OpenEndpoint) and change.endpoint in emptied and run.is_in(change.id, OutcomeState.DONE)
     }
-    errors: dict[Move, KeyformError] = {}
+    errors: dict[Move, KeyformError] = {
+        binding: PlanIsStale(f"the live key {undone.names[binding.key_id]} is not this stack's any more", way_out=AGAIN)
+        for binding in undone.strange
+    }
     for group in run.api.group(moves):
         try:
             errors |= run.api.rebind(gather(run, {move: moves[move] for move in group}))

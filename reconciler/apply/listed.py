@@ -12,17 +12,13 @@ from dataclasses import replace
 
 from reconciler.api import find_unkept
 from reconciler.apply.run import Left, Run
-from reconciler.apply.steps import take_back, unlike_made
+from reconciler.apply.steps import LOOKS, PAUSE, take_back, unlike_made
 from reconciler.errors import ApiError, Interrupted
-from reconciler.model import LiveKey, Unchanged, are_close
+from reconciler.model import LiveKey, Unchanged, are_close, read_description
 from reconciler.plan.changes import Change, Publish
 from reconciler.plan.fields import instant
 from reconciler.plan.outcomes import Finished, OutcomeState
 
-LOOKS = 4
-"""A list may be old: what it shows otherwise is believed after so many."""
-PAUSE = 1.0
-"""Seconds before the second look; doubled before each more."""
 WAY_OUT = "run apply again: it looks at what is live; report it to Gcore if it stays so"
 
 
@@ -50,9 +46,11 @@ def look_at_made(run: Run, changes: Sequence[Change]) -> None:
 def look_at_listed(run: Run) -> None:
     """Turn the outcome of each change that the list does not bear out from done to unknown.
 
-    A list that cannot be read changes nothing: each change had an answer.
+    A list that cannot be read changes nothing: each change had an answer. A list may be old, but if it shows the
+    marker that was written and another `created_at`, that moves: one more look may fit by luck alone.
     """
     found: dict[str, str] = {}
+    moved: dict[str, str] = {}
     for look in range(LOOKS):
         doubtful = [left for left in run.left.values() if run.is_in(left.change.id, OutcomeState.DONE)]
         if run.stop.is_set() or not doubtful:
@@ -64,9 +62,10 @@ def look_at_listed(run: Run) -> None:
         except (ApiError, Interrupted):
             break
         found = {left.former.id: why for left in doubtful if (why := find_otherwise(run, left, listed))}
+        moved |= {left.former.id: why for left in doubtful if (why := find_moved(left, listed))}
         if not found:
-            return
-    for key_id, why in found.items():
+            break
+    for key_id, why in {**found, **moved}.items():
         tell(run, run.left[key_id].change, OutcomeState.UNKNOWN, why, WAY_OUT)
 
 
@@ -86,13 +85,23 @@ def find_otherwise(run: Run, left: Left, listed: dict[str, LiveKey]) -> str:
         return f"the API said that it deleted {former.name}, and still lists it" if is_there else ""
     if live is None:
         return f"the API does not list {former.name}, which was written just now"
-    if isinstance(left.change, Publish) and not are_close(live.created_at, former.created_at):
-        return (
-            f"the API lists {former.name} with another created_at than it shows of it alone"
-            f" ({instant(live.created_at)} and not {instant(former.created_at)})"
-        )
     wanted = left.written
     if isinstance(wanted.expires_at, Unchanged):
         wanted = replace(wanted, expires_at=former.expires_at)
     unkept = find_unkept(live, wanted, run.api.now())
     return f"the API lists {former.name} with another {unkept} than was written" if unkept else ""
+
+
+def find_moved(left: Left, listed: dict[str, LiveKey]) -> str:
+    """That a key which was published is listed with another `created_at` than its record has; `""` if it is not."""
+    live = listed.get(left.former.id)
+    if live is None or left.written is None or not isinstance(left.change, Publish):
+        return ""
+    if live.ownership != read_description(left.written.description)[1]:
+        return ""
+    if are_close(live.created_at, left.former.created_at):
+        return ""
+    return (
+        f"the API lists {left.former.name} with another created_at than before, when its secret was published"
+        f" ({instant(live.created_at)} and not {instant(left.former.created_at)})"
+    )

@@ -74,7 +74,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
         if _why_nobody_can_ask(live):
             return live
         key = run.api.get_key(made.id)
-        if key is None or key.ownership != made.ownership:
+        if key is None or key.ownership != made.ownership or not run.is_as_old(made, key):
             finding = f"the API does not show {made.name} any more"
         elif made.id not in reading.bound:
             finding = f"{ref} does not list {made.name}"

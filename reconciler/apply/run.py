@@ -11,7 +11,7 @@ from reconciler.api import Api, Fence, KeyUpdate
 from reconciler.apply.lock import Lock
 from reconciler.effects import Effects
 from reconciler.errors import KeyformError
-from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint, LiveKey
+from reconciler.model import Binding, CreatedKey, EndpointRef, LiveEndpoint, LiveKey, are_close
 from reconciler.plan.changes import Change, ChangeId, KeyRef, Plan, Publish, Step, Unbind
 from reconciler.plan.outcomes import Event, Outcome, OutcomeState
 from reconciler.sinks.protocol import Sink
@@ -41,6 +41,11 @@ class Bindings:
             for binding in bindings:
                 self._by[binding.endpoint].discard(binding)
                 self._by[binding.key_id].discard(binding)
+
+    def all(self) -> frozenset[Binding]:
+        """Every one."""
+        with self._guard:
+            return frozenset(binding for some in self._by.values() for binding in some)
 
     def near(self, bindings: Iterable[Binding], endpoints: Iterable[EndpointRef]) -> frozenset[Binding]:
         """Those at the same endpoints or of the same keys."""
@@ -137,6 +142,15 @@ class Run:
         """Whether a change has come to an end, and to this one."""
         outcome = self.outcomes.get(change)
         return outcome is not None and outcome.state is state
+
+    def is_as_old(self, made: LiveKey, live: LiveKey) -> bool:
+        """Whether a reading has the `created_at` of a key that was made: one that was made anew may have all else.
+
+        An API that shows another instant in its list than in the answer to a create says nothing by it.
+        """
+        listed = self.listed.get(made.id)
+        tells = listed is not None and are_close(listed.created_at, made.created_at)
+        return not tells or are_close(live.created_at, made.created_at)
 
     def id_of(self, live: KeyRef) -> str:
         """The id of a live key, or of what was made for a planned one; `""` for one that was not made."""

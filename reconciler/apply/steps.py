@@ -5,6 +5,7 @@ What makes and takes away bindings is in moves.py.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -33,6 +34,10 @@ from reconciler.plan.owners import record_is_of
 
 CREATES = 2
 """How many generations are tried when the answer to a create is lost."""
+LOOKS = 4
+"""A reading may be old: what it shows otherwise is believed after so many."""
+PAUSE = 1.0
+"""Seconds before the second look; doubled before each more."""
 
 
 def take_step(run: Run, change: Change) -> str:
@@ -177,6 +182,9 @@ def publish(run: Run, change: Publish) -> None:
     Before the first sink that cannot be read back, the generation is marked partial: from then on nobody can know where
     the secret is. So a generation that is still marked pending is in none of those, whatever ended the run. When
     the outcome of a write is unknown it is marked so, too: a later reading shows whether it arrived, not if it will.
+
+    Before each of these writes, the live key is seen to be the one that was made: where its name is its id, somebody
+    may have deleted it and made another. Once a sink has the secret, that leaves an unknown outcome.
     """
     made = run.created[change.live]
     name, key = made.key.name, change.key
@@ -184,13 +192,17 @@ def publish(run: Run, change: Publish) -> None:
     shown = run.listed.get(made.key.id) or require_as_made(run, made.key)
     record = SinkRecord(change.ownership.stack, key, generation, name, shown.created_at, run.api.host, run.plan.project)
 
+    markers, is_saved = [made.key.ownership], False
+
     def mark(phase: Phase, since: datetime, published_to: str = "") -> None:
         nonlocal shown
+        require_ours(run, made.key, markers, is_saved=is_saved)
         ownership = replace(
             change.ownership, generation=generation, phase=phase, since=since, published_to=published_to
         ).on(name)
         write(run, change, shown, KeyUpdate(compose(name, change.text, ownership)))
         shown = replace(shown, text=change.text, ownership=replace(ownership, since=since.replace(microsecond=0)))
+        markers.append(shown.ownership)
 
     is_marked = False
     for number, sink_name in enumerate(change.sinks):
@@ -199,16 +211,20 @@ def publish(run: Run, change: Publish) -> None:
             mark(Phase.PARTIAL, run.api.now())
             require_marked(run, shown)
             is_marked = True
+        else:
+            require_ours(run, made.key, markers, is_saved=is_saved)
         try:
             save(run, sink_name, record, made.secret)
         except SinkError as error:
             if is_marked and number == 0 and not error.effect_is_unknown:
-                with suppress(ApiError):  # it stays partial, which is the more careful of the two
+                with suppress(ApiError, PlanIsStale):  # it stays partial, which is the more careful of the two
                     mark(Phase.PENDING, run.api.now())
             elif not is_marked and error.effect_is_unknown:
-                with suppress(ApiError):  # what a later reading does not show may still be on its way into the sink
+                # What a later reading does not show may still be on its way into the sink.
+                with suppress(ApiError, PlanIsStale):
                     mark(Phase.PARTIAL, run.api.now())
             raise
+        is_saved = True
         require_kept(run, sink_name, record)
     # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
     since = shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0)
@@ -274,19 +290,51 @@ def require_as_made(run: Run, made: LiveKey) -> LiveKey:
     return live or made  # an old reading
 
 
+def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *, is_saved: bool) -> None:
+    """See that the live key which a run made is still that one: it bears one of the `markers` that the run wrote on it.
+
+    Its name may be somebody else's by now, and `created_at` is no proof: the marker has the instant of the run. A
+    reading may be old. Raises PlanIsStale, with an unknown outcome where a sink has the secret already (`is_saved`).
+    """
+
+    def is_ours(live: LiveKey | None) -> bool:
+        return live is not None and live.ownership in markers and run.is_as_old(made, live)
+
+    live = look_for(run, made.id, is_ours)
+    if is_ours(live):
+        return
+    finding = f"the live key {made.name} that this run made is gone"
+    if live is not None:
+        finding = f"{made.name} does not have the marker any more that this run wrote on it: somebody made it anew"
+    rest = "although a sink has its secret" if is_saved else "so its secret is not published"
+    error = PlanIsStale(f"{finding}, {rest}", way_out="see in the portal who did it, and run plan again")
+    error.effect_is_unknown = is_saved
+    raise error
+
+
 def require_marked(run: Run, marked: LiveKey) -> None:
-    """See, by two readings, that a generation is marked as in use, before its secret goes where nobody can look.
+    """See that a generation is marked as in use, before its secret goes where nobody can look.
 
     One that is still marked pending would be discarded by the next run, and a consumer cut off.
     """
-    for _ in range(2):
-        live = run.api.get_key(marked.id)
-        if live is None or live.ownership == marked.ownership:
-            return
+    live = look_for(run, marked.id, lambda live: live is not None and live.ownership == marked.ownership)
+    if live is not None and live.ownership == marked.ownership:
+        return
     raise KeyformError(
         f"the API does not show the marker that was written on {marked.name}, so its secret is not published",
         way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
     )
+
+
+def look_for(run: Run, key_id: str, is_right: Callable[[LiveKey | None], bool]) -> LiveKey | None:
+    """A live key, read until a reading is as it should be, or for as many looks as it takes to believe another one."""
+    live = run.api.get_key(key_id)
+    for look in range(1, LOOKS):
+        if is_right(live):
+            break
+        run.effects.sleep(PAUSE * 2 ** (look - 1))
+        live = run.api.get_key(key_id)
+    return live
 
 
 def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:

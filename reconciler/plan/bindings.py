@@ -109,7 +109,8 @@ class Holds:
 class BindingPlan:
     """The endpoints on which something changes, in order of address, and what was found on the way.
 
-    `conflicts` are the endpoints whose losses must not be; `holding`, part of `unmet`, are those found before.
+    `conflicts` are the endpoints whose losses must not be; `holding`, part of `unmet`, are those found before. `keeps`
+    are the stack's bindings that stay, also on endpoints on which nothing changes.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -118,11 +119,7 @@ class BindingPlan:
     warnings: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
     holding: tuple[Finding, ...] = ()
-
-    @property
-    def keeps(self) -> frozenset[Binding]:
-        """The stack's bindings that stay on these endpoints."""
-        return frozenset(Binding(live.id, each.endpoint.ref) for each in self.comparisons for live in each.stays)
+    keeps: frozenset[Binding] = frozenset()
 
 
 NEVER_SWITCHED = "in this generation of the API, keyform would have to replace the deployment for that, and does not"
@@ -147,6 +144,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
     valid |= {verdict.successor.live for verdict in verdicts if verdict.successor}
     switches = snapshot.capabilities.switches_authentication
     comparisons, exposures, warnings = [], [], []
+    keeps: set[Binding] = set()
     unmet = [*find_unusable_declarations(facts)]
     for ref in sorted(live):
         endpoint = live[ref]
@@ -174,6 +172,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
         exposures += [*new_exposures, *note_cuts(found, keys, suspects, desired.stack)]
         warnings += new_warnings
         unmet += find_spared(found, keys, suspects, desired.stack)
+        keeps.update(Binding(live.id, ref) for live in found.stays)
         if found.gains or found.losses or found.opens:
             comparisons.append(found)
     holding = tuple(holds.findings[ref] for ref in sorted(holds.findings))
@@ -184,6 +183,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
         warnings=tuple(warnings),
         unmet=(*unmet, *holding),
         holding=holding,
+        keeps=frozenset(keeps),
     )
 
 

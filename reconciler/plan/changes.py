@@ -329,8 +329,9 @@ class Plan:
     may be applied, and the exit code is that of an error. `held_up` are the keys that stay as they are because of
     it, but that a secret which leaked is marked. `destinations` are all sinks that keys name, including those
     that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
-    are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are the
-    stack's bindings that stay on the endpoints that are written: a write never takes one of them off. `repairs` say
+    are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are all
+    of the stack's bindings that stay: a write never takes one of them off, and a run that writes lists looks for them
+    before it ends. `repairs` say
     what an apply writes again in sinks, because it is damaged: of the keys, nothing changes by it.
     """
 

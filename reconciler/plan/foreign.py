@@ -33,9 +33,11 @@ def find_holders(recorded: Holders, live: LiveKey) -> list[str]:
 def find_suspects(facts: Facts, cases: Iterable[KeyCase]) -> dict[KeyRef, str]:
     """Live keys that count as foreign and may be in use as this stack's, and why: not even the file unlinks them so.
 
-    A sink has a record of one, whatever that proves; or it holds up a key, or seems to be of a declared one.
+    A sink has a record of one, whatever that proves; or the file adopts it, although that has to wait; or it holds up
+    a key, or seems to be of a declared one.
     """
     found, recorded = {}, gather_holders(facts)
+    adopted = {key.adopt: key.name for key in facts.desired.keys if key.adopt is not None}
     for case in cases:
         claims = case.claims if case.desired is not None else ()
         for live in (*claims, *find_namesakes(case), *find_doubtful(case)):
@@ -43,6 +45,8 @@ def find_suspects(facts: Facts, cases: Iterable[KeyCase]) -> dict[KeyRef, str]:
     for live in facts.snapshot.keys:
         if holders := find_holders(recorded, live):
             found[KeyRef.of(live)] = f"sink {', '.join(holders)} has a record of it"
+        elif live.name in adopted:
+            found[KeyRef.of(live)] = f"the file adopts it as {adopted[live.name]}"
     return {live: why for live, why in found.items() if live.id not in facts.own}
 
 
@@ -73,8 +77,9 @@ def explain_spared(live: LiveKey | None, suspicion: str, own_stack: str) -> tupl
         return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
     stack, off = live.marked_by, "unlink the key in the portal"
     if stack is None:
-        why = "it has no marker, but it is called like a key of this stack, or a sink has, or may have, a record of it"
-        return why, f"write `adopt: {live.name}` on the key that it belongs to; if nobody uses it, {off}"
+        more = suspicion or "it is called like a key of this stack, or a sink may have a record of it"
+        way_out = f"a key that says `adopt: {live.name}` takes it over; if nobody uses it, {off}"
+        return f"it has no marker, but {more}", way_out
     if stack == own_stack:
         why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
         return why, f"give it back its marker, or {off}"

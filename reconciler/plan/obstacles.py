@@ -32,7 +32,7 @@ from reconciler.plan.cases import KeyCase, is_owned, name_some
 from reconciler.plan.changes import Reason
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
-from reconciler.plan.holdings import find_holdings
+from reconciler.plan.holdings import NOTHING_LOST, find_holdings
 from reconciler.plan.owners import describe_owner, record_is_of
 from reconciler.plan.updates import KeyWriting
 
@@ -228,6 +228,19 @@ def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
     )
 
 
+def find_uncut(case: KeyCase) -> list[LiveKey]:
+    """Of a key of which a secret leaked, live keys that may be another, and stay.
+
+    When somebody asks for it by name, that is each that opens anything, also one that is surely not the newest.
+    """
+    found = {live.id: live for live in (find_doubtful(case) if case.is_urgent else ())}
+    if case.is_revoked:
+        known = {generation.live.id for generation in case.generations}
+        opens = (live for live in (*case.claims, *case.lookalikes) if case.facts.bound.get(live.id))
+        found |= {live.id: live for live in opens if live.id not in known and not live.is_expired(case.now)}
+    return list(found.values())
+
+
 def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
     """What may have leaked as well, and is not deleted on suspicion."""
     message = f"may have another secret that leaked: the live key {live.name} stays, since {describe_doubt(case, live)}"
@@ -244,6 +257,7 @@ def find_obstacles_to_another(case: KeyCase, key: DesiredKey, why: Reason) -> It
         yield from hold_up_by_attempts(case, key)
         if why.code == "secret_is_not_in_sink":
             yield from hold_up_by_source(case, key)
+            yield from hold_up_by_instants(case, key)
 
 
 def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
@@ -268,6 +282,30 @@ def hold_up_by_source(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     if newest is not None and suspects:
         named = find_holdings(case, key, newest).published_to
         yield from hold_up_by_sinks(case, suspects if named is None else suspects & named)
+
+
+def hold_up_by_instants(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
+    """A record and a marker name the same generation, published to that very sink, and only `created_at` differs.
+
+    Somebody made the key anew and copied its marker, or the API tells another instant than before. Then it would not
+    know a new generation again either, and one would be made at every apply.
+    """
+    newest = case.newest_in_use
+    found = find_holdings(case, key, newest) if newest is not None else NOTHING_LOST
+    if newest is None or not found.published_to:
+        return
+    for sink in found.lost:
+        record = case.records.get(sink)
+        if record is not None and (record.live_name, record.generation) == (newest.name, newest.number):
+            message = (
+                f"is held up: sink {sink} holds the secret of {newest.name} that was created"
+                f" {instant(record.created_at)}, and the API says {instant(newest.live.created_at)}"
+            )
+            way_out = (
+                f"if somebody made {newest.name} anew, `keyform rotate {case.name}` makes a new secret; if not, report"
+                " to Gcore that its created_at moves"
+            )
+            yield Finding(*place_of(case), message, way_out)
 
 
 def explain_kept_record(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:

@@ -37,6 +37,7 @@ from reconciler.plan.obstacles import (
     find_obstacles_to_removal,
     find_past_expiry,
     find_taken_name,
+    find_uncut,
     hold_up_by_unseen,
     is_writable,
     refuse_protected,
@@ -167,8 +168,8 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
         return hold_up(case, in_the_way)
     # An endpoint that is gone, or misspelt, may stand for one that the key is bound to: it is taken off none for that.
     missing = find_missing(case, key)
-    uncut = find_doubtful(case) if case.is_urgent else []
-    unretired = find_unretired(case)
+    uncut = find_uncut(case)
+    unretired = [live for live in find_unretired(case) if live not in uncut]
     left = {live.id for live in (*uncut, *unretired)}
     kept = newest.bound_to if newest and missing else frozenset[EndpointRef]()
     return Verdict(

@@ -10,19 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.http_fakes import PROJECT, START, TOKEN
+from support.http_fakes import PROJECT, START, TOKEN, make_api
 from support.states import declared, deployment, desired, key
-from support.worlds import STACK, BrokenSink, World, patch_in_portal, states
+from support.worlds import BASE_URL, STACK, BrokenSink, World, patch_in_portal, states
 
 from reconciler.api import KeyUpdate
 from reconciler.apply.run import Bindings
 from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import PlanRefused, SinkError
-from reconciler.model import Auth, Binding, DesiredState, Ownership, Phase, Secret, compose_description
+from reconciler.model import Auth, Binding, DesiredState, Ownership, Phase, Secret, SinkRecord, compose_description
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Rotate, Summary, Unbind
-from reconciler.plan.outcomes import Finished, OutcomeState
+from reconciler.plan.changes import Rotate, Step, Summary, Unbind
+from reconciler.plan.outcomes import Finished, OutcomeState, Started
 from reconciler.report.outcomes import count_done
+from reconciler.sinks.protocol import Sink
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -639,3 +640,101 @@ def test_once_asked_to_stop_running_steps_finish_and_no_others_begin(world: Worl
     }
     assert world.apply(state).complete
     assert world.live_names() == ["payments-g2", "portal-made"]
+
+
+# --- A key that somebody makes anew under the same name ---------------------------------------------------------------
+
+
+def make_anew(world: World, name: str, description: str | None = None) -> None:
+    """Somebody deletes a key in the portal, makes another of its name, and binds it where that was bound."""
+    emulator, hook = world.emulator, world.emulator.interceptor
+    emulator.interceptor = None
+    keys = f"/cloud/v3/inference/{PROJECT}/api_keys"
+    places = [place for place in ("llama3", "whisper") if name in world.bound(place)]
+    before = {place: world.bound(place) for place in places}
+    for place in places:
+        patch_in_portal(world, place, [each for each in before[place] if each != name])
+    body = {"name": name} | ({} if description is None else {"description": description})
+    answers = [
+        emulator.respond(Request.build("DELETE", f"{keys}/{name}", token=TOKEN)),
+        emulator.respond(Request.build("POST", keys, token=TOKEN, json_body=body)),
+    ]
+    assert [answer.status for answer in answers] == [204, 200]
+    for place in places:
+        patch_in_portal(world, place, before[place])
+    emulator.interceptor = hook
+
+
+class MeddledSink(BrokenSink):
+    """Something happens right after this sink is written."""
+
+    def __init__(self, sink: Sink, what: Callable[[], None]) -> None:
+        super().__init__(sink, error=AssertionError())
+        self.what = what
+
+    def write(self, record: SinkRecord, secret: Secret) -> None:
+        self._sink.write(record, secret)
+        self.what()
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("readable", [True, False])
+@pytest.mark.parametrize("description", [None, "bob's", "[keyform 2 prod/payments g1 pending 2026-11-21T09:59:59Z]"])
+def test_a_key_that_is_made_anew_before_it_is_published_is_not_ours(
+    tmp_path: Path, description: str | None, readable: bool, api: str
+) -> None:
+    world = World(tmp_path, LIVE)
+    world.api = make_api(world.effects, base_url=BASE_URL, generation=api, workers=2)
+    file = replace(desired(key("payments", "llama3", "whisper")), api=api)
+    done: list[str] = []
+
+    def on_event(event: object) -> None:
+        if isinstance(event, Started) and event.changes[0].id.step is Step.PUBLISH:
+            done.append("anew")
+            make_anew(world, "payments", description)
+
+    sinks = world.sinks()
+    sinks["local"].traits = replace(sinks["local"].traits, readable=readable)
+    result = world.apply(file, sinks=sinks, on_event=on_event)
+    assert done
+    (outcome,) = [each for each in result.outcomes if each.change.step is Step.PUBLISH]
+    assert outcome.state is OutcomeState.FAILED
+    gone = "the live key payments that this run made is gone"
+    anew = "payments does not have the marker any more that this run wrote on it: somebody made it anew"
+    assert outcome.detail == f"{anew if api == 'v3' else gone}, so its secret is not published"
+    assert world.held("payments") is None
+    assert world.emulator.live_keys(PROJECT)["payments"].description == description, "nothing is written on it"
+    assert not result.complete
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+def test_a_key_that_is_made_anew_while_its_secret_is_saved_is_not_marked(tmp_path: Path, api: str) -> None:
+    world = World(tmp_path, LIVE)
+    world.api = make_api(world.effects, base_url=BASE_URL, generation=api, workers=2)
+    file = replace(desired(key("payments", "llama3")), api=api)
+    sinks = world.sinks()
+    sinks["local"] = MeddledSink(sinks["local"], lambda: make_anew(world, "payments"))
+    result = world.apply(file, sinks=sinks)
+    (outcome,) = [each for each in result.outcomes if each.change.step is Step.PUBLISH]
+    assert outcome.state is OutcomeState.UNKNOWN
+    assert outcome.detail.endswith("although a sink has its secret")
+    assert world.emulator.live_keys(PROJECT)["payments"].description is None
+    assert not result.complete
+
+
+def test_an_old_reading_of_a_key_that_was_made_keeps_no_secret_back(world: World) -> None:
+    """For a few seconds, the API shows no such key, or one as it was before."""
+    seen: list[Request] = []
+
+    def old(request: Request, proceed: Proceed) -> Answer:
+        if is_call(request, "GET", "/api_keys/payments") and len(seen) < 3:
+            seen.append(request)
+            return Answer(
+                404, {"Content-Type": "application/json"}, b'{"message": "none", "exception_class": "NotFound"}'
+            )
+        return proceed(request)
+
+    world.emulator.interceptor = old
+    assert world.apply(desired(key("payments", "llama3"))).complete
+    assert len(seen) == 3
+    assert world.held("payments") == world.secret_of("payments")

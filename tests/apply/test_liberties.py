@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from support.worlds import STACK
 
 from reconciler.api import KeyUpdate
 from reconciler.apply.api_lock import ApiLock
-from reconciler.emulator import Answer, Modes
+from reconciler.emulator import Answer, Modes, Request
 from reconciler.errors import LockLost
 from reconciler.model import DesiredKey, DesiredState, as_kept
 from reconciler.plan.changes import Rotate
@@ -254,6 +255,56 @@ def test_a_created_at_that_is_told_otherwise_makes_no_new_generation(
     assert [stage.apply(file), stage.apply(file)] == [0, 0], stage.said
     assert stage.names() == ["batch", "payments"]
     assert stage.plan(file).is_empty
+
+
+CREATED_AT = re.compile(rb'"created_at": ?"[^"]*"')
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+def test_a_created_at_that_is_that_of_the_answer_holds_keys_up_and_makes_no_generation(
+    tmp_path: Path, api: str
+) -> None:
+    stage = Stage(tmp_path, Modes(), api)
+    world = stage.world
+
+    def tell(request: Request, proceed: Callable[[Request], Answer]) -> Answer:
+        answer, now = proceed(request), world.clock.now()
+        if "/api_keys" not in request.path:
+            return answer
+        return replace(answer, body=CREATED_AT.sub(f'"created_at": "{now:%Y-%m-%dT%H:%M:%SZ}"'.encode(), answer.body))
+
+    world.emulator.interceptor = tell
+    file, codes = desired(MORTAL, replace(DATED, name="batch")), []
+    for _ in range(4):
+        codes.append(stage.apply(file))
+        world.clock.advance(A_WHILE)
+    assert stage.names() == ["batch", "payments"]
+    assert codes[1:] == [1, 1, 1]
+    findings = stage.plan(file).unmet
+    assert len(findings) == 2
+    assert all("is held up: sink local holds the secret of" in finding.message for finding in findings)
+
+
+@pytest.mark.parametrize("moves", ["in_every_other_list", "with_a_write"])
+def test_a_created_at_that_moves_while_a_key_is_published_is_told(tmp_path: Path, moves: str) -> None:
+    """One more look that fits does not make it hold still."""
+    stage = Stage(tmp_path, Modes(), has_lock=False)
+    writes, lists = [0], [0]
+
+    def move(request: Request, proceed: Callable[[Request], Answer]) -> Answer:
+        answer = proceed(request)
+        writes[0] += request.method == "PATCH" and request.path.endswith("/api_keys/payments")
+        if request.method == "GET" and request.path.endswith("/api_keys") and writes[0]:
+            lists[0] += 1
+            if lists[0] % 2 or moves == "with_a_write":
+                return replace(answer, body=CREATED_AT.sub(b'"created_at": "2026-11-21T10:07:00Z"', answer.body))
+        return answer
+
+    stage.world.emulator.interceptor = move
+    assert stage.apply(desired(key("payments", "llama3"))) == 1
+    (said,) = stage.said
+    assert said.startswith("the API lists payments with another created_at than before, when its secret was published")
+    assert "2026-11-21T10:07:00Z and not 2026-11-21T10:00:" in said
 
 
 # --- Tasks ------------------------------------------------------------------------------------------------------------

@@ -411,3 +411,87 @@ def test_one_old_reading_is_no_last_word(world: World) -> None:
     result = apply(world, FIRST, on_event=at_publication(lambda: on.__setitem__(0, True)))
     assert result.complete
     assert [call for call in world.calls if call.startswith("PATCH llama3")] == ["PATCH llama3 200"]
+
+
+def make_world(folder: Path, api: str) -> World:
+    world = World(folder, LIVE)
+    world.api = make_api(world.effects, base_url=BASE_URL, generation=api, workers=2)
+    return world
+
+
+ELSEWHERE = desired(key("payments", "whisper"), key("search", "whisper"))
+MORE = desired(key("payments", "llama3", "whisper"), key("search", "whisper"), key("batch", "llama3"))
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("left", [[], ["portal-made"], ["payments"]], ids=str)
+def test_a_list_that_the_run_did_not_write_is_put_right_too(tmp_path: Path, left: list[str], api: str) -> None:
+    world, notes = make_world(tmp_path, api), list[str]()
+    assert apply(world, replace(ELSEWHERE, api=api), NoLock()).complete
+    file = replace(MORE, api=api)
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, Finished) and event.outcomes[0].change.step.value == "publish":
+            patch_in_portal(world, "whisper", left)
+        if isinstance(event, StepNote):
+            notes.append(event.text)
+
+    assert apply(world, file, NoLock(), on_event=on_event).complete
+    assert {"payments", "search"} <= set(world.bound("whisper"))
+    lost = sorted({"payments", "search"} - set(left))
+    assert notes == [f"deployment.whisper has lost {name}, and is put right" for name in lost]
+
+
+def test_who_keeps_writing_a_list_that_the_run_did_not_write_is_told_of(world: World) -> None:
+    assert apply(world, ELSEWHERE).complete
+    on = [False]
+
+    def undo(request: Request, proceed: Callable[[Request], Answer]) -> Answer:
+        if on[0] and request.method == "GET" and request.path.endswith("/deployments"):
+            patch_in_portal(world, "whisper", ["portal-made", "payments"])
+        return proceed(request)
+
+    world.emulator.interceptor = undo
+    result = apply(world, MORE, on_event=at_publication(lambda: on.__setitem__(0, True)))
+    assert not result.complete
+    (failed,) = [each for each in result.outcomes if each.state is not OutcomeState.DONE]
+    assert failed.detail == "deployment.whisper has lost search: somebody else writes its list of keys, past the lock"
+
+
+def test_a_key_that_somebody_made_anew_is_not_bound_again(world: World) -> None:
+    assert apply(world, ELSEWHERE).complete
+    notes: list[str] = []
+
+    def make_anew() -> None:
+        patch_in_portal(world, "whisper", ["portal-made", "payments"])
+        world.api.delete_key("search")
+        world.api.create_key("search", "bob's", None)
+
+    def on_event(event: Event) -> None:
+        at_publication(make_anew)(event)
+        if isinstance(event, StepNote):
+            notes.append(event.text)
+
+    result = apply(world, MORE, on_event=on_event)
+    (failed,) = [each for each in result.outcomes if each.state is not OutcomeState.DONE]
+    assert failed.detail == "deployment.whisper has lost search: the live key search is not this stack's any more"
+    assert world.bound("whisper") == ["payments", "portal-made"]
+    assert notes == []
+
+
+def test_the_last_look_asks_no_more_for_more_lists_and_nothing_where_none_was_written(world: World) -> None:
+    asked: list[str] = []
+    world.emulator.listeners.append(lambda request, _: asked.append(f"{request.method} {request.path}"))
+    assert apply(world, ELSEWHERE).complete
+    counts = []
+    for places in (("whisper",), ("flux", "whisper")):
+        assert apply(world, desired(key("payments", *places), key("search", *places))).complete
+        asked.clear()
+        more = desired(key("payments", *places), key("search", *places), key(f"more-{len(places)}", "llama3"))
+        assert apply(world, more).complete
+        counts.append(len(asked))
+    assert counts[0] == counts[1]
+    asked.clear()
+    told = desired(key("payments", "flux", "whisper", text="told"), key("search", "flux", "whisper"))
+    assert apply(world, replace(told, keys=(*told.keys, key("more-2", "llama3")))).complete
+    assert asked.count(f"GET /cloud/v3/inference/{PROJECT}/deployments") == 2, "the plan's, before and under the lock"

@@ -63,7 +63,7 @@ def test_the_judge_sees_an_overlap_that_is_too_short(monkeypatch: pytest.MonkeyP
     def forgetful(state, snapshot, now, demand=None):
         return real(state, snapshot, now + timedelta(days=1) if state.keys else now, demand)
 
-    monkeypatch.setattr("support.faults.run.compute_plan", forgetful)
+    monkeypatch.setattr("support.worlds.compute_plan", forgetful)
     assert until_refused(Year(1), days=30)
 
 

@@ -508,6 +508,54 @@ def test_generations_that_the_api_does_not_delete_do_not_pile_up() -> None:
     )
 
 
+# --- A created_at that is another -------------------------------------------------------------------------------------
+
+
+MADE_LATER = published(FILE, created_at=NOW - days(20))
+
+
+def test_a_record_of_the_same_generation_with_another_instant_holds_the_key_up() -> None:
+    state, now = file("local", places={"local": FILE}), world(MADE_LATER, {"local": HELD})
+    plan = compute_plan(state, now, NOW)
+    (finding,) = plan.unmet
+    assert (told(plan.changes), plan.refusals, plan.held_up) == ([], (), ("payments",))
+    assert finding.message == (
+        "is held up: sink local holds the secret of payments that was created 2026-10-22T10:00:00Z, and the API says"
+        " 2026-11-01T10:00:00Z"
+    )
+    assert finding.way_out == (
+        "if somebody made payments anew, `keyform rotate payments` makes a new secret; if not, report to Gcore that its"
+        " created_at moves"
+    )
+    assert told(compute_plan(state, now, NOW, Rotate(frozenset({"payments"}))).changes)[0].startswith("create:")
+    leaked = compute_plan(state, now, NOW, Rotate(frozenset({"payments"}), revoke=True))
+    assert told(leaked.changes)[0].startswith("create:")
+
+
+@pytest.mark.parametrize(
+    "ours",
+    [
+        published(OTHER, created_at=NOW - days(20)),
+        published(created_at=NOW - days(20)),
+        published(FILE, created_at=NOW - days(20), generation=2),
+    ],
+    ids=["published elsewhere", "nobody knows where", "another generation"],
+)
+def test_a_record_that_is_of_another_key_is_a_secret_that_is_lost(ours: LiveKey) -> None:
+    ours = replace(ours, name=generation_name("payments", ours.ownership.generation)) if ours.ownership else ours
+    state = file("local", places={"local": FILE})
+    plan = compute_plan(state, world(ours, {"local": HELD}), NOW)
+    assert not plan.unmet
+    assert told(plan.changes)[0].startswith("create:")
+
+
+def test_what_another_sink_still_holds_is_copied_there() -> None:
+    state = file("local", "jobs", places={"local": FILE, "jobs": OTHER})
+    ours = published(FILE, OTHER, created_at=NOW - days(20))
+    plan = compute_plan(state, world(ours, {"local": HELD, "jobs": there(held=ours)}), NOW)
+    assert (told(plan.changes), plan.unmet) == (COPIES, ())
+
+
 # --- Properties -------------------------------------------------------------------------------------------------------
 
 

@@ -327,10 +327,10 @@ CASES = [
     ),
     Case(
         "rotation-for-older-record",
-        "a record of an earlier live key of the same name does not count",
+        "a record of an earlier live key of the same name does not count, where no marker says what the sink had",
         desired(key("payments", "llama3")),
         replace(
-            snapshot(live("payments", of="payments", created_at=NOW - days(1)), LLAMA),
+            snapshot(live("payments", of="payments", created_at=NOW - days(1), published_to=""), LLAMA),
             sinks=snapshot(live("payments", of="payments", created_at=NOW - days(2)), held=["payments"]).sinks,
         ),
         [

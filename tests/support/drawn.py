@@ -30,7 +30,7 @@ def files(draw: st.DrawFn) -> DesiredState:
     keys = [
         key(
             name,
-            *draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened)))),
+            *sorted(draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened))))),
             text=draw(st.sampled_from(["", "text"])),
             sinks=draw(st.sampled_from([["local"], ["ci"], ["local", "ci"]])),
             overlap=timedelta(hours=draw(st.sampled_from([0, 24]))),
@@ -40,9 +40,9 @@ def files(draw: st.DrawFn) -> DesiredState:
             says_expiry=draw(st.booleans()),
             **draw(st.sampled_from(ROTATIONS)),
         )
-        for name in draw(st.sets(st.sampled_from(NAMES)))
+        for name in sorted(draw(st.sets(st.sampled_from(NAMES))))
     ]
-    others = draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened))))
+    others = sorted(draw(st.sets(st.sampled_from(sorted(set(ENDPOINTS) - opened)))))
     endpoints = [
         *(declared(name, Auth.OPEN, exclusive=draw(st.booleans())) for name in opened),
         *(
@@ -58,7 +58,7 @@ def worlds(draw: st.DrawFn) -> Snapshot:
     """Anything live: generations in every phase, foreign keys, records kept and lost, endpoints public or not."""
     keys = [live(name) for name in FOREIGN]
     held = []
-    for name in draw(st.sets(st.sampled_from(NAMES))):
+    for name in sorted(draw(st.sets(st.sampled_from(NAMES)))):
         keys.extend(
             live(
                 generation_name(name, generation),
