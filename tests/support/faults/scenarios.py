@@ -361,7 +361,7 @@ IN_V3: tuple[Scenario, ...] = (
         earlier=((AGEING_IN_VAULT, 61 * DAY), (AGEING_IN_VAULT, 7200.0)),
         sinks={"vault": "store"},
         edits=(("payments-g2", "replaced"),),
-        undone=r"it is called like a (generation|key) of this",
+        undone=r"it is called like a generation of this|it may be a generation of",
         leaves=r"payments-g2 is described as",
     ),
     Scenario(
