@@ -262,8 +262,10 @@ def test_a_marker_that_is_taken_off_ends_no_overlap() -> None:
     plan = compute_plan(file, world, NOW)
     assert cut_by(plan) == set()
     assert len(plan.unmet) == 1
-    named = replace(EXCLUSIVE[0], exclusive_stacks=(STACK,))
-    assert cut_by(compute_plan(replace(file, endpoints=(named,)), world, NOW)) == {"payments"}
+    named = (replace(EXCLUSIVE[0], exclusive_stacks=(STACK,)),)
+    assert cut_by(compute_plan(replace(file, endpoints=named), world, NOW)) == set(), "not even by its own name"
+    over = desired(key("payments", "llama3", overlap=timedelta(minutes=30)), endpoints=named)
+    assert cut_by(compute_plan(over, world, NOW)) == {"payments"}
 
 
 @pytest.mark.attack("API or proxy")
