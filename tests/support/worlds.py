@@ -215,15 +215,19 @@ def plan_probed(
     return plan_what_can_be_written(compute, snapshot, sinks)
 
 
+_in_portal = threading.Lock()
+
+
 def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
-    """Somebody sets a deployment's keys, past keyform, and waits."""
+    """Somebody sets a deployment's keys, past keyform, and waits. Interceptors call it from several threads."""
     path = f"/cloud/v3/inference/{PROJECT}/deployments/{deployment}"
-    emulator, hook = world.emulator, world.emulator.interceptor
-    emulator.interceptor = None
-    answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
-    assert answer.status == 200
-    world.clock.advance(10)
-    emulator.interceptor = hook
+    with _in_portal:  # or one would put the other's missing hook back
+        emulator, hook = world.emulator, world.emulator.interceptor
+        emulator.interceptor = None
+        answer = emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": names}))
+        assert answer.status == 200
+        world.clock.advance(10)
+        emulator.interceptor = hook
 
 
 class BrokenSink(Sink):
