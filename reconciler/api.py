@@ -104,8 +104,7 @@ def find_unkept(live: LiveKey, asked: KeyUpdate, now: datetime) -> str:
     """The field of a live key that is not as it was asked for, with both values, for a message; `""` if all are."""
     text, ownership = read_description(asked.description)
     if (live.text, live.ownership) != (as_kept(text), ownership):
-        whole = f"{live.text} {live.ownership.marker()}" if live.ownership else live.text
-        wanted, kept = tell_apart(asked.description, whole.lstrip())
+        wanted, kept = tell_apart(asked.description, live.description)
         return f'description (asked: "{wanted}", kept: "{kept}")'
     if isinstance(asked.expires_at, Unchanged) or is_kept(asked.expires_at, live.expires_at, asked.length, now):
         return ""

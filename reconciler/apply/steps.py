@@ -85,10 +85,10 @@ def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
     try:
         run.api.update_key(former.id, update)
     except NotKept as error:
-        text = f"{former.text} {former.ownership.marker()}".lstrip() if former.ownership else former.text
         is_set = not isinstance(update.expires_at, Unchanged)
+        expires_at = former.expires_at if is_set else Unchanged.UNCHANGED
         try:
-            run.api.update_key(former.id, KeyUpdate(text, former.expires_at if is_set else Unchanged.UNCHANGED))
+            run.api.update_key(former.id, KeyUpdate(former.description, expires_at))
         except KeyformError as again:
             error.message += f" What was there before could not be put back: {again.message}"
         else:
@@ -343,8 +343,7 @@ def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:
     It is the key that was made as long as its marker is: how the API writes its `created_at` in one answer or another
     does not count.
     """
-    text = f"{made.text} {made.ownership.marker()}" if made.ownership else made.text
-    return find_unkept(live, KeyUpdate(text, made.expires_at), run.api.now())
+    return find_unkept(live, KeyUpdate(made.description, made.expires_at), run.api.now())
 
 
 def require_lock(run: Run) -> None:

@@ -32,6 +32,11 @@ class LiveKey:
     identity: Identity = NOBODY
 
     @property
+    def description(self) -> str:
+        """Its whole description: the text, then the marker."""
+        return f"{self.text} {self.ownership.marker()}".lstrip() if self.ownership else self.text
+
+    @property
     def marked_by(self) -> str | None:
         """The stack that a marker names, be it readable, forged or broken; None for a key without one."""
         return self.ownership.stack if self.ownership is not None else self.claimed_by

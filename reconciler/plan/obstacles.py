@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import get_close_matches
-from itertools import combinations, takewhile
+from itertools import takewhile
 
 from reconciler.errors import Finding
 from reconciler.model import (
@@ -28,12 +28,12 @@ from reconciler.model import (
     generation_name,
     number_in_name,
 )
-from reconciler.plan.cases import KeyCase, is_owned, name_some
+from reconciler.plan.cases import KeyCase, holders_of, is_owned, name_some
 from reconciler.plan.changes import Reason
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
-from reconciler.plan.holdings import NOTHING_LOST, find_holdings
-from reconciler.plan.owners import describe_owner, record_is_of
+from reconciler.plan.holdings import NOTHING_LOST, find_holdings, sets_by_digest
+from reconciler.plan.owners import describe_owner
 from reconciler.plan.updates import KeyWriting
 
 MOST_UNCERTAIN = 3
@@ -68,7 +68,7 @@ def find_obstacles_to_removal(case: KeyCase) -> Iterator[Finding]:
     if case.is_urgent:
         return
     if case.generations:
-        yield from hold_up_by_sinks(case, find_suspects(case))
+        yield from hold_up_by_sinks(case, find_broken_holders(case))
     sinks = case.facts.snapshot.sinks.keys()
     yield from hold_up_by_records(case, sinks)
     yield from hold_up_by(case, case.facts.unwritable, sinks)
@@ -81,23 +81,20 @@ def place_of(case: KeyCase) -> tuple[str, str]:
     return (case.desired.place.where, path_of(case.desired)) if case.desired else (NOWHERE.where, case.address)
 
 
-def find_suspects(case: KeyCase) -> AbstractSet[str]:
-    """The broken sinks that may hold a removed key's secret: none, if the markers say that it is elsewhere.
-
-    A marker tells the destinations of a publication by a digest alone, so that sets of sinks are tried.
-    """
+def find_broken_holders(case: KeyCase) -> AbstractSet[str]:
+    """The broken sinks that may hold a removed key's secret: none, if the markers say that it is elsewhere."""
     facts = case.facts
     if not facts.broken:
         return set()
-    sound = sorted(facts.snapshot.sinks.keys() - facts.broken.keys())
-    sizes = range(1, len(sound) + 1) if len(sound) <= FEW_SINKS else (1, 2)
-    elsewhere = {facts.desired.digest_of(some) for size in sizes for some in combinations(sound, size)}
+    sound = facts.snapshot.sinks.keys() - facts.broken.keys()
+    sets = sets_by_digest(tuple(sorted({each.destination for each in facts.desired.sinks if each.name in sound})))
+    elsewhere = {said for said, some in sets.items() if len(sound) <= FEW_SINKS or len(some) <= MOST_OF_MANY}
     markers = [generation.live.ownership for generation in case.generations]
     return set() if all(marker and marker.published_to in elsewhere for marker in markers) else facts.broken.keys()
 
 
-FEW_SINKS = 8
-"""Of so many, every set is tried; of more, every one and every two."""
+FEW_SINKS, MOST_OF_MANY = 8, 2
+"""Of so many sinks every set counts; of more, only sets of one and of two."""
 
 
 def hold_up_by_sinks(case: KeyCase, sinks: AbstractSet[str]) -> Iterator[Finding]:
@@ -169,7 +166,7 @@ def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
 
     One that is older than the newest of those that are known is not, nor is any where a sink holds that one's secret.
     """
-    if any(record_is_of(record, live) for record in case.records.values()):
+    if holders_of(case.facts, case.name, live):
         return True
     if case.desired is None:
         return False
@@ -190,7 +187,7 @@ def describe_doubt(case: KeyCase, live: LiveKey) -> str:
     """Why it is unclear whether a live key is a generation of a key."""
     if live.marked_by in (case.stack, ""):
         return describe_claim(live)
-    holders = [sink for sink, record in sorted(case.records.items()) if record_is_of(record, live)]
+    holders = sorted(holders_of(case.facts, case.name, live))
     seems = f"sink {', '.join(holders)} has a record of it" if holders else "it is called like a generation of this key"
     return f"{seems}, but {describe_owner(live)}"
 
