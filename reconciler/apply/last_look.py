@@ -14,7 +14,7 @@ from reconciler.api import Move
 from reconciler.apply.lists import lists_locked
 from reconciler.apply.moves import AGAIN, gather, is_in_use
 from reconciler.apply.run import Run
-from reconciler.apply.steps import find_key
+from reconciler.apply.steps import LOOKS, PAUSE, find_key
 from reconciler.errors import Interrupted, KeyformError, LockLost, PlanIsStale
 from reconciler.model import Binding
 from reconciler.plan.changes import Bind, OpenEndpoint, Unbind
@@ -64,7 +64,7 @@ def look_once_more(run: Run) -> None:
             tell(run, undone)
             with lists_locked(run):
                 errors = restore(run, undone)
-            undone = find_undone(run, moved)
+            undone = look_until_restored(run, moved)
     except KeyformError as error:
         run.lock_was_lost |= isinstance(error, LockLost)
         why = "interrupted before its last look" if isinstance(error, Interrupted) else error.message
@@ -77,6 +77,17 @@ def look_once_more(run: Run) -> None:
         detail = f"{finding}: {problem.message if problem else OTHERS}"
         way_out = (problem and problem.way_out) or WAY_OUT
         run.outcomes[change.id] = Outcome(change, OutcomeState.FAILED, detail, way_out)
+
+
+def look_until_restored(run: Run, moved: list[Bind | Unbind]) -> Undone:
+    """What is still not as the run left it: lists may be old, and are believed after as many looks as a key is."""
+    undone = find_undone(run, moved)
+    for look in range(1, LOOKS):
+        if not undone:
+            break
+        run.effects.sleep(PAUSE * 2 ** (look - 1))
+        undone = find_undone(run, moved)
+    return undone
 
 
 def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:

@@ -99,7 +99,9 @@ class Run:
     endpoints_seen: tuple[LiveEndpoint, ...] | None = None
     """All endpoints, read once when the first proof asks whether an application is asleep."""
     bindings_seen: frozenset[Binding] | None = None
-    """All bindings, read once when the first delete asks, after all unbinding."""
+    """All bindings, read when the first delete asks, after all unbinding."""
+    looks_at_bindings: int = 0
+    """How often they were read: what a delete finds in its way may be old."""
     lock_was_lost: bool = False
     """Another run may have had the lock while a change of this one was under way: nothing more is written."""
     publications: Mapping[ChangeId, list[Publish]] = field(init=False)

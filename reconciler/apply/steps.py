@@ -17,7 +17,6 @@ from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, NotKep
 from reconciler.model import (
     LAST_GENERATION,
     LONGEST_TEXT,
-    Binding,
     LiveKey,
     Ownership,
     Phase,
@@ -365,7 +364,7 @@ def delete(run: Run, change: DeleteKey) -> None:
         raise PlanIsStale(f"the live key {live.name} has lost its marker", way_out="run plan again")
     if change.is_disposable and live.ownership.phase is not Phase.PENDING:
         raise PlanIsStale(f"the live key {live.name} is in use by now", way_out="run plan again")
-    if any(binding.key_id == live.id for binding in read_bindings(run)):
+    if is_listed_as_bound(run, live.id):
         raise Conflict(
             f"the live key {live.name} is still bound, so it is not deleted",
             way_out="run apply again; if it stays, someone else binds it",
@@ -380,12 +379,23 @@ def find_key(run: Run, key_id: str) -> LiveKey | None:
     return run.api.get_key(key_id) or run.api.get_key(key_id)
 
 
-def read_bindings(run: Run) -> frozenset[Binding]:
-    """Every binding; read once, when the first delete asks, after all unbinding."""
+def is_listed_as_bound(run: Run, key_id: str) -> bool:
+    """Whether any list shows a binding of this key, after all unbinding.
+
+    The lists are read once, when the first delete asks. They may be old: what they show is believed after as many looks
+    as a key is, all deletes of the run together.
+    """
     with run.guard:
-        if run.bindings_seen is None:
-            run.bindings_seen = run.api.list_bindings()
-        return run.bindings_seen
+        while True:
+            if run.bindings_seen is None:
+                run.bindings_seen = run.api.list_bindings()
+                run.looks_at_bindings += 1
+            if all(binding.key_id != key_id for binding in run.bindings_seen):
+                return False
+            if run.looks_at_bindings >= LOOKS:
+                return True
+            run.effects.sleep(PAUSE * 2 ** (run.looks_at_bindings - 1))
+            run.bindings_seen = None
 
 
 def require_same_owner(live: LiveKey, stack: str, key: str) -> None:

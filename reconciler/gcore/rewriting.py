@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,6 +15,8 @@ ATTEMPTS = 5
 """How often a list is written before giving up on someone who keeps changing it."""
 INVALID = 400
 """What the API answers to a list with a key that it does not take."""
+PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before the next looks at a list that does not show what was written: a reading may be old."""
 BUSY_WAIT = 2.0
 """Seconds before trying again when the API refuses a write because a task runs on the endpoint; doubled each time."""
 
@@ -75,7 +77,7 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
     trouble: KeyformError | None = None
     add, remove, keep = wanted.add, wanted.remove, wanted.keep
     valid: frozenset[Binding] = frozenset()
-    wait, writes = BUSY_WAIT, 0
+    wait, writes, pauses = BUSY_WAIT, 0, iter(PAUSES)
     surprised = is_unseen = False
     doubtful: Mapping[Move, KeyformError] = {}
 
@@ -91,7 +93,7 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
         is_unseen = False
         return live
 
-    def sort_out(live: Listed) -> Mapping[Move, KeyformError]:
+    def sort_out(live: Listed, trouble: KeyformError | None) -> Mapping[Move, KeyformError]:
         errors = find_undone(project, target, wanted, live, trouble)
         errors |= doubtful
         if len(errors) == len(wanted.add) + len(wanted.remove) + len(wanted.opens) or not keep.issubset(live.bindings):
@@ -104,13 +106,16 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
         after = [*(each for each in before if each not in remove), *sorted((add | keep).difference(before))]
         if not doubtful and after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
             if writes or surprised:
-                return sort_out(live)
+                return sort_out(live, trouble)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
+            continue
+        if writes and trouble is None and waits(project, pauses):
             continue
         found = find_valid_keys(project, target, wanted, live, after, valid=valid)
         if isinstance(found, KeyformError):
-            trouble = found
-            return sort_out(live)
+            if waits(project, pauses):
+                continue
+            return sort_out(live, found)
         if found:
             valid |= found
             continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
@@ -131,11 +136,19 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
                 going = wanted.going.intersection(after) if failure.status == INVALID else ()
                 expired = {each for each in sorted(going) if has_expired(project, each)}
                 if not expired:
-                    return sort_out(live)
+                    return sort_out(live, trouble)
                 add, remove, keep = add - expired, remove | expired, keep - expired
             case _:
                 pass  # what came of it, the next reading tells
-    return sort_out(look())
+    return sort_out(look(), trouble)
+
+
+def waits(project: Project, pauses: Iterator[float]) -> bool:
+    """Wait for the next of these pauses, if there is one: what a reading shows otherwise may be old."""
+    pause = next(pauses, None)
+    if pause is not None:
+        project.effects.sleep(pause)
+    return pause is not None
 
 
 def attempt(target: WholeList, bindings: Sequence[Binding]) -> ApiError | None:

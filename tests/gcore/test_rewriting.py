@@ -370,7 +370,7 @@ def test_an_endpoint_without_keys_that_asks_for_one_is_written_to_open_it() -> N
     door = Door(readings=[shown])
     assert rebind(door, opens=frozenset({LLAMA})) == {}
     assert door.written == [[]]
-    stuck = Door(readings=[shown] * 6)
+    stuck = Door(readings=[shown] * 9)
     assert "does not keep what is written" in failure(stuck, opens=frozenset({LLAMA})).message
 
 

@@ -16,7 +16,7 @@ from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
 from reconciler.gcore.generations import CAPABILITIES
 from reconciler.gcore.project import Project
-from reconciler.gcore.rewriting import INVALID, rewrite
+from reconciler.gcore.rewriting import INVALID, PAUSES, rewrite
 from reconciler.gcore.v2 import wire
 from reconciler.gcore.v2.lists import KeyList, read_key
 from reconciler.gcore.wire import Entry, new_key, write_instant
@@ -187,7 +187,13 @@ class V2:
                 errors |= dict.fromkeys((*own.add, *own.remove), error)
         if wanted.opens and not seen:
             seen = project.list_all(self.deployments)
-        errors |= find_unswitched(project, wanted, errors, seen)
+        unswitched = find_unswitched(project, wanted, errors, seen)
+        for pause in PAUSES if unswitched else ():
+            project.effects.sleep(pause)
+            unswitched = find_unswitched(project, wanted, errors, project.list_all(self.deployments))
+            if not unswitched:
+                break
+        errors |= unswitched
         if all(move in errors for move in moves):
             raise max(errors.values(), key=lambda error: error.effect_is_unknown)
         return errors

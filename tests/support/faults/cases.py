@@ -151,7 +151,7 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
         if file.keys:
             ran = run(file, watch)
             assert ran.code == 0, ran.said
-        world.clock.advance(pause)
+        world.clock.advance(max(pause, world.emulator.modes.lists_lag))
         assert not watch.violations, watch.violations
         is_last = number == len(files)
         for sink, key in scenario.lost if is_last else ():
@@ -161,6 +161,7 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
         watch = watch.edit(following, {*(sink for sink, _ in scenario.lost), *scenario.moved} if is_last else ())
     for live_name, edit in scenario.edits:
         describe_in_portal(world, live_name, EDITS[edit])
+    world.clock.advance(world.emulator.modes.lists_lag)
     return watch
 
 

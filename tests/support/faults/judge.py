@@ -117,7 +117,7 @@ def judge_second_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
 def judge_state(world: FaultWorld, scenario: Scenario, watch: Watch, *, settled: bool) -> None:
     """P6, second half: what is live is what the file says, with nothing left over; `settled`: no overlap is pending."""
     watch.evaluations[6] += 1
-    world.clock.advance(world.emulator.modes.data_plane_lag)
+    world.clock.advance(max(world.emulator.modes.data_plane_lag, world.emulator.modes.lists_lag))
     watch.check("recovery")
     limit = find_limit(scenario, world.emulator.modes)
     with world.standing_still():
