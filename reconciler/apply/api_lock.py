@@ -19,6 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TypeGuard
 
 from reconciler.api import Api
@@ -46,6 +47,8 @@ MAY_BE_LATE = timedelta(seconds=2)
 """How long after its create was sent a lock that is not there may still appear."""
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
+TRIES = 12
+"""How many numbers are tried where the API refuses names that no key has."""
 REFUSALS = 5
 """How often the API may refuse to take it back for the pace alone."""
 
@@ -81,6 +84,8 @@ class ApiLock(Lock):
         self._lives_until = 0.0
         """By a clock that goes on while the machine sleeps: until then nobody takes our lock over."""
         self._is_lost = False
+        self._unused = 0
+        """Where the API gives no name twice: the first number that this run has not tried yet; else zero."""
         self._to_give_back: dict[str, datetime] = {}
         """The locks that are ours, or may be, with their expiry, by name: from before the create until seen gone."""
         self._guard = threading.RLock()
@@ -107,7 +112,7 @@ class ApiLock(Lock):
             found = self._find(keys)
             in_force = self._others(found)
             number = 1 + max(lock.number for lock in found) if found else self._scope.first_number(self._api.now())
-            if not in_force and self._create(number):
+            if not in_force and self._take(number):
                 found = self._find(self._api.list_keys())
                 in_force = self._others(found)
                 if not in_force:
@@ -159,8 +164,9 @@ class ApiLock(Lock):
                 raise self._lost("it expired")
             if left > LIFETIME / 2:
                 return
-            old = self._own
-            if not self._create(self._number + 1):
+            old, following = self._own, self._number + 1
+            is_ours = self._take(following)
+            if not is_ours or (self._number != following and self._others(self._find(self._api.list_keys()))):
                 self._own = None
                 raise self._lost("somebody took it over")
             if self._delete(old):
@@ -249,8 +255,27 @@ class ApiLock(Lock):
         now = self._api.now()
         return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
 
+    def _take(self, number: int) -> bool:
+        """Create the lock of this number, and say whether it is ours now.
+
+        Where the API refuses the name and shows no key that has it, a later number is tried: the name may be reserved
+        for the lock that was deleted under it [U].
+        """
+        for each in islice(self._scope.numbers(max(number, self._unused), self._api.now()), TRIES):
+            try:
+                is_ours = self._create(each)
+            except Conflict:
+                if self._api.find_key(lock_name(self._scope.name, each)) is not None:
+                    return False
+                self._unused = each + 1
+            else:
+                if self._unused:
+                    self._unused = each + 1
+                return is_ours
+        return False
+
     def _create(self, number: int) -> bool:
-        """Whether this number is ours now."""
+        """Whether this number is ours now. Raises Conflict where the name is taken."""
         if number > LAST_NUMBER:
             raise LockHeld(
                 f"{self._scope.lock} has no number left: the key {lock_name(self._scope.name, number - 1)} has"
@@ -270,7 +295,7 @@ class ApiLock(Lock):
                 if is_new:
                     del self._to_give_back[name]
                 if isinstance(error, Conflict):
-                    return False
+                    raise
                 raise describe_refusal(self._scope, error) from None
             live = self._api.find_key(name)
             if live is None or not self._made_by_us(live):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +22,11 @@ LONGEST_HOLDER = 150
 _HOLDER = re.compile(r"held by (?P<holder>.*?) since ")
 _NONCE = re.compile(r"\bkeyform-lock (?P<nonce>[0-9a-f]+)\b")
 """Read apart from all else: a server may escape, trim or fold the text around it, which others write."""
+
+
+def minute_of(now: datetime) -> int:
+    """The minute, counted from 1970: a number that a lock has not had before."""
+    return int(now.timestamp() // 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +77,19 @@ class Scope:
         Any stack may delete an expired lock of the lists, a moment after it has seen it. So no name comes back: the
         number is that of the minute, of which there are enough until 2160.
         """
-        return int(now.timestamp() // 60) if self.name == LISTS else 1
+        return minute_of(now) if self.name == LISTS else 1
+
+    @staticmethod
+    def numbers(first: int, now: datetime) -> Iterator[int]:
+        """The numbers to try: the first, and then, in growing steps, those from the minute on.
+
+        An API may reserve the names of deleted keys [U]. In one minute few locks are taken, and each leaves one behind.
+        """
+        yield first
+        number, step = max(first + 1, minute_of(now)), 1
+        while True:
+            yield number
+            number, step = number + step, 2 * step
 
 
 @dataclass(frozen=True, slots=True)

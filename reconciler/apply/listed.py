@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.api import find_unkept
+from reconciler.apply.creation import take_back
 from reconciler.apply.run import Left, Run
-from reconciler.apply.steps import LOOKS, PAUSE, take_back, unlike_made
+from reconciler.apply.steps import LOOKS, PAUSE, unlike_made
 from reconciler.errors import ApiError, Interrupted
 from reconciler.model import LiveKey, Unchanged, are_close, read_description
 from reconciler.plan.changes import Change, Publish

@@ -11,28 +11,22 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.api import KeyUpdate, find_unkept
+from reconciler.apply.creation import compose, create
 from reconciler.apply.proof import prove
 from reconciler.apply.run import Left, Run
 from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, NotKept, PlanIsStale, SinkError
 from reconciler.model import (
-    LAST_GENERATION,
-    LONGEST_TEXT,
     LiveKey,
     Ownership,
     Phase,
     Secret,
     SinkRecord,
     Unchanged,
-    UnwritableDescription,
-    compose_description,
-    generation_name,
     shift,
 )
 from reconciler.plan.changes import Change, Copy, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
 from reconciler.plan.owners import record_is_of
 
-CREATES = 2
-"""How many generations are tried when the answer to a create is lost."""
 LOOKS = 4
 """A reading may be old: what it shows otherwise is believed after so many."""
 PAUSE = 1.0
@@ -95,84 +89,6 @@ def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
             error.effect_is_unknown = False
         raise
     run.left[former.id] = Left(change, former, update)
-
-
-def create(run: Run, change: CreateGeneration) -> None:
-    """Make the generation, marked pending.
-
-    A create is done at most once. If its answer is lost, the key it may have made is worthless, since its secret was in
-    the answer: it is discarded, and the next generation number is used.
-    """
-    ownership = change.ownership
-    if change.expires_at is not None and change.expires_at <= run.api.now():
-        raise PlanIsStale(f"{change.live.name} would be expired by now: the plan is too old", way_out="run plan again")
-    lost: ApiError | None = None
-    for number in range(ownership.generation, min(ownership.generation + CREATES, LAST_GENERATION + 1)):
-        name = change.live.name if number == ownership.generation else generation_name(ownership.key, number)
-        mark = replace(ownership, generation=number, since=run.api.now()).on(name)
-        description = compose(name, change.text, mark)
-        try:
-            made = run.api.create_key(name, description, change.expires_at)
-        except Conflict as error:
-            raise name_is_taken(run, name, error) from None
-        except ApiError as error:
-            if not error.effect_is_unknown:
-                raise
-            lost = error
-            discard(run, name, mark)
-            continue
-        asked = KeyUpdate(description, change.expires_at, change.length)
-        if unkept := find_unkept(made.key, asked, run.api.now()):
-            raise take_back(run, made.key, unkept)
-        run.created[change.live] = made
-        return
-    if lost is not None:
-        raise lost
-
-
-def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
-    """Why the API makes no key of a name: another has it since the plan was made, or one that no list shows."""
-    finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
-    with suppress(ApiError):
-        if run.api.find_key(name) is None:
-            finding = f"the API says that the name {name} is taken, and shows no such key in project {run.plan.project}"
-            way_out = "find it in the portal, maybe in another project, or declare the key under another name"
-    return Conflict(finding, way_out=way_out, status=refused.status)
-
-
-def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
-    """Delete what was made otherwise than it was asked for (`unkept`), before anything rests on it; and say so.
-
-    A key that expires at another time than the file says would be replaced at every apply, and one without its marker
-    would be nobody's. It was made just now: it is bound nowhere, and nobody has its secret.
-    """
-    field, _, values = unkept.partition(" ")
-    finding = f"the API made {made.name} with another {field} than it was asked to {values}"
-    way_out = "write in the file what the API keeps; nothing rests on that key"
-    try:
-        run.api.delete_key(made.id)
-    except ApiError as error:
-        return KeyformError(f"{finding}, and it could not be deleted again: {error.message}", way_out=way_out)
-    return KeyformError(f"{finding}, so it was deleted again", way_out=way_out)
-
-
-def compose(name: str, text: str, ownership: Ownership) -> str:
-    """A live key's description, read back before it is sent: one that cannot be read would make the key foreign."""
-    try:
-        return compose_description(text, ownership)
-    except UnwritableDescription:
-        pass
-    raise KeyformError(
-        f"the description of the live key {name} leaves no room for a marker that can be read",
-        way_out=f"shorten it in the portal to {LONGEST_TEXT} characters on one line, and run apply again",
-    )
-
-
-def discard(run: Run, name: str, mark: Ownership) -> None:
-    """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
-    live = run.api.find_key(name)
-    if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
-        run.api.delete_key(live.id)
 
 
 def publish(run: Run, change: Publish) -> None:

@@ -401,6 +401,7 @@ def test_the_property_is_broken_by_a_run_that_looks_less(
     stage.take_liberties(**modes)
     monkeypatch.setattr(place, loosened)
     if "expiry" in str(modes):
+        monkeypatch.setattr("reconciler.apply.creation.find_unkept", loosened)
         monkeypatch.setattr("reconciler.apply.listed.find_unkept", loosened)
     with pytest.raises(AssertionError):
         require_an_end(stage, desired(replace(DATED, name="search-api")))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.api import KeyUpdate
-from reconciler.apply import execute, steps
+from reconciler.apply import creation, execute, steps
 from reconciler.apply.api_lock import ApiLock
 from reconciler.apply.run import Run
 from reconciler.emulator import Modes
@@ -73,7 +73,7 @@ def retry_the_create(patch: pytest.MonkeyPatch) -> None:
         run.created[change.live] = made
 
     patch.setattr(steps, "create", create)
-    patch.setattr(steps, "CREATES", 1)
+    patch.setattr(creation, "CREATES", 1)
 
 
 def send_an_empty_list(patch: pytest.MonkeyPatch) -> None:
@@ -109,12 +109,12 @@ def merge(bindings: Iterable[Any], wanted: Any) -> list[Any]:
 def delete_before_the_unbind_is_verified(patch: pytest.MonkeyPatch) -> None:
     """The key is to go although it is still bound."""
     reorder(patch, *(step for step in Step if step is not Step.UNBIND), Step.UNBIND)
-    patch.setattr(steps, "read_bindings", lambda run: frozenset())
+    patch.setattr(steps, "is_listed_as_bound", lambda run, key_id: False)
 
 
 def log_the_body(patch: pytest.MonkeyPatch) -> None:
     """Progress tells what was created."""
-    whole = steps.create
+    whole = creation.create
 
     def create(run: Any, change: Any) -> None:
         whole(run, change)
@@ -126,7 +126,7 @@ def log_the_body(patch: pytest.MonkeyPatch) -> None:
 
 def log_the_body_in_base64(patch: pytest.MonkeyPatch) -> None:
     """The same, where nobody would see it at a glance."""
-    whole = steps.create
+    whole = creation.create
 
     def create(run: Any, change: Any) -> None:
         whole(run, change)
@@ -235,7 +235,7 @@ def begin_nothing_after_a_signal(patch: pytest.MonkeyPatch) -> None:
 
 def use_the_name_that_was_lost(patch: pytest.MonkeyPatch) -> None:
     """A lost create's key is left where it is."""
-    patch.setattr(steps, "discard", lambda run, name, mark: None)
+    patch.setattr(creation, "discard", lambda run, name, mark: None)
 
 
 def take_what_lost_its_marker_for_foreign(patch: pytest.MonkeyPatch) -> None:
