@@ -16,6 +16,7 @@
     │   │   ├── Forbidden              403
     │   │   ├── NotFound               404
     │   │   ├── Conflict               409
+    │   │   ├── QuotaReached           a quota is used up, whatever the status
     │   │   └── RateLimited            429
     │   ├── ApiFailed              5xx
     │   ├── UnexpectedAnswer       HTML, a truncated body, a shape that is not the API's
@@ -173,6 +174,10 @@ class NotFound(ApiRefused):
 
 class Conflict(ApiRefused):
     """409: the name is taken, or the key is still attached."""
+
+
+class QuotaReached(ApiRefused):
+    """A quota is used up: `QuotaLimitExceed` [D], with a status that nobody knows [U]. Asking again changes nothing."""
 
 
 class RateLimited(ApiRefused):

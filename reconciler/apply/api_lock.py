@@ -36,7 +36,17 @@ from reconciler.apply.holdings import (
 )
 from reconciler.apply.lock import FIRST_WAIT, Lock, never
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, ApiFailed, Conflict, Interrupted, LockHeld, LockLost, NotKept, RateLimited
+from reconciler.errors import (
+    ApiError,
+    ApiFailed,
+    Conflict,
+    Interrupted,
+    LockHeld,
+    LockLost,
+    NotKept,
+    QuotaReached,
+    RateLimited,
+)
 from reconciler.model import LISTS, LiveKey, lock_name, shift, tell_apart
 
 __all__ = ["GRACE", "LAST_NUMBER", "LIFETIME", "ApiLock"]
@@ -47,6 +57,8 @@ MAY_BE_LATE = timedelta(seconds=2)
 """How long after its create was sent a lock that is not there may still appear."""
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
+NO_ROOM = 30.0
+"""Seconds before the lock is renewed where a quota of keys was used up."""
 TRIES = 12
 """How many numbers are tried where the API refuses names that no key has."""
 REFUSALS = 5
@@ -84,6 +96,8 @@ class ApiLock(Lock):
         self._lives_until = 0.0
         """By a clock that goes on while the machine sleeps: until then nobody takes our lock over."""
         self._is_lost = False
+        self._renews_from = 0.0
+        """By the monotonic clock: not before is it tried again to renew the lock, where a quota was used up."""
         self._unused = 0
         """Where the API gives no name twice: the first number that this run has not tried yet; else zero."""
         self._to_give_back: dict[str, datetime] = {}
@@ -162,10 +176,15 @@ class ApiLock(Lock):
             left = min(self._own.expires_at - self._api.now(), lives)
             if left <= timedelta(0):
                 raise self._lost("it expired")
-            if left > LIFETIME / 2:
+            if left > LIFETIME / 2 or self._effects.monotonic() < self._renews_from:
                 return
             old, following = self._own, self._number + 1
-            is_ours = self._take(following)
+            try:
+                is_ours = self._take(following)
+            except QuotaReached:
+                # A project that is full has no room for two locks: this one holds until it expires.
+                self._renews_from = self._effects.monotonic() + NO_ROOM
+                return
             if not is_ours or (self._number != following and self._others(self._find(self._api.list_keys()))):
                 self._own = None
                 raise self._lost("somebody took it over")

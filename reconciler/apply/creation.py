@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from reconciler.api import KeyUpdate, find_unkept
 from reconciler.apply.run import Run
-from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale
+from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, QuotaReached
 from reconciler.model import (
     LAST_GENERATION,
     LONGEST_TEXT,
@@ -53,6 +53,9 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
             number = after_reserved(number)
             if number > LAST_GENERATION or not is_reserved(run, name):
                 raise name_is_taken(run, name, error) from None
+        except QuotaReached as error:
+            error.message += count_keys(run)
+            raise
         except ApiError as error:
             if not error.effect_is_unknown:
                 raise
@@ -60,6 +63,20 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
             number, lost = number + 1, lost + 1
             if lost == CREATES or number > LAST_GENERATION:
                 raise
+
+
+def count_keys(run: Run) -> str:
+    """How many keys there are, for a project that may have no more: a sentence behind others; `""` if nobody knows."""
+    with run.guard:
+        if run.keys_counted is None:
+            run.keys_counted = ""
+            with suppress(ApiError):
+                keys = run.api.list_keys()
+                own = sum(key.ownership is not None and key.ownership.stack == run.plan.stack for key in keys)
+                run.keys_counted = (
+                    f" Project {run.plan.project} has {len(keys)} live keys, {own} of them of stack {run.plan.stack}."
+                )
+        return run.keys_counted
 
 
 def after_reserved(number: int) -> int:

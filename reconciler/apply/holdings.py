@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.errors import ApiError, Forbidden
+from reconciler.errors import ApiError, Forbidden, QuotaReached
 from reconciler.model import LISTS, LiveKey, lock_name, read_lock_name, shift
 
 LIFETIME = timedelta(minutes=10)
@@ -142,9 +142,9 @@ def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> st
 
 def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
     """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
-    if not isinstance(error, Forbidden):
+    if not isinstance(error, Forbidden | QuotaReached):
         return error
-    return Forbidden(
+    return type(error)(
         f"{scope.lock} could not be made. {error.message}",
         way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
         status=error.status,

@@ -102,6 +102,8 @@ class Run:
     """All bindings, read when the first delete asks, after all unbinding."""
     looks_at_bindings: int = 0
     """How often they were read: what a delete finds in its way may be old."""
+    keys_counted: str | None = None
+    """How many keys the project has, in words, counted when a create is the first to be refused for a quota."""
     lock_was_lost: bool = False
     """Another run may have had the lock while a change of this one was under way: nothing more is written."""
     publications: Mapping[ChangeId, list[Publish]] = field(init=False)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api import Fence
@@ -23,6 +24,7 @@ from reconciler.errors import (
     Forbidden,
     NotAuthenticated,
     NotFound,
+    QuotaReached,
     RateLimited,
     UnexpectedAnswer,
 )
@@ -32,7 +34,11 @@ from reconciler.redaction import Redactor
 if TYPE_CHECKING:
     import httpx
 
+NOT_OF_QUOTAS = (401, 404, 408)
+"""Statuses of refusals that have a meaning of their own, whatever the body says."""
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
+MOST_INFO = 6
+"""Facts of an error's `info` that are shown."""
 MOST_VALUES = 1_000_000
 """Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
 
@@ -89,12 +95,12 @@ class Failure:
     @property
     def is_too_often(self) -> bool:
         """Whether the API is asked too often, by its status for that [D]: the request was refused unseen."""
-        return self.error.status == 429
+        return self.error.status == 429 and not isinstance(self.error, QuotaReached)
 
     @property
     def asks_for_fewer(self) -> bool:
         """Whether fewer requests are the way to an answer: 429, and the 503 of a server that has too much to do."""
-        return self.error.status in (429, 503)
+        return self.is_too_often or self.error.status == 503
 
 
 def the_api(host: str) -> Server:
@@ -128,7 +134,8 @@ def read_answer(
     if status == 404 and not said.is_json:
         # Some proxy's 404 must not be taken for "this key does not exist".
         return _strange(call, status, f"{host} answered with {said.form} and status 404", _CHECK_URL)
-    kind, finding, way_out = _explain(status, call)
+    is_quota = said.is_of_quota and call.writes and 400 <= status < 500 and status not in NOT_OF_QUOTAS
+    kind, finding, way_out = _explain_quota(said, call) if is_quota else _explain(status, call)
     request = f", request {said.request_id}" if said.request_id else ""
     # A 401's own words are left out: they can repeat a part of the token.
     words = f' It says: "{said.text}"' if said.text and status != 401 else ""
@@ -147,7 +154,7 @@ def read_answer(
         error.retry_after = seconds
     return Failure(
         error,
-        is_transient=in_doubt or status == 429,
+        is_transient=in_doubt or (status == 429 and not is_quota),
         may_have_happened=in_doubt,
         retry_after=seconds,
         is_documented=said.is_documented,
@@ -190,6 +197,13 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
             return ApiFailed, f"The API failed to {call.doing}", AGAIN
 
 
+def _explain_quota(said: _Said, call: Call) -> tuple[type[ApiError], str, str]:
+    """The same for a quota that is used up, with what the API says of it."""
+    details = f" ({', '.join(said.info)})" if said.info else ""
+    way_out = "Delete keys that nobody uses, or have the quota raised in the Gcore portal, and run keyform again."
+    return QuotaReached, f"A quota is used up{details}, so the API refused to {call.doing}", way_out
+
+
 def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Failure:
     status = response.status_code
     body = response.content
@@ -225,6 +239,8 @@ class _Said:
     form: str = "HTML"
     is_json: bool = False
     is_documented: bool = False
+    is_of_quota: bool = False
+    info: tuple[str, ...] = ()
 
 
 def request_id_of(response: httpx.Response, redactor: Redactor) -> str:
@@ -246,7 +262,24 @@ def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
         fields=_field_names(payload.get("invalid_fields"), redactor),
         is_json=True,
         is_documented=isinstance(message, str) and ("exception_class" in payload or "code" in payload),
+        is_of_quota="quota" in str(payload.get("exception_class")).lower(),
+        info=tuple(islice(_flatten(payload.get("info"), redactor), MOST_INFO)),
     )
+
+
+def _flatten(info: object, redactor: Redactor, name: str = "", depth: int = 3) -> Iterator[str]:
+    """What `info` says, whose form is undocumented: its names, numbers and short texts, as far as they may be shown."""
+    match info:
+        case dict() if depth:
+            for key, value in islice(info.items(), MOST_INFO):
+                yield from _flatten(value, redactor, redactor.clean(str(key), longest=60), depth - 1)
+        case list() if depth:
+            for value in info[:MOST_INFO]:
+                yield from _flatten(value, redactor, name, depth - 1)
+        case int() | str() if not isinstance(info, bool) and (text := redactor.clean(str(info), longest=60)):
+            yield f"{name} {text}".strip()
+        case _:
+            pass
 
 
 def _field_names(invalid: object, redactor: Redactor) -> tuple[str, ...]:
