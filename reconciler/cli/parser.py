@@ -162,6 +162,15 @@ def build_parser() -> Parser:
     emulator.add_argument(
         "--task-seconds", metavar="S", type=seconds, default=1.0, help="how long tasks take (default: %(default)s)"
     )
+    emulator.add_argument(
+        "--mode",
+        dest="modes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="behave so where the API's documents are silent; may be given several times",
+    )
+    emulator.add_argument("--list-modes", action="store_true", help="list the modes with their values, and exit")
 
     completion = command("completion", "print what completes keyform's commands and options in a shell", output)
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell to print it for")

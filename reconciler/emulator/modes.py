@@ -121,7 +121,7 @@ class Modes:
     key_status: Literal["always_active", "tells_expiry"] = "always_active"
     """The `status` of a key that has expired: ACTIVE like any other, or EXPIRED."""
 
-    # What a server makes of what it is asked. Nothing in the documents allows any of it.
+    # What a server makes of what it is asked: nothing in the documents allows it, but for a quota.
     expiry_kept: Literal["exact", "end_of_day", "midnight", "date", "to_the_minute", "an_hour_later", "dropped"] = (
         _liberty("exact")
     )
@@ -134,7 +134,7 @@ class Modes:
     the one that puts plain letters for their variants; with `?` for what is not ASCII; with entities for what HTML
     reads as markup; with one blank for several; its first 120 characters; or not at all."""
     key_quota: Literal["none", 3, 5, 10, 100] = _liberty("none")
-    """How many keys a project may have; POST of another one is refused with `QuotaLimitExceed` [D, its name]."""
+    """How many keys a project may have: one more is refused with `QuotaLimitExceed`, as the documents name it."""
     quota_status: Literal[403, 409, 429, 400] = _liberty(403)
     """The status of that refusal."""
     quota_info: Literal["counts", "nested", "text", "missing"] = _liberty("counts")
