@@ -272,7 +272,8 @@ def _flatten(info: object, redactor: Redactor, name: str = "", depth: int = 3) -
     match info:
         case dict() if depth:
             for key, value in islice(info.items(), MOST_INFO):
-                yield from _flatten(value, redactor, redactor.clean(str(key), longest=60), depth - 1)
+                inner = redactor.clean(f"{name}.{key}".removeprefix("."), longest=60)
+                yield from _flatten(value, redactor, inner, depth - 1)
         case list() if depth:
             for value in info[:MOST_INFO]:
                 yield from _flatten(value, redactor, name, depth - 1)
