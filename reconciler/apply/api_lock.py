@@ -280,7 +280,8 @@ class ApiLock(Lock):
         Where the API refuses the name and shows no key that has it, a later number is tried: the name may be reserved
         for the lock that was deleted under it [U].
         """
-        for each in islice(self._scope.numbers(max(number, self._unused), self._api.now()), TRIES):
+        numbers = self._scope.numbers(max(number, self._unused), self._api.now(), self._effects.random)
+        for each in islice(numbers, TRIES):
             try:
                 is_ours = self._create(each)
             except Conflict:

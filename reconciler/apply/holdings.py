@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -80,16 +80,17 @@ class Scope:
         return minute_of(now) if self.name == LISTS else 1
 
     @staticmethod
-    def numbers(first: int, now: datetime) -> Iterator[int]:
-        """The numbers to try: the first, and then, in growing steps, those from the minute on.
+    def numbers(first: int, now: datetime, chance: Callable[[], float]) -> Iterator[int]:
+        """The numbers to try: the first, that of the minute, and then any of ever more after it.
 
-        An API may reserve the names of deleted keys [U]. In one minute few locks are taken, and each leaves one behind.
+        An API may reserve the names of deleted keys [U], and each lock before has left one behind. `chance` gives from
+        0 to 1: so many who have the lock in turn do not all try the same names.
         """
         yield first
-        number, step = max(first + 1, minute_of(now)), 1
+        start, span = max(first + 1, minute_of(now)), 1
         while True:
-            yield number
-            number, step = number + step, 2 * step
+            yield start + int(span * chance())
+            span *= 4
 
 
 @dataclass(frozen=True, slots=True)
