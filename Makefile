@@ -130,6 +130,7 @@ hostile: venv ## All that somebody in the table of SECURITY.md tries, and docs/h
 .PHONY: fuzz
 fuzz: venv ## Only what draws samples, and many more of them (FUZZ="--examples 200000")
 	@$(PY) tests/hostile/attack.py --workers $(JOBS) --only-fuzz $(FUZZ)
+	@$(PY) tests/emulator/fuzz.py $(FUZZ)
 
 .PHONY: bench
 bench: venv ## Measure start-up, and plans and applies of many keys

@@ -102,6 +102,16 @@ def _listen(emulator: Emulator, host: str, port: int) -> tuple[socket.socket, st
 
 def _make_server(emulator: Emulator) -> uvicorn.Server:
     import uvicorn  # noqa: PLC0415 - an optional extra
+    from h11 import LocalProtocolError  # noqa: PLC0415
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
+
+    class Protocol(H11Protocol):
+        def send_400_response(self, msg: str) -> None:
+            """As uvicorn's, whose text is more than may be sent to a broken HEAD."""
+            try:
+                super().send_400_response(msg)
+            except LocalProtocolError:
+                self.transport.close()
 
     class Server(uvicorn.Server):
         async def main_loop(self) -> None:
@@ -129,7 +139,7 @@ def _make_server(emulator: Emulator) -> uvicorn.Server:
 
     config = uvicorn.Config(
         create_app(emulator),
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,

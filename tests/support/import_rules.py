@@ -201,7 +201,7 @@ LAYERS = (
         opens_files=False,
     ),
     # Written from the API's documentation alone, so that a mistake about the API cannot cancel itself out.
-    Layer(name="emulator", libraries=_names("anyio jsonschema starlette uvicorn yaml"), tells_time=True),
+    Layer(name="emulator", libraries=_names("anyio h11 jsonschema starlette uvicorn yaml"), tells_time=True),
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
