@@ -338,8 +338,8 @@ class Plan:
     are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are all
     of the stack's bindings that stay: a write never takes one of them off, and a run that writes lists looks for them
     before it ends. `renames` are keys that have another name by now and still have generations, each with the key that
-    takes its place. `repairs` say
-    what an apply writes again in sinks, because it is damaged: of the keys, nothing changes by it.
+    takes its place. `repairs` say what an apply writes again in sinks, because it is damaged: of the keys, nothing
+    changes by it.
     """
 
     stack: str
