@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from itertools import takewhile
 
 from reconciler.api import KeyUpdate, find_unkept
+from reconciler.apply.numbers import count_on
 from reconciler.apply.run import Run
 from reconciler.errors import ApiError, Conflict, KeyformError, PlanIsStale, QuotaReached
 from reconciler.model import (
@@ -42,27 +44,31 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
     the answer: it is discarded, and the next generation number is used. Where the API refuses a name that no key has,
     later numbers are tried as well.
     """
-    ownership, number, lost = change.ownership, change.ownership.generation, 0
-    while True:
+    ownership, lost = change.ownership, 0
+    failure = KeyformError(f"{change.key} has no generation left", way_out="declare it under another name")
+    numbers = count_on(ownership.generation, run.effects.random)
+    for number in takewhile(LAST_GENERATION.__ge__, numbers):
         name = change.live.name if number == ownership.generation else generation_name(ownership.key, number)
         mark = replace(ownership, generation=number, since=run.api.now()).on(name)
         description = compose(name, change.text, mark)
         try:
             return run.api.create_key(name, description, change.expires_at), description
         except Conflict as error:
-            number = after_reserved(number)
-            if number > LAST_GENERATION or not is_reserved(run, name):
-                raise name_is_taken(run, name, error) from None
+            is_seen = is_shown(run, name)
+            failure = name_is_taken(run, name, error, is_seen=is_seen)
+            if is_seen:
+                break
         except QuotaReached as error:
             error.message += count_keys(run)
             raise
         except ApiError as error:
             if not error.effect_is_unknown:
                 raise
+            failure, lost = error, lost + 1
             discard(run, name, mark)
-            number, lost = number + 1, lost + 1
-            if lost == CREATES or number > LAST_GENERATION:
-                raise
+            if lost == CREATES:
+                break
+    raise failure
 
 
 def count_keys(run: Run) -> str:
@@ -79,30 +85,21 @@ def count_keys(run: Run) -> str:
         return run.keys_counted
 
 
-def after_reserved(number: int) -> int:
-    """The generation to try where the API refuses a name that no key has.
-
-    It may reserve the names of deleted keys, for a time or for ever [U], and each generation before had one. The steps
-    grow with the number, so that 30 creates reach the last generation.
-    """
-    return number + max(1, number // 2)
-
-
-def is_reserved(run: Run, name: str) -> bool:
-    """Whether a name that the API says is taken is that of no key; where nobody can tell, it is not."""
+def is_shown(run: Run, name: str) -> bool:
+    """Whether a key has this name; where nobody can tell, one has."""
     try:
-        return run.api.find_key(name) is None
+        return run.api.find_key(name) is not None
     except ApiError:
-        return False
+        return True
 
 
-def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
+def name_is_taken(run: Run, name: str, refused: Conflict, *, is_seen: bool) -> Conflict:
     """Why the API makes no key of a name: another has it since the plan was made, or one that no list shows."""
-    finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
-    with suppress(ApiError):
-        if run.api.find_key(name) is None:
-            finding = f"the API says that the name {name} is taken, and shows no such key in project {run.plan.project}"
-            way_out = "find it in the portal, maybe in another project, or declare the key under another name"
+    if is_seen:
+        finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
+    else:
+        finding = f"the API says that the name {name} is taken, and shows no such key in project {run.plan.project}"
+        way_out = "find it in the portal, maybe in another project, or declare the key under another name"
     return Conflict(finding, way_out=way_out, status=refused.status)
 
 

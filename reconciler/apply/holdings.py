@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from reconciler.apply.numbers import count_on
 from reconciler.errors import ApiError, Forbidden, QuotaReached
 from reconciler.model import LISTS, LiveKey, lock_name, read_lock_name, shift
 
@@ -81,16 +82,12 @@ class Scope:
 
     @staticmethod
     def numbers(first: int, now: datetime, chance: Callable[[], float]) -> Iterator[int]:
-        """The numbers to try: the first, that of the minute, and then any of ever more after it.
+        """The numbers to try: the first, that of the minute, and greater ones; for `chance` see `count_on`.
 
-        An API may reserve the names of deleted keys [U], and each lock before has left one behind. `chance` gives from
-        0 to 1: so many who have the lock in turn do not all try the same names.
+        An API may reserve the names of deleted keys [U], and each lock before has left one behind.
         """
         yield first
-        start, span = max(first + 1, minute_of(now)), 1
-        while True:
-            yield start + int(span * chance())
-            span *= 4
+        yield from count_on(max(first + 1, minute_of(now)), chance)
 
 
 @dataclass(frozen=True, slots=True)
