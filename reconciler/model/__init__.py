@@ -27,6 +27,7 @@ from reconciler.model.live import (
     LiveEndpoint,
     LiveKey,
     Owner,
+    Repair,
     SinkContents,
     SinkRecord,
     Snapshot,
@@ -39,12 +40,10 @@ from reconciler.model.names import (
     EndpointKind,
     EndpointRef,
     generation_name,
-    is_variable_name,
     key_of_name,
     lock_name,
     number_in_name,
     read_lock_name,
-    variable_name,
 )
 from reconciler.model.ownership import (
     FORM,
@@ -100,6 +99,7 @@ __all__ = [
     "Ownership",
     "Phase",
     "Place",
+    "Repair",
     "Reply",
     "Safety",
     "Secret",
@@ -118,7 +118,6 @@ __all__ = [
     "generation_name",
     "human_text",
     "is_kept",
-    "is_variable_name",
     "key_of_name",
     "lock_name",
     "number_in_name",
@@ -128,5 +127,4 @@ __all__ = [
     "read_lock_name",
     "shift",
     "tell_apart",
-    "variable_name",
 ]

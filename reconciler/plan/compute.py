@@ -61,6 +61,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
+    repaired = {name for name, contents in snapshot.sinks.items() if contents.repairs}
     return Plan(
         stack=desired.stack,
         project=desired.project,
@@ -72,7 +73,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
                 Note("sink_is_exposed", f"sink.{name}", snapshot.sinks[name].exposure)
-                for name in (() if refusals else written)
+                for name in (() if refusals else sorted({*written, *(name for name in named if name in repaired)}))
                 if snapshot.sinks[name].exposure
             ),
         ),
@@ -80,6 +81,11 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
+            *(
+                Note("sink_is_out_of_reach", f"sink.{name}", contents.warning)
+                for name, contents in sorted(snapshot.sinks.items())
+                if contents.warning and name in named
+            ),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
@@ -98,11 +104,10 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
 
 
 def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
-    """The sinks in which something is damaged although no secret is lost."""
+    """What is not as it should be in the sinks although no secret is lost."""
     for name, contents in sorted(snapshot.sinks.items()):
-        if contents.damage:
-            sentence = f"{contents.destination} has {contents.damage}: not all readers get its secrets"
-            yield Note("sink_is_damaged", f"sink.{name}", f"{sentence}; an apply writes these lines again")
+        for repair in contents.repairs:
+            yield Note(repair.code, f"sink.{name}", repair.sentence)
 
 
 STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})

@@ -150,14 +150,14 @@ class World:
         return self.emulator.accepts(PROJECT, kind, name, secret)
 
     def held(self, path: str = "secrets.env") -> dict[str, str]:
-        """What a sink's file holds, by variable or by key."""
+        """What a sink's file holds, by key; of a .env file, by the key in upper case, without the `_KEY` behind it."""
         file = self.folder / path
         if not file.exists():
             return {}
         text = file.read_text(encoding="utf-8")
         if path.endswith(".json"):
             return {name: entry["secret"] for name, entry in json.loads(text).items()}
-        return dict(re.findall(r"^(\w+)='?([^'\n]*)'?$", text, re.MULTILINE))
+        return dict(re.findall(r"^(\w+?)(?:_KEY)?='?([^'\n]*)'?$", text, re.MULTILINE))
 
     # --- Running ------------------------------------------------------------------------------------------------------
 

@@ -85,7 +85,7 @@ class Kind:
 
 
 def _from_dotenv(text: str, key: str) -> str | None:
-    found = re.search(rf"(?m)^{key.upper().replace('-', '_')}=(.*)$", text)
+    found = re.search(rf"(?m)^{key.upper().replace('-', '_')}_KEY=(.*)$", text)
     return found[1].strip("'\"") if found else None
 
 
@@ -98,10 +98,10 @@ def _damaged_dotenv(text: str) -> tuple[str, ...]:
     head, value = text.splitlines()
     return (
         f"{head}\n",
-        f"{head}\nPAYMENTS_API=\n",
-        f"{head}\nPAYMENTS_API=''\n",
-        f"{head}\nPAYMENTS_API=$(cat elsewhere)\n",
-        f"{head}\nPAYMENTS_API='torn\n",
+        f"{head}\nPAYMENTS_API_KEY=\n",
+        f"{head}\nPAYMENTS_API_KEY=''\n",
+        f"{head}\nPAYMENTS_API_KEY=$(cat elsewhere)\n",
+        f"{head}\nPAYMENTS_API_KEY='torn\n",
         f"{head[:-9]}\n{value}\n",
         f"{head.replace(' g1 ', ' g0 ')}\n{value}\n",
         f"# keyform {STACK}/payments-api\n{value}\n",
@@ -130,7 +130,7 @@ def _damaged_json(text: str) -> tuple[str, ...]:
 DOTENV = Kind(
     "dotenv",
     "secrets.env",
-    "HOST=example.org\nPAYMENTS_API={secret}\n",
+    "HOST=example.org\nPAYMENTS_API_KEY={secret}\n",
     "# by hand\nHOST=example.org\n",
     _from_dotenv,
     _damaged_dotenv,
