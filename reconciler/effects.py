@@ -385,7 +385,7 @@ class System:
         try:
             found = grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
             label, number = found.gr_name, found.gr_gid
-        except KeyError:
+        except (KeyError, OSError, OverflowError):
             if not name.isdecimal():
                 return None
             label, number = name, int(name)

@@ -61,7 +61,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
-    repaired = {name for name, contents in snapshot.sinks.items() if contents.repairs}
+    repairs = tuple(find_repairs(snapshot))
+    touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
         stack=desired.stack,
         project=desired.project,
@@ -72,9 +73,9 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             # Of what is refused, nothing comes to be: only what is so already is worth a word.
             *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
-                Note("sink_is_exposed", f"sink.{name}", snapshot.sinks[name].exposure)
-                for name in (() if refusals else sorted({*written, *(name for name in named if name in repaired)}))
-                if snapshot.sinks[name].exposure
+                Note("sink_is_exposed", f"sink.{name}", contents.exposure)
+                for name, contents in ({} if refusals else touched).items()
+                if contents.exposure
             ),
         ),
         warnings=(
@@ -83,8 +84,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *note_broken_sinks(facts, unmet),
             *(
                 Note("sink_is_out_of_reach", f"sink.{name}", contents.warning)
-                for name, contents in sorted(snapshot.sinks.items())
-                if contents.warning and name in named
+                for name, contents in touched.items()
+                if contents.warning
             ),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
         ),
@@ -99,7 +100,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         lock=describe_lock(desired.lock),
         keeps=bindings.keeps,
         key_count=len(desired.keys),
-        repairs=tuple(find_repairs(snapshot)),
+        repairs=repairs,
     )
 
 

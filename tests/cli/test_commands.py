@@ -341,7 +341,7 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(world: World, 
     assert "Plan: 0 to add, 1 to change, 0 to rotate, 1 to destroy." in ran.out
     assert ran.out.count("401 Unauthorized") == 2
     assert ran.out.count("200 You said: Hello?") == 2
-    assert "PAYMENTS_API=(sensitive value)" in ran.out
+    assert "PAYMENTS_API_KEY=(sensitive value)" in ran.out
     assert ran.out.endswith("No changes. The live API matches the file.\n")
     assert list(temporary.iterdir()) == []
     assert list(world.folder.iterdir()) == []
@@ -355,7 +355,7 @@ def test_the_demo_can_be_kept_and_does_not_overwrite(
     assert ran.code == 0
     kept = {path.name for path in (world.folder / "kept").iterdir()}
     assert kept == {"keyform.yaml", "secrets.env"}
-    secret = re.findall(r"^PAYMENTS_API=(\S+)", (world.folder / "kept/secrets.env").read_text(), re.MULTILINE)[0]
+    secret = re.findall(r"^PAYMENTS_API_KEY=(\S+)", (world.folder / "kept/secrets.env").read_text(), re.MULTILINE)[0]
     assert secret not in ran.out + ran.err
     ran = keyform("demo", "--keep", "kept")
     assert ran.code == 1
