@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reconciler.config import load_config, template
@@ -58,6 +58,7 @@ def test_the_template_is_valid(load: Load) -> None:
     assert load(template("demo", api="v2"), GCORE_CLOUD_PROJECT_ID="7").api == "v2"
 
 
+@settings(deadline=None, max_examples=50)
 @given(stack=st.from_regex(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True))
 @example("1st")
 @example("yes")
