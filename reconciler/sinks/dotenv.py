@@ -151,7 +151,7 @@ class DotenvSink(LocalFileSink):
             line = lines[number]
             if assignment := ASSIGNMENT.fullmatch(line):
                 places.setdefault(assignment["name"], []).append(number)
-            elif (record := read_record(line, self._owner)) and only in {None, record.key}:
+            elif (record := self._record(line)) and only in {None, record.key}:
                 below = self._variable_at(lines, number + 1, record.key)
                 if below and (secret := read_value(below)):
                     damage = Damage("a byte order mark before", 1) if content.startswith(MARK) else None
@@ -178,7 +178,7 @@ class DotenvSink(LocalFileSink):
         lines = self._lines(content)
         found = self._find(lines, record.key)
         above = write_record(record)
-        if read_record(above, self._owner) != record:
+        if read_record(above) != record:
             raise self._file.error(
                 f"the record of {record.key} does not fit in a line of a .env file", "Choose another sink for this key."
             )
@@ -256,7 +256,7 @@ class DotenvSink(LocalFileSink):
 
     def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
         """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""
-        name, head = self._variable_of(key), f"{self._stack}/{key}"
+        name, head = self._variable_of(key), f"/{key} "
         yield from (number for number, line in enumerate(lines) if name in line or head in line)
 
     def _records_of(self, lines: list[str], key: str) -> list[int]:
@@ -273,7 +273,7 @@ class DotenvSink(LocalFileSink):
     def _ours(self, line: str) -> re.Match[str] | None:
         """How a record of this stack begins, be it damaged, unless it names another API or project."""
         match = BEGINNING.fullmatch(line) if line.startswith(HEAD) else None
-        if match is None or match["stack"] != self._stack:
+        if match is None or not self._owner.has(match["stack"], match["key"]):
             return None
         if "\r" in line[:-1]:
             raise self._file.error(
@@ -281,11 +281,15 @@ class DotenvSink(LocalFileSink):
                 "Save it with the line ends of Unix (LF).",
             )
         whole = RECORD.fullmatch(line)
-        return match if whole is None or owner_in(whole).is_same(self._owner) else None
+        return match if whole is None or self._owner.owns(owner_in(whole), whole["key"]) else None
 
     def _variable_at(self, lines: list[str], number: int, key: str) -> re.Match[str] | None:
         match = ASSIGNMENT.fullmatch(lines[number]) if number < len(lines) else None
         return match if match and match["name"] == self._variable_of(key) else None
+
+    def _record(self, line: str) -> SinkRecord | None:
+        record = read_record(line)
+        return self._owner.take(record) if record and self._owner.owns(record.owner, record.key) else None
 
     def _variable_of(self, key: str) -> str:
         return fill(self._template, key=key, stack=self._stack)

@@ -11,14 +11,15 @@ from reconciler.sinks.record import (
     KEY_FORM,
     LIVE_NAME_FORM,
     LONGEST_SECRET,
+    STACK_FORM,
     format_instant,
     parse_instant,
 )
 
 HEAD = "# keyform "
 RECORD = re.compile(
-    rf"# keyform (?P<form>{RECORD_FORM} )?(?P<stack>{KEY_FORM})/(?P<key>{KEY_FORM}) g(?P<generation>[1-9][0-9]{{0,8}}) "
-    rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
+    rf"# keyform (?P<form>{RECORD_FORM} )?(?P<stack>{STACK_FORM})/(?P<key>{KEY_FORM}) "
+    rf"g(?P<generation>[1-9][0-9]{{0,8}}) (?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
     rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)[ \t]*\r?"
 )
 # What stays true of every form: a number (none in the first), then stack and key.
@@ -58,15 +59,15 @@ def write_record(record: SinkRecord) -> str:
     return f"{words} {record.api}/{record.project}" if record.api or record.project else words
 
 
-def read_record(line: str, owner: Owner) -> SinkRecord | None:
-    """The owner's record that a line is; None for anything else."""
+def read_record(line: str) -> SinkRecord | None:
+    """The record that a line is, whosever it is; None for anything else."""
     match = RECORD.fullmatch(line) if line.startswith(HEAD) else None
     created_at = parse_instant(match["created_at"]) if match else None
-    if match is None or created_at is None or not (found := owner_in(match)).is_same(owner):
+    if match is None or created_at is None:
         return None
-    generation, form = int(match["generation"]), RECORD_FORM if match["form"] else 1
+    owner, generation, form = owner_in(match), int(match["generation"]), RECORD_FORM if match["form"] else 1
     return SinkRecord(
-        found.stack, match["key"], generation, match["live_name"], created_at, found.api, found.project, form
+        owner.stack, match["key"], generation, match["live_name"], created_at, owner.api, owner.project, form
     )
 
 
