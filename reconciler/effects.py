@@ -13,6 +13,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -44,6 +45,15 @@ class Completed:
     returncode: int
     stdout: str
     stderr: str
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of users; `may_be_given`: this process can give files of its own to it."""
+
+    name: str
+    number: int
+    may_be_given: bool
 
 
 class Effects(Protocol):
@@ -79,8 +89,11 @@ class Effects(Protocol):
         """
         ...
 
-    def create_file(self, path: Path, content: bytes) -> None:
-        """A new file of mode 0600 with this content, synced to disk; FileExistsError when there is one."""
+    def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
+        """A new file with this content, synced to disk; FileExistsError when there is one.
+
+        It has mode 0600, or the mode and the group that are given, before anything is in it.
+        """
         ...
 
     def rename(self, source: Path, target: Path) -> None:
@@ -135,8 +148,12 @@ class Effects(Protocol):
         """The first 256 bytes of a file, of which links are followed: where the system looks for what runs it."""
         ...
 
-    def make_folder(self, path: Path) -> None:
-        """A new folder of mode 0700, its parent being there; FileExistsError when there is something."""
+    def make_folder(self, path: Path, *, gid: int | None = None) -> None:
+        """A new folder, its parent being there: 0700, or 0710 for a group; FileExistsError when there is something."""
+        ...
+
+    def find_group(self, name: str) -> Group | None:
+        """The group of a name or a number; None for a name that this machine does not know."""
         ...
 
     def remove_folder(self, path: Path) -> None:
@@ -253,10 +270,15 @@ class System:
         finally:
             os.close(descriptor)
 
-    def create_file(self, path: Path, content: bytes) -> None:
-        """Mode 0600, synced; FileExistsError when there is something, OSError when it cannot be written whole."""
+    def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
+        """Synced; FileExistsError when there is something, OSError when it cannot be written whole."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            if gid is not None:
+                _drop_acl(descriptor)
+                os.fchown(descriptor, -1, gid)
+            if mode != 0o600:
+                os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -349,9 +371,25 @@ class System:
         finally:
             os.close(descriptor)
 
-    def make_folder(self, path: Path) -> None:
-        """Mode 0700; OSError."""
+    def make_folder(self, path: Path, *, gid: int | None = None) -> None:
+        """By mkdir, then by chown and chmod; OSError."""
         path.mkdir(mode=0o700)
+        if gid is not None:
+            os.chown(path, -1, gid, follow_symlinks=False)
+            path.chmod(0o710)
+
+    def find_group(self, name: str) -> Group | None:
+        """By the system's database of groups, and the groups of this process."""
+        import grp  # noqa: PLC0415 - see lock_file
+
+        try:
+            found = grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
+            label, number = found.gr_name, found.gr_gid
+        except (KeyError, OSError, OverflowError):
+            if not name.isdecimal():
+                return None
+            label, number = name, int(name)
+        return Group(label, number, os.geteuid() == 0 or number in {os.getegid(), *os.getgroups()})
 
     def remove_folder(self, path: Path) -> None:
         """By rmdir; OSError."""
@@ -405,3 +443,10 @@ class System:
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
         return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
+
+
+def _drop_acl(descriptor: int) -> None:
+    """Take off what a new file inherits from its folder: with a mode for a group, such a list lets others in, too."""
+    if hasattr(os, "removexattr"):  # Linux
+        with suppress(OSError):  # there is none, or the file system has no such thing
+            os.removexattr(descriptor, "system.posix_acl_access")

@@ -33,11 +33,11 @@ def plan_what_can_be_written(
 
 
 def without_what_cannot_be_repaired(snapshot: Snapshot, sinks: Mapping[str, Sink]) -> Snapshot:
-    """The snapshot, in which a sink counts as not read that is damaged, and could not be written."""
+    """The snapshot, in which a sink counts as not read that is to be repaired, and could not be written."""
     contents = dict(snapshot.sinks)
-    for name in (name for name, each in snapshot.sinks.items() if each.damage):
+    for name in (name for name, each in snapshot.sinks.items() if each.repairs):
         if trouble := _probe(sinks[name], ()):
-            contents[name] = replace(contents[name], records={}, later={}, foreign={}, damage="", trouble=trouble)
+            contents[name] = replace(contents[name], records={}, later={}, foreign={}, repairs=(), trouble=trouble)
     return replace(snapshot, sinks=contents)
 
 

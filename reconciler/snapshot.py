@@ -97,6 +97,7 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,
-        damage="" if trouble else sink.damage,
+        repairs=() if trouble else sink.repairs,
+        warning="" if trouble else sink.warning,
         trouble=trouble,
     )

@@ -40,7 +40,7 @@ stack: inference-prod
 project: 1234
 
 sinks:
-  local: {type: dotenv, path: secrets.env, variable: "{KEY}_KEY"}
+  local: {type: dotenv, path: secrets.env}
 
 defaults:
   sink: local

@@ -135,16 +135,16 @@ class Story:
         self.show_sink()
         self.say("Call the deployment: with no key, and with the secret from the sink.")
         self.call("llama3", None)
-        self.call("llama3", "PAYMENTS_API")
+        self.call("llama3", "PAYMENTS_API_KEY")
         self.say("Nothing is left to do: the live API is the state.")
         self.keyform("plan")
         self.say("In a pull request, payments-api leaves whisper, and batch-jobs goes.")
-        batch = self.secrets()["BATCH_JOBS"]
+        batch = self.secrets()["BATCH_JOBS_KEY"]
         self.write(SECOND)
         self.keyform("apply", "--auto-approve")
         self.say("Its secret is refused from now on; the other one, and the key made in the portal, go on.")
-        self.call("llama3", "BATCH_JOBS", secret=batch, expect=401)
-        self.call("llama3", "PAYMENTS_API")
+        self.call("llama3", "BATCH_JOBS_KEY", secret=batch, expect=401)
+        self.call("llama3", "PAYMENTS_API_KEY")
         self.keyform("status")
         self.keyform("plan")
 

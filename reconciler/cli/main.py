@@ -26,6 +26,7 @@ COMMANDS = {
     "rotate": "reconciler.cli.rotate",
     "verify": "reconciler.cli.verify",
     "emulator": "reconciler.cli.emulator",
+    "schema": "reconciler.cli.schema",
     "completion": "reconciler.cli.completion",
     "demo": "reconciler.cli.demo",
 }

@@ -87,10 +87,15 @@ def build_parser() -> Parser:
         return commands.add_parser(name, help=text, description=text, parents=parents, allow_abbrev=False)
 
     output, files, api = output_options(), file_options(), api_options()
-    init = command("init", "write a commented keyform.yaml, and ignore local secret files in git", output)
+    init = command(
+        "init", "write a commented keyform.yaml and its schema, and ignore local secret files in git", output
+    )
     init.add_argument("--stack", metavar="NAME", help="the stack's name (default: the folder's)")
     init.add_argument(
         "--project", metavar="ID", type=project_number, help="the project's number (default: from the environment)"
+    )
+    init.add_argument(
+        "--api", choices=["v3", "v2"], default="v3", help="the generation of the API (default: %(default)s)"
     )
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
@@ -171,6 +176,8 @@ def build_parser() -> Parser:
         help="behave so where the API's documents are silent; may be given several times",
     )
     emulator.add_argument("--list-modes", action="store_true", help="list the modes with their values, and exit")
+
+    command("schema", "print the JSON Schema of the file, for an editor", output)
 
     completion = command("completion", "print what completes keyform's commands and options in a shell", output)
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell to print it for")

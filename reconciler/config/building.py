@@ -275,9 +275,14 @@ def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
         yield SinkSettings(name, kind, options, place_of(entry.mark, ("sinks", name)), destination)
 
 
-def _build_option(build: _Build, path: TreePath, kind: Kind) -> str | bool | int | tuple[str, ...] | None:
+def _build_option(
+    build: _Build, path: TreePath, kind: Kind
+) -> str | bool | int | tuple[str, ...] | Mapping[str, str] | None:
     """The value of an option, as its kind says; None where there is none."""
     node = find_node(build.root, path)
+    if kind is Kind.TEXTS:
+        texts = {name: build.text(*path, name) for name in entries_of(build.root, *path)}
+        return {name: text for name, text in texts.items() if text is not None} if isinstance(node, Table) else None
     if kind is Kind.COMMAND:
         return tuple(text for text, _, _ in build.texts(*path)) if isinstance(node, Listing) else None
     if kind is Kind.DURATION:

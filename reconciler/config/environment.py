@@ -42,7 +42,7 @@ def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Fou
 
 def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, findings: Findings) -> Entry:
     match entry.node:
-        case Table(entries=entries, mark=mark) if path[0] in ("lock", "sinks") and len(path) < 3:
+        case Table(entries=entries, mark=mark) if (path[0] in ("lock", "sinks") and len(path) < 3) or _has_texts(path):
             filled = {name: _fill_entry(inner, env, (*path, name), findings) for name, inner in entries.items()}
             return Entry(entry.mark, Table(filled, mark))
         case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path) and _is_known(path):
@@ -127,18 +127,29 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:
 
 def _misplaced(mark: Mark, path: Path) -> Found:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
-    if path[0] == "sinks" and len(path) > 3:
+    if path[0] == "sinks" and len(path) > 3 and not _has_texts(path[:3]):
         # Others can see arguments, so that a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Found(mark, path, "`${…}` is not read here", way_out)
 
 
+def _has_texts(path: Path) -> bool:
+    """Whether texts of the user's own are there, by name."""
+    options = (option.name for each in sink_types().values() for option in each.options if option.kind is Kind.TEXTS)
+    return len(path) == 3 and path[0] == "sinks" and path[2] in set(options)
+
+
 def _is_known(path: Path) -> bool:
     """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
-    return path[0] != "sinks" or path[-1] in {
-        "type",
-        *(option.name for each in sink_types().values() for option in each.options),
-    }
+    return (
+        path[0] != "sinks"
+        or _has_texts(path[:-1])
+        or path[-1]
+        in {
+            "type",
+            *(option.name for each in sink_types().values() for option in each.options),
+        }
+    )
 
 
 def _is_file_path(path: Path) -> bool:
@@ -148,4 +159,6 @@ def _is_file_path(path: Path) -> bool:
 
 
 def _may_read_variables(path: Path) -> bool:
-    return path in (("project",), ("lock", "path")) or (len(path) == 3 and path[0] == "sinks" and path[2] != "type")
+    if path in (("project",), ("lock", "path")) or _has_texts(path[:-1]):
+        return True
+    return len(path) == 3 and path[0] == "sinks" and path[2] != "type"

@@ -160,19 +160,28 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Found]:
 
 
 def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Found]:
-    """Two sinks write the same line of the same file."""
+    """Two sinks write the same line of the same file, or the same secret of a store."""
     types = sink_types()
-    files = {sink.name: (types[sink.type], sink, file) for sink, _, file in _files(state)}
-    first: dict[tuple[str, str], DesiredKey] = {}
+    files = {sink.name: file for sink, _, file in _files(state)}
+    sinks = {sink.name: sink for sink in state.sinks if sink.type in types}
+    first: dict[tuple[str, ...], DesiredKey] = {}
     for key in state.keys:
-        for kind, sink, file in (files[name] for name in dict.fromkeys(key.sinks) if name in files):
-            slot = (file, kind.slot_of(sink, key.name))
+        for sink in (sinks[name] for name in dict.fromkeys(key.sinks) if name in sinks):
+            parts = types[sink.type].slot_of(sink, state.stack, key.name)
+            slot = (files.get(sink.name, sink.type), *parts)
+            if not parts:
+                continue  # only the store knows
             if slot not in first:
                 first[slot] = key
                 continue
             other = "this key" if first[slot] is key else f"the key at {first[slot].place.where}"
-            message = f"its secret would stand at the same place of the same file as that of {other}, by another sink"
-            way_out = f"Give the sinks different files, or different `variable`s: see {sink.place.where}."
+            message = f"its secret would stand at the same place as that of {other}, by another sink"
+            way_out = f"Give the sinks different places: see {sink.place.where}."
+            if sink.name in files:
+                message = (
+                    f"its secret would stand at the same place of the same file as that of {other}, by another sink"
+                )
+                way_out = f"Give the sinks different files, or different `variable`s: see {sink.place.where}."
             yield _at_name(root, ("keys", key.name), message, way_out)
 
 

@@ -133,7 +133,7 @@ class SinkSettings:
 
     name: str
     type: str
-    options: Mapping[str, str | bool | int | tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, str | bool | int | tuple[str, ...] | Mapping[str, str]] = field(default_factory=dict)
     place: Place = field(default=NOWHERE, compare=False)
     destination: str = ""
 

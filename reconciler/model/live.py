@@ -213,6 +213,17 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What is not as it should be in a sink, although no secret is lost: the next apply puts it right.
+
+    `code` is stable; `sentence` says where, what, and what the apply does.
+    """
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class SinkContents:
     """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
 
@@ -234,8 +245,9 @@ class SinkContents:
     destination: str = ""
     exposure: str = ""
     is_evidence: bool = True
-    damage: str = ""
-    """What keeps some readers from getting secrets that are there: the next apply repairs it."""
+    repairs: tuple[Repair, ...] = ()
+    warning: str = ""
+    """Why consumers may not get what it holds, where keyform changes nothing about that."""
     later: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Trouble] = field(default_factory=dict)
     trouble: Trouble | None = None

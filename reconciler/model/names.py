@@ -1,4 +1,4 @@
-"""What things are called: endpoints, the live names of a key's generations and of locks, and a key's variable."""
+"""What things are called: endpoints, and the live names of a key's generations and of locks."""
 
 from __future__ import annotations
 
@@ -41,16 +41,6 @@ def number_in_name(key: str, live_name: str) -> int | None:
         return 1
     match = re.fullmatch(r"-g([1-9][0-9]{0,4})", live_name.removeprefix(key)) if live_name.startswith(key) else None
     return int(match[1]) if match and match[1] != "1" else None
-
-
-def variable_name(template: str, key: str) -> str:
-    """A key's variable: in the template, `{KEY}` stands for the key's name in upper case with underscores."""
-    return template.replace("{KEY}", key.upper().replace("-", "_"))
-
-
-def is_variable_name(text: str) -> bool:
-    """Whether shells and readers of .env files take a text as a variable's name."""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is not None
 
 
 LOCK_PREFIX = "keyform-lock-"

@@ -64,6 +64,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
+    repairs = tuple(find_repairs(snapshot))
+    touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
         stack=desired.stack,
         project=desired.project,
@@ -74,15 +76,20 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             # Of what is refused, nothing comes to be: only what is so already is worth a word.
             *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
-                Note("sink_is_exposed", f"sink.{name}", snapshot.sinks[name].exposure)
-                for name in (() if refusals else written)
-                if snapshot.sinks[name].exposure
+                Note("sink_is_exposed", f"sink.{name}", contents.exposure)
+                for name, contents in ({} if refusals else touched).items()
+                if contents.exposure
             ),
         ),
         warnings=(
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
+            *(
+                Note("sink_is_out_of_reach", f"sink.{name}", contents.warning)
+                for name, contents in touched.items()
+                if contents.warning
+            ),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
             *(note_done(facts) if demand is None else ()),
         ),
@@ -98,16 +105,15 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         keeps=bindings.keeps,
         key_count=len(desired.keys),
         renames=tuple((verdict.case.name, verdict.case.heir) for verdict in verdicts if verdict.case.heir),
-        repairs=tuple(find_repairs(snapshot)),
+        repairs=repairs,
     )
 
 
 def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
-    """The sinks in which something is damaged although no secret is lost."""
+    """What is not as it should be in the sinks although no secret is lost."""
     for name, contents in sorted(snapshot.sinks.items()):
-        if contents.damage:
-            sentence = f"{contents.destination} has {contents.damage}: not all readers get its secrets"
-            yield Note("sink_is_damaged", f"sink.{name}", f"{sentence}; an apply writes these lines again")
+        for repair in contents.repairs:
+            yield Note(repair.code, f"sink.{name}", repair.sentence)
 
 
 STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})

@@ -233,7 +233,7 @@ class Standing:
     claims: tuple[str, ...] = ()
     """Live names of keys with this stack's marker that are not counted as its own: nothing else bears it out."""
     repairs: tuple[Note, ...] = ()
-    """What is damaged in sinks, and the next apply repairs."""
+    """What is not right in sinks, and the next apply repairs."""
 
     @property
     def public(self) -> tuple[EndpointStatus, ...]:

@@ -122,7 +122,7 @@ def _findings(standing: Standing) -> Iterator[_Finding]:
     yield _Finding(Role.DANGER, "Could not be read, or is somebody else's", troubles)
     yield _Finding(Role.WARNING, "Endpoints that are not shown", standing.unseen)
     repairs = tuple(f"{note.address}: {note.sentence}" for note in standing.repairs)
-    yield _Finding(Role.WARNING, "Damaged, and to be repaired", repairs)
+    yield _Finding(Role.WARNING, "To be repaired by the next apply", repairs)
     yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
     yield _Finding(Role.DANGER, "The sink is not there", _in_sink_state(standing, SinkState.ABSENT))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))

@@ -30,7 +30,7 @@ held_up_keys[]                  names
 troubles[]                      {where, path, message, way_out}: what could not be read, or is somebody else's
 unseen[]                        sentences about endpoints that the API does not show to this token
 claims[]                        live names with this stack's marker that are not counted as its own: see plan
-repairs[]                       {code, address, sentence}: what is damaged in sinks, and the next apply repairs
+repairs[]                       {code, address, sentence}: what is not right in sinks, and the next apply repairs
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
 """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ExtraMissing, SinkError
@@ -74,8 +74,10 @@ class AwsRefusal(SinkError):
 class AwsClient:
     """One client of boto3, made when it is first needed; safe between threads, as boto3's clients are."""
 
-    def __init__(self, sink: str, *, region: str, around: Surroundings) -> None:
+    def __init__(self, sink: str, *, region: str, around: Surroundings, error: Callable[..., SinkError]) -> None:
+        """`error` makes an error that names the sink, as `Sink.error` does."""
         self._sink = sink
+        self._error = error
         self._region = region
         self._effects, self._redactor = around.effects, around.redactor
         self._opening = threading.Lock()
@@ -137,19 +139,15 @@ class AwsClient:
                 break
             seen.add(token)
             page = {"NextToken": token}
-        raise self.error("AWS returns an endless list of secrets", "Check which server answers as AWS.")
+        raise self._error("AWS returns an endless list of secrets", "Check which server answers as AWS.")
 
     def _nonsense(self, operation: str, *, saves: bool) -> SinkError:
         action = "".join(part.capitalize() for part in operation.split("_"))
-        return self.error(
+        return self._error(
             f"AWS answered with something that cannot be read ({action})",
             "Check which server answers as AWS.",
             effect_is_unknown=saves,
         )
-
-    def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
-        """An error that names the sink."""
-        return SinkError(f"sink {self._sink}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     def _open(self) -> Any:
         with self._opening:
@@ -225,11 +223,11 @@ class AwsClient:
 
         match trouble:
             case boto.NoRegionError() | boto.InvalidRegionError():
-                return self.error("there is no AWS region", "Set `region` for this sink, or AWS_DEFAULT_REGION.")
+                return self._error("there is no AWS region", "Set `region` for this sink, or AWS_DEFAULT_REGION.")
             case boto.ProfileNotFound():
-                return self.error("there is no such AWS profile", "Correct AWS_PROFILE.")
+                return self._error("there is no such AWS profile", "Correct AWS_PROFILE.")
             case ValueError() if not isinstance(trouble, boto.BotoCoreError):
-                return self.error(
+                return self._error(
                     "the address of AWS is not a URL", "Correct AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL."
                 )
             case boto.EndpointConnectionError() | boto.ConnectTimeoutError() | boto.ProxyConnectionError():
@@ -239,9 +237,9 @@ class AwsClient:
             case boto.HTTPClientError() | boto.ReadTimeoutError() | boto.ConnectionError():
                 what, way_out = "AWS did not answer", _AGAIN
             case boto.ParamValidationError():
-                return self.error("the request is not one that AWS takes", "Report this as a bug of keyform.")
+                return self._error("the request is not one that AWS takes", "Report this as a bug of keyform.")
             case _:
                 # Credentials fail in a dozen ways, each with a class of its own, whose name says which.
                 name = type(trouble).__name__
-                return self.error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
-        return self.error(what, way_out, effect_is_unknown=saves)
+                return self._error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
+        return self._error(what, way_out, effect_is_unknown=saves)

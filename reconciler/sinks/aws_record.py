@@ -31,10 +31,13 @@ KEY_TAG = "keyform:key"
 API_TAG = "keyform:api"
 PROJECT_TAG = "keyform:project"
 VERSION_TAG = "keyform:version:"
+TAGS_TAG = "keyform:tags"
+"""Which of the other tags keyform put: see aws_tags.py."""
+OWN_PREFIX = "keyform:"
 _CLAIM = re.compile(
     rf"(?P<form>{RECORD_FORM} )?g(?P<generation>[1-9][0-9]{{0,8}}) "
     rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
-    r"(?: (?P<field>[!-~]{1,64}))?"
+    r"(?: (?P<field>[!-~]{1,128}))?"
 )
 
 

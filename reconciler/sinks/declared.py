@@ -36,6 +36,8 @@ class Kind(Enum):
     """A whole number."""
     COMMAND = "command"
     """A program and its arguments, as a tuple."""
+    TEXTS = "texts"
+    """Texts by name."""
 
     @property
     def schema(self) -> Mapping[str, Any]:
@@ -50,6 +52,7 @@ _SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
     Kind.SWITCH: {"$ref": "#/$defs/switch"},
     Kind.NUMBER: {},
     Kind.COMMAND: {"$ref": "#/$defs/command"},
+    Kind.TEXTS: {"type": "object"},
 }
 
 VARIABLE = r"\$\{(GCORE_CLOUD_PROJECT_ID|KEYFORM_VAR_[A-Za-z0-9_]+)\}"
@@ -118,9 +121,10 @@ def _nothing(_state: DesiredState) -> Iterator[Complaint]:
 class SinkType:
     """One type of sink. `title` and `description` are for editors, `example` is a sink of this type in the file.
 
-    `check` finds what the schema cannot say of the sinks of this type; `slot_of` names what in a file of such a sink
-    is a key's. `elsewhere` are settings that the file must not have, since they decide where credentials go, each with
-    where it is set. `variables` are environment variables that decide what the store is and who asks.
+    `check` finds what the schema cannot say of the sinks of this type. `slot_of` names, by stack and key, what in such
+    a sink (of one that writes a file: in the file) is the key's; nothing where only the store knows. `elsewhere` are
+    settings that the file must not have, since they decide where credentials go, each with where it is set.
+    `variables` are environment variables that decide what the store is and who asks.
     """
 
     type: str
@@ -131,7 +135,7 @@ class SinkType:
     example: Mapping[str, Any]
     full_example: Mapping[str, Any] | None = None
     check: Callable[[DesiredState], Iterator[Complaint]] = _nothing
-    slot_of: Callable[[SinkSettings, str], str] = lambda _settings, key: key
+    slot_of: Callable[[SinkSettings, str, str], tuple[str, ...]] = lambda _settings, _stack, key: (key,)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     rights: Rights = Rights()

@@ -25,13 +25,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
 from reconciler.model import ForeignRecord, LaterRecord, Owner, Secret, SinkRecord
 from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
-from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
+from reconciler.sinks.local_access import check_access
+from reconciler.sinks.local_sink import LocalFileSink, local_options
 from reconciler.sinks.protocol import Damage, HeldSecret
 from reconciler.sinks.record import LONGEST_SECRET, STACK_FORM, record_from_fields, record_to_fields
 
@@ -186,7 +188,9 @@ SINK = SinkType(
     type="json",
     opens=JsonFileSink,
     title="A JSON file.",
-    description="A local JSON file, one entry for each key, that only its owner can read.",
-    options=(path_option("secrets/team.json"), SHARED),
+    description="A local JSON file, one entry for each key, that only its owner can read, unless `mode` and `group` "
+    "say more.",
+    options=local_options("secrets/team.json"),
     example={"type": "json", "path": "secrets/team.json"},
+    check=partial(check_access, kind="json"),
 )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import RELEASED, ForeignRecord, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import RELEASED, ForeignRecord, LaterRecord, Owner, Repair, Secret, SinkRecord, SinkSettings
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -60,14 +60,15 @@ def _describe_lines(what: str, lines: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HeldSecret:
-    """A secret as a sink holds it, and the record that stands beside it.
+    """A secret as a sink holds it, and the record beside it.
 
-    With a damage it is there, and not every reader gets it.
+    With a damage it is there, and not every reader gets it; with a doubt, readers may get different ones.
     """
 
     record: SinkRecord
     secret: Secret
     damage: Damage | None = field(default=None, compare=False)
+    doubt: SinkError | None = field(default=None, compare=False)
 
 
 def refuse_foreign(record: SinkRecord, owner: Owner, error: Callable[[str, str], SinkError]) -> None:
@@ -159,8 +160,13 @@ class Sink(ABC):
         return ""
 
     @property
-    def damage(self) -> str:
-        """What was damaged as of the last `read`, although no secret is lost: `tidy` repairs it; else nothing."""
+    def repairs(self) -> tuple[Repair, ...]:
+        """What is not as it should be as of the last `read`, although no secret is lost: `tidy` puts it right."""
+        return ()
+
+    @property
+    def warning(self) -> str:
+        """A sentence when consumers may not get what it holds, and keyform changes nothing about that; else nothing."""
         return ""
 
     @property
@@ -227,6 +233,6 @@ class Sink(ABC):
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
         """Make what it holds durable, clear away what is left over, and write records of an earlier form in today's.
 
-        What the last `read` found damaged is written as it should be. Touches nothing when nothing was cut short, and
+        What `repairs` says is put right. Touches nothing when nothing was cut short, and
         that read found neither.
         """

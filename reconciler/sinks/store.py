@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from reconciler.errors import SinkError
-from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import RECORD_FORM, LaterRecord, Owner, Repair, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.sinks.protocol import (
     HeldSecret,
@@ -125,6 +125,12 @@ class Store(Sink):
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         self._old: dict[str, Entry] = {}
+        self._differing: dict[str, str] = {}
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """What beside the secrets was not as the file says when the store was read last."""
+        return tuple(Repair("sink_entry_differs", self._differing[key]) for key in sorted(self._differing))
 
     @abstractmethod
     def look(self, key: str) -> Entry | None:
@@ -168,6 +174,13 @@ class Store(Sink):
         if there.record is not None and secret is not None:
             self.put(replace(there.record, form=RECORD_FORM), secret, there)
 
+    def differs(self, key: str, there: Entry) -> str:  # noqa: ARG002 - for those that keep more than secrets
+        """What beside the secret is not as the file says, and what an apply does about it; nothing if all is right."""
+        return ""
+
+    def correct(self, key: str, there: Entry) -> None:
+        """Make that what the file says."""
+
     def foreign(self, key: str, there: Entry) -> SinkError:
         """What is said of an entry that is not ours."""
         return self.error(f"the entry of {key} {there.whose}", "Remove it, or choose another place for this sink.")
@@ -191,6 +204,9 @@ class Store(Sink):
         entries = dict(zip(names, _for_all(self._entry, names), strict=True))
         there = {key: entry for key, entry in entries.items() if entry is not None}
         self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}
+        ours = {key: there[key] for key in sorted(set(keys) & set(there)) if not there[key].whose}
+        differing = {key: self.differs(key, entry) for key, entry in ours.items() if not _is_later(entry)}
+        self._differing = {key: sentence for key, sentence in differing.items() if sentence}
         found = {key: self._reading(key, entry) for key, entry in there.items()}
         return {key: reading for key, reading in found.items() if reading is not None}
 
@@ -264,7 +280,13 @@ class Store(Sink):
         self._change(key, attempt, is_done)
 
     def tidy(self) -> None:
-        """Write those records in today's form that the last reading found in another; nothing depends on it."""
+        """Put right what `repairs` says; write those records in today's form that the last reading found in another.
+
+        Nothing depends on the latter.
+        """
+        for key in sorted(self._differing):
+            self._insist(key, lambda key=key: self._correct(key))  # type: ignore[misc]
+        self._differing = {}
         for key in sorted(self._old):
             with suppress(SinkError):
                 self.renew(key, self._old[key])
@@ -280,6 +302,11 @@ class Store(Sink):
             raise self.error(explain_later(there.found), UPDATE_KEYFORM)
         if record is not None:
             refuse_older(there.found, record, self.error)
+
+    def _correct(self, key: str) -> None:
+        there = self.look(key)
+        if there is not None and not there.whose and not _is_later(there):
+            self.correct(key, there)
 
     def _entry(self, key: str) -> Entry | None:
         """An entry with all that is to be known of its record, where it is ours."""
@@ -326,6 +353,10 @@ class Store(Sink):
                 wait *= 2
         error.effect_is_unknown = is_unknown
         raise error
+
+
+def _is_later(there: Entry) -> bool:
+    return isinstance(there.found, LaterRecord)
 
 
 def _for_all(function: Callable[[str], Answer], keys: Sequence[str]) -> list[Answer]:

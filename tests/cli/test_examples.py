@@ -43,8 +43,7 @@ class Example:
     def secret(self, sink: str, key: str) -> str:
         """What a consumer finds in the sink."""
         entry = self.said["sinks"][sink]
-        variable = entry.get("variable", "{KEY}").replace("{KEY}", key.upper().replace("-", "_"))
-        return self.world.held(entry["path"])[key if entry["type"] == "json" else variable]
+        return self.world.held(entry["path"])[key if entry["type"] == "json" else key.upper().replace("-", "_")]
 
     def address(self, endpoint: str, kind: str) -> str:
         """Where the API says that it answers."""

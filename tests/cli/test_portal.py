@@ -611,7 +611,7 @@ def test_keys_do_not_switch_the_authentication(portal: Portal) -> None:
 ONE = "keys:\n  payments:\n    deployments: [llama3]\n"
 CURL = """\
 . ./secrets.env
-curl -s "$LLAMA3/v1/chat/completions" -H "X-API-Key: $PAYMENTS" -H "Content-Type: application/json" \\
+curl -s "$LLAMA3/v1/chat/completions" -H "X-API-Key: $PAYMENTS_KEY" -H "Content-Type: application/json" \\
   -d '{"model": "llama3", "messages": [{"role": "user", "content": "Hello!"}]}'
 """
 STATUSES = """\
@@ -630,12 +630,13 @@ DEFAULT_HEADERS = f"""\
 {IMPORTS}client = OpenAI(
     base_url=os.environ["LLAMA3"] + "/v1",
     api_key="unused",
-    default_headers={{"X-API-Key": os.environ["PAYMENTS"]}},
+    default_headers={{"X-API-Key": os.environ["PAYMENTS_KEY"]}},
 )
 {ASK}"""
+KEY_HEADER = '    extra_headers={"X-API-Key": os.environ["PAYMENTS_KEY"]},\n'
 EXTRA_HEADERS = f"""\
 {IMPORTS}client = OpenAI(base_url=os.environ["LLAMA3"] + "/v1", api_key="unused")
-{ASK.replace("    messages", '    extra_headers={"X-API-Key": os.environ["PAYMENTS"]},' + chr(10) + "    messages")}"""
+{ASK.replace("    messages", KEY_HEADER + "    messages")}"""
 AUTH_HEADERS = f"""\
 {IMPORTS}
 class KeyedOpenAI(OpenAI):
@@ -644,7 +645,7 @@ class KeyedOpenAI(OpenAI):
         return {{"X-API-Key": self.api_key}}
 
 
-client = KeyedOpenAI(base_url=os.environ["LLAMA3"] + "/v1", api_key=os.environ["PAYMENTS"])
+client = KeyedOpenAI(base_url=os.environ["LLAMA3"] + "/v1", api_key=os.environ["PAYMENTS_KEY"])
 {ASK}"""
 
 
@@ -677,7 +678,7 @@ class Caller:
         self.portal.programs.append(program)
         path = self.portal.world.write(program, "call.py")
         self.monkeypatch.setenv("LLAMA3", self.address)
-        self.monkeypatch.setenv("PAYMENTS", secret)
+        self.monkeypatch.setenv("PAYMENTS_KEY", secret)
         self.capsys.readouterr()
         made: list[Any] = []
         init = openai.OpenAI.__init__
@@ -707,7 +708,7 @@ def caller(portal: Portal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     portal="Call the model with curl",
     result="The secret goes into the header `X-API-Key`.",
     title="With curl",
-    details="`LLAMA3` holds the address of the deployment, which the portal shows. `PAYMENTS` is read from the file"
+    details="`LLAMA3` holds the address of the deployment, which the portal shows. `PAYMENTS_KEY` is read from the file"
     " that keyform wrote.",
     code=("sh", CURL),
 )
@@ -719,7 +720,7 @@ def test_call_the_model_with_curl(caller: Caller) -> None:
     portal="Call the model with the OpenAI client: `default_headers`",
     result="The client sends the secret with every call. It wants an `api_key` too, and any text will do.",
     title="With `default_headers`",
-    details="`LLAMA3` and `PAYMENTS` are environment variables, here and below.",
+    details="`LLAMA3` and `PAYMENTS_KEY` are environment variables, here and below.",
     code=("python", DEFAULT_HEADERS),
 )
 @pytest.mark.step(

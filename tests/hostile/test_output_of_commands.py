@@ -269,7 +269,9 @@ def test_what_a_sinks_file_holds_is_only_shown(name: str, world: World, keyform:
     record = {"stack": "shop", "key": SHORT[name], "generation": 1, "live_name": SHORT[name], "secret": SHORT[name]}
     (world.folder / "jobs.json").write_text(json.dumps({"search": {**record, "keyform": record}, SHORT[name]: record}))
     text = SHORT[name].encode("utf-8", "surrogatepass")
-    (world.folder / "secrets.env").write_bytes(b"# keyform: shop/payments g1 " + text + b"\nPAYMENTS='" + text + b"'\n")
+    (world.folder / "secrets.env").write_bytes(
+        b"# keyform: shop/payments g1 " + text + b"\nPAYMENTS_KEY='" + text + b"'\n"
+    )
     for path in ("jobs.json", "secrets.env"):
         (world.folder / path).chmod(0o600)
     for argv in (*READING, *CHANGING):

@@ -263,8 +263,8 @@ def swap(world: World, one: str, other: str) -> None:
     """Somebody with an editor lets one key's secret stand below the other's record."""
     path = world.folder / "local.dotenv"
     text = path.read_text() if path.exists() else ""
-    path.write_text(text.replace(f"{one.upper()}=", "\0").replace(f"{other.upper()}=", f"{one.upper()}="))
-    path.write_text(path.read_text().replace("\0", f"{other.upper()}="))
+    path.write_text(text.replace(f"{one.upper()}_KEY=", "\0").replace(f"{other.upper()}_KEY=", f"{one.upper()}_KEY="))
+    path.write_text(path.read_text().replace("\0", f"{other.upper()}_KEY="))
 
 
 # --- A project member -------------------------------------------------------------------------------------------------

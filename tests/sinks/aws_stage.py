@@ -41,7 +41,7 @@ class Aws:
         self.client: Any = session.client("secretsmanager", endpoint_url=url)
 
     def open(
-        self, *, stack: str = STACK, project: int = PROJECT, effects: Effects | None = None, **options: str | int
+        self, *, stack: str = STACK, project: int = PROJECT, effects: Effects | None = None, **options: Any
     ) -> Sink:
         """The sink, as a run opens it."""
         given = {"region": REGION, **options}

@@ -106,7 +106,7 @@ class FilePlace(ReadablePlace):
             words = f"{form} {STACK}/{KEY} and more=yes"
         self.kind.write_users_own(
             self.path,
-            f"# keyform {words}\nPAYMENTS_API={secret}\n"
+            f"# keyform {words}\nPAYMENTS_API_KEY={secret}\n"
             if self.kind is DOTENV
             else json.dumps({KEY: {"secret": secret, "keyform": fields_of(form)}}),
         )

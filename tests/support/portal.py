@@ -111,7 +111,7 @@ this one before:
 ```yaml
 {START}```
 
-Its secret is in `secrets.env`, as `PAYMENTS=…`.
+Its secret is in `secrets.env`, as `PAYMENTS_KEY=…`.
 
 Each row names the test that runs it on the emulator that comes with keyform, in each generation of the API that the
 row names. None has been run on the real API. `make portal` makes this page from

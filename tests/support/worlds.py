@@ -150,7 +150,7 @@ class World:
         path = Path(str(self.settings[0].options["path"]))
         if not path.exists():
             return None
-        prefix = f"{key.upper().replace('-', '_')}="
+        prefix = f"{key.upper().replace('-', '_')}_KEY="
         lines = [line for line in path.read_text().splitlines() if line.startswith(prefix)]
         return lines[0].removeprefix(prefix).strip("'\"") if lines else None
 

@@ -58,6 +58,7 @@ KINDS = {
     "can_write": Kind.LOOK,
     "pinned_by": Kind.LOOK,
     "first_bytes": Kind.LOOK,
+    "find_group": Kind.LOOK,
     "find_program": Kind.LOOK,
     "call": Kind.CLOUD_WRITE,
 }
@@ -423,6 +424,14 @@ class RealWorld(FaultWorld):
     def path_of(self, sink: str, kind: str = "") -> str:
         """Where a sink's file is, or was when it was of another kind."""
         return str(self.work / sink / f"secrets.{kind or self.sinks[sink]}")
+
+    def is_open(self, path: str) -> bool:
+        """Whether others than its owner can read a file."""
+        return bool(Path(path).lstat().st_mode & 0o077)
+
+    def is_for_group(self, path: str) -> bool:
+        """Here the files are their owner's alone."""
+        return Path(path).exists()
 
     def put_file(self, path: str, content: bytes) -> None:
         """Somebody else's write; of nothing: no file."""
