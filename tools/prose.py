@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import inspect
 import io
 import json
 import re
@@ -154,21 +155,20 @@ def _written(token: Token) -> str:
 
 
 def in_python(text: str, *, with_strings: bool) -> Iterator[Block]:
-    """Docstrings (as Markdown) and comments; other strings of several words if asked for."""
+    """Docstrings (as Markdown, also those of attributes) and comments; other strings of several words if asked for."""
     tree = ast.parse(text)
     docstrings = set()
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if docstring := ast.get_docstring(node):
-                docstrings.add(node.body[0])
-                yield from in_markdown(docstring, node.body[0].lineno)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+            docstrings.add(node)
+            yield from in_markdown(inspect.cleandoc(node.value.value), node.lineno)
     tokens = tokenize.generate_tokens(io.StringIO(text).readline)
     yield from in_comments((*each.start, each.string[1:]) for each in tokens if each.type == tokenize.COMMENT)
     if with_strings:
         yield from _in_strings(tree, docstrings)
 
 
-def _in_strings(node: ast.AST, docstrings: set[ast.stmt]) -> Iterator[Block]:
+def _in_strings(node: ast.AST, docstrings: set[ast.Expr]) -> Iterator[Block]:
     if isinstance(node, ast.JoinedStr):
         yield Block(node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))
     elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
