@@ -51,8 +51,7 @@ safety:
 def template(stack: str, project: int | None = None, schema: str | None = None) -> str:
     """A first keyform.yaml for a stack; without a project's number, it is read from `GCORE_CLOUD_PROJECT_ID`.
 
-    `schema` is where an editor finds the schema: a path relative to the file, or an address; without it, the file does
-    not say.
+    `schema` is where an editor finds the schema: a path relative to the file, or an address; None leaves it out.
     """
     return _TEMPLATE.format(
         schema="" if schema is None else f"# yaml-language-server: $schema={schema}\n#\n",
