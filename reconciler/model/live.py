@@ -153,7 +153,9 @@ class SinkRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaterRecord:
-    """A record of this stack for a key in a later version's form: keyform neither touches it nor treats it as foreign."""
+    """A record of this stack for a key in a later version's form: keyform neither touches it nor treats it as
+    foreign.
+    """
 
     key: str
     form: int

@@ -63,7 +63,9 @@ _LOCK = re.compile(r"keyform-lock-(?P<stack>.+)-e(?P<number>[0-9]{1,8})")
 
 
 def lock_name(stack: str, number: int) -> str:
-    """The live name of a lock, of a stack or of `LISTS`; each lock that is taken over or renewed has the next number."""
+    """The live name of a lock, of a stack or of `LISTS`; each lock that is taken over or renewed has the next
+    number.
+    """
     return f"{LOCK_PREFIX}{stack}-e{number}"
 
 

@@ -15,8 +15,8 @@ HEAD = """\
 # Public bug reports carried over
 
 This page lists {reports} public reports of faults in {projects} projects that do a job like keyform's: they keep live
-objects in line with a file, or manage secrets. Each row gives the equivalent fault in keyform, what keyform does, and the
-test that shows it, on the emulator. `make reports` writes this page from [field-reports.toml](field-reports.toml).
+objects in line with a file, or manage secrets. Each row gives the equivalent fault in keyform, what keyform does, and
+the test that shows it, on the emulator. `make reports` writes this page from [field-reports.toml](field-reports.toml).
 
 The summaries are ours. Each report's own page shows what became of it.
 """

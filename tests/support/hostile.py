@@ -96,10 +96,10 @@ def write_page(figures: dict[str, Any]) -> str:
     return f"""# Hostile input
 
 The tests in [tests/hostile](../tests/hostile) attack the table in
-[SECURITY.md](../SECURITY.md#who-is-trusted-with-what). Each case is an attempt; one that fails got through. Fuzzers draw
-samples: files, markers, dates, records, answers. `make hostile` writes this page from [hostile.json](hostile.json);
-`make test` makes every attempt, with the same samples each time, and `make fuzz` draws many more.
-
+[SECURITY.md](../SECURITY.md#who-is-trusted-with-what). Each case is an attempt; one that fails got through. Fuzzers
+draw samples: files, markers, dates, records, answers. `make hostile` writes this page from
+[hostile.json](hostile.json); `make test` makes every attempt, with the same samples each time, and `make fuzz` draws
+many more.
 **These figures are measured on the bundled emulator and on servers made to misbehave, not on the real API.**
 
 | who | attempts | got through |

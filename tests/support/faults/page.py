@@ -47,9 +47,9 @@ def write_gatherings(rows: list[dict[str, int]]) -> str:
 
 Several stacks of one project apply at the same time, and share the deployments that their keys open. All begin within
 four seconds, a task takes five, and each request takes a moment. Their files differ: keys come and go, are bound
-elsewhere, or are replaced without an overlap. The API accepts, queues or refuses a write while a task runs, and shows it
-when the task begins or when it ends. A binding is lost if a run exited with 0, its file declares the binding, and in the
-end the endpoint refuses the secret in the sink.
+elsewhere, or are replaced without an overlap. The API accepts, queues or refuses a write while a task runs, and shows
+it when the task begins or when it ends. A binding is lost if a run exited with 0, its file declares the binding, and in
+the end the endpoint refuses the secret in the sink.
 
 {write_table(names, table)}
 """
@@ -114,10 +114,10 @@ emulator. {len(LIMITS)} scenarios are exceptions, each in one mode in which v2 c
 with 1, say why, and break no other promise.
 
 The suite also kills real processes, in every scenario whose sinks are not AWS, and in four more: a keyform process,
-over HTTP, with real files and a real program behind the `command` sink, sends itself SIGKILL before each of its effects,
-and while it creates a file or runs that program. The suite also stops the process (SIGSTOP) just before it checks its
-lock, for longer than the lock lives, while another process takes the lock over and does all of the work. Only the clock
-is not real. The judge is the same.
+over HTTP, with real files and a real program behind the `command` sink, sends itself SIGKILL before each of its
+effects, and while it creates a file or runs that program. The suite also stops the process (SIGSTOP) just before it
+checks its lock, for longer than the lock lives, while another process takes the lock over and does all of the work.
+Only the clock is not real. The judge is the same.
 
 **These figures are measured on the bundled emulator, not on the real API.**
 They are for the commit in the table's last row, and do not cover later code, sinks or faults. The list under

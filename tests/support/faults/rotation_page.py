@@ -43,10 +43,10 @@ arrives after the next run has written it, and a run whose every reading is out 
 ## What a rotation costs
 
 The table counts requests that change something, when all keys of a stack fall due in the same apply. Each key opens two
-deployments if there are that many. A key costs a create, a description that says `published`, and a delete; a deployment
-costs one write when it gains generations and one when it loses them, however many keys move. The lock costs two more for
-each apply, the lock of the lists two more each time the apply writes lists, and a key with a sink that cannot be read
-back one more description.
+deployments if there are that many. A key costs a create, a description that says `published`, and a delete; a
+deployment costs one write when it gains generations and one when it loses them, however many keys move. The lock costs
+two more for each apply, the lock of the lists two more each time the apply writes lists, and a key with a sink that
+cannot be read back one more description.
 
 | keys | deployments | creates | binds | published | unbinds | deletes | per key |
 |---:|---:|---:|---:|---:|---:|---:|---:|
