@@ -100,6 +100,7 @@ The tests in [tests/hostile](../tests/hostile) attack the table in
 draw samples: files, markers, dates, records, answers. `make hostile` writes this page from
 [hostile.json](hostile.json); `make test` makes every attempt, with the same samples each time, and `make fuzz` draws
 many more.
+
 **These figures are measured on the bundled emulator and on servers made to misbehave, not on the real API.**
 
 | who | attempts | got through |
