@@ -74,8 +74,9 @@ quick: $(VENV)/.dev ## Some tests, of the source tree as it is, in seconds: make
 check: lint format-check types workflows test ## All that CI checks (import rules and documentation are tests)
 
 .PHONY: lint
-lint: $(VENV)/.dev ## Lint
+lint: $(VENV)/.dev ## Lint the code, and the prose of pages, docstrings, comments and messages
 	@$(PY) -m ruff check
+	@$(PY) tools/prose.py
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code, and repair what the linter can repair
