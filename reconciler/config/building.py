@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project
+from reconciler.config.moving import build_farewells, build_moves
 from reconciler.config.paths import is_in_git_folder, leaves_folder
 from reconciler.config.schema import LONGEST_TEXT
 from reconciler.config.tree import (
@@ -94,8 +95,9 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
     sketch.
     """
     build = _Build(root, env)
+    stack = build.text("stack") or ""
     state = DesiredState(
-        stack=build.text("stack") or "",
+        stack=stack,
         project=_build_project(build),
         api=api if (api := build.text("api")) in APIS else DEFAULT_API,
         keys=tuple(_build_keys(build)),
@@ -104,6 +106,8 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
         safety=_build_safety(build),
         lock=_build_lock(build),
         warnings=_build_warnings(build),
+        moves=tuple(build_moves(root, stack, frozenset(entries_of(root, "keys")))),
+        farewells=tuple(build_farewells(root)),
         place=replace(place_of(root.mark, ()), line=1, column=1),
     )
     return state, build.findings

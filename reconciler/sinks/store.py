@@ -88,10 +88,11 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
     """The entry of a store that keeps `record_to_fields` beside a secret; both may be whatever stands there."""
     found = record_from_fields(key, fields)
     stack = fields.get("stack") if isinstance(fields, Mapping) else None
-    if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
+    if isinstance(found, SinkRecord) and not owner.owns(found.owner, key):
         return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", other=found.owner, state=state)
-    if stack != owner.stack:
+    if not isinstance(stack, str) or not owner.has(stack, key):
         return Entry(whose="has no keyform record", state=state)
+    found = owner.take(found) if isinstance(found, SinkRecord) else found
     if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
         return Entry(found, state=state)
     # A record whose secret cannot be read is not held.
@@ -149,6 +150,12 @@ class Store(Sink):
     def find_secret(self, key: str, there: Entry) -> Secret | None:  # noqa: ARG002 - some have to read more
         """The secret in an entry with a record."""
         return there.secret
+
+    def let_go(self, key: str, there: Entry) -> None:
+        """Write the record of an entry of ours as one that is released; the secret stays."""
+        secret = self.find_secret(key, there)
+        if there.record is not None and secret is not None:
+            self.put(there.record.let_go, secret, there)
 
     def renew(self, key: str, there: Entry) -> None:
         """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does."""
@@ -232,6 +239,21 @@ class Store(Sink):
                 self.drop(key, there)
 
         self._change(key, attempt, lambda: self.look(key) is None)
+
+    def release(self, key: str) -> None:
+        """Let go of a record; the secret stays, and what is not ours."""
+
+        def attempt() -> None:
+            there = self.look(key)
+            if there is not None and not there.whose:
+                self._check(key, there)
+                self.let_go(key, replace(there, found=self.find_record(key, there)))
+
+        def is_done() -> bool:
+            there = self.look(key)
+            return there is None or bool(there.whose)
+
+        self._change(key, attempt, is_done)
 
     def tidy(self) -> None:
         """Write those records in today's form that the last reading found in another; nothing depends on it."""
