@@ -16,7 +16,7 @@ import sys
 import tokenize
 import tomllib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -56,6 +56,7 @@ class Block:
 
     line: int
     text: str
+    is_string: bool = False  # it may be data: proselint would find doubled words in it
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ def blocks_of(path: Path) -> Iterator[Block]:
             lines = enumerate(text.splitlines(), 1)
             blocks = in_comments((n, each.start(), each[1]) for n, line in lines if (each := HASH_COMMENT.search(line)))
     for block in blocks:
-        yield Block(block.line, _blank(QUOTATION, '"…"', _blank(CODE_SPAN, CODE, block.text)))
+        yield replace(block, text=_blank(QUOTATION, '"…"', _blank(CODE_SPAN, CODE, block.text)))
 
 
 def in_markdown(text: str, line: int = 1) -> Iterator[Block]:
@@ -170,9 +171,10 @@ def in_python(text: str, *, with_strings: bool) -> Iterator[Block]:
 
 def _in_strings(node: ast.AST, docstrings: set[ast.Expr]) -> Iterator[Block]:
     if isinstance(node, ast.JoinedStr):
-        yield Block(node.lineno, "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))
+        parts = (part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+        yield Block(node.lineno, "".join(parts), is_string=True)
     elif isinstance(node, ast.Constant) and isinstance(node.value, str) and " " in node.value:
-        yield Block(node.lineno, node.value)
+        yield Block(node.lineno, node.value, is_string=True)
     for child in ast.iter_child_nodes(node):
         is_part = isinstance(node, ast.JoinedStr) and isinstance(child, ast.Constant)
         if not is_part and child not in docstrings:
@@ -228,14 +230,15 @@ def ask_proselint(path: str, blocks: Iterable[Block]) -> Iterator[Finding]:
     config = Config(max_errors=10_000, checks={**dict.fromkeys(PROSELINT_OFF, False), **DEFAULT["checks"]})
     text = ""
     lines: list[int] = []
-    for block in blocks:
+    for block in (each for each in blocks if not each.is_string):
         text += block.text + GAP
         lines += range(block.line, block.line + (block.text + GAP).count("\n"))
     if not text:
         return
     for found in LintFile(path, text).lint(config):
         start = max(found.check_result.span[0] - 1, 0)  # it puts a line break before the text
-        yield Finding(path, lines[text.count("\n", 0, start)], f"{found.check_result.message} (proselint)")
+        message = " ".join(found.check_result.message.split())
+        yield Finding(path, lines[text.count("\n", 0, start)], f"{message} (proselint)")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@
 
 The description is the only field of a live key that every generation of the API can change [v3: PATCH takes only
 `description`, at most 300 characters], so it holds ownership and progress. After the instant may follow, in this order:
-`protected`; `exp`, if the expiry is that of an adopted key, and the file sets none; `into=`, a digest of the name of the
-key that replaces it; `to=`, a digest of the destinations that the secret was published to; `as=`, a digest of the live
-name if that does not follow from key and generation; `told=`, a digest of the notice that was sent; `released`, if the
-stack no longer manages it (`forget`): such a key has no owner.
+`protected`; `exp`, if the expiry is that of an adopted key, and the file sets none; `into=`, a digest of the name of
+the key that replaces it; `to=`, a digest of the destinations that the secret was published to; `as=`, a digest of the
+live name if that does not follow from key and generation; `told=`, a digest of the notice that was sent; `released`, if
+the stack no longer manages it (`forget`): such a key has no owner.
 
 It is read anywhere in the description, since people add text before and after it: everything around it is the human
 text. Its words may be spaced differently, or be on several lines.
@@ -74,7 +74,7 @@ def digest(words: Iterable[str]) -> str:
 class Ownership:
     """Who a live key belongs to, and its progress; `since` is an instant in UTC, to the second.
 
-        `published_to`, `named`, `notice` and `into` are digests (see the top), `""` for none. `form` is that of the marker
+    `published_to`, `named`, `notice` and `into` are digests (see the top), `""` for none. `form` is that of the marker
     that was read. `keeps_expiry`: the file sets no expiry, and the key keeps that of the adopted key. `released`: the
     stack no longer manages it.
     """
@@ -188,7 +188,7 @@ def compose_description(text: str, ownership: Ownership) -> str:
 def read_description(description: str | None) -> tuple[str, Ownership | None]:
     """Split a live description into its human text and the marker in it.
 
-        Without a readable marker, or with another part that looks like one, all of it is text, and the marker is None. The
+    Without a readable marker, or with another part that looks like one, all of it is text, and the marker is None. The
     same goes for a marker that says `released` (`read_release`).
     """
     text, ownership = _read(description)

@@ -574,7 +574,8 @@ LOCKED = OPEN.replace("playground", "locked")
 @pytest.mark.step(
     portal="A running deployment without keys: turn **Enable API Key authentication** off",
     files=(LOCKED,),
-    result="In v2 only a replacement of the whole deployment does that. keyform never replaces a deployment, and says so.",
+    result="In v2 only a replacement of the whole deployment does that. keyform never replaces a deployment, and says"
+    " so.",
     title="Authentication that keyform cannot switch in v2",
     details="The documents of v2 do not say whether the first key of a deployment turns authentication on, nor whether"
     " the last one turns it off. If it stays off, `keyform apply` reports that the deployment requires no key,"
