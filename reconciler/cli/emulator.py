@@ -47,5 +47,5 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def extra_missing() -> ExtraMissing:
-    """What to say when the emulator's libraries are not there."""
+    """The message if the emulator's libraries are missing."""
     return ExtraMissing("The emulator needs its extra.", way_out="pip install 'keyform[emulator]'")

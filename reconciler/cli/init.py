@@ -18,7 +18,7 @@ IGNORED = ("secrets.env", "secrets.json")
 
 WAY_OUT = f"make it a file that holds {' and '.join(IGNORED)}"
 MAX_BYTES = 1_000_000
-"""Of a .gitignore that is added to."""
+"""The limit of a .gitignore that is added to."""
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def stack_from_folder(folder: Path) -> str:
-    """The folder's name, as a stack's name may be."""
+    """The folder's name, as a valid name of a stack."""
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")[:40].strip("-")
     return name or "inference"
 
@@ -64,7 +64,7 @@ class Ignored:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What it holds. Whoever made the folder may have made it a link, or a pipe: a KeyformError, and not read."""
+        """Its content. The author of the folder may have made it a link, or a pipe: a KeyformError, and not read."""
         from reconciler.config.files import read_regular_file
 
         content: bytes | None = b""

@@ -124,7 +124,7 @@ class StoreError(ValueError):
 
 
 def open_store(path: str | Path | None) -> sqlite3.Connection:
-    """A connection to the database at `path`, made if it is missing; None keeps everything in memory."""
+    """A connection to the database at `path`, created if it is missing; None keeps everything in memory."""
     if path is None:
         return restore(_blank())
     if str(path) != ":memory:":
@@ -135,7 +135,7 @@ def open_store(path: str | Path | None) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise StoreError(f"{path} cannot be opened: {error}") from None
     try:
-        # A crash of this process loses nothing; a crash of the machine may, and a test double can bear that.
+        # A crash of this process loses nothing; a crash of the machine may, which is fine for a test double.
         db.execute("PRAGMA synchronous = OFF")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -159,7 +159,7 @@ def restore(image: bytes) -> sqlite3.Connection:
 
 @cache
 def _blank() -> bytes:
-    """An empty database; reading a ready image is ten times faster than creating the tables anew."""
+    """An empty database; reading a prepared image is ten times faster than creating the tables."""
     db = _connect(":memory:")
     _create(db)
     return db.serialize()
