@@ -62,7 +62,8 @@ class Entry:
     """What a key's place in the store holds, whoever put it there.
 
     `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
-    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named. `state` is
+    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named, or that from
+    whom the file takes it over. `state` is
     what the store wants back when it puts or drops, such as a version.
     """
 
@@ -92,12 +93,13 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
         return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", other=found.owner, state=state)
     if not isinstance(stack, str) or not owner.has(stack, key):
         return Entry(whose="has no keyform record", state=state)
+    former = found.owner if isinstance(found, SinkRecord) and found.stack != owner.stack else None
     found = owner.take(found) if isinstance(found, SinkRecord) else found
     if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
-        return Entry(found, state=state)
+        return Entry(found, other=former, state=state)
     # A record whose secret cannot be read is not held.
     held = Secret(secret) if isinstance(secret, str) and 0 < len(secret) <= LONGEST_SECRET else None
-    return Entry(found if held else None, held, state=state)
+    return Entry(found if held else None, held, other=former, state=state)
 
 
 def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
@@ -158,7 +160,13 @@ class Store(Sink):
             self.put(there.record.let_go, secret, there)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does."""
+        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does.
+
+        That of another owner, which is taken over, is written with the secret.
+        """
+        secret = self.find_secret(key, there) if there.other is not None else None
+        if there.record is not None and secret is not None:
+            self.put(replace(there.record, form=RECORD_FORM), secret, there)
 
     def foreign(self, key: str, there: Entry) -> SinkError:
         """What is said of an entry that is not ours."""
