@@ -48,7 +48,7 @@ from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, STACK_FORM
 from reconciler.sinks.store import Entry, Moved, Store
 
 _REMEMBERED = 8
-"""Of how many versions without a label the tags stay: a value may live on in versions that others made."""
+"""How many versions without a label keep their tags: a value may survive in versions that others created."""
 _LABEL = "keyform"
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
@@ -64,7 +64,7 @@ class AwsSecretsManagerSink(Store):
         options = settings.options
         texts = {name: str(options.get(name, "")) for name in ("region", "kms_key_id", "field")}
         self._aws = AwsClient(self.name, region=texts["region"], around=around)
-        # It becomes a part of the address that credentials are sent to.
+        # It becomes a part of the address that receives credentials.
         if texts["region"] and not _REGION.fullmatch(texts["region"]):
             raise self.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
         self._template = str(options.get("name", "{stack}/{key}"))
@@ -85,7 +85,7 @@ class AwsSecretsManagerSink(Store):
 
     @property
     def destination(self) -> str:
-        """The secrets' names, what in them is ours, and where they are, with the region that was asked."""
+        """The secrets' names, what in them is ours, and where they are, with the region."""
         words = (f"field {self._field}", f"region {self._aws.region}", f"KMS key {self._kms_key_id}")
         place = f"AWS Secrets Manager: {self._template.replace('{stack}', self._stack)}"
         return ", ".join((place, *(printable(word) for word in words if not word.endswith(" "))))
@@ -107,7 +107,7 @@ class AwsSecretsManagerSink(Store):
         return Entry(secret.later(key) or record, state=secret)
 
     def find_record(self, key: str, there: Entry) -> OwnReading | None:
-        """The record, also where somebody changed other fields, which made a version without a tag."""
+        """The record, even if someone changed other fields, which made a version without a tag."""
         secret: AwsSecret = there.state
         if there.found or not self._field or not secret.current or secret.is_scheduled_for_deletion:
             return there.found
@@ -119,17 +119,17 @@ class AwsSecretsManagerSink(Store):
         return None
 
     def find_secret(self, key: str, there: Entry) -> Secret | None:
-        """The value of the very version that the record is about; it takes the right to get values."""
+        """The value of the version that the record describes; it takes the right to get values."""
         current = there.state.current
         return self._field_of(key, current) if self._field else self._whole(key, current)
 
     def check_place(self, key: str, there: Entry) -> None:
-        """Refuse a value that has no place for our field."""
+        """Refuse a value that cannot hold our field."""
         if self._field and there.state.current and not there.state.is_scheduled_for_deletion:
             self._members(key, self._value(key, there.state.current))
 
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
-        """Make a version that holds the secret the one that consumers get."""
+        """Create a version with the secret, and make it the one that consumers get."""
         claim = Claim(replace(record, api=as_tagged(record.owner).api), self._field)
         if there is None:
             done = self._create(claim, secret)
@@ -142,7 +142,7 @@ class AwsSecretsManagerSink(Store):
             raise Moved
 
     def drop(self, key: str, there: Entry) -> None:
-        """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
+        """Schedule the secret for deletion; with `field`, only remove the field if others exist."""
         current = there.state.current
         if there.state.is_scheduled_for_deletion:
             return
@@ -160,13 +160,13 @@ class AwsSecretsManagerSink(Store):
         self._delete(key)
 
     def let_go(self, key: str, there: Entry) -> None:
-        """Tag the secret as released; no version is made, and no value read."""
+        """Tag the secret as released; no version is created, and no value read."""
         if there.record is not None:
             tags = tags_of(there.record.let_go.owner, key)
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Tag the secret in today's form, and the version that it is about."""
+        """Tag the secret in today's form, and the version that it describes."""
         current = there.state.current
         if there.record and current in there.state.claims():
             owner = as_tagged(self._owner)
@@ -175,7 +175,7 @@ class AwsSecretsManagerSink(Store):
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
 
     def foreign(self, key: str, there: Entry) -> SinkError:
-        """What is said of a secret that is not ours."""
+        """The message about a secret that is not ours."""
         said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
         return self.error(
             f"the secret {self._secret_name(key)} {there.whose}",
@@ -189,7 +189,7 @@ class AwsSecretsManagerSink(Store):
         return self._owner.take(replace(record, api=self._owner.api) if record.api else record)
 
     def listed(self) -> set[str]:
-        """The keys that this stack has secrets for, by their tags: also those that the file no longer declares."""
+        """The keys that this stack has secrets for, by their tags, including those that the file no longer declares."""
         return {
             key
             for name, tags in self._aws.list_tagged(STACK_TAG, self._stack)
@@ -207,13 +207,13 @@ class AwsSecretsManagerSink(Store):
         return text
 
     def _whole(self, key: str, version: str) -> Secret | None:
-        """A version's whole text; None when it has none, or an empty one."""
+        """A version's whole text; None if it has none, or an empty one."""
         answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
         text = answer.get("SecretString")
         return Secret(text) if isinstance(text, str) and 0 < len(text) <= LONGEST_SECRET else None
 
     def _field_of(self, key: str, version: str) -> Secret | None:
-        """Our field in a version; None when the version is gone, or has no such text."""
+        """Our field in a version; None if the version is gone, or has no such text."""
         try:
             member = self._members(key, self._value(key, version)).get(self._field)
         except AwsRefusal as refusal:
@@ -224,7 +224,7 @@ class AwsSecretsManagerSink(Store):
         return Secret(value) if isinstance(value, str) and 0 < len(value) <= LONGEST_SECRET else None
 
     def _members(self, key: str, text: str) -> dict[str, Member]:
-        # Raised outside of the `except`: an error of parsing quotes the text.
+        # Raised outside the `except`: an error of parsing quotes the text.
         try:
             return parse_object(text)
         except (ValueError, RecursionError):
@@ -234,7 +234,7 @@ class AwsSecretsManagerSink(Store):
     # --- Writing -----------------------------------------------------------------------------------------------------
 
     def _create(self, claim: Claim, secret: Secret) -> bool:
-        """A new secret, with value and tags in one step; False when there is one by now."""
+        """A new secret, with value and tags in one step; False if one exists by now."""
         record = claim.record
         version = new_version_id(claim, "")
         content = json.dumps({self._field: secret.reveal()}) if self._field else secret.reveal()
@@ -257,7 +257,7 @@ class AwsSecretsManagerSink(Store):
         return True
 
     def _replace(self, there: AwsSecret, claim: Claim, secret: Secret) -> bool:
-        """A new version in the place of the one that consumers get; False when somebody else was faster."""
+        """A new version in place of the one that consumers get; False if another writer was faster."""
         key, base = claim.record.key, there.current
         claims = there.claims()
         is_held = bool(base) and claims.get(base) == claim
@@ -276,7 +276,7 @@ class AwsSecretsManagerSink(Store):
         return self._put(key, version, content, base)
 
     def _tag(self, there: AwsSecret, claim: Claim, version: str) -> None:
-        """Say what the version will hold, and no longer what old ones hold that no label keeps."""
+        """Write the tag of the new version, and remove tags of old ones that no label keeps."""
         name = self._secret_name(claim.record.key)
         claims = there.claims()
         unlabelled = [old for old in claims if claims[old].field == self._field and not there.labels.get(old)]
@@ -288,9 +288,9 @@ class AwsSecretsManagerSink(Store):
         )
 
     def _put(self, key: str, version: str, content: str, base: str) -> bool:
-        """Add the version, and make it the one that consumers get in the place of `base`."""
+        """Add the version, and make it the one that consumers get instead of `base`."""
         name = self._secret_name(key)
-        # The first version of all is what consumers get, whatever its labels.
+        # The very first version is what consumers get, whatever its labels.
         labels = [self._label] if base else [CURRENT, self._label]
         self._aws.call(
             "put_secret_value",
@@ -316,7 +316,7 @@ class AwsSecretsManagerSink(Store):
                 raise
         else:
             return True
-        # AWSCURRENT is elsewhere: moved by somebody else, or by a try of our own whose answer was lost.
+        # AWSCURRENT is elsewhere: another writer moved it, or an attempt of our own whose answer was lost.
         there = self._aws.describe(name)
         return there is not None and there.current == version
 

@@ -65,7 +65,7 @@ _LONGEST_LOOKED_AT = 4000
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_@%+=:,./{}-]+")
 _OF_A_KEY = ("{key}", "{generation}")
 _PLACEHOLDER = re.compile(r"\{(key|stack|generation)\}")
-# An earlier secret, which nobody here knows any more: a long run of letters and digits that no person would write.
+# An earlier secret, which this process no longer knows: a long run of letters and digits that no person would write.
 _LIKE_A_TOKEN = re.compile(
     r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}|(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9])[\w-]{16,}",
     re.ASCII,
@@ -77,7 +77,7 @@ _REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and mus
 
 
 class CommandSink(Sink):
-    """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
+    """A program for writing, and maybe one for removing; only their exit status shows what they did."""
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
@@ -152,7 +152,7 @@ class CommandSink(Sink):
         *,
         saves: bool = True,
     ) -> None:
-        # Raised outside of the `except`: no error carries another one along that could hold what was run.
+        # Raised outside the `except`: no error carries another one along that could hold what was run.
         try:
             done = self._effects.run(
                 [self._found(argv), *argv[1:]],
@@ -192,13 +192,13 @@ class CommandSink(Sink):
         return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
 
     def _words(self, output: str) -> str:
-        """The end of what a program said, fit to be shown: also without what it may have found there before."""
+        """The end of a program's output, safe to show: also without an earlier secret that it may have found."""
         line = self._redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
         text = _LIKE_A_TOKEN.sub(MASK, line)
         return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"
 
     def _program(self, argv: Sequence[str]) -> str:
-        """As it is to be found: a bare name on PATH, anything with a slash from the folder on."""
+        """The program as it is looked up: a bare name on PATH, anything with a slash relative to the folder."""
         return str(self._folder / argv[0]) if "/" in argv[0] else argv[0]
 
     def _found(self, argv: Sequence[str]) -> str:
@@ -224,12 +224,12 @@ def _whose(owner: Owner) -> dict[str, str]:
 
 
 def _place(owner: Owner, key: str) -> dict[str, str]:
-    """Which key, and whose."""
+    """Which key, and its owner."""
     return {**_whose(owner), "KEYFORM_KEY": key}
 
 
 def _shown(argv: Sequence[str]) -> str:
-    """A command as one would type it: where one word ends and the next begins is never in doubt."""
+    """A command as one would type it: it is never in doubt where one word ends and the next begins."""
     return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else _quoted(word) for word in argv)
 
 
@@ -238,13 +238,13 @@ def _quoted(word: str) -> str:
 
 
 def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
-    """The program as it is, and its arguments with what they ask for; other braces are the program's own."""
+    """The program as it is, and its arguments with their placeholders filled in; other braces are the program's own."""
     program, *arguments = argv
     return [program, *(_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in arguments)]
 
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
-    """What a command removes is a key, in whichever generation; what one checks is the store, for all keys."""
+    """`remove` is about a key, in any generation; `check` is about the store, for all keys."""
     removes = "a command that removes is told no generation: what goes is the key"
     checks = "a command that checks is told no key: it is run once for all of them"
     rules = (

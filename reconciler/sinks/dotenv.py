@@ -70,14 +70,14 @@ _RECORD = re.compile(
     rf"g(?P<generation>[1-9][0-9]{{0,8}}) (?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
     rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)[ \t]*\r?"
 )
-# What stays true of every form: a number (none in the first), then stack and key.
+# The part common to every form: a number (none in the first), then stack and key.
 _BEGINNING = re.compile(r"# keyform (?:(?P<form>[0-9]{1,9}) )?(?P<stack>[^ \t\r\n/]+)/(?P<key>[^ \t\r\n]*).*")
-# All that some reader takes as setting the variable; `export` is the user's to add, and stays.
+# Everything that some reader accepts as setting the variable; users may add `export`, and it stays.
 _ASSIGNMENT = re.compile(
     r"[ \t]*(?P<export>export[ \t]+)?(?P<quote>['\"]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=quote)"
     r"(?P<rest>[ \t]*(?:[=#].*)?\r?)"
 )
-# A value that all readers agree about.
+# A value that all readers read alike.
 _PLAIN = r"[A-Za-z0-9_./+=:@%-]+"
 _VALUE = re.compile(
     rf"(?P<before>[ \t]*)=(?P<after>[ \t]*)(?:(?P<plain>{_PLAIN})|'(?P<single>[^'\\]+)'|\"(?P<double>[^\"\\$`]+)\")"
@@ -89,12 +89,12 @@ _ANY = "some-key"
 """Stands for whichever key."""
 _PRINTABLE = re.compile(r"[ -~]+")
 _MARK = b"\xef\xbb\xbf"
-"""The byte order mark of UTF-8, by which some editors begin a file."""
+"""The byte order mark of UTF-8, with which some editors begin a file."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Where a key stands: the line of its record (from 0), and its variable right below; None where missing."""
+    """The place of a key: the line of its record (from 0), and its variable right below; None if missing."""
 
     record: int | None
     variable: re.Match[str] | None
@@ -115,7 +115,7 @@ class DotenvSink(LocalFileSink):
 
     @property
     def destination(self) -> str:
-        """The file's path, and the variable's name where it is not the key's own."""
+        """The file's path, and the variable's name if it is not the key's own."""
         return f"{super().destination}{self._variable}"
 
     @property
@@ -132,7 +132,7 @@ class DotenvSink(LocalFileSink):
         return _HEAD.encode() in content and b"\0" not in content and any(map(self._ours, self._lines(content)))
 
     def check(self, content: bytes, keys: Collection[str]) -> None:
-        """Refuse a variable of a key's name that is not ours, or stands twice."""
+        """Refuse a variable of a key's name that is not ours, or appears twice."""
         lines = self._lines(content)
         wanted = {self._name(key): key for key in keys}
         for key, records, variables in self._places_of(lines, wanted):
@@ -153,7 +153,7 @@ class DotenvSink(LocalFileSink):
     def _places_of(self, lines: list[str], wanted: Mapping[str, str]) -> Iterator[tuple[str, list[int], list[int]]]:
         """Of these keys, by the names of their variables, the lines of their records and of their variables.
 
-        Once through the lines, not once for each key.
+        One pass through the lines, not one for each key.
         """
         records: dict[str, list[int]] = {}
         variables: dict[str, list[int]] = {}
@@ -167,7 +167,7 @@ class DotenvSink(LocalFileSink):
             yield key, records.get(key, []), variables.get(name, [])
 
     def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
-        """Records right above their variable, which must have a value that all readers agree about."""
+        """Records right above their variable, which must have a value that all readers read alike."""
         lines = self._lines(content)
         found: dict[str, HeldSecret] = {}
         places: dict[str, list[int]] = {}
@@ -197,7 +197,7 @@ class DotenvSink(LocalFileSink):
         }
 
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
-        """The two lines in the place of the earlier ones, or at the end."""
+        """The two lines in place of the earlier ones, or at the end."""
         lines = self._lines(content)
         found = self._find(lines, record.key)
         above = (
@@ -224,16 +224,16 @@ class DotenvSink(LocalFileSink):
         new = [above, f"{export}{name}={self._quoted(secret.reveal(), record.key)}"]
         if found.record is not None:
             end = found.record + (2 if found.variable else 1)
-            # Our own last line may have lost its end.
+            # Our own last line may have lost its line end.
             return _joined([*lines[: found.record], *new, *(lines[end:] or [""])])
         if lines[-1] == "":
             lines.pop()
-        # A shell would take our comment line as more of a line that ends in a backslash.
+        # A shell would read our comment line as the continuation of a line that ends in a backslash.
         gap = [""] if lines and lines[-1].endswith("\\") else []
         return _joined([*lines, *gap, *new, ""])
 
     def drop(self, content: bytes, key: str) -> bytes:
-        """Without our lines, however often they stand there; a variable of this name that is not ours stays."""
+        """Without our lines, however often they appear; a variable of this name that is not ours stays."""
         lines = self._lines(content)
         ours: set[int] = set()
         for number in self._records_of(lines, key):
@@ -241,7 +241,7 @@ class DotenvSink(LocalFileSink):
         if not ours:
             return content
         kept = [line for number, line in enumerate(lines) if number not in ours]
-        # Our own last line may have lost its end; the line above it has not.
+        # Our own last line may have lost its line end; the line above it has not.
         return _joined([*kept, ""] if len(lines) - 1 in ours else kept)
 
     def _find(self, lines: list[str], key: str) -> _Found:
@@ -265,7 +265,7 @@ class DotenvSink(LocalFileSink):
         return _Found(records[0], self._variable_at(lines, records[0] + 1, key))
 
     def _not_ours(self, lines: list[str], key: str, line: int) -> SinkError:
-        """What is said of a variable of this key's name without its record in the line above."""
+        """The message about a variable of this key's name without its record in the line above."""
         name, other = variable_name(self._template, key), self._record_above(lines, line)
         return self._file.error(
             f"{name} belongs to {_owner_in(other).of(other['key'])}"
@@ -277,11 +277,11 @@ class DotenvSink(LocalFileSink):
 
     @staticmethod
     def _record_above(lines: list[str], line: int) -> re.Match[str] | None:
-        """The record in the line above, whosever it is."""
+        """The record in the line above, whoever owns it."""
         return _RECORD.fullmatch(lines[line - 1]) if line else None
 
     def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
-        """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""
+        """Lines that may be a record or a variable of this key, and few others: parsing each takes much longer."""
         name, head = variable_name(self._template, key), f"/{key} "
         yield from (number for number, line in enumerate(lines) if name in line or head in line)
 
@@ -297,7 +297,7 @@ class DotenvSink(LocalFileSink):
         return below is not None and below["name"] != name and core in below["name"]
 
     def _ours(self, line: str) -> re.Match[str] | None:
-        """How a record of this stack begins, be it damaged, unless it names another API or project."""
+        """The beginning of a record of this stack, even a damaged one, unless it names another API or project."""
         match = _BEGINNING.fullmatch(line) if line.startswith(_HEAD) else None
         if match is None or not self._owner.has(match["stack"], match["key"]):
             return None
@@ -347,7 +347,7 @@ class DotenvSink(LocalFileSink):
     def _lines(self, content: bytes) -> list[str]:
         if b"\0" in content:
             raise self._file.error("is not a text file", "Save it as UTF-8 if it is one, or choose another path.")
-        # Latin-1 gives each byte one character and back, so that a file in any ASCII-based encoding stays as it is.
+        # Latin-1 gives each byte one character and back, so that a file in any ASCII-based encoding stays unchanged.
         return content.removeprefix(_MARK).decode("latin-1").split("\n")
 
     def _twice(self, what: str, places: list[int]) -> SinkError:
@@ -358,7 +358,7 @@ class DotenvSink(LocalFileSink):
 
 
 def _read_record(line: str) -> SinkRecord | None:
-    """The record of a line, whosever it is."""
+    """The record of a line, whoever owns it."""
     match = _RECORD.fullmatch(line) if line.startswith(_HEAD) else None
     created_at = parse_instant(match["created_at"]) if match else None
     if match is None or created_at is None:
@@ -374,7 +374,7 @@ def _owner_in(match: re.Match[str]) -> Owner:
 
 
 def _value(assignment: re.Match[str]) -> Secret | None:
-    """The value, where all readers agree about it; None when it is empty, or something that they would interpret."""
+    """The value, if all readers read it alike; None if it is empty, or something that they would interpret."""
     match = _VALUE.fullmatch(assignment["rest"])
     value = (match["plain"] or match["single"] or match["double"]) if match else ""
     # In single quotes, Docker Compose and python-dotenv differ about a variable.

@@ -54,8 +54,8 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOS
 class LocalFile:
     """One path under these rules, which are checked again at every touch; only git is asked once.
 
-    `path` is as the user wrote it, relative to `folder`; `has_record` says of a content whether this stack has a record
-    in it, be it damaged. All failures are SinkError, and none shows the content.
+    `path` is as the user wrote it, relative to `folder`; `has_record` says whether a content has a record of this
+    stack, even a damaged one. All failures are SinkError, and none shows the content.
     """
 
     def __init__(
@@ -87,19 +87,19 @@ class LocalFile:
 
     @property
     def destination(self) -> str:
-        """Where it is, as a plan shows it: from the folder of the configuration file on, or whole."""
-        with suppress(OSError, SinkError):  # those who read or write it are told
+        """Its place, as a plan shows it: relative to the folder of the configuration file, or whole."""
+        with suppress(OSError, SinkError):  # its readers and writers get the error
             self._find()
         return show_path(self._path, self._home)
 
     @property
     def place(self) -> str:
-        """The whole path, as far as it was followed."""
+        """The whole path, as far as its links were followed."""
         return str(self._path)
 
     @property
     def exposure(self) -> str:
-        """What a review should know before this is written: the file was somebody else's when it was read last."""
+        """What a review should know before this is written: when it was last read, the file had another owner."""
         if not self._is_strangers:
             return ""
         return (
@@ -109,20 +109,20 @@ class LocalFile:
 
     @property
     def is_evidence(self) -> bool:
-        """Whether no pull request can have made it: git says that it does not track it, or it is outside of the folder.
+        """Whether no pull request can have made it: git says that it does not track it, or it is outside the folder.
 
-        A folder without a repository around it can be a copy of one, with all that was committed.
+        A folder without a repository around it can be a copy of one, with everything that was committed.
         """
         return self._git.is_sure and (self._git.has_repository or not self._is_inside)
 
     def error(self, message: str, way_out: str, *, line: int = 0, effect_is_unknown: bool = False) -> SinkError:
-        """An error that names the sink and the path, and the line when there is one (counted from 1)."""
+        """An error that names the sink and the path, and the line if there is one (counted from 1)."""
         shown = printable(self._given)
         place = f"{shown}:{line}" if line else shown
         return SinkError(f"sink {self._sink}: {place}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     def read(self) -> bytes | None:
-        """The content, all of it from one moment; None when there is no file."""
+        """The content, all of it from one moment; None if there is no file."""
         with self._told("cannot be read"):
             self._find()
             if self._check_file() is not None:
@@ -130,7 +130,7 @@ class LocalFile:
             return self._read()
 
     def check_writable(self) -> bytes | None:
-        """Check, without making a change, that one could be made now; gives the content."""
+        """Check, without making a change, that one could be made now; returns the content."""
         with self._told("cannot be written"):
             self._find()
             if self._check_file() is not None:
@@ -138,21 +138,22 @@ class LocalFile:
             folder = self._nearest_folder()
             self._check_git(folder)
             if not self._effects.can_write(folder):
-                # Which of the two cannot be told without trying; both have the same way out.
+                # Only a trial could tell which of the two it is; both have the same way out.
                 place = printable(str(folder))
                 raise self.error(
                     f"no file can be made in the folder {place}: permission is denied, or it is read-only",
                     ACCESS,
                 )
             self._check_temporary_folder()
-            # Last: what fails meanwhile must not carry the content along, in the variables of its traceback.
+            # Last: a failure meanwhile must not carry the content along, in the variables of its traceback.
             return self._read(to_write=True)
 
     def rehearse(self, more: int) -> None:
-        """Do all that a change does but the change: to a file in the temporary folder, `more` bytes longer than ours.
+        """Do everything that a change does but the change: to a file in the temporary folder, `more` bytes longer than
+        ours.
 
-        What only trying tells is found so: a full disk, a folder that cannot be locked, a rename that is refused.
-        Without more, it is for a removal, which needs none of that where there is no file.
+        This finds what only a trial can show: a full disk, a folder that cannot be locked, a rename that is refused.
+        With `more` 0, it is for a removal, which needs none of that if there is no file.
         """
         with self._told("cannot be written"):
             self._find()
@@ -176,9 +177,9 @@ class LocalFile:
                     raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
-        """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
+        """Replace the content by the result of `change`, durably; `b""` means no file, on both sides.
 
-        Content that stays as it is is not written again. Missing folders are made, 0700.
+        Unchanged content is not written again. Missing folders are created, 0700.
         """
         with self._told("cannot be written"):
             self._find()
@@ -204,7 +205,7 @@ class LocalFile:
                 self._confirm(new)
 
     def tidy(self) -> None:
-        """Make durable what a run that died here has put in place, and clear its temporary folder away."""
+        """Make durable what a run that died here has put in place, and remove its temporary folder."""
         with self._told("cannot be tidied"):
             self._find()
             if self._stat(self._folder) is None or not self._check_temporary_folder(to_write=False):
@@ -214,7 +215,7 @@ class LocalFile:
                 self._clear()
 
     def _confirm(self, content: bytes) -> None:
-        """Make it durable and look at it: also when nothing changed, since an earlier run may have died before this."""
+        """Make it durable and read it: even if nothing changed, since an earlier run may have died before this."""
         with self._told("may not have been saved", effect_is_unknown=True):
             self._effects.sync_folder(self._folder)
             if content and self._effects.read_file(self._path) != content:
@@ -225,7 +226,7 @@ class LocalFile:
                 )
 
     def _replace(self, content: bytes) -> None:
-        """Put the new file in place. Its folder stays until that is durable: `tidy` tells by it what was cut short."""
+        """Put the new file in place. Its folder stays until that is durable: it shows `tidy` what was interrupted."""
         temporary = self._folder / TEMPORARY_FOLDER
         try:
             self._prepare("new", content)
@@ -236,14 +237,14 @@ class LocalFile:
         try:
             self._effects.rename(temporary / "new", self._path)
         except OSError as error:
-            # A network file system may say no to what it did: then the source is gone.
+            # A network file system may report a failure for a rename that worked: then the source is gone.
             unknown = not self._is_there(temporary / "new")
             if not unknown:
                 self._clear()
             raise self._translated("cannot be written", error, effect_is_unknown=unknown) from error
 
     def _prepare(self, name: str, content: bytes) -> None:
-        """A file of this name in the temporary folder, which is not there."""
+        """A path of this name in the temporary folder, without a file."""
         temporary = self._folder / TEMPORARY_FOLDER
         self._effects.make_folder(temporary)
         ignored = temporary / ".gitignore"
@@ -258,9 +259,10 @@ class LocalFile:
         self._effects.create_file(temporary / name, content)
 
     def _clear(self, *names: str) -> None:
-        """Remove the temporary folder, and before it these files, or all that keyform makes there, the secret first.
+        """Remove the temporary folder, and before it these files, or everything that keyform creates there, the secret
+        first.
 
-        What stays is ignored by git, and others cannot read it.
+        git ignores what stays, and others cannot read it.
         """
         temporary = self._folder / TEMPORARY_FOLDER
         with suppress(OSError):
@@ -285,7 +287,7 @@ class LocalFile:
     # --- What is looked at -------------------------------------------------------------------------------------------
 
     def _find(self) -> None:
-        """See where the path leads; it must not lead elsewhere later."""
+        """Resolve the path; it must not lead elsewhere later."""
         try:
             reach = check_reach(self._given, self._home, self._effects)
         except PathRefused as refused:
@@ -341,7 +343,7 @@ class LocalFile:
         return found
 
     def _check_replaceable(self) -> None:
-        """Refuse a file that no other one can take the place of."""
+        """Refuse a file that cannot be replaced."""
         if pin := self._effects.pinned_by(self._path):
             raise self.error(*explain_pin(pin, self._path))
 
@@ -355,7 +357,7 @@ class LocalFile:
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
                 "Remove it, or choose another path.",
             )
-        # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
+        # The next `commit --all` adds a new file with a name that git tracks, whatever is ignored.
         says = self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER)
         if to_write and not says.is_answer:
             raise self.error(*explain_silence(says, self._git_of_temporary.asked, self._folder))
@@ -441,5 +443,5 @@ class LocalFile:
 
 
 def _padding(size: int) -> bytes:
-    """So many bytes that say nothing, and that no file system stores in fewer."""
+    """This many bytes without meaning, which no file system compresses."""
     return shake_256(b"keyform").digest(size)

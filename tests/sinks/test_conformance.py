@@ -205,7 +205,7 @@ def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: Re
 
 def owned_by(sink: Sink, **more: object) -> Sink:
     """The sink as a run opens it whose file says more of the owner."""
-    sink._owner = replace(sink._owner, **more)  # type: ignore[arg-type]  # noqa: SLF001
+    sink._owner = replace(sink._owner, **more)  # type: ignore[arg-type]
     return sink
 
 
