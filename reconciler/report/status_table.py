@@ -169,7 +169,7 @@ def _key_table(standing: Standing, *, wide: bool) -> Table:
 
 
 def _generations(key: KeyStatus, standing: Standing) -> Text:
-    """`g2 published`, and on separate lines the generations in its shadow."""
+    """`g2 published`, and on separate lines the other generations."""
     text = Text(f"g{key.generation} " if key.generation else "")
     text.append(key.state.value, KEY_ROLES[key.state])
     for other in key.others:
