@@ -337,7 +337,8 @@ class Plan:
     written to now: a later run does. `lock` is the lock if it is not the API's, in words. `expiring` are the keys that
     have expired or soon will, and that nothing rotates: neither a change nor an error. `keeps` are all of the stack's
     bindings that stay: a write never removes one of them, and a run that writes lists checks them before it ends.
-    `repairs` say what an apply writes again in sinks, because it is damaged: they change no key.
+    `renames` are renamed keys that still have generations, each with the key that replaces it. `repairs` say what an
+    apply writes again in sinks, because it is damaged: they change no key.
     """
 
     stack: str
@@ -354,6 +355,7 @@ class Plan:
     lock: str = ""
     keeps: frozenset[Binding] = frozenset()
     key_count: int = 0
+    renames: tuple[tuple[str, str], ...] = ()
     repairs: tuple[Note, ...] = field(default=(), compare=False)
 
     @property

@@ -96,6 +96,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         lock=describe_lock(desired.lock),
         keeps=bindings.keeps,
         key_count=len(desired.keys),
+        renames=tuple((verdict.case.name, verdict.case.heir) for verdict in verdicts if verdict.case.heir),
         repairs=tuple(find_repairs(snapshot)),
     )
 
