@@ -188,7 +188,7 @@ class System:
         self._request_timeout = request_timeout
         self._transport: Connections | None = None
         self._building = threading.Lock()
-        # Its lock is reentrant: a signal handler may abandon the sleep of its own thread.
+        # The lock is reentrant: a signal handler may abandon its own thread's sleep.
         self._patience = threading.Condition()
         self._abandoned = False
         self._children = Children()

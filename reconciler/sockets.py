@@ -59,7 +59,7 @@ class Allowance(threading.local):
 
 
 class Network(httpcore.NetworkBackend):
-    """Makes connections, and knows all that are open."""
+    """Makes connections, and tracks the open ones."""
 
     def __init__(self) -> None:
         self.allowance = Allowance()

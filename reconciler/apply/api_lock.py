@@ -250,7 +250,7 @@ class ApiLock(Lock):
                     self._delete(lock.key)
 
     def _others(self, found: list[Holding]) -> list[Holding]:
-        """The lock that keeps this run out; a leftover of its own lost answers does not count."""
+        """The lock that keeps this run out; a leftover of this run's lost answers does not count."""
         now = self._api.now()
         return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
 

@@ -100,8 +100,7 @@ def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:
             names[key.id] = key.name
             if key.ownership is None or key.ownership.stack != run.plan.stack:
                 strange.add(binding)
-        # A binding that stays has no change of its own: it is reported with one at the same endpoint, or of the same
-        # key.
+        # A binding that stays has no change: it is reported with one at the same endpoint, or of the same key.
         near = (
             *(change for other, change in by_binding.items() if binding.endpoint == other.endpoint),
             *(change for other, change in by_binding.items() if binding.key_id == other.key_id),

@@ -145,8 +145,8 @@ class Run:
         return outcome is not None and outcome.state is state
 
     def is_as_old(self, made: LiveKey, live: LiveKey) -> bool:
-        """Whether a reading has the `created_at` of a key that was created: one that was created again may match in all
-        else.
+        """Whether a reading has the `created_at` of a key that was created: one that was created again may match in
+        everything else.
 
         If the API's list shows another instant than its answer to a create, the difference means nothing.
         """

@@ -15,7 +15,7 @@ DECLARATIONS = {
 }
 """Maps whose entries are each declared once in a stack; every other map is merged field by field."""
 LISTS = ("moved", "forget")
-"""Lists of which each file of a stack has its own part."""
+"""Lists to which each file of a stack adds its part."""
 
 
 def merge_trees(trees: Sequence[Table]) -> tuple[Table, list[Found]]:

@@ -83,8 +83,8 @@ def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     r"""A pattern of the schema with the meaning that it has in an editor (ECMA 262) rather than Python's.
 
-    `$` is the very end of the text: Python's also matches before a trailing newline, which would accept `"abcd\n"` as a
-    name. Apart from that, the schema's patterns use only what both read alike (no `\d`, `\w`, `\s`).
+    `$` is the end of the text itself: Python's also matches before a trailing newline, which would accept `"abcd\n"` as
+    a name. Apart from that, the schema's patterns use only what both read alike (no `\d`, `\w`, `\s`).
     """
     return re.compile(re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda m: r"\Z" if m[0] == "$" else m[0], pattern))
 

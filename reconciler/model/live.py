@@ -58,7 +58,7 @@ class LiveKey:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Binding:
-    """A live key, by its id, opens an endpoint, whichever of the two stores the binding in the API."""
+    """A live key, by its id, opens an endpoint, whether the API stores the binding on the key or on the endpoint."""
 
     key_id: str
     endpoint: EndpointRef
@@ -101,7 +101,7 @@ class LiveEndpoint:
 
 
 RELEASED = "released."
-"""What stands before a stack's name in the records that it let go of; no stack is called so."""
+"""The prefix of a stack's name in the records that it released; no stack has such a name."""
 RECORD_FORM = 2
 """The form in which records are written. The first form named neither API nor project, and had microseconds."""
 

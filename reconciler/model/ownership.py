@@ -98,7 +98,7 @@ class Ownership:
         return replace(self, into=digest([key]), since=since, protected=False, keeps_expiry=False)
 
     def let_go(self) -> Ownership:
-        """The same once the stack no longer manages it; `prevent_destroy` still binds whoever takes it over."""
+        """The same once the stack no longer manages it; `prevent_destroy` still binds the next owner."""
         return replace(self, released=True, keeps_expiry=False, into="", notice="")
 
     def fits(self, live_name: str) -> bool:

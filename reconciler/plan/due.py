@@ -13,7 +13,7 @@ from reconciler.plan.rules import find_cause, next_rotation
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A rotation that falls due: of which key, the live name of its current generation, when (in UTC), and why."""
+    """A rotation that falls due: the key, the live name of its current generation, when (in UTC), and why."""
 
     key: str
     live_name: str
@@ -26,7 +26,7 @@ class Due:
 
 
 def list_due(desired: DesiredState, snapshot: Snapshot, now: datetime, within: timedelta) -> tuple[Due, ...]:
-    """All that fall due until `now + within`, the next first; an overdue one is due `now`."""
+    """Every rotation that falls due until `now + within`, the next first; an overdue one is due `now`."""
     found = (find_due(case) for case in gather_cases(gather_facts(desired, snapshot, now)))
     until = shift(now, within)
     falling = (due for due in found if due is not None and due.due_at <= until)

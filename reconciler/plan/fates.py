@@ -1,4 +1,4 @@
-"""What becomes of each generation of a key, and whether there is a new one.
+"""What happens to each generation of a key, and whether there is a new one.
 
 generation                         file declares the key                     file does not
 pending, in no readable sink       discard: unbind, delete                   discard
@@ -7,8 +7,8 @@ pending, in all sinks              mark published (it is in use), then as    rem
 pending, in some sinks             mark partial (it is in use), and make     remove
                                    another
 partial                            as above: some sinks may hold it          remove
-newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
-older in use                       overlap; retire once the overlap is over  remove
+newest in use                      current; or, with a successor, overlap    remove: unbind, sink record, delete
+older in use                       overlap; retire once it has ended         remove
 revoked                            retire as soon as another is published    remove
 foreign, named by `adopt`          adopt: it gets the marker                 -
 

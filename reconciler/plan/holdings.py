@@ -62,7 +62,7 @@ def find_holdings(case: KeyCase, key: DesiredKey, generation: Generation) -> Hol
         if sink in case.facts.broken:
             return False  # a sink that cannot be read this time has lost nothing
         if sink in unreadable:
-            # A record that goes from another sink could be all that is left of the secret: nobody can see whether this
+            # A record that goes from another sink could be the last copy of the secret: nobody can see whether this
             # one, added since, ever got it.
             return gives_up if named is None else sink not in named
         return sink not in holding

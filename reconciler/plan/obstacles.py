@@ -153,7 +153,7 @@ def find_doubtful(case: KeyCase) -> list[LiveKey]:
     """Live keys that make it unclear which generation consumers use.
 
     A marker that cannot be read may be that of the newest generation. One that nothing confirms is forged, or belongs
-    to a key whose `adopt` was removed from the file: if the key has generations of its own, it is only reported.
+    to a key whose `adopt` was removed from the file: if the key has other generations, it is only reported.
     """
     taken_over = case.desired.adopt if case.desired else None
     has_own = any(not generation.is_taken_over for generation in case.generations)

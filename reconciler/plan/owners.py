@@ -1,4 +1,4 @@
-"""Whose a live key is: by its marker, and by what bears that out, since anybody may write, copy or break a marker.
+"""Who owns a live key: by its marker, and by what confirms it, since anyone may write, copy or break a marker.
 
 the live key                                                       counts as
 marker of this stack, which its name, the file or a record         a generation of its key

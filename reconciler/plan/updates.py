@@ -33,7 +33,7 @@ class KeyWriting:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """A secret to copy: of which live key, to which sinks, and what its live key says afterwards."""
+    """A secret to copy: its live key, the sinks, and what its live key says afterwards."""
 
     live: LiveKey
     text: str

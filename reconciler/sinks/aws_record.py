@@ -9,9 +9,9 @@
 `2` is the form. The first form had no number, had microseconds, and came without `keyform:api` and `keyform:project`:
 it is read, and rewritten in the second.
 
-A value and a tag cannot be written in one step. So a tag speaks of one version only, by its id, which keyform chooses:
+A value and a tag cannot be written in one step. So a tag describes one version only, by its id, which keyform chooses:
 it is true before the version is there, and stays true when another is AWSCURRENT. What the secret holds is what the tag
-of the AWSCURRENT version says; without such a tag it holds nothing of ours.
+of the AWSCURRENT version says; without such a tag it holds nothing of this stack's.
 """
 
 from __future__ import annotations

@@ -185,7 +185,7 @@ class AwsSecretsManagerSink(Store):
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def _as_owned(self, record: SinkRecord) -> SinkRecord:
-        """What agrees with the owner is said as the owner says it, also where a tag cannot."""
+        """An owner that agrees is shown in the owner's own form, even if a tag cannot hold it."""
         return self._owner.take(replace(record, api=self._owner.api) if record.api else record)
 
     def listed(self) -> set[str]:
@@ -290,7 +290,7 @@ class AwsSecretsManagerSink(Store):
     def _put(self, key: str, version: str, content: str, base: str) -> bool:
         """Add the version, and make it the one that consumers get instead of `base`."""
         name = self._secret_name(key)
-        # The very first version is what consumers get, whatever its labels.
+        # The first version of all is what consumers get, whatever its labels.
         labels = [self._label] if base else [CURRENT, self._label]
         self._aws.call(
             "put_secret_value",

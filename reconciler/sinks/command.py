@@ -6,7 +6,7 @@
     check: [./can-save.sh]
     timeout: 60s
 
-The program is started without a shell, in the folder of the configuration file, in a session of its own. It is given:
+The program is started without a shell, in the folder of the configuration file, in a separate session. It gets:
 
 - standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
 - arguments: as written, with `{key}`, `{stack}` and `{generation}` filled in, each staying one argument.

@@ -18,13 +18,13 @@ Programs that read .env files disagree about quoting, so a secret is written in 
 2 and 3 are right for a shell (`set -a; . ./secrets.env`), python-dotenv and Docker Compose; `docker run --env-file` and
 `docker --env-file` take quotes as part of the value.
 
-What is read is held to the same rules. A value that a write could not have written is not held. One that is certain, on
-a line of which readers differ (a CR at its end, spaces around `=`, a name in quotes; a byte order mark before the first
+Reading follows the same rules. A value that keyform could not have written is not held. One that is certain, on a line
+that readers differ about (a CR at its end, spaces around `=`, a name in quotes; a byte order mark before the first
 line), is held and damaged: `tidy` writes that line again.
 
-The file is looked at line by line, as Docker does. What is ours is a record line, and the line right below it when that
-sets the key's variable; every other line stays byte for byte (a last line without a line end gets one, so that ours can
-go below it). Our lines end in LF in any file, since a shell would take a CR as part of the secret.
+The file is read line by line, as Docker does. A record line is ours, and so is the line right below it if that sets the
+key's variable; every other line stays byte for byte (a last line without a line end gets one, so that ours can go below
+it). Our lines end in LF in any file, since a shell would read a CR as part of the secret.
 """
 
 from __future__ import annotations
@@ -84,9 +84,9 @@ _VALUE = re.compile(
     r"(?:[ \t]+#.*|[ \t]*)(?P<cr>\r?)"
 )
 _FREE = "INFERENCE_{KEY}"
-"""A template of which no name is anybody's."""
+"""A template whose names nobody else owns."""
 _ANY = "some-key"
-"""Stands for whichever key."""
+"""Means any key."""
 _PRINTABLE = re.compile(r"[ -~]+")
 _MARK = b"\xef\xbb\xbf"
 """The byte order mark of UTF-8, with which some editors begin a file."""
@@ -139,7 +139,7 @@ class DotenvSink(LocalFileSink):
             self._placed(lines, key, records, variables)
 
     def foreign(self, content: bytes, keys: Collection[str]) -> dict[str, ForeignRecord]:
-        """Variables of these keys' names that have no record of theirs in the line above."""
+        """Variables of these keys' names without the key's record in the line above."""
         lines = self._lines(content)
         wanted = {variable_name(self._template, key): key for key in keys}
         found = {}

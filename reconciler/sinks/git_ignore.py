@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class GitSays(Enum):
-    """What git makes of a path."""
+    """git's answer about a path."""
 
     OUT_OF_REACH = auto()
     """It is in no work tree."""
@@ -41,7 +41,7 @@ class GitSays(Enum):
     BROKEN = auto()
     """There is a `.git` around it that git does not call a repository: once it is repaired, it may take the file in."""
     UNCLEAR = auto()
-    """Git answered with an error of its own, so that nothing is certain."""
+    """Git answered with an error, so that nothing is certain."""
     TOO_SLOW = auto()
     """It did not answer in time."""
 

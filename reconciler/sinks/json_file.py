@@ -1,4 +1,4 @@
-"""The `json` sink: an object with an entry per key, in which the secret and its record stand side by side.
+"""The `json` sink: an object with an entry per key, with the secret and its record side by side.
 
     {
       "payments-api": {

@@ -1,21 +1,22 @@
 """A local file that holds secrets, and the rules for every touch of it.
 
-- Where it may be is for reach.py to say. Outside of the folder of the configuration file, one that is there already and
-  holds no record of this stack is somebody else's: it is neither read nor written, unless the sink is `shared`.
+- reach.py decides where it may be. Outside the folder of the configuration file, an existing file without a record of
+  this stack has another owner: keyform neither reads nor writes it, unless the sink is `shared`.
 - Mode 0600, ours, a regular file with one name; a symbolic link is refused. A file without a record of this stack has
-  to be 0600 before: nobody else's mode is changed. Git must be unable to commit it, and what it tracks is not read.
-- A change is whole or not at all: a new file is written and synced, renamed over the old one, and the folder is synced.
+  to be 0600 already: keyform changes nobody else's mode. Git must be unable to commit it, and keyform does not read a
+  file that git tracks.
+- A change is whole or not at all: write and sync a new file, rename it over the old one, and sync the folder.
 - Writers take turns by a lock on the *folder* itself (`flock`), threads and processes alike: a lock file would have to
   be left behind, where git sees it; and the file itself cannot be locked, because each change replaces it.
-- The new file is made in a sub-folder `.keyform.tmp` (0700) that holds a `.gitignore` for all that is in it. No pattern
-  of the user's needs to cover it, and after a kill at any moment no `git add` can pick the secret up. The next change
-  of any file in that folder clears it away: under the lock, what is there is stale.
-- Before a key is made, a rehearsal there does all that a change does. A file system that cannot sync a folder is no
-  error; one that cannot lock it is.
+- The new file is created in a sub-folder `.keyform.tmp` (0700) with a `.gitignore` for everything in it. So it needs no
+  pattern of the user's, and after a kill at any moment no `git add` can pick the secret up. The next change of any file
+  in that folder removes it: under the lock, it is stale.
+- Before a key is created, a rehearsal there does everything that a change does. A file system that cannot sync a folder
+  is not an error; one that cannot lock it is.
 
-Whose the folder is, and who else may write to it, is not asked: nobody but its owner can read the file, from its first
-instant on, and who can replace what is in the folder could do so without keyform. A volume that a container shares with
-its job is mostly of that kind.
+keyform does not check who owns the folder, or who else may write to it: only its owner can ever read the file, and
+anyone who can replace the folder's content could do so without keyform. A volume that a container shares with its job
+is mostly of that kind.
 """
 
 from __future__ import annotations

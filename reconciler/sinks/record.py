@@ -1,4 +1,4 @@
-"""A sink's record in plain words, as stores keep it beside a secret."""
+"""A sink's record in plain words, as stores keep it next to a secret."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ class Portal:
     commands: list[str] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     said: str = ""
-    """All that keyform has written."""
+    """Everything that keyform has written."""
 
     def write(self, file: str) -> None:
         """Write keyform.yaml: the head, and this."""
@@ -112,7 +112,7 @@ class Portal:
         assert answer.status == 200, answer.body
 
     def finish(self) -> None:
-        """What the rows show has run, and been said."""
+        """What the rows show has run, and was printed."""
         assert [text for step in self.steps for text in not_run(step, self.files, self.commands, self.programs)] == []
         assert [step.says for step in self.steps if step.says not in self.said] == []
 
@@ -693,7 +693,7 @@ class Caller:
         finally:
             self.monkeypatch.setattr(openai.OpenAI, "__init__", init)
             for client in made:
-                client.close()  # in a process of its own, its end does that
+                client.close()  # in a separate process, its end does that
         return self.capsys.readouterr().out
 
 

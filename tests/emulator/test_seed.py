@@ -1,4 +1,4 @@
-"""A starting state from a file, and what is said about a wrong one."""
+"""A starting state from a file, and the errors of a wrong one."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class Tried:
 
 @dataclass(slots=True)
 class Record:
-    """All that was tried in one run, by test, and what the tests measured, by name."""
+    """Everything that was tried in one run, by test, and the tests' measurements, by name."""
 
     tried: dict[tuple[str, str, str], Tried] = field(default_factory=dict)
     measured: dict[str, str] = field(default_factory=dict)

@@ -27,7 +27,7 @@ class Step:
     """A row: what is done in the `portal`, the `files` and `commands` that replace it, and what they do.
 
     `files` follow the head of keyform.yaml; if there are two, `between` says what is done between them. Below the
-    table, under `title` and after the `details`, stand `code`, which is (language, program), and what keyform `says`.
+    table, under `title` and after the `details`, come `code`, which is (language, program), and what keyform `says`.
     """
 
     portal: str
@@ -77,7 +77,7 @@ def rows_of(tests: ModuleType) -> list[Row]:
 
 
 def steps_of(marks: Iterable[Any]) -> list[Step]:
-    """What stands in a test's markers, from the topmost on."""
+    """The content of a test's markers, from the topmost on."""
     return [Step(**mark.kwargs) for mark in marks if mark.name == "step"][::-1]
 
 
