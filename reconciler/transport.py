@@ -116,7 +116,7 @@ class Connections:
 
     def _connect_through(self, proxy: httpx.Proxy | None, kept: int, scheme: str) -> _Transport:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
-            raise httpx.ProxyError("keyform speaks to proxies over HTTP, not SOCKS")
+            raise httpx.ProxyError("keyform supports HTTP proxies, not SOCKS")
         trusted = self._trusted if scheme == "https" else None
         return _Transport(self._network, kept=kept, proxy=proxy, trusted=trusted)
 

@@ -33,7 +33,7 @@ class Lock(Fence, ABC):
 
     @contextmanager
     def held(self, *, timeout: float = 0.0, meanwhile: Callable[[], None] = never) -> Iterator[Self]:
-        """Take it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder.
+        """Hold it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder.
 
         `meanwhile` is called before each wait, and ends it by raising.
         """

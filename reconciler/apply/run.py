@@ -65,7 +65,7 @@ class Left:
 
 @dataclass
 class Run:
-    """One apply. Worker threads share it: each writes only entries of its own changes. `api` is fenced."""
+    """One apply. Worker threads share it: each writes only the entries of its changes. `api` is fenced."""
 
     plan: Plan
     api: Api

@@ -35,7 +35,7 @@ from reconciler.plan.owners import record_is_of
 CREATES = 2
 """How many generation numbers are tried if the answer to a create is lost."""
 LOOKS = 4
-"""A reading may be old: a difference is believed after this many."""
+"""A reading may be old: a difference counts after this many."""
 PAUSE = 1.0
 """Seconds before the second look; doubled before each more."""
 

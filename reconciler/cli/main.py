@@ -141,7 +141,7 @@ def silence_libraries() -> None:
 
 
 def silence_loggers() -> None:
-    """A library's log goes nowhere unless it was asked for: it can hold a whole request."""
+    """A library's log goes nowhere unless the user turns it on: it can hold a whole request."""
     import logging
 
     logging.lastResort = None

@@ -145,7 +145,7 @@ def _taken_name(item: Mapping[str, Any]) -> str | None:
 def _repeated(section: str, names: Sequence[str | None]) -> Iterator[str]:
     for position, name in enumerate(names):
         if name is not None and name in names[:position]:
-            yield f"{section}[{position}].name: {name!r} stands here twice"
+            yield f"{section}[{position}].name: {name!r} appears here twice"
 
 
 def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
@@ -154,7 +154,7 @@ def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
         for project, content in projects.items():
             for position, item in enumerate((content or {}).get(section, [])):
                 if field in item and item[field] in seen:
-                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} stands here twice"
+                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} appears here twice"
                 seen.add(item.get(field, ""))
 
 

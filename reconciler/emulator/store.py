@@ -22,7 +22,7 @@ CREATE TABLE tokens (
 ) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
--- Each key and deployment has a uuid, by which v2 knows it; the default is for whoever writes past the API.
+-- Each key and deployment has a uuid, which is its id in v2; the default is for tests that write past the API.
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL,
@@ -94,7 +94,7 @@ CREATE TABLE gates (
 );
 CREATE INDEX gates_of_deployment ON gates (deployment_id, since);
 
--- next_at is when this task has to be looked at again, null when it is over.
+-- next_at is when this task changes next, null once it has ended.
 CREATE TABLE tasks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid TEXT NOT NULL UNIQUE,

@@ -2,13 +2,13 @@
 
 the live key                                                       counts as
 marker of this stack, which its name, the file or a record         a generation of its key
-bears out
+confirms
 no marker, and a record that proves that it is a generation of a   the same: its marker is restored
 key that the file declares
 a marker that cannot be read, and seems to be this stack's         a claim: its key is held up
-marker of this stack that nothing bears out                        a claim: its key is held up if it has no other
-called like a generation, or in a record, and none of the above    a lookalike: its key is held up where it may be the
-                                                                   one in use, or else it is only told
+marker of this stack that nothing confirms                         a claim: its key is held up if it has no other
+named like a generation, or in a record, and none of the above     a lookalike: its key is held up if it may be the one
+                                                                   in use; otherwise it is only reported
 all others                                                         foreign
 """
 

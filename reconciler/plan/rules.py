@@ -2,7 +2,7 @@
 
 The first that finds something decides:
 
-    key_is_missing               no live key embodies it                                      create
+    key_is_missing               it has no live key                                           create
     date_is_reached              it expired on its own date, and nothing else is asked for    leave it
     key_is_revoked               its secret leaked                                            rotate
     rotation_is_asked            `rotate` names the key                                       rotate

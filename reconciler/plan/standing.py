@@ -1,6 +1,6 @@
 """The standing of a stack: keys and their generations, what falls due, what expires, bindings, what is public.
 
-It is data (`survey` computes it); text, JSON and HTML are made of it.
+It is data (`survey` computes it); text, JSON and HTML show it.
 """
 
 from __future__ import annotations

@@ -245,8 +245,8 @@ def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
     """`remove` is about a key, in any generation; `check` is about the store, for all keys."""
-    removes = "a command that removes is told no generation: what goes is the key"
-    checks = "a command that checks is told no key: it is run once for all of them"
+    removes = "a command that removes gets no generation: it removes the key"
+    checks = "a command that checks gets no key: it runs once for all keys"
     rules = (
         ("remove", ("{generation}",), removes, "`{key}` and `{stack}`"),
         ("check", _OF_A_KEY, checks, "`{stack}`"),
