@@ -68,8 +68,8 @@ class Scope:
     def first_number(self, now: datetime) -> int:
         """The number of a lock if none is left.
 
-        Any stack may delete an expired lock of the lists, a moment after it has seen it. So no name comes back: the number
-        is that of the minute, and there are enough of those until 2160.
+        Any stack may delete an expired lock of the lists, a moment after it has seen it. So no name comes back: the
+        number is that of the minute, and there are enough of those until 2160.
         """
         return int(now.timestamp() // 60) if self.name == LISTS else 1
 
