@@ -1,6 +1,6 @@
-"""One function per kind of change. Each looks at what is, acts, and sees that it is done; it raises when it is not.
+"""One function per kind of change. Each reads the live state, acts, and confirms the result; it raises if that fails.
 
-What makes and takes away bindings is in moves.py.
+Changes of bindings are in moves.py.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from reconciler.plan.changes import Change, Copy, CreateGeneration, DeleteKey, P
 from reconciler.plan.owners import record_is_of
 
 LOOKS = 4
-"""A reading may be old: what it shows otherwise is believed after so many."""
+"""A reading may be old: a difference counts after this many."""
 PAUSE = 1.0
 """Seconds before the second look; doubled before each more."""
 
 
 def take_step(run: Run, change: Change) -> str:
-    """Do one change, and give what is worth telling of it although it was done."""
+    """Make one change, and return what is worth reporting although it was done."""
     told = ""
     match change:
         case UpdateKey():
@@ -62,7 +62,7 @@ def update(run: Run, change: UpdateKey) -> None:
     live = run.api.get_key(change.live.id)
     if live is None:
         raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
-    # A marker of this stack is in the way of no adoption: the plan found that nothing bears it out.
+    # A marker of this stack does not prevent an adoption: the plan found that nothing confirms it.
     by_marker = live.ownership.key if change.adopts and live.ownership else change.key
     require_same_owner(live, change.taken_from or change.ownership.stack, by_marker)
     if live.claimed_by is not None and not change.adopts:
@@ -72,9 +72,9 @@ def update(run: Run, change: UpdateKey) -> None:
 
 
 def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
-    """Change a live key in place. Where the API keeps something else, what was there before is put back.
+    """Change a live key in place. If the API stores something else, restore what was there before.
 
-    A marker that is cut, or an expiry that is rounded to an hour ago, would otherwise stay.
+    Otherwise a truncated marker, or an expiry that is rounded to an hour ago, would stay.
     """
     try:
         run.api.update_key(former.id, update)
@@ -93,14 +93,15 @@ def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
 
 
 def publish(run: Run, change: Publish) -> None:
-    """Write the secret to every sink, read it back where that is possible, and mark the generation published.
+    """Write the secret to every sink, read it back if that is possible, and mark the generation published.
 
     Before the first sink that cannot be read back, the generation is marked partial: from then on nobody can know where
-    the secret is. So a generation that is still marked pending is in none of those, whatever ended the run. When
-    the outcome of a write is unknown it is marked so, too: a later reading shows whether it arrived, not if it will.
+    the secret is. So a generation that is still marked pending is in none of those, however the run ended. If the
+    outcome of a write is unknown, it is marked partial, too: a later reading shows whether the write arrived, not
+    whether it will.
 
-    Before each of these writes, the live key is seen to be the one that was made: where its name is its id, somebody
-    may have deleted it and made another. Once a sink has the secret, that leaves an unknown outcome.
+    Before each of these writes, the live key is confirmed to be the one that was created: if its name is its id,
+    someone may have deleted it and created another. Once a sink has the secret, that leaves an unknown outcome.
     """
     made = run.created[change.live]
     name, key = made.key.name, change.key
@@ -133,28 +134,28 @@ def publish(run: Run, change: Publish) -> None:
             save(run, sink_name, record, made.secret)
         except SinkError as error:
             if is_marked and number == 0 and not error.effect_is_unknown:
-                with suppress(ApiError, PlanIsStale):  # it stays partial, which is the more careful of the two
+                with suppress(ApiError, PlanIsStale):  # it stays partial, which is the safer of the two
                     mark(Phase.PENDING, run.api.now())
             elif not is_marked and error.effect_is_unknown:
-                # What a later reading does not show may still be on its way into the sink.
+                # A write that a later reading does not show may still reach the sink.
                 with suppress(ApiError, PlanIsStale):
                     mark(Phase.PARTIAL, run.api.now())
             raise
         is_saved = True
         require_kept(run, sink_name, record)
-    # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
+    # A marker has whole seconds: cut off, the overlap would end up to a second too early.
     since = shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0)
     mark(Phase.PUBLISHED, since, change.destinations)
 
 
 def save(run: Run, sink: str, record: SinkRecord, secret: Secret) -> None:
-    """Write a secret to a sink, while the lock is ours."""
+    """Write a secret to a sink, while this run holds the lock."""
     run.fence.check()
     run.sinks[sink].write(record, secret)
 
 
 def require_kept(run: Run, name: str, record: SinkRecord) -> None:
-    """See that a sink holds what was written, where it can be read back, and that no other run can have crossed it."""
+    """Check that a sink holds what was written, if it can be read back, and that no other run can have crossed it."""
     sink = run.sinks[name]
     if sink.traits.readable and sink.read_one(record.key) != record:
         raise SinkError(
@@ -166,7 +167,7 @@ def require_kept(run: Run, name: str, record: SinkRecord) -> None:
 
 
 def copy(run: Run, change: Copy) -> None:
-    """Copy the secret of the generation in use from one sink to others, and let its marker say where it is.
+    """Copy the secret of the generation in use from one sink to others, and record in its marker where it is.
 
     Until all of them have it, the marker stays as it was: the next run copies again, and no sink loses anything by it.
     """
@@ -192,10 +193,10 @@ def copy(run: Run, change: Copy) -> None:
 
 
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:
-    """Check that the API shows a key as its create said, before a sink gives up what it holds for it.
+    """Check that the API shows a key as its create said, before a sink drops its record of it.
 
     Otherwise the next plan would not recognise the key, or would replace it for its expiry, at every apply. Returns the
-    key as a reading shows it, which is what the record has to agree with.
+    key as a reading shows it, which the record has to match.
     """
     live = run.api.get_key(made.id)
     if live is not None and (unlike := unlike_made(run, live, made)):
@@ -207,10 +208,11 @@ def require_as_made(run: Run, made: LiveKey) -> LiveKey:
 
 
 def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *, is_saved: bool) -> None:
-    """See that the live key which a run made is still that one: it bears one of the `markers` that the run wrote on it.
+    """Check that the live key is still the one that this run created: it has one of the `markers` that the run wrote on
+    it.
 
-    Its name may be somebody else's by now, and `created_at` is no proof: the marker has the instant of the run. A
-    reading may be old. Raises PlanIsStale, with an unknown outcome where a sink has the secret already (`is_saved`).
+    Its name may be someone else's by now, and `created_at` is not a proof: the marker has the instant of the run. A
+    reading may be old. Raises PlanIsStale, with an unknown outcome if a sink has the secret already (`is_saved`).
     """
 
     def is_ours(live: LiveKey | None) -> bool:
@@ -229,9 +231,9 @@ def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *
 
 
 def require_marked(run: Run, marked: LiveKey) -> None:
-    """See that a generation is marked as in use, before its secret goes where nobody can look.
+    """Check that a generation is marked as in use, before its secret goes where nobody can look.
 
-    One that is still marked pending would be discarded by the next run, and a consumer cut off.
+    If it were still marked pending, the next run would discard it, and cut off a consumer.
     """
     live = look_for(run, marked.id, lambda live: live is not None and live.ownership == marked.ownership)
     if live is not None and live.ownership == marked.ownership:
@@ -243,7 +245,7 @@ def require_marked(run: Run, marked: LiveKey) -> None:
 
 
 def look_for(run: Run, key_id: str, is_right: Callable[[LiveKey | None], bool]) -> LiveKey | None:
-    """A live key, read until a reading is as it should be, or for as many looks as it takes to believe another one."""
+    """A live key, read until a reading is as expected, or for as many looks as it takes to believe another one."""
     live = run.api.get_key(key_id)
     for look in range(1, LOOKS):
         if is_right(live):
@@ -256,14 +258,16 @@ def look_for(run: Run, key_id: str, is_right: Callable[[LiveKey | None], bool]) 
 def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:
     """The field in which a reading of a key differs from the answer to its create, with both values; `""` if none does.
 
-    It is the key that was made as long as its marker is: how the API writes its `created_at` in one answer or another
-    does not count.
+    It is the key that was created as long as its marker is: how the API writes its `created_at` in one answer or
+    another does not count.
     """
     return find_unkept(live, KeyUpdate(made.description, made.expires_at), run.api.now())
 
 
 def require_lock(run: Run) -> None:
-    """See by the clock that the lock was ours while a secret was being written: no other run can have crossed it."""
+    """Check by the clock that this run held the lock while a secret was being written: no other run can have crossed
+    it.
+    """
     try:
         run.fence.hold()
     except LockLost as error:
@@ -272,7 +276,7 @@ def require_lock(run: Run) -> None:
 
 
 def delete(run: Run, change: DeleteKey) -> None:
-    """Delete a live key that is seen to be bound nowhere and to be still ours."""
+    """Delete a live key that is confirmed to be bound nowhere and to be still this stack's."""
     live = find_key(run, change.live.id)
     if live is None:
         return
@@ -291,8 +295,9 @@ def delete(run: Run, change: DeleteKey) -> None:
 
 
 def find_key(run: Run, key_id: str) -> LiveKey | None:
-    """A live key that is expected to be there. That it is gone is believed after a second look: one stale reading would
-    otherwise count as what was to be done."""
+    """A live key that should exist. It takes a second look to believe that it is gone: one stale reading would
+    otherwise count as done.
+    """
     return run.api.get_key(key_id) or run.api.get_key(key_id)
 
 
@@ -316,7 +321,7 @@ def is_listed_as_bound(run: Run, key_id: str) -> bool:
 
 
 def require_same_owner(live: LiveKey, stack: str, key: str) -> None:
-    """A live key whose marker names another key or stack is not touched; none at all is fine for an adoption."""
+    """Refuse a live key whose marker names another key or stack; no marker is fine for an adoption."""
     own = live.ownership
     if own is not None and (own.stack, own.key) != (stack, key):
         raise PlanIsStale(f"the live key {live.name} belongs to {own.stack}/{own.key} by now", way_out="run plan again")

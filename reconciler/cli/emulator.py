@@ -74,5 +74,5 @@ def list_modes(width: int) -> Iterator[str]:
 
 
 def extra_missing() -> ExtraMissing:
-    """What to say when the emulator's libraries are not there."""
+    """The message if the emulator's libraries are missing."""
     return ExtraMissing("The emulator needs its extra.", way_out="pip install 'keyform[emulator]'")

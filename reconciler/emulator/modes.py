@@ -141,7 +141,7 @@ class Modes:
     """Its `info`: quota, limit and usage side by side; those of the quota under its name; a sentence; or none."""
     created_at_told: Literal["alike", "finer_at_first", "otherwise_alone"] = _liberty("alike")
     """A key's `created_at`: alike in every answer; with microseconds in that to the create, and then rounded up; or an
-    hour off where one key is asked for."""
+    hour off in the answer about one key."""
     key_answers: Literal["what_is_kept", "what_was_sent", "nothing", "as_it_was"] = _liberty("what_is_kept")
     """What a write of a key is answered with; a create always shows the key and its secret, and a PATCH may be answered
     by a 204, or by the key as it was before."""
@@ -153,7 +153,7 @@ class Modes:
     """A list of keys, or in v2 of what a key opens: as it was sent; of keys, shown with each twice; or taken, with a
     task that finishes, and forgotten."""
     task_end: Literal["finished", "never", "cancelled", "empty", "null"] = _liberty("finished")
-    """The state of a task that has had its effect: FINISHED; RUNNING for ever; CANCELLED; an empty word; or null."""
+    """The state of a task that has had its effect: FINISHED; RUNNING forever; CANCELLED; an empty word; or null."""
 
     def __post_init__(self) -> None:
         for name, allowed in (Modes.choices() | Modes.liberties()).items():
@@ -167,9 +167,9 @@ class Modes:
 
     @staticmethod
     def liberties() -> dict[str, tuple[Choice, ...]]:
-        """The same for what a server makes of what it is asked: in no world that `pairwise` gives.
+        """The same for what a server may do instead of what it is asked: in no world that `pairwise` gives.
 
-        In those, keyform does all that it is asked; in these, it has to say what it could not do.
+        In those, keyform does everything that it is asked; in these, it has to report what it could not do.
         """
         return dict(_choices(liberties=True))
 

@@ -1,7 +1,7 @@
 """What an answer of the API means, or that there is none: its JSON, or why not, as an error of errors.py.
 
-Nothing here raises: a failure is a value, so that whoever decides to send again can look at it, and so that the error
-which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
+Nothing here raises: a failure is a value, so that the retry loop can inspect it, and so that the error which is raised
+in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
 """
 
 from __future__ import annotations
@@ -40,15 +40,15 @@ LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 MOST_INFO = 6
 """Facts of an error's `info` that are shown."""
 MOST_VALUES = 1_000_000
-"""Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
+"""Values that an answer's JSON may hold: Python's objects for them are up to a hundred times as large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of the API, and the words for it in errors.
+    """One request of the API, and its words in errors.
 
     `doing` completes "the API refused to …"; `subject` is the event's; `missing` is what a 404 means, as a sentence
-    without its full stop; `missing_way_out` what to do then. `fence` is passed each time that it is sent.
+    without its full stop; `missing_way_out` what to do then. `fence` is checked each time before it is sent.
     """
 
     method: str
@@ -83,7 +83,7 @@ class Failure:
     """Why there is no answer.
 
     `is_transient`: the same request may succeed a moment later. `may_have_happened`: the API may have processed it.
-    `retry_after` is in seconds, when the API says. `is_documented`: the body is an error as the API writes it.
+    `retry_after` is in seconds, if the API gives it. `is_documented`: the body is an error as the API writes it.
     """
 
     error: ApiError
@@ -104,7 +104,7 @@ class Failure:
 
 
 def the_api(host: str) -> Server:
-    """The API at this host, as errors say it."""
+    """The API at this host, as errors name it."""
     return Server(f"The API at {host}", address="GCORE_BASE_URL", token="GCORE_API_KEY")  # noqa: S106 - its name
 
 
@@ -112,7 +112,7 @@ _CHECK_URL = the_api("").check_address
 
 
 def no_answer(found: NoAnswer, call: Call) -> Failure:
-    """No answer came, or not all of it."""
+    """No answer came, or only part of one."""
     error = ApiUnreachable(
         found.message, way_out=found.way_out, effect_is_unknown=call.writes and found.may_have_happened
     )
@@ -122,7 +122,9 @@ def no_answer(found: NoAnswer, call: Call) -> Failure:
 def read_answer(
     response: httpx.Response, call: Call, host: str, redactor: Redactor, now: Callable[[], datetime]
 ) -> Answer | Failure:
-    """What an HTTP response means: the JSON of a 2xx, or the failure. `now` is asked when it names an instant."""
+    """What an HTTP response means: the JSON of a 2xx, or the failure. `now` is called if the answer names an
+    instant.
+    """
     status = response.status_code
     if 200 <= status < 300:
         return _read_success(response, call, host)
@@ -132,7 +134,7 @@ def read_answer(
         )
     said = _read_error(response, redactor)
     if status == 404 and not said.is_json:
-        # Some proxy's 404 must not be taken for "this key does not exist".
+        # Some proxy's 404 does not mean "this key does not exist".
         return _strange(call, status, f"{host} answered with {said.form} and status 404", _CHECK_URL)
     is_quota = said.is_of_quota and call.writes and 400 <= status < 500 and status not in NOT_OF_QUOTAS
     kind, finding, way_out = _explain_quota(said, call) if is_quota else _explain(status, call)
@@ -140,7 +142,7 @@ def read_answer(
     # A 401's own words are left out: they can repeat a part of the token.
     words = f' It says: "{said.text}"' if said.text and status != 401 else ""
     fields = f" Fields: {', '.join(said.fields)}." if said.fields and kind is ApiRefused else ""
-    # [I] 408: the server waited for the request's end in vain, or a gateway for the server.
+    # [I] 408: the server waited too long for the end of the request, or a gateway for the server.
     in_doubt = status == 408 or status >= 500
     error = kind(
         f"{finding} (status {status}{request}).{words}{fields}",
@@ -162,7 +164,7 @@ def read_answer(
 
 
 def not_asked(call: Call, seconds: float) -> Failure:
-    """The request was not sent: the API has refused everything for a while, and asks for as many seconds more."""
+    """The request was not sent: the API has refused everything for a while, and asks for that many more seconds."""
     error = RateLimited(
         f"The API is asked too often, and has refused everything for a while: it was not asked to {call.doing}.",
         way_out=LESS_OFTEN,
@@ -218,7 +220,7 @@ def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | F
         return _strange(call, status, f"{host} answered with more values than keyform reads", _CHECK_URL)
     if _is_html(response):
         return _strange(call, status, f"{host} answered with HTML, not JSON", _CHECK_URL)
-    # Not a word of the body: that of a create holds the secret.
+    # Nothing of the body: that of a create holds the secret.
     return _strange(call, status, f"{host} answered with a body that is not JSON, or cut short", AGAIN, transient=True)
 
 
@@ -244,7 +246,7 @@ class _Said:
 
 
 def request_id_of(response: httpx.Response, redactor: Redactor) -> str:
-    """The API's own number for a request, by the answer's header; `""` without one that is fit to be shown."""
+    """The API's own number for a request, by the answer's header; `""` if there is none that is safe to show."""
     return _identifier(response.headers.get("x-request-id"), redactor)
 
 
@@ -310,7 +312,7 @@ def _json(body: bytes) -> object:
         return _NOT_JSON
     try:
         return json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):  # ValueError: also bytes that are no text, and numbers of 5,000 digits
+    except (ValueError, RecursionError):  # ValueError: also bytes that are not text, and numbers of 5,000 digits
         return _NOT_JSON
 
 
@@ -319,7 +321,7 @@ def _holds_too_much(body: bytes) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(constant)  # NaN and Infinity, which are Python's
+    raise ValueError(constant)  # NaN and Infinity, which only Python reads
 
 
 def _is_html(response: httpx.Response) -> bool:

@@ -149,7 +149,7 @@ def too_often(retry_after: int | None = None) -> Answer:
 def test_a_lock_is_given_back_though_the_api_has_refused_everything_for_a_while(
     world: World, retry_after: int | None
 ) -> None:
-    """The gate is shut by then; the API opens again before anybody's patience is over."""
+    """The gate is closed by then; the API opens again before the run's patience ends."""
     told: list[str] = []
     lock = make_lock(world, "ci@one", 0.25, told)
     lock.acquire(timeout=0)

@@ -1,4 +1,4 @@
-"""What the emulator makes of what it is asked, in the modes in which it takes liberties."""
+"""What the emulator does instead of what it is asked, in the modes in which it takes liberties."""
 
 from __future__ import annotations
 

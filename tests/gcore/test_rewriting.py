@@ -1,4 +1,4 @@
-"""Rewriting an endpoint's list of keys: what is read, written, read again, and told of each binding."""
+"""Rewriting an endpoint's list of keys: what is read, written, read again, and reported for each binding."""
 
 from __future__ import annotations
 

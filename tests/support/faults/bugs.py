@@ -137,7 +137,7 @@ def log_the_body_in_base64(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
-    """A task that ended is taken for one that was done."""
+    """A task that ended counts as one that was done."""
 
     def rewrite(project: Any, target: Any, wanted: Any) -> Any:
         with suppress(TaskFailed):
@@ -148,7 +148,7 @@ def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
 
 
 def take_404_for_a_failure(patch: pytest.MonkeyPatch) -> None:
-    """A delete whose answer was lost is done; sent again, it is told that there is no such key."""
+    """A delete whose answer was lost is done; sent again, its answer is that there is no such key."""
 
     def delete(self: Any, key_id: str) -> bool:
         project = self._project
@@ -163,7 +163,7 @@ def take_404_for_a_failure(patch: pytest.MonkeyPatch) -> None:
 
 
 def skip_the_locks_second_look(patch: pytest.MonkeyPatch) -> None:
-    """Whoever has made a lock goes on, whether or not somebody else has one."""
+    """A run that has made a lock continues, even if another run has one."""
     patch.setattr(ApiLock, "_others", lambda self, found: [])
 
 
@@ -193,7 +193,7 @@ def never_retire(patch: pytest.MonkeyPatch) -> None:
 
 
 def write_the_file_in_place(patch: pytest.MonkeyPatch) -> None:
-    """The file is removed and written anew."""
+    """The file is removed and written again."""
 
     def replace_in_place(self: Any, content: bytes) -> None:
         self._effects.remove_file(self._path)
@@ -263,7 +263,7 @@ def leave_out_what_a_key_opens(patch: pytest.MonkeyPatch) -> None:
 
 
 def bind_at_create(patch: pytest.MonkeyPatch) -> None:
-    """A key is made with all that it opens, as the API offers."""
+    """A key is created with everything that it opens, as the API offers."""
     whole = V2.create_body
 
     def create_body(self: Any, name: str, description: str, expires_at: Any) -> Any:
@@ -279,13 +279,13 @@ def forget_the_expiry(patch: pytest.MonkeyPatch) -> None:
 
 
 def believe_one_old_reading(patch: pytest.MonkeyPatch) -> None:
-    """A write of a key rests on whatever one reading shows."""
+    """A write of a key depends on whatever one reading shows."""
     patch.setattr(V2, "look_at", lambda self, project, key_id: lists.read_key(project, self, key_id))
     patch.setattr(V2, "as_written", lambda self, entry: entry)
 
 
 def publish_what_may_be_written_late(patch: pytest.MonkeyPatch) -> None:
-    """A write without an answer is sent again, and then all goes on."""
+    """A write without an answer is sent again, and then everything continues."""
     whole = lists.KeyList.read
 
     def read(self: Any) -> Any:
@@ -296,7 +296,7 @@ def publish_what_may_be_written_late(patch: pytest.MonkeyPatch) -> None:
 
 
 def bind_what_has_expired(patch: pytest.MonkeyPatch) -> None:
-    """A key gets its new expiry when all else is written on it: after it is bound."""
+    """A key gets its new expiry with the last write on it: after it is bound."""
     patch.setattr(execute, "turn_of", lambda change: (execute.turn_of_step(change.step), 1))
 
 
