@@ -39,7 +39,7 @@ LIVE: dict[str, Any] = {
         }
     },
 }
-"""What is live before the story begins."""
+"""The live state before the story begins."""
 
 FIRST = """\
 version: 1
@@ -67,7 +67,7 @@ SECOND = FIRST.replace("    deployments: [llama3, whisper]\n", "    deployments:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Tell the story; exit code 0 when every step of it ended as it should."""
+    """Tell the story; exit code 0 if every step of it ended as it should."""
     from reconciler.emulator import Emulator, EmulatorServer, seed
 
     emulator = Emulator(task_seconds=0.6)
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 @contextmanager
 def working_folder(keep: str | None) -> Iterator[None]:
-    """Work in a folder of our own, and leave nothing behind unless asked to."""
+    """Work in a temporary folder, and leave nothing behind unless asked to."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="keyform-demo-") as temporary:
         folder = Path(keep) if keep else Path(temporary)
@@ -167,7 +167,7 @@ class Story:
         self.terminal.show(text)
 
     def keyform(self, *argv: str) -> None:
-        """Run keyform for real."""
+        """Run the real keyform."""
         from reconciler.cli.main import main
 
         self.prompt(f"keyform {' '.join(argv)}")
@@ -175,7 +175,7 @@ class Story:
             code = main([*argv, *self.flags], self.env)
         if code == Interrupted.exit_code:
             raise KeyboardInterrupt
-        if noted:  # what ran was finished, and maybe that was all
+        if noted:  # running steps were finished, and maybe that was everything
             raise Interrupted("The demo was interrupted.")
         if code:
             raise KeyformError(f"The demo failed: keyform {argv[0]} ended with exit code {code}.")
@@ -193,7 +193,7 @@ class Story:
         self.terminal.show(f"mode {mode:o}\n{masked}")
 
     def call(self, deployment: str, variable: str | None, *, secret: Secret | None = None, expect: int = 0) -> None:
-        """Ask the model, and see that the answer is the expected one (401 without a key, 200 with one)."""
+        """Call the model, and check the answer (401 without a key, 200 with one)."""
         from reconciler.gcore.dataplane import ask_model
 
         if variable and secret is None:

@@ -24,7 +24,7 @@ No address is named: an editor would fetch whatever that serves, and not what th
 """
 _FREE_SCHEMA = f"remove it, or make {SCHEMA.parent} a folder of your own"
 MAX_BYTES = 1_000_000
-"""Of a .gitignore that is added to."""
+"""The limit of a .gitignore that is added to."""
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
@@ -76,7 +76,7 @@ def write_schema(path: Path) -> None:
 
 
 def stack_from_folder(folder: Path) -> str:
-    """The folder's name, as a stack's name may be."""
+    """The folder's name, as a valid name of a stack."""
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")[:40].strip("-")
     return name or "inference"
 
@@ -91,7 +91,7 @@ class Ignored:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What it holds. Whoever made the folder may have made it a link, or a pipe: a KeyformError, and not read."""
+        """Its content. The author of the folder may have made it a link, or a pipe: a KeyformError, and not read."""
         from reconciler.config.files import read_regular_file
 
         content: bytes | None = b""

@@ -1,7 +1,7 @@
 """`${NAME}` -> the environment's value, for the few variables that a file may read and the few settings that take one.
 
-Whoever writes the file must not get at the environment: it holds credentials. So a name says of itself that its value
-is for everybody (`KEYFORM_VAR_…`), as Terraform's `TF_VAR_…` does. For any other name, an error does not even say
+The author of the file must not be able to read the environment: it holds credentials. So a variable's name shows that
+its value is public (`KEYFORM_VAR_…`), like Terraform's `TF_VAR_…`. For any other name, an error does not even say
 whether it is set.
 """
 
@@ -18,7 +18,7 @@ from reconciler.sinks.declared import Kind, sink_types
 PREFIX = "KEYFORM_VAR_"
 PROJECT = "GCORE_CLOUD_PROJECT_ID"
 MAX_LENGTH = 1024
-"""Of a variable's value, in characters, and of a text in which variables are filled in."""
+"""The limit of a variable's value, in characters, and of a text in which variables are filled in."""
 
 _PROJECT_NUMBER = re.compile("0{0,9}[1-9][0-9]{0,17}", re.ASCII)
 _UNBRACED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*(/|$)", re.ASCII)
@@ -31,9 +31,9 @@ def may_be_read(name: str) -> bool:
 
 
 def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Found]]:
-    """The tree with its variables filled in, so that what they hold is checked as if it were written in the file.
+    """The tree with its variables filled in, so that their values are checked like text in the file.
 
-    A text in which something is wrong with them stays as it is.
+    A text with a wrong variable stays as it is.
     """
     findings = Findings()
     entries = {name: _fill_entry(entry, env, (name,), findings) for name, entry in root.entries.items()}
@@ -61,7 +61,7 @@ def _fill(text: str, env: Mapping[str, str], path: Path) -> str | int:
 
 
 def parse_project(text: str) -> int | None:
-    """A project's number as a variable holds it; None when it is none."""
+    """A project's number from a variable; None if it is not a number."""
     number = text.strip()
     return int(number) if _PROJECT_NUMBER.fullmatch(number) else None
 
@@ -78,7 +78,7 @@ def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) ->
         message = "`${` begins a variable that is not written as `${NAME}`"
         findings.append(Found(node.mark, path, message, "A name has letters, digits and underscores."))
     if _is_file_path(path) and _UNBRACED.match(text):
-        # A folder that is really named `$HOME` is nobody's wish, and secrets would lie in it.
+        # Nobody wants a folder that is literally named `$HOME`, with secrets in it.
         message = "begins with a variable without braces, which is not read"
         findings.append(Found(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
     return findings

@@ -1,4 +1,4 @@
-"""The nouns: frozen data that every stage speaks in. Knows nobody."""
+"""The nouns: the frozen data that all stages share. Imports no other part."""
 
 from reconciler.model.desired import (
     APIS,

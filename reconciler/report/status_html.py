@@ -25,7 +25,7 @@ from reconciler.report.times import MONTHS, relative, span
 MOST_NAMES = 8
 MOST_EVENTS = 8
 SOON = timedelta(days=30)
-"""How far ahead the list of what comes next looks."""
+"""How far ahead the list of coming events looks."""
 
 
 def status_to_html(standing: Standing) -> str:
@@ -95,7 +95,7 @@ def _tile(name: str, count: int, role: Role = Role.PLAIN) -> Html:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """Something of one kind, and what it holds for."""
+    """Something of one kind, and the names that it is about."""
 
     role: Role
     sentence: str
@@ -180,7 +180,7 @@ def _some(names: Sequence[str], most: int) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Event:
-    """Something that time brings about."""
+    """Something that happens at a known time."""
 
     at: datetime
     name: str

@@ -53,7 +53,7 @@ from reconciler.sinks.store import Entry, Moved, Store
 from reconciler.sinks.templates import OF_A_KEY, fill, placeholders_in
 
 _REMEMBERED = 8
-"""Of how many versions without a label the tags stay: a value may live on in versions that others made."""
+"""How many versions without a label keep their tags: a value may survive in versions that others created."""
 _LABEL = "keyform"
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
 _KEY = re.compile(KEY_FORM)
@@ -114,7 +114,7 @@ class AwsSecretsManagerSink(Store):
         return Entry(secret.later(key) or record, state=secret)
 
     def find_record(self, key: str, there: Entry) -> OwnReading | None:
-        """The record, also where somebody changed other fields, which made a version without a tag."""
+        """The record, even if someone changed other fields, which made a version without a tag."""
         secret: AwsSecret = there.state
         if there.found or not self._field(key) or not secret.current or secret.is_scheduled_for_deletion:
             return there.found
@@ -126,7 +126,7 @@ class AwsSecretsManagerSink(Store):
         return None
 
     def find_secret(self, key: str, there: Entry) -> Secret | None:
-        """The value of the very version that the record is about; it takes the right to get values."""
+        """The value of the version that the record describes; it takes the right to get values."""
         current = there.state.current
         return self._field_of(key, current) if self._field(key) else self._whole(key, current)
 
@@ -152,7 +152,7 @@ class AwsSecretsManagerSink(Store):
             raise Moved
 
     def drop(self, key: str, there: Entry) -> None:
-        """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
+        """Schedule the secret for deletion; with `field`, only remove the field if others exist."""
         current = there.state.current
         if there.state.is_scheduled_for_deletion:
             return
@@ -170,13 +170,13 @@ class AwsSecretsManagerSink(Store):
         self._delete(key)
 
     def let_go(self, key: str, there: Entry) -> None:
-        """Tag the secret as released; no version is made, and no value read."""
+        """Tag the secret as released; no version is created, and no value read."""
         if there.record is not None:
             tags = tags_of(there.record.let_go.owner, key)
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Tag the secret in today's form, and the version that it is about."""
+        """Tag the secret in today's form, and the version that it describes."""
         current = there.state.current
         if there.record and current in there.state.claims():
             owner = as_tagged(self._owner)
@@ -200,7 +200,7 @@ class AwsSecretsManagerSink(Store):
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=as_aws(difference.to_set))
 
     def foreign(self, key: str, there: Entry) -> SinkError:
-        """What is said of a secret that is not ours."""
+        """The message about a secret that is not ours."""
         said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
         return self.error(
             f"the secret {self._secret_name(key)} {there.whose}",
@@ -210,11 +210,11 @@ class AwsSecretsManagerSink(Store):
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def _as_owned(self, record: SinkRecord) -> SinkRecord:
-        """What agrees with the owner is said as the owner says it, also where a tag cannot."""
+        """An owner that agrees is shown in the owner's own form, even if a tag cannot hold it."""
         return self._owner.take(replace(record, api=self._owner.api) if record.api else record)
 
     def listed(self) -> set[str]:
-        """The keys that this stack has secrets for, by their tags: also those that the file no longer declares."""
+        """The keys that this stack has secrets for, by their tags, including those that the file no longer declares."""
         return {
             key
             for name, tags in self._aws.list_tagged(STACK_TAG, self._stack)
@@ -232,13 +232,13 @@ class AwsSecretsManagerSink(Store):
         return text
 
     def _whole(self, key: str, version: str) -> Secret | None:
-        """A version's whole text; None when it has none, or an empty one."""
+        """A version's whole text; None if it has none, or an empty one."""
         answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
         text = answer.get("SecretString")
         return Secret(text) if isinstance(text, str) and 0 < len(text) <= LONGEST_SECRET else None
 
     def _field_of(self, key: str, version: str) -> Secret | None:
-        """Our field in a version; None when the version is gone, or has no such text."""
+        """Our field in a version; None if the version is gone, or has no such text."""
         try:
             member = self._members(key, self._value(key, version)).get(self._field(key))
         except AwsRefusal as refusal:
@@ -249,7 +249,7 @@ class AwsSecretsManagerSink(Store):
         return Secret(value) if isinstance(value, str) and 0 < len(value) <= LONGEST_SECRET else None
 
     def _members(self, key: str, text: str) -> dict[str, Member]:
-        # Raised outside of the `except`: an error of parsing quotes the text.
+        # Raised outside the `except`: an error of parsing quotes the text.
         try:
             return parse_object(text)
         except (ValueError, RecursionError):
@@ -259,7 +259,7 @@ class AwsSecretsManagerSink(Store):
     # --- Writing -----------------------------------------------------------------------------------------------------
 
     def _create(self, claim: Claim, secret: Secret) -> bool:
-        """A new secret, with value and tags in one step; False when there is one by now."""
+        """A new secret, with value and tags in one step; False if one exists by now."""
         record = claim.record
         version = new_version_id(claim, "")
         field = self._field(record.key)
@@ -283,7 +283,7 @@ class AwsSecretsManagerSink(Store):
         return True
 
     def _replace(self, there: AwsSecret, claim: Claim, secret: Secret) -> bool:
-        """A new version in the place of the one that consumers get; False when somebody else was faster."""
+        """A new version in place of the one that consumers get; False if another writer was faster."""
         key, base = claim.record.key, there.current
         claims = there.claims()
         is_held = bool(base) and claims.get(base) == claim
@@ -302,7 +302,7 @@ class AwsSecretsManagerSink(Store):
         return self._put(key, version, content, base)
 
     def _tag(self, there: AwsSecret, claim: Claim, version: str) -> None:
-        """Say what the version will hold, and no longer what old ones hold that no label keeps."""
+        """Write the tag of the new version, and remove tags of old ones that no label keeps."""
         name = self._secret_name(claim.record.key)
         claims = there.claims()
         unlabelled = [old for old in claims if claims[old].field == claim.field and not there.labels.get(old)]
@@ -316,7 +316,7 @@ class AwsSecretsManagerSink(Store):
         self._aws.call("tag_resource", SecretId=name, Tags=tags)
 
     def _put(self, key: str, version: str, content: str, base: str) -> bool:
-        """Add the version, and make it the one that consumers get in the place of `base`."""
+        """Add the version, and make it the one that consumers get instead of `base`."""
         name = self._secret_name(key)
         # The first version of all is what consumers get, whatever its labels.
         field = self._field(key)
@@ -346,7 +346,7 @@ class AwsSecretsManagerSink(Store):
                 raise
         else:
             return True
-        # AWSCURRENT is elsewhere: moved by somebody else, or by a try of our own whose answer was lost.
+        # AWSCURRENT is elsewhere: another writer moved it, or an attempt of our own whose answer was lost.
         there = self._aws.describe(name)
         return there is not None and there.current == version
 

@@ -6,7 +6,7 @@
     check: [./can-save.sh]
     timeout: 60s
 
-The program is started without a shell, in the folder of the configuration file, in a session of its own. It is given:
+The program is started without a shell, in the folder of the configuration file, in a separate session. It gets:
 
 - standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
 - arguments: as written, with placeholders (templates.py) filled in, each staying one argument.
@@ -78,7 +78,7 @@ _REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and mus
 
 
 class CommandSink(Sink):
-    """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
+    """A program for writing, and maybe one for removing; only their exit status shows what they did."""
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
@@ -153,7 +153,7 @@ class CommandSink(Sink):
         *,
         saves: bool = True,
     ) -> None:
-        # Raised outside of the `except`: no error carries another one along that could hold what was run.
+        # Raised outside the `except`: no error carries another one along that could hold what was run.
         try:
             done = self._effects.run(
                 [self._found(argv), *argv[1:]],
@@ -193,13 +193,13 @@ class CommandSink(Sink):
         return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
 
     def _words(self, output: str) -> str:
-        """The end of what a program said, fit to be shown: also without what it may have found there before."""
+        """The end of a program's output, safe to show: also without an earlier secret that it may have found."""
         line = self._redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
         text = _LIKE_A_TOKEN.sub(MASK, line)
         return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"
 
     def _program(self, argv: Sequence[str]) -> str:
-        """As it is to be found: a bare name on PATH, anything with a slash from the folder on."""
+        """The program as it is looked up: a bare name on PATH, anything with a slash relative to the folder."""
         return str(self._folder / argv[0]) if "/" in argv[0] else argv[0]
 
     def _found(self, argv: Sequence[str]) -> str:
@@ -225,12 +225,12 @@ def _whose(owner: Owner) -> dict[str, str]:
 
 
 def _place(owner: Owner, key: str) -> dict[str, str]:
-    """Which key, and whose."""
+    """Which key, and its owner."""
     return {**_whose(owner), "KEYFORM_KEY": key}
 
 
 def _shown(argv: Sequence[str]) -> str:
-    """A command as one would type it: where one word ends and the next begins is never in doubt."""
+    """A command as one would type it: it is never in doubt where one word ends and the next begins."""
     return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else _quoted(word) for word in argv)
 
 
@@ -245,9 +245,9 @@ def _filled(argv: tuple[str, ...], *, stack: str, key: str | None = None, genera
 
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
-    """What a command removes is a key, in whichever generation; what one checks is the store, for all keys."""
-    removes = "a command that removes is told no generation: what goes is the key"
-    checks = "a command that checks is told no key: it is run once for all of them"
+    """`remove` is about a key, in any generation; `check` is about the store, for all keys."""
+    removes = "a command that removes gets no generation: it removes the key"
+    checks = "a command that checks gets no key: it runs once for all keys"
     rules = (
         ("remove", _GENERATION, removes, "`{key}` and `{stack}`"),
         ("check", _OF_ONE_KEY, checks, "`{stack}`"),

@@ -18,13 +18,13 @@ Programs that read .env files disagree about quoting, so a secret is written in 
 2 and 3 are right for a shell (`set -a; . ./secrets.env`), python-dotenv and Docker Compose; `docker run --env-file` and
 `docker --env-file` take quotes as part of the value.
 
-What is read is held to the same rules. A value that a write could not have written is not held. One that is certain, on
-a line of which readers differ (a CR at its end, spaces around `=`, a name in quotes; a byte order mark before the first
+Reading follows the same rules. A value that keyform could not have written is not held. One that is certain, on a line
+that readers differ about (a CR at its end, spaces around `=`, a name in quotes; a byte order mark before the first
 line), is held and damaged: `tidy` writes that line again.
 
-The file is looked at line by line, as Docker does. What is ours is a record line, and the line right below it when that
-sets the key's variable; every other line stays byte for byte (a last line without a line end gets one, so that ours can
-go below it). Our lines end in LF in any file, since a shell would take a CR as part of the secret.
+The file is read line by line, as Docker does. A record line is ours, and so is the line right below it if that sets the
+key's variable; every other line stays byte for byte (a last line without a line end gets one, so that ours can go below
+it). Our lines end in LF in any file, since a shell would read a CR as part of the secret.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _ANY = "some-key"
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Where a key stands: the line of its record (from 0), and its variable right below; None where missing."""
+    """The place of a key: the line of its record (from 0), and its variable right below; None if missing."""
 
     record: int | None
     variable: re.Match[str] | None
@@ -89,7 +89,7 @@ class DotenvSink(LocalFileSink):
 
     @property
     def destination(self) -> str:
-        """The file's path, and the variable's name where it is not the key's own."""
+        """The file's path, and the variable's name if it is not the key's own."""
         return f"{super().destination}{self._variable}"
 
     @property
@@ -106,7 +106,7 @@ class DotenvSink(LocalFileSink):
         return HEAD.encode() in content and b"\0" not in content and any(map(self._ours, self._lines(content)))
 
     def check(self, content: bytes, keys: Collection[str]) -> None:
-        """Refuse a variable of a key's name that is not ours, or stands twice."""
+        """Refuse a variable of a key's name that is not ours, or appears twice."""
         lines = self._lines(content)
         wanted = {self._name(key): key for key in keys}
         for key, records, variables in self._places_of(lines, wanted):
@@ -129,7 +129,7 @@ class DotenvSink(LocalFileSink):
     def _places_of(self, lines: list[str], wanted: Mapping[str, str]) -> Iterator[tuple[str, list[int], list[int]]]:
         """Of these keys, by the names of their variables, the lines of their records and of their variables.
 
-        Once through the lines, not once for each key.
+        One pass through the lines, not one for each key.
         """
         records: dict[str, list[int]] = {}
         variables: dict[str, list[int]] = {}
@@ -143,7 +143,7 @@ class DotenvSink(LocalFileSink):
             yield key, records.get(key, []), variables.get(name, [])
 
     def held(self, content: bytes, only: str | None = None) -> dict[str, HeldSecret]:
-        """Records right above their variable, which must have a value that all readers agree about."""
+        """Records right above their variable, which must have a value that all readers read alike."""
         lines = self._lines(content)
         found: dict[str, HeldSecret] = {}
         places: dict[str, list[int]] = {}
@@ -174,7 +174,7 @@ class DotenvSink(LocalFileSink):
         }
 
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
-        """The two lines in the place of the earlier ones, or at the end."""
+        """The two lines in place of the earlier ones, or at the end."""
         lines = self._lines(content)
         found = self._find(lines, record.key)
         above = write_record(record)
@@ -204,12 +204,12 @@ class DotenvSink(LocalFileSink):
             return join_lines([*lines[: found.record], *new, *(lines[end:] or [""])])
         if lines[-1] == "":
             lines.pop()
-        # A shell would take our comment line as more of a line that ends in a backslash.
+        # A shell would read our comment line as the continuation of a line that ends in a backslash.
         gap = [""] if lines and lines[-1].endswith("\\") else []
         return join_lines([*lines, *gap, *new, ""])
 
     def drop(self, content: bytes, key: str) -> bytes:
-        """Without our lines, however often they stand there; a variable of this name that is not ours stays."""
+        """Without our lines, however often they appear; a variable of this name that is not ours stays."""
         lines = self._lines(content)
         ours: set[int] = set()
         for number in self._records_of(lines, key):

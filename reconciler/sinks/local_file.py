@@ -8,15 +8,15 @@
 - A change is whole or not at all: a new file is written and synced, renamed over the old one, and the folder is synced.
 - Writers take turns by a lock on the *folder* itself (`flock`), threads and processes alike: a lock file would have to
   be left behind, where git sees it; and the file itself cannot be locked, because each change replaces it.
-- The new file is made in a sub-folder `.keyform.tmp` (0700) that holds a `.gitignore` for all that is in it. No pattern
-  of the user's needs to cover it, and after a kill at any moment no `git add` can pick the secret up. The next change
-  of any file in that folder clears it away: under the lock, what is there is stale.
-- Before a key is made, a rehearsal there does all that a change does. A file system that cannot sync a folder is no
-  error; one that cannot lock it is.
+- The new file is created in a sub-folder `.keyform.tmp` (0700) with a `.gitignore` for everything in it. So it needs no
+  pattern of the user's, and after a kill at any moment no `git add` can pick the secret up. The next change of any file
+  in that folder removes it: under the lock, it is stale.
+- Before a key is created, a rehearsal there does everything that a change does. A file system that cannot sync a folder
+  is not an error; one that cannot lock it is.
 
-Whose the folder is, and who else may write to it, is not asked: nobody but its owner can read the file, from its first
-instant on, and who can replace what is in the folder could do so without keyform. A volume that a container shares with
-its job is mostly of that kind.
+keyform does not check who owns the folder, or who else may write to it: only its owner can ever read the file, and
+anyone who can replace the folder's content could do so without keyform. A volume that a container shares with its job
+is mostly of that kind.
 """
 
 from __future__ import annotations
@@ -99,14 +99,14 @@ class LocalFile(LocalPlace):
 
     @property
     def is_evidence(self) -> bool:
-        """Whether no pull request can have made it: git says that it does not track it, or it is outside of the folder.
+        """Whether no pull request can have made it: git says that it does not track it, or it is outside the folder.
 
-        A folder without a repository around it can be a copy of one, with all that was committed.
+        A folder without a repository around it can be a copy of one, with everything that was committed.
         """
         return self._git.is_sure and (self._git.has_repository or not self._is_inside)
 
     def read(self) -> bytes | None:
-        """The content, all of it from one moment; None when there is no file."""
+        """The content, all of it from one moment; None if there is no file."""
         with self._told("cannot be read"):
             self._find()
             if self._check_file() is not None:
@@ -114,7 +114,7 @@ class LocalFile(LocalPlace):
             return self._read()
 
     def check_writable(self) -> bytes | None:
-        """Check, without making a change, that one could be made now; gives the content."""
+        """Check, without making a change, that one could be made now; returns the content."""
         with self._told("cannot be written"):
             self._find()
             self._check_access()
@@ -123,21 +123,22 @@ class LocalFile(LocalPlace):
             folder = self._nearest_folder()
             self._check_git(folder)
             if not self._effects.can_write(folder):
-                # Which of the two cannot be told without trying; both have the same way out.
+                # Only a trial could tell which of the two it is; both have the same way out.
                 place = printable(str(folder))
                 raise self.error(
                     f"no file can be made in the folder {place}: permission is denied, or it is read-only",
                     ACCESS,
                 )
             self._check_temporary_folder()
-            # Last: what fails meanwhile must not carry the content along, in the variables of its traceback.
+            # Last: a failure meanwhile must not carry the content along, in the variables of its traceback.
             return self._read(to_write=True)
 
     def rehearse(self, more: int) -> None:
-        """Do all that a change does but the change: to a file in the temporary folder, `more` bytes longer than ours.
+        """Do everything that a change does but the change: to a file in the temporary folder, `more` bytes longer than
+        ours.
 
-        What only trying tells is found so: a full disk, a folder that cannot be locked, a rename that is refused.
-        Without more, it is for a removal, which needs none of that where there is no file.
+        This finds what only a trial can show: a full disk, a folder that cannot be locked, a rename that is refused.
+        With `more` 0, it is for a removal, which needs none of that if there is no file.
         """
         with self._told("cannot be written"):
             self._find()
@@ -162,7 +163,7 @@ class LocalFile(LocalPlace):
                     raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
-        """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
+        """Replace the content by the result of `change`, durably; `b""` means no file, on both sides.
 
         Content that stays as it is is not written again, unless its mode or group has to change. Missing folders are
         made: 0700, or 0710 for the group that may read the file.
@@ -192,7 +193,7 @@ class LocalFile(LocalPlace):
                 self._confirm(new)
 
     def tidy(self) -> None:
-        """Make durable what a run that died here has put in place, and clear its temporary folder away."""
+        """Make durable what a run that died here has put in place, and remove its temporary folder."""
         with self._told("cannot be tidied"):
             self._find()
             if self._stat(self._folder) is None or not self._check_temporary_folder(to_write=False):
@@ -202,7 +203,7 @@ class LocalFile(LocalPlace):
                 self._clear()
 
     def _confirm(self, content: bytes) -> None:
-        """Make it durable and look at it: also when nothing changed, since an earlier run may have died before this."""
+        """Make it durable and read it: even if nothing changed, since an earlier run may have died before this."""
         with self._told("may not have been saved", effect_is_unknown=True):
             self._effects.sync_folder(self._folder)
             if content and self._effects.read_file(self._path) != content:
@@ -213,7 +214,7 @@ class LocalFile(LocalPlace):
                 )
 
     def _replace(self, content: bytes) -> None:
-        """Put the new file in place. Its folder stays until that is durable: `tidy` tells by it what was cut short."""
+        """Put the new file in place. Its folder stays until that is durable: it shows `tidy` what was interrupted."""
         temporary = self._folder / TEMPORARY_FOLDER
         try:
             self._prepare("new", content)
@@ -224,14 +225,14 @@ class LocalFile(LocalPlace):
         try:
             self._effects.rename(temporary / "new", self._path)
         except OSError as error:
-            # A network file system may say no to what it did: then the source is gone.
+            # A network file system may report a failure for a rename that worked: then the source is gone.
             unknown = not self._is_there(temporary / "new")
             if not unknown:
                 self._clear()
             raise self._translated("cannot be written", error, effect_is_unknown=unknown) from error
 
     def _prepare(self, name: str, content: bytes) -> None:
-        """A file of this name in the temporary folder, which is not there."""
+        """A path of this name in the temporary folder, without a file."""
         temporary = self._folder / TEMPORARY_FOLDER
         self._effects.make_folder(temporary)
         ignored = temporary / ".gitignore"
@@ -254,9 +255,10 @@ class LocalFile(LocalPlace):
             )
 
     def _clear(self, *names: str) -> None:
-        """Remove the temporary folder, and before it these files, or all that keyform makes there, the secret first.
+        """Remove the temporary folder, and before it these files, or everything that keyform creates there, the secret
+        first.
 
-        What stays is ignored by git, and others cannot read it.
+        git ignores what stays, and others cannot read it.
         """
         temporary = self._folder / TEMPORARY_FOLDER
         with suppress(OSError):
@@ -328,5 +330,5 @@ class LocalFile(LocalPlace):
 
 
 def _padding(size: int) -> bytes:
-    """So many bytes that say nothing, and that no file system stores in fewer."""
+    """This many bytes without meaning, which no file system compresses."""
     return shake_256(b"keyform").digest(size)

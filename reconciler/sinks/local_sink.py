@@ -29,7 +29,7 @@ from reconciler.sinks.protocol import (
 from reconciler.sinks.record import LONGEST_SECRET, UPDATE_KEYFORM, explain_later
 
 _ROOM = 1024
-"""Bytes that a new key takes in a file at most, as far as a rehearsal has to know."""
+"""Bytes that a new key adds to a file at most, as far as a rehearsal has to know."""
 
 _SHARED = Option(
     name="shared",
@@ -59,8 +59,8 @@ def local_options(example: str) -> tuple[Option, ...]:
 class LocalFileSink(Sink):
     """A `Sink` over one file: the file's rules are LocalFile's, its format is the subclass's pure functions.
 
-    `b""` stands for a file that is not there. A relative `path` starts at the folder of the configuration file, so that
-    a run finds the same secrets from wherever it is started.
+    `b""` means a missing file. A relative `path` starts at the folder of the configuration file, so that a run finds
+    the same secrets from any working folder.
     """
 
     traits = Traits(tidies=True)
@@ -97,7 +97,7 @@ class LocalFileSink(Sink):
 
     @property
     def place(self) -> str:
-        """The file, from whichever folder its path is written."""
+        """The file, relative to whichever folder its path is written."""
         return self._file.place
 
     @property
@@ -124,26 +124,26 @@ class LocalFileSink(Sink):
 
     @property
     def is_evidence(self) -> bool:
-        """Whether no commit can have made what was read last."""
+        """Whether no commit can have written what was last read."""
         return self._file.is_evidence
 
     @property
     def is_absent(self) -> bool:
-        """Whether there was no file when it was read last."""
+        """Whether there was no file at the last reading."""
         return self._is_absent
 
     def probe(self, keys: Collection[str]) -> None:
-        """Make sure that these keys could be written or removed now, changing nothing."""
+        """Check that these keys could be written or removed now, changing nothing."""
         content = self._file.check_writable() or b""
         self._refuse_later(content, keys)
         self.check(content, sorted(keys))
 
     def rehearse(self, keys: Collection[str]) -> None:
-        """Write, sync and rename as many bytes beside the file as it will have, and remove them."""
+        """Write, sync and rename as many bytes next to the file as it will have, and remove them."""
         self._file.rehearse(len(keys) * _ROOM)
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
-        """All records of this stack whose secret stands beside them; one that cannot be read is not held."""
+        """All records of this stack with their secrets next to them; a key whose secret cannot be read is not held."""
         whole = self._file.read()
         content, self._is_absent = whole or b"", whole is None
         held = self.held(content)
@@ -157,7 +157,7 @@ class LocalFileSink(Sink):
         return found
 
     def read_one(self, key: str) -> SinkRecord | None:
-        """One record; the rest of the file is not taken to pieces for it."""
+        """One record; the rest of the file is not parsed for it."""
         held = self.held(self._file.read() or b"", key).get(key)
         return held.record if held else None
 
@@ -168,7 +168,7 @@ class LocalFileSink(Sink):
         return {key: held[key] for key in sorted(keys) if key in held and not held[key].doubt}
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
-        """Save a secret with its record in one step, durably; the same again leaves the file as it is."""
+        """Save a secret with its record in one step, durably; saving the same again leaves the file as it is."""
         refuse_foreign(record, self._owner, self._file.error)
         if len(secret.reveal()) > LONGEST_SECRET:
             raise self._file.error(f"the secret of {record.key} is too long", "Check that GCORE_BASE_URL is right.")
@@ -182,7 +182,7 @@ class LocalFileSink(Sink):
         self._file.edit(put)
 
     def remove(self, key: str) -> None:
-        """Remove record and secret, and the file itself when nothing is left in it."""
+        """Remove record and secret, and the file itself if nothing is left in it."""
 
         def drop(content: bytes) -> bytes:
             self._refuse_later(content, [key])
@@ -203,7 +203,7 @@ class LocalFileSink(Sink):
         self._file.edit(let_go)
 
     def tidy(self) -> None:
-        """Finish a change of the file that was cut short; write records in today's form, if others were read.
+        """Finish an interrupted change of the file; write records in today's form, if others were read.
 
         Nothing depends on the latter: the next write of such a record does it, too. What is damaged is written as it
         should be, with mode and group as declared, and it is an error if that cannot be done.
@@ -218,7 +218,7 @@ class LocalFileSink(Sink):
                 self._file.edit(self._renewed)
 
     def _renewed(self, content: bytes) -> bytes:
-        """The content with what is damaged, and the records of an earlier form, as a write makes them today."""
+        """The content with repaired damage, and with records of an earlier form in today's."""
         for held in self.held(content).values():
             if (held.record.form < RECORD_FORM or held.damage) and not held.doubt:
                 record = replace(held.record, api=self._owner.api, project=self._owner.project, form=RECORD_FORM)
@@ -231,18 +231,18 @@ class LocalFileSink(Sink):
         return held | dict(self.later(content))
 
     def _refuse_later(self, content: bytes, keys: Collection[str]) -> None:
-        """Leave alone what a later version wrote."""
+        """Leave what a later version wrote."""
         later = self.later(content)
         for key in sorted(set(keys) & set(later)):
             raise self._file.error(explain_later(later[key]), UPDATE_KEYFORM)
 
     @abstractmethod
     def has_record(self, content: bytes) -> bool:
-        """Whether this stack has a record in it, be it damaged; False for what is no file of this kind."""
+        """Whether this stack has a record in it, even a damaged one; False for a file of another kind."""
 
     @abstractmethod
     def check(self, content: bytes, keys: Collection[str]) -> None:
-        """Refuse, by SinkError, what stands in the place of one of these keys without being ours, or stands twice."""
+        """Refuse, by SinkError, what is in the place of one of these keys without being ours, or appears twice."""
 
     @abstractmethod
     def foreign(self, content: bytes, keys: Collection[str]) -> Mapping[str, ForeignRecord]:
@@ -250,7 +250,7 @@ class LocalFileSink(Sink):
 
     @abstractmethod
     def held(self, content: bytes, only: str | None = None) -> Mapping[str, HeldSecret]:
-        """This stack's records and secrets by key; only where the secret can be read by whoever needs it.
+        """This stack's records and secrets by key; only if every reader can read the secret.
 
         With `only`, those of this key alone, or SinkError where it is in doubt.
         """
@@ -261,11 +261,11 @@ class LocalFileSink(Sink):
 
     @abstractmethod
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
-        """The content with this secret and its record; all that is not ours stays byte for byte."""
+        """The content with this secret and its record; everything that is not ours stays byte for byte."""
 
     @abstractmethod
     def drop(self, content: bytes, key: str) -> bytes:
-        """The content without our record and secret of a key; `b""` when nothing is left."""
+        """The content without our record and secret of a key; `b""` if nothing is left."""
 
 
 def _can_be_a_name(path: str) -> bool:

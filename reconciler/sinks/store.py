@@ -36,22 +36,22 @@ from reconciler.workers import side_by_side
 Answer = TypeVar("Answer")
 
 ATTEMPTS = 4
-"""How often a change begins again."""
+"""How often a change starts again."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""Seconds; each wait is twice the one before, and longer where the store asks for it."""
+"""Seconds; each wait is twice the one before, and longer if the store asks for it."""
 _READERS = 8
 _FEW = 10
-"""So many entries are read one after the other, so that a run can be made repeatable."""
+"""Up to this many entries are read one after the other, so that a run can be made repeatable."""
 
 
 class Moved(Exception):
-    """Somebody else changed the entry after it was looked at."""
+    """Another writer changed the entry after it was looked at."""
 
 
 class Passing(SinkError):
-    """A failure that may be over a moment later, such as a store that asks for fewer requests.
+    """A failure that may pass a moment later, such as a store that asks for fewer requests.
 
-    `retry_after` is how many seconds the store asks to be left alone; None where it does not say.
+    `retry_after` is how many seconds the store asks for; None if it does not say.
     """
 
     retry_after: float | None = None
@@ -59,12 +59,11 @@ class Passing(SinkError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a key's place in the store holds, whoever put it there.
+    """The content of a key's place in the store, whoever put it there.
 
-    `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
-    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named, or that from
-    whom the file takes it over. `state` is
-    what the store wants back when it puts or drops, such as a version.
+    `found` is its record (None: there is none that can be read), `secret` what is next to it, if a look shows that.
+    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, if it names one, or the one from
+    whom the file takes it over. `state` is what the store needs when it puts or drops, such as a version.
     """
 
     found: OwnReading | None = None
@@ -75,18 +74,18 @@ class Entry:
 
     @property
     def record(self) -> SinkRecord | None:
-        """The record, where it is ours and of a form that is read here."""
+        """The record, if it is ours and in a known form."""
         return self.found if isinstance(self.found, SinkRecord) and not self.whose else None
 
 
 class Unseen(Enum):
-    """What says that a look does not show the secret."""
+    """Marks a look that does not show the secret."""
 
     UNSEEN = "unseen"
 
 
 def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unseen.UNSEEN, state: Any = None) -> Entry:
-    """The entry of a store that keeps `record_to_fields` beside a secret; both may be whatever stands there."""
+    """The entry of a store that keeps `record_to_fields` next to a secret; both may hold anything."""
     found = record_from_fields(key, fields)
     stack = fields.get("stack") if isinstance(fields, Mapping) else None
     if isinstance(found, SinkRecord) and not owner.owns(found.owner, key):
@@ -103,7 +102,7 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
 
 
 def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
-    """The entry that a JSON document holds, or its text: `{"secret": …, "keyform": {…}}`. All else is not ours."""
+    """The entry of a JSON document, or of its text: `{"secret": …, "keyform": {…}}`. Anything else is not ours."""
     try:
         found = json.loads(document) if isinstance(document, str | bytes) else document
     except (ValueError, RecursionError):
@@ -118,7 +117,7 @@ def make_document(record: SinkRecord, secret: Secret) -> dict[str, object]:
 
 
 class Store(Sink):
-    """A `Sink` over a store. `look`, `put` and `drop` fail by SinkError; by Passing where trying again helps."""
+    """A `Sink` over a store. `look`, `put` and `drop` fail with SinkError; with Passing if trying again helps."""
 
     traits = Traits(tidies=True)
 
@@ -134,22 +133,22 @@ class Store(Sink):
 
     @abstractmethod
     def look(self, key: str) -> Entry | None:
-        """What the key's place in the store holds: see `read_entry`; None for nothing."""
+        """The content of the key's place in the store: see `read_entry`; None for nothing."""
 
     @abstractmethod
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
-        """Save secret and record in one step, in the place of what was looked at, which is ours; durable."""
+        """Save secret and record in one step, in place of the looked-at entry, which is ours; durable."""
 
     @abstractmethod
     def drop(self, key: str, there: Entry) -> None:
-        """Remove secret and record of what was looked at, which is ours."""
+        """Remove secret and record of the looked-at entry, which is ours."""
 
     def listed(self) -> Iterable[str]:
-        """The keys that this stack has entries for, declared or not, where the store can list them."""
+        """The keys that this stack has entries for, declared or not, if the store can list them."""
         return ()
 
     def check_place(self, key: str, there: Entry) -> None:
-        """Refuse an entry of ours that a secret could not be put into."""
+        """Refuse an entry of ours that cannot hold a secret."""
 
     def find_record(self, key: str, there: Entry) -> OwnReading | None:  # noqa: ARG002 - some have to read more
         """The record in an entry of ours."""
@@ -160,15 +159,15 @@ class Store(Sink):
         return there.secret
 
     def let_go(self, key: str, there: Entry) -> None:
-        """Write the record of an entry of ours as one that is released; the secret stays."""
+        """Write the record of an entry of ours as released; the secret stays."""
         secret = self.find_secret(key, there)
         if there.record is not None and secret is not None:
             self.put(there.record.let_go, secret, there)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does.
+        """Write the record of an entry in today's form, if that takes no secret; otherwise the next write does.
 
-        That of another owner, which is taken over, is written with the secret.
+        A record of another owner that is taken over is written with the secret.
         """
         secret = self.find_secret(key, there) if there.other is not None else None
         if there.record is not None and secret is not None:
@@ -182,7 +181,7 @@ class Store(Sink):
         """Make that what the file says."""
 
     def foreign(self, key: str, there: Entry) -> SinkError:
-        """What is said of an entry that is not ours."""
+        """The message about an entry that is not ours."""
         return self.error(f"the entry of {key} {there.whose}", "Remove it, or choose another place for this sink.")
 
     # --- The protocol ------------------------------------------------------------------------------------------------
@@ -211,7 +210,7 @@ class Store(Sink):
         return {key: reading for key, reading in found.items() if reading is not None}
 
     def _reading(self, key: str, there: Entry) -> Reading | None:
-        """What is said of an entry, whosever it is."""
+        """The sink's statement about an entry, whoever owns it."""
         return self.foreign_record(key, self.foreign(key, there), there.other) if there.whose else there.found
 
     def read_one(self, key: str) -> SinkRecord | None:
@@ -265,7 +264,7 @@ class Store(Sink):
         self._change(key, attempt, lambda: self.look(key) is None)
 
     def release(self, key: str) -> None:
-        """Let go of a record; the secret stays, and what is not ours."""
+        """Release a record; the secret stays, and so does what is not ours."""
 
         def attempt() -> None:
             there = self.look(key)
@@ -295,7 +294,7 @@ class Store(Sink):
     # --- What holds for all ------------------------------------------------------------------------------------------
 
     def _check(self, key: str, there: Entry, record: SinkRecord | None = None) -> None:
-        """Refuse to replace, by this record, or to remove what is not ours, cannot be read here, or is newer."""
+        """Refuse to replace with this record, or to remove, what is not ours, cannot be read here, or is newer."""
         if there.whose:
             raise self.foreign(key, there)
         if isinstance(there.found, LaterRecord):
@@ -309,7 +308,7 @@ class Store(Sink):
             self.correct(key, there)
 
     def _entry(self, key: str) -> Entry | None:
-        """An entry with all that is to be known of its record, where it is ours."""
+        """An entry with everything about its record, if it is ours."""
 
         def attempt() -> Entry | None:
             there = self.look(key)
@@ -320,7 +319,7 @@ class Store(Sink):
         return self._insist(key, attempt)
 
     def _change(self, key: str, attempt: Callable[[], None], is_done: Callable[[], bool]) -> None:
-        """Change something; where no attempt succeeds, look at the end whether one of them took effect after all."""
+        """Change something; if no attempt succeeds, check at the end whether one of them took effect after all."""
         try:
             self._insist(key, attempt)
         except SinkError as error:

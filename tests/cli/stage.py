@@ -1,4 +1,4 @@
-"""A folder, an emulator over HTTP, and `keyform` run in it: as a process of its own, in this one, or on a terminal.
+"""A folder, an emulator over HTTP, and `keyform` run in it: as a separate process, in this one, or on a terminal.
 
 After every run, everything it wrote is searched for secrets and tokens; `in_order` says what a finished stack is.
 """
@@ -165,11 +165,11 @@ class World:
     # --- Running ------------------------------------------------------------------------------------------------------
 
     def start(self, *argv: str, **options: Any) -> Running:
-        """Start keyform as a process of its own."""
+        """Start keyform as a separate process."""
         return Running(self, argv, **options)
 
     def run(self, *argv: str, stdin: str | None = "", **options: Any) -> Ran:
-        """Run keyform as a process of its own, to its end."""
+        """Run keyform as a separate process, to its end."""
         return self.start(*argv, **options).finish(stdin)
 
     def fail(self, fault: Fault | None) -> None:
@@ -177,7 +177,7 @@ class World:
         self.emulator.interceptor = fault
 
     def search(self, *texts: str) -> None:
-        """No secret and no token stands in these texts, or in a file that others can read."""
+        """No secret and no token appears in these texts, or in a file that others can read."""
         where = {f"what was written ({number})": text for number, text in enumerate(texts)}
         for path in self.folder.rglob("*"):
             if path.is_file() and not path.is_symlink() and self._is_open(path):
@@ -245,7 +245,7 @@ def _forms(value: str) -> Iterator[str]:
     yield quote(value, safe="")
     yield json.dumps(value)[1:-1]
     for before in ("", "x", "xx", "APIKey ", ":"):
-        # Without the characters at the edges, which depend on what stands beside them.
+        # Without the characters at the edges, which depend on their neighbours.
         encoded = base64.b64encode((before + value).encode()).decode().rstrip("=")[len(before) + 2 : -2]
         yield encoded
         yield encoded.replace("+", "-").replace("/", "_")

@@ -20,7 +20,7 @@ from cli.processes import wait_until
 from cli.stage import HEAD, LIVE, ONE_KEY, TWO_KEYS, World
 
 from reconciler.effects import System
-from reconciler.emulator import Emulator, VirtualClock
+from reconciler.emulator import Emulator, Modes, VirtualClock
 
 # --- init -------------------------------------------------------------------------------------------------------------
 
@@ -373,6 +373,52 @@ def test_a_seed_that_cannot_be_used_is_told_with_its_place(
     ran = keyform("emulator", "--seed", "seed.yaml")
     assert (ran.code, ran.out) == (1, "")
     assert sentence in ran.err
+
+
+def test_the_emulator_lists_its_modes_with_the_default_first(keyform: Keyform) -> None:
+    ran = keyform("emulator", "--list-modes")
+    assert (ran.code, ran.err) == (0, "")
+    listed = dict(re.findall(r"^  (\w+) = (.+)$", ran.out, re.MULTILINE))
+    known = Modes.choices() | Modes.liberties()
+    assert listed == {name: " | ".join(map(str, values)) for name, values in known.items()}
+    assert (
+        "  deleted_name = free | reserved_for_an_hour | reserved\n      The name of a deleted key: free at" in ran.out
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "deleted_nam=reserved",
+            "There is no mode 'deleted_nam'.\n"
+            "  Did you mean `deleted_name`? `keyform emulator --list-modes` lists all.",
+        ),
+        ("lists_lag=4", "The mode lists_lag has no value '4'.\n  Its values are 0, 3."),
+        ("lists_lag", "'lists_lag' sets no mode.\n  Write NAME=VALUE, such as deleted_name=reserved."),
+    ],
+)
+def test_a_mode_that_there_is_not_is_told_with_those_that_there_are(keyform: Keyform, setting: str, said: str) -> None:
+    ran = keyform("emulator", "--mode", setting)
+    assert (ran.code, ran.out, ran.err) == (1, "", f"Error: {said}\n")
+
+
+@pytest.mark.process("it serves until it is signalled")
+def test_the_emulator_behaves_as_its_modes_say(world: World) -> None:
+    world.write("projects: {1234: {applications: [{name: Chat UI}]}}", "seed.yaml")
+    modes = ("--mode", "application_name=free", "--mode", "key_quota=3", "--mode", "quota_status=409")
+    serving = world.start("emulator", "--port", "0", "--seed", "seed.yaml", *modes)
+    wait_until(lambda: b"CLOUD_PROJECT_ID" in serving._texts["stdout"], "the address", lambda: serving.err)
+    env = dict(re.findall(r"export (\w+)=(\S+)", serving._texts["stdout"].decode()))
+    keys = "".join(f"  key-{number}: {{}}\n" for number in range(4))
+    world.write(f"{ONE_KEY.partition('keys:')[0]}lock: {{type: none}}\nkeys:\n{keys}")
+    ran = world.run("apply", "--auto-approve", env=env)
+    assert ran.code == 1
+    said = " ".join(ran.out.split())
+    assert "A quota is used up (quota inference_api_key_count_limit, limit 3, usage 3), so the API refused to" in said
+    assert "Keys: 3 added" in said
+    serving.send(signal.SIGINT)
+    assert serving.finish().code == 0
 
 
 def test_a_database_that_is_none_is_told(world: World, keyform: Keyform) -> None:

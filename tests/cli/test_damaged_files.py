@@ -91,7 +91,7 @@ def read_by_a_shell(path: Path) -> str | None:
 
 
 def read_by_docker(path: Path) -> str | None:
-    """As `docker run --env-file`: all that stands behind the first `=`."""
+    """As `docker run --env-file`: everything behind the first `=`."""
     lines = [line.split("=", 1) for line in path.read_text().split("\n") if line and not line.startswith("#")]
     return next((rest[0] for name, *rest in lines if name == "PAYMENTS_KEY" and rest), None)
 

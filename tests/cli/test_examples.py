@@ -25,7 +25,7 @@ def test_all_examples_are_tested(project_root: Path) -> None:
 
 
 class Example:
-    """An example in a folder of its own, and the API with what its seed has live."""
+    """An example in a separate folder, and the API with the live objects of its seed."""
 
     def __init__(self, world: World, path: Path) -> None:
         self.world = world

@@ -258,7 +258,7 @@ def test_a_variable_that_is_not_keyforms_is_not_overwritten(world: World, keyfor
 
 
 def fills_up() -> None:
-    """No file may grow beyond a few bytes: what a full disk is to whoever writes."""
+    """No file may grow beyond a few bytes: a writer sees a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
 

@@ -1,4 +1,4 @@
-"""The examples, and what `keyform init` writes, are valid as they stand."""
+"""The examples, and the file that `keyform init` writes, are valid unchanged."""
 
 from __future__ import annotations
 

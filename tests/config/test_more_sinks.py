@@ -96,7 +96,7 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             '{type: command, write: [a], remove: [b, "{generation}"]}',
-            "5:48: sinks.one.remove[1]: a command that removes is told no generation: what goes is the key\n"
+            "5:48: sinks.one.remove[1]: a command that removes gets no generation: it removes the key\n"
             "    Take it out; it is given `{key}` and `{stack}`.",
         ),
         (

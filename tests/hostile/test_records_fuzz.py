@@ -1,4 +1,4 @@
-"""Whatever a store holds, a sink reads records in it or ends in an error of its own, which shows none of it."""
+"""Whatever a store holds, a sink reads records in it or ends in a `SinkError`, which shows none of it."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ LINES = st.one_of(
     st.text(max_size=30),
 )
 NEARLY = st.builds(
-    # A record as keyform writes it, of which one part is anybody's.
+    # A record as keyform writes it, with one part that anyone may have written.
     lambda part, generation, live, at, secret, key: (
         f"# keyform {STACK}/{key} g{generation if part == 0 else 3} {live if part == 1 else 'a-g3'} "
         f"{at if part == 2 else '2026-11-21T10:00:00.123456Z'}\n"
@@ -185,7 +185,7 @@ def tried(act: Callable[[], Any]) -> Any:
 
 
 def go_through(sink: LocalFileSink, content: bytes) -> None:
-    """All that is done with a content; SinkError is an answer, and says nothing of what stands there."""
+    """Everything that is done with a content; SinkError is an answer, and shows nothing of the content."""
 
     tried(lambda: sink.check(content, KEYS))
     records = tried(lambda: sink.records(content))

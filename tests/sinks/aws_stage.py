@@ -93,7 +93,7 @@ class Killed(BaseException):
 
 
 class Counted(System):
-    """The calls to AWS in order; `before` and `after` are told of each and may raise.
+    """The calls to AWS in order; `before` and `after` get each and may raise.
 
     They share the first client that a sink made: each takes 100 ms to make, and some megabytes for good.
     """

@@ -1,4 +1,4 @@
-"""One face for the tests over every kind of sink that can be read back: how it is opened, and what stands in it."""
+"""One face for the tests over every kind of sink that can be read back: how it is opened, and what it holds."""
 
 from __future__ import annotations
 

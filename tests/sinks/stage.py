@@ -175,7 +175,7 @@ class Killed(BaseException):
 
 
 class Watched(System):
-    """The real world, in which `before` is told of each effect and may raise; counts how often each was asked for."""
+    """The real world, in which `before` gets each effect and may raise; counts how often each was requested."""
 
     def __init__(self) -> None:
         super().__init__()

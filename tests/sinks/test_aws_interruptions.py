@@ -1,4 +1,4 @@
-"""A run dies, or loses an answer, at any call to AWS: what is said to be held is held, and the next run converges."""
+"""A run dies, or loses an answer, at any call to AWS: what counts as held is held, and the next run converges."""
 
 from __future__ import annotations
 

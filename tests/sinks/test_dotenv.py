@@ -1,4 +1,4 @@
-"""The format of the dotenv sink, and what its readers make of it."""
+"""The format of the dotenv sink, and what its readers get."""
 
 from __future__ import annotations
 
@@ -303,7 +303,7 @@ def sourced(shell: str, path: Path) -> dict[str, str]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(secrets, min_size=1, max_size=25))
 def test_all_readers_get_the_very_secret(path: Path, values: list[str]) -> None:
-    """By really sourcing the file in each shell that is here, and by python-dotenv with all that it does by default."""
+    """By really sourcing the file in each shell on this machine, and by python-dotenv with all its defaults."""
     sink = pure()
     content, expected = b"HOST=example.org\n", {}
     for number, value in enumerate(values):
@@ -327,7 +327,7 @@ def test_all_readers_get_the_very_secret(path: Path, values: list[str]) -> None:
 
 @given(value=st.text(string.ascii_letters + string.digits + "_./+=:@%-", min_size=1))
 def test_a_plain_secret_needs_no_quotes_so_that_docker_reads_it_too(value: str) -> None:
-    """`docker run --env-file` takes all after the first `=` as it stands."""
+    """`docker run --env-file` keeps everything after the first `=` unchanged."""
     assert put("", secret=value).split("\n")[1].split("=", 1)[1] == value
 
 

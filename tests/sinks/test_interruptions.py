@@ -175,7 +175,7 @@ def test_killed_at_any_effect(kind: Kind, anywhere: Path, before: Before, act: A
 
 @STORIES
 def test_interrupted_at_any_effect(kind: Kind, anywhere: Path, before: Before, act: Act, after: str | None) -> None:
-    """Ctrl-C: what stands in a `finally` still runs."""
+    """Ctrl-C: a `finally` still runs."""
     for number, path in each_effect(kind, anywhere, before, act):
         old = path.read_bytes() if path.exists() else None
         effects = FailsAt(number, KeyboardInterrupt())

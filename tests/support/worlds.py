@@ -41,7 +41,7 @@ class WorldEffects(EmulatedEffects):
 
 
 class OtherProcess(WorldEffects):
-    """Those of one of several processes, each of which has a chance of its own."""
+    """Those of one of several processes, each with a separate chance."""
 
     def __init__(self, emulator: Emulator, chance: float) -> None:
         super().__init__(emulator)
@@ -166,7 +166,7 @@ def states(result: Result) -> dict[str, OutcomeState]:
 
 
 def apply_locked(world: World, file: DesiredState, effects: WorldEffects) -> Result:
-    """One run of a process of its own, with a lock, from its plan to its end."""
+    """One run as a separate process, with a lock, from its plan to its end."""
     api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
 
     def look() -> Plan:
@@ -231,7 +231,7 @@ def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
 
 
 class BrokenSink(Sink):
-    """A sink around another one that fails when it is told to."""
+    """A sink around another one that fails on demand."""
 
     def __init__(self, sink: Sink, *, error: Exception, after: bool = False) -> None:
         self._sink = sink

@@ -1,4 +1,4 @@
-"""P4: secrets and the token are searched in all that a run said, in every form in which they could be recognised."""
+"""P4: secrets and the token are searched for in everything that a run printed, in every recognisable form."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def forms(value: str) -> frozenset[str]:
 
 
 def texts(ran: Ran, world: FaultWorld) -> Iterator[str]:
-    """All that a run showed, and every file and description that others may read."""
+    """Everything that a run showed, and every file and description that others may read."""
     yield from ran.said
     secret_files = world.secret_files()
     for path, content in world.files().items():

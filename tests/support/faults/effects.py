@@ -65,7 +65,7 @@ class Kind(StrEnum):
     CLOUD_LIST = "cloud_list"
     CLOUD_READ = "cloud_read"
     CLOUD_WRITE = "cloud_write"
-    """Calls of a library that speaks to a server itself: boto3's."""
+    """Calls of a library that contacts a server itself: boto3's."""
     GIT = "git"
     SLEEP = "sleep"
     CLOCK = "clock"
@@ -83,7 +83,7 @@ FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
 CLOUD = frozenset({Kind.CLOUD_LIST, Kind.CLOUD_READ, Kind.CLOUD_WRITE})
 WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
-"""After these the world may be another: requests and sleeping let tasks go on."""
+"""After these the world may have changed: tasks progress during requests and sleep."""
 COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
 """These cannot fail; they are numbered and named all the same."""
 
@@ -117,7 +117,7 @@ Hook = Callable[[Effect, Callable[[], Any], "TracedEffects"], Any]
 
 
 class TracedEffects:
-    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter."""
+    """One process's effects. `hook` wraps each of them; `watch` looks at the world after those that matter."""
 
     def __init__(
         self,

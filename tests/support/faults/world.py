@@ -72,7 +72,7 @@ class FaultWorld:
         self.names_by_id: dict[str, str] = {}
         """What the objects are called that were ever asked for by an id."""
         self.edited: dict[str, str] = {}
-        """What stood in the descriptions that somebody edited: they are generations by that, whatever is left of it."""
+        """Descriptions before they were edited: they are generations by that, whatever is left of it."""
         self._known: dict[Hashable, Any] = {}
         self._known_as_of: object = None
         self._is_still = False
@@ -115,7 +115,7 @@ class FaultWorld:
         return self.emulator.respond(request)
 
     def chance(self) -> float:
-        """Repeatable, and never the same twice: a lock's holder is told by it."""
+        """Repeatable, and never the same twice: it identifies a lock's holder."""
         self.chances += 1
         digest = hashlib.blake2b(str(self.chances).encode(), digest_size=6).digest()
         return int.from_bytes(digest, "big") / 256**6
@@ -206,7 +206,7 @@ class FaultWorld:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Within the block nothing changes, so that what the emulator is asked for twice is asked for once.
+        """Within the block nothing changes, so that repeated questions reach the emulator once.
 
         It is asked again in a later block only if it has changed, or time has passed.
         """
