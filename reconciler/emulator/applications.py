@@ -32,9 +32,10 @@ class Owner:
 
 def create_application(call: Call) -> Answer:
     """POST: a task that ends with the application, and a deployment for each of its components."""
-    body = read_body(call.request, "APPLICATION_CREATE")
-    world, name = call.world, body["name"]
-    if not is_label(name):
+    world, is_free = call.world, call.world.modes.application_name == "free"
+    body = read_body(call.request, "APPLICATION_CREATE_FREE" if is_free else "APPLICATION_CREATE")
+    name = body["name"]
+    if not (is_free or is_label(name)):
         raise validation_error({"name": ["The name becomes a part of its deployments' names"]})
     names = body.get("api_keys", [])
     bindings.check_keys(world, call.project_id, names, call.now)
@@ -121,8 +122,7 @@ def delete_application(call: Call) -> Answer:
 
 def child_name(application: str, component: str) -> str:
     """The name of the deployment that runs a component [I]; at most 30 characters, as for any deployment."""
-    plain = re.sub(r"[^a-z0-9]+", "-", component.lower())
-    return f"{application}-{plain}"[:30].strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", f"{application}-{component}".lower()).strip("-")[:30].strip("-")
 
 
 def _find(call: Call) -> sqlite3.Row:

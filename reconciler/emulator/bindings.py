@@ -140,6 +140,11 @@ def opens(world: World, deployment_id: int, secret: str | None, now: int) -> boo
         return False
     for key_id in unpack(gate["key_ids"]):
         key = world.row("SELECT secret, expires_at FROM keys WHERE id = ?", key_id)
+        if key is None and world.modes.data_plane_lag:
+            since = now - world.modes.data_plane_lag * 1_000_000
+            key = world.row(
+                "SELECT secret, expires_at FROM deleted_keys WHERE id = ? AND deleted_at > ?", key_id, since
+            )
         if key is not None and key["secret"] == secret and (key["expires_at"] is None or key["expires_at"] > now):
             return True
     return False

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -17,8 +17,9 @@ from reconciler.emulator import bindings, tasks
 from reconciler.emulator.access import Grant, admit, best_role, check_project, check_role, grant
 from reconciler.emulator.bindings import Kind
 from reconciler.emulator.clock import Clock, RealClock, VirtualClock, http_date, instant, micros
+from reconciler.emulator.keeping import SECOND
 from reconciler.emulator.modes import Modes
-from reconciler.emulator.routes import WORKS, find_route
+from reconciler.emulator.routes import LISTS, WORKS, find_route
 from reconciler.emulator.store import open_store, restore
 from reconciler.emulator.validation import read_project_id
 from reconciler.emulator.wire import Answer, ApiError, RawError, Request
@@ -79,6 +80,8 @@ class Emulator:
         self.listeners: list[Listener] = []
         self.interceptor: Interceptor | None = None
         self._world = World(store, modes or Modes(), base_url, task_seconds, seed)
+        self._past: list[tuple[int, bytes]] = []
+        """Where lists lag: what the store held, from which instant on, the oldest that a list may still show first."""
         self._settled = (0, 0)
         """How much had been written when all that was due was last brought about, and when more would be due."""
         self._is_shared = isinstance(db, str | Path)
@@ -87,7 +90,7 @@ class Emulator:
         self._finalizer = weakref.finalize(self, store.close)
         with self._lock:
             grant(self._world, tokens or {})
-            store.commit()
+            self._keep()
 
     @property
     def modes(self) -> Modes:
@@ -116,6 +119,7 @@ class Emulator:
 
     def _answer(self, request: Request) -> Answer:
         world = self._world
+        world.calls += 1
         now = self._settle()
         try:
             answer = self._route(request, now)
@@ -130,7 +134,7 @@ class Emulator:
         except BaseException:
             world.db.rollback()
             raise
-        world.db.commit()
+        self._keep(now)
         return answer
 
     def _route(self, request: Request, now: int) -> Answer:
@@ -139,6 +143,8 @@ class Emulator:
         if access == "secret":
             return handler(Call(world, request, now, path))
         roles = admit(world, request)
+        if handler in LISTS:
+            world, now = self._listed(now)
         if access == "token":
             check_role(request, best_role(roles))
             return handler(Call(world, request, now, path, projects=roles))
@@ -146,6 +152,30 @@ class Emulator:
         check_project(world, project_id, roles)
         check_role(request, roles[project_id])
         return handler(Call(world, request, now, path, project_id, roles))
+
+    def _keep(self, now: int | None = None) -> None:
+        """Commit; and where lists lag, remember what they are to show from `now` on, or at once without it."""
+        self._world.db.commit()
+        lag = self._world.modes.lists_lag * SECOND
+        if not lag:
+            return
+        if now is None:
+            self._past = [(0, self._world.db.serialize())]
+            return
+        while len(self._past) > 1 and self._past[1][0] <= now - lag:
+            del self._past[0]
+        if (image := self._world.db.serialize()) != self._past[-1][1]:
+            self._past.append((now, image))
+
+    def _listed(self, now: int) -> tuple[World, int]:
+        """The world that a list shows, and its instant: the present one, or that of a moment ago."""
+        world, then = self._world, now - self._world.modes.lists_lag * SECOND
+        if then == now:
+            return world, now
+        image = next(image for since, image in reversed(self._past) if since <= then or since == self._past[0][0])
+        past = replace(world, db=restore(image))
+        tasks.settle(past, then, WORKS)
+        return past, then
 
     def _settle(self) -> int:
         """Bring about whatever is due, and give the present instant."""
@@ -161,7 +191,7 @@ class Emulator:
         """Let more management tokens into projects, which exist from then on."""
         with self._lock:
             grant(self._world, tokens)
-            self._world.db.commit()
+            self._keep()
 
     @contextmanager
     def editing(self) -> Iterator[World]:
@@ -173,7 +203,7 @@ class Emulator:
             except BaseException:
                 self._world.db.rollback()
                 raise
-            self._world.db.commit()
+            self._keep()
 
     # What a test may look at and do, past the API.
 
@@ -302,6 +332,9 @@ class Emulator:
             task_seconds=world.task_seconds,
             seed=world.seed,
         )
+        if fork.modes.lists_lag == world.modes.lists_lag:
+            fork._past = list(self._past)  # noqa: SLF001 - its own copy
+        fork._world.calls = world.calls  # noqa: SLF001
         fork._world.unseen -= world.changes  # noqa: SLF001 - whoever compares `changes` may go on with the copy
         return fork
 

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from reconciler.emulator.clock import instant
 from reconciler.emulator.wire import NO_CONTENT, Answer, json_answer
 from reconciler.emulator.world import World
 
@@ -30,7 +31,7 @@ def keep_expiry(world: World, microseconds: int | None) -> int | None:
             return microseconds
         case "end_of_day":
             return microseconds - microseconds % DAY + DAY - SECOND
-        case "midnight":
+        case "midnight" | "date":
             return microseconds - microseconds % DAY
         case "to_the_minute":
             return -(-microseconds // MINUTE) * MINUTE
@@ -51,6 +52,12 @@ def keep_description(world: World, text: str | None) -> str | None:
             return text.strip()
         case "composed":
             return unicodedata.normalize("NFC", text)
+        case "decomposed":
+            return unicodedata.normalize("NFD", text)
+        case "compatible":
+            return unicodedata.normalize("NFKC", text)
+        case "ascii":
+            return text.encode("ascii", "replace").decode()
         case "escaped":
             return html.escape(text)
         case "folded":
@@ -71,6 +78,13 @@ def tell_created_at(world: World, row: sqlite3.Row, telling: Telling) -> str | N
             return world.timestamp("created_at", created_at, form="naive")
         created_at = -(-created_at // SECOND) * SECOND
     return world.timestamp("created_at", created_at)
+
+
+def tell_expires_at(world: World, row: sqlite3.Row) -> str | None:
+    """A key's `expires_at` as every answer shows it."""
+    if world.modes.expiry_kept == "date" and row["expires_at"] is not None:
+        return f"{instant(row['expires_at']):%Y-%m-%d}"
+    return world.timestamp("expires_at", row["expires_at"])
 
 
 def answer_patch(world: World, before: Mapping[str, Any], after: Mapping[str, Any], sent: Mapping[str, Any]) -> Answer:

@@ -16,6 +16,8 @@ LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 """Names of deployments, and of keys wherever they stand in a path."""
 DOTTED = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
 """Names of keys where they are made: dots are allowed here, and only here."""
+PRINTABLE = r"^[^/\x00-\x1f\x7f-\x9f]+\Z"
+"""Names of applications, where they are free in form."""
 IMAGE = (
     r"^(?:(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*)"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?\Z"
@@ -231,6 +233,11 @@ APPLICATION_CREATE = record(
     components_configuration=mapping(COMPONENT_CREATE),
     api_keys=NAMES,
 )
+APPLICATION_CREATE_FREE = record(
+    "application_name name regions components_configuration",
+    **APPLICATION_CREATE["properties"] | {"name": text(minLength=1, maxLength=200, pattern=PRINTABLE)},
+)
+"""The same, for an API that takes any name."""
 APPLICATION_UPDATE = record(
     api_keys=NAMES,
     regions=listing(whole()),
@@ -258,7 +265,7 @@ _SEED_PROJECT = record(
     applications=listing(
         record(
             "name",
-            name=text(minLength=1, maxLength=15),
+            name=text(minLength=1, maxLength=200, pattern=PRINTABLE),
             application_name=text(),
             regions=listing(whole()),
             api_keys=NAMES,

@@ -20,6 +20,8 @@ from reconciler.emulator.wire import ApiError
 from reconciler.emulator.world import Table, World
 
 REGION = 1
+LONGEST_APPLICATION = 15
+"""Characters [D]."""
 FLAVOR = "inference-16vcpu-232gib-1xh100-80gb"
 DEPLOYMENT: dict[str, Any] = {
     "image": "vllm/vllm-openai:latest",
@@ -42,8 +44,8 @@ class SeedError(ValueError):
         self.problems = problems
 
 
-def load_seed(path: str | Path) -> dict[str, Any]:
-    """Read and check a seed file, YAML or JSON; SeedError if it cannot be read or used."""
+def load_seed(path: str | Path, modes: Modes | None = None) -> dict[str, Any]:
+    """Read and check a seed file, YAML or JSON, for an emulator in `modes`; SeedError if it cannot be read or used."""
     import yaml  # noqa: PLC0415 - only a seed file needs it
 
     try:
@@ -55,7 +57,7 @@ def load_seed(path: str | Path) -> dict[str, Any]:
         place = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
         raise SeedError([f"{path}{place}: not valid YAML: {getattr(error, 'problem', None) or 'unreadable'}"]) from None
     try:
-        return check_seed({} if data is None else data)
+        return check_seed({} if data is None else data, modes)
     except SeedError as error:
         raise SeedError([f"{path}: {problem}" for problem in error.problems]) from None
 
@@ -63,15 +65,15 @@ def load_seed(path: str | Path) -> dict[str, Any]:
 def check_seed(data: object, modes: Modes | None = None) -> dict[str, Any]:
     """The seed with YAML's dates and whole numbers made into what JSON has; SeedError with all problems at once.
 
-    `modes` are those of the emulator it is for: in one of them two deployments may have the same name.
+    `modes` are those of the emulator it is for: in some, two deployments may have one name, or applications any.
     """
-    twins = (modes or Modes()).twin_deployments == "allowed"
+    modes = modes or Modes()
     plain = _plain(data)
     told = {IN_LIST.sub(r"[\1]", place): messages for place, messages in problems_in("SEED", plain).items()}
     problems = [f"{place}: {message}" for place, messages in told.items() for message in messages]
     if not problems:
         for project, content in plain.get("projects", {}).items():
-            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {}, twins=twins)]
+            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {}, modes)]
         problems += _repeated_ids(plain.get("projects", {}))
     if problems:
         raise SeedError(problems)
@@ -105,7 +107,7 @@ def _plain(value: object) -> Any:
             return value
 
 
-def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[str]:
+def _project_problems(content: Mapping[str, Any], modes: Modes) -> Iterator[str]:
     keys = [key["name"] for key in content.get("api_keys", [])]
     taken: set[str] = set()
     yield from _repeated("api_keys", keys)
@@ -118,7 +120,7 @@ def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[st
                     yield f"api_keys[{position}].{field}: not an ISO 8601 date or time"
     for section in ("deployments", "applications"):
         items = content.get(section, [])
-        may_repeat = twins and section == "deployments"
+        may_repeat = modes.twin_deployments == "allowed" and section == "deployments"
         yield from () if may_repeat else _repeated(section, [_taken_name(item) for item in items])
         for position, item in enumerate(items):
             for name in item.get("api_keys", []):
@@ -128,8 +130,10 @@ def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[st
                 yield f"{section}[{position}]: {BOTH_GIVEN}"
             names = [_taken_name(item)]
             if section == "applications":
-                if not is_label(item["name"]):
+                if modes.application_name == "label" and not is_label(item["name"]):
                     yield f"applications[{position}].name: small letters, digits and inner hyphens only"
+                if modes.application_name == "label" and len(item["name"]) > LONGEST_APPLICATION:
+                    yield f"applications[{position}].name: at most {LONGEST_APPLICATION} characters"
                 names = [child_name(item["name"], component) for component in item.get("components", {"web": None})]
             for name in filter(None, names):
                 if name in taken and not may_repeat:

@@ -8,7 +8,7 @@ import sqlite3
 from functools import cache
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 
 RANDOM_UUID = f"lower(printf('%s-%s-%s-%s-%s', {', '.join(f'hex(randomblob({n}))' for n in (4, 2, 2, 2, 6))}))"
 
@@ -36,6 +36,18 @@ CREATE TABLE keys (
 );
 
 CREATE INDEX expiring ON keys (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Keys that were deleted, in the modes that still know of them: by their old ids, for a data plane that lags, and by
+-- their names, for an API that gives no name twice.
+CREATE TABLE deleted_keys (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    expires_at INTEGER,
+    deleted_at INTEGER NOT NULL
+);
+CREATE INDEX deleted_names ON deleted_keys (project_id, name);
 
 -- An application and its children share the life of one row here and one row in deployments for each component.
 CREATE TABLE applications (

@@ -9,6 +9,7 @@ import sqlite3
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta, timezone
 from typing import Any, Literal, get_args
 
 from reconciler.emulator.clock import instant
@@ -22,8 +23,13 @@ ALPHABETS = {
 SECRET_LENGTH = 32
 TIMESTAMP_OF = {"created_at": "naive", "expires_at": "zulu", "created_on": "offset", "finished_on": "offset_colon"}
 """The form of each field when timestamps are mixed; any other is `zulu`."""
-ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}
-"""How the forms in whole seconds write UTC."""
+ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00", "naive": "", "milliseconds": "Z"}
+"""How the forms write UTC."""
+PRECISION = {"naive": "microseconds", "milliseconds": "milliseconds"}
+"""How fine the forms are that are finer than seconds."""
+PER_CALL = ("zulu", "naive", "offset", "milliseconds", "offset_colon", "east")
+"""The form that every timestamp of a call has, where each call has its own."""
+EAST = timezone(timedelta(hours=2))
 
 Table = Literal["keys", "deployments", "applications"]
 ListOrder = Literal["oldest_first", "newest_first", "by_name"]
@@ -59,6 +65,8 @@ class World:
     base_url: str
     task_seconds: float
     seed: int | None = None
+    calls: int = 0
+    """How many requests have been answered."""
     unseen: int = 0
     """How many of the rows that the connection has written do not count as changes."""
 
@@ -128,8 +136,12 @@ class World:
         form = form or self.modes.timestamps
         if form == "mixed":
             form = TIMESTAMP_OF.get(field, "zulu")
-        text = instant(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00")
-        return text if form == "naive" else text.partition(".")[0] + ZONE_OF[form]
+        if form == "per_call":
+            form = PER_CALL[self.calls % len(PER_CALL)]
+        moment = instant(microseconds)
+        if form == "east":
+            return moment.astimezone(EAST).isoformat(timespec="microseconds")
+        return moment.replace(tzinfo=None).isoformat(timespec=PRECISION.get(form, "seconds")) + ZONE_OF[form]
 
     def task_length(self) -> int:
         """How long a task takes, in microseconds."""
