@@ -1,6 +1,6 @@
 """How each generation of the API is asked: paths, bodies, and on which side it keeps who opens what.
 
-What a write of a key has to hold in v2 (every field, or those that are left out may be emptied [U]) is written here once.
+A write of a key has to hold every field in v2: those that are left out may be emptied [U].
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from reconciler.gcore.wire import read_instant, write_instant
@@ -23,7 +23,7 @@ CONTAINER = ("region_id", "scale")
 """[D] What v2 takes of a container; all else of it is the server's."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Made:
     """A throw-away key: `link` is what other objects know it by, its name in v3, its id in v2; "" until it is known."""
 
@@ -32,6 +32,8 @@ class Made:
     sent: Mapping[str, Any]
     answer: Said
     secret: Secret | None = field(default=None, repr=False)
+    is_stubborn: bool = False
+    """Whether it could not be deleted so far."""
 
     @property
     def shown(self) -> Mapping[str, Any]:
@@ -54,43 +56,12 @@ class Endpoint:
     payload: Mapping[str, Any] = field(repr=False)
 
 
-class Form(Protocol):
-    """One generation of the API, for one project."""
+@dataclass(frozen=True, slots=True)
+class EndpointList:
+    """A list of what keys can open."""
 
-    api: str
-    keys_path: str
-
-    def query(self) -> Mapping[str, int]:
-        """What names the project in the query of a list."""
-        ...
-
-    def key_path(self, link: str) -> str:
-        """Where one key is."""
-        ...
-
-    def of_project(self, project: int) -> tuple[str, Mapping[str, int]]:
-        """Path and query of the list of keys of some project."""
-        ...
-
-    def link_of(self, shown: Mapping[str, Any]) -> str:
-        """What a key is known by; `""` where the answer does not say."""
-        ...
-
-    def create_body(self, name: str, description: str, expires_at: str | None) -> dict[str, Any]:
-        """What makes a key that opens nothing."""
-        ...
-
-    def patch_body(self, made: Made, **changes: Any) -> dict[str, Any]:
-        """A PATCH of a key that changes these fields and keeps the others."""
-        ...
-
-    def read_endpoint(self, raw: RawApi, name: str) -> Endpoint | Said:
-        """The deployment of this name, or what came back instead of one."""
-        ...
-
-    def write_links(self, raw: RawApi, endpoint: Endpoint, links: Sequence[str], own: Sequence[Made]) -> Sequence[Said]:
-        """Let the deployment have these keys: the answers of the writes. Only links of `own` may differ from before."""
-        ...
+    path: str
+    has_pages: bool
 
 
 @dataclass(slots=True)
@@ -102,31 +73,47 @@ class V3:
 
     @property
     def keys_path(self) -> str:
+        """Where keys are listed and made."""
         return f"/cloud/v3/inference/{self.project}/api_keys"
 
     def query(self) -> Mapping[str, int]:
+        """What names the project in the query of a list."""
         return {}
 
     def key_path(self, link: str) -> str:
+        """Where one key is."""
         return f"{self.keys_path}/{quote(link, safe='')}"
 
     def of_project(self, project: int) -> tuple[str, Mapping[str, int]]:
+        """Path and query of the list of keys of some project."""
         return f"/cloud/v3/inference/{project}/api_keys", {}
 
     def deployment_path(self, name: str) -> str:
         """Where one deployment is."""
         return f"/cloud/v3/inference/{self.project}/deployments/{quote(name, safe='')}"
 
+    def endpoint_lists(self) -> tuple[EndpointList, EndpointList]:
+        """All that a key can open: deployments, in pages of 1000, and applications, without pages [D]."""
+        prefix = "/cloud/v3/inference"
+        return (
+            EndpointList(f"{prefix}/{self.project}/deployments", has_pages=True),
+            EndpointList(f"{prefix}/applications/{self.project}/deployments", has_pages=False),
+        )
+
     def link_of(self, shown: Mapping[str, Any]) -> str:
+        """What other objects know a key by; `""` where it does not say."""
         return _text(shown, "name")
 
     def create_body(self, name: str, description: str, expires_at: str | None) -> dict[str, Any]:
+        """What makes a key that opens nothing."""
         return {"name": name, "description": description} | ({"expires_at": expires_at} if expires_at else {})
 
-    def patch_body(self, made: Made, **changes: Any) -> dict[str, Any]:  # noqa: ARG002 - what is left out stays [D]
+    def patch_body(self, made: Made, **changes: Any) -> dict[str, Any]:  # noqa: ARG002 - as in v2
+        """A PATCH of a key that changes these fields: what is left out stays [D]."""
         return changes
 
     def read_endpoint(self, raw: RawApi, name: str) -> Endpoint | Said:
+        """The deployment of this name, or what came back instead of one."""
         said = raw.get(self.deployment_path(name))
         if not said.is_ok or _text(said.fields, "name") != name:
             return said
@@ -141,8 +128,9 @@ class V3:
         raw: RawApi,
         endpoint: Endpoint,
         links: Sequence[str],
-        own: Sequence[Made],  # noqa: ARG002 - the list is the deployment's
+        own: Sequence[Made],  # noqa: ARG002 - as in v2
     ) -> Sequence[Said]:
+        """Let the deployment have these keys, by one write of its list: the answer."""
         return [self.patch_deployment(raw, endpoint.name, api_keys=[*links])]
 
     def patch_deployment(self, raw: RawApi, name: str, **fields: Any) -> Said:
@@ -158,44 +146,64 @@ class V2:
     api: str = "v2"
     keys_path: str = "/cloud/v2/inference/api_keys"
     deployments_path: str = "/cloud/v2/inference/deployments"
+    ids: dict[str, str] = field(default_factory=dict)
+    """The ids of deployments, by name, as far as they were read."""
 
     def query(self) -> Mapping[str, int]:
+        """What names the project in the query of a list."""
         return {"project_id": self.project}
 
     def key_path(self, link: str) -> str:
+        """Where one key is."""
         return f"{self.keys_path}/{quote(link, safe='')}"
 
     def of_project(self, project: int) -> tuple[str, Mapping[str, int]]:
+        """Path and query of the list of keys of some project."""
         return self.keys_path, {"project_id": project}
 
     def link_of(self, shown: Mapping[str, Any]) -> str:
+        """What other objects know a key by; `""` where it does not say."""
         return _text(shown, "key_id")
 
     def create_body(self, name: str, description: str, expires_at: str | None) -> dict[str, Any]:
+        """What makes a key that opens nothing."""
         body = {"name": name, "description": description, "project_id": self.project}
         return body | ({"expires_at": expires_at} if expires_at else {})
 
     def patch_body(self, made: Made, **changes: Any) -> dict[str, Any]:
-        kept = {"description": made.sent.get("description"), "project_id": self.project, "inference_instance_ids": []}
+        """A PATCH of a key that changes these fields, and holds all others as they were sent; it opens nothing."""
+        kept: dict[str, Any] = {
+            "description": made.sent.get("description"),
+            "project_id": self.project,
+            "inference_instance_ids": [],
+        }
         expires_at = made.sent.get("expires_at")
         return kept | ({"expires_at": expires_at} if expires_at else {}) | changes
 
     def read_endpoint(self, raw: RawApi, name: str) -> Endpoint | Said:
+        """The deployment of this name, or what came back instead of one."""
         said = Said(404)
-        for offset in range(0, MOST_PAGES * PAGE, PAGE):
+        for offset in range(0, 0 if name in self.ids else MOST_PAGES * PAGE, PAGE):
             said = raw.get(self.deployments_path, **self.query(), limit=PAGE, offset=offset)
             results = said.fields.get("results")
             entries = [each for each in results if isinstance(each, dict)] if isinstance(results, list) else []
-            found = [each for each in entries if each.get("name") == name and each.get("status") != "DELETED"]
-            if found:
-                return _endpoint(found[0], name, "api_key_ids", application=False)
-            if not said.is_ok or len(entries) < PAGE:
+            for each in entries:
+                if each.get("name") == name and each.get("status") != "DELETED" and _text(each, "id"):
+                    self.ids.setdefault(name, _text(each, "id"))
+            if name in self.ids or not said.is_ok or len(entries) < PAGE:
                 break
-        return Said(404) if said.is_ok else said
+        if name not in self.ids:
+            return Said(404) if said.is_ok else said
+        said = raw.get(self.deployment_path(self.ids[name]))  # a list may show what was so a moment ago [U]
+        if not said.is_ok or _text(said.fields, "id") != self.ids[name]:
+            return said
+        return _endpoint(said.fields, name, "api_key_ids", application=False)
 
-    def write_links(
-        self, raw: RawApi, endpoint: Endpoint, links: Sequence[str], own: Sequence[Made]
-    ) -> Sequence[Said]:
+    def deployment_path(self, instance_id: str) -> str:
+        """Where one deployment is."""
+        return f"{self.deployments_path}/{quote(instance_id, safe='')}"
+
+    def write_links(self, raw: RawApi, endpoint: Endpoint, links: Sequence[str], own: Sequence[Made]) -> Sequence[Said]:
         by_link = {made.link: made for made in own}
         off = [link for link in endpoint.listed if link not in links and link in by_link]
         on = [link for link in links if link not in endpoint.listed and link in by_link]
@@ -218,13 +226,18 @@ class V2:
         containers = body.get("containers")
         if isinstance(containers, list):
             body["containers"] = [
-                {name: each[name] for name in CONTAINER if name in each} for each in containers if isinstance(each, dict)
+                {name: each[name] for name in CONTAINER if name in each}
+                for each in containers
+                if isinstance(each, dict)
             ]
         body |= {"auth_enabled": auth, "api_key_ids": [*dict.fromkeys(endpoint.listed)], "project_id": self.project}
-        return raw.ask("PUT", f"{self.deployments_path}/{quote(endpoint.id, safe='')}", body)
+        return raw.ask("PUT", self.deployment_path(endpoint.id), body, attempts=3 if raw.is_cleaning else 1)
 
 
-def form_of(api: str, project: int) -> V3 | V2:
+Form = V3 | V2
+
+
+def form_of(api: str, project: int) -> Form:
     """The form of a generation, by the word for it in the file."""
     return V2(project) if api == "v2" else V3(project)
 

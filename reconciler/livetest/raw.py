@@ -165,6 +165,14 @@ class RawApi:
         """A read, sent again where that may help."""
         return self.ask("GET", path, query=query, attempts=ATTEMPTS)
 
+    def get_as_lower_case(self, path: str, **query: str | int) -> Said:
+        """A read with the word before the token as the published document writes it."""
+        return self.get_with(f"apikey {self._token.reveal()}", path, **query)
+
+    def get_with(self, authorization: str, path: str, **query: str | int) -> Said:
+        """A read with another authorization than the token's."""
+        return self.ask("GET", path, query=query, authorization=authorization, attempts=ATTEMPTS)
+
     def ask(
         self,
         method: str,

@@ -1,7 +1,7 @@
-"""What a live test found: for each question what was asked, what came back, and which of the known behaviours that is.
+"""What a live test found: for each question what was asked, what came back, and which known behaviour that is.
 
-Everything here is fit to be published: shapes, statuses and classes of errors, never a value that could be a secret, nor
-the name of a deployment or a project.
+A finding is fit to be published: it holds shapes, statuses and classes of errors, never a value that could be a secret,
+nor the name of a deployment or a project.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Remains:
 
     what: str
     way_out: str
+    is_deployment: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
