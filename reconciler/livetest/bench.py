@@ -58,7 +58,7 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True)
 class Marker:
-    """What the description of a throw-away key says: of which run it is, and how the deployment was, if there is one."""
+    """What a throw-away key says in its description: its run, and how the deployment was, if there is one."""
 
     run: str
     was_public: bool = False

@@ -204,6 +204,7 @@ class V2:
         return f"{self.deployments_path}/{quote(instance_id, safe='')}"
 
     def write_links(self, raw: RawApi, endpoint: Endpoint, links: Sequence[str], own: Sequence[Made]) -> Sequence[Said]:
+        """Let the deployment have these keys, by a write of each of `own` that differs from before: the answers."""
         by_link = {made.link: made for made in own}
         off = [link for link in endpoint.listed if link not in links and link in by_link]
         on = [link for link in links if link not in endpoint.listed and link in by_link]

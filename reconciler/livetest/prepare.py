@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,7 @@ def prepare(
     project: int,
     api: str,
     deployment: str,
+    managed: Container[str],
     keeps_others: bool,
     patience: float,
     foreign_project: int | None,
@@ -47,8 +48,8 @@ def prepare(
 ) -> Plan:
     """See what there is. KeyformError where the deployment must not be touched, or something cannot be read.
 
-    `deployment` is empty without one; `keeps_others`: it may have keys of others, which stay attached throughout.
-    `patience` is in seconds. `learn` is given every secret that the API shows.
+    `deployment` is empty without one, `managed` are those of the file. `keeps_others`: the deployment may have keys of
+    others, which stay attached throughout. `patience` is in seconds. `learn` is given every secret that the API shows.
     """
     bench = Bench(
         raw=raw,
@@ -68,6 +69,10 @@ def prepare(
         endpoint = bench.form.read_endpoint(raw, deployment)
         if isinstance(endpoint, Said):
             raise _refusal(f"deployment.{deployment} cannot be read: {endpoint}", "name one that the project has")
+        if endpoint.name in managed or endpoint.id in managed:
+            raise _refusal(
+                f"deployment.{deployment} is in the file: keyform manages it", "name one that nothing depends on"
+            )
         reopens = _was_left_closed(endpoint, own)
         stacks = _stacks(bench, keys)
         bench.baseline = _baseline(endpoint, own, stacks, keeps_others=keeps_others, reopens=reopens)

@@ -135,7 +135,7 @@ def _form_of(value: object) -> str:
 
 
 def ask_patch(bench: Bench) -> Sights:
-    """Change a description, and see what is answered and what is kept; the key's expiry is sent in a zone of its own."""
+    """Change a description, and see what is answered and what is kept. The expiry is sent in its own zone."""
     local = (bench.raw.now().astimezone(UTC) + 2 * LIFETIME).replace(microsecond=0).astimezone(EAST).isoformat()
     made = bench.make(expires_at=local)
     before = bench.show(made)
