@@ -188,13 +188,13 @@ def describe(plan: Plan, out: str) -> Iterator[str]:
         yield "It touches no deployment. To ask more, name one that is disposable: --deployment NAME."
     elif bench.baseline.alone:
         yield (
-            f"It attaches some of them to deployment.{bench.baseline.name}, which is public now: at times the deployment"
-            " refuses its callers. In the end it is public again."
+            f"It attaches some of them to deployment.{bench.baseline.name}, which is public now. At times it refuses its"
+            " callers; in the end it is public again."
         )
     else:
         yield (
-            f"It attaches some of them to deployment.{bench.baseline.name}, beside its {len(bench.baseline.foreign)} keys"
-            " of others, which stay."
+            f"It attaches some of them to deployment.{bench.baseline.name}, beside the {len(bench.baseline.foreign)}"
+            " that others have there, which stay."
         )
     if bench.baseline is not None:
         yield "It calls the deployment itself, which wakes a model that is scaled to zero."
@@ -203,7 +203,9 @@ def describe(plan: Plan, out: str) -> Iterator[str]:
     for made in plan.leftovers:
         yield f"An earlier live test left the key {made.name}: it is deleted."
     for made in plan.bound:
-        yield f"An earlier live test left the key {made.name}. It may open something, and stays: see it in the portal."
+        yield f"An earlier live test left the key {made.name}. It may open something, and stays: see the portal."
+    for name in plan.doubtful:
+        yield f"The key {name} is called like one of a live test, but does not say so: see the portal."
     yield f"It waits at most {bench.patience:g} seconds for one thing, such as a task or a key's expiry: --patience."
     yield f"What it finds goes to {out}."
 

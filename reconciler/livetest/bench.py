@@ -76,6 +76,13 @@ def read_own(shown: Mapping[str, Any]) -> Marker | None:
     return Marker(named["run"], marked["state"] == "public", marked["deployment"] or "")
 
 
+def may_be_own(shown: Mapping[str, Any]) -> bool:
+    """Whether a key is called like a throw-away key, and has no description: a live test may have been killed when it
+    had emptied that."""
+    name = shown.get("name")
+    return isinstance(name, str) and _OWN_NAME.fullmatch(name) is not None and not shown.get("description")
+
+
 @dataclass(slots=True, kw_only=True)
 class Bench:
     """One live test at work. `patience` is in seconds, for a task or a key's expiry; `learn` is given every secret."""
@@ -91,8 +98,8 @@ class Bench:
     """The throw-away keys that there are, or may be."""
     lost: set[str] = field(default_factory=set)
     """The keys of others that a write took off, as far as it was seen."""
-    unsettled: bool = False
-    """Whether a task is under way whose effect has not shown."""
+    unsettled: list[str] = field(default_factory=list)
+    """Tasks that had no end in time, and whose effect has not shown."""
     was_stuck: bool = False
     """Whether a task was seen to have no end although its effect showed."""
     is_ending: bool = False
@@ -275,6 +282,11 @@ class Bench:
             raise ForeignKeyLost("a key of somebody else is gone from the deployment: nothing more is asked of it")
         return endpoint
 
+    def require_alone(self) -> None:
+        """Raise CannotAsk where others have keys on the deployment by now: for right before a write that opens it."""
+        if self.links_for(self.read()):
+            raise CannotAsk("keys of others have come to the deployment: the question would cut them off")
+
     def settle(self, said: Said, shows: Callable[[Endpoint], bool] = lambda _: True) -> str:
         """Wait until the tasks of a write have ended: their last state, or `""` where there is no task.
 
@@ -299,7 +311,7 @@ class Bench:
             if passed >= self.patience:
                 effect_shows = shows(self.read())
                 self.was_stuck |= effect_shows
-                self.unsettled |= not effect_shows
+                self.unsettled += [] if effect_shows else [task_id]
                 return state
             self.raw.wait(pause)
             pause = min(pause * 1.5, 1.0)

@@ -5,7 +5,7 @@ It looks at what there is, not at what was meant to be done, so that it can run 
 
 from __future__ import annotations
 
-from reconciler.livetest.bench import Bench, CannotAsk
+from reconciler.livetest.bench import RUNNING, Bench, CannotAsk
 from reconciler.livetest.forms import V2, Endpoint, Made, list_keys
 from reconciler.livetest.prepare import own_keys
 from reconciler.livetest.raw import Said
@@ -31,8 +31,6 @@ def put_back(bench: Bench) -> list[Remains]:
         # One that was not deleted is tried again in the end, and not after each question.
         tried = [made for made in bench.made if not made.is_stubborn or bench.is_ending]
         remains += [each for made in tried if (each := _delete(bench, made))]
-        if not remains:
-            bench.unsettled = False
         return remains
     finally:
         bench.raw.is_cleaning = before
@@ -43,7 +41,7 @@ def sweep(bench: Bench) -> list[Remains]:
     bench.raw.is_cleaning = bench.is_ending = True
     if bench.made or bench.unsettled:
         bench.raw.wait(LATE)
-    unsettled = bench.unsettled
+    running = [task_id for task_id in bench.unsettled if bench.look_at_task(task_id) in RUNNING]
     keys = list_keys(bench.raw, bench.form)
     known = {made.link for made in bench.made}
     bench.made += [each for each in own_keys(bench, keys, run=bench.run) if each.link not in known]
@@ -52,7 +50,7 @@ def sweep(bench: Bench) -> list[Remains]:
         name = f"keyform-doctor-{bench.run}-"
         what = f"keys whose names begin with {name} may be left: the keys cannot be listed ({keys})"
         remains.append(Remains(what, "Run this again, or delete them in the portal."))
-    if unsettled and bench.baseline:
+    if running and bench.baseline:
         what = f"a task on deployment {bench.baseline.name} has not ended, and may still change its keys"
         remains.append(Remains(what, f"Wait until it has. {LOOK}", is_deployment=True))
     return remains

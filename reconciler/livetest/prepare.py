@@ -8,7 +8,7 @@ from typing import Any
 
 from reconciler.effects import Effects
 from reconciler.errors import KeyformError
-from reconciler.livetest.bench import Baseline, Bench, read_own
+from reconciler.livetest.bench import Baseline, Bench, may_be_own, read_own
 from reconciler.livetest.catalogue import questions_for
 from reconciler.livetest.forms import PAGE, V2, Endpoint, Made, form_of, list_keys
 from reconciler.livetest.question import Question
@@ -22,7 +22,8 @@ Shown = Mapping[str, Any]
 class Plan:
     """What a live test will do: what a person is shown before it begins.
 
-    `leftovers` are keys of an earlier live test, which go; `bound` are those that stay, as they open something else.
+    `leftovers` are keys of an earlier live test, which go; `bound` are those that stay, as they may open something
+    else, and `doubtful` the names of keys that are called so and have no description, which stay, too.
     `reopens`: an earlier one closed the deployment, which was public, and was cut short.
     """
 
@@ -30,6 +31,7 @@ class Plan:
     questions: tuple[Question, ...]
     leftovers: tuple[Made, ...] = ()
     bound: tuple[Made, ...] = ()
+    doubtful: tuple[str, ...] = ()
     reopens: bool = False
 
 
@@ -78,7 +80,14 @@ def prepare(
         bench.baseline = _baseline(endpoint, own, stacks, keeps_others=keeps_others, reopens=reopens)
     bound = _bound_elsewhere(bench, own) if own else []
     leftovers = tuple(made for made in own if made not in bound)
-    return Plan(bench=bench, questions=questions_for(api), leftovers=leftovers, bound=tuple(bound), reopens=reopens)
+    return Plan(
+        bench=bench,
+        questions=questions_for(api),
+        leftovers=leftovers,
+        bound=tuple(bound),
+        doubtful=tuple(str(shown["name"]) for shown in keys if may_be_own(shown)),
+        reopens=reopens,
+    )
 
 
 def own_keys(bench: Bench, keys: Iterable[Shown] | Said, *, run: str = "") -> list[Made]:

@@ -68,6 +68,11 @@ class Said:
         return 400 <= self.status < 500 and self.status not in (408, 429)
 
     @property
+    def is_objection(self) -> bool:
+        """Whether the API objects to what it was asked for, and not to who asks, or how often."""
+        return self.status in (400, 404, 405, 409, 422)
+
+    @property
     def fields(self) -> Mapping[str, Any]:
         """The body's fields; none of what is no object."""
         return self.payload if isinstance(self.payload, dict) else {}

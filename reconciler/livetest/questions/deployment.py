@@ -54,7 +54,7 @@ def ask_unknown_key(bench: Bench) -> Sights:
     name = bench.new_name("none")
     unknown = Made(name, name, {}, Said(0))
     (said,) = bench.write(made, unknown)
-    if said.is_refusal:
+    if said.is_objection:
         yield Sight("unknown_key", "reject", f"PATCH {said}")
         return
     if not said.is_ok:
@@ -70,7 +70,7 @@ def ask_null(bench: Bench) -> Sights:
     made = bench.make()
     bench.attach(made)
     said = _patch(bench, api_keys=None)
-    if said.is_refusal:
+    if said.is_objection:
         yield Sight("null_api_keys", "refused", f"PATCH {said}")
         return
     if not said.is_ok:
@@ -107,6 +107,7 @@ def _described(endpoint: Endpoint) -> str:
 def _patch(bench: Bench, **fields: object) -> Said:
     if not isinstance(bench.form, V3):
         raise CannotAsk("v2 has no such write")
+    bench.require_alone()
     return bench.form.patch_deployment(bench.raw, bench.deployment.name, **fields)
 
 

@@ -27,7 +27,7 @@ def make_short(bench: Bench) -> Made:
         answer = made.answer
         if answer.is_ok:
             return made
-        if answer.status not in (400, 422):
+        if not answer.is_objection:
             break
     raise CannotAsk(f"a key that expires soon could not be made: {answer}")
 
@@ -47,7 +47,7 @@ def ask_expired(bench: Bench) -> Sights:
     """Attach a key that expires soon, wait, and look at it; then attach it again."""
     bound, loose = make_short(bench), make_short(bench)
     keeper = None if bench.deployment.alone else bench.make()
-    bench.attach(*([bound] if keeper is None else [bound, keeper]))
+    before = bench.attach(*([bound] if keeper is None else [bound, keeper]))
     wait_until_expired(bench, bound)
     wait_until_expired(bench, loose)
     endpoint = bench.check_others()
@@ -56,13 +56,15 @@ def ask_expired(bench: Bench) -> Sights:
         yield left_open("last_key_detached", "the API takes no key off by itself")
     else:
         yield Sight("expired_key", "detached", f"{AFTER.seconds} seconds after its expiry a key is not listed any more")
-        yield _last_key_detached(endpoint, is_last=bench.deployment.alone)
+        yield _last_key_detached(before, endpoint, is_last=bench.deployment.alone)
     yield _attach_expired(bench, loose)
 
 
-def _last_key_detached(endpoint: Endpoint, *, is_last: bool) -> Sight:
+def _last_key_detached(before: Endpoint, endpoint: Endpoint, *, is_last: bool) -> Sight:
     if not is_last:
         return left_open("last_key_detached", "keys of others stay on the deployment")
+    if before.auth is False:
+        return left_open("last_key_detached", "authentication was off before the last key was taken off")
     if endpoint.auth is None:
         return left_open("last_key_detached", "the API does not show whether authentication is on")
     seen = f"without its last key, authentication is {'on' if endpoint.auth else 'off'}"
@@ -81,7 +83,7 @@ def _attach_expired(bench: Bench, loose: Made) -> Sight:
         if said.is_ok:
             bench.settle(said, lambda endpoint: loose.link in endpoint.listed)
     listed = loose.link in bench.check_others().listed
-    if said.status in (400, 409, 422):
+    if said.is_objection:
         return Sight("attach_expired", "rejected", f"the write was answered by {said}")
     if not said.is_ok:
         return left_open("attach_expired", f"the write was answered by {said}")

@@ -214,7 +214,7 @@ def ask_past_expiry(bench: Bench) -> Sights:
     answer = bench.try_to_make(expires_at=bench.instant_in(-3600)).answer
     if answer.is_ok:
         yield Sight("past_expiry", "accepted", f"POST {answer}")
-    elif answer.status in (400, 422):
+    elif answer.is_objection:
         yield Sight("past_expiry", "rejected", f"POST {answer}")
     else:
         raise CannotAsk(f"POST was answered by {answer}")

@@ -47,8 +47,10 @@ def ask_rename(bench: Bench) -> Sights:
     if is_renamed:
         made.name = name
         yield Sight("key_name_patch", "renames", f"PATCH {said}, and the key has the other name")
-    elif said.is_refusal:
+    elif said.is_objection:
         yield Sight("key_name_patch", "refused", f"PATCH {said}")
+    elif not said.is_ok:
+        raise CannotAsk(f"PATCH of the name was answered by {said}")
     else:
         yield Sight("key_name_patch", None, f"PATCH {said}, and the key has the name that it had")
 
@@ -71,7 +73,7 @@ def ask_unknown_instance(bench: Bench) -> Sights:
     """POST a key for an id that no deployment has."""
     unknown = f"{bench.run}-0000-4000-8000-0000{bench.run}"  # a uuid that nothing has
     made = bench.try_to_make(inference_instance_ids=[unknown])
-    if made.answer.is_refusal:
+    if made.answer.is_objection:
         yield Sight("unknown_instance", "reject", f"POST {made.answer}")
     elif made.answer.is_ok:
         shown = bench.show(made).get("inference_instance_ids")
@@ -95,7 +97,7 @@ def ask_attached_delete(bench: Bench) -> Sights:
     if said.is_ok and is_gone:
         seen = f"DELETE {said}, and the deployment {'still lists' if listed else 'does not list'} it"
         yield Sight("attached_key_delete", "allowed" if not listed else None, seen)
-    elif said.status in (400, 409, 422):
+    elif said.is_objection:
         yield Sight("attached_key_delete", "refused", f"DELETE {said}")
     else:
         raise CannotAsk(f"DELETE was answered by {said}")
@@ -119,6 +121,7 @@ def ask_first_and_last(bench: Bench) -> Sights:
     if not closed.auth:
         yield left_open("last_key_unlinked", "authentication was off before the last key was unlinked")
         return
+    bench.require_alone()
     opened = bench.attach()
     if opened.listed:
         raise CannotAsk("the key could not be unlinked")
