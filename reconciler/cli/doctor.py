@@ -97,6 +97,8 @@ def ask(args: argparse.Namespace, terminal: Terminal) -> int:
     desired = _read_file(args, terminal)
     out = Path(args.out or DEFAULT_REPORT)
     regular_mode(out, way_out=ANOTHER_OUT)  # before anything is made
+    if not out.parent.is_dir():
+        raise KeyformError(f"{out} cannot be written: there is no such folder.", way_out=ANOTHER_OUT)
     with closing(System(connections=1, request_timeout=args.request_timeout)) as effects:
         interruption = Interruption(effects.abandon, terminal.tell, stopping=STOPPING)
         with interruption.listening():
@@ -111,7 +113,11 @@ def ask(args: argparse.Namespace, terminal: Terminal) -> int:
             interruption.begin_changes()
             found = run_live_test(plan, effects, terminal.redactor, tell=terminal.tell)
     page = terminal.fit(live_test_to_markdown(terminal.masked(found)))
-    write_whole(out, page.encode("utf-8", "backslashreplace"), way_out=ANOTHER_OUT)
+    try:
+        write_whole(out, page.encode("utf-8", "backslashreplace"), way_out=ANOTHER_OUT)
+    except KeyformError:
+        terminal.show(page)  # it took minutes, and a project's keys
+        raise
     if args.json:
         terminal.show(live_test_to_json(terminal.masked(found)), is_json=True)
     else:
@@ -188,8 +194,8 @@ def describe(plan: Plan, out: str) -> Iterator[str]:
         yield "It touches no deployment. To ask more, name one that is disposable: --deployment NAME."
     elif bench.baseline.alone:
         yield (
-            f"It attaches some of them to deployment.{bench.baseline.name}, which is public now. At times it refuses its"
-            " callers; in the end it is public again."
+            f"It attaches some of them to deployment.{bench.baseline.name}, which is public now. At times it refuses"
+            " its callers; in the end it is public again."
         )
     else:
         yield (

@@ -104,8 +104,6 @@ def _check_sink(
     settings: SinkSettings, keys: list[str], env: Mapping[str, str], open_sink: Callable[[], Sink]
 ) -> Iterator[Check]:
     topic = f"sink.{settings.name}"
-    if not keys:
-        yield Check(topic, State.WARNING, "no key uses it", "remove it from the file, or name it as a key's sink")
     try:
         sink = open_sink()
         destination = sink.destination
@@ -121,7 +119,9 @@ def _check_sink(
     for (message, way_out), troubled in reasons.items():
         which = "" if len(troubled) == len(keys) else f" (key {', '.join(troubled[:MOST_KEYS])})"
         yield Check(topic, State.FAILED, f"{message}{which}", way_out)
-    if not found:
+    if not keys:
+        yield Check(topic, State.WARNING, "no key uses it", "remove it from the file, or name it as a key's sink")
+    elif not found:
         variables = [name for name in sink_types()[settings.type].variables if env.get(name)]
         told = f"; set: {', '.join(variables)}" if variables else ""
         yield Check(topic, State.OK, f"{destination} can be written{told}")

@@ -52,7 +52,7 @@ def _page(found: LiveTest) -> Iterator[str]:
     if found.stopped:
         yield f"- the test was {found.stopped} before every question was asked"
     if found.remains:
-        yield f"- {len(found.remains)} things could not be put back"
+        yield f"- {len(found.remains)} thing{'' if len(found.remains) == 1 else 's'} could not be put back"
     decided = [each for each in found.findings if each.verdict is Verdict.DETERMINED]
     yield from _table("Determined", ("mode", "value", "asked", "seen"), [_decided(each) for each in decided])
     if decided:
