@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import CredentialsMissing
-from reconciler.model import DesiredState, Owner, Secret, Snapshot
+from reconciler.model import DesiredState, Secret, Snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -121,7 +121,7 @@ def open_session(
             )
             sinks = open_sinks(
                 desired.sinks,
-                owner=Owner(desired.stack, api.host, desired.project),
+                owner=desired.owner(api.host),
                 effects=effects,
                 redactor=terminal.redactor,
                 env=terminal.env,

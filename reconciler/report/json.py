@@ -49,6 +49,7 @@ _ACTIONS = {
     Action.UPDATE: ["update"],
     Action.DELETE: ["delete"],
     Action.ROTATE: ["create", "delete"],
+    Action.FORGET: ["forget"],
 }
 
 
@@ -89,7 +90,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
     return {
         "format_version": FORMAT_VERSION,
         "applyable": bool(plan.changes) and not plan.refusals,
-        "resource_changes": [_resource(block) for block in group_changes(plan.changes)],
+        "resource_changes": [_resource(block, plan) for block in group_changes(plan.changes)],
         "keyform": {
             "stack": plan.stack,
             "project": plan.project,
@@ -109,11 +110,13 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
     }
 
 
-def _resource(block: Block) -> Value:
+def _resource(block: Block, plan: Plan) -> Value:
     before, after = _endpoint(block, block.endpoint) if block.endpoint else _key(block)
     makes = any(isinstance(change, CreateGeneration) for change in block.changes)
+    former = [name for name, heir in plan.renames if heir == block.name and not block.endpoint]
     return {
         "address": block.address,
+        **({"previous_address": f"key.{former[0]}"} if former else {}),
         "mode": "managed",
         "type": "keyform_endpoint" if block.endpoint else "keyform_key",
         "name": block.name,
@@ -165,6 +168,8 @@ def _key(block: Block) -> tuple[Value, Value]:
             return None, after
         case Action.DELETE:
             return before, None
+        case Action.FORGET:
+            return before, None
         case Action.UPDATE | Action.ROTATE:
             return before, after
 
@@ -215,7 +220,7 @@ def _fields(change: Change) -> Value:
             return {**_description(change), "from": change.source, "sinks": [*change.sinks]}
         case UpdateKey(expires_at=expires_at):
             expiry: dict[str, Value] = {} if isinstance(expires_at, Unchanged) else {"expires_at": instant(expires_at)}
-            return {**_description(change), **expiry, "adopts": change.adopts}
+            return {**_description(change), **expiry, "adopts": change.adopts, "taken_from": change.taken_from}
         case Bind():
             return {**_live(change), "endpoint": str(change.endpoint)}
         case Unbind():
@@ -223,7 +228,8 @@ def _fields(change: Change) -> Value:
         case OpenEndpoint():
             return {"endpoint": str(change.endpoint)}
         case RemoveRecord(record=record):
-            return {"sink": change.sink, "key": change.key, "record": _json({**asdict(record)}) if record else None}
+            told = _json({**asdict(record)}) if record else None
+            return {"sink": change.sink, "key": change.key, "record": told, "keeps_secret": change.keeps_secret}
         case DeleteKey():
             return {**_live(change), "is_disposable": change.is_disposable}
         case _:
