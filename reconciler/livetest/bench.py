@@ -100,6 +100,8 @@ class Bench:
     """The keys of others that a write took off, as far as it was seen."""
     unsettled: list[str] = field(default_factory=list)
     """Tasks that had no end in time, and whose effect has not shown."""
+    in_doubt: bool = False
+    """Whether a create had no answer that tells what it did: a key may come to be later."""
     was_stuck: bool = False
     """Whether a task was seen to have no end although its effect showed."""
     is_ending: bool = False
@@ -158,7 +160,9 @@ class Bench:
             break
         if made.answer.is_refusal or made.answer.status == 429:
             self.made.remove(made)
-        elif made.answer.is_ok:
+        elif not made.answer.is_ok:
+            self.in_doubt = True
+        else:
             made.link = self.form.link_of(made.shown) or made.link
             secret = made.shown.get("secret")
             if isinstance(secret, str) and secret:
@@ -308,7 +312,7 @@ class Bench:
                 seen = seen or passed
                 if passed - seen >= AFTER_A_STUCK_TASK:
                     return state
-            if passed >= self.patience:
+            if passed >= self.patience or self.raw.is_hurried:
                 effect_shows = shows(self.read())
                 self.was_stuck |= effect_shows
                 self.unsettled += [] if effect_shows else [task_id]

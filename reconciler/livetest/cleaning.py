@@ -39,7 +39,7 @@ def put_back(bench: Bench) -> list[Remains]:
 def sweep(bench: Bench) -> list[Remains]:
     """The same at the very end: what no answer told of is looked for in the list, too."""
     bench.raw.is_cleaning = bench.is_ending = True
-    if bench.made or bench.unsettled:
+    if bench.in_doubt or bench.unsettled:
         bench.raw.wait(LATE)
     running = [task_id for task_id in bench.unsettled if bench.look_at_task(task_id) in RUNNING]
     keys = list_keys(bench.raw, bench.form)

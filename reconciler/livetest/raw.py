@@ -138,6 +138,8 @@ class RawApi:
         self.host = urlsplit(address).netloc
         self.clock = ApiClock(effects.now)
         self.is_cleaning = False
+        self.is_hurried = False
+        """Whether the user no longer waits for the cleaning."""
         self.sent = 0
 
     def now(self) -> datetime:
@@ -156,6 +158,7 @@ class RawApi:
             try:
                 self._effects.sleep(min(SLICE, left))
             except Interrupted:
+                self.is_hurried = True
                 if self.is_cleaning:
                     return
                 raise Stopped from None

@@ -211,6 +211,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
         {
             "project": "failed",
             "lock": "skipped",
+            "clock": "skipped",
             **{f"rights.{name}": "failed" for name in ("keys", "deployments", "applications")},
         },
         f"the token has no part in project {PROJECT}, or no rights there",
@@ -240,6 +241,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
             "project": "failed",
             "api": "failed",
             "lock": "skipped",
+            "clock": "skipped",
             **{f"rights.{name}": "failed" for name in ("keys", "deployments", "applications")},
         },
         "answers as v2 of the API does, and not as v3",
@@ -430,9 +432,9 @@ def test_what_is_left_behind_is_named_and_is_an_error(make_world: MakeWorld, req
 @pytest.mark.process("it is signalled")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_with_everything_put_back(make_world: MakeWorld, number: signal.Signals) -> None:
-    world = make_world(SPARE, task_seconds=1.0)
+    world = make_world(SPARE, task_seconds=0.5)
     running = world.start(*LIVE_TEST, "--deployment", "spare", "--auto-approve", env=WITHOUT_FILE)
-    running.wait_for("Attach two keys")
+    running.wait_for("Ask the deployment itself with a made-up X-API-Key")
     running.send(number)
     ran = running.finish()
     assert ran.code == 130

@@ -13,7 +13,7 @@ from livetest.stage import PUBLIC, SHARED, SPARE, Effects, World
 from support.http_fakes import PROJECT, TOKEN, refusal
 
 from reconciler.emulator import Answer, Modes, Request
-from reconciler.errors import KeyformError
+from reconciler.errors import Interrupted, KeyformError
 from reconciler.model.findings import LiveTest, Verdict
 
 PATIENCE = 75.0
@@ -115,6 +115,17 @@ def test_a_fault_leaves_nothing_behind(api: str, kind: int, step: int) -> None:
         assert wrong == {}, f"{name} at request {at}"
 
 
+def no_longer(_seconds: float) -> None:
+    raise Interrupted("Interrupted.")
+
+
+def is_free(world: World) -> bool:
+    """Whether the deployment is public and has no keys."""
+    world.settle()
+    bound = world.emulator.api_keys_of(PROJECT, "deployment", SPARE)
+    return not bound and world.emulator.accepts(PROJECT, "deployment", SPARE, None)
+
+
 STOPS = ("asked to stop", "asked twice", "Ctrl-C", "a fault of keyform")
 
 
@@ -124,12 +135,22 @@ def test_an_interruption_leaves_nothing_behind(api: str, kind: int, step: int) -
         world = World.make()
         effects, stop = world.effects(), threading.Event()
 
-        def before(number: int, request: httpx.Request, *, at: int = at, stop: threading.Event = stop) -> None:
+        def before(
+            number: int,
+            _request: httpx.Request,
+            *,
+            at: int = at,
+            stop: threading.Event = stop,
+            effects: Effects = effects,
+        ) -> None:
             if number != at:
                 return
             match STOPS[kind]:
-                case "asked to stop" | "asked twice":
+                case "asked to stop":
                     stop.set()
+                case "asked twice":
+                    stop.set()
+                    effects.sleep = no_longer  # type: ignore[method-assign]
                 case "Ctrl-C":
                     raise KeyboardInterrupt
                 case _:
@@ -141,6 +162,13 @@ def test_an_interruption_leaves_nothing_behind(api: str, kind: int, step: int) -
             found = world.ask(api, effects=effects, patience=PATIENCE, stop=stop)
         except (RuntimeError, KeyformError):
             assert STOPS[kind] == "a fault of keyform"
+        if STOPS[kind] == "asked twice":
+            assert found is not None
+            assert found.remains or world.is_as_before(), f"{STOPS[kind]} at request {at}"
+            named = " ".join(each.what for each in found.remains)
+            assert [name for name in world.own if name not in named] == []
+            assert f"deployment {SPARE}" in named or is_free(world)
+            continue
         assert world.is_as_before(), f"{STOPS[kind]} at request {at}"
         assert found is None or found.remains == ()
         if found is not None and STOPS[kind] != "a fault of keyform" and at < 0.9 * requests_of(api):
