@@ -162,7 +162,9 @@ def _prepare(
         redactor=terminal.redactor,
         listener=ShownProgress(terminal).on_api_event,
     ).check()
-    raw = RawApi(base_url=base_url, token=Secret(token), effects=effects, stop=interruption.stop)
+    raw = RawApi(
+        base_url=base_url, token=Secret(token), effects=effects, redactor=terminal.redactor, stop=interruption.stop
+    )
     return prepare(
         raw,
         effects,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from reconciler.effects import Effects
     from reconciler.model import Secret
+    from reconciler.redaction import Redactor
 
 ATTEMPTS = 5
 """How often a request is sent that may be sent again."""
@@ -50,12 +51,16 @@ class Stopped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What came back: `status` 0 means that no answer came. Without a repr of the payload: it may hold a secret."""
+    """What came back: `status` 0 means that no answer came. Without a repr of the payload: it may hold a secret.
+
+    `error_class` is the API's word for an error, where it is one by its form; `retry_after` is in seconds.
+    """
 
     status: int
     payload: object = field(default=None, repr=False)
     retry_after: float | None = None
     is_json: bool = True
+    error_class: str = ""
 
     @property
     def is_ok(self) -> bool:
@@ -77,25 +82,13 @@ class Said:
         """The body's fields; none of what is no object."""
         return self.payload if isinstance(self.payload, dict) else {}
 
-    @property
-    def error_class(self) -> str:
-        """The class of an error, where it is one by its form."""
-        found = self.fields.get("exception_class")
-        return found if isinstance(found, str) and _CLASS.fullmatch(found) else ""
-
     def __str__(self) -> str:
         """Such as `400 ValidationError`: fit to be published."""
         if not self.status:
             return "no answer"
         if self.is_ok or self.error_class:
             return f"{self.status} {self.error_class}".strip()
-        return f"{self.status} with {'no' if not self.fields else _list(self.fields)} fields" + (
-            "" if self.is_json else ", and no JSON"
-        )
-
-
-def _list(fields: Mapping[str, Any]) -> str:
-    return "the " + ", ".join(name if _FIELD.fullmatch(name) else "(another)" for name in sorted(fields)[:12])
+        return f"{self.status} with {'another body' if self.is_json else 'a body that is no JSON'}"
 
 
 def shape_of(payload: object) -> dict[str, str]:
@@ -125,13 +118,15 @@ def _kind(value: object) -> str:
 class RawApi:
     """One API and a token, as requests and what comes back. Not for several threads."""
 
-    def __init__(self, *, base_url: str, token: Secret, effects: Effects, stop: threading.Event) -> None:
+    def __init__(
+        self, *, base_url: str, token: Secret, effects: Effects, redactor: Redactor, stop: threading.Event
+    ) -> None:
         """Once `stop` is set, `ask` and `wait` raise Stopped, until `is_cleaning`.
 
         Raises ConfigError for a base URL that a token must not go to.
         """
         address = api_address(base_url)
-        self._effects, self._token, self._stop = effects, token, stop
+        self._effects, self._token, self._redactor, self._stop = effects, token, redactor, stop
         self._client = make_client(effects, base_url=address, headers={"Accept": "application/json"})
         self._endpoints = make_client(effects, headers={"Accept": "application/json", "Accept-Encoding": "identity"})
         self._is_here = is_loopback(urlsplit(address).hostname or "")
@@ -228,12 +223,16 @@ class RawApi:
         pause = read_retry_after(response.headers.get("retry-after"), self.clock.glance)
         if not response.content.strip():
             return Said(response.status_code, None, pause)
+        status = response.status_code
         try:
-            return Said(response.status_code, json.loads(response.content), pause)
+            payload = json.loads(response.content)
         except (ValueError, RecursionError):
             # A 2xx that is no JSON is not the API's answer: what it did is unknown.
-            status = response.status_code
             return Said(0 if 200 <= status < 300 else status, None, pause, is_json=False)
+        word = payload.get("exception_class") if isinstance(payload, dict) else None
+        # A word that holds a part of the token, or of a secret, is none.
+        is_word = isinstance(word, str) and _CLASS.fullmatch(word) and self._redactor.clean(word) == word
+        return Said(status, payload, pause, error_class=str(word) if is_word else "")
 
     def call_endpoint(self, address: str, *, key: str | None = None, bearer: str | None = None, timeout: float) -> int:
         """The status of one request to an endpoint itself; 0 when no answer came, or none may be asked for.

@@ -114,7 +114,14 @@ class World:
         managed: tuple[str, ...] = (),
     ) -> Plan:
         """What a live test would do."""
-        raw = RawApi(base_url=BASE_URL, token=Secret(TOKEN), effects=effects, stop=stop or threading.Event())
+        redactor = redactor or Redactor(Secret(TOKEN))
+        raw = RawApi(
+            base_url=BASE_URL,
+            token=Secret(TOKEN),
+            effects=effects,
+            redactor=redactor,
+            stop=stop or threading.Event(),
+        )
         return prepare(
             raw,
             effects,
@@ -125,7 +132,7 @@ class World:
             keeps_others=keeps_others,
             patience=patience,
             foreign_project=FOREIGN_PROJECT,
-            learn=(redactor or Redactor()).learn,
+            learn=redactor.learn,
         )
 
     def ask(self, api: str = "v3", *, effects: Effects | None = None, **options: Any) -> LiveTest:

@@ -136,6 +136,9 @@ def test_an_api_that_is_asked_too_often_is_waited_for() -> None:
 
 # --- What an API may answer -------------------------------------------------------------------------------------------
 
+PIECE = "badcafe"
+"""A part of the token."""
+assert PIECE in TOKEN
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
@@ -158,7 +161,9 @@ def test_no_answer_breaks_it_or_is_repeated(odd: dict[str, Any], every: int, sta
     """An API that puts whatever it likes into fields, the token too: every question ends, and what it sees is clean."""
     world = World.make()
     effects = world.effects()
-    odd = {**odd, "message": f"Bad permanent token: {TOKEN}", TOKEN: TOKEN}
+    odd = {**odd, "message": f"Bad permanent token: {TOKEN}", TOKEN: TOKEN, "badcafe": TOKEN}
+    if status is not None and status >= 400:
+        odd["exception_class"] = PIECE
 
     def spoil(number: int, _request: httpx.Request, answer: httpx.Response) -> httpx.Response:
         if number < 4 or number % every:
@@ -173,6 +178,7 @@ def test_no_answer_breaks_it_or_is_repeated(odd: dict[str, Any], every: int, sta
 
     effects.after = spoil
     found = world.ask(api, effects=effects, patience=5.0)
+    assert PIECE not in repr(found)
     named = [each.mode for each in found.findings if each.mode]
     assert len(named) == len(set(named))
     assert not world.own or found.remains, "what is left is named"
