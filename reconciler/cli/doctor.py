@@ -121,7 +121,7 @@ def ask(args: argparse.Namespace, terminal: Terminal) -> int:
     if args.json:
         terminal.show(live_test_to_json(terminal.masked(found)), is_json=True)
     else:
-        terminal.say(*summarize(found), f"Written to {out}. It holds no secret, no name and no number of yours.")
+        terminal.say(*summarize(found), f"Written to {out}. It holds no secret and none of your names.")
     if found.remains:
         findings = [Finding("", "", each.what, each.way_out) for each in found.remains]
         raise NotAsDeclared("Not everything could be put back:", findings)

@@ -1,4 +1,4 @@
-"""`keyform rotate`: new generations now, whatever the file says of their age; or a look at what falls due."""
+"""`keyform rotate`: new generations now, whatever the file says about their age; or a list of what falls due."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Exit code 0 if and only if all that was asked for was done."""
+    """Exit code 0 if and only if every requested rotation was done."""
 
     if args.due is not None:
         return show_due(args, terminal)
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Change nothing; tell which keys an apply within that time would rotate."""
+    """Change nothing; list the keys that an apply within that time would rotate."""
     from reconciler.plan.compute import find_held_up
     from reconciler.plan.due import list_due
     from reconciler.report.due import due_to_json, render_due
@@ -61,7 +61,7 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def require_declared(names: list[str], desired: DesiredState) -> None:
-    """Only what the file declares is rotated: it says where the new secret goes."""
+    """Only declared keys are rotated: the file says where the new secret goes."""
     declared = [key.name for key in desired.keys]
     unknown = [name for name in names if name not in declared]
     if unknown:

@@ -16,7 +16,7 @@ MOST_FINDINGS = 5
 
 
 def examine(given: Given) -> Examination:
-    """Look at all that a plan and an apply need; nothing is changed."""
+    """Look at everything that a plan and an apply need; nothing is changed."""
     found = ask_api(given)
     return Examination(tuple(_checks(given, found)))
 

@@ -49,13 +49,13 @@ class LiveKey:
 class Emulator:
     """The API and the data plane behind it, as a function of requests and of a clock.
 
-    Nothing runs in the background: at every request, and every look from outside, whatever the clock says is due is
-    brought about first. Safe to call from several threads.
+    Nothing runs in the background: every request, and every look from outside, first applies everything that the clock
+    says is due. Safe to call from several threads.
 
-    An `interceptor`, if set, stands around every request: it is given the request and a function that answers it, and
-    may call that function before it fails, after it, several times, or never. It may raise `ConnectionLost`; `respond`
-    raises it on, and a server breaks the connection. `listeners` are called with every request that was answered, and
-    with that true answer, whatever an interceptor then makes of it: they see every effect.
+    An `interceptor`, if set, wraps every request: it gets the request and a function that answers it, and may call that
+    function before it fails, after it, several times, or never. It may raise `ConnectionLost`; `respond` raises it on,
+    and a server breaks the connection. `listeners` are called with every request that was answered, and with its true
+    answer, whatever an interceptor then returns: they see every effect.
     """
 
     def __init__(
@@ -69,11 +69,11 @@ class Emulator:
         task_seconds: float = 0.0,
         seed: int | None = None,
     ) -> None:
-        """Open the emulator's state: in the file `db`, or in memory when there is none. StoreError if it is no store.
+        """Open the emulator's state: in the file `db`, or in memory if there is none. StoreError if it is not a store.
 
         `tokens` are management tokens and the projects that each opens: `{"token": [1234]}`, or, for one that may only
-        read, `{"token": {"projects": [1234], "role": "read"}}`. `task_seconds` is how long tasks take; with 0
-        a task is over by the next request. `seed` makes ids and secrets repeatable.
+        read, `{"token": {"projects": [1234], "role": "read"}}`. `task_seconds` is how long tasks take; with 0 a task
+        has ended by the next request. `seed` makes ids and secrets repeatable.
         """
         store = db if isinstance(db, sqlite3.Connection) else open_store(db)
         self.clock: Clock = clock or RealClock()
@@ -83,7 +83,7 @@ class Emulator:
         self._past: list[tuple[int, bytes]] = []
         """Where lists lag: what the store held, from which instant on, the oldest that a list may still show first."""
         self._settled = (0, 0)
-        """How much had been written when all that was due was last brought about, and when more would be due."""
+        """How much had been written when due effects were last applied, and when more would be due."""
         self._is_shared = isinstance(db, str | Path)
         """Whether another process may write to the store meanwhile."""
         self._lock = threading.RLock()
@@ -94,7 +94,7 @@ class Emulator:
 
     @property
     def modes(self) -> Modes:
-        """How this emulator behaves where the API's documents are silent."""
+        """How this emulator behaves if the API's documents are silent."""
         return self._world.modes
 
     @property
@@ -178,7 +178,7 @@ class Emulator:
         return past, then
 
     def _settle(self) -> int:
-        """Bring about whatever is due, and give the present instant."""
+        """Apply everything that is due, and return the present instant."""
         now = micros(self.clock.now())
         written, due_at = self._settled
         if now >= due_at or written != self._world.db.total_changes or self._is_shared:
@@ -209,10 +209,10 @@ class Emulator:
 
     @property
     def changes(self) -> int:
-        """Another number after every change that `accepts`, `live_keys`, `api_keys_of` or `names` could show.
+        """A number that changes with every change that `accepts`, `live_keys`, `api_keys_of` or `names` could show.
 
-        It never goes down, and may go up without such a change. A look that goes by the time itself, at a key that
-        expires or at a data plane that lags, can differ at the same number. Of a store in a file it tells what this
+        It never goes down, and may go up without such a change. A result that depends on the time itself, of a key that
+        expires or a data plane that lags, can differ at the same number. For a store in a file it counts what this
         emulator has changed, and nothing of others.
         """
         with self._lock:
@@ -220,9 +220,9 @@ class Emulator:
             return self._world.changes
 
     def accepts(self, project_id: int, kind: Kind, name: str, secret: str | None) -> bool:
-        """Whether the data plane would take a request with `secret`, or one without any key for None.
+        """Whether the data plane would accept a request with `secret`, or one without any key for None.
 
-        An application takes a secret if each of its deployments does, and is public if any of them is. LookupError if
+        An application accepts a secret if each of its deployments does, and is public if any of them is. LookupError if
         there is no such object.
         """
         with self._lock:
@@ -235,7 +235,7 @@ class Emulator:
             return any(verdicts) if secret is None else bool(verdicts) and all(verdicts)
 
     def live_keys(self, project_id: int) -> dict[str, LiveKey]:
-        """Every key of a project, by name, in the order in which they were made."""
+        """Every key of a project, by name, in the order of their creation."""
         with self._lock:
             self._settle()
             rows = self._world.all_of("keys", project_id)
@@ -258,35 +258,35 @@ class Emulator:
             return tuple(bindings.key_names(self._world, kind, self._target(project_id, kind, name)))
 
     def names(self, project_id: int, kind: Kind) -> tuple[str, ...]:
-        """The names of all deployments or all applications of a project, in the order in which they were made."""
+        """The names of all deployments or all applications of a project, in the order of their creation."""
         with self._lock:
             self._settle()
             return tuple(row["name"] for row in self._world.all_of(TABLES[kind], project_id))
 
     def fail_task(self, task_id: str, error: str = "Internal error") -> None:
-        """Let a task under way end in ERROR, without its effect if that has not been had. KeyError if it is over.
+        """Let a running task end in ERROR, without its effect if it is still to come. KeyError if it has ended.
 
-        A task of no length is over as soon as anything looks at the emulator, a listener too: to steer tasks, give
-        them some `task_seconds`.
+        A task of no length has ended as soon as anything looks at the emulator, including a listener: to steer tasks,
+        give them some `task_seconds`.
         """
         with self._lock:
             tasks.steer(self._world, task_id, error=error)
             self._world.db.commit()
 
     def hold_task(self, task_id: str) -> None:
-        """Let a task under way never end, until `release_task`. KeyError if it is over."""
+        """Let a running task never end, until `release_task`. KeyError if it has ended."""
         with self._lock:
             tasks.steer(self._world, task_id, due_at=tasks.NEVER)
             self._world.db.commit()
 
     def release_task(self, task_id: str) -> None:
-        """Let a task under way be due now. KeyError if it is over."""
+        """Let a running task be due now. KeyError if it has ended."""
         with self._lock:
             tasks.steer(self._world, task_id, due_at=self._settle())
             self._world.db.commit()
 
     def _target(self, project_id: int, kind: Kind, name: str) -> int:
-        """The row of an object by its name; a deployment's by its id too, for another may have its name."""
+        """The row of an object by its name; a deployment's by its id too, because another may have its name."""
         row = self._world.find(TABLES[kind], project_id, name)
         if row is None and kind == "deployment":
             row = self._world.find_uuid("deployments", name)
@@ -312,12 +312,12 @@ class Emulator:
         task_seconds: float = 0.0,
         seed: int | None = None,
     ) -> Emulator:
-        """An emulator in memory with the state that `dump` gave; with the same seed it goes on as that one would."""
+        """An emulator in memory with the state that `dump` gave; with the same seed it continues as that one would."""
         store = restore(image)
         return cls(store, clock=clock, modes=modes, base_url=base_url, task_seconds=task_seconds, seed=seed)
 
     def fork(self, *, clock: Clock | None = None, modes: Modes | None = None) -> Emulator:
-        """A copy in memory that goes its own way: same state and options, no listeners and no interceptor.
+        """An independent copy in memory: same state and options, no listeners and no interceptor.
 
         A virtual clock is copied too, unless another `clock` is given.
         """
@@ -339,7 +339,7 @@ class Emulator:
         return fork
 
     def close(self) -> None:
-        """Let go of the database; the emulator cannot be used any more."""
+        """Close the database; the emulator can no longer be used."""
         with self._lock:
             self._finalizer()
 

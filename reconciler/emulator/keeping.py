@@ -1,4 +1,4 @@
-"""What a server makes of what it is asked to keep, in the modes in which it takes liberties."""
+"""What a server may store instead of what it was sent, in the modes in which it takes liberties."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 SHORT = 120
-"""Characters that are left of a description that is cut."""
+"""Characters that are left of a truncated description."""
 Telling = Literal["list", "alone", "create"]
-"""Which answer tells of a key: that of a list, one about it alone, or that to its create."""
+"""The kind of an answer about a key: a list, one key alone, or its create."""
 
 
 def keep_expiry(world: World, microseconds: int | None) -> int | None:
-    """The instant that is kept of an `expires_at`; None for never."""
+    """The stored instant of an `expires_at`; None for never."""
     if microseconds is None:
         return None
     match world.modes.expiry_kept:
@@ -42,7 +42,7 @@ def keep_expiry(world: World, microseconds: int | None) -> int | None:
 
 
 def keep_description(world: World, text: str | None) -> str | None:
-    """The text that is kept of a description."""
+    """The stored text of a description."""
     if text is None:
         return None
     match world.modes.description_kept:
@@ -101,7 +101,7 @@ def answer_patch(world: World, before: Mapping[str, Any], after: Mapping[str, An
 
 
 def echo(world: World, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """A key as it is shown, or with what was sent in place of what was kept."""
+    """A key as it is shown, or with the values of the request instead of the stored ones."""
     if world.modes.key_answers != "what_was_sent":
         return dict(shown)
     return {**shown, **{name: value for name, value in sent.items() if name in shown}}

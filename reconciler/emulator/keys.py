@@ -1,4 +1,4 @@
-"""API keys: made and shown at once, without a task; the secret is in the answer to POST and in no other [D]."""
+"""API keys: created and shown at once, without a task; the secret is in the answer to POST and in no other [D]."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def insert_key(
     expires_at: int | None,
     uuid: str | None = None,
 ) -> int:
-    """Put a key into the store, under a new uuid unless one is given, and give its row's id."""
+    """Put a key into the store, under a new uuid unless one is given, and return its row's id."""
     return world.run(
         "INSERT INTO keys (uuid, project_id, name, description, secret, created_at, expires_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -156,7 +156,7 @@ def remove_key(world: World, key_id: int, at: int) -> None:
 
 
 def _detach(call: Call, row: sqlite3.Row) -> None:
-    """Take a key that is to be deleted off everything, or refuse that."""
+    """Detach a key that is to be deleted from everything, or refuse that."""
     users = call.world.rows(
         "SELECT d.name, EXISTS (SELECT 1 FROM bindings a WHERE a.kind = 'application' AND a.key_id = b.key_id"
         " AND a.target_id = d.application_id) AS through_application FROM bindings b"

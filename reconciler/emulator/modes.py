@@ -121,7 +121,7 @@ class Modes:
     key_status: Literal["always_active", "tells_expiry"] = "always_active"
     """The `status` of a key that has expired: ACTIVE like any other, or EXPIRED."""
 
-    # What a server makes of what it is asked. Nothing in the documents allows any of it.
+    # What a server makes of what it is asked: nothing in the documents allows it, but for a quota.
     expiry_kept: Literal["exact", "end_of_day", "midnight", "date", "to_the_minute", "an_hour_later", "dropped"] = (
         _liberty("exact")
     )
@@ -134,14 +134,14 @@ class Modes:
     the one that puts plain letters for their variants; with `?` for what is not ASCII; with entities for what HTML
     reads as markup; with one blank for several; its first 120 characters; or not at all."""
     key_quota: Literal["none", 3, 5, 10, 100] = _liberty("none")
-    """How many keys a project may have; POST of another one is refused with `QuotaLimitExceed` [D, its name]."""
+    """How many keys a project may have: one more is refused with `QuotaLimitExceed`, as the documents name it."""
     quota_status: Literal[403, 409, 429, 400] = _liberty(403)
     """The status of that refusal."""
     quota_info: Literal["counts", "nested", "text", "missing"] = _liberty("counts")
     """Its `info`: quota, limit and usage side by side; those of the quota under its name; a sentence; or none."""
     created_at_told: Literal["alike", "finer_at_first", "otherwise_alone"] = _liberty("alike")
     """A key's `created_at`: alike in every answer; with microseconds in that to the create, and then rounded up; or an
-    hour off where one key is asked for."""
+    hour off in the answer about one key."""
     key_answers: Literal["what_is_kept", "what_was_sent", "nothing", "as_it_was"] = _liberty("what_is_kept")
     """What a write of a key is answered with; a create always shows the key and its secret, and a PATCH may be answered
     by a 204, or by the key as it was before."""
@@ -153,7 +153,7 @@ class Modes:
     """A list of keys, or in v2 of what a key opens: as it was sent; of keys, shown with each twice; or taken, with a
     task that finishes, and forgotten."""
     task_end: Literal["finished", "never", "cancelled", "empty", "null"] = _liberty("finished")
-    """The state of a task that has had its effect: FINISHED; RUNNING for ever; CANCELLED; an empty word; or null."""
+    """The state of a task that has had its effect: FINISHED; RUNNING forever; CANCELLED; an empty word; or null."""
 
     def __post_init__(self) -> None:
         for name, allowed in (Modes.choices() | Modes.liberties()).items():
@@ -167,9 +167,9 @@ class Modes:
 
     @staticmethod
     def liberties() -> dict[str, tuple[Choice, ...]]:
-        """The same for what a server makes of what it is asked: in no world that `pairwise` gives.
+        """The same for what a server may do instead of what it is asked: in no world that `pairwise` gives.
 
-        In those, keyform does all that it is asked; in these, it has to say what it could not do.
+        In those, keyform does everything that it is asked; in these, it has to report what it could not do.
         """
         return dict(_choices(liberties=True))
 

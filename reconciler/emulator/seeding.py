@@ -30,14 +30,14 @@ DEPLOYMENT: dict[str, Any] = {
     "containers": [{"region_id": REGION, "scale": {"min": 1, "max": 1}}],
 }
 APART = {"api_keys", "auth_enabled", "id", "status"}
-"""Fields of a seeded deployment that are no part of its settings."""
+"""Fields of a seeded deployment that are not settings of it."""
 COMPONENT: dict[str, Any] = {"flavor": FLAVOR, "exposed": True, "scale": {"min": 1, "max": 1}}
 IN_LIST = re.compile(r"(?<=api_keys|loyments|ications|.regions)\.([0-9]+)")
 """A position in a list, within a dotted path."""
 
 
 class SeedError(ValueError):
-    """A seed that cannot be used; `problems` names every place and what is wrong there."""
+    """A seed that cannot be used; `problems` lists every place and what is wrong there."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -63,7 +63,7 @@ def load_seed(path: str | Path, modes: Modes | None = None) -> dict[str, Any]:
 
 
 def check_seed(data: object, modes: Modes | None = None) -> dict[str, Any]:
-    """The seed with YAML's dates and whole numbers made into what JSON has; SeedError with all problems at once.
+    """The seed with YAML's dates and whole numbers turned into JSON's types; SeedError with all problems at once.
 
     `modes` are those of the emulator it is for: in some, two deployments may have one name, or applications any.
     """
@@ -82,9 +82,9 @@ def check_seed(data: object, modes: Modes | None = None) -> dict[str, Any]:
 
 
 def seed(emulator: Emulator, data: Mapping[str, Any]) -> None:
-    """Put into the emulator what `data` holds and it does not have yet; SeedError if the data is wrong.
+    """Put everything of `data` into the emulator that it does not have yet; SeedError if the data is wrong.
 
-    What is there already stays as it is, so that a restart with the same seed changes nothing.
+    Existing objects stay as they are, so that a restart with the same seed changes nothing.
     """
     checked = check_seed(data, emulator.modes)
     emulator.grant(checked.get("tokens", {}))
@@ -142,14 +142,14 @@ def _project_problems(content: Mapping[str, Any], modes: Modes) -> Iterator[str]
 
 
 def _taken_name(item: Mapping[str, Any]) -> str | None:
-    """The name that nothing else may have; a deployment that was deleted takes none."""
+    """The name that nothing else may have; a deleted deployment takes none."""
     return None if item.get("status") == "DELETED" else item["name"]
 
 
 def _repeated(section: str, names: Sequence[str | None]) -> Iterator[str]:
     for position, name in enumerate(names):
         if name is not None and name in names[:position]:
-            yield f"{section}[{position}].name: {name!r} stands here twice"
+            yield f"{section}[{position}].name: {name!r} appears here twice"
 
 
 def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
@@ -158,7 +158,7 @@ def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
         for project, content in projects.items():
             for position, item in enumerate((content or {}).get(section, [])):
                 if field in item and item[field] in seen:
-                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} stands here twice"
+                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} appears here twice"
                 seen.add(item.get(field, ""))
 
 
@@ -182,7 +182,7 @@ def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now
     there_deleted = Counter(row["name"] for row in deleted)
     for item in content.get("deployments", []):
         alike = there_deleted if item.get("status") == "DELETED" else there
-        if alike[item["name"]]:  # the first of two of one name is the first that is there
+        if alike[item["name"]]:  # the first of two with one name is the older one
             alike[item["name"]] -= 1
         else:
             _add_deployment(world, project_id, item, now)

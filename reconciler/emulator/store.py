@@ -22,7 +22,7 @@ CREATE TABLE tokens (
 ) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
--- Each key and deployment has a uuid, by which v2 knows it; the default is for whoever writes past the API.
+-- Each key and deployment has a uuid, which is its id in v2; the default is for tests that write past the API.
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL,
@@ -106,7 +106,7 @@ CREATE TABLE gates (
 );
 CREATE INDEX gates_of_deployment ON gates (deployment_id, since);
 
--- next_at is when this task has to be looked at again, null when it is over.
+-- next_at is when this task changes next, null once it has ended.
 CREATE TABLE tasks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid TEXT NOT NULL UNIQUE,
@@ -136,7 +136,7 @@ class StoreError(ValueError):
 
 
 def open_store(path: str | Path | None) -> sqlite3.Connection:
-    """A connection to the database at `path`, made if it is missing; None keeps everything in memory."""
+    """A connection to the database at `path`, created if it is missing; None keeps everything in memory."""
     if path is None:
         return restore(_blank())
     if str(path) != ":memory:":
@@ -147,7 +147,7 @@ def open_store(path: str | Path | None) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise StoreError(f"{path} cannot be opened: {error}") from None
     try:
-        # A crash of this process loses nothing; a crash of the machine may, and a test double can bear that.
+        # A crash of this process loses nothing; a crash of the machine may, which is fine for a test double.
         db.execute("PRAGMA synchronous = OFF")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -171,7 +171,7 @@ def restore(image: bytes) -> sqlite3.Connection:
 
 @cache
 def _blank() -> bytes:
-    """An empty database; reading a ready image is ten times faster than creating the tables anew."""
+    """An empty database; reading a prepared image is ten times faster than creating the tables."""
     db = _connect(":memory:")
     _create(db)
     return db.serialize()

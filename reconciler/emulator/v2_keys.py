@@ -1,4 +1,4 @@
-"""API keys in v2: known by their ids, changed by PATCH, and linked to deployments from the key's side [D]."""
+"""API keys in v2: identified by id, changed by PATCH, and linked to deployments from the key's side [D]."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OF_KEY = "?"
 
 
 def _links_of(keys: str) -> str:
-    """The query for the ids that keys show as those of their deployments, applications' ones left out."""
+    """The query for the ids that keys show as those of their deployments, without applications' ones."""
     return (
         "SELECT b.key_id, d.uuid, d.id AS place FROM bindings b JOIN deployments d ON d.id = b.target_id"  # noqa: S608
         f" WHERE b.kind = 'deployment' AND d.application_id IS NULL AND b.key_id IN ({keys})"
@@ -148,7 +148,7 @@ def _changes(modes: Modes, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _link(call: Call, key_id: int, ids: Sequence[str]) -> None:
-    """Let a key open the deployments of these ids, and beside them only what it opens through applications."""
+    """Let a key open the deployments of these ids, and apart from them only what it opens through applications."""
     world = call.world
     key = _row(call, key_id)
     held = bindings.own_links(world, key_id)

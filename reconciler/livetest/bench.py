@@ -1,6 +1,6 @@
 """What a question works with: throw-away keys, the deployment that the user named, and waits that have an end.
 
-Everything is noted before it is asked for, so that whatever happens to a request, the cleaning knows what there may be.
+Everything is noted before its request is sent, so that the cleaning knows what there may be, whatever the request met.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MARKER = re.compile(
 
 
 class CannotAsk(Exception):
-    """Why a question cannot be asked, or its answer tells nothing; fit to be published."""
+    """Why a question cannot be asked, or its answer leaves it open; fit to be published."""
 
 
 class ForeignKeyLost(CannotAsk):
@@ -142,7 +142,7 @@ class Bench:
     ) -> Made:
         """Ask for a throw-away key; what came of it is in its `answer`.
 
-        `label` stands in its name; without `expires_at` it outlasts its question. `more` are fields of the body.
+        `label` is a part of its name; without `expires_at` it outlasts its question. `more` are fields of the body.
         """
         lasts = max(LIFETIME.total_seconds(), 3 * self.patience)
         name = name or self.new_name(label)
@@ -376,10 +376,10 @@ def is_admitted(status: int) -> bool:
 
 
 def secret_of(made: Made) -> str:
-    """A key's secret, for a request's header. Raises CannotAsk where it cannot stand in one."""
+    """A key's secret, for a request's header. Raises CannotAsk where no header can hold it."""
     value = made.secret.reveal() if made.secret else ""
     if not (value and value.isascii() and value.isprintable() and value == value.strip()):
-        raise CannotAsk("the secret cannot stand in a request")
+        raise CannotAsk("no request can hold the secret")
     return value
 
 

@@ -37,7 +37,7 @@ def put_back(bench: Bench) -> list[Remains]:
 
 
 def sweep(bench: Bench) -> list[Remains]:
-    """The same at the very end: what no answer told of is looked for in the list, too."""
+    """The same at the end: what no answer showed is looked for in the list, too."""
     bench.raw.is_cleaning = bench.is_ending = True
     if bench.in_doubt or bench.unsettled:
         bench.raw.wait(LATE)

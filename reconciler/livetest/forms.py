@@ -20,7 +20,7 @@ PAGE = 1000
 READ_ONLY = ("id", "status", "created_at", "address", "project_id")
 """[D] What v2 shows of a deployment, and does not take in a PUT."""
 CONTAINER = ("region_id", "scale")
-"""[D] What v2 takes of a container; all else of it is the server's."""
+"""[D] What v2 takes of a container; its other fields are the server's."""
 
 
 @dataclass(slots=True, eq=False)
@@ -93,7 +93,7 @@ class V3:
         return f"/cloud/v3/inference/{self.project}/deployments/{quote(name, safe='')}"
 
     def endpoint_lists(self) -> tuple[EndpointList, EndpointList]:
-        """All that a key can open: deployments, in pages of 1000, and applications, without pages [D]."""
+        """What a key can open: deployments, in pages of 1000, and applications, without pages [D]."""
         prefix = "/cloud/v3/inference"
         return (
             EndpointList(f"{prefix}/{self.project}/deployments", has_pages=True),

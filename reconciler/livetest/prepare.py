@@ -133,7 +133,7 @@ def _baseline(
     foreign = tuple(link for link in dict.fromkeys(endpoint.listed) if link not in links)
     owners = sorted({stacks[link] for link in foreign if link in stacks})
     if endpoint.application:
-        raise _refusal(f"{name} belongs to an application, which sets its keys", "name a deployment of its own")
+        raise _refusal(f"{name} belongs to an application, which sets its keys", "name one that belongs to none")
     if owners:
         raise _refusal(f"{name} has keys of the stack {owners[0]}", "name a deployment that no stack manages")
     if foreign and endpoint.auth is not True:

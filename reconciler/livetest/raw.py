@@ -1,4 +1,4 @@
-"""The API as it answers, without keyform's reading of it: a question about the API must not rest on what it expects.
+"""The API as it answers, without keyform's reading of it: a question about the API must not depend on what it expects.
 
 An answer is a value, whatever it is. Reads are sent again where that may help; a write is sent once, unless it is part
 of the cleaning, which repeats what changes nothing a second time.
@@ -39,7 +39,7 @@ SLICE = 1.0
 LONGEST_BODY = 64 * 1024
 """Bytes of an endpoint's answer that are read."""
 PROBE = "/v1/models"
-"""[D] What an endpoint is asked for: a model computes nothing."""
+"""[D] What a request to an endpoint reads: a model computes nothing."""
 
 _CLASS = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 _FIELD = re.compile(r"[a-z][a-z0-9_]{0,39}")
@@ -64,7 +64,7 @@ class Said:
 
     @property
     def is_ok(self) -> bool:
-        """Whether the API did what it was asked."""
+        """Whether the API did it."""
         return 200 <= self.status < 300
 
     @property
@@ -74,7 +74,7 @@ class Said:
 
     @property
     def is_objection(self) -> bool:
-        """Whether the API objects to what it was asked for, and not to who asks, or how often."""
+        """Whether the API objects to the request itself, and not to who sends it, or how often."""
         return self.status in (400, 404, 405, 409, 422)
 
     @property

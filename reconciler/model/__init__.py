@@ -1,4 +1,4 @@
-"""The nouns: frozen data that every stage speaks in. Knows nobody."""
+"""The nouns: the frozen data that all stages share. Imports no other part."""
 
 from reconciler.model.desired import (
     APIS,
@@ -30,6 +30,7 @@ from reconciler.model.live import (
     LiveEndpoint,
     LiveKey,
     Owner,
+    Repair,
     SinkContents,
     SinkRecord,
     Snapshot,
@@ -42,12 +43,10 @@ from reconciler.model.names import (
     EndpointKind,
     EndpointRef,
     generation_name,
-    is_variable_name,
     key_of_name,
     lock_name,
     number_in_name,
     read_lock_name,
-    variable_name,
 )
 from reconciler.model.ownership import (
     FORM,
@@ -107,6 +106,7 @@ __all__ = [
     "Ownership",
     "Phase",
     "Place",
+    "Repair",
     "Reply",
     "Safety",
     "Secret",
@@ -125,7 +125,6 @@ __all__ = [
     "generation_name",
     "human_text",
     "is_kept",
-    "is_variable_name",
     "key_of_name",
     "lock_name",
     "number_in_name",
@@ -136,5 +135,4 @@ __all__ = [
     "read_release",
     "shift",
     "tell_apart",
-    "variable_name",
 ]

@@ -353,9 +353,7 @@ def test_a_live_test_writes_a_report_and_leaves_nothing(make_world: MakeWorld, a
     options = ["--api", "v2"] if api == "v2" else []
     ran = keyform(*LIVE_TEST, "--deployment", "spare", "--auto-approve", *options, env=WITHOUT_FILE)
     assert ran.code == 0, ran.err
-    assert ran.out.endswith(
-        "Written to keyform-doctor-report.md. It holds no secret, no name and no number of yours.\n"
-    )
+    assert ran.out.endswith("Written to keyform-doctor-report.md. It holds no secret and none of your names.\n")
     page = (world.folder / "keyform-doctor-report.md").read_text(encoding="utf-8")
     world.search(page)
     assert "| `list_order` | `by_name` |" in page

@@ -1,4 +1,4 @@
-"""The live test that docs/live-reports/emulator.md shows: of the emulator by default, on a clock of its own."""
+"""The live test that docs/live-reports/emulator.md shows: of the emulator by default, on a virtual clock."""
 
 from __future__ import annotations
 

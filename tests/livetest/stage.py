@@ -25,7 +25,7 @@ SPARE_ID = "0b8f6c1e-6d0a-4a38-9c0e-5a3f2b1c0d9e"
 START = datetime(2026, 11, 21, 10, 0, 3, 250000, tzinfo=UTC)
 """Between two seconds, so that a timestamp has parts to lose."""
 LONG = 7200.0
-"""Patience enough for all that can be waited for."""
+"""Patience enough for everything that a test waits for."""
 PUBLIC: Mapping[str, Any] = {"deployments": [{"name": SPARE, "id": SPARE_ID, "image": "demo/llama3"}]}
 SHARED: Mapping[str, Any] = {
     "api_keys": [{"name": "portal-made"}, {"name": "another-one"}],

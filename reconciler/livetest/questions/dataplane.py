@@ -65,7 +65,7 @@ def ask_two_credentials(bench: Bench) -> Sights:
 
 
 QUESTIONS = (
-    # First of all: whatever else is asked of the deployment itself wakes it.
+    # First: whatever else is asked of the deployment itself wakes it.
     Question(
         name="asleep",
         asks="Attach a key to a deployment at zero, and ask the deployment itself",

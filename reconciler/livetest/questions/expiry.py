@@ -1,4 +1,4 @@
-"""What becomes of a key that expires: one wait, as short as the API accepts, for all that depends on it."""
+"""What becomes of a key that expires: one wait, as short as the API accepts, for everything that depends on it."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def _timestamps(*answers: Mapping[str, Any]) -> Sight:
     forms = [[_form_of(shown.get(name)) for name in fields] for shown in answers]
     first, seen = forms[0], ", ".join(sorted({form for each in forms for form in each}))
     if any(form != first for form in forms):
-        return Sight("timestamps", "per_call", f"each answer has a form of its own: {seen}")
+        return Sight("timestamps", "per_call", f"each answer has another form: {seen}")
     if first[0] == first[1] and first[0] in FORMS:
         return Sight("timestamps", first[0], f"created_at and expires_at: {seen}")
     if first[1] in ("none", "a date"):
@@ -135,7 +135,7 @@ def _form_of(value: object) -> str:
 
 
 def ask_patch(bench: Bench) -> Sights:
-    """Change a description, and see what is answered and what is kept. The expiry is sent in its own zone."""
+    """Change a description, and see what is answered and what is kept. The expiry is sent in another zone."""
     local = (bench.raw.now().astimezone(UTC) + 2 * LIFETIME).replace(microsecond=0).astimezone(EAST).isoformat()
     made = bench.make(expires_at=local)
     before = bench.show(made)
@@ -279,7 +279,7 @@ def ask_quota(bench: Bench) -> Sights:
 
 
 QUESTIONS = (
-    # First of all: where keys cannot be deleted, no more are made.
+    # First: where keys cannot be deleted, no more are made.
     Question(
         name="delete",
         asks="DELETE a key, and GET it",

@@ -8,7 +8,7 @@ from reconciler.livetest.question import V2_ONLY, Question, Sight, Sights, left_
 
 
 def ask_null(bench: Bench) -> Sights:
-    """PATCH a key with a null for its description, and all else as it is."""
+    """PATCH a key with a null for its description, and its other fields as they are."""
     bench.require_patches()
     made = bench.make()
     if not bench.show(made).get("description"):
@@ -22,7 +22,7 @@ def ask_null(bench: Bench) -> Sights:
 
 
 def ask_missing(bench: Bench) -> Sights:
-    """PATCH a key without its description, and all else as it is."""
+    """PATCH a key without its description, and its other fields as they are."""
     bench.require_patches()
     made = bench.make()
     if not bench.show(made).get("description"):
