@@ -25,6 +25,7 @@ COMMANDS = {
     "status": "reconciler.cli.status",
     "rotate": "reconciler.cli.rotate",
     "verify": "reconciler.cli.verify",
+    "doctor": "reconciler.cli.doctor",
     "emulator": "reconciler.cli.emulator",
     "schema": "reconciler.cli.schema",
     "completion": "reconciler.cli.completion",

@@ -159,6 +159,15 @@ def build_parser() -> Parser:
 
     waiting_options(destroy)
 
+    doctor = command(
+        "doctor", "check that everything is in place, and say what to do where it is not", files, api, output
+    )
+    doctor.add_argument("--json", action="store_true", help="what was found as JSON")
+    doctor.add_argument(
+        "--api", choices=["v3", "v2"], help="the generation of the API (default: what the file says, or v3)"
+    )
+    live_test_options(doctor)
+
     emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     emulator.add_argument("--port", type=port_number, default=8080, help="the port; 0 takes a free one (default: 8080)")
@@ -247,6 +256,34 @@ def waiting_options(command: argparse.ArgumentParser) -> None:
         default="30m",
         help="how long a task of the API may take, such as 20m (default: %(default)s)",
     )
+
+
+def live_test_options(command: argparse.ArgumentParser) -> None:
+    """Options of the command that asks a real API what its documents leave open."""
+    live = command.add_argument_group("live test")
+    live.add_argument(
+        "--live-test",
+        action="store_true",
+        help="find out what the API's documents leave open, with keys that are deleted afterwards, and write a report",
+    )
+    live.add_argument("--deployment", metavar="NAME", help="a disposable deployment that the keys may be attached to")
+    live.add_argument(
+        "--keep-keys", action="store_true", help="the deployment has keys of others: leave them on, and ask less"
+    )
+    live.add_argument(
+        "--foreign-project",
+        metavar="ID",
+        type=project_number,
+        help="a project that the token has no part in, to see how it is refused",
+    )
+    live.add_argument(
+        "--patience",
+        metavar="TIME",
+        type=waiting_time,
+        help="how long to wait for a task, or for a key to expire (default: 5m)",
+    )
+    live.add_argument("--out", metavar="FILE", help="write the report to this file (default: keyform-doctor-report.md)")
+    live.add_argument("--auto-approve", action="store_true", help="do not ask")
 
 
 def waiting_time(text: str) -> float:
