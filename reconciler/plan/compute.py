@@ -143,7 +143,7 @@ def judge_all(cases: Sequence[KeyCase], holds: Holds) -> list[Verdict]:
         stays_at, is_stopped = holds.stays_at.get(case.name, frozenset()), case.name in holds.stopped
         if case.heir:
             found[case.name] = judge_moved(case, found[case.heir], stays_at=stays_at, is_stopped=is_stopped)
-        elif case.desired is None and case.name in case.facts.desired.forgotten:
+        elif case.desired is None and case.name in case.facts.forgotten:
             found[case.name] = judge_forgotten(case, is_stopped=is_stopped)
         else:
             found[case.name] = judge(case, stays_at=stays_at, is_stopped=is_stopped)

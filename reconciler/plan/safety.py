@@ -75,5 +75,5 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
 def _is_removed(verdict: Verdict) -> bool:
     """Whether a key goes, and no other replaces it."""
     case = verdict.case
-    stays = case.is_set_aside or bool(case.heir) or case.name in case.facts.desired.forgotten
+    stays = case.is_set_aside or bool(case.heir) or case.name in case.facts.forgotten
     return case.desired is None and not stays and bool(case.generations)

@@ -215,7 +215,7 @@ def test_a_key_that_only_its_marker_and_its_name_say_is_ours_is_an_exposure_befo
         live("payments", of="payments"), forged, endpoint("llama3", "billing-prod", "payments"), held=["payments"]
     )
     plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
-    assert [note.address for note in plan.exposures] == ["key.billing-prod"]
+    assert [note.address for note in plan.exposures] == ["key.billing-prod", "deployment.llama3"]
     assert "no sink has a record" in plan.exposures[0].sentence
 
 

@@ -232,6 +232,20 @@ def test_a_forgotten_key_is_left_as_it_is_and_its_entry_can_go() -> None:
     assert step(desired(allow_empty=True), after, days(400))[0] == []
 
 
+def test_a_former_name_is_forgotten_with_the_key_that_took_its_place() -> None:
+    file = moved("payments -> checkout", state=desired(key("checkout", "llama3", overlap=HOUR)))
+    found = step(file, snapshot(PAYMENTS, LLAMA, held=["payments"]))[1]
+    did, after = step(forgetting(desired(), "checkout"), found)
+    assert did == [
+        "update:checkout: key_is_forgotten",
+        "update:payments: key_is_forgotten",
+        "remove-record:local/checkout: key_is_forgotten",
+        "remove-record:local/payments: key_is_forgotten",
+    ]
+    assert after.bindings == found.bindings
+    assert step(desired(allow_empty=True), after, HOUR)[0] == []
+
+
 def test_a_leaked_key_is_not_forgotten() -> None:
     found = snapshot(live("payments", of="payments", phase=Phase.REVOKED), LLAMA)
     plan = compute_plan(forgetting(desired(), "payments"), found, NOW)
