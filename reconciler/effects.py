@@ -6,6 +6,7 @@ else in keyform may reach past it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -33,6 +34,8 @@ _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTO
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
 _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 """What fsync says of a folder where the file system has no such thing."""
+LOCK_NOTE = b"held by "
+"""What the note in a lock file begins with."""
 LONGEST_FILE = 10 * 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -99,8 +102,12 @@ class Effects(Protocol):
         """Wait for the exclusive lock on a lock file (made if missing, 0600); gives a handle for `unlock_file`."""
         ...
 
-    def try_lock_file(self, path: Path) -> int | None:
-        """The exclusive lock on a lock file (made if missing, 0600), or None when another process has it."""
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
+        """The exclusive lock on a lock file (made if missing, 0600), or None when another process has it.
+
+        `note` (`held by …`) is then what the file holds, for whoever finds it locked. A file that holds anything but
+        such a note stays as it is.
+        """
         ...
 
     def lock_folder(self, path: Path) -> int:
@@ -292,7 +299,7 @@ class System:
             raise
         return handle
 
-    def try_lock_file(self, path: Path) -> int | None:
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
         """By flock, without waiting; gives a descriptor, or None. OSError when the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
@@ -302,6 +309,10 @@ class System:
         except BlockingIOError:
             os.close(handle)
             return None
+        with contextlib.suppress(OSError):  # a disk that is full keeps nobody from having the lock
+            if note and os.pread(handle, len(LOCK_NOTE), 0) in (b"", LOCK_NOTE):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, note.encode("ascii", "replace"), 0)
         return handle
 
     def lock_folder(self, path: Path) -> int:

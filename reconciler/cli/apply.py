@@ -86,7 +86,7 @@ def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Loc
                 tell=terminal.tell,
             )
         case LockSettings(LockKind.FILE, path):
-            return FileLock(Path(path), session.effects)
+            return FileLock(Path(path), session.effects, holder=name_holder(terminal.env))
         case _:
             return NoLock()
 

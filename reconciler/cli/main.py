@@ -24,6 +24,7 @@ COMMANDS = {
     "destroy": "reconciler.cli.apply",
     "status": "reconciler.cli.status",
     "rotate": "reconciler.cli.rotate",
+    "unlock": "reconciler.cli.unlock",
     "verify": "reconciler.cli.verify",
     "emulator": "reconciler.cli.emulator",
     "completion": "reconciler.cli.completion",

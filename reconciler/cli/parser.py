@@ -154,6 +154,11 @@ def build_parser() -> Parser:
 
     waiting_options(destroy)
 
+    unlock = command("unlock", "show who holds the stack's lock, and release it", files, api, output)
+    unlock.add_argument("--release", action="store_true", help="release the lock, once its holder no longer runs")
+    unlock.add_argument("--auto-approve", action="store_true", help="do not ask")
+    unlock.add_argument("--json", action="store_true", help="the locks, and what was released, as JSON")
+
     emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
     emulator.add_argument("--port", type=port_number, default=8080, help="the port; 0 takes a free one (default: 8080)")

@@ -85,10 +85,12 @@ def open_session(
     listener: Callable[[ApiEvent], None] | None = None,
     ask: Callable[[DesiredState], Demand | None] = lambda _: None,
     task_timeout: float = 0.0,
+    needs_sinks: bool = True,
 ) -> Iterator[Session]:
     """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError.
 
-    `ask` gives what the command asks for beside the file. `task_timeout` is for those that wait for tasks.
+    `ask` gives what the command asks for beside the file. `task_timeout` is for those that wait for tasks. Without
+    `needs_sinks` none is opened: the command works whatever is wrong with them.
     """
     desired = read_configuration(args, terminal)
     demand = ask(desired)
@@ -120,7 +122,7 @@ def open_session(
                 redactor=terminal.redactor,
             )
             sinks = open_sinks(
-                desired.sinks,
+                desired.sinks if needs_sinks else (),
                 owner=Owner(desired.stack, api.host, desired.project),
                 effects=effects,
                 redactor=terminal.redactor,

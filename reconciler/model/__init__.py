@@ -33,6 +33,7 @@ from reconciler.model.live import (
     Trouble,
     Unchanged,
 )
+from reconciler.model.locks import FoundLock, HolderState, LockOf, LockReport
 from reconciler.model.names import (
     LISTS,
     LOCK_PREFIX,
@@ -89,12 +90,16 @@ __all__ = [
     "EndpointKind",
     "EndpointRef",
     "ForeignRecord",
+    "FoundLock",
+    "HolderState",
     "Identity",
     "LaterRecord",
     "Length",
     "LiveEndpoint",
     "LiveKey",
     "LockKind",
+    "LockOf",
+    "LockReport",
     "LockSettings",
     "Owner",
     "Ownership",
