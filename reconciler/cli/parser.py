@@ -136,7 +136,20 @@ def build_parser() -> Parser:
     waiting_options(apply)
 
     rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
-    rotate.add_argument("keys", nargs="*", metavar="KEY", help="a key to rotate, as it stands under `keys:`")
+    rotate.add_argument(
+        "keys",
+        nargs="*",
+        metavar="KEY",
+        help="a key to rotate, as it stands under `keys:`, or a pattern ('payments-*')",
+    )
+    rotate.add_argument("--all", action="store_true", help="rotate all keys that the file declares")
+    rotate.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="rotate all keys whose secret this sink holds, or held; may be given several times",
+    )
     rotate.add_argument(
         "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
     )

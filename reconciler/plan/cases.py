@@ -197,6 +197,19 @@ class KeyCase:
         return self.facts.rotates(self.name)
 
     @property
+    def is_rotated_by_name(self) -> bool:
+        """A person asked for a rotation of this very key, or of what leaked; a pattern or a sink alone does not."""
+        demand = self.facts.demand
+        is_chosen = isinstance(demand, Rotate) and (self.name in demand.matching or bool(self.why_rotated))
+        return self.is_revoked or (self.is_rotated and not is_chosen)
+
+    @property
+    def why_rotated(self) -> str:
+        """Why a rotation is asked for, where a sink that leaked is the reason."""
+        demand = self.facts.demand
+        return dict(demand.because).get(self.name, "") if isinstance(demand, Rotate) else ""
+
+    @property
     def is_revoked(self) -> bool:
         """It is asked for because the secret leaked."""
         return self.facts.revokes(self.name)

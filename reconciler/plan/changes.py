@@ -278,10 +278,18 @@ class DeleteKey(Change):
 
 @dataclass(frozen=True, slots=True)
 class Rotate:
-    """A demand beside the file: a rotation of these keys now, and nothing else. `revoke`: no overlap."""
+    """A demand beside the file: a rotation of these keys now, and nothing else. `revoke`: no overlap.
 
-    keys: frozenset[str]
+    `keys` are named one by one, `matching` by a pattern; of `sinks`, it is all keys whose secret they hold, or held.
+    Once it is resolved (see rotation.py), `keys` are all that are rotated, `matching` those of them that only a pattern
+    names, and `because` says of a key why a sink concerns it.
+    """
+
+    keys: frozenset[str] = frozenset()
     revoke: bool = False
+    matching: frozenset[str] = frozenset()
+    sinks: frozenset[str] = frozenset()
+    because: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,12 @@ def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, .
 def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]:
     """Secrets that were published and cannot be found: on another machine that is all of them, and none is lost.
 
-    What a rotation is asked for is not counted, nor what leaked. A sink that is not there at all was never lost by
-    halves: it is somewhere else, however few keys it had.
+    What a rotation is asked for by name is not counted, nor what leaked; what a pattern or a sink stands for is: nobody
+    has named each of these keys. A sink that is not there at all was never lost by halves: it is somewhere else,
+    however few keys it had.
     """
     desired, absent = facts.desired, dict[str, list[str]]()
-    lost = [verdict for verdict in verdicts if verdict.losses.lost and not verdict.case.is_rotated]
+    lost = [verdict for verdict in verdicts if verdict.losses.lost and not verdict.case.is_rotated_by_name]
     for verdict in lost:
         for sink in verdict.losses.lost:
             if sink in facts.absent_sinks and verdict.losses.published_to is not None:
@@ -56,7 +57,8 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
         )
         yield Finding(place.where, f"sinks.{sink}", message, way_out)
     told = {key for keys in absent.values() for key in keys}
-    others = [verdict for verdict in lost if verdict.replaces_loss and verdict.case.name not in told]
+    replaced = [each for each in lost if each.replaces_loss or (each.case.is_rotated and not each.case.why_rotated)]
+    others = [verdict for verdict in replaced if verdict.case.name not in told]
     if len(others) > desired.safety.max_replacements:
         names = [verdict.case.name for verdict in others]
         sinks = sorted({sink for verdict in others for sink in verdict.losses.lost})

@@ -1,0 +1,105 @@
+"""Which keys a rotation is about, where it does not name each: by a pattern, or by the sink that leaked.
+
+What a sink holds, or held, is known from two sides. A record that it can be read for is there. And the marker of each
+live key says where its secret was published, also when the record has gone since, or the file names the sink no longer.
+
+the sink           the key                                                 is rotated
+can be read        it holds a record of the key                            yes
+                   a marker says that it was published there               yes
+                   neither                                                 no
+cannot be read     a marker says that it was published there               yes
+                   the file names the sink for it, and it has a live key   yes: nobody knows what the sink held
+                   neither                                                 no
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from reconciler.model import DesiredState, Phase, Snapshot
+from reconciler.plan.cases import Facts, KeyCase, gather_cases, gather_facts, name_some
+from reconciler.plan.changes import Demand, Note, Rotate
+from reconciler.plan.holdings import find_published
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A demand that names each key, and what is to be said of how they were found."""
+
+    demand: Demand | None
+    notes: tuple[Note, ...] = ()
+
+
+def resolve_demand(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None) -> Resolved:
+    """Name the keys of a rotation that are asked for by patterns and sinks; a pattern makes no key that is not live."""
+    if not isinstance(demand, Rotate) or not (demand.matching or demand.sinks):
+        return Resolved(demand)
+    facts = gather_facts(desired, snapshot, now)
+    cases = {case.name: case for case in gather_cases(facts)}
+    reasons = {name: [why_of(case, sink) for sink in sorted(demand.sinks)] for name, case in cases.items()}
+    because = {name: "; ".join(filter(None, whys)) for name, whys in reasons.items() if any(whys)}
+    live = {name for name in demand.matching if cases[name].generations or cases[name].claims}
+    matching = frozenset(live - demand.keys - because.keys())
+    notes = (
+        *(
+            Note("key_is_not_live", f"key.{name}", "is not rotated: it has no live key yet; `keyform apply` makes it")
+            for name in sorted(demand.matching - live)
+        ),
+        *(note for sink in sorted(demand.sinks) for note in note_sink(facts, cases, sink)),
+    )
+    resolved = replace(
+        demand,
+        keys=demand.keys | matching | because.keys(),
+        matching=matching,
+        because=tuple(sorted(because.items())),
+    )
+    return Resolved(resolved, notes)
+
+
+def why_of(case: KeyCase, sink: str) -> str:
+    """Why a secret of a declared key is, was or may be in this sink; nothing where it is not known to have been."""
+    key = case.desired
+    if key is None:
+        return ""
+    if sink in case.records or sink in case.facts.later.get(case.name, {}):
+        return f"sink {sink} holds its secret"
+    used = [one for one in case.generations if one.phase is not Phase.PENDING]
+    for generation in reversed(used):
+        if sink in (find_published(case, key, generation) or ()):
+            return f"{generation.name} was published to sink {sink}"
+    if sink in case.facts.unknown_sinks and sink in key.sinks and (case.generations or case.claims):
+        return f"it names sink {sink}, and nobody can see what that holds"
+    return ""
+
+
+def note_sink(facts: Facts, cases: dict[str, KeyCase], sink: str) -> Iterator[Note]:
+    """What is known of what a sink held, and what is not."""
+    address = f"sink.{sink}"
+    chosen = [name for name, case in cases.items() if why_of(case, sink)]
+    if chosen:
+        has = "the secret of 1 key" if len(chosen) == 1 else f"the secrets of {len(chosen)} keys"
+        held = f"held, or may have held, {has}, which this rotates: {name_some(chosen)}"
+    else:
+        held = "holds no secret of a key that the file declares"
+    yield Note("sink_is_replaced", address, held)
+    if sink in facts.unknown_sinks:
+        trouble = facts.broken.get(sink)
+        why = trouble.message if trouble else "it cannot be read back"
+        sentence = f"what it holds is unknown ({why}): of keys that do not name it, only the markers are known"
+        yield Note("sink_is_unknown", address, sentence)
+    gone = [name for name, case in cases.items() if case.desired is None and sink in case.records]
+    if gone:
+        sentence = "holds records of keys that the file no longer declares, which `keyform apply` deletes"
+        yield Note("sink_holds_undeclared", address, f"{sentence}: {name_some(gone)}")
+    moved = [name for name, case in cases.items() if name not in chosen and was_elsewhere(case)]
+    if moved:
+        sentence = "may have held the secrets of keys that were published to places that the file no longer has"
+        yield Note("sink_may_have_held", address, f"{sentence}: {name_some(moved)}; name them to rotate them, too")
+
+
+def was_elsewhere(case: KeyCase) -> bool:
+    """Whether a generation was published to a set of places of which the file does not have all any more."""
+    key = case.desired
+    return key is not None and any(find_published(case, key, one) == frozenset() for one in case.generations)
