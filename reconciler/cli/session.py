@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import CredentialsMissing
-from reconciler.model import DesiredState, Owner, Secret, Snapshot
+from reconciler.model import DesiredState, Owner, Snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -94,12 +93,9 @@ def open_session(
     """
     desired = read_configuration(args, terminal)
     demand = ask(desired)
-    token = terminal.env.get("GCORE_API_KEY", "").strip()
-    if not token:
-        raise CredentialsMissing(
-            "GCORE_API_KEY is not set: keyform needs an API token.",
-            way_out="make a permanent API token in the portal, and export GCORE_API_KEY=…",
-        )
+    from reconciler.gcore.tokens import read_token
+
+    token = read_token(terminal.env.get("GCORE_API_KEY"))
     from reconciler.effects import System
     from reconciler.gcore import GcoreApi
     from reconciler.gcore.generations import dialect_of
@@ -111,7 +107,7 @@ def open_session(
         with interruption.listening():
             api = GcoreApi(
                 base_url=terminal.env.get("GCORE_BASE_URL", "").strip() or DEFAULT_BASE_URL,
-                token=Secret(token),
+                token=token,
                 project=desired.project,
                 effects=effects,
                 dialect=dialect_of(desired.api),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from unicodedata import category
 
 
 class EndpointKind(StrEnum):
@@ -51,6 +52,12 @@ def variable_name(template: str, key: str) -> str:
 def is_variable_name(text: str) -> bool:
     """Whether shells and readers of .env files take a text as a variable's name."""
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is not None
+
+
+def is_quoted(text: str) -> bool:
+    """Whether a value of the environment begins or ends with a quotation mark, which a shell would have taken off."""
+    ends = {text.strip()[:1], text.strip()[-1:]} - {""}
+    return any(char in "\"'`" or category(char) in ("Pi", "Pf") for char in ends)
 
 
 LOCK_PREFIX = "keyform-lock-"
