@@ -124,7 +124,7 @@ def test_a_rotation_tells_its_result_as_json(applied: World, keyform: Keyform) -
 
 
 def test_what_falls_due_is_shown_and_nothing_is_changed(applied: World, keyform: Keyform) -> None:
-    applied.write(TWO.replace("  search:\n", "  search:\n    rotation: {every: 2h}\n"))
+    applied.write(TWO.replace("  search:\n", "  search:\n    rotation: {every: 2h, overlap: 1h}\n"))
     before = len(applied.writes)
     assert keyform("rotate", "--due", "1h").out == "Nothing falls due within 1h.\n"
     day = keyform("rotate", "--due", "1d")
