@@ -49,7 +49,9 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         complain(error.usage, error.complaint, whole)
         raise SystemExit(1) from None
     except SystemExit:
-        flush_output()  # `keyform --help | head`
+        if (fault := flush_output()) is not None:  # but not for `keyform --help | head`
+            complain("", f"Error: {fault.message}", whole, f"  {fault.way_out}")
+            raise SystemExit(1) from None
         raise
     if args.command is None:
         build_parser().print_help(sys.stderr)

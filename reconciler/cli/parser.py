@@ -46,6 +46,10 @@ class Parser(argparse.ArgumentParser):
         """Always raises UsageError, with the usage and the complaint apart."""
         raise UsageError(self.format_usage(), f"{self.prog}: error: {message}")
 
+    def options(self) -> Sequence[argparse.Action]:
+        """What it takes."""
+        return self._actions
+
     def option_names(self) -> list[str]:
         """`--json` and so on."""
         return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
@@ -54,20 +58,78 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """What these arguments ask for. UsageError from the command that does not understand one."""
     parser = build_parser()
+    argv = command_first(list(argv), parser)
     first = argv[0] if argv else "--help"
     if first.startswith("-"):
         if first not in ("-h", "--help", "--version"):
-            parser.error(f"unrecognized argument: {first}; the command comes first, its options behind it")
+            near = _nearest(first, ["--help", "--version"]) or {"-v": "--version", "-V": "--version"}.get(first)
+            advice = f"did you mean {near}?" if near else "name a command first, such as `keyform plan`"
+            parser.error(f"unrecognized argument: {first}; {advice}")
     elif first not in parser.commands:
-        near = _nearest(first, parser.commands)
+        near = ELSEWHERE.get(first.lower()) or _nearest(first.lower(), parser.commands)
         advice = f"did you mean {near}?" if near else f"there are {', '.join(parser.commands)}"
         parser.error(f"there is no command {first!a}; {advice}")
+    command = parser.commands.get(first, parser)
+    for name in (each.partition("=")[0] for each in argv):
+        if not name.startswith("--") and f"-{name}" in command.option_names():
+            command.error(f"unrecognized argument: {name}; did you mean -{name}?")  # not `-f ile`
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        command = parser.commands.get(args.command, parser)
-        near = _nearest(unknown[0].partition("=")[0], command.option_names())
-        command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near}?" if near else ""))
+        option = unknown[0].partition("=")[0]
+        near = OTHER_OPTIONS.get(option) or _nearest(option, command.option_names())
+        advice = f"; did you mean {near}?" if near else ""
+        if "--file" in command.option_names() and unknown[0].endswith((".yaml", ".yml")):
+            advice = "; name a file with -f"
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     return args
+
+
+ELSEWHERE = {
+    "force-unlock": "unlock",
+    "delete": "destroy",
+    "rm": "destroy",
+    "get": "status",
+    "list": "status",
+    "ls": "status",
+    "diff": "plan",
+    "check": "validate",
+    "up": "apply",
+}
+"""What other tools call a command; one that keyform has under the same name comes first."""
+
+
+OTHER_OPTIONS = {
+    "-v": "--log-level debug",
+    "--verbose": "--log-level debug",
+    "--debug": "--log-level debug",
+    "-y": "--auto-approve",
+    "--yes": "--auto-approve",
+}
+"""What other tools call an option."""
+
+
+def command_first(argv: list[str], parser: Parser) -> list[str]:
+    """The arguments with the command before its options; `help plan` is `plan --help`, and `version` `--version`.
+
+    Options before the command are those of kubectl, or of Terraform: they belong to the command that follows.
+    """
+    if not argv:
+        return argv
+    if argv[0] == "help" and "help" not in parser.commands:
+        return [*argv[1:2], "--help"]
+    if argv[0] == "version":
+        return ["--version"]
+    takes_value = {
+        name
+        for command in parser.commands.values()
+        for action in command.options()
+        for name in action.option_strings
+        if action.nargs is None
+    }
+    place = 0
+    while place < len(argv) and argv[place].startswith("-") and argv[place] not in ("-h", "--help", "--version"):
+        place += 2 if argv[place] in takes_value else 1
+    return [argv[place], *argv[:place], *argv[place + 1 :]] if place < len(argv) else argv
 
 
 @cache
