@@ -80,8 +80,8 @@ class ChangeId:
 
     @property
     def in_words(self) -> str:
-        """For people: `create generation payments-g2`."""
-        return str(self).replace(self.step.value, self.step.value.replace("_", " "), 1)
+        """For people, who know a live key by its name: `create generation payments-g2`."""
+        return " ".join(filter(None, (self.step.value.replace("_", " "), self.live.name, str(self.at or ""))))
 
     def __str__(self) -> str:
         """As JSON has it: `bind payments-g2 deployment.llama3`."""

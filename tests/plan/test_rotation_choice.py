@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
@@ -240,6 +240,7 @@ def test_a_pattern_replaces_no_more_lost_secrets_than_the_file_allows(demand: Ro
     assert [finding.path for finding in plan.refusals] == (["safety.max_replacements"] if is_refused else [])
 
 
+@settings(deadline=None)
 @given(
     places=st.lists(st.sampled_from([IN_VAULT, IN_LOCAL, IN_CI, IN_BOTH, SOMEWHERE, ""]), min_size=1, max_size=4),
     sinks=st.sets(st.sampled_from([*PLACES]), min_size=1),
