@@ -33,7 +33,7 @@ def take_snapshot(
     No key is read one by one. A sink that cannot be read says so in its contents; failures of the API are `ApiError`,
     as they come.
     """
-    names = [key.name for key in desired.keys]
+    names = sorted({*(key.name for key in desired.keys), *desired.heirs, *desired.forgotten})
     live = LiveState()
     contents: dict[str, SinkContents] = {}
 

@@ -55,7 +55,8 @@ def take_step(run: Run, change: Change) -> str:
         case Copy():
             copy(run, change)
         case RemoveRecord():
-            run.sinks[change.sink].remove(change.key)
+            sink = run.sinks[change.sink]
+            (sink.release if change.keeps_secret else sink.remove)(change.key)
         case DeleteKey():
             delete(run, change)
         case _:
@@ -70,7 +71,7 @@ def update(run: Run, change: UpdateKey) -> None:
         raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
     # A marker of this stack is in the way of no adoption: the plan found that nothing bears it out.
     by_marker = live.ownership.key if change.adopts and live.ownership else change.key
-    require_same_owner(live, change.ownership.stack, by_marker)
+    require_same_owner(live, change.taken_from or change.ownership.stack, by_marker)
     if live.claimed_by is not None and not change.adopts:
         raise PlanIsStale(f"the marker of {live.name} cannot be read any more", way_out="run plan again")
     text = compose(live.name, change.text, change.ownership)

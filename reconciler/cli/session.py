@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
-from reconciler.model import DesiredState, Owner, Snapshot
+from reconciler.model import DesiredState, Snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -119,7 +119,7 @@ def open_session(
             )
             sinks = open_sinks(
                 desired.sinks if needs_sinks else (),
-                owner=Owner(desired.stack, api.host, desired.project),
+                owner=desired.owner(api.host),
                 effects=effects,
                 redactor=terminal.redactor,
                 env=terminal.env,

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path, PurePath
 
 from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project, way_out_of_project
+from reconciler.config.moving import build_farewells, build_moves
 from reconciler.config.paths import is_in_git_folder, leaves_folder
 from reconciler.config.schema import LONGEST_TEXT
 from reconciler.config.tree import (
@@ -90,8 +91,9 @@ class _Build:
 def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
     """What the file says, in order of name, and what is wrong with its meaning; then the state is only a sketch."""
     build = _Build(root, env)
+    stack = build.text("stack") or ""
     state = DesiredState(
-        stack=build.text("stack") or "",
+        stack=stack,
         project=_build_project(build),
         api=api if (api := build.text("api")) in APIS else DEFAULT_API,
         keys=tuple(_build_keys(build)),
@@ -100,6 +102,8 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
         safety=_build_safety(build),
         lock=_build_lock(build),
         warnings=_build_warnings(build),
+        moves=tuple(build_moves(root, stack, frozenset(entries_of(root, "keys")))),
+        farewells=tuple(build_farewells(root)),
         place=replace(place_of(root.mark, ()), line=1, column=1),
     )
     return state, build.findings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from reconciler.config.showing import shown_name
-from reconciler.config.tree import Entry, Findings, Found, Node, Path, Scalar, Table, is_same
+from reconciler.config.tree import Entry, Findings, Found, Listing, Node, Path, Scalar, Table, is_same
 
 DECLARATIONS = {
     "sinks": "sink",
@@ -14,6 +14,8 @@ DECLARATIONS = {
     "applications": "application",
 }
 """Maps whose entries are each declared once in a stack; every other map is merged field by field."""
+LISTS = ("moved", "forget")
+"""Lists of which each file of a stack has its own part."""
 
 
 def merge_trees(trees: Sequence[Table]) -> tuple[Table, list[Found]]:
@@ -36,6 +38,8 @@ def _merge_entries(first: Entry, second: Entry, path: Path, findings: Findings) 
         findings.add(_declared_twice(first, second, path))
     elif isinstance(first.node, Table) and isinstance(second.node, Table):
         return Entry(first.mark, _merge_tables(first.node, second.node, path, findings))
+    elif path[0] in LISTS and isinstance(first.node, Listing) and isinstance(second.node, Listing):
+        return Entry(first.mark, Listing((*first.node.items, *second.node.items), first.node.mark))
     elif _is_empty(first.node) and isinstance(second.node, Table):
         return second
     elif isinstance(first.node, Table) and _is_empty(second.node):

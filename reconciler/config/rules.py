@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import partial
 from itertools import islice
 
+from reconciler.config.moving import forgotten_key_is_declared, move_makes_no_sense
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import MAX_FOUND, Found, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
 from reconciler.config.values import write_duration
@@ -272,6 +273,8 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
     two_secrets_share_a_slot,
     file_has_two_formats,
     sink_makes_no_sense,
+    move_makes_no_sense,
+    forgotten_key_is_declared,
 )
 
 

@@ -14,7 +14,17 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from reconciler.errors import UnexpectedAnswer
-from reconciler.model import EARLIEST, Identity, LiveKey, Secret, as_kept, read_description, read_identity, shift
+from reconciler.model import (
+    EARLIEST,
+    Identity,
+    LiveKey,
+    Secret,
+    as_kept,
+    read_description,
+    read_identity,
+    read_release,
+    shift,
+)
 
 Item = TypeVar("Item")
 
@@ -68,7 +78,8 @@ def read_key(fields: Fields, key_id: str) -> LiveKey:
     """
     description = fields.optional_text("description")
     text, ownership = read_description(description)
-    claim = read_identity(description) if ownership is None else None
+    released = read_release(description)
+    claim = read_identity(description) if ownership is None and released is None else None
     expires_at = fields.optional_instant("expires_at")
     return LiveKey(
         id=key_id,
@@ -79,6 +90,7 @@ def read_key(fields: Fields, key_id: str) -> LiveKey:
         expires_at=expires_at.replace(microsecond=0) if expires_at and expires_at != EARLIEST else None,
         claimed_by=claim.stack if claim else None,
         identity=claim or Identity(),
+        released=released,
     )
 
 

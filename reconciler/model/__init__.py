@@ -9,8 +9,10 @@ from reconciler.model.desired import (
     DesiredEndpoint,
     DesiredKey,
     DesiredState,
+    Farewell,
     LockKind,
     LockSettings,
+    Move,
     Place,
     Safety,
     SinkSettings,
@@ -19,6 +21,7 @@ from reconciler.model.desired import (
 from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
     RECORD_FORM,
+    RELEASED,
     Binding,
     Capabilities,
     CreatedKey,
@@ -62,6 +65,7 @@ from reconciler.model.ownership import (
     read_claim,
     read_description,
     read_identity,
+    read_release,
 )
 from reconciler.model.secret import Secret
 from reconciler.model.times import EARLIEST, LATEST, are_close, shift
@@ -80,6 +84,7 @@ __all__ = [
     "LONGEST_TEXT",
     "NOWHERE",
     "RECORD_FORM",
+    "RELEASED",
     "Auth",
     "Binding",
     "Capabilities",
@@ -90,6 +95,7 @@ __all__ = [
     "DesiredState",
     "EndpointKind",
     "EndpointRef",
+    "Farewell",
     "ForeignRecord",
     "FoundLock",
     "HolderState",
@@ -102,6 +108,7 @@ __all__ = [
     "LockOf",
     "LockReport",
     "LockSettings",
+    "Move",
     "Owner",
     "Ownership",
     "Phase",
@@ -133,6 +140,7 @@ __all__ = [
     "read_description",
     "read_identity",
     "read_lock_name",
+    "read_release",
     "shift",
     "tell_apart",
     "variable_name",

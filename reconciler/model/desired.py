@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.model.live import Owner
 from reconciler.model.names import EndpointRef
 from reconciler.model.ownership import digest
 
@@ -97,6 +98,32 @@ class DesiredEndpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """What was called otherwise before: `key` of a stack (`""`: this one) is `to` by now.
+
+    Where `key` is `""`, it is the stack that has another name, and each of its keys keeps its own.
+    """
+
+    stack: str
+    key: str
+    to: str
+    place: Place = field(default=NOWHERE, compare=False)
+
+    @property
+    def source(self) -> str:
+        """As the file writes it: `payments`, `checkout/payments` or `stack.checkout`."""
+        return "/".join(filter(None, (self.stack, self.key))) if self.key else f"stack.{self.stack}"
+
+
+@dataclass(frozen=True, slots=True)
+class Farewell:
+    """A key that the stack no longer manages; nothing of it is deleted."""
+
+    key: str
+    place: Place = field(default=NOWHERE, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SinkSettings:
     """A sink as declared: `type` picks the class, `options` are the type's own settings; a duration is in seconds.
 
@@ -165,6 +192,33 @@ class DesiredState:
     place: Place = field(default=NOWHERE, compare=False)
     vouched: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
     api: str = DEFAULT_API
+    moves: tuple[Move, ...] = ()
+    farewells: tuple[Farewell, ...] = ()
+
+    @property
+    def former_stacks(self) -> frozenset[str]:
+        """What this stack was called before, as the file says."""
+        return frozenset(move.stack for move in self.moves if not move.key)
+
+    @property
+    def handed_over(self) -> frozenset[tuple[str, str]]:
+        """The keys that other stacks let go of, and that the file takes over: pairs of a stack and its key's name."""
+        return frozenset((move.stack, move.key) for move in self.moves if move.key and move.stack)
+
+    @property
+    def heirs(self) -> Mapping[str, str]:
+        """By the former name of a key of this stack, or of one that is handed over, the key that it is by now."""
+        return {move.key: move.to for move in self.moves if move.key and move.key != move.to}
+
+    def owner(self, api: str) -> Owner:
+        """Whose the records in the sinks are, where the API is at this host."""
+        adopted = {(self.stack, key.name) for key in self.keys if key.adopt is not None}
+        return Owner(self.stack, api, self.project, self.former_stacks, self.handed_over | adopted)
+
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """The keys that the stack no longer manages, as the file says."""
+        return frozenset(each.key for each in self.farewells)
 
     @property
     def named(self) -> frozenset[str]:

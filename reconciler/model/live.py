@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -19,6 +19,9 @@ class LiveKey:
     `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
     stack named by something that looks like a marker but cannot be read (`""`: not even that), and `identity` what else
     can be read of it. `status` is the API's own word (`""`: it has none).
+
+    `released` is the marker of a stack that let go of it: it is nobody's. `taken_from` is the stack that its marker
+    names where the file takes the key over from that (`moved`); `ownership` then says what it is to be.
     """
 
     id: str
@@ -30,6 +33,8 @@ class LiveKey:
     claimed_by: str | None = None
     status: str = ""
     identity: Identity = NOBODY
+    released: Ownership | None = None
+    taken_from: str = ""
 
     @property
     def description(self) -> str:
@@ -95,6 +100,8 @@ class LiveEndpoint:
         return not self.auth_enabled
 
 
+RELEASED = "released."
+"""What stands before a stack's name in the records that it let go of; no stack is called so."""
 RECORD_FORM = 2
 """The form in which records are written. The first form named neither API nor project, and had microseconds."""
 
@@ -103,12 +110,31 @@ RECORD_FORM = 2
 class Owner:
     """Whose a sink's record is: the stack's, whose keys live in a project of the API at a host (`api.gcore.com`).
 
-    `""` and 0 say nothing, as records of the first form do.
+    `""` and 0 say nothing, as records of the first form do. `formerly` are names that the stack had before, and `takes`
+    the keys that it takes over from stacks which released them: pairs of a stack and its key's name.
     """
 
     stack: str
     api: str = ""
     project: int = 0
+    formerly: frozenset[str] = field(default=frozenset(), compare=False)
+    takes: frozenset[tuple[str, str]] = field(default=frozenset(), compare=False)
+
+    def has(self, stack: str, key: str) -> bool:
+        """Whether a record of a key that names this stack is the owner's, as far as that goes."""
+        return stack in (self.stack, *self.formerly) or (
+            stack.startswith(RELEASED) and (stack.removeprefix(RELEASED), key) in self.takes
+        )
+
+    def owns(self, other: Owner, key: str) -> bool:
+        """Whether a record of a key that names this other owner is the owner's."""
+        return self.has(other.stack, key) and self.is_same(replace(other, stack=self.stack))
+
+    def take(self, record: SinkRecord) -> SinkRecord:
+        """A record that is the owner's, as its own: one with another stack's name is like one of an earlier form."""
+        if record.stack == self.stack:
+            return record
+        return replace(record, stack=self.stack, form=min(record.form, RECORD_FORM - 1))
 
     def is_same(self, other: Owner) -> bool:
         """Whether they agree in everything that both say."""
@@ -120,6 +146,8 @@ class Owner:
 
     def of(self, key: str) -> str:
         """A key of this owner, for an error: `inference-prod/payments-api (project 1234 at api.gcore.com)`."""
+        if self.stack.startswith(RELEASED):
+            return f"{self.stack.removeprefix(RELEASED)}/{key}, which that stack released"
         places = (f"project {self.project}" if self.project else "", f"at {self.api}" if self.api else "")
         place = " ".join(filter(None, places))
         return f"{self.stack}/{key}{f' ({place})' if place else ''}"
@@ -149,6 +177,11 @@ class SinkRecord:
     def owner(self) -> Owner:
         """Whose it is."""
         return Owner(self.stack, self.api, self.project)
+
+    @property
+    def let_go(self) -> SinkRecord:
+        """The record once the stack no longer manages the key."""
+        return replace(self, stack=f"{RELEASED}{self.stack}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@
 
 The description is the only field of a live key that every generation of the API can change [v3: PATCH takes only
 `description`, at most 300 characters], so it is where ownership and progress are kept. After the instant may follow, in
-this order: `protected`; `exp`, where the expiry is that of a key which was adopted, and the file says none; `to=`, a
-digest of the destinations that the secret was published to; `as=`, a digest of the live name where that does not follow
-from key and generation; `told=`, a digest of the notice that was sent.
+this order: `protected`; `exp`, where the expiry is that of a key which was adopted, and the file says none; `into=`, a
+digest of the name of the key that takes its place; `to=`, a digest of the destinations that the secret was published
+to; `as=`, a digest of the live name where that does not follow from key and generation; `told=`, a digest of the notice
+that was sent; `released`, where the stack no longer manages it (`forget`): such a key is nobody's.
 
 It is read wherever it stands, since people add to descriptions, before it and behind it: what is around it is the human
 text. Its words may be spaced otherwise, or stand on several lines.
@@ -17,7 +18,8 @@ one of two, and one that is pending and was published or adopted (`to=`, `as=`).
 (`read_claim`).
 
 The longest marker (a stack of 40 characters, a key of 56, a generation of five digits, all of the above) is 199
-characters: the schema keeps the human text to 100, which just fits in 300.
+characters, since `into=` is written without `protected` and `exp`, and `released` without `exp` and `told=`: the schema
+keeps the human text to 100, which just fits in 300.
 
 Everyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only if
 something that the portal cannot write into a description confirms it: above all the live key's own name, which never
@@ -72,8 +74,9 @@ def digest(words: Iterable[str]) -> str:
 class Ownership:
     """Who a live key belongs to, and how far it has come; `since` is an instant in UTC, to the second.
 
-    `published_to`, `named` and `notice` are digests (see the top), `""` for none. `form` is that of the marker that it
-    was read from. `keeps_expiry`: the file says no expiry, and it has that of the key that was adopted.
+    `published_to`, `named`, `notice` and `into` are digests (see the top), `""` for none. `form` is that of the marker
+    that it was read from. `keeps_expiry`: the file says no expiry, and it has that of the key that was adopted.
+    `released`: the stack let go of it.
     """
 
     stack: str
@@ -87,6 +90,16 @@ class Ownership:
     notice: str = ""
     form: int = FORM
     keeps_expiry: bool = False
+    into: str = ""
+    released: bool = False
+
+    def moved_into(self, key: str, since: datetime) -> Ownership:
+        """The same once another key takes its place; that one has its own protection and expiry."""
+        return replace(self, into=digest([key]), since=since, protected=False, keeps_expiry=False)
+
+    def let_go(self) -> Ownership:
+        """The same once the stack no longer manages it; `prevent_destroy` still binds whoever takes it over."""
+        return replace(self, released=True, keeps_expiry=False, into="", notice="")
 
     def fits(self, live_name: str) -> bool:
         """Whether the live name is the one that this generation of this key is made with."""
@@ -106,12 +119,13 @@ class Ownership:
     def marker(self) -> str:
         """The text at the end of the description."""
         since = self.since.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
-        digests = (("to", self.published_to), ("as", self.named), ("told", self.notice))
+        digests = (("into", self.into), ("to", self.published_to), ("as", self.named), ("told", self.notice))
         words = [
             f"[keyform {FORM} {self.stack}/{self.key} g{self.generation} {self.phase.value} {since}",
             *(["protected"] if self.protected else []),
             *(["exp"] if self.keeps_expiry else []),
             *(f"{name}={value}" for name, value in digests if value),
+            *(["released"] if self.released else []),
         ]
         return " ".join(words) + "]"
 
@@ -133,8 +147,9 @@ _MARKER = re.compile(
     rf"\[keyform{_S}(?P<form>2{_S})?(?P<stack>[a-z0-9-]+)/(?P<key>[a-z0-9-]+){_S}g(?P<generation>[1-9][0-9]{{0,4}}){_S}"
     rf"(?P<phase>pending|published|adopted|partial|revoked){_S}(?P<since>[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9:]{{8}}Z)"
     rf"(?P<protected>{_S}protected)?"
-    rf"(?(form)(?P<keeps_expiry>{_S}exp)?(?:{_S}to=(?P<published_to>[0-9a-f]{{8}}))?(?:{_S}as=(?P<named>[0-9a-f]{{8}}))?"
-    rf"(?:{_S}told=(?P<notice>[0-9a-f]{{8}}))?)\]"
+    rf"(?(form)(?P<keeps_expiry>{_S}exp)?(?:{_S}into=(?P<into>[0-9a-f]{{8}}))?"
+    rf"(?:{_S}to=(?P<published_to>[0-9a-f]{{8}}))?(?:{_S}as=(?P<named>[0-9a-f]{{8}}))?"
+    rf"(?:{_S}told=(?P<notice>[0-9a-f]{{8}}))?(?P<released>{_S}released)?)\]"
 )
 _OPEN = r"(?:[\[({<\uff3b\u3010\u27e6]|&(?:#91|#x5b|lbrack|lsqb|lt);|%5b|\\u005b)"
 _CLOSE = r"(?:[\])}>\uff3d\u3011\u27e7]|&(?:#93|#x5d|rbrack|rsqb|gt);|%5d|\\u005d)"
@@ -165,7 +180,7 @@ def compose_description(text: str, ownership: Ownership) -> str:
     """
     description = f"{text} {ownership.marker()}" if text else ownership.marker()
     written = replace(ownership, since=ownership.since.astimezone(UTC).replace(microsecond=0), form=FORM)
-    if len(description) > LONGEST_DESCRIPTION or read_description(description) != (text, written):
+    if len(description) > LONGEST_DESCRIPTION or _read(description) != (text, written):
         raise UnwritableDescription("the text and the marker do not fit into a description")
     return description
 
@@ -174,7 +189,19 @@ def read_description(description: str | None) -> tuple[str, Ownership | None]:
     """Split a live description into its human text and the marker in it.
 
     Without a marker that can be read, or with another thing that looks like one, all of it is text, and there is None.
+    So it is where the marker says `released` (`read_release`).
     """
+    text, ownership = _read(description)
+    return (description or "", None) if ownership is not None and ownership.released else (text, ownership)
+
+
+def read_release(description: str | None) -> Ownership | None:
+    """Whose a live key was that a stack let go of (`forget`); None for all others."""
+    _, ownership = _read(description)
+    return ownership if ownership is not None and ownership.released else None
+
+
+def _read(description: str | None) -> tuple[str, Ownership | None]:
     if not description:
         return "", None
     match = _MARKER.search(description)
@@ -198,6 +225,8 @@ def read_description(description: str | None) -> tuple[str, Ownership | None]:
         notice=match["notice"] or "",
         form=FORM if match["form"] else 1,
         keeps_expiry=match["keeps_expiry"] is not None,
+        into=match["into"] or "",
+        released=match["released"] is not None,
     )
     return join_texts(description[: match.start()], description[match.end() :]), ownership
 

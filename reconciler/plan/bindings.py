@@ -169,7 +169,11 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
             conflicts.append(Conflict(found, finding))
         unmet += find_unprotected(found, switches=switches)
         new_exposures, new_warnings = note_exposure(found, is_managed=is_managed, switches=switches)
-        exposures += [*new_exposures, *note_cuts(found, keys, suspects, desired.stack)]
+        exposures += [
+            *new_exposures,
+            *note_lost_access(found, wanted.get(ref, {})),
+            *note_cuts(found, keys, suspects, desired.stack),
+        ]
         warnings += new_warnings
         unmet += find_spared(found, keys, suspects, desired.stack)
         keeps.update(Binding(live.id, ref) for live in found.stays)
@@ -282,8 +286,17 @@ def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[
         str(endpoint.ref),
         f"would be left without a valid key (it loses {name_some(sorted(lost))}), and without keys the API "
         "turns its authentication off",
-        "bind another key to it, or declare the endpoint `auth: open` to make it public",
+        way_out_of_conflict(found),
     )
+
+
+def way_out_of_conflict(found: Comparison) -> str:
+    """What can be done about an endpoint that would lose its last key."""
+    ways = ["bind another key to it", "declare the endpoint `auth: open` to make it public"]
+    going = sorted({link.verdict.case.name for link in found.losses if link.verdict and not link.verdict.case.desired})
+    if going:
+        ways.append(f"write `forget: [{', '.join(going)}]` in place of the key to leave it there as it is")
+    return ", or ".join(ways)
 
 
 def place_of(found: Comparison) -> str:
@@ -364,6 +377,23 @@ def note_cuts(
         why, _ = explain_spared(keys.get(live), suspects.get(live, ""), own_stack)
         sentence = f"still accepts the key {live.name}, although it is exclusive: {why}"
         yield Note("key_stays", found.address, sentence)
+
+
+def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterator[Note]:
+    """Every key whose consumers the endpoint refuses from now on, since the file no longer opens it for them.
+
+    Nobody loses access by a rotation, or where the secret reached nobody; what leaked is told apart.
+    """
+    stays = {link.verdict.case.name for link in wanted.values() if link.verdict}
+    lost: dict[str, list[str]] = defaultdict(list)
+    for link in found.losses:
+        if link.verdict is not None and not link.is_disposable and not link.reason.is_urgent:
+            lost[link.verdict.case.name].append(link.live.name)
+    for name in sorted(lost.keys() - stays):
+        verdict = next(link.verdict for link in found.losses if link.verdict and link.verdict.case.name == name)
+        if verdict.heir is None:
+            sentence = f"no longer accepts the key {name} ({name_some(lost[name])}) once this is applied"
+            yield Note("key_loses_access", found.address, f"{sentence}: its consumers are refused")
 
 
 def find_spared(

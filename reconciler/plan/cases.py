@@ -20,12 +20,14 @@ from reconciler.model import (
     SinkRecord,
     Snapshot,
     Trouble,
+    digest,
     human_text,
     number_in_name,
     shift,
 )
 from reconciler.plan.changes import Demand, KeyRef, Rotate
 from reconciler.plan.owners import find_claims, find_lookalikes, own_keys, record_is_of
+from reconciler.plan.takeovers import take_over
 
 CLOCKS_DIFFER = timedelta(days=1)
 """How much later than now a marker may say that something was: it was written by another machine's idea of the time."""
@@ -74,7 +76,8 @@ class Generation:
     @property
     def is_protected(self) -> bool:
         """Whether `prevent_destroy` is written on it."""
-        return self.live.ownership is not None and self.live.ownership.protected
+        marker = self.live.ownership or self.live.released
+        return marker is not None and marker.protected
 
     @property
     def is_in_use(self) -> bool:
@@ -137,6 +140,8 @@ class Facts:
     """Sinks from which nothing can be removed."""
     absent_sinks: frozenset[str]
     """Sinks of which nothing at all is there."""
+    heirs: Mapping[str, str]
+    """By the name of a key that is not declared any more, the declared one that takes its place (`moved`)."""
 
     @property
     def unknown_sinks(self) -> frozenset[str]:
@@ -150,11 +155,11 @@ class Facts:
 
     def rotates(self, key: str) -> bool:
         """Whether a rotation of this key is asked for, whatever the file says."""
-        return isinstance(self.demand, Rotate) and key in self.demand.keys
+        return isinstance(self.demand, Rotate) and self.heirs.get(key, key) in self.demand.keys
 
     def revokes(self, key: str) -> bool:
         """Whether it is asked for because the secret leaked."""
-        return isinstance(self.demand, Rotate) and key in self.demand.keys and self.demand.revoke
+        return isinstance(self.demand, Rotate) and self.demand.revoke and self.rotates(key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,13 @@ class KeyCase:
     """Live keys that seem to be generations of it, by markers that nothing else bears out, or that cannot be read."""
     lookalikes: tuple[LiveKey, ...] = ()
     """Live keys that may be generations of it, by their names or a sink's record, and have no such marker."""
+    former: tuple[str, ...] = ()
+    """The keys whose place it takes, and that still have generations."""
+
+    @property
+    def heir(self) -> str:
+        """The declared key that takes its place; `""` for none."""
+        return self.facts.heirs.get(self.name, "")
 
     @property
     def stack(self) -> str:
@@ -245,6 +257,7 @@ class KeyCase:
 
 def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Facts:
     """What is the same for every key."""
+    snapshot = take_over(desired, snapshot)
     by_name: dict[str, list[LiveKey]] = defaultdict(list)
     for key in snapshot.keys:
         by_name[key.name].append(key)
@@ -283,7 +296,29 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
         lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
         absent_sinks=frozenset(name for name, contents in snapshot.sinks.items() if contents.is_absent),
+        heirs=find_heirs(desired, snapshot, own),
     )
+
+
+def find_heirs(desired: DesiredState, snapshot: Snapshot, own: Mapping[str, Identity]) -> dict[str, str]:
+    """By the former name of a key, the declared one that takes its place, as the file says, or a marker."""
+    declared = {key.name for key in desired.keys}
+    names = {digest([name]): name for name in (*declared, *desired.heirs)}
+    heirs = {
+        own[live.id].key: names[live.ownership.into]
+        for live in snapshot.keys
+        if live.id in own and live.ownership and live.ownership.into in names
+    }
+    heirs |= desired.heirs
+    found = {}
+    for name in heirs.keys() - declared:
+        end, seen = heirs[name], {name}
+        while end not in declared and end in heirs and end not in seen:
+            seen.add(end)
+            end = heirs[end]
+        if end in declared:
+            found[name] = end
+    return found
 
 
 def gather_cases(facts: Facts) -> tuple[KeyCase, ...]:
@@ -297,17 +332,24 @@ def gather_cases(facts: Facts) -> tuple[KeyCase, ...]:
     for claimed, live in find_claims(facts.desired, facts.snapshot, facts.own):
         claims[claimed].append(live)
     lookalikes = find_lookalikes(facts.desired, facts.records, facts.by_name, facts.own)
-    cases = []
+    generations: dict[str, list[Generation]] = {}
     for name in sorted({*declared, *owned, *facts.records, *facts.later}):
-        desired = declared.get(name)
-        generations: list[Generation] = []
+        desired, known = declared.get(name), list[Generation]()
         for number, _, live in sorted(owned[name], key=lambda each: each[:2]):
-            generations.append(gather_generation(facts, name, desired, live, number, has_older=bool(generations)))
+            known.append(gather_generation(facts, name, desired, live, number, has_older=bool(known)))
+        if desired is not None and (taken := find_adopted(facts, desired, known)):
+            known = sorted([*known, taken], key=lambda each: each.number)
+        generations[name] = known
+    former: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(facts.heirs):
+        if generations.get(name):
+            former[facts.heirs[name]].append(name)
+    cases = []
+    for name, known in generations.items():
+        desired, names = declared.get(name), tuple(former[name])
         if desired is not None:
-            if taken := find_adopted(facts, desired, generations):
-                generations = sorted([*generations, taken], key=lambda each: each.number)
-            desired = settle(desired, generations)
-        cases.append(KeyCase(facts, name, desired, tuple(generations), tuple(claims[name]), lookalikes.get(name, ())))
+            desired = settle(desired, known or [each for before in names for each in generations[before]])
+        cases.append(KeyCase(facts, name, desired, tuple(known), tuple(claims[name]), lookalikes.get(name, ()), names))
     return tuple(cases)
 
 
@@ -329,6 +371,8 @@ def gather_generation(
         phase, since = live.ownership.phase, live.ownership.since
         if not made_at <= since <= shift(facts.now, CLOCKS_DIFFER):
             since = made_at
+        if live.taken_from and phase is Phase.ADOPTED:
+            since = facts.now  # those who had it before may have given its old generations longer
     else:
         phase = Phase.PARTIAL if has_older and may_hold else Phase.PUBLISHED
         since = facts.now if has_older else min(made_at, facts.now)

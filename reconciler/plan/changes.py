@@ -18,6 +18,8 @@ class Action(StrEnum):
     DELETE = "delete"
     ROTATE = "rotate"
     """A new generation is made and published; the old one is retired."""
+    FORGET = "forget"
+    """The stack no longer manages it; nothing of it is deleted."""
 
 
 class Step(StrEnum):
@@ -143,8 +145,9 @@ class CreateGeneration(Change):
 class UpdateKey(Change):
     """Change a live key in place: the human text, the marker (adoption, a publication cut short), maybe its expiry.
 
-    `adopts`: the live key had no owner. `expires_at` is UNCHANGED where it stays, or the API cannot change it; for
-    `length` see `CreateGeneration`.
+    `adopts`: the live key had no owner, or another one: `taken_from` is the stack that its marker names then (`""`:
+    this one). `expires_at` is UNCHANGED where it stays, or the API cannot change it; `length` is as in
+    `CreateGeneration`.
     """
 
     live: KeyRef
@@ -153,6 +156,7 @@ class UpdateKey(Change):
     expires_at: datetime | Unchanged | None = Unchanged.UNCHANGED
     length: Length | None = None
     adopts: bool = False
+    taken_from: str = ""
 
     @property
     def sets_expiry(self) -> bool:
@@ -254,10 +258,11 @@ class OpenEndpoint(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveRecord(Change):
-    """Remove a key's secret and record from a sink."""
+    """Remove a key's secret and record from a sink; or, with `keeps_secret`, only let go of the record."""
 
     sink: str
     record: SinkRecord | None
+    keeps_secret: bool = False
 
     @property
     def id(self) -> ChangeId:
@@ -317,6 +322,7 @@ class Summary:
     change: int = 0
     rotate: int = 0
     destroy: int = 0
+    forget: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime
 from reconciler.errors import Finding
 from reconciler.model import Auth, DesiredKey, DesiredState, LockKind, LockSettings, Safety, Snapshot
 from reconciler.plan.bindings import BindingPlan, Holds, plan_bindings
-from reconciler.plan.cases import MOST_TOLD, Facts, gather_cases, gather_facts
+from reconciler.plan.cases import MOST_TOLD, Facts, KeyCase, gather_cases, gather_facts
 from reconciler.plan.changes import (
     Change,
     Copy,
@@ -23,6 +23,7 @@ from reconciler.plan.changes import (
     Rotate,
 )
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
+from reconciler.plan.moving import judge_forgotten, judge_moved, note_done, refuse_partial_rename
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
@@ -48,6 +49,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     left = [] if isinstance(demand, Rotate) else list(find_left_claims(facts, cases, told))
     refusals = (
         *check_safety(facts, verdicts),
+        *refuse_partial_rename(facts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
     )
     unmet = (
@@ -84,6 +86,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
+            *(note_done(facts) if demand is None else ()),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         unmet=unmet,
@@ -120,19 +123,26 @@ def decide(facts: Facts) -> tuple[list[Verdict], BindingPlan]:
     """
     cases, holds = gather_cases(facts), Holds()
     while True:
-        verdicts = [
-            judge(
-                case,
-                stays_at=holds.stays_at.get(case.name, frozenset()),
-                is_stopped=case.name in holds.stopped,
-            )
-            for case in cases
-        ]
+        verdicts = judge_all(cases, holds)
         bindings = plan_bindings(facts, verdicts, holds)
         if not bindings.conflicts:
             return verdicts, bindings
         for conflict in bindings.conflicts:
             holds = holds.with_conflict(conflict)
+
+
+def judge_all(cases: Sequence[KeyCase], holds: Holds) -> list[Verdict]:
+    """What happens to each key; of one that was renamed, by what happens to the key that takes its place."""
+    found: dict[str, Verdict] = {}
+    for case in sorted(cases, key=lambda case: bool(case.heir)):
+        stays_at, is_stopped = holds.stays_at.get(case.name, frozenset()), case.name in holds.stopped
+        if case.heir:
+            found[case.name] = judge_moved(case, found[case.heir], stays_at=stays_at, is_stopped=is_stopped)
+        elif case.desired is None and case.name in case.facts.desired.forgotten:
+            found[case.name] = judge_forgotten(case, is_stopped=is_stopped)
+        else:
+            found[case.name] = judge(case, stays_at=stays_at, is_stopped=is_stopped)
+    return [found[case.name] for case in cases]
 
 
 def find_held_up(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tuple[Finding, ...]:
@@ -181,7 +191,10 @@ def narrow(desired: DesiredState, demand: Demand | None) -> DesiredState:
             return desired.with_keys(tuple(key for key in desired.keys if key.name in names), ())
         case Destroy():
             open_ones = tuple(endpoint for endpoint in desired.endpoints if endpoint.auth is Auth.OPEN)
-            return replace(desired.with_keys((), open_ones), safety=Safety(None, allow_empty=True))
+            own = tuple(
+                move for move in desired.moves if not move.stack
+            )  # what is another's is not taken to be deleted
+            return replace(desired.with_keys((), open_ones), moves=own, safety=Safety(None, allow_empty=True))
 
 
 def describe_lock(lock: LockSettings) -> str:

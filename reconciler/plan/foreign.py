@@ -65,10 +65,12 @@ def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
         is_called_so = live.name in declared or key_of_name(live.name) in declared
         return bool(find_holders(recorded, live) or facts.broken) or is_called_so
 
-    return {
-        KeyRef.of(key): desired.stack if key.marked_by is None and is_ours_by_more(key) else key.marked_by
-        for key in facts.snapshot.keys
-    }
+    def stack_of(live: LiveKey) -> str | None:
+        if live.released is not None:
+            return live.released.stack  # its consumers are there as before
+        return desired.stack if live.marked_by is None and is_ours_by_more(live) else live.marked_by
+
+    return {KeyRef.of(key): stack_of(key) for key in facts.snapshot.keys}
 
 
 def explain_spared(live: LiveKey | None, suspicion: str, own_stack: str) -> tuple[str, str]:
@@ -76,6 +78,11 @@ def explain_spared(live: LiveKey | None, suspicion: str, own_stack: str) -> tupl
     if live is None:
         return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
     stack, off = live.marked_by, "unlink the key in the portal"
+    if live.released is not None:
+        take = f"`moved: [{{from: {live.released.stack}/{live.released.key}, to: KEY}}]`"
+        if live.released.stack == own_stack:
+            take = f"`adopt: {live.name}`"
+        return describe_owner(live), f"{off} once nobody uses it, or take it over with {take}"
     if stack is None:
         more = suspicion or "it is called like a key of this stack, or a sink may have a record of it"
         way_out = f"a key that says `adopt: {live.name}` takes it over; if nobody uses it, {off}"

@@ -6,7 +6,7 @@ stands in the way. Then its generations are at least marked as revoked (see verd
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from difflib import get_close_matches
@@ -20,6 +20,7 @@ from reconciler.model import (
     DesiredKey,
     EndpointRef,
     LiveKey,
+    Ownership,
     Phase,
     Place,
     Trouble,
@@ -28,7 +29,7 @@ from reconciler.model import (
     generation_name,
     number_in_name,
 )
-from reconciler.plan.cases import KeyCase, holders_of, is_owned, name_some
+from reconciler.plan.cases import Generation, KeyCase, holders_of, is_owned, name_some
 from reconciler.plan.changes import Reason
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
@@ -57,6 +58,9 @@ def find_obstacles(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     yield from hold_up_by(case, case.facts.unwritable, concerned)
     yield from hold_up_by_doubt(case)
     yield from find_unadoptable(case, key)
+    yield from hold_up_by_giver(case)
+    taken = [each for each in case.generations if each.live.taken_from or each.is_taken_over]
+    yield from hold_up_by_protection(case, key, taken)
     yield from hold_up_by_endpoints(case, key)
 
 
@@ -157,8 +161,17 @@ def find_doubtful(case: KeyCase) -> list[LiveKey]:
     claims = [live for live in case.claims if live.ownership is None or (case.desired and not has_own)]
     lookalikes = [live for live in case.lookalikes if may_be_in_use(case, live)]
     known = {generation.live.id for generation in case.generations}
-    found = {live.id: live for live in (*claims, *leaked, *lookalikes) if live.name != taken_over}
+    found = {
+        live.id: live
+        for live in (*claims, *leaked, *lookalikes)
+        if live.name != taken_over and not (case.desired is None and is_released_by(case.stack, live))
+    }
     return [live for live_id, live in found.items() if live_id not in known]
+
+
+def is_released_by(stack: str, live: LiveKey) -> bool:
+    """Whether this stack let go of a live key."""
+    return live.released is not None and live.released.stack == stack
 
 
 def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
@@ -331,13 +344,50 @@ def find_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None)
     if not holders:
         return ()
     holder = holders[0]
-    if holder.ownership is None or holder.ownership.stack == case.stack:
+    if holder.released is not None:
+        source = f"{holder.released.stack}/{holder.released.key}"
+        message = f"the live key {holder.name} exists already: it was {source} until that stack released it"
+        way_out = f"write `moved: [{{from: {source}, to: {case.name}}}]` to take it over"
+        if holder.released.stack == case.stack:
+            way_out = f"write `adopt: {holder.name}` to take it back"
+    elif holder.ownership is None or holder.ownership.stack == case.stack:
         message = f"the live key {holder.name} exists already, and this stack does not own it"
-        way_out = f"write `adopt: {holder.name}` to take it over, or declare the key under another name"
+        way_out = f"write `adopt: {holder.name}` to take it over"
     else:
         message = f"the live key {holder.name} belongs to {holder.ownership.stack}/{holder.ownership.key}"
-        way_out = "declare the key under another name"
+        way_out = release_by(holder.ownership, case.name)
+    way_out += ", or declare the key under another name"
     return (Finding(key.place.where, key.place.path, message, way_out),)
+
+
+def hold_up_by_giver(case: KeyCase) -> Iterator[Finding]:
+    """Another stack's key is taken over once that stack released it: until then it rotates and retires it."""
+    for move in case.facts.desired.moves:
+        if move.stack and move.key and move.to == case.name:
+            for live in case.facts.snapshot.keys:
+                owner = live.ownership
+                if owner is not None and (owner.stack, owner.key) == (move.stack, move.key) and owner.fits(live.name):
+                    message = f"is held up: the stack {move.stack} has not released {live.name}"
+                    way_out = f"write `forget: [{move.key}]` in its file in place of the key, and apply there first"
+                    yield Finding(move.place.where, move.place.path, message, way_out)
+                    break
+
+
+def hold_up_by_protection(case: KeyCase, key: DesiredKey, generations: Sequence[Generation]) -> Iterator[Finding]:
+    """What `prevent_destroy` protects is taken over, or renamed, by a key that is protected as well."""
+    protected = [each.name for each in generations if each.is_protected]
+    if protected and not key.prevent_destroy:
+        message = f"prevent_destroy is set on the live key {protected[-1]}, which is to become one of this key"
+        way_out = "write `prevent_destroy: true` here as well; to drop it, apply `false` under the former name first"
+        yield Finding(*place_of(case), message, way_out)
+
+
+def release_by(owner: Ownership, name: str) -> str:
+    """How another stack hands a key over, without a consumer being cut."""
+    return (
+        f"to have it handed over, write `forget: [{owner.key}]` in the file of {owner.stack} in place of the key, apply"
+        f" there, and then write `moved: [{{from: {owner.stack}/{owner.key}, to: {name}}}]` here"
+    )
 
 
 def find_past_expiry(
@@ -380,9 +430,13 @@ def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
         marker = found[0].ownership
         owner = f"{marker.stack}/{marker.key}" if marker else f"the stack {found[0].marked_by}"
         message = f"the live key {key.adopt} belongs to {owner}"
-        way_out = "remove it there first: a key has one owner"
-        if found[0].marked_by != case.stack:
-            way_out += "; if there is no such stack, remove the marker in the portal"
+        way_out = f"remove `adopt`; if there is no stack {found[0].marked_by}, remove the marker in the portal"
+        if marker is not None:
+            way_out = release_by(marker, key.name)
+            if marker.stack == case.stack:
+                way_out = f"to rename that key, remove it, and write `moved: [{{from: {marker.key}, to: {key.name}}}]`"
+            else:
+                way_out += f"; if there is no stack {marker.stack} any more, remove the marker in the portal"
         yield Finding(where, path, message, way_out)
     elif own:
         message = (

@@ -134,6 +134,7 @@ def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
                 expires_at=writing.expires_at,
                 length=length_of(verdict.case.desired),
                 adopts=writing.adopts,
+                taken_from=writing.live.taken_from,
             )
 
 
@@ -233,8 +234,9 @@ def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
 
 
 def published(verdict: Verdict) -> tuple[ChangeId, ...]:
-    """The publication of the key's new generation, if it is to have one."""
-    return (ChangeId(Step.PUBLISH, verdict.successor.live),) if verdict.successor else ()
+    """The publication of the key's new generation, or of the key that takes its place, if it is to have one."""
+    successor = verdict.heir.successor if verdict.heir else verdict.successor
+    return (ChangeId(Step.PUBLISH, successor.live),) if successor else ()
 
 
 def copied(verdict: Verdict, but: KeyRef | None = None) -> tuple[ChangeId, ...]:
@@ -263,6 +265,16 @@ def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change
                 depends_on=(*published(verdict), *copied(verdict), *(unbinds if verdict.case.desired is None else [])),
                 sink=sink,
                 record=verdict.case.records.get(sink),
+            )
+        for sink, reason in verdict.released_records.items():
+            yield RemoveRecord(
+                key=verdict.case.name,
+                action=verdict.action,
+                reason=reason,
+                depends_on=tuple(ChangeId(Step.UPDATE_KEY, KeyRef.of(writing.live)) for writing in verdict.writings),
+                sink=sink,
+                record=verdict.case.records.get(sink),
+                keeps_secret=True,
             )
 
 

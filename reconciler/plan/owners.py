@@ -148,6 +148,8 @@ def find_lookalikes(
 
 def describe_owner(live: LiveKey | None) -> str:
     """Whose a live key is that this stack does not own, in words."""
+    if live is not None and live.released is not None:
+        return f"the stack {live.released.stack} released it"
     if live is None or live.marked_by is None:
         return "it has no keyform marker"
     return f"it has a marker of the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"

@@ -14,11 +14,11 @@ cannot be read     a marker says that it was published there               yes
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.model import DesiredState, Phase, Snapshot
+from reconciler.model import DesiredKey, DesiredState, Phase, Snapshot
 from reconciler.plan.cases import Facts, KeyCase, gather_cases, gather_facts, name_some
 from reconciler.plan.changes import Demand, Note, Rotate
 from reconciler.plan.holdings import find_published
@@ -37,17 +37,21 @@ def resolve_demand(desired: DesiredState, snapshot: Snapshot, now: datetime, dem
     if not isinstance(demand, Rotate) or not (demand.matching or demand.sinks):
         return Resolved(demand)
     facts = gather_facts(desired, snapshot, now)
-    cases = {case.name: case for case in gather_cases(facts)}
-    reasons = {name: [why_of(case, sink) for sink in sorted(demand.sinks)] for name, case in cases.items()}
+    cases = gather_cases(facts)
+    found = {
+        key.name: _Found(key, tuple(case for case in cases if facts.heirs.get(case.name, case.name) == key.name))
+        for key in desired.keys
+    }
+    reasons = {name: [one.why(sink) for sink in sorted(demand.sinks)] for name, one in found.items()}
     because = {name: "; ".join(filter(None, whys)) for name, whys in reasons.items() if any(whys)}
-    live = {name for name in demand.matching if cases[name].generations or cases[name].claims}
+    live = {name for name in demand.matching if found[name].is_live}
     matching = frozenset(live - demand.keys - because.keys())
     notes = (
         *(
             Note("key_is_not_live", f"key.{name}", "is not rotated: it has no live key yet; `keyform apply` makes it")
             for name in sorted(demand.matching - live)
         ),
-        *(note for sink in sorted(demand.sinks) for note in note_sink(facts, cases, sink)),
+        *(note for sink in sorted(demand.sinks) for note in note_sink(facts, cases, found, sink)),
     )
     resolved = replace(
         demand,
@@ -58,26 +62,42 @@ def resolve_demand(desired: DesiredState, snapshot: Snapshot, now: datetime, dem
     return Resolved(resolved, notes)
 
 
-def why_of(case: KeyCase, sink: str) -> str:
-    """Why a secret of a declared key is, was or may be in this sink; nothing where it is not known to have been."""
-    key = case.desired
-    if key is None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A declared key, and all that is live or recorded of it, also under a name that it had before (`moved`)."""
+
+    key: DesiredKey
+    cases: tuple[KeyCase, ...]
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there is a live key of it."""
+        return any(case.generations or case.claims for case in self.cases)
+
+    def why(self, sink: str) -> str:
+        """Why a secret of it is, was or may be in this sink; nothing where it is not known to have been."""
+        for case in self.cases:
+            if sink in case.records or sink in case.facts.later.get(case.name, {}):
+                return f"sink {sink} holds its secret"
+            for generation in reversed(case.generations):
+                places = find_published(case, self.key, generation) or ()
+                if sink in places and generation.phase is not Phase.PENDING:
+                    return f"{generation.name} was published to sink {sink}"
+        if self.is_live and sink in self.key.sinks and any(sink in case.facts.unknown_sinks for case in self.cases):
+            return f"it names sink {sink}, and nobody can see what that holds"
         return ""
-    if sink in case.records or sink in case.facts.later.get(case.name, {}):
-        return f"sink {sink} holds its secret"
-    used = [one for one in case.generations if one.phase is not Phase.PENDING]
-    for generation in reversed(used):
-        if sink in (find_published(case, key, generation) or ()):
-            return f"{generation.name} was published to sink {sink}"
-    if sink in case.facts.unknown_sinks and sink in key.sinks and (case.generations or case.claims):
-        return f"it names sink {sink}, and nobody can see what that holds"
-    return ""
+
+    @property
+    def was_elsewhere(self) -> bool:
+        """Whether a generation was published to a set of places of which the file does not have all any more."""
+        places = (find_published(case, self.key, each) for case in self.cases for each in case.generations)
+        return frozenset() in places
 
 
-def note_sink(facts: Facts, cases: dict[str, KeyCase], sink: str) -> Iterator[Note]:
+def note_sink(facts: Facts, cases: Sequence[KeyCase], found: Mapping[str, _Found], sink: str) -> Iterator[Note]:
     """What is known of what a sink held, and what is not."""
     address = f"sink.{sink}"
-    chosen = [name for name, case in cases.items() if why_of(case, sink)]
+    chosen = [name for name, one in found.items() if one.why(sink)]
     if chosen:
         has = "the secret of 1 key" if len(chosen) == 1 else f"the secrets of {len(chosen)} keys"
         held = f"held, or may have held, {has}, which this rotates: {name_some(chosen)}"
@@ -89,17 +109,11 @@ def note_sink(facts: Facts, cases: dict[str, KeyCase], sink: str) -> Iterator[No
         why = trouble.message if trouble else "it cannot be read back"
         sentence = f"what it holds is unknown ({why}): of keys that do not name it, only the markers are known"
         yield Note("sink_is_unknown", address, sentence)
-    gone = [name for name, case in cases.items() if case.desired is None and sink in case.records]
+    gone = [case.name for case in cases if sink in case.records and facts.heirs.get(case.name, case.name) not in found]
     if gone:
-        sentence = "holds records of keys that the file no longer declares, which `keyform apply` deletes"
+        sentence = "holds records of keys that the file no longer declares, which this does not rotate"
         yield Note("sink_holds_undeclared", address, f"{sentence}: {name_some(gone)}")
-    moved = [name for name, case in cases.items() if name not in chosen and was_elsewhere(case)]
+    moved = [name for name, one in found.items() if name not in chosen and one.was_elsewhere]
     if moved:
         sentence = "may have held the secrets of keys that were published to places that the file no longer has"
         yield Note("sink_may_have_held", address, f"{sentence}: {name_some(moved)}; name them to rotate them, too")
-
-
-def was_elsewhere(case: KeyCase) -> bool:
-    """Whether a generation was published to a set of places of which the file does not have all any more."""
-    key = case.desired
-    return key is not None and any(find_published(case, key, one) == frozenset() for one in case.generations)

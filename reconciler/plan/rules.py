@@ -202,7 +202,11 @@ def next_rotation(case: KeyCase) -> Coming | None:
 
 def key_is_missing(case: KeyCase) -> Reason | None:
     """No live key embodies it that a consumer may use."""
-    return Reason("key_is_missing", "no live key embodies it") if case.newest_in_use is None else None
+    if case.newest_in_use is not None:
+        return None
+    if case.former:
+        return Reason("key_is_renamed", f"it takes the place of {', '.join(case.former)}")
+    return Reason("key_is_missing", "no live key embodies it")
 
 
 def _of_newest(rule: Rule) -> Callable[[KeyCase], Reason | None]:

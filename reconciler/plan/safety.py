@@ -75,4 +75,7 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
 
 
 def _is_removed(verdict: Verdict) -> bool:
-    return verdict.case.desired is None and not verdict.case.is_set_aside and bool(verdict.case.generations)
+    """Whether a key goes, and no other takes its place."""
+    case = verdict.case
+    stays = case.is_set_aside or bool(case.heir) or case.name in case.facts.desired.forgotten
+    return case.desired is None and not stays and bool(case.generations)

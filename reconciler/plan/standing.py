@@ -125,6 +125,8 @@ class KeyStatus:
     sinks: tuple[tuple[str, SinkState], ...]
     held_up: tuple[str, ...] = ()
     """Why nothing of it changes until a person has looked, as `plan` says it."""
+    heir: str = ""
+    """The key that takes its place, where it has another name by now."""
 
     @property
     def declared(self) -> bool:

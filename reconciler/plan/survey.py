@@ -17,6 +17,7 @@ from reconciler.plan.compute import decide, find_repairs
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
 from reconciler.plan.holdings import find_holdings
+from reconciler.plan.moving import end_of_former
 from reconciler.plan.obstacles import path_of
 from reconciler.plan.owners import find_claims
 from reconciler.plan.standing import (
@@ -84,7 +85,7 @@ def _key(verdict: Verdict) -> KeyStatus:
                 created_at=each.live.created_at,
                 since=each.since,
                 expires_at=each.live.expires_at,
-                until=None if each is current else _until(case, each),
+                until=_until(verdict, each, is_current=each is current),
                 bound_to=tuple(sorted(each.bound_to)),
                 leaks=each.leaks(case.now),
                 api_status="" if each.live.is_active else each.live.status,
@@ -95,6 +96,7 @@ def _key(verdict: Verdict) -> KeyStatus:
         next_rotation=find_due(case),
         sinks=tuple((sink, _sink_state(case, current, sink)) for sink in sinks),
         held_up=_why(verdict),
+        heir=case.heir,
     )
 
 
@@ -114,9 +116,13 @@ def _state(current: Generation | None, now: datetime) -> KeyState:
     return KeyState(current.phase.value)
 
 
-def _until(case: KeyCase, other: Generation) -> datetime | None:
-    """When an old generation's overlap ends, or its own expiry if that comes before."""
-    end = overlap_end(case, case.desired, other.number) if case.desired and other.is_in_use else None
+def _until(verdict: Verdict, other: Generation, *, is_current: bool) -> datetime | None:
+    """When an old generation's overlap ends, or its own expiry if that comes before; None for one in no overlap."""
+    case, end = verdict.case, None
+    if verdict.heir and other.is_in_use:
+        end = end_of_former(case, verdict.heir, other)
+    elif case.desired and other.is_in_use and not is_current:
+        end = overlap_end(case, case.desired, other.number)
     if end is None or other.live.expires_at is None:
         return end
     return min(end, other.live.expires_at)

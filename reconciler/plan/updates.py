@@ -77,7 +77,7 @@ def plan_writings(
         generation = ruling.generation
         is_newly_revoked = generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED)
         stays = ruling.fate in (Fate.CURRENT, Fate.OVERLAP)
-        is_marked = generation.live.ownership is not None and not generation.is_taken_over
+        is_marked = generation.live.ownership is not None and not is_unowned(generation)
         if not stays and not is_newly_revoked and is_marked:
             continue
         is_current = generation is newest and successor is None
@@ -100,8 +100,8 @@ def plan_writings(
 
 
 def is_unowned(generation: Generation) -> bool:
-    """Whether the marker that is there, if any, counts for nothing: it is overwritten, whatever it says."""
-    return generation.is_taken_over or generation.live.claimed_by is not None
+    """Whether the marker that is there, if any, is not this stack's: it is overwritten, whatever it says."""
+    return generation.is_taken_over or generation.live.claimed_by is not None or bool(generation.live.taken_from)
 
 
 def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> Iterator[KeyWriting]:
@@ -122,7 +122,7 @@ def mark(
     if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
         marked = replace(case.marker(number, phase, since, live.name), published_to=find_place(case, key, generation))
     else:
-        marked = replace(live.ownership, generation=number, phase=phase, since=since).on(live.name)
+        marked = replace(live.ownership, generation=number, phase=phase, since=since, into="").on(live.name)
     if generation.is_taken_over:
         return marked, ADOPTION
     published = replace(marked, phase=Phase.PUBLISHED, since=case.now, published_to=case.destinations)
@@ -131,6 +131,10 @@ def mark(
         return marked, Reason("key_is_revoked", sentence, is_urgent=True)
     if live.ownership is None:
         return marked, RESTORATION
+    if live.ownership.into:
+        return marked, Reason("key_is_renamed", f"the file calls it {case.name} again")
+    if live.taken_from:
+        return marked, Reason("key_is_taken_over", f"the file takes it over from the stack {live.taken_from}")
     if generation.is_unfinished and generation.has_replaced(key.sinks):
         return published, Reason("publication_is_unfinished", "an earlier run ended before it marked this as published")
     if generation.phase is Phase.PENDING:

@@ -39,6 +39,7 @@ from reconciler.plan.obstacles import (
     find_taken_name,
     find_uncut,
     hold_up_by_unseen,
+    is_released_by,
     is_writable,
     refuse_protected,
 )
@@ -75,6 +76,10 @@ class Verdict:
     expiring: tuple[Note, ...] = ()
     unmet: tuple[Finding, ...] = ()
     is_held_up: bool = False
+    heir: Verdict | None = None
+    """Of a key whose place another one takes: what happens to that one."""
+    released_records: Mapping[str, Reason] = field(default_factory=dict)
+    """The sinks whose record of it is let go of; the secret stays there."""
 
     @property
     def replaces_loss(self) -> bool:
@@ -130,11 +135,15 @@ def judge_removed(case: KeyCase) -> Verdict:
     sinks = {*case.records, *case.facts.unreadable_sinks} if case.generations else set(case.records)
     lasting, uncut = case.facts.lasting_sinks, find_doubtful(case)
     sinks -= {sink for sink, record in case.records.items() if any(record_is_of(record, live) for live in uncut)}
+    released = [live for live in case.lookalikes if is_released_by(case.stack, live)]
+    let_go = {sink for sink, record in case.records.items() if any(record_is_of(record, live) for live in released)}
+    sinks -= let_go
     return Verdict(
         case,
         Action.DELETE,
         rulings=tuple(Ruling(generation, Fate.REMOVE, gone) for generation in case.generations),
         obsolete_records=dict.fromkeys(sorted(sinks - lasting - case.facts.unwritable.get(case.name, {}).keys()), gone),
+        released_records=dict.fromkeys(sorted(let_go - case.facts.unwritable.get(case.name, {}).keys()), gone),
         refusals=tuple(refuse_protected(case)),
         exposures=tuple(expose_unproven(case)),
         warnings=(*warn_of_lasting_records(case, sorted(sinks & lasting)), *warn_of_foreign_records(case)),

@@ -9,7 +9,7 @@ from reconciler.model import EndpointRef
 from reconciler.plan.changes import Action, Change, CreateGeneration, OpenEndpoint, Reason
 
 # Strongest first: a key is counted once, by the first of these that happens to it.
-STRENGTH = (Action.ROTATE, Action.CREATE, Action.DELETE, Action.UPDATE)
+STRENGTH = (Action.ROTATE, Action.CREATE, Action.DELETE, Action.FORGET, Action.UPDATE)
 
 
 @dataclass(frozen=True, slots=True)

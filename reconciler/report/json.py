@@ -49,6 +49,7 @@ _ACTIONS = {
     Action.UPDATE: ["update"],
     Action.DELETE: ["delete"],
     Action.ROTATE: ["create", "delete"],
+    Action.FORGET: ["forget"],
 }
 
 
@@ -165,6 +166,8 @@ def _key(block: Block) -> tuple[Value, Value]:
             return None, after
         case Action.DELETE:
             return before, None
+        case Action.FORGET:
+            return before, None
         case Action.UPDATE | Action.ROTATE:
             return before, after
 
@@ -215,7 +218,7 @@ def _fields(change: Change) -> Value:
             return {**_description(change), "from": change.source, "sinks": [*change.sinks]}
         case UpdateKey(expires_at=expires_at):
             expiry: dict[str, Value] = {} if isinstance(expires_at, Unchanged) else {"expires_at": instant(expires_at)}
-            return {**_description(change), **expiry, "adopts": change.adopts}
+            return {**_description(change), **expiry, "adopts": change.adopts, "taken_from": change.taken_from}
         case Bind():
             return {**_live(change), "endpoint": str(change.endpoint)}
         case Unbind():
@@ -223,7 +226,8 @@ def _fields(change: Change) -> Value:
         case OpenEndpoint():
             return {"endpoint": str(change.endpoint)}
         case RemoveRecord(record=record):
-            return {"sink": change.sink, "key": change.key, "record": _json({**asdict(record)}) if record else None}
+            told = _json({**asdict(record)}) if record else None
+            return {"sink": change.sink, "key": change.key, "record": told, "keeps_secret": change.keeps_secret}
         case DeleteKey():
             return {**_live(change), "is_disposable": change.is_disposable}
         case _:

@@ -12,6 +12,7 @@ class Role(StrEnum):
     ADDED = "added"
     CHANGED = "changed"
     REMOVED = "removed"
+    FORGOTTEN = "forgotten"
     DANGER = "danger"
     """Somebody loses something, or anyone gets in: to be read before all else."""
     WARNING = "warning"

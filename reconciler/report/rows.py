@@ -106,9 +106,10 @@ def _rows(block: Block, changes: Sequence[Change], *, names_live: bool) -> Itera
             yield Row(Role.CHANGED, "copies", words)
         case OpenEndpoint():
             yield Row(Role.CHANGED, "auth", (*_transition("required"), ("open (public)", Role.DANGER)))
-        case RemoveRecord():
+        case RemoveRecord() as first:
             sinks = [change.sink for change in changes if isinstance(change, RemoveRecord)]
-            yield Row(Role.REMOVED, "records", _list(sinks, Role.PLAIN))
+            label = "lets go of" if first.keeps_secret else "records"
+            yield Row(Role.REMOVED, label, _list(sinks, Role.PLAIN))
         case DeleteKey() as first:
             yield Row(Role.REMOVED, "generation", ((shown(first.live.name), role),))
         case _:
@@ -129,8 +130,12 @@ def _creation(block: Block, change: CreateGeneration) -> Iterator[Row]:
 
 def _update(change: UpdateKey) -> Iterator[Row]:
     name = shown(change.live.name)
-    if change.adopts:
-        yield Row(Role.CHANGED, "adopts", ((name, Role.PLAIN),))
+    if change.ownership.released:
+        yield Row(Role.FORGOTTEN, "forgets", ((name, Role.PLAIN),))
+    elif change.adopts:
+        yield Row(Role.CHANGED, "takes over" if change.taken_from else "adopts", ((name, Role.PLAIN),))
+    elif change.ownership.into:
+        yield Row(Role.CHANGED, "marker", ((f"{name} is kept for the overlap", Role.PLAIN),))
     elif not change.diff:
         yield Row(Role.CHANGED, "marker", ((f"{name} is {change.ownership.phase.value}", _role(change.reason)),))
     yield from (_difference(diff) for diff in change.diff)

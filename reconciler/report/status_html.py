@@ -261,7 +261,8 @@ def _name(key: KeyStatus) -> Html:
         tag("span", f"{key.state.value}{number}", class_=as_role(KEY_ROLES[key.state], "badge")),
     ]
     if not key.declared:
-        parts += [" ", tag("span", "not declared", class_=as_role(Role.WARNING, "badge"))]
+        what = f"now {key.heir}" if key.heir else "not declared"
+        parts += [" ", tag("span", what, class_=as_role(Role.WARNING, "badge"))]
     if key.description:
         parts.append(tag("p", key.description, class_="about"))
     return join(parts)

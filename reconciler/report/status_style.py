@@ -9,6 +9,7 @@ CLASSES = {
     Role.ADDED: "ok",
     Role.CHANGED: "warn",
     Role.REMOVED: "bad",
+    Role.FORGOTTEN: "quiet",
     Role.DANGER: "bad",
     Role.WARNING: "warn",
     Role.GOOD: "ok",

@@ -156,7 +156,7 @@ def _key_table(standing: Standing, *, wide: bool) -> Table:
     for key in standing.keys:
         name = Text.assemble((shown(key.name), Role.NAME))
         if not key.declared:
-            name.append("\nnot declared", Role.WARNING)
+            name.append(f"\nnow {shown(key.heir)}" if key.heir else "\nnot declared", Role.WARNING)
         age = Text(
             span(standing.now - key.created_at) if key.created_at else "-", Role.PLAIN if key.created_at else Role.QUIET
         )

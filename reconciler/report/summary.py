@@ -21,19 +21,23 @@ def count_blocks(blocks: Iterable[Block]) -> Summary:
         change=actions.count(Action.UPDATE),
         rotate=actions.count(Action.ROTATE),
         destroy=actions.count(Action.DELETE),
+        forget=actions.count(Action.FORGET),
     )
 
 
 def plan_line(summary: Summary) -> str:
     """`Plan: 2 to add, 1 to change, 1 to rotate, 1 to destroy.`"""
+    forget = f", {summary.forget} to forget" if summary.forget else ""
     return (
         f"Plan: {summary.add} to add, {summary.change} to change, "
-        f"{summary.rotate} to rotate, {summary.destroy} to destroy."
+        f"{summary.rotate} to rotate, {summary.destroy} to destroy{forget}."
     )
 
 
 def done_line(summary: Summary) -> str:
     """`Keys: 2 added, 1 changed, 1 rotated, 0 destroyed.`"""
+    forgotten = f", {summary.forget} forgotten" if summary.forget else ""
     return (
-        f"Keys: {summary.add} added, {summary.change} changed, {summary.rotate} rotated, {summary.destroy} destroyed."
+        f"Keys: {summary.add} added, {summary.change} changed, {summary.rotate} rotated, {summary.destroy} destroyed"
+        f"{forgotten}."
     )

@@ -21,6 +21,7 @@ STYLES = {
     Role.ADDED: "bold green",
     Role.CHANGED: "bold yellow",
     Role.REMOVED: "bold red",
+    Role.FORGOTTEN: "bold",
     Role.DANGER: "bold red",
     Role.WARNING: "bold yellow",
     Role.GOOD: "bold green",

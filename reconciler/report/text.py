@@ -13,12 +13,13 @@ from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
 from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 
-SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-"}
+SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-", Role.FORGOTTEN: "."}
 ACTIONS = {
     Action.CREATE: (Role.ADDED,),
     Action.UPDATE: (Role.CHANGED,),
     Action.DELETE: (Role.REMOVED,),
     Action.ROTATE: (Role.ADDED, Role.REMOVED),
+    Action.FORGET: (Role.FORGOTTEN,),
 }
 """The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."

@@ -64,7 +64,7 @@ def target_of(change: Change) -> str:
         case Copy():
             return f"{shown(change.live.name)} from {shown(change.source)} to {some_of(change.sinks)}"
         case RemoveRecord():
-            return f"the record in {shown(change.sink)}"
+            return f"the record in {shown(change.sink)}{' (its secret stays)' if change.keeps_secret else ''}"
         case _:
             return shown(change.id.live.name)
 

@@ -90,7 +90,7 @@ class AwsSecret:
 
     def belongs_to(self, owner: Owner, key: str) -> bool:
         """Whether it is tagged as this owner's, for this key."""
-        return self.owner.is_same(as_tagged(owner)) and self.tags.get(KEY_TAG) == key
+        return as_tagged(owner).owns(self.owner, key) and self.tags.get(KEY_TAG) == key
 
     def later(self, key: str) -> LaterRecord | None:
         """What a later version claims of the version that is current, or of any where nothing is claimed of that."""

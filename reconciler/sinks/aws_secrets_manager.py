@@ -44,7 +44,7 @@ from reconciler.sinks.aws_record import (
 from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
 from reconciler.sinks.protocol import OwnReading, Surroundings
-from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
+from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, STACK_FORM
 from reconciler.sinks.store import Entry, Moved, Store
 
 _REMEMBERED = 8
@@ -99,7 +99,7 @@ class AwsSecretsManagerSink(Store):
             return None
         if not secret.belongs_to(self._owner, key):
             other = secret.tags.get(KEY_TAG, "")
-            is_named = _KEY.fullmatch(secret.owner.stack) and _KEY.fullmatch(other)
+            is_named = re.fullmatch(STACK_FORM, secret.owner.stack) and _KEY.fullmatch(other)
             whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
             return Entry(whose=whose, other=secret.owner if is_named else None, state=secret)
         claim = None if secret.is_scheduled_for_deletion else secret.claims().get(secret.current)
@@ -159,6 +159,12 @@ class AwsSecretsManagerSink(Store):
                 return
         self._delete(key)
 
+    def let_go(self, key: str, there: Entry) -> None:
+        """Tag the secret as released; no version is made, and no value read."""
+        if there.record is not None:
+            tags = tags_of(there.record.let_go.owner, key)
+            self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
+
     def renew(self, key: str, there: Entry) -> None:
         """Tag the secret in today's form, and the version that it is about."""
         current = there.state.current
@@ -180,7 +186,7 @@ class AwsSecretsManagerSink(Store):
 
     def _as_owned(self, record: SinkRecord) -> SinkRecord:
         """What agrees with the owner is said as the owner says it, also where a tag cannot."""
-        return replace(record, api=self._owner.api) if record.api else record
+        return self._owner.take(replace(record, api=self._owner.api) if record.api else record)
 
     def listed(self) -> set[str]:
         """The keys that this stack has secrets for, by their tags: also those that the file no longer declares."""

@@ -53,6 +53,7 @@ from reconciler.sinks.record import (
     KEY_FORM,
     LIVE_NAME_FORM,
     LONGEST_SECRET,
+    STACK_FORM,
     format_instant,
     parse_instant,
 )
@@ -65,8 +66,8 @@ if TYPE_CHECKING:
 
 _HEAD = "# keyform "
 _RECORD = re.compile(
-    rf"# keyform (?P<form>{RECORD_FORM} )?(?P<stack>{KEY_FORM})/(?P<key>{KEY_FORM}) g(?P<generation>[1-9][0-9]{{0,8}}) "
-    rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
+    rf"# keyform (?P<form>{RECORD_FORM} )?(?P<stack>{STACK_FORM})/(?P<key>{KEY_FORM}) "
+    rf"g(?P<generation>[1-9][0-9]{{0,8}}) (?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
     rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)[ \t]*\r?"
 )
 # What stays true of every form: a number (none in the first), then stack and key.
@@ -205,7 +206,7 @@ class DotenvSink(LocalFileSink):
         )
         if record.api or record.project:
             above += f" {record.api}/{record.project}"
-        if self._record(above) != record:
+        if _read_record(above) != record:
             raise self._file.error(
                 f"the record of {record.key} does not fit in a line of a .env file", "Choose another sink for this key."
             )
@@ -281,7 +282,7 @@ class DotenvSink(LocalFileSink):
 
     def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
         """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""
-        name, head = variable_name(self._template, key), f"{self._stack}/{key}"
+        name, head = variable_name(self._template, key), f"/{key} "
         yield from (number for number, line in enumerate(lines) if name in line or head in line)
 
     def _records_of(self, lines: list[str], key: str) -> list[int]:
@@ -298,7 +299,7 @@ class DotenvSink(LocalFileSink):
     def _ours(self, line: str) -> re.Match[str] | None:
         """How a record of this stack begins, be it damaged, unless it names another API or project."""
         match = _BEGINNING.fullmatch(line) if line.startswith(_HEAD) else None
-        if match is None or match["stack"] != self._stack:
+        if match is None or not self._owner.has(match["stack"], match["key"]):
             return None
         if "\r" in line[:-1]:
             raise self._file.error(
@@ -306,21 +307,15 @@ class DotenvSink(LocalFileSink):
                 "Save it with the line ends of Unix (LF).",
             )
         whole = _RECORD.fullmatch(line)
-        return match if whole is None or _owner_in(whole).is_same(self._owner) else None
+        return match if whole is None or self._owner.owns(_owner_in(whole), whole["key"]) else None
 
     def _variable_at(self, lines: list[str], number: int, key: str) -> re.Match[str] | None:
         match = _ASSIGNMENT.fullmatch(lines[number]) if number < len(lines) else None
         return match if match and match["name"] == variable_name(self._template, key) else None
 
     def _record(self, line: str) -> SinkRecord | None:
-        match = _RECORD.fullmatch(line) if line.startswith(_HEAD) else None
-        created_at = parse_instant(match["created_at"]) if match else None
-        if match is None or created_at is None or not (owner := _owner_in(match)).is_same(self._owner):
-            return None
-        generation, form = int(match["generation"]), RECORD_FORM if match["form"] else 1
-        return SinkRecord(
-            owner.stack, match["key"], generation, match["live_name"], created_at, owner.api, owner.project, form
-        )
+        record = _read_record(line)
+        return self._owner.take(record) if record and self._owner.owns(record.owner, record.key) else None
 
     def _name(self, key: str) -> str:
         name = variable_name(self._template, key)
@@ -360,6 +355,18 @@ class DotenvSink(LocalFileSink):
         return self._file.error(
             f"{what} stands here a second time (lines {lines})", "Remove all but one.", line=places[-1] + 1
         )
+
+
+def _read_record(line: str) -> SinkRecord | None:
+    """The record of a line, whosever it is."""
+    match = _RECORD.fullmatch(line) if line.startswith(_HEAD) else None
+    created_at = parse_instant(match["created_at"]) if match else None
+    if match is None or created_at is None:
+        return None
+    owner, generation, form = _owner_in(match), int(match["generation"]), RECORD_FORM if match["form"] else 1
+    return SinkRecord(
+        owner.stack, match["key"], generation, match["live_name"], created_at, owner.api, owner.project, form
+    )
 
 
 def _owner_in(match: re.Match[str]) -> Owner:

@@ -33,7 +33,7 @@ from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
 from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
 from reconciler.sinks.protocol import Damage, HeldSecret
-from reconciler.sinks.record import LONGEST_SECRET, record_from_fields, record_to_fields
+from reconciler.sinks.record import LONGEST_SECRET, STACK_FORM, record_from_fields, record_to_fields
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -144,7 +144,7 @@ class JsonFileSink(LocalFileSink):
         """What is said of an entry that is not ours."""
         key = member.name
         match member.value:
-            case {"keyform": {"stack": str(stack)}} if re.fullmatch(r"[a-z0-9-]{1,63}", stack):
+            case {"keyform": {"stack": str(stack)}} if re.fullmatch(STACK_FORM, stack):
                 whose = f"belongs to {(_owner_in(member) or Owner(stack)).of(key)}"
             case _:
                 whose = "has no keyform record of this stack"
@@ -153,9 +153,9 @@ class JsonFileSink(LocalFileSink):
     def _is_ours(self, member: Member) -> bool:
         """Whether the entry carries this stack's record, be it damaged."""
         match member.value:
-            case {"keyform": {"stack": self._stack}}:
+            case {"keyform": {"stack": str(stack)}} if self._owner.has(stack, member.name):
                 owner = _owner_in(member)
-                return owner is None or owner.is_same(self._owner)
+                return owner is None or self._owner.owns(owner, member.name)
             case _:
                 return False
 
@@ -163,7 +163,7 @@ class JsonFileSink(LocalFileSink):
         match member.value:
             case {"secret": str(secret)} if 0 < len(secret) <= LONGEST_SECRET and self._is_ours(member):
                 record = _read_record(member)
-                return HeldSecret(record, Secret(secret)) if isinstance(record, SinkRecord) else None
+                return HeldSecret(self._owner.take(record), Secret(secret)) if isinstance(record, SinkRecord) else None
             case _:
                 return None
 

@@ -170,6 +170,16 @@ class LocalFileSink(Sink):
         if drop(content) != content:
             self._file.edit(drop)
 
+    def release(self, key: str) -> None:
+        """Write the record as one that is released; the secret stays."""
+
+        def let_go(content: bytes) -> bytes:
+            self._refuse_later(content, [key])
+            held = self.held(content, key).get(key)
+            return self.put(content, held.record.let_go, held.secret) if held else content
+
+        self._file.edit(let_go)
+
     def tidy(self) -> None:
         """Finish a change of the file that was cut short; write records in today's form, if others were read.
 

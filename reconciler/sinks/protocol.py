@@ -214,6 +214,9 @@ class Sink(ABC):
     def remove(self, key: str) -> None:
         """Remove this stack's record and secret of a key; nothing to do when there is none."""
 
+    def release(self, key: str) -> None:  # noqa: B027 - for those that are readable
+        """Let go of this stack's record of a key, whose secret stays: the stack no longer manages it."""
+
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
         """Make what it holds durable, clear away what is left over, and write records of an earlier form in today's.
 

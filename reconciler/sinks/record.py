@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-from reconciler.model import RECORD_FORM, LaterRecord, SinkRecord
+from reconciler.model import RECORD_FORM, RELEASED, LaterRecord, SinkRecord
 
 LONGEST_SECRET = 4096
 """Characters: what is longer is no API key, whoever says so."""
 KEY_FORM = "[a-z0-9-]{1,100}"
 """A key's name as records have it; whoever wrote them may have written anything."""
+STACK_FORM = rf"(?:{re.escape(RELEASED)})?{KEY_FORM}"
+"""A stack's, which may have released the key."""
 LIVE_NAME_FORM = "[!-~]{1,100}"
 API_FORM = "[!-.0-~]{1,300}"
 """A host, maybe with a port."""

@@ -62,7 +62,8 @@ class Entry:
     """What a key's place in the store holds, whoever put it there.
 
     `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
-    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named. `state` is
+    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named, or that from
+    whom the file takes it over. `state` is
     what the store wants back when it puts or drops, such as a version.
     """
 
@@ -88,15 +89,17 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
     """The entry of a store that keeps `record_to_fields` beside a secret; both may be whatever stands there."""
     found = record_from_fields(key, fields)
     stack = fields.get("stack") if isinstance(fields, Mapping) else None
-    if isinstance(found, SinkRecord) and not owner.is_same(found.owner):
+    if isinstance(found, SinkRecord) and not owner.owns(found.owner, key):
         return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", other=found.owner, state=state)
-    if stack != owner.stack:
+    if not isinstance(stack, str) or not owner.has(stack, key):
         return Entry(whose="has no keyform record", state=state)
+    former = found.owner if isinstance(found, SinkRecord) and found.stack != owner.stack else None
+    found = owner.take(found) if isinstance(found, SinkRecord) else found
     if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
-        return Entry(found, state=state)
+        return Entry(found, other=former, state=state)
     # A record whose secret cannot be read is not held.
     held = Secret(secret) if isinstance(secret, str) and 0 < len(secret) <= LONGEST_SECRET else None
-    return Entry(found if held else None, held, state=state)
+    return Entry(found if held else None, held, other=former, state=state)
 
 
 def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
@@ -150,8 +153,20 @@ class Store(Sink):
         """The secret in an entry with a record."""
         return there.secret
 
+    def let_go(self, key: str, there: Entry) -> None:
+        """Write the record of an entry of ours as one that is released; the secret stays."""
+        secret = self.find_secret(key, there)
+        if there.record is not None and secret is not None:
+            self.put(there.record.let_go, secret, there)
+
     def renew(self, key: str, there: Entry) -> None:
-        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does."""
+        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does.
+
+        That of another owner, which is taken over, is written with the secret.
+        """
+        secret = self.find_secret(key, there) if there.other is not None else None
+        if there.record is not None and secret is not None:
+            self.put(replace(there.record, form=RECORD_FORM), secret, there)
 
     def foreign(self, key: str, there: Entry) -> SinkError:
         """What is said of an entry that is not ours."""
@@ -232,6 +247,21 @@ class Store(Sink):
                 self.drop(key, there)
 
         self._change(key, attempt, lambda: self.look(key) is None)
+
+    def release(self, key: str) -> None:
+        """Let go of a record; the secret stays, and what is not ours."""
+
+        def attempt() -> None:
+            there = self.look(key)
+            if there is not None and not there.whose:
+                self._check(key, there)
+                self.let_go(key, replace(there, found=self.find_record(key, there)))
+
+        def is_done() -> bool:
+            there = self.look(key)
+            return there is None or bool(there.whose)
+
+        self._change(key, attempt, is_done)
 
     def tidy(self) -> None:
         """Write those records in today's form that the last reading found in another; nothing depends on it."""

@@ -124,7 +124,7 @@ def test_a_name_that_belongs_to_another_stack_is_refused_with_its_owner(world: W
     writes = len(world.writes)
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "the live key payments belongs to shop/payments\n    declare the key under another name\n" in ran.err
+    assert "the live key payments belongs to shop/payments\n    to have it handed over, write `forget: [" in ran.err
     assert len(world.writes) == writes
 
 

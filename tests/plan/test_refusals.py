@@ -55,7 +55,9 @@ CASES = [
         snapshot(live("payments", of="payments", stack="staging"), live("other"), endpoint("llama3", "other")),
         [
             "keyform.yaml:9:3: keys.payments: the live key payments belongs to staging/payments\n"
-            "    declare the key under another name"
+            "    to have it handed over, write `forget: [payments]` in the file of staging in place of the key, apply"
+            " there, and then write `moved: [{from: staging/payments, to: payments}]` here, or declare the key under"
+            " another name"
         ],
     ),
     Case(
@@ -72,7 +74,9 @@ CASES = [
         snapshot(live("theirs", of="theirs", stack="staging"), endpoint("llama3", "theirs")),
         [
             "keyform.yaml:9:3: keys.payments.adopt: the live key theirs belongs to staging/theirs\n"
-            "    remove it there first: a key has one owner; if there is no such stack, remove the marker in the portal"
+            "    to have it handed over, write `forget: [theirs]` in the file of staging in place of the key, apply"
+            " there, and then write `moved: [{from: staging/theirs, to: payments}]` here; if there is no stack staging"
+            " any more, remove the marker in the portal"
         ],
     ),
     Case(
@@ -82,7 +86,7 @@ CASES = [
         snapshot(replace(live("theirs"), claimed_by="staging"), endpoint("llama3", "theirs")),
         [
             "keyform.yaml:9:3: keys.payments.adopt: the live key theirs belongs to the stack staging\n"
-            "    remove it there first: a key has one owner; if there is no such stack, remove the marker in the portal"
+            "    remove `adopt`; if there is no stack staging, remove the marker in the portal"
         ],
     ),
     Case(
@@ -92,7 +96,7 @@ CASES = [
         snapshot(live("search", of="search"), endpoint("llama3", "search")),
         [
             "keyform.yaml:9:3: keys.payments.adopt: the live key search belongs to prod/search\n"
-            "    remove it there first: a key has one owner"
+            "    to rename that key, remove it, and write `moved: [{from: search, to: payments}]`"
         ],
     ),
     Case(

@@ -1,17 +1,15 @@
 """What is planned, as a table: each case a sentence, what the file says, what is live, and the changes that follow."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import groupby
 
 import pytest
+from support.plans import told
 from support.simulation import simulate
 from support.states import A_MONTH_AGO, NOW, days, declared, desired, endpoint, key, live, snapshot
 
 from reconciler.model import Auth, DesiredState, Ownership, Phase, Snapshot, digest
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Change, RemoveRecord, Step
 
 
 @dataclass(frozen=True)
@@ -29,36 +27,6 @@ class Case:
     expiring: tuple[str, ...] = ()
 
 
-def told(changes: Iterable[Change]) -> list[str]:
-    """A line for each change; the keys that an endpoint gains or loses share one: `bind:deployment.llama3 [a …]`."""
-    lines = []
-    for (step, place), found in groupby(changes, lambda change: (change.id.step, change.endpoint)):
-        word = STEPS[step]
-        if place is None:
-            lines += [f"{word}:{tell_one(change)}: {change.reason.code}" for change in found]
-        else:
-            moves = ", ".join(filter(None, (f"{change.id.live.name} {change.reason.code}".strip() for change in found)))
-            lines.append(f"{word}:{place} [{moves}]")
-    return lines
-
-
-def tell_one(change: Change) -> str:
-    """What a change is about: a live key, or a record."""
-    return f"{change.sink}/{change.key}" if isinstance(change, RemoveRecord) else change.id.live.name
-
-
-STEPS = {
-    Step.CREATE_GENERATION: "create",
-    Step.BIND: "bind",
-    Step.UPDATE_KEY: "update",
-    Step.PROVE: "prove",
-    Step.PUBLISH: "publish",
-    Step.COPY: "copy",
-    Step.UNBIND: "unbind",
-    Step.OPEN_ENDPOINT: "open",
-    Step.REMOVE_RECORD: "remove-record",
-    Step.DELETE_KEY: "delete",
-}
 EXPIRY = NOW + days(90)
 PUBLISHED = live("payments", of="payments")
 OWN = Ownership("prod", "payments", 1, Phase.PUBLISHED, A_MONTH_AGO)
@@ -178,7 +146,7 @@ CASES = [
             held=["payments-g2"],
         ),
         ["unbind:deployment.whisper [payments binding_is_not_declared, payments-g2 binding_is_not_declared]"],
-        ("generation_is_in_overlap",),
+        ("key_loses_access", "generation_is_in_overlap"),
     ),
     Case(
         "removed-key",
@@ -192,6 +160,7 @@ CASES = [
             "remove-record:local/payments: key_is_not_declared",
             "delete:payments: key_is_not_declared",
         ],
+        ("key_loses_access",),
     ),
     Case(
         "pending-in-no-sink",
@@ -294,7 +263,7 @@ CASES = [
             "remove-record:ci/payments: key_is_not_declared",
             "delete:payments: key_is_not_declared",
         ],
-        ("key_is_deleted_by_its_marker",),
+        ("key_is_deleted_by_its_marker", "key_loses_access"),
     ),
     Case(
         "removed-from-lasting-sink",
@@ -311,7 +280,7 @@ CASES = [
             "unbind:deployment.llama3 [payments key_is_not_declared]",
             "delete:payments: key_is_not_declared",
         ],
-        ("key_is_deleted_by_its_marker", "record_stays"),
+        ("key_is_deleted_by_its_marker", "key_loses_access", "record_stays"),
     ),
     Case(
         "rotation-for-lost-secret",
@@ -372,7 +341,7 @@ CASES = [
             "update:portal-made: key_is_adopted",
             "unbind:deployment.llama3 [portal-made binding_is_not_declared]",
         ],
-        ("adopted_secret_is_unknown",),
+        ("key_loses_access", "adopted_secret_is_unknown"),
     ),
     Case(
         "adopt-and-rotation",

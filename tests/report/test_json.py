@@ -32,7 +32,7 @@ def test_an_empty_plan_has_all_fields():
             "stack": "inference-prod",
             "project": 1234,
             "made_at": "2026-11-21T10:00:00Z",
-            "summary": {"add": 0, "change": 0, "rotate": 0, "destroy": 0},
+            "summary": {"add": 0, "change": 0, "rotate": 0, "destroy": 0, "forget": 0},
             "exposures": [],
             "refusals": [],
             "unmet": [],
@@ -120,7 +120,7 @@ def test_outcomes_stand_beside_the_plan_one_for_every_change():
         "complete": False,
         "interrupted": True,
         "exposures_afterwards": [],
-        "done": {"add": 0, "change": 0, "rotate": 0, "destroy": 0},
+        "done": {"add": 0, "change": 0, "rotate": 0, "destroy": 0, "forget": 0},
         "resources": [
             {"address": "key.old-demo", "action": "delete", "steps": 1, "steps_done": 0},
             {"address": "key.payments-api", "action": "create", "steps": 2, "steps_done": 1},

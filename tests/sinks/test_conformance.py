@@ -203,6 +203,48 @@ def test_another_stacks_record_is_neither_read_nor_written_nor_removed(place: Re
     assert place.secret() == "theirs"
 
 
+def owned_by(sink: Sink, **more: object) -> Sink:
+    """The sink as a run opens it whose file says more of the owner."""
+    sink._owner = replace(sink._owner, **more)  # type: ignore[arg-type]
+    return sink
+
+
+def test_what_is_released_keeps_its_secret_and_is_nobodys_until_it_is_taken_over(place: ReadablePlace) -> None:
+    place.open().write(record(KEY), Secret("kept"))
+    sink = place.open()
+    sink.release(KEY)
+    sink.release(KEY)
+    assert place.secret() == "kept"
+    assert sink.read_one(KEY) is None
+    assert "belongs to inference-prod/payments-api, which that stack released" in foreign_in(place.open()).message
+    place.open().remove(KEY)
+    assert place.secret() == "kept"
+    refused(lambda: place.open(stack="other").write(record(KEY, stack="other"), Secret("theirs")))
+    for takes in ({("inference-prod", "another")}, {("third", KEY)}):
+        assert owned_by(place.open(stack="other"), takes=frozenset(takes)).read_one(KEY) is None
+    taker = owned_by(place.open(stack="other"), takes=frozenset({("inference-prod", KEY)}))
+    assert taker.read([KEY])[KEY] == record(KEY, stack="other")
+    taker.tidy()
+    assert place.open(stack="other").read_one(KEY) == record(KEY, stack="other")
+    assert place.secret() == "kept"
+
+
+def test_a_stack_that_was_called_otherwise_reads_its_records_and_rewrites_them(place: ReadablePlace) -> None:
+    place.open().write(record(KEY), Secret("kept"))
+    assert place.open(stack="other").read_one(KEY) is None
+    sink = owned_by(place.open(stack="other"), formerly=frozenset({"inference-prod"}))
+    assert sink.read([KEY])[KEY] == record(KEY, stack="other")
+    sink.tidy()
+    assert place.open(stack="other").read_one(KEY) == record(KEY, stack="other")
+    assert place.open().read_one(KEY) is None
+    assert place.secret() == "kept"
+
+
+def test_nothing_is_released_where_there_is_nothing(any_place: Place) -> None:
+    any_place.open().release(KEY)
+    assert any_place.secret() is None
+
+
 def test_a_record_of_the_first_form_is_read_and_says_neither_api_nor_project(place: ReadablePlace) -> None:
     place.plant(1, "abc")
     held = place.open().read([KEY])[KEY]

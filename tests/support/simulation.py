@@ -60,7 +60,11 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
             case UpdateKey(live=live, expires_at=expires_at):
                 old = keys[live.id]
                 expires = old.expires_at if isinstance(expires_at, Unchanged) else expires_at
-                keys[live.id] = replace(old, text=change.text, ownership=change.ownership, expires_at=expires)
+                written = replace(old, text=change.text, ownership=change.ownership, expires_at=expires, released=None)
+                if change.ownership.released:
+                    text = f"{change.text} {change.ownership.marker()}".strip()
+                    written = replace(written, text=text, ownership=None, released=change.ownership)
+                keys[live.id] = written
             case Bind(live=live, endpoint=ref):
                 binding = Binding(live.id or live.name, ref)
                 assert binding not in bindings
@@ -96,7 +100,7 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
             case OpenEndpoint(endpoint=ref):
                 assert not any(binding.endpoint == ref for binding in bindings)
                 auth[ref] = False
-            case RemoveRecord(sink=sink, key=name):
+            case RemoveRecord(sink=sink, key=name):  # one that is let go of is nobody's
                 records = {other: record for other, record in sinks[sink].records.items() if other != name}
                 sinks[sink] = replace(sinks[sink], records=records)
             case DeleteKey(live=live):

@@ -148,7 +148,7 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
     watch = Watch(world, desired(), scenario.stages[0][0]).begin()
     files = [*(file for file, _ in scenario.stages[1:]), scenario.promised or scenario.after]
     for number, ((file, pause), following) in enumerate(zip(scenario.stages, files, strict=True), 1):
-        if file.keys:
+        if file.keys or file.farewells:
             ran = run(file, watch)
             assert ran.code == 0, ran.said
         world.clock.advance(pause)

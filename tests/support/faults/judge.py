@@ -140,11 +140,15 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
     yield from (f"the folder {path} is left" for path in world.folders() if path.endswith(".keyform.tmp"))
     after = scenario.after
     declared = {key.name: key for key in after.keys}
+    # What has another name by now stays for the overlap, and where it was; what is forgotten stays for good.
+    former = {} if settled else {name: declared[to] for name, to in after.heirs.items() if to in declared}
     for found in marked:
-        if found.phase in ("pending", "revoked") or found.key not in declared:
+        if found.phase in ("pending", "revoked") or found.key not in {*declared, *former}:
             yield f"{found.live_name} is left, {found.phase}"
     for sink in world.sinks:
         for held, secret in world.holds(sink).items():
+            if held in former or held in after.forgotten:
+                continue
             if held not in declared or sink not in declared[held].sinks:
                 yield f"sink {sink} still holds {held}"
             elif secret not in {found.secret for found in marked if found.key == held}:
@@ -175,7 +179,7 @@ def find_faults(  # noqa: PLR0912 - a list of what can be wrong
         names = {
             found.live_name
             for found in marked
-            if ref in (declared[found.key].endpoints if found.key in declared else ())
+            if (owner := declared.get(found.key) or former.get(found.key)) and ref in owner.endpoints
         }
         there = {found.live_name for found in marked if found.live_name in world.bound(ref)}
         if there - names or (settled and there != names):

@@ -115,7 +115,7 @@ def format_traceback(error: KeyformError) -> Iterator[str]:
 def plan_once(world: FaultWorld, desired: DesiredState, effects: TracedEffects, at: datetime | None = None) -> Plan:
     """What a run would do, now or at another instant."""
     api = _open_api(desired, effects, lambda event: None)
-    snapshot = take_snapshot(api, open_all(world, desired.stack, effects), desired, workers=1)
+    snapshot = take_snapshot(api, open_all(world, desired, effects), desired, workers=1)
     return compute_plan(desired, snapshot, at or api.now().replace(microsecond=0))
 
 
@@ -144,7 +144,7 @@ def _run(  # noqa: PLR0917 - each is another thing
     stop: threading.Event | None,
 ) -> int:
     api = _open_api(desired, effects, tell)
-    sinks = open_all(world, desired.stack, effects)
+    sinks = open_all(world, desired, effects)
 
     def look(at: datetime | None = None) -> Plan:
         snapshot = take_snapshot(api, sinks, desired, workers=1)

@@ -8,10 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.emulator import Modes
-from reconciler.model import Auth, DesiredState, EndpointKind
+from reconciler.model import Auth, DesiredState, EndpointKind, Farewell, Move
 from reconciler.plan.changes import Rotate
 from support.http_fakes import START
-from support.states import application, days, declared, deployment, desired, key
+from support.states import STACK, application, days, declared, deployment, desired, key
 
 HOUR = timedelta(hours=1)
 NONE = timedelta(0)
@@ -286,6 +286,47 @@ IN_V3: tuple[Scenario, ...] = (
         "rename by remove and add",
         desired(key("search", "llama3", "whisper", overlap=NONE)),
         desired(key("payments", "llama3", "whisper", overlap=NONE)),
+    ),
+    Scenario(
+        "a key is renamed",
+        replace(desired(key("search", "flux", "llama3", overlap=HOUR)), moves=(Move("", "payments", "search"),)),
+        desired(key("payments", "llama3", "whisper", overlap=HOUR)),
+        live=THREE,
+    ),
+    Scenario(
+        "a key is renamed, and cut at once",
+        replace(desired(key("search", "llama3", overlap=NONE)), moves=(Move("", "payments", "search"),)),
+        desired(key("payments", "llama3", overlap=NONE)),
+        live=ALONE,
+    ),
+    Scenario(
+        "a renamed key whose overlap has passed",
+        desired(key("search", "llama3", overlap=HOUR)),
+        replace(desired(key("search", "llama3", overlap=HOUR)), moves=(Move("", "payments", "search"),)),
+        earlier=((desired(key("payments", "llama3", overlap=HOUR)), 100.0),),
+        pause=7200.0,
+    ),
+    Scenario(
+        "a stack is renamed",
+        replace(
+            desired(key("batch", "whisper", overlap=HOUR), key("payments", "llama3", overlap=HOUR)),
+            stack="shop",
+            moves=(Move(STACK, "", "shop"),),
+        ),
+        desired(key("batch", "whisper", overlap=HOUR), key("payments", "llama3", overlap=HOUR)),
+    ),
+    Scenario(
+        "a key is forgotten",
+        replace(desired(key("batch", "llama3")), farewells=(Farewell("payments"),)),
+        desired(key("batch", "llama3"), key("payments", "llama3", "whisper")),
+    ),
+    Scenario(
+        "a key is taken over from another stack",
+        replace(
+            desired(key("search", "llama3", overlap=HOUR)), stack="shop", moves=(Move(STACK, "payments", "search"),)
+        ),
+        replace(desired(allow_empty=True), farewells=(Farewell("payments"),)),
+        earlier=((desired(key("payments", "llama3")), 100.0),),
     ),
     Scenario("a rotation that is due", AGEING, AGEING, pause=61 * DAY),
     Scenario("a rotation in its overlap", AGEING, AGEING, earlier=((AGEING, 61 * DAY),), pause=600.0),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from reconciler.effects import Effects
-from reconciler.model import Owner, Place, SinkSettings
+from reconciler.model import DesiredState, Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 from support.faults.aws import REGION
 from support.faults.effects import STORE
@@ -16,10 +17,10 @@ from support.worlds import BASE_URL
 API = BASE_URL.removeprefix("http://")
 
 
-def open_all(world: FaultWorld, stack: str, effects: Effects) -> dict[str, Sink]:
+def open_all(world: FaultWorld, desired: DesiredState, effects: Effects) -> dict[str, Sink]:
     """The world's sinks."""
     settings = [settings_of(world, name, kind) for name, kind in sorted(world.sinks.items())]
-    return open_sinks(settings, owner=Owner(stack, API, PROJECT), effects=effects)
+    return open_sinks(settings, owner=replace(desired, project=PROJECT).owner(API), effects=effects)
 
 
 def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:

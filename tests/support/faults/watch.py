@@ -80,7 +80,14 @@ class Watch:
         owned = {marked.live_name for marked in self.world.marked()}
         adopted = {key.adopt: key for key in self.after.keys if key.adopt}
         live = self.world.live_keys()
-        self.foreign = {name: key for name, key in live.items() if name not in owned and name not in adopted}
+        taken = [f"{stack}/{key} " for stack, key in self.after.handed_over]
+        self.foreign = {
+            name: key
+            for name, key in live.items()
+            if name not in owned
+            and name not in adopted
+            and not any(source in (key.description or "") for source in taken)
+        }
         self.foreign_on = {ref: frozenset(self.foreign.keys() & self.world.bound(ref)) for ref in self.endpoints}
         self.closed = frozenset(ref for ref in self.endpoints if not self.world.accepts(ref, None))
         self.keyed = frozenset(ref for ref in self.endpoints if self.world.bound(ref))
@@ -182,7 +189,17 @@ class Watch:
 
     def _declares(self, name: str, sink: str) -> bool:
         key = find_key(self.after, name)
+        if key is None and (name in self.after.forgotten or self._is_former(name)):
+            key = find_key(self.before, name)
         return key is not None and sink in key.sinks
+
+    def _is_former(self, name: str) -> bool:
+        """Whether a key has another name by now, and its consumers still have time to learn of it."""
+        heir = find_key(self.after, self.after.heirs.get(name, ""))
+        if heir is None:
+            return False
+        shown = [self.reliances.get((sink, heir.name), []) for sink in heir.sinks]
+        return not all(shown) or self.world.now() < max(found[0].since for found in shown) + heir.overlap
 
     def _rely(self, sink: str, key: str, secret: str, *, is_old: bool) -> None:
         found = self.reliances.setdefault((sink, key), [])
@@ -271,6 +288,10 @@ class Watch:
         self.expired |= {secret for secret, at in self.expiries.items() if at is not None and at <= now}
         for (sink, name), found in self.reliances.items():
             key = find_key(self.after, name)
+            if key is None and self._is_former(name):
+                key = find_key(self.after, self.after.heirs[name])
+            elif key is None and name in self.after.forgotten:
+                key = find_key(self.before, name)
             if key is None:
                 continue
             for relied in found:
@@ -278,16 +299,16 @@ class Watch:
                     continue
                 if relied.secret in self.expired or now < relied.since + lag:
                     continue
-                for ref in self._opens(key, relied) - self.suspended:
+                for ref in self._opens(key, relied, name) - self.suspended:
                     self.evaluations[3] += 1
                     if not self.world.accepts(ref, relied.secret):
                         shows = "shows" if relied.until is None else "showed within the overlap"
                         self.violate(3, f"{ref} refuses what sink {sink} {shows} for {name}", after)
 
-    def _opens(self, key: DesiredKey, relied: Reliance) -> frozenset[EndpointRef]:
+    def _opens(self, key: DesiredKey, relied: Reliance, name: str) -> frozenset[EndpointRef]:
         if not relied.is_old:
             return key.endpoints
-        old = find_key(self.before, key.name)
+        old = find_key(self.before, name)
         return (
             key.endpoints & old.endpoints
             if old

@@ -27,7 +27,7 @@ FILES = ("dotenv", "json")
 """Kinds of sinks that are files."""
 MARKER = re.compile(
     r"\[keyform 2 (?P<stack>[^/]+)/(?P<key>\S+) g(?P<generation>\d+) (?P<phase>\w+) (?P<since>\S+?)"
-    r"( protected)?( exp)?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]"
+    r"( protected)?( exp)?( into=\w{8})?( to=\w{8})?( as=\w{8})?( told=\w{8})?\]"
 )
 
 PASTS: dict[tuple[bytes, Modes], Emulator] = {}
