@@ -120,7 +120,13 @@ def test_a_rotation_tells_its_result_as_json(applied: World, keyform: Keyform) -
         "key.search": "rotation_is_asked",
     }
     assert tree["keyform"]["complete"] is True
-    assert tree["keyform"]["done"] == {"add": 0, "change": 0, "rotate": 2, "destroy": 0}
+    assert tree["keyform"]["done"] == {
+        "add": 0,
+        "change": 0,
+        "rotate": 2,
+        "destroy": 0,
+        "forget": 0,
+    }
 
 
 def test_what_falls_due_is_shown_and_nothing_is_changed(applied: World, keyform: Keyform) -> None:

@@ -25,7 +25,6 @@ from reconciler.model import LockOf
 
 OLDER = ONE_KEY.replace("version: 1\n", "version: 1\napi: v2\n")
 BOTH = pytest.mark.parametrize("file", [ONE_KEY, OLDER], ids=["v3", "v2"])
-NOW = datetime.now(UTC)
 
 
 def lock(
@@ -121,7 +120,7 @@ def test_a_lock_is_released_and_an_apply_goes_on(world: World, keyform: Keyform,
 def test_a_lock_that_expired_is_called_so(
     make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    clock = VirtualClock(NOW)
+    clock = VirtualClock(datetime.now(UTC))
     world = make_world(clock=clock)
     keyform = InProcess(world, monkeypatch, capsys)
     monkeypatch.setattr(System, "now", lambda self: clock.now())
