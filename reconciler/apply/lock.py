@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC
 from pathlib import Path
 from typing import Self
@@ -78,6 +78,48 @@ class NoLock(Lock):
 
     def sweep(self) -> None:
         """Nothing."""
+
+
+class Locks(Lock):
+    """Several locks as one: that of a stack, and those of the names that it had before."""
+
+    def __init__(self, first: Lock, *others: Lock) -> None:
+        self._locks = (first, *others)
+
+    def for_lists(self, project: int) -> Lock | None:
+        """That of the first."""
+        return self._locks[0].for_lists(project)
+
+    def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
+        """Take all of them, one after the other; `held` gives them back where one is not to be had."""
+        for lock in self._locks:
+            lock.acquire(timeout=timeout, meanwhile=meanwhile)
+
+    def check(self) -> None:
+        """Check each."""
+        for lock in self._locks:
+            lock.check()
+
+    def hold(self) -> None:
+        """Each outlasts a request."""
+        for lock in self._locks:
+            lock.hold()
+
+    def keep_alive(self) -> None:
+        """Each is renewed when that is due."""
+        for lock in self._locks:
+            lock.keep_alive()
+
+    def release(self) -> None:
+        """Give all of them back, the last one first."""
+        with ExitStack() as stack:
+            for lock in self._locks:
+                stack.callback(lock.release)
+
+    def sweep(self) -> None:
+        """Remove what dead processes left of each."""
+        for lock in self._locks:
+            lock.sweep()
 
 
 class FileLock(Lock):

@@ -7,7 +7,7 @@ give a key in the portal the name of a lock. Whatever is released is looked at a
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -44,6 +44,7 @@ def find_locks(
     """
     live = api.read_live()
     now = api.now().replace(microsecond=0)
+    own = {desired.stack} | desired.former_stacks  # an apply holds the locks of both
     mine: list[FoundLock] = []
     others: list[FoundLock] = []
     for key in live.keys:
@@ -51,8 +52,8 @@ def find_locks(
         lock = read_lock(key, name[0]) if name else None
         if name is None or lock is None:
             continue
-        found = describe(lock, name[0], live, desired, now)
-        (mine if name[0] in (desired.stack, LISTS) else others).append(found)
+        found = describe(lock, name[0], live, own, now)
+        (mine if name[0] in {*own, LISTS} else others).append(found)
     if desired.lock.kind is LockKind.FILE:
         mine += find_file_lock(Path(desired.lock.path), desired.stack, effects)
     mine.sort(key=lambda lock: [*LockOf].index(lock.of))
@@ -68,11 +69,11 @@ def find_locks(
     )
 
 
-def describe(lock: Holding, name: str, live: LiveState, desired: DesiredState, now: datetime) -> FoundLock:
+def describe(lock: Holding, name: str, live: LiveState, own: Collection[str], now: datetime) -> FoundLock:
     """A live key that is called like a lock, and what keeps it from being released."""
     key, is_held = lock.key, lock.counts(now)
     hindrance, way_out = find_hindrance(lock, live)
-    if not hindrance and lock.stack != desired.stack and is_held:
+    if not hindrance and lock.stack not in own and is_held:
         if lock.stack:
             hindrance, way_out = f"a run of stack {lock.stack} holds it", "run `keyform unlock` with that stack's file"
         else:

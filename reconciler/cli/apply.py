@@ -91,18 +91,25 @@ def approve(terminal: Terminal, question: str) -> None:
 def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Lock:
     """The lock that the file declares; `request_limit` is how many seconds a request may take at most."""
     from reconciler.apply.api_lock import ApiLock
-    from reconciler.apply.lock import FileLock, NoLock
+    from reconciler.apply.lock import FileLock, Locks, NoLock
 
-    match session.desired.lock:
+    def lock_of(stack: str) -> ApiLock:
+        return ApiLock(
+            session.api,
+            session.effects,
+            stack=stack,
+            holder=name_holder(terminal.env),
+            request_limit=request_limit,
+            tell=terminal.tell,
+        )
+
+    desired = session.desired
+    match desired.lock:
+        case LockSettings(LockKind.API) if desired.former_stacks:
+            # A pipeline that does not know the new name yet must not run beside this one.
+            return Locks(lock_of(desired.stack), *map(lock_of, sorted(desired.former_stacks)))
         case LockSettings(LockKind.API):
-            return ApiLock(
-                session.api,
-                session.effects,
-                stack=session.desired.stack,
-                holder=name_holder(terminal.env),
-                request_limit=request_limit,
-                tell=terminal.tell,
-            )
+            return lock_of(desired.stack)
         case LockSettings(LockKind.FILE, path):
             return FileLock(Path(path), session.effects, holder=name_holder(terminal.env))
         case _:

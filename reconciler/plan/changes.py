@@ -345,8 +345,9 @@ class Plan:
     that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
     are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are all
     of the stack's bindings that stay: a write never takes one of them off, and a run that writes lists looks for them
-    before it ends. `repairs` say
-    what an apply writes again in sinks, because it is damaged: of the keys, nothing changes by it.
+    before it ends. `renames` are keys that have another name by now and still have generations, each with the key that
+    takes its place. `repairs` say what an apply writes again in sinks, because it is damaged: of the keys, nothing
+    changes by it.
     """
 
     stack: str
@@ -363,6 +364,7 @@ class Plan:
     lock: str = ""
     keeps: frozenset[Binding] = frozenset()
     key_count: int = 0
+    renames: tuple[tuple[str, str], ...] = ()
     repairs: tuple[Note, ...] = field(default=(), compare=False)
 
     @property

@@ -23,7 +23,7 @@ from reconciler.plan.changes import (
     Rotate,
 )
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
-from reconciler.plan.moving import judge_forgotten, judge_moved, note_done, refuse_partial_rename
+from reconciler.plan.moving import expose_takeovers, judge_forgotten, judge_moved, note_done, refuse_partial_rename
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
@@ -49,7 +49,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     left = [] if isinstance(demand, Rotate) else list(find_left_claims(facts, cases, told))
     refusals = (
         *check_safety(facts, verdicts),
-        *refuse_partial_rename(facts),
+        *(refuse_partial_rename(facts) if demand is None else ()),
         *(finding for verdict in verdicts for finding in verdict.refusals),
     )
     unmet = (
@@ -59,6 +59,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         *(finding for _, finding in left),
     )
     exposures = (
+        *(expose_takeovers(facts) if demand is None else ()),
         *(note for verdict in verdicts for note in verdict.exposures),
         *bindings.exposures,
     )
@@ -99,6 +100,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         lock=describe_lock(desired.lock),
         keeps=bindings.keeps,
         key_count=len(desired.keys),
+        renames=tuple((verdict.case.name, verdict.case.heir) for verdict in verdicts if verdict.case.heir),
         repairs=tuple(find_repairs(snapshot)),
     )
 

@@ -36,8 +36,11 @@ def judge_moved(case: KeyCase, heir: Verdict, *, stays_at: frozenset[EndpointRef
     """Decide about a key whose place another one takes, of which `heir` was decided before."""
     if case.is_set_aside:
         return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
-    if is_stopped or (heir.is_held_up and not case.is_urgent):
-        return replace(keep(case, Reason("key_is_held_up", "the key that takes its place is held up")), is_held_up=True)
+    if is_stopped or heir.is_held_up:
+        kept = keep(case, Reason("key_is_held_up", "the key that takes its place is held up"))
+        leaked = (ruling for ruling in kept.rulings if ruling.generation.phase is Phase.REVOKED)
+        marks = (_write(case, heir, ruling) for ruling in leaked if not _is_written(heir, ruling))
+        return replace(kept, writings=tuple(filter(is_writable, marks)), is_held_up=True)
     if heir.case.desired and (found := tuple(hold_up_by_protection(heir.case, heir.case.desired, case.generations))):
         return hold_up(case, found)
     rulings = tuple(_rule(case, heir, generation) for generation in case.generations)
@@ -186,6 +189,15 @@ def _expose_farewell(case: KeyCase) -> Iterator[Note]:
             sentence = f"{each.name} goes on opening {name_some(sorted(map(str, each.bound_to)))}"
             end = f", until it expires {instant(each.live.expires_at)}" if each.live.expires_at else " without an end"
             yield Note("key_is_forgotten", case.address, f"{sentence}{end}: nobody rotates or retires it any more")
+
+
+def expose_takeovers(facts: Facts) -> Iterator[Note]:
+    """Which keys change hands, one note for each stack that had them."""
+    for stack in sorted({move.stack for move in facts.desired.moves if move.stack}):
+        taken = sorted({live.name for live in facts.snapshot.keys if live.taken_from == stack})
+        if taken:
+            sentence = f"{name_some(taken)} from the stack {stack}: this stack manages them from now on"
+            yield Note("keys_change_hands", f"stack.{facts.desired.stack}", f"takes over {sentence}")
 
 
 def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:

@@ -90,7 +90,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
     return {
         "format_version": FORMAT_VERSION,
         "applyable": bool(plan.changes) and not plan.refusals,
-        "resource_changes": [_resource(block) for block in group_changes(plan.changes)],
+        "resource_changes": [_resource(block, plan) for block in group_changes(plan.changes)],
         "keyform": {
             "stack": plan.stack,
             "project": plan.project,
@@ -110,11 +110,13 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
     }
 
 
-def _resource(block: Block) -> Value:
+def _resource(block: Block, plan: Plan) -> Value:
     before, after = _endpoint(block, block.endpoint) if block.endpoint else _key(block)
     makes = any(isinstance(change, CreateGeneration) for change in block.changes)
+    former = [name for name, heir in plan.renames if heir == block.name and not block.endpoint]
     return {
         "address": block.address,
+        **({"previous_address": f"key.{former[0]}"} if former else {}),
         "mode": "managed",
         "type": "keyform_endpoint" if block.endpoint else "keyform_key",
         "name": block.name,

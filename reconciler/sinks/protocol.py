@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import ForeignRecord, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import RELEASED, ForeignRecord, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -127,7 +127,14 @@ class Sink(ABC):
 
     def foreign_record(self, key: str, found: SinkError, other: Owner | None) -> ForeignRecord:
         """What `read` gives for a place that is not ours: what a write of the key would be refused with."""
-        return ForeignRecord(key, found.message, self.way_out_of_foreign(found.way_out, other))
+        way_out = self.way_out_of_foreign(found.way_out, other)
+        if other is not None and other.stack.startswith(RELEASED):
+            giver = other.stack.removeprefix(RELEASED)
+            take = f"write `moved: [{{from: {giver}/{key}, to: {key}}}]`, once its live key is released, too"
+            if giver == self._stack:
+                take = "write `adopt: NAME` on the key, with the name of its live key"
+            way_out = f"To take it over, {take}. Or {way_out[:1].lower()}{way_out[1:]}"
+        return ForeignRecord(key, found.message, way_out)
 
     def way_out_of_foreign(self, way_out: str, other: Owner | None) -> str:
         """What to do about a record of another owner (None: nobody's), maybe this stack in another project or API."""

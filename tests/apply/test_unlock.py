@@ -20,7 +20,7 @@ from reconciler.apply.unlock import find_locks, release_lock
 from reconciler.effects import System
 from reconciler.emulator import Answer, Request
 from reconciler.errors import LockLost, PlanIsStale
-from reconciler.model import FoundLock, LockKind, LockOf, LockReport, LockSettings
+from reconciler.model import NOWHERE, FoundLock, LockKind, LockOf, LockReport, LockSettings, Move
 
 LIVE = {
     "api_keys": [{"name": "portal-made"}],
@@ -202,6 +202,18 @@ def test_locks_of_other_stacks_are_shown_apart(world: World) -> None:
     report = look(world)
     assert (report.locks, report.is_locked) == ((), False)
     assert [lock.name for lock in report.others] == ["keyform-lock-other-e1"]
+
+
+def test_the_locks_of_a_former_name_of_the_stack_are_its_own(world: World) -> None:
+    """An apply of a stack that is renamed holds both."""
+    former = make_lock(world, 0.25, stack="before")
+    former.acquire(timeout=0)
+    former.for_lists(PROJECT).acquire(timeout=0)
+    renamed = replace(FILE, moves=(Move("before", "", "", NOWHERE),))
+    report = find_locks(world.api, renamed, world.effects)
+    assert (report.others, report.is_locked) == ((), True)
+    assert [lock.hindrance for lock in report.locks] == ["", ""]
+    assert all(release_lock(lock, world.api, world.effects) for lock in report.locks)
 
 
 # --- The lock file ----------------------------------------------------------------------------------------------------

@@ -135,7 +135,8 @@ class World:
     def owned(self, stack: str = "shop") -> list[str]:
         """The live names that carry the stack's marker."""
         keys = self.emulator.live_keys(PROJECT).values()
-        return sorted(key.name for key in keys if f"[keyform 2 {stack}/" in (key.description or ""))
+        marked = (key for key in keys if f"[keyform 2 {stack}/" in (key.description or ""))
+        return sorted(key.name for key in marked if " released]" not in (key.description or ""))
 
     def secret_of(self, name: str) -> str:
         """The secret of a live key."""
