@@ -1,9 +1,9 @@
-# Everything a checkout needs. `make demo` and `make test` do all set-up themselves: Python 3.11+, make and git suffice.
+# Everything a checkout needs. `make demo` and `make test` do all set-up: you need only Python 3.11+, make and git.
 
 PYTHON ?= python3
 # How many processes run the tests.
 JOBS ?= auto
-# How many run those of `make test`, which wait as well as compute: one more than there are processors.
+# How many run those of `make test`, which wait as well as compute: one more than the number of processors.
 test: JOBS = $(shell $(PY) -c "import os; print((os.cpu_count() or 1) + 1)")
 # Set it to measure the coverage, and to fail below the limit in pyproject.toml. CI does: make test COVERAGE=1
 COVERAGE ?=
@@ -11,14 +11,14 @@ COVERAGE ?=
 PYTEST_ARGS ?=
 # What `make quick` runs: paths and options of pytest, as in: make quick T="tests/cli -k rotation"
 T ?= tests/plan tests/report tests/apply tests/config
-# How many of the single faults of each scenario `make test` injects ("all" for all of them), and which. Each scenario is
-# there in v3 and in v2 of the API; whatever the number, every fault strikes every kind of effect that it fits once.
+# How many of the single faults of each scenario `make test` injects ("all" for every one), and which. Each scenario exists
+# in v3 and in v2 of the API; whatever the number, every fault strikes every kind of effect that it fits once.
 FAULTS_SAMPLE ?= 7
 FAULTS_SEED ?= $(shell date -u +%Y%m%d)
 DRAW = KEYFORM_FAULTS_SAMPLE=$(FAULTS_SAMPLE) KEYFORM_FAULTS_SEED=$(FAULTS_SEED)
-# More arguments for the torture, as in: make torture TORTURE="--budget-seconds 900 --seed 7"
+# More arguments for the torture, such as TORTURE="--budget-seconds 900 --seed 7"
 TORTURE ?=
-# More arguments for the fuzzers, as in: make fuzz FUZZ="--examples 200000"
+# More arguments for the fuzzers, such as FUZZ="--examples 200000"
 FUZZ ?= --examples 20000
 
 VENV := .venv
@@ -31,13 +31,13 @@ LOCK = $(VENV)/bin/uv pip compile --quiet --universal --python-version 3.11 --ge
 	--custom-compile-command 'make lock' pyproject.toml
 WHEEL = $$(echo $(VENV)/wheel/keyform-*.whl)
 
-# Folders too, so that a removed file is noticed. What is only cached does not count.
+# Folders too, so that make notices a removed file. Caches do not count.
 SOURCES := $(shell find reconciler schemas -name __pycache__ -prune -o -print) $(wildcard README.md LICENSE) pyproject.toml
 
-# The source tree must not stand in for the installed wheel: neither the current folder nor PYTHONPATH is searched.
+# Tests must not import the source tree instead of the installed wheel: Python searches neither the current folder nor PYTHONPATH.
 export PYTHONSAFEPATH := 1
 unexport PYTHONPATH
-# Byte code is kept, whatever the environment says: without it, half the time of a short run is compiling; but not in the tree.
+# Keep byte code, whatever the environment says, but outside the tree: without it, compiling is half the time of a short run.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/$(VENV)/pycache
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -57,7 +57,7 @@ demo: $(VENV)/.demo $(VENV)/.installed ## The whole story in one command, on an 
 	@$(VENV)/bin/keyform demo
 
 .PHONY: venv
-venv: $(VENV)/.dev $(VENV)/.installed ## Make .venv with keyform and all that its development needs (PYTHON=python3.12 for another)
+venv: $(VENV)/.dev $(VENV)/.installed ## Make .venv with keyform and everything that its development needs (PYTHON=python3.12 for another)
 
 # --- Check ------------------------------------------------------------------------------------------------------------
 
@@ -71,11 +71,12 @@ quick: $(VENV)/.dev ## Some tests, of the source tree as it is, in seconds: make
 	@$(DRAW) KEYFORM_TEST_SOURCE=1 PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PY) -m pytest --quiet $(T)
 
 .PHONY: check
-check: lint format-check types workflows test ## All that CI checks (import rules and documentation are tests)
+check: lint format-check types workflows test ## Everything that CI checks (import rules and documentation are tests)
 
 .PHONY: lint
-lint: $(VENV)/.dev ## Lint
+lint: $(VENV)/.dev ## Lint the code, and the prose of pages, docstrings, comments and messages
 	@$(PY) -m ruff check
+	@$(PY) tools/prose.py
 
 .PHONY: format
 format: $(VENV)/.dev ## Format the code, and repair what the linter can repair
@@ -103,7 +104,7 @@ docs: venv ## Only the tests of the documentation
 	@$(PY) -m pytest --quiet tests/project/test_docs.py
 
 .PHONY: fault
-fault: $(VENV)/.dev ## Replay one case of the faults, of the source tree as it is, and show all that happens: make fault CASE="..."
+fault: $(VENV)/.dev ## Replay one case of the faults, of the source tree as it is, and show every effect: make fault CASE="..."
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PY) tests/faults/replay.py "$$CASE"
 
 .PHONY: faults
@@ -124,12 +125,13 @@ failing: venv ## Sinks that never work, and a hundred applies of each: what they
 	@$(PY) tests/faults/failing_sinks.py
 
 .PHONY: hostile
-hostile: venv ## All that somebody in the table of SECURITY.md tries, and docs/hostile.md
+hostile: venv ## Every attack on the table of SECURITY.md, and docs/hostile.md
 	@$(PY) tests/hostile/attack.py --workers $(JOBS) --json docs/hostile.json --page docs/hostile.md
 
 .PHONY: fuzz
 fuzz: venv ## Only what draws samples, and many more of them (FUZZ="--examples 200000")
 	@$(PY) tests/hostile/attack.py --workers $(JOBS) --only-fuzz $(FUZZ)
+	@$(PY) tests/emulator/fuzz.py $(FUZZ)
 
 .PHONY: bench
 bench: venv ## Measure start-up, and plans and applies of many keys
@@ -177,7 +179,7 @@ picture: venv ## Make the README's picture of the status page (needs a Chromium)
 	@$(PY) tools/picture.py
 
 .PHONY: clean
-clean: ## Remove all that was made here
+clean: ## Remove everything that was made here
 	@rm -rf $(VENV) dist build .coverage .coverage.* htmlcov .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find reconciler tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} +
 

@@ -3,7 +3,7 @@ made to be slow: memory and time, per attack.
 
     python benchmarks/hostile.py [--request-timeout 3] [--json FILE]
 
-Each row is a process of its own, most of them against a server of a few lines on this machine. The first is against
+Each row is a separate process, most of them against a server of a few lines on this machine. The first is against
 one that answers as it should, with empty lists: what the others have above it is what the attack got. Every attack has
 to end in an error of keyform's own, status 1.
 """
@@ -105,7 +105,7 @@ def files() -> dict[str, str]:
 
 
 def always(begin: bytes, again: bytes = b"", *, pause: float = 0.0) -> Serve:
-    """Answers every request with a beginning, and then the same bytes for ever, if there are any."""
+    """Answers every request with a beginning, and then the same bytes forever, if there are any."""
 
     def serve(connection: socket.socket) -> None:
         while read_head(connection):

@@ -2,7 +2,7 @@
 
     python benchmarks/plan.py [--keys 1000] [--deployments 100] [--json FILE]
 
-The emulator runs in a process of its own and counts what it is asked, by kind. Its tasks take no time: what is measured
+The emulator runs in a separate process and counts requests by kind. Its tasks take no time: what is measured
 is keyform, the way to the API, and the disk. Every key opens two deployments.
 """
 
@@ -90,7 +90,7 @@ def declare(keys: int, deployments: int, sink: str) -> str:
 
 
 def measure(step: str, command: Sequence[str], folder: Path, api: Api) -> dict[str, Any]:
-    """Run keyform in a process of its own: seconds from its start to its end, and what it asked the API."""
+    """Run keyform in a separate process: returns the seconds from start to end, and its requests to the API."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("GCORE_")},
         "GCORE_API_KEY": TOKEN,
@@ -124,7 +124,7 @@ class Api:
         self.base_url: str = pipe.recv()
 
     def take_counts(self) -> dict[str, int]:
-        """How many requests of each kind, and begin anew."""
+        """How many requests of each kind; starts counting again."""
         self._pipe.send("counts")
         counts: dict[str, int] = self._pipe.recv()
         return counts

@@ -2,7 +2,7 @@
 
     python benchmarks/startup.py [--runs 20] [--json FILE]
 
-Every run is a process of its own, with byte code compiled already. The first row is Python itself doing nothing: what
+Every run is a separate process, with byte code compiled already. The first row is Python itself doing nothing: what
 is above it is keyform's.
 """
 

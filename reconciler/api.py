@@ -1,8 +1,8 @@
-"""The port to the API: what keyform asks of it, in keyform's words, whichever generation of the API answers.
+"""The port to the API: what keyform asks of it, in keyform's words, for every generation of the API.
 
-A live key is known by its `id`, which is opaque; who opens what is a relation between keys and endpoints, whichever
-side the API keeps it on. What may go in one write is for the port to say (`group`): a caller hands over changes, and is
-told what came of each.
+A live key has an `id`, which is opaque; bindings are a relation between keys and endpoints, whichever side the API
+keeps them on. The port decides what may go in one write (`group`): a caller passes changes, and gets the outcome of
+each.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from reconciler.model import (
 )
 
 Move = Binding | EndpointRef
-"""One thing that a write of bindings brings about: a binding that is made or taken away, or an endpoint that opens."""
+"""One result of a write of bindings: a binding that is made or removed, or an endpoint that opens."""
 
 
 class Fence(Protocol):
-    """What keeps a write from crossing that of another run: the lock of the stack. All raise LockLost."""
+    """What keeps a write from crossing that of another run: the lock of the stack. All methods raise LockLost."""
 
     def check(self) -> None:
-        """Check with the API that the lock is still ours and has time left."""
+        """Check with the API that this run still holds the lock and has time left."""
         ...
 
     def hold(self) -> None:
-        """Check, by the clock alone, that the lock outlasts a request."""
+        """Check, by the clock alone, that the lock lasts longer than a request."""
         ...
 
     def keep_alive(self) -> None:
@@ -54,9 +54,9 @@ class Fence(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LiveState:
-    """All that is live in the project: keys in order of name, endpoints in order, and which key opens which.
+    """Everything live in the project: keys in order of name, endpoints in order, and which key opens which.
 
-    `unseen` says of a kind of endpoints why the API does not show them to this token.
+    `unseen` says for a kind of endpoints why the API does not show them to this token.
     """
 
     keys: tuple[LiveKey, ...] = ()
@@ -76,7 +76,7 @@ class EndpointReading:
 def require_settable(ref: EndpointRef, reading: EndpointReading | None) -> EndpointReading:
     """The reading of an endpoint whose keys can be set on it.
 
-    Raises NotFound when it is gone, and KeyformError when its keys are set on an application by now.
+    Raises NotFound if it is gone, and KeyformError if its keys are now set on an application.
     """
     if reading is None:
         raise NotFound(f"{ref} is gone since the plan was made", way_out="run plan again")
@@ -90,9 +90,9 @@ def require_settable(ref: EndpointRef, reading: EndpointReading | None) -> Endpo
 
 @dataclass(frozen=True, slots=True)
 class KeyUpdate:
-    """What to write on a live key: always its whole description, and its expiry where the API can change that.
+    """What to write on a live key: always its whole description, and its expiry if the API can change that.
 
-    `length`: the expiry comes of a length of time, and need not be kept to the second.
+    `length`: the expiry comes from a length of time, and may be off by up to a day.
     """
 
     description: str
@@ -101,7 +101,7 @@ class KeyUpdate:
 
 
 def find_unkept(live: LiveKey, asked: KeyUpdate, now: datetime) -> str:
-    """The field of a live key that is not as it was asked for, with both values, for a message; `""` if all are."""
+    """The field of a live key that differs from the request, with both values, for a message; `""` if none does."""
     text, ownership = read_description(asked.description)
     if (live.text, live.ownership) != (as_kept(text), ownership):
         wanted, kept = tell_apart(asked.description, live.description)
@@ -117,11 +117,11 @@ def _in_words(expires_at: datetime | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rebinding:
-    """Bindings to make and to take away, and endpoints to open by taking their last key off.
+    """Bindings to make and to remove, and endpoints to open by unlinking their last key.
 
     `keep` are the stack's bindings that stay: none of them is lost, whatever a stale reading says. `going` are those
-    that a later step takes away: where the API refuses a write because of one of them that has expired, it goes now.
-    `closes` are endpoints that have to ask for a key once one is bound.
+    that a later step removes: if the API refuses a write because one of their keys has expired, it is removed now.
+    `closes` are endpoints that have to require a key once one is bound.
     """
 
     add: frozenset[Binding] = frozenset()
@@ -133,11 +133,13 @@ class Rebinding:
 
 
 class Api(Protocol):
-    """One project of the API. Failures are `ApiError`; reads are sent again inside, a create never is."""
+    """One project of the API. Failures are `ApiError`; reads are sent again inside, a create only after a
+    rate limit.
+    """
 
     @property
     def host(self) -> str:
-        """What the API is reached at, such as `api.gcore.com`; with its port where that is not the scheme's own."""
+        """The API's host, such as `api.gcore.com`; with its port if that is not the scheme's default."""
         ...
 
     @property
@@ -146,22 +148,22 @@ class Api(Protocol):
         ...
 
     def fenced(self, fence: Fence) -> Self:
-        """The same API, each write of which has to hold a fence right before it is sent; it then raises LockLost.
+        """The same API, with a fence that each write checks right before it is sent; the fence raises LockLost.
 
-        Writes of bindings also ask the fence right before the reading that they rest on, and again in the end.
+        Writes of bindings also check the fence right before the reading that they depend on, and again at the end.
         """
         ...
 
     def now(self) -> datetime:
-        """The instant by the API's own clock, aware and in UTC: what decides whether something is due, or over."""
+        """The instant by the API's own clock, aware and in UTC: it decides whether something is due, or has ended."""
         ...
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def read_live(self) -> LiveState:
-        """All that is live, each list read once.
+        """Everything live, each list read once.
 
-        That a token may not see applications is no failure: keys and deployments go on without them.
+        It is not a failure if a token may not see applications: keys and deployments work without them.
         """
         ...
 
@@ -178,7 +180,7 @@ class Api(Protocol):
         ...
 
     def find_key(self, name: str) -> LiveKey | None:
-        """The live key with a name that only one key can have, as after a lost create; None if there is none."""
+        """The live key of a name that only one key can have, as after a lost create; None if there is none."""
         ...
 
     def read_endpoint(self, ref: EndpointRef) -> EndpointReading | None:
@@ -188,43 +190,45 @@ class Api(Protocol):
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
-        """Make a live key that opens nothing; `expires_at` None means never.
+        """Create a live key without bindings; `expires_at` None means never.
 
-        Done at most once: sent again only where the API said that it did not take it. When an error says
+        Done at most once: sent again only if the API said that it did not accept it. If an error says
         `effect_is_unknown`, there may be such a key, and its secret is lost.
         """
         ...
 
     def update_key(self, key_id: str, update: KeyUpdate) -> None:
-        """Change a live key in place, and see by the answer, or by a reading, that it was kept. Raises NotKept."""
+        """Change a live key in place, and confirm by the answer, or by a reading, that the API kept it.
+        Raises NotKept.
+        """
         ...
 
     def delete_key(self, key_id: str) -> bool:
-        """Delete a live key; False when it was gone already. Raises Conflict where it is still bound.
+        """Delete a live key; False if it was gone already. Raises Conflict if it is still bound.
 
-        Where not all endpoints are shown, the key is read again before: it may open one that nobody sees.
+        If not all endpoints are visible, the key is read again first: it may open one that the token cannot see.
         """
         ...
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
         """Split these into groups, one write each, in the order given. Groups may run in parallel.
 
-        An endpoint that opens is in one group with all moves at it: it opens only where the last key goes.
+        An endpoint that opens is in one group with all moves at it: it opens only when its last key is unlinked.
         """
         ...
 
     def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:
-        """Write one group, wait until it is done, read back, and give what was not done, and why.
+        """Write one group, wait until it is done, read back, and return what was not done, and why.
 
-        It raises where nothing of the group was done, or where that is unknown (`effect_is_unknown`). Nothing is sent
-        that would leave an endpoint without a valid key, unless the group `opens` it.
+        It raises if nothing of the group was done, or if that is unknown (`effect_is_unknown`). Nothing is sent that
+        would leave an endpoint without a valid key, unless the group `opens` it.
         """
         ...
 
     # --- The data plane -----------------------------------------------------------------------------------------------
 
     def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
-        """Ask an endpoint itself, at its address, with a secret or without a key; never with keyform's own token.
+        """Call an endpoint itself, at its address, with a secret or without a key; never with keyform's own token.
 
         `timeout` is in seconds. It does not fail: no answer is a reply, too.
         """

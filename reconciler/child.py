@@ -1,9 +1,9 @@
-"""A child process, from its start to its end: whole input, bounded output, a deadline, and nobody left waiting.
+"""A child process, from its start to its end: whole input, bounded output, a deadline, and no pipe left open.
 
 - What it reads is in the pipe before it starts: if keyform dies meanwhile, the child still reads all of it, never half.
-- It runs in a session of its own, which Ctrl-C at a terminal does not reach: a command that is saving a secret comes to
-  its own end. It has no terminal either, so that one that would ask a question fails instead of waiting.
-- Killing it kills all that it started and that stayed in its session.
+- It runs in a separate session, which Ctrl-C at a terminal does not reach: a command that is saving a secret can
+  finish. It has no terminal either, so a program that asks a question fails instead of waiting.
+- Killing it kills everything that it started and that stayed in its session.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 LONGEST_INPUT = 4096
-"""Bytes: what a pipe takes at once, whole or not at all (PIPE_BUF on Linux)."""
+"""Bytes: what a pipe accepts in one piece (PIPE_BUF on Linux)."""
 LONGEST_OUTPUT = 10 * 1024 * 1024
 _GRACE = 1.0
 """Seconds for the rest of the output, after a child has ended whose own children keep the pipe open."""
@@ -36,7 +36,7 @@ class Ended(NamedTuple):
 
 
 class Children:
-    """Those that run now. Safe between threads."""
+    """The running ones. Safe between threads."""
 
     def __init__(self) -> None:
         self._running: dict[int, subprocess.Popen[bytes]] = {}
@@ -74,7 +74,7 @@ class Children:
         return Ended(returncode, stdout, stderr, was_abandoned)
 
     def abandon(self) -> None:
-        """Kill all that run now; a signal handler may call this."""
+        """Kill all running ones; a signal handler may call this."""
         for process in list(self._running.values()):
             self._abandoned.add(process.pid)
             _kill(process)

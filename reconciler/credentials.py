@@ -13,7 +13,7 @@ DEMO_TOKEN = "demo-token"  # noqa: S105 - the emulator's own, which it prints fo
 SHORTEST = 8
 """Characters: a shorter value could be any word of the output."""
 SHORTEST_TOKEN = 6
-"""The same for GCORE_API_KEY, which is a token whatever it looks like."""
+"""The same for GCORE_API_KEY, which is always a token."""
 _SHORTEST_LINE = 16
 _SHORTEST_WEAK = 12
 
@@ -31,12 +31,12 @@ _STRONG = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PRIVATE_?KEY|API_?KEY|ACCESS_?KEY|(?<![A-Z])(?:JWT|PASS|PWD)(?![A-Z])"
 )
 _WEAK = re.compile(r"(?<![A-Z])(?:AUTH|AUTHORIZATION|CREDENTIALS?|COOKIE|SESSION|PAT|KEY)$")
-# What such a name ends in when it says something about a credential: where it is, what it is called.
+# Endings of names that describe a credential instead: where it is, what it is called.
 _ABOUT = re.compile(
     r"(?<![A-Z])(?:FILE|PATH|DIR|URL|URI|ENDPOINT|HOST|ADDR|NAME|USER|USERNAME|TYPE|ARN|TTL|EXPIRY|EXPIRATION|EXPIRES"
     r"|LENGTH|COUNT|REGION|PROVIDER|METHOD|MODE|ENABLED|DISABLED|SOCK|SERVER|TIMEOUT|ID)$"
 )
-# A token can begin with a slash as well, but hardly looks like a path to its end.
+# A token can begin with a slash as well, but rarely looks like a path to its end.
 _PLACE = re.compile(
     r"(?:~|\.{1,2})?/[\w.@-]{0,24}(?:/[\w.@ -]*)*|[A-Za-z]:\\.*|[a-z][a-z0-9+.-]*:(?:/|path=).*",
     re.IGNORECASE | re.DOTALL,
@@ -45,10 +45,11 @@ _USERINFO = re.compile(r"[a-z][a-z0-9+.-]*://([^\s/?#@]*(?:@[^\s/?#@]+)*)@", re.
 
 
 def find_credentials(env: Mapping[str, str]) -> tuple[Secret, ...]:
-    """Every value that is, or could be, a credential, and its parts that are ones by themselves.
+    """Every value that is, or could be, a credential, and the parts that are credentials by themselves.
 
-    Nothing of what an environment says about a credential (a path, an address without a password) is one. A variable of
-    `KEYFORM_VAR_` is for the file to show, and none either, unless its value is another's credential.
+    What an environment says about a credential (a path, an address without a password) is not one. The file may show
+    variables of `KEYFORM_VAR_`, so they are not credentials either, unless another variable's credential has the same
+    value.
     """
     found: dict[str, None] = {}
     for name, value in env.items():
@@ -65,7 +66,7 @@ def _of_variable(name: str, value: str) -> Iterator[str]:
         return
     for userinfo in _USERINFO.findall(value):
         user, colon, password = userinfo.partition(":")
-        # Without a password, what stands before the `@` may be a token (`https://TOKEN@github.com`).
+        # Without a password, the part before the `@` may be a token (`https://TOKEN@github.com`).
         part = password if colon else user if len(user) >= _SHORTEST_LINE else ""
         yield from (text for text in {part, unquote(part)} if len(text) >= SHORTEST)
     if value.startswith("{"):

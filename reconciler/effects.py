@@ -1,7 +1,7 @@
 """The one seam through which a run touches the world: clock, sleep, randomness, HTTP, files, locks, child processes.
 
-Every method is one effect. Tests put another implementation here to count, fail, delay or kill at each of them; nothing
-else in keyform may reach past it.
+Every method is one effect. Tests use another implementation to count, fail, delay or kill at each of them; nothing else
+in keyform may bypass it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,7 +34,7 @@ Answer = TypeVar("Answer")
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
 _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
-"""What fsync says of a folder where the file system has no such thing."""
+"""The error of fsync for a folder if the file system cannot sync folders."""
 LOCK_NOTE = b"held by "
 """What the note in a lock file begins with."""
 LONGEST_FILE = 10 * 1024 * 1024
@@ -49,6 +50,15 @@ class Completed:
     stderr: str
 
 
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of users; `may_be_given`: this process can give files of its own to it."""
+
+    name: str
+    number: int
+    may_be_given: bool
+
+
 class Effects(Protocol):
     """What a run may do to the world. Failures of files are OSError; of HTTP, httpx.HTTPError."""
 
@@ -57,7 +67,7 @@ class Effects(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back, and goes on while the machine sleeps."""
+        """Seconds on a clock that never goes back, and keeps running while the machine sleeps."""
         ...
 
     def sleep(self, seconds: float) -> None:
@@ -69,21 +79,24 @@ class Effects(Protocol):
         ...
 
     def send(self, request: httpx.Request) -> httpx.Response:
-        """One HTTP request, answered or failed; the body of the answer is read already, or left out.
+        """One HTTP request, answered or failed; the body of the answer is already read, or left out.
 
         Its extensions may narrow the limits, and the answer's say what was left out: see `transport.Connections.send`.
         """
         ...
 
     def read_file(self, path: Path) -> bytes:
-        """A file's content, without waiting for any of it.
+        """A file's content, without waiting for more.
 
         OSError: a symbolic link (ELOOP), not a regular file (EINVAL), or more than 10 MB (EFBIG).
         """
         ...
 
-    def create_file(self, path: Path, content: bytes) -> None:
-        """A new file of mode 0600 with this content, synced to disk; FileExistsError when there is one."""
+    def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
+        """A new file with this content, synced to disk; FileExistsError when there is one.
+
+        It has mode 0600, or the mode and the group that are given, before anything is in it.
+        """
         ...
 
     def rename(self, source: Path, target: Path) -> None:
@@ -91,19 +104,19 @@ class Effects(Protocol):
         ...
 
     def sync_folder(self, path: Path) -> None:
-        """Make a folder's entries durable, as far as its file system offers that."""
+        """Make a folder's entries durable, as far as its file system can."""
         ...
 
     def remove_file(self, path: Path) -> None:
-        """Remove a file; no error when there is none."""
+        """Remove a file; not an error if it does not exist."""
         ...
 
     def lock_file(self, path: Path) -> int:
-        """Wait for the exclusive lock on a lock file (made if missing, 0600); gives a handle for `unlock_file`."""
+        """Wait for the exclusive lock on a lock file (created if missing, 0600); returns a handle for `unlock_file`."""
         ...
 
     def try_lock_file(self, path: Path, note: str = "") -> int | None:
-        """The exclusive lock on a lock file (made if missing, 0600), or None when another process has it.
+        """The exclusive lock on a lock file (created if missing, 0600), or None if another process has it.
 
         `note` (`held by …`) is then what the file holds, for whoever finds it locked. A file that holds anything but
         such a note stays as it is.
@@ -111,19 +124,19 @@ class Effects(Protocol):
         ...
 
     def lock_folder(self, path: Path) -> int:
-        """Wait for the exclusive lock on a folder itself, which makes no file; gives a handle for `unlock_file`."""
+        """Wait for the exclusive lock on a folder itself, which creates no file; returns a handle for `unlock_file`."""
         ...
 
     def unlock_file(self, handle: int) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         ...
 
     def stat(self, path: Path) -> os.stat_result:
-        """What stands at a path; of a symbolic link, the link itself. FileNotFoundError when there is nothing."""
+        """What is at a path; for a symbolic link, the link itself. FileNotFoundError if there is nothing."""
         ...
 
     def real_path(self, path: Path) -> Path:
-        """A path with all symbolic links followed, of which the last parts need not be there."""
+        """A path with all symbolic links followed; its last parts may be missing."""
         ...
 
     def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
@@ -131,36 +144,40 @@ class Effects(Protocol):
         ...
 
     def can_write(self, path: Path) -> bool:
-        """Whether this process may make and remove files in a folder, as far as one can say without trying."""
+        """Whether this process may create and remove files in a folder, as far as that is visible without trying."""
         ...
 
     def pinned_by(self, path: Path) -> str:
-        """What keeps a file from being replaced by another: `a mount`, `an attribute`, or nothing that is known."""
+        """What keeps a file from being replaced by another: `a mount`, `an attribute`, or nothing known."""
         ...
 
     def first_bytes(self, path: Path) -> bytes:
-        """The first 256 bytes of a file, of which links are followed: where the system looks for what runs it."""
+        """The first 256 bytes of a file, following links: the system looks there for what runs it."""
         ...
 
-    def make_folder(self, path: Path) -> None:
-        """A new folder of mode 0700, its parent being there; FileExistsError when there is something."""
+    def make_folder(self, path: Path, *, gid: int | None = None) -> None:
+        """A new folder, its parent being there: 0700, or 0710 for a group; FileExistsError when there is something."""
+        ...
+
+    def find_group(self, name: str) -> Group | None:
+        """The group of a name or a number; None for a name that this machine does not know."""
         ...
 
     def remove_folder(self, path: Path) -> None:
-        """Remove an empty folder; FileNotFoundError when there is none, OSError (ENOTEMPTY) when it is not empty."""
+        """Remove an empty folder; FileNotFoundError if there is none, OSError (ENOTEMPTY) if it is not empty."""
         ...
 
     def call(self, what: str, function: Callable[[], Answer]) -> Answer:
-        """One call of a library that speaks to a server itself; `what` names it, such as `secretsmanager:tag_resource`.
+        """One call of a library that contacts a server itself; `what` names it, such as `secretsmanager:tag_resource`.
 
-        It fails by the library's own errors.
+        It fails with the library's own errors.
         """
         ...
 
     def find_program(self, name: str, *, outside: Collection[Path] = ()) -> Path | None:
-        """The file that a program's name stands for; None when none can be executed.
+        """The file that a program's name refers to; None if none can be executed.
 
-        Of PATH, only absolute entries count, and none in a folder of `outside` (real paths): a relative one would find
+        Only absolute entries of PATH count, and none in a folder of `outside` (real paths): a relative one would find
         what a stranger's checkout holds.
         """
         ...
@@ -176,12 +193,12 @@ class Effects(Protocol):
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:
-        """A child process, to its end, in a session of its own.
+        """A child process, to its end, in a separate session.
 
-        `env` is added to the environment, `without` are names taken out of it, `only` those that alone stay; `stdin`
+        `env` is added to the environment, `without` are names removed from it, `only` the only names that stay; `stdin`
         has at most 4096 bytes; of each output the first 10 MB are kept. TimeoutError: it was not done after `timeout`
-        seconds, and has been killed. Any other OSError: it was not started (FileNotFoundError: no such program, or no
-        such folder).
+        seconds, and was killed. Any other OSError: it was not started (FileNotFoundError: no such program, or no such
+        folder).
         """
         ...
 
@@ -190,12 +207,12 @@ class System:
     """The real world. One HTTP connection per worker is kept alive; `close` when done."""
 
     def __init__(self, *, connections: int = 10, request_timeout: float = 30.0) -> None:
-        """`request_timeout` is in seconds, for a request with its whole answer; to be connected takes 5 at most."""
+        """`request_timeout` is in seconds, for a request with its whole answer; connecting takes 5 at most."""
         self._connections = connections
         self._request_timeout = request_timeout
         self._transport: Connections | None = None
         self._building = threading.Lock()
-        # Its lock is reentrant: a signal handler may abandon the sleep of its own thread.
+        # The lock is reentrant: a signal handler may abandon its own thread's sleep.
         self._patience = threading.Condition()
         self._abandoned = False
         self._children = Children()
@@ -205,17 +222,17 @@ class System:
         return datetime.now(UTC)
 
     def monotonic(self) -> float:
-        """Seconds since the machine was started, with those that it slept."""
+        """Seconds since the machine was started, including those that it slept."""
         return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait for so many seconds; Interrupted once `abandon` was called, before or meanwhile."""
+        """Wait for that many seconds; Interrupted once `abandon` was called, before or meanwhile."""
         with self._patience:
             if self._patience.wait_for(lambda: self._abandoned, seconds):
                 raise Interrupted("Interrupted while waiting.")
 
     def random(self) -> float:
-        """A number in [0, 1) for jitter; nothing secret may rest on it."""
+        """A number in [0, 1) for jitter; never for secrets."""
         return random.random()  # noqa: S311 - jitter, not cryptography
 
     def send(self, request: httpx.Request) -> httpx.Response:
@@ -228,9 +245,9 @@ class System:
         return self._transport.send(request)
 
     def abandon(self) -> None:
-        """Wait for nothing any more: `sleep` raises Interrupted, connections break, and child processes are killed.
+        """Stop all waiting: `sleep` raises Interrupted, connections break, and child processes are killed.
 
-        What is sent later still goes out, so that a lock can be given back.
+        What is sent later still goes out, so that a lock can be released.
         """
         with self._patience:
             self._abandoned = True
@@ -240,13 +257,13 @@ class System:
             self._transport.break_all()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close everything that is open."""
         if self._transport is not None:
             self._transport.close()
 
     def read_file(self, path: Path) -> bytes:
         """At most 10 MB of a regular file; OSError with ELOOP, EINVAL or EFBIG for anything else."""
-        # Whatever has come into the file's place since it was looked at, such as a pipe, is not waited for.
+        # If something else, such as a pipe, has replaced the file since it was looked at, do not wait for it.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -260,10 +277,15 @@ class System:
         finally:
             os.close(descriptor)
 
-    def create_file(self, path: Path, content: bytes) -> None:
-        """Mode 0600, synced; FileExistsError when there is something, OSError when it cannot be written whole."""
+    def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
+        """Synced; FileExistsError when there is something, OSError when it cannot be written whole."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            if gid is not None:
+                _drop_acl(descriptor)
+                os.fchown(descriptor, -1, gid)
+            if mode != 0o600:
+                os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
             os.fsync(descriptor)
@@ -273,7 +295,7 @@ class System:
         os.rename(source, target)  # noqa: PTH104 - named after the system call it is
 
     def sync_folder(self, path: Path) -> None:
-        """By fsync; OSError, unless it says that folders cannot be synced there, as of CIFS and shared folders."""
+        """By fsync; OSError, unless it says that folders cannot be synced there, as on CIFS and shared folders."""
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(descriptor)
@@ -284,11 +306,11 @@ class System:
             os.close(descriptor)
 
     def remove_file(self, path: Path) -> None:
-        """A file or a link; OSError when it is there and cannot be removed."""
+        """A file or a link; OSError if it exists and cannot be removed."""
         path.unlink(missing_ok=True)
 
     def lock_file(self, path: Path) -> int:
-        """By flock, for as long as it takes; gives a descriptor. OSError when the file cannot be opened."""
+        """By flock, however long it takes; returns a descriptor. OSError if the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - only POSIX has it; without it, `keyform validate` still works
 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -300,7 +322,7 @@ class System:
         return handle
 
     def try_lock_file(self, path: Path, note: str = "") -> int | None:
-        """By flock, without waiting; gives a descriptor, or None. OSError when the file cannot be opened."""
+        """By flock, without waiting; returns a descriptor, or None. OSError if the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -316,7 +338,7 @@ class System:
         return handle
 
     def lock_folder(self, path: Path) -> int:
-        """By flock, for as long as it takes; gives a descriptor. OSError when the folder cannot be opened."""
+        """By flock, however long it takes; returns a descriptor. OSError if the folder cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
         handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -328,7 +350,7 @@ class System:
         return handle
 
     def unlock_file(self, handle: int) -> None:
-        """Close the descriptor, which gives the lock back."""
+        """Close the descriptor, which releases the lock."""
         os.close(handle)
 
     def stat(self, path: Path) -> os.stat_result:
@@ -336,7 +358,7 @@ class System:
         return path.lstat()
 
     def real_path(self, path: Path) -> Path:
-        """By realpath, which takes what is not there as it is written."""
+        """By realpath, which keeps missing parts as they are written."""
         return Path(os.path.realpath(path))
 
     def enclosing(self, folder: Path, name: str) -> tuple[Path, ...]:
@@ -345,24 +367,40 @@ class System:
         return tuple(place for place in (real, *real.parents) if os.path.lexists(place / name))
 
     def can_write(self, path: Path) -> bool:
-        """By the permissions of whoever runs it."""
+        """By the permissions of this process."""
         return os.access(path, os.W_OK | os.X_OK)
 
     def pinned_by(self, path: Path) -> str:
-        """By what Linux tells of it; nothing elsewhere."""
+        """By what Linux reports; nothing elsewhere."""
         return pinned_by(path)
 
     def first_bytes(self, path: Path) -> bytes:
-        """Nothing of what is no regular file; OSError."""
+        """Nothing for anything but a regular file; OSError."""
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             return os.read(descriptor, 256) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
         finally:
             os.close(descriptor)
 
-    def make_folder(self, path: Path) -> None:
-        """Mode 0700; OSError."""
+    def make_folder(self, path: Path, *, gid: int | None = None) -> None:
+        """By mkdir, then by chown and chmod; OSError."""
         path.mkdir(mode=0o700)
+        if gid is not None:
+            os.chown(path, -1, gid, follow_symlinks=False)
+            path.chmod(0o710)
+
+    def find_group(self, name: str) -> Group | None:
+        """By the system's database of groups, and the groups of this process."""
+        import grp  # noqa: PLC0415 - see lock_file
+
+        try:
+            found = grp.getgrgid(int(name)) if name.isdecimal() else grp.getgrnam(name)
+            label, number = found.gr_name, found.gr_gid
+        except (KeyError, OSError, OverflowError):
+            if not name.isdecimal():
+                return None
+            label, number = name, int(name)
+        return Group(label, number, os.geteuid() == 0 or number in {os.getegid(), *os.getgroups()})
 
     def remove_folder(self, path: Path) -> None:
         """By rmdir; OSError."""
@@ -396,7 +434,7 @@ class System:
         folder: Path | None = None,
         timeout: float | None = None,
     ) -> Completed:
-        """OSError when it was not started, TimeoutError when it was killed, Interrupted once `abandon` was called."""
+        """OSError if it was not started, TimeoutError if it was killed, Interrupted once `abandon` was called."""
         inherited = {
             name: value for name, value in os.environ.items() if name not in without and (only is None or name in only)
         }
@@ -416,3 +454,10 @@ class System:
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
         return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
+
+
+def _drop_acl(descriptor: int) -> None:
+    """Take off what a new file inherits from its folder: with a mode for a group, such a list lets others in, too."""
+    if hasattr(os, "removexattr"):  # Linux
+        with suppress(OSError):  # there is none, or the file system has no such thing
+            os.removexattr(descriptor, "system.posix_acl_access")

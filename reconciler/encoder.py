@@ -1,11 +1,11 @@
 """How text from outside is shown: never as something that a terminal, a CI or a browser acts on.
 
-What others wrote (names, descriptions, errors, file names, arguments) may hold line ends, escapes, characters that turn
-a line around or that nobody sees, and words that a CI takes for a command. `shown` makes one harmless line of a value;
-whatever is not printed as it is appears as an escape (`\\u202e`). `last_net` goes over whole output once more, where it
-leaves: what a renderer forgot does no harm there either.
+What others wrote (names, descriptions, errors, file names, arguments) may hold line ends, escapes, characters that
+reverse a line or are invisible, and words that a CI runs as a command. `shown` makes one harmless line of a value;
+whatever is not printed as it is appears as an escape (`\\u202e`). `last_net` checks the whole output once more, just
+before it leaves: what a renderer missed does no harm there either.
 
-CI commands, and where they count: GitHub's runner takes `::name::` at the start of a line and `##[name]` anywhere in
+CI commands, and where they count: GitHub's runner reads `::name::` at the start of a line and `##[name]` anywhere in
 it, Azure's agent `##vso[…]` and `##[…]`, TeamCity `##teamcity[…]`, GitLab `section_start:` and `section_end:`.
 """
 
@@ -20,15 +20,15 @@ LONGEST = 1_000
 LONGEST_LINE = 10_000
 """Characters of one line that keyform composes, such as an error's."""
 _MOST_MARKS = 4
-"""Combining characters one after the other: no language stacks more, and a hundred of them paint over other lines."""
+"""Combining characters in a row: no language stacks more, and a hundred of them paint over other lines."""
 
-# Printed as nothing, or as a blank, although Python calls them printable: Unicode's Default_Ignorable_Code_Point.
+# Printed as nothing, or as a blank, although Python considers them printable: Unicode's Default_Ignorable_Code_Point.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 
-# .NET compares by culture, which ignores some characters that are printed: so everything beyond ASCII, and a style,
-# may lie between the characters of a command.
+# .NET compares by culture, which ignores some characters that are printed: so everything beyond ASCII, and a style, may
+# be between the characters of a command.
 _STYLE = "\x1b\\[(?:[012]|3[1-6])(?:;(?:[012]|3[1-6]))*m"
 _BETWEEN = f"(?:{_STYLE}|[^\x1b\x20-\x7e\n])*"
 _HASH_COMMAND = re.compile(f"#(?={_BETWEEN}#(?:{_STYLE}|[A-Za-z]|[^\x1b\x20-\x7e\n])*\\[)")
@@ -42,13 +42,13 @@ _DRAWING = re.compile("(\x1b\\[[0-9;]*m|\x1b\\[\\?25[hl]|\x1b\\[[0-9]*[ABCDGK]|\
 
 
 class _Seen(dict[int, str]):
-    """How each character is shown, found once."""
+    """How each character is shown, computed once."""
 
     def __missing__(self, code: int) -> str:
         char = chr(code)
         plain = char.isprintable() and not _INVISIBLE.match(char)
         self[code] = found = char if plain else char.encode("unicode_escape").decode("ascii")
-        if not plain and len(found) == len(char):  # `unicode_escape` leaves what is ASCII and printable
+        if not plain and len(found) == len(char):  # `unicode_escape` keeps printable ASCII
             self[code] = found = f"\\u{code:04x}"
         return found
 
@@ -57,7 +57,7 @@ _SEEN = _Seen()
 
 
 def shown(text: str, *, longest: int = LONGEST) -> str:
-    """The value as a part of one line of text; the same again for what is shown already."""
+    """The value as a part of one line of text; a value that is already shown does not change."""
     if len(text) > longest:
         text = f"{text[:longest]}… and {len(text) - longest} more characters"
     return disarm(visible(text))
@@ -69,7 +69,7 @@ def one_line(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Every character that is not simply printed as its escape; line ends too."""
+    """The text with an escape for every character that is not simply printed, including line ends."""
     if text.isascii():
         return text if text.isprintable() else text.translate(_SEEN)
     seen = text.translate(_SEEN)
@@ -77,7 +77,7 @@ def visible(text: str) -> str:
 
 
 def disarm(text: str) -> str:
-    """One line without a CI command, wherever it may be broken between two words."""
+    """One line without a CI command, even if it is broken between two words."""
     text = _without_hashes_and_sections(text)
     return _COLONS_OF_A_WORD.sub(r"\1\\u003a", text) if ":" in text else text
 
@@ -98,7 +98,7 @@ def shown_in_html(text: str) -> str:
 
 
 def last_net(text: str, *, draws: bool = False) -> str:
-    """Whole output as it may leave: in no line a CI command, or a control but keyform's own styles.
+    """Whole output as it may leave: no line holds a CI command, or a control character other than keyform's own styles.
 
     `draws` is for what rich draws over its own lines, which needs some more.
     """
@@ -121,7 +121,7 @@ def _without_hashes_and_sections(text: str) -> str:
 
 
 def _thinned(text: str) -> str:
-    """No mark on what stands before the text, and none beyond a few on one character."""
+    """No mark before the text, and only a few on one character."""
     parts: list[str] = []
     marks = _MOST_MARKS
     for char in text:

@@ -16,6 +16,7 @@
     │   │   ├── Forbidden              403
     │   │   ├── NotFound               404
     │   │   ├── Conflict               409
+    │   │   ├── QuotaReached           a quota is used up, whatever the status
     │   │   └── RateLimited            429
     │   ├── ApiFailed              5xx
     │   ├── UnexpectedAnswer       HTML, a truncated body, a shape that is not the API's
@@ -34,9 +35,9 @@ from dataclasses import dataclass
 
 
 class KeyformError(Exception):
-    """Anything that keyform tells its user as an error; `exit_code` is the process's.
+    """Anything that keyform reports as an error; `exit_code` is the process's.
 
-    `effect_is_unknown`: what was to be changed may have been, although nobody confirmed it.
+    `effect_is_unknown`: the requested change may have happened, although nothing confirmed it.
     """
 
     exit_code = 1
@@ -48,7 +49,9 @@ class KeyformError(Exception):
         self.effect_is_unknown = effect_is_unknown
 
     def lines(self) -> list[str]:
-        """What a user reads: the message, and the way out on a line of its own. Nothing in a line may begin another."""
+        """What a user reads: the message, and the way out on a separate line. No text inside a line can begin
+        another.
+        """
         return [self.message, f"  {self.way_out}"] if self.way_out else [self.message]
 
     def diagnostics(self) -> str:
@@ -75,7 +78,7 @@ class Finding:
 
 
 class _Bundle(KeyformError):
-    """Several findings told at once."""
+    """Several findings in one error."""
 
     def __init__(self, message: str, findings: Sequence[Finding], *, way_out: str = "") -> None:
         super().__init__(message, way_out=way_out)
@@ -88,7 +91,7 @@ class _Bundle(KeyformError):
 
 
 class ConfigError(_Bundle):
-    """The configuration is wrong; every finding is told at once."""
+    """The configuration is wrong; the error holds every finding."""
 
 
 class PlanRefused(_Bundle):
@@ -96,18 +99,18 @@ class PlanRefused(_Bundle):
 
 
 class NotAsDeclared(_Bundle):
-    """The file asks for what a plan leaves undone until a person has looked; all else of it was shown, or done."""
+    """The file asks for what a plan leaves undone until a person has looked; everything else was shown, or done."""
 
 
 class PlanIsStale(KeyformError):
-    """What is live moved between the plan and its execution; `differences` say how, a sentence each."""
+    """The live state changed between the plan and its execution; `differences` say how, a sentence each."""
 
     def __init__(self, message: str, *, differences: Sequence[str] = (), way_out: str = "") -> None:
         super().__init__(message, way_out=way_out)
         self.differences = tuple(differences)
 
     def lines(self) -> list[str]:
-        """The message, what moved, and the way out."""
+        """The message, what changed, and the way out."""
         message, *way_out = super().lines()
         return [message, *(f"  {difference}" for difference in self.differences), *way_out]
 
@@ -117,9 +120,9 @@ class LockHeld(KeyformError):
 
 
 class LockLost(KeyformError):
-    """The lock is no longer ours; nothing more is changed.
+    """This run lost the lock; it changes nothing more.
 
-    `effect_is_unknown` is true when something was under way by then: whoever took the lock over did not see it.
+    `effect_is_unknown` is true if a change was under way by then: the next holder of the lock did not see it.
     """
 
 
@@ -134,7 +137,7 @@ class ExtraMissing(KeyformError):
 class ApiError(KeyformError):
     """The API, or the way to it, failed.
 
-    `effect_is_unknown` is true when the request may have taken effect although no proper answer came back.
+    `effect_is_unknown` is true if the request may have taken effect although no proper answer came back.
     """
 
     def __init__(
@@ -175,6 +178,10 @@ class Conflict(ApiRefused):
     """409: the name is taken, or the key is still attached."""
 
 
+class QuotaReached(ApiRefused):
+    """A quota is used up: `QuotaLimitExceed` [D], with a status that nobody knows [U]. Asking again changes nothing."""
+
+
 class RateLimited(ApiRefused):
     """429: too many requests; `retry_after` is in seconds when the API says."""
 
@@ -192,11 +199,11 @@ class UnexpectedAnswer(ApiError):
 
 
 class NotKept(UnexpectedAnswer):
-    """A write was taken, and what it left is not what was asked for."""
+    """The API accepted a write, but the result differs from the request."""
 
 
 class TaskFailed(ApiError):
-    """A task ended in ERROR, in a state that nobody knows, or was not done in time."""
+    """A task ended in ERROR, in an unknown state, or was not done in time."""
 
 
 class SinkError(KeyformError):

@@ -1,7 +1,7 @@
-"""The client for everything that keyform asks over HTTP: httpx's own, with each of its requests as one effect.
+"""The client for every HTTP request of keyform: httpx's own, with each of its requests as one effect.
 
-What is not wanted of it is left out here: cookies, redirects, .netrc. Time limits, proxies and certificates are the
-transport's, behind the effects.
+It leaves out what keyform does not want: cookies, redirects, .netrc. Time limits, proxies and certificates belong to
+the transport, behind the effects.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class _Seam(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = self._effects.send(request)
-        # The client would keep the one, and fail at the other where it is no URL; nobody wants either.
+        # The client would store cookies, and fail at a redirect to something that is not a URL; keyform wants neither.
         for name in ("Set-Cookie", "Location"):
             response.headers.pop(name, None)
         return response
@@ -34,7 +34,7 @@ class _Seam(httpx.BaseTransport):
 def make_client(effects: Effects, *, base_url: str = "", headers: Mapping[str, str] | None = None) -> httpx.Client:
     """A client whose requests leave through `effects.send`; safe between threads, and nothing has to be closed.
 
-    `headers` go with each request. It fails by httpx's exceptions, and by OSError: see `http_failures.FAILURES`.
+    `headers` go with each request. It fails with httpx's exceptions, and with OSError: see `http_failures.FAILURES`.
     """
     return httpx.Client(
         base_url=base_url,
@@ -46,11 +46,11 @@ def make_client(effects: Effects, *, base_url: str = "", headers: Mapping[str, s
 
 
 def find_trouble(address: str, token: str) -> str:
-    """Why a token must not go to this address, which `token` names; nothing when it may."""
+    """Why a token must not go to this address, which `token` names; nothing if it may."""
     try:
         parts = urlsplit(address)
         host, port, user, password = parts.hostname, parts.port, parts.username, parts.password
-        _ = httpx.URL(address).host  # which is a ValueError for one like xn--…, that no name becomes
+        _ = httpx.URL(address).host  # which is a ValueError for one like xn--…, which is not a valid name
     except (ValueError, httpx.InvalidURL):
         return "is not a URL"
     if parts.scheme not in ("http", "https") or not host or port == 0:

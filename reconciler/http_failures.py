@@ -20,13 +20,13 @@ from reconciler.redaction import Redactor
 from reconciler.sockets import AnswerTooLong
 
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-"""What a request of `http_client` fails by."""
+"""The exceptions with which a request of `http_client` fails."""
 AGAIN = "Run keyform again: it goes on from what is live."
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Who is asked, as errors say it: `name` begins a sentence, such as `The API at api.gcore.com`.
+    """The server, as errors name it: `name` begins a sentence, such as `The API at api.gcore.com`.
 
     `address` and `token` are what a user checks, such as `GCORE_BASE_URL` and `GCORE_API_KEY`.
     """
@@ -37,7 +37,7 @@ class Server:
 
     @property
     def check_address(self) -> str:
-        """What to do where the server may be the wrong one."""
+        """What to do if the server may be the wrong one."""
         return f"Check {self.address}, and any proxy on the way."
 
 
@@ -56,7 +56,7 @@ class NoAnswer:
     may_have_happened: bool
 
 
-# These happen before a byte of the request is on its way; after all others the server may have processed it.
+# These happen before a byte of the request is sent; after all others the server may have processed it.
 _UNSENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -149,7 +149,7 @@ def _extension(failure: Exception, name: str) -> Any:
 
 
 def _limit(failure: Exception, name: str) -> str:
-    """The time limit that was passed: `within 30 seconds`, or `in time` when nobody noted it."""
+    """The time limit that was reached: `within 30 seconds`, or `in time` if none was noted."""
     seconds = (_extension(failure, "timeout") or {}).get(name)
     return "in time" if seconds is None else f"within {seconds:g} second{'s' if seconds != 1 else ''}"
 
@@ -170,6 +170,6 @@ def read_retry_after(value: str | None, now: Callable[[], datetime]) -> float | 
     if value is None:
         return None
     if re.fullmatch(r"\d{1,9}", value.strip(), re.ASCII):
-        return float(value.strip())  # float itself knows less white space
+        return float(value.strip())  # float accepts less white space
     until = read_date(value)
     return None if until is None else max(0.0, (until - now()).total_seconds())

@@ -1,6 +1,6 @@
 """Which hosts are this machine: the only ones to which a token or a secret goes over plain http, and without a proxy.
 
-One test for all who ask: where two disagree, one sends what the other has checked for another way.
+One test for every caller: if two disagreed, one would send what the other has checked for another way.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from ipaddress import ip_address
 
 
 class Whereabouts(Enum):
-    """Where a URL's host is, as far as its name or its address says."""
+    """Where a URL's host is, judged by its name or its address alone."""
 
     HERE = auto()
-    """This machine; no resolver can say otherwise."""
+    """This machine; no resolver can change that."""
     NEARBY = auto()
-    """This machine by a form that not everyone reads so (`127.1`), or what only its neighbours have a name for."""
+    """This machine in a form that not every reader accepts (`127.1`), or a name that only its neighbours use."""
     ELSEWHERE = auto()
-    """Another machine, on a private network maybe; a name counts, wherever it leads."""
+    """Another machine, perhaps on a private network; includes every other name."""
 
 
 def locate(host: str) -> Whereabouts:
@@ -26,7 +26,7 @@ def locate(host: str) -> Whereabouts:
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
-        # A resolver reads more forms of a number than `ip_address`: 127.1, 2130706433, 0x7f000001.
+        # A resolver accepts more forms of a number than `ip_address`: 127.1, 2130706433, 0x7f000001.
         last = host.rstrip(".").rpartition(".")[2].lower()
         if host.lower() == "localhost":
             return Whereabouts.HERE
@@ -41,5 +41,5 @@ def locate(host: str) -> Whereabouts:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host of a URL is this machine for sure."""
+    """Whether the host of a URL is certainly this machine."""
     return locate(host) is Whereabouts.HERE

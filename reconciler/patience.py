@@ -1,4 +1,4 @@
-"""Asking an endpoint until it answers as hoped, or patience ends: what `verify` and the proof of an apply share."""
+"""Calling an endpoint until it answers as hoped, or patience ends: shared by `verify` and the proof of an apply."""
 
 from __future__ import annotations
 
@@ -13,18 +13,17 @@ from reconciler.model.verification import Admission, Reply
 ASLEEP = "PENDING"
 """[D] A deployment's status while it is scaled to zero; a request wakes it."""
 NO_REQUESTS = {"DISABLED": "it is disabled, and takes no requests", "DELETING": "it is being deleted"}
-"""Statuses in which a deployment answers nobody [D], in words."""
+"""Statuses in which a deployment does not answer [D], in words."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Seconds between two requests: doubled each time, up to the longest, with half of it left to chance."""
+"""Seconds between two requests: doubled each time, up to the longest, half of it random."""
 LONGEST_RETRY_AFTER = 60.0
 LONGEST_REQUEST, SHORTEST_REQUEST = 60.0, 5.0
-"""Seconds that one request may take: a gateway may hold it until the model is awake. As much as is left, within these.
-"""
+"""Seconds that one request may take, within the time that is left: a gateway may hold it until the model is awake."""
 
 
 MOST_ADDRESSES = 20
-"""Of how many addresses an endpoint is asked: an application has one for each part that it exposes [D]."""
+"""At most this many addresses of an endpoint are called: an application has one for each part that it exposes [D]."""
 
 
 def addresses_of(endpoint: LiveEndpoint) -> tuple[str, ...]:
@@ -33,16 +32,16 @@ def addresses_of(endpoint: LiveEndpoint) -> tuple[str, ...]:
 
 
 def too_many_addresses(endpoint: LiveEndpoint) -> str:
-    """That it has more of them than are asked, in words; nothing when it has not."""
+    """A sentence if it has more of them than are called; nothing if it has not."""
     count = len(set(endpoint.addresses))
     return f"it has {count} addresses, and at most {MOST_ADDRESSES} are called" if count > MOST_ADDRESSES else ""
 
 
 class Asks(Protocol):
-    """Whoever can ask an endpoint: the API's client."""
+    """Anything that can call an endpoint: the API's client."""
 
     def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
-        """Ask it at its address, with a secret or without a key; `timeout` is in seconds. It does not fail."""
+        """Call it at its address, with a secret or without a key; `timeout` is in seconds. It does not fail."""
         ...
 
 
@@ -51,8 +50,8 @@ class Question:
     """One request, and how long it is worth repeating.
 
     `hoped` are the answers that end it at once. Until the instant `unclear_until` (of `Effects.monotonic`) an unclear
-    answer may still become clear, and until `contrary_until` a clear one may still become another: a change of keys
-    takes a moment to arrive [I].
+    answer may still become clear, and until `contrary_until` a clear one may still change: new keys take a moment to
+    arrive [I].
     """
 
     address: str
@@ -69,10 +68,10 @@ def ask_until(
     *,
     while_waiting: Callable[[Reply, float], None],
 ) -> Reply:
-    """The first answer that was hoped for, or else the last one.
+    """The first hoped-for answer, or else the last one.
 
-    `while_waiting` is told each answer that is not enough, and in how many seconds the next is asked for; what it
-    raises ends it. Interrupted comes from the waiting.
+    `while_waiting` gets each answer that is not enough, and the seconds until the next request; what it raises ends the
+    loop. Interrupted comes from the waiting.
     """
     pause = FIRST_PAUSE
     while True:
@@ -93,7 +92,9 @@ def ask_until(
 
 
 def is_asleep(endpoint: LiveEndpoint, endpoints: Collection[LiveEndpoint]) -> bool:
-    """Whether it is scaled to zero; an application, whether one of its deployments is, which are among `endpoints`."""
+    """Whether it is scaled to zero; for an application, whether one of its deployments is, which are among
+    `endpoints`.
+    """
     if endpoint.status == ASLEEP:
         return True
     return endpoint.ref.kind is EndpointKind.APPLICATION and any(

@@ -1,4 +1,4 @@
-"""What keeps a file from being replaced by another one, as far as the system tells: a mount, or an attribute."""
+"""What keeps a file from being replaced by another one, as far as the system shows it: a mount, or an attribute."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IMMUTABLE_OR_APPEND_ONLY = 0x30
 
 
 def pinned_by(path: Path) -> str:
-    """`a mount`, `an attribute`, or nothing that is known."""
+    """`a mount`, `an attribute`, or nothing known."""
     if is_mounted(path):
         return "a mount"
     with suppress(OSError):
@@ -27,10 +27,10 @@ def pinned_by(path: Path) -> str:
 
 
 def is_mounted(path: Path) -> bool:
-    """Whether something is mounted at this very path, by the table of mounts, which only Linux has.
+    """Whether something is mounted at exactly this path, by the table of mounts, which only Linux has.
 
-    Its device does not tell: a file can be mounted from the same one, and on an overlay a file and its folder have
-    different ones.
+    The device number does not show that: a file can be mounted from the same device, and on an overlay file system a
+    file and its folder have different ones.
     """
     real = os.path.realpath(path).encode("utf-8", "surrogateescape")
     try:

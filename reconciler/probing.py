@@ -1,4 +1,4 @@
-"""Whether what a plan writes can be written: a sink that cannot be holds up the keys that need it, and no others."""
+"""Whether the sinks of a plan can be written: one that cannot holds up the keys that need it, and no others."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def plan_what_can_be_written(
 ) -> Plan:
     """The plan of a snapshot, without the keys for which a sink that it needs cannot be written; it says why.
 
-    Each sink is asked once more where the plan then needs it for other keys. Nothing is changed.
+    Each sink is checked once more if the plan then needs it for other keys. Nothing is changed.
     """
     snapshot = without_what_cannot_be_repaired(snapshot, sinks)
     asked: set[tuple[str, str]] = set()
@@ -33,16 +33,16 @@ def plan_what_can_be_written(
 
 
 def without_what_cannot_be_repaired(snapshot: Snapshot, sinks: Mapping[str, Sink]) -> Snapshot:
-    """The snapshot, in which a sink counts as not read that is damaged, and could not be written."""
+    """The snapshot, in which a sink counts as not read that is to be repaired, and could not be written."""
     contents = dict(snapshot.sinks)
-    for name in (name for name, each in snapshot.sinks.items() if each.damage):
+    for name in (name for name, each in snapshot.sinks.items() if each.repairs):
         if trouble := _probe(sinks[name], ()):
-            contents[name] = replace(contents[name], records={}, later={}, foreign={}, damage="", trouble=trouble)
+            contents[name] = replace(contents[name], records={}, later={}, foreign={}, repairs=(), trouble=trouble)
     return replace(snapshot, sinks=contents)
 
 
 def find_needed(plan: Plan) -> dict[str, set[str]]:
-    """The sinks that a plan writes to or removes something from, each with the keys it does so for."""
+    """The sinks that a plan writes to or removes something from, each with the keys concerned."""
     needed: dict[str, set[str]] = {}
     for change in plan.changes:
         match change:
@@ -57,7 +57,7 @@ def find_needed(plan: Plan) -> dict[str, set[str]]:
 
 
 def probe(sink: Sink, keys: Collection[str]) -> dict[str, Trouble]:
-    """Of these keys, those that the sink cannot be written for, and why."""
+    """Those of these keys whose secrets the sink cannot take, and why."""
     trouble = _probe(sink, keys)
     if trouble is None:
         return {}
@@ -74,7 +74,7 @@ def _probe(sink: Sink, keys: Collection[str]) -> Trouble | None:
 
 
 def with_unwritable(snapshot: Snapshot, found: Mapping[str, Mapping[str, Trouble]]) -> Snapshot:
-    """The snapshot, in which sinks cannot be written for these keys."""
+    """The snapshot, in which sinks cannot take the secrets of these keys."""
     sinks = {
         name: replace(contents, unwritable={**contents.unwritable, **found.get(name, {})})
         for name, contents in snapshot.sinks.items()

@@ -1,8 +1,8 @@
-"""How far a path in the file may reach: the rule for everything that keyform writes at a path which the file names.
+"""How far a path in the file may reach: the rule for everything that keyform writes at a path from the file.
 
 Below the folder of the file no symbolic link may lead out of it, since a link can be committed with the file. Links
-above it, as in /tmp on macOS, git-sync or a mounted ConfigMap, are the machine's own. What a `.git` folder holds is
-git's.
+above it, as in /tmp on macOS, git-sync or a mounted ConfigMap, belong to the machine. The content of a `.git` folder
+belongs to git.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from reconciler.effects import Effects
 
 _GIT_FOLDERS = frozenset({".git", "git~1"})
-# Characters that the file system of macOS ignores in a name, so that `.g\u200cit` is `.git` there.
+# Characters that the macOS file system ignores in a name, so that `.g\u200cit` is `.git` there.
 _IGNORED = dict.fromkeys((*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF))
 
 
 class PathRefused(KeyformError):
-    """A path leads where the file must not reach; the message says of the path what is wrong with it."""
+    """A path leads where the file must not reach; the message says what is wrong with the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where a path leads by the links on its way, and whether that is in the folder of the file."""
+    """Where a path leads after its links are followed, and whether that is in the folder of the file."""
 
     path: Path
     is_inside: bool
 
 
 def check_reach(path: str, folder: Path, effects: Effects) -> Reach:
-    """Where a path in a file in `folder` leads; PathRefused, or OSError when it cannot be looked at.
+    """Where a path in a file in `folder` leads; PathRefused, or OSError if it cannot be read.
 
-    Nothing is looked at but what lies between the two, so that a path right in the folder costs no effect.
+    Looks only at what is between the two, so that a path right in the folder costs no effect.
     """
     home = folder.absolute()
     given = Path(path).parts
@@ -56,14 +56,14 @@ def check_reach(path: str, folder: Path, effects: Effects) -> Reach:
             raise _in_git()
         root = effects.real_path(home)
         is_inside = real.is_relative_to(root)
-        # Inside, one file has one path, whichever way is taken to it.
+        # Inside, one file has one path, whichever way leads to it.
         return Reach(home / real.relative_to(root) if is_inside else real, is_inside)
     *folders, name = full.relative_to(home).parts or [""]
     return Reach(_follow_links(home, folders, effects) / name, is_inside=True)
 
 
 def show_path(path: Path, folder: Path) -> str:
-    """A path as people write it: from the folder on where it is in it, else whole, with `~/` for the home folder."""
+    """A path as people write it: relative to the folder if it is in it, else whole, with `~/` for the home folder."""
     home = Path(os.environ.get("HOME") or "/")
     if path.is_relative_to(folder.absolute()):
         return printable(str(path.relative_to(folder.absolute())))
@@ -73,7 +73,7 @@ def show_path(path: Path, folder: Path) -> str:
 
 
 def printable(text: str) -> str:
-    """The text on one line, with escapes for what cannot be seen in it."""
+    """The text on one line, with escapes for invisible characters."""
     if text.isprintable():
         return text
     return "".join(
@@ -83,7 +83,7 @@ def printable(text: str) -> str:
 
 
 def _follow_links(home: Path, folders: Sequence[str], effects: Effects) -> Path:
-    """Where these folders below `home` lead; a link among them must not lead out of it, or into what is git's."""
+    """Where these folders below `home` lead; a link among them must not lead out of it, or into git's folder."""
     place = home
     for number, part in enumerate(folders):
         place /= part

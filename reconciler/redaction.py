@@ -1,8 +1,8 @@
-"""What others say may be shown only after this: it can repeat a token, a secret, or a terminal's control codes.
+"""Text from others may be shown only after this: it can repeat a token, a secret, or a terminal's control codes.
 
-One `Redactor` goes through a whole run. In others' words (`clean`) it masks even parts of the tokens and secrets that
-the run works with: a 401 can echo a piece of a token. In all that is printed (`mask`) it masks every credential that
-the process was given as a whole: a piece could be any word there.
+One `Redactor` serves a whole run. In others' words (`clean`) it masks even parts of the tokens and secrets that the run
+works with: a 401 can echo a piece of a token. In everything that is printed (`mask`) it masks every credential that the
+process received, as a whole: a piece could be any word there.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from reconciler.model import Secret
 
 MASK = "(sensitive value)"
 SHORTEST = 6
-"""So many characters of a token in a row are masked: a 401 can echo a part of it."""
+"""This many characters of a token in a row are masked: a 401 can echo a part of it."""
 LONGEST_TEXT = 300
 """Characters of others' own words in an error."""
 _LONGEST_READ = 5_000
 _WINDOW = 8
 _LONG = 2 * _WINDOW - 1
-"""Bytes of a form within which, wherever it stands, an aligned window of eight lies."""
+"""Bytes of a form that always contain an aligned window of eight, at any position."""
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|.)|\x9b[0-?]*[ -/]*[@-~]")
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
@@ -40,7 +40,7 @@ Value = TypeVar("Value")
 
 
 class Redactor:
-    """Knows tokens and secrets, and those it learns, and masks them in any text. Safe between threads."""
+    """Knows tokens and secrets, learns more, and masks them in any text. Safe between threads."""
 
     def __init__(self, *secrets: Secret) -> None:
         self._guard = threading.Lock()
@@ -53,13 +53,13 @@ class Redactor:
             self.learn(secret)
 
     def learn(self, secret: Secret) -> None:
-        """Mask this one too from now on, and parts of it in others' words."""
+        """From now on, mask this one too, and parts of it in others' words."""
         with self._guard:
             self._unread.append(secret)
             self._unread_wholes.append(secret)
 
     def know(self, secrets: Iterable[Secret]) -> None:
-        """Mask these too from now on, as wholes."""
+        """From now on, mask these too, as wholes."""
         with self._guard:
             self._unread_wholes += secrets
 
@@ -69,13 +69,13 @@ class Redactor:
         return masked if len(masked) <= longest else _cut(masked[: longest - 1]) + "…"
 
     def mask(self, text: str, *, is_json: bool = False) -> str:
-        """The text without the wholes of what is known, however it is encoded; JSON stays JSON."""
+        """The text without any known value as a whole, however it is encoded; JSON stays JSON."""
         return self._known_wholes().mask(text, is_json=is_json)
 
     def masked(self, value: Value) -> Value:
-        """Data, such as a plan, with every text in it masked; the very same when there is nothing to mask.
+        """Data, such as a plan, with every text in it masked; the same object if there is nothing to mask.
 
-        What is cut, wrapped or folded when it is drawn could not be found any more.
+        What is cut, wrapped or folded when it is drawn could no longer be found.
         """
         wholes = self._known_wholes()
         if not wholes:
@@ -103,10 +103,10 @@ class Redactor:
         return "".join(MASK if run[0][0] else text[run.start() : run.end()] for run in runs)
 
     def _known(self) -> tuple[set[str], tuple[int, ...]]:
-        # Pieces are cut only when there is something to mask: most runs never see an error.
+        # Pieces are cut only if there is something to mask: most runs never see an error.
         with self._guard:
             for secret in self._unread:
-                # Several forms of most secrets are the same.
+                # Several forms of most secrets are equal.
                 for form in {_in_lower_case(form) for form in _forms(secret.reveal())}:
                     size = min(SHORTEST, len(form))
                     self._sizes.add(size)
@@ -118,8 +118,8 @@ class Redactor:
 class _Wholes:
     """The forms of whole values, found in megabytes of text at once, however many there are.
 
-    Of each form the windows of eight bytes at its first eight offsets are known: wherever it stands in a text, one of
-    them is among the text's aligned windows, which a set looks up as numbers. Case does not matter.
+    Of each form the windows of eight bytes at its first eight offsets are known: at any position in a text, one of them
+    is among the text's aligned windows, which a set looks up as numbers. Case does not matter.
     """
 
     def __init__(self) -> None:
@@ -185,12 +185,12 @@ class _Wholes:
 
 
 def _in_bytes(text: str) -> bytes:
-    """UTF-8, with the letters of ASCII in lower case: the places are the same as in the text's own."""
+    """UTF-8, with the letters of ASCII in lower case: positions are the same as in the text."""
     return text.encode("utf-8", "surrogatepass").lower()
 
 
 def _whole_escapes(searched: bytes, start: int, end: int) -> tuple[int, int]:
-    """The span, widened so that no escape of JSON (`\\n`, `\\u00e9`) is cut in two."""
+    """The span, widened so that it cuts no escape of JSON (`\\n`, `\\u00e9`) in two."""
     if before := _CUT_ESCAPE.search(searched, max(0, start - 64), start):
         start = before.start(1)
     if cut := _CUT_ESCAPE.search(searched, start, end):
@@ -217,7 +217,7 @@ def _texts(value: object) -> set[str]:
 
 
 def _parts_of(kind: type) -> Callable[[Any], Iterable[Any]]:
-    """How to take apart what is of this type."""
+    """How to take apart a value of this type."""
     if issubclass(kind, dict):
         return lambda value: [*value.keys(), *value.values()]
     names = [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
@@ -255,7 +255,7 @@ def _one_line(text: str) -> str:
 
 
 def _in_lower_case(text: str) -> str:
-    """The letters of ASCII alone: what becomes of others can be longer than they are."""
+    """The letters of ASCII in lower case; others could become longer."""
     return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
 
 
@@ -278,7 +278,7 @@ def _forms(value: str) -> Iterator[str]:
     yield "".join(f"\\u{ord(char):04x}" for char in value)
     raw = value.encode("utf-8", "surrogatepass")
     yield raw.hex()
-    # In base64 a string looks different at each of three offsets in a longer one; the characters at the edges mix in
+    # In base64 a string looks different at each of three offsets in a longer one; the characters at the edges mix with
     # its neighbours.
     for offset in range(3):
         encoded = base64.b64encode(b"\0" * offset + raw).decode()

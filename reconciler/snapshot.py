@@ -28,10 +28,10 @@ def take_snapshot(
     *,
     workers: int = 10,
 ) -> Snapshot:
-    """Read live keys, deployments and applications, and what the sinks hold, side by side.
+    """Read live keys, deployments and applications, and what the sinks hold, in parallel.
 
     No key is read one by one. A sink that cannot be read says so in its contents; failures of the API are `ApiError`,
-    as they come.
+    unchanged.
     """
     names = sorted({*(key.name for key in desired.keys), *desired.heirs, *desired.forgotten})
     live = LiveState()
@@ -47,7 +47,7 @@ def take_snapshot(
     side_by_side(read, [None, *sorted(sinks)], workers)
     for sink, trouble in find_one_place_twice(sinks, contents).items():
         contents[sink] = replace(contents[sink], records={}, later={}, foreign={}, trouble=trouble)
-    # A lock opens nothing: a key that is named like one and opens something is a key like others, and is not hidden.
+    # A lock opens nothing: a key that is named like one and opens something is an ordinary key, and is not hidden.
     bound = {binding.key_id for binding in live.bindings}
     keys = tuple(key for key in live.keys if key.id in bound or read_lock_name(key.name) is None)
     held = {name: contents[name] for name in sorted(sinks)}
@@ -55,7 +55,7 @@ def take_snapshot(
 
 
 def find_one_place_twice(sinks: Mapping[str, Sink], contents: Mapping[str, SinkContents]) -> dict[str, Trouble]:
-    """Two sinks that are one are both in trouble: what a key leaves behind in one would be what it has in the other."""
+    """Two sinks that are one are both in trouble: what a key leaves behind in one would be its secret in the other."""
     first: dict[tuple[str, SinkRecord], str] = {}
     found: dict[str, Trouble] = {}
     for sink in sorted(contents):
@@ -97,6 +97,7 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
         destination=sink.destination,
         exposure=sink.exposure,
         is_evidence=sink.is_evidence,
-        damage="" if trouble else sink.damage,
+        repairs=() if trouble else sink.repairs,
+        warning="" if trouble else sink.warning,
         trouble=trouble,
     )

@@ -1,12 +1,12 @@
-"""The sockets under HTTP, each of whose operations ends when its exchange has to.
+"""The sockets under HTTP, whose every operation ends at the deadline of its exchange.
 
-httpx and httpcore limit single operations: to be connected, to read once, to write once. A server that sends a byte now
-and then, of a header, of a TLS handshake, of a proxy's answer to CONNECT, or `100 Continue` without end, passes each of
-them for ever. Here every operation gets what is left of one deadline, and all that is read counts against one number of
-bytes. So both hold for whatever happens on top, by construction.
+httpx and httpcore limit single operations: one connect, one read, one write. A server that sends a byte now and then,
+of a header, of a TLS handshake, of a proxy's answer to CONNECT, or `100 Continue` without end, passes each of them
+forever. Here every operation gets what is left of one deadline, and everything that is read counts against one number
+of bytes. So both limit every layer above, by construction.
 
-What has no deadline is the look-up of a name: the system's resolver cannot be called off, and its own limits count
-(about half a minute, unless resolv.conf says otherwise). When it took too long, nothing is sent.
+Only the look-up of a name has no deadline: the system's resolver cannot be cancelled, and its own limits count (about
+half a minute, unless resolv.conf says otherwise). If it took too long, nothing is sent.
 """
 
 from __future__ import annotations
@@ -34,32 +34,32 @@ class AnswerTooLong(httpcore.ReadError):
 
 
 class Allowance(threading.local):
-    """What is left of the exchange that a thread is in; each thread has its own, and is in one exchange at a time."""
+    """What is left of a thread's exchange; each thread has its own, and is in one exchange at a time."""
 
     deadline = 0.0
     bytes_left = 0
 
     def begin(self, *, seconds: float, most_bytes: int) -> None:
-        """An exchange begins, and has so much."""
+        """An exchange begins, with these limits."""
         self.deadline = time.monotonic() + seconds
         self.bytes_left = most_bytes
 
     def seconds(self, most: float | None = None) -> float:
-        """Seconds that the next operation may take. Raises TimeoutError when none are left."""
+        """Seconds that the next operation may take. Raises TimeoutError if none are left."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("the exchange ran out of time")
         return left if most is None else min(left, most)
 
     def spend(self, size: int) -> None:
-        """So many bytes were read."""
+        """Count bytes that were read."""
         self.bytes_left -= size
         if self.bytes_left < 0:
             raise AnswerTooLong("the answer is too long")
 
 
 class Network(httpcore.NetworkBackend):
-    """Makes connections, and knows all that are open."""
+    """Makes connections, and tracks the open ones."""
 
     def __init__(self) -> None:
         self.allowance = Allowance()
@@ -73,7 +73,7 @@ class Network(httpcore.NetworkBackend):
         local_address: str | None = None,  # noqa: ARG002 - keyform's pools name none
         socket_options: Iterable[Any] | None = None,  # noqa: ARG002 - nor any of these
     ) -> httpcore.NetworkStream:
-        """The first of the host's addresses that answers, each within `timeout` and what is left of the exchange."""
+        """The first of the host's addresses that answers, each within `timeout` and the rest of the exchange."""
         with _failing_as(httpcore.ConnectTimeout, httpcore.ConnectError):
             failure: OSError = OSError("the host has no address")
             for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
@@ -100,7 +100,7 @@ class Network(httpcore.NetworkBackend):
         return connection
 
     def break_all(self) -> None:
-        """Break every connection that is open, whatever is on its way there; those made later are whole."""
+        """Break every open connection, whatever is in flight; those made later are whole."""
         for connection in list(self._sockets):
             with suppress(OSError):  # it may be closed already
                 connection.shutdown(socket.SHUT_RDWR)
@@ -133,7 +133,7 @@ class Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        """The same connection, encrypted; or encrypted twice, to a server behind a proxy that is spoken to over TLS."""
+        """The same connection, encrypted; or encrypted twice, to a server behind a proxy that uses TLS itself."""
         if isinstance(self._connection, ssl.SSLSocket):
             try:
                 return _Tunnel(self, ssl_context, server_hostname)
@@ -142,7 +142,7 @@ class Stream(httpcore.NetworkStream):
                 raise
         with _failing_as(httpcore.ConnectTimeout, httpcore.ConnectError):
             try:
-                # The limit of a handshake holds for all of it, however many pieces it comes in.
+                # The limit of a handshake covers all of it, however many pieces it comes in.
                 encrypted = ssl_context.wrap_socket(
                     self._connection, server_hostname=server_hostname, do_handshake_on_connect=False
                 )
@@ -163,7 +163,7 @@ class Stream(httpcore.NetworkStream):
         self._connection.close()
 
     def get_extra_info(self, info: str) -> Any:
-        """What httpcore asks for: the socket, and whether it can be read (when idle, it is at its end then)."""
+        """What httpcore asks about: the socket, and whether it can be read (when idle, it is at its end then)."""
         match info:
             case "is_readable":
                 return self._is_readable()
@@ -239,10 +239,10 @@ class _Tunnel(httpcore.NetworkStream):
 
 @contextmanager
 def _failing_as(late: type[Exception], broken: type[Exception]) -> Iterator[None]:
-    """The system's errors as httpcore's; what is behind them stays their cause."""
+    """The system's errors as httpcore's; the original stays their cause."""
     try:
         yield
     except TimeoutError as failure:  # it is an OSError, too
         raise late(str(failure)) from failure
-    except (OSError, UnicodeError) as failure:  # UnicodeError: a host's name that no DNS has
+    except (OSError, UnicodeError) as failure:  # UnicodeError: a host's name that is not valid in DNS
         raise broken(str(failure)) from failure

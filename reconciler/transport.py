@@ -1,7 +1,7 @@
-"""How a request leaves this machine: connections that are kept, time limits, proxies, trusted certificates.
+"""How a request leaves this machine: kept connections, time limits, proxies, trusted certificates.
 
 From the environment come HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY (in either case), and SSL_CERT_FILE or
-SSL_CERT_DIR for the certificates to trust instead of those that httpx brings.
+SSL_CERT_DIR for the certificates to trust instead of those that come with httpx.
 """
 
 from __future__ import annotations
@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 LONGEST_CONNECT = 5.0
 """Seconds for a connection to be made."""
 LONGEST_BODY = 32 * 1024 * 1024
-"""Bytes of an answer's body, decompressed, unless its request says less. A page of 1,000 deployments has some 5 MB."""
+"""Bytes of an answer's body, decompressed, unless its request sets a lower limit. A page of 1,000 deployments has some
+5 MB.
+"""
 LONGEST_TOGETHER = 2 * LONGEST_BODY
-"""Bytes of all the bodies that are being read at once: of ten requests in flight, each could have the longest."""
+"""Bytes of all bodies that are being read at the same time: each of ten requests in flight could have the longest."""
 LONGEST_ERROR = 1024 * 1024
-"""Bytes of the body of an answer other than 2xx. Its status is what counts: a body that is longer is left out."""
+"""Bytes of the body of an answer other than 2xx. Its status is what counts: a longer body is left out."""
 LONGEST_HEAD = 256 * 1024
-"""Bytes that may come before the body: the answer's headers, interim answers, what a proxy says."""
+"""Bytes that may come before the body: the answer's headers, interim answers, a proxy's answer."""
 UNPACKED_AT_ONCE = 1024 * 1024
-"""Bytes that are decompressed before it is looked how many they are."""
+"""Bytes that are decompressed before they are counted."""
 KEPT_SECONDS = 5.0
 """How long an idle connection is kept."""
 
@@ -56,15 +58,15 @@ class Connections:
         """One request, and its answer. Raises httpx.HTTPError, and OSError for certificates that cannot be read.
 
         The request's extensions may narrow the limits: `timeout`, with `whole` in seconds for the whole exchange, from
-        connecting to the last byte of the answer, and `longest_body` in bytes. They then hold what failures tell of the
-        limits and of the proxy: `timeout` (`whole` and `connect`) and `proxy`.
+        connecting to the last byte of the answer, and `longest_body` in bytes. They then hold what failures need to
+        know about the limits and the proxy: `timeout` (`whole` and `connect`) and `proxy`.
 
-        A body that is not what was asked for, too long or in an encoding of its own, is left out: the answer's
-        extension `left_out` says why. So is an incomplete one, except for a 2xx, where the status alone is not enough.
+        A body that is too long, or in an encoding that was not requested, is left out: the answer's extension
+        `left_out` says why. So is an incomplete one, except for a 2xx, where the status alone is not enough.
         """
         try:
             transport, request.extensions["proxy"] = self._route(request)
-        except UnicodeError:  # of a host like xn--…, that no name becomes
+        except UnicodeError:  # for a host like xn--…, which is not a valid name
             raise httpx.UnsupportedProtocol("the host is not a name", request=request) from None
         whole = request.extensions.get("timeout", {}).get("whole", self._request_timeout)
         request.extensions["timeout"] = {"connect": min(LONGEST_CONNECT, whole), "whole": whole}
@@ -72,29 +74,29 @@ class Connections:
         self._network.allowance.begin(seconds=whole, most_bytes=LONGEST_HEAD)
         try:
             response = transport.handle_request(request)
-            # A body in chunks is longer on the wire; twice as long it is in chunks of a few bytes.
+            # A chunked body is longer on the wire; twice as long with chunks of a few bytes.
             self._network.allowance.bytes_left += 2 * longest
             with contextlib.closing(cast("httpx.SyncByteStream", response.stream)):
                 takes_gzip = "gzip" in request.headers.get("accept-encoding", "")
                 self._bodies.take(response, longest, takes_gzip=takes_gzip)
-        except ValueError as failure:  # h11, of a Content-Length of 5,000 digits
+        except ValueError as failure:  # h11, for a Content-Length of 5,000 digits
             raise httpx.RemoteProtocolError(str(type(failure)), request=request) from None
         return response
 
     def break_all(self) -> None:
-        """Break every connection that is open, whatever is on its way there; those made later are whole."""
+        """Break every open connection, whatever is in flight; those made later are whole."""
         self._network.break_all()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close everything that is open."""
         with self._guard:
             for transport in self._transports.values():
                 transport.close()
 
     def _route(self, request: httpx.Request) -> tuple[httpx.HTTPTransport, str]:
         """What connects to an address, and the proxy's host and port if it goes through one."""
-        # A server may close a kept connection at the moment it is used. A read is then sent again, and keyform looks
-        # whether any other write arrived; a lost create would cost its key, so each create has a connection of its own.
+        # A server may close a kept connection at the moment it is used. A read is then sent again, and keyform checks
+        # whether any other write arrived; a lost create would cost its key, so each create has a separate connection.
         kept = 0 if request.method == "POST" else self._kept
         place = (request.url.scheme, request.url.netloc.decode("ascii"), kept)
         with self._guard:
@@ -109,18 +111,18 @@ class Connections:
 
     @cached_property
     def _trusted(self) -> ssl.SSLContext:
-        """The certificates to trust. They are read once, and only for HTTPS: it takes some 20 ms."""
+        """The trusted certificates. They are read once, and only for HTTPS: it takes some 20 ms."""
         return httpx.create_ssl_context()
 
     def _connect_through(self, proxy: httpx.Proxy | None, kept: int, scheme: str) -> _Transport:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
-            raise httpx.ProxyError("keyform speaks to proxies over HTTP, not SOCKS")
+            raise httpx.ProxyError("keyform supports HTTP proxies, not SOCKS")
         trusted = self._trusted if scheme == "https" else None
         return _Transport(self._network, kept=kept, proxy=proxy, trusted=trusted)
 
 
 class _Transport(httpx.HTTPTransport):
-    """httpx's own, on sockets that keep to an exchange's limits."""
+    """httpx's own, on sockets that respect the limits of an exchange."""
 
     def __init__(
         self, network: Network, *, kept: int, proxy: httpx.Proxy | None, trusted: ssl.SSLContext | None
@@ -148,14 +150,14 @@ class _Transport(httpx.HTTPTransport):
 
 
 class _Bodies:
-    """Reads the bodies of answers, each within its limit, and all of them at once within another."""
+    """Reads the bodies of answers, each within its limit, and all of them together within another."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._together = 0
 
     def take(self, response: httpx.Response, longest: int, *, takes_gzip: bool) -> None:
-        """Read an answer's body, decompressed, or leave it out. Raises httpx.HTTPError when a 2xx's is not whole."""
+        """Read an answer's body, decompressed, or leave it out. Raises httpx.HTTPError if a 2xx's is not whole."""
         is_success = 200 <= response.status_code < 300
         body, left_out = bytearray(), ""
         try:
@@ -187,16 +189,16 @@ class _Bodies:
 
 
 class _UnknownEncodingError(Exception):
-    """The body is in an encoding that was not asked for."""
+    """The body is in an encoding that was not requested."""
 
 
 def _unpacked(response: httpx.Response, *, takes_gzip: bool) -> Iterator[bytes]:
-    """The body in pieces, decompressed: a small piece of gzip may be a thousand times as long, and is several here."""
+    """The body in pieces, decompressed: a small piece of gzip may expand a thousandfold, and then comes in several."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     pieces = cast("httpx.SyncByteStream", response.stream)
     if response.status_code in (204, 304) and response.headers.get("content-length", "0") != "0":
-        # HTTP says that there is no such body. Where one is sent all the same, it is not the next answer's beginning:
-        # a connection whose answer is not read to its end is closed.
+        # According to HTTP there is no such body. If one is sent nevertheless, it is not the beginning of the next
+        # answer: a connection whose answer is not read to its end is closed.
         return
     if encoding in ("", "identity"):
         yield from pieces
@@ -204,7 +206,7 @@ def _unpacked(response: httpx.Response, *, takes_gzip: bool) -> Iterator[bytes]:
         gzip, is_empty = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS), True
         for piece in pieces:
             is_empty = False
-            if not gzip.eof:  # or else zlib would collect what comes behind the end
+            if not gzip.eof:  # otherwise zlib would collect what follows the end
                 yield from _unpack(gzip, piece)
         if not gzip.eof and not is_empty:
             raise httpx.DecodingError("cut short")
@@ -227,7 +229,7 @@ def _in_words(size: int) -> str:
 
 
 def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
-    """The environment's proxy for an address. This machine is never asked for through one."""
+    """The environment's proxy for an address; never one for this machine."""
     if is_loopback(url.host):
         return None
     proxies = getproxies()
@@ -238,6 +240,6 @@ def _proxy_for(url: httpx.URL) -> httpx.Proxy | None:
     with contextlib.suppress(ValueError, httpx.InvalidURL):
         proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
     if proxy is None or ("@" in address and proxy.auth is None):
-        # Not a word of it: it may hold a password, and one that is not written as a URL has it shows up elsewhere.
+        # Nothing of it: it may hold a password, and if it is not a valid URL, the password could be anywhere in it.
         raise httpx.ProxyError("its address is not that of a proxy")
     return proxy

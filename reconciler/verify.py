@@ -1,8 +1,8 @@
-"""Seeing on the data plane that what is live is what the file declares, and that what the sinks hold opens it.
+"""Checks on the data plane that the endpoints are as the file declares, and accept the secrets in the sinks.
 
-Every endpoint of the stack is asked without a key and with a made-up one. Where both are refused, and where the API,
-read again right before, lists the very live key that a sink's secret belongs to, that secret is tried. What the file
-declares never sends a secret: it only says where to look. No other endpoint is called, nothing is changed.
+`verify` calls every endpoint of the stack without a key and with a made-up one. If both are refused, and if the API,
+read again right before, lists the live key that a sink's secret belongs to, it tries that secret. The file never causes
+a secret to be sent: it only says where to look. `verify` calls no other endpoint, and changes nothing.
 """
 
 from __future__ import annotations
@@ -45,13 +45,15 @@ from reconciler.sinks.protocol import HeldSecret, Sink
 from reconciler.workers import side_by_side
 
 SETTLING = 10.0
-"""Seconds from the beginning in which an answer that is not as declared is asked for again: changes of keys take a
-moment to reach the data plane [I], and `verify` often comes right after `apply`."""
+"""Seconds from the beginning in which a result that is not as declared is checked again: new keys take a moment to
+reach the data plane [I], and `verify` often runs right after `apply`.
+"""
 OVERTIME = 15.0
-"""Seconds after `timeout` in which an endpoint is still asked what it has not been asked yet: once, and not waited for.
+"""Seconds after `timeout` in which `verify` still makes requests to an endpoint that it has not made yet: once, without
+waiting.
 """
 RANDOM_KEY_HEAD = "keyform-verify-"
-"""What the made-up key begins with, so that whoever reads an endpoint's log knows where it comes from."""
+"""The beginning of the made-up key, so that anyone who reads an endpoint's log knows where it comes from."""
 _ALPHABET = string.ascii_letters + string.digits
 
 
@@ -67,11 +69,11 @@ def verify(
     tell: Callable[[str], None],
     learn: Callable[[Secret], None] = lambda _: None,
 ) -> Verification:
-    """Ask every endpoint of the stack, and tell what was found; `snapshot` was read just before.
+    """Check every endpoint of the stack, and return the findings; `snapshot` was read just before.
 
-    `timeout` is how many seconds each endpoint is waited for that gives no clear answer. `tell` is given a sentence
-    when one is waited for, `learn` every secret that a sink gives. Nothing fails but by Interrupted: what cannot be
-    found out is a finding.
+    `timeout` is how many seconds to wait for each endpoint that gives no clear answer. `tell` gets a sentence when one
+    is waited for, `learn` every secret that a sink gives. Only Interrupted is raised: what cannot be found out is a
+    finding.
     """
     with Inquiry(desired, snapshot, api, effects, timeout=timeout, tell=tell) as inquiry:
         cases = {case.name: case for case in gather_cases(gather_facts(desired, snapshot, api.now())) if case.desired}
@@ -106,7 +108,7 @@ def verify(
 
 
 def older_in_use(case: KeyCase) -> list[str]:
-    """The live names of generations beside the current one that consumers may still rely on, and no sink holds."""
+    """The live names of older generations that consumers may still rely on, and no sink holds."""
     older = (generation for generation in case.generations if generation is not case.newest_in_use)
     return [g.name for g in older if g.is_in_use and not g.sinks_that_hold_it and not g.live.is_expired(case.now)]
 
@@ -123,7 +125,7 @@ class Bindings:
 
 
 def read_bindings(api: Api) -> Bindings:
-    """Live keys and endpoints as of now: the doors were asked since the snapshot, and may have been waited for."""
+    """Live keys and endpoints as of now: checking the doors since the snapshot may have taken a while."""
     try:
         live = api.read_live()
     except Interrupted:
@@ -138,7 +140,9 @@ def read_bindings(api: Api) -> Bindings:
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """What one sink holds for the stack's keys; `trouble` says why that cannot be known, `is_fault` if it should be."""
+    """What one sink holds for the stack's keys; `trouble` says why that is unknown, `is_fault` if it should
+    be known.
+    """
 
     held: Mapping[str, HeldSecret] = field(default_factory=dict)
     trouble: str = ""
@@ -148,7 +152,7 @@ class Shelf:
 def read_shelves(desired: DesiredState, sinks: Mapping[str, Sink], snapshot: Snapshot) -> dict[str, Shelf]:
     """The secrets of all sinks that the keys name; one that fails does not hold up the others.
 
-    One whose records could not be read is not asked for secrets: nothing could say whose they are.
+    A sink whose records could not be read gives no secrets: nothing could say who owns them.
     """
     troubles = {name: contents.trouble for name, contents in snapshot.sinks.items() if contents.trouble is not None}
     keys: dict[str, list[str]] = {}
@@ -175,7 +179,7 @@ def read_shelf(sink: Sink, keys: Collection[str]) -> Shelf:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a sink holds, to be tried at an endpoint; where there is nothing to try, `check` is the result already."""
+    """A sink's secret, to be tried at an endpoint; if there is nothing to try, `check` is already the result."""
 
     ref: EndpointRef
     check: SecretCheck
@@ -185,7 +189,7 @@ class Trial:
 
 
 class Stopwatch:
-    """For how long at least one request has been on its way: what waits in line for a worker is not waited for."""
+    """For how long at least one request has been in flight: waiting in line for a worker does not count."""
 
     def __init__(self) -> None:
         self._before = 0.0
@@ -193,7 +197,7 @@ class Stopwatch:
         self._running = 0
 
     def start(self, now: float) -> None:
-        """One more is on its way."""
+        """One more is in flight."""
         if not self._running:
             self._since = now
         self._running += 1
@@ -244,14 +248,14 @@ class Inquiry:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Tell no more: threads that an interruption left behind may still see their connections break off."""
+        """Report no more: threads that an interruption left behind may still see their connections break."""
         with self._guard:
             self._is_over = True
 
     # --- Endpoints ----------------------------------------------------------------------------------------------------
 
     def check_endpoint(self, ref: EndpointRef) -> EndpointCheck:
-        """Whom the endpoint lets in, at each of its addresses: the worst of them counts."""
+        """Whether the endpoint lets callers in, at each of its addresses: the worst counts."""
         auth, live = self._declared.get(ref), self._live.get(ref)
         blank = EndpointCheck(ref, auth, live.status if live else "", Access.NOT_CHECKED)
         if live is None and (unseen := self._unseen.get(ref.kind)):
@@ -312,7 +316,7 @@ class Inquiry:
     # --- Secrets ------------------------------------------------------------------------------------------------------
 
     def prepare(self, case: KeyCase, ref: EndpointRef, sink: str, shelf: Shelf, endpoint: EndpointCheck) -> Trial:
-        """What is to be tried for one key, endpoint and sink, or why nothing is."""
+        """What to try for one key, endpoint and sink, or why nothing is tried."""
         current = case.newest_in_use
         blank = SecretCheck(case.name, ref, sink, SecretState.NOT_CHECKED)
         held = shelf.held.get(case.name)
@@ -347,7 +351,7 @@ class Inquiry:
         return Trial(ref, replace(blank, state=SecretState.LOST, reason=reason))
 
     def hold_back(self, trial: Trial, held: HeldSecret, bindings: Bindings) -> Trial:
-        """The same trial, or why the secret is not sent: only the API's own word that it is at home there sends it."""
+        """The same trial, or why the secret is not sent: it is sent only if the API lists its key there."""
         live, record = bindings.endpoints.get(trial.ref), held.record
         key = next((key for key in bindings.keys.get(record.live_name, ()) if record_is_of(record, key)), None)
         state, reason = SecretState.UNCLEAR, ""
@@ -367,7 +371,7 @@ class Inquiry:
         return Trial(trial.ref, replace(trial.check, state=state, reason=reason))
 
     def try_secret(self, trial: Trial) -> Reply:
-        """What the endpoint makes of the secret, at each of its addresses: the first that does not take it counts."""
+        """The endpoint's answer to the secret, at each of its addresses: the first that does not accept it counts."""
         live, secret = self._live[trial.ref], trial.held.secret if trial.held else None
         hoped = (Admission.ADMITTED, Admission.BEYOND)
         reply = Reply(Admission.UNCLEAR)
@@ -378,8 +382,9 @@ class Inquiry:
         return reply
 
     def judge(self, trial: Trial, reply: Reply) -> SecretCheck:
-        """What the answer says of the secret: a request without a key was refused there, so that any other answer than
-        401 comes from behind the door."""
+        """What the answer says about the secret: a request without a key was refused there, so any answer other than
+        401 comes from behind the door.
+        """
         check, live = replace(trial.check, status=reply.status), self._live[trial.ref]
         match reply.admission:
             case Admission.ADMITTED | Admission.BEYOND:
@@ -401,7 +406,7 @@ class Inquiry:
     # --- Asking -------------------------------------------------------------------------------------------------------
 
     def _ask(self, live: LiveEndpoint, address: str, secret: Secret | None, hoped: Iterable[Admission]) -> Reply:
-        """An answer; an address that was waited for in vain is not asked again, nor is any once the time is up."""
+        """An answer; an address that never answered is not called again, nor is any once the time has passed."""
         with self._guard:
             if address in self._gave_up:
                 return self._gave_up[address]
@@ -428,7 +433,7 @@ class Inquiry:
         return reply
 
     def _tell_of(self, live: LiveEndpoint, reply: Reply) -> None:
-        """Say once that an endpoint is waited for."""
+        """Report once that an endpoint is waited for."""
         if reply.admission is not Admission.UNCLEAR:
             return
         with self._guard:
@@ -459,7 +464,7 @@ _POINTLESS = {
     Access.ASLEEP: "the endpoint is asleep",
     Access.UNCLEAR: "the endpoint gives no clear answer",
 }
-"""Why a secret is not tried, where the door itself is not as it should be."""
+"""Why a secret is not tried if the door itself is not as it should be."""
 
 _WORST = (
     *(Access.NOT_CHECKED, Access.PROTECTED, Access.OPEN, Access.MISSING, Access.NOT_OPEN),

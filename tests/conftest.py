@@ -17,7 +17,7 @@ sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 @pytest.fixture(scope="session")
 def project_root() -> Path:
-    """The folder of the checkout: documentation, workflows and sources as they stand in git."""
+    """The folder of the checkout: documentation, workflows and sources as they are in git."""
     return Path(__file__).resolve().parents[1]
 
 

@@ -1,4 +1,4 @@
-"""Make the README's pictures: run keyform in a pseudo-terminal, and draw what stands on the screen at the end.
+"""Make the README's pictures: run keyform in a pseudo-terminal, and draw the screen at the end.
 
 The runs are real: an emulator of the API serves on this machine, `keyform` is the installed command, and every byte
 that it writes is kept. What a terminal would have drawn over, the live progress, is drawn over here too. Ids, the pace
@@ -40,7 +40,7 @@ stack: inference-prod
 project: 1234
 
 sinks:
-  local: {type: dotenv, path: secrets.env, variable: "{KEY}_KEY"}
+  local: {type: dotenv, path: secrets.env}
 
 defaults:
   sink: local
@@ -177,7 +177,7 @@ class Recorder:
             self.screen.feed(written)
 
     def source(self, command: str) -> None:
-        """A line of shell whose variables stay for all that is run later."""
+        """A line of shell whose variables stay for later commands."""
         self.sourced += f"{command}\n"
         self.run(":", shown=False)
         self.prompt(command)
@@ -189,7 +189,7 @@ class Recorder:
 
 
 def run_in_terminal(command: str, folder: Path, env: Mapping[str, str], answers: Mapping[bytes, bytes]) -> str:
-    """All that a shell command writes to its terminal; each answer is typed when its question has been asked."""
+    """Everything that a shell command writes to its terminal; each answer is typed when its question has been asked."""
     child, terminal = pty.fork()
     if child == 0:
         try:
@@ -238,7 +238,7 @@ class Screen:
 
     @property
     def lines(self) -> list[str]:
-        """What stands there, line by line, with ANSI styles; without what is empty at the end."""
+        """The screen, line by line, with ANSI styles; without empty lines at the end."""
         lines = [self._render(line) for line in self._cells]
         while lines and not lines[-1].strip():
             lines.pop()

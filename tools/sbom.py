@@ -59,7 +59,7 @@ def install(environment: Path, *what: str | Path) -> None:
 
 
 def describe(environment: Path) -> dict[str, Any]:
-    """All that is installed there, as CycloneDX knows it."""
+    """Everything that is installed there, in CycloneDX's form."""
     command = [Path(sys.executable).with_name("cyclonedx-py"), "environment", "--output-reproducible", "--sv", "1.6"]
     about = ["--pyproject", PROJECT, "--mc-type", "application", environment / "bin" / "python"]
     described: dict[str, Any] = json.loads(subprocess.run([*command, *about], check=True, capture_output=True).stdout)

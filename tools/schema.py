@@ -1,4 +1,4 @@
-"""Put the published schema together: `make schema` writes what each sink declares of itself into it.
+"""Put the published schema together: `make schema` writes into it what each sink declares about itself.
 
 The rest of schemas/keyform.schema.json is written by hand, and stays; all of it is laid out alike.
 """
@@ -31,7 +31,7 @@ def put_together(text: str) -> str:
 
 
 def lay_out(value: Any, indent: str = "", before: int = 0) -> str:
-    """JSON in which what fits stands on one line, unless it describes something."""
+    """JSON in which a value is on one line if it fits, unless it describes something."""
     line = json.dumps(value, ensure_ascii=False)
     is_short = len(indent) + before + len(line) < WIDTH
     if not isinstance(value, dict | list) or not value or (is_short and not _describes(value)):

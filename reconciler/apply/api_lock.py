@@ -6,12 +6,12 @@ ahead, and a description that names its holder:
     keyform-lock-inference-prod-e1    held by ci@runner-7 since 2026-11-21T10:00:00Z [keyform-lock 8f3a…]
 
 Taking it: check that the stack has no unexpired lock; create the next number (one caller succeeds); look again, and
-give it back if there is another one after all. A stale lock is never deleted before its successor exists, so two runs
-that take it over at once cannot both go on: each looks after its create, and at least one sees the other.
+release it if there is another one after all. A stale lock is never deleted before its successor exists, so two runs
+that take it over together cannot both continue: each looks after its create, and at least one sees the other.
 
-Giving it back: every lock that a run has made, or may have made, is known by name before its create is sent, so that
-not even an interrupted create leaves one behind. When the API asks for fewer requests, the run waits its turn for a
-while. A lock that cannot be given back expires, and the run reports when.
+Releasing it: every lock that a run has created, or may have created, is known by name before its create is sent, so
+that not even an interrupted create leaves one behind. When the API asks for fewer requests, the run waits its turn for
+a while. A lock that cannot be released expires, and the run reports when.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TypeGuard
 
 from reconciler.api import Api
@@ -35,19 +36,33 @@ from reconciler.apply.holdings import (
 )
 from reconciler.apply.lock import FIRST_WAIT, Lock, never
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, ApiFailed, Conflict, Interrupted, LockHeld, LockLost, NotKept, RateLimited
+from reconciler.errors import (
+    ApiError,
+    ApiFailed,
+    Conflict,
+    Interrupted,
+    LockHeld,
+    LockLost,
+    NotKept,
+    QuotaReached,
+    RateLimited,
+)
 from reconciler.model import LISTS, LiveKey, lock_name, shift, tell_apart
 
 __all__ = ["GRACE", "LAST_NUMBER", "LIFETIME", "ApiLock"]
 
 GIVING_BACK = 75.0
-"""Seconds that giving the lock back may wait for its turn: longer than any pause that the API's pace leads to."""
+"""Seconds that releasing the lock may wait for its turn: longer than any pause that the API's pace leads to."""
 MAY_BE_LATE = timedelta(seconds=2)
-"""How long after its create was sent a lock that is not there may still appear."""
+"""How long after its create was sent a missing lock may still appear."""
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
+NO_ROOM = 30.0
+"""Seconds before the lock is renewed where a quota of keys was used up."""
+TRIES = 12
+"""How many numbers are tried where the API refuses names that no key has."""
 REFUSALS = 5
-"""How often the API may refuse to take it back for the pace alone."""
+"""How often the API may refuse the release because of a rate limit alone."""
 
 RELEASED = "somebody released it, or took it over"
 ANOTHER_LOCK = "declare another lock, `lock: {type: file}`, or report it to Gcore"
@@ -67,8 +82,9 @@ class ApiLock(Lock):
         tell: Callable[[str], None] = lambda _: None,
         scope: Scope | None = None,
     ) -> None:
-        """`request_limit` is how many seconds a request may take at most, with its answer; `scope` is the stack, unless
-        it is said."""
+        """`request_limit` is how many seconds a request may take at most, with its answer; `scope` is the stack by
+        default.
+        """
         self._api = api
         self._effects = effects
         self._stack = stack
@@ -81,10 +97,16 @@ class ApiLock(Lock):
         self._since = api.now()
         self._number = 0
         self._lives_until = 0.0
-        """By a clock that goes on while the machine sleeps: until then nobody takes our lock over."""
+        """By a clock that keeps running while the machine sleeps: until then no other run takes our lock over."""
         self._is_lost = False
+        self._renews_from = 0.0
+        """By the monotonic clock: not before is it tried again to renew the lock, where a quota was used up."""
+        self._unused = 0
+        """Where the API gives no name twice: the first number that this run has not tried yet; else zero."""
         self._to_give_back: dict[str, datetime] = {}
-        """The locks that are ours, or may be, with their expiry, by name: from before the create until seen gone."""
+        """The locks that this run holds, or may hold, with their expiry, by name: from before the create until seen
+        gone.
+        """
         self._guard = threading.RLock()
 
     def for_lists(self, project: int) -> ApiLock:
@@ -110,7 +132,7 @@ class ApiLock(Lock):
             in_force = self._others(found)
             number = 1 + max(lock.number for lock in found) if found else self._scope.first_number(self._api.now())
             self._since = self._api.now()
-            if not in_force and self._create(number):
+            if not in_force and self._take(number):
                 found = self._find(self._api.list_keys())
                 in_force = self._others(found)
                 if not in_force:
@@ -129,7 +151,7 @@ class ApiLock(Lock):
             wait = min(wait * 1.5, self._scope.longest_wait)
 
     def check(self) -> None:
-        """Check that the lock is live, ours, and has time left; renew it after half its lifetime."""
+        """Check that the lock is live, held by this run, and has time left; renew it after half its lifetime."""
         with self._guard:
             if self._own is None:
                 raise self._lost("it was given back")
@@ -142,7 +164,7 @@ class ApiLock(Lock):
             self.keep_alive()
 
     def hold(self) -> None:
-        """Check that nobody can take the lock over before a request that is sent now has its answer.
+        """Check that no other run can take the lock over before a request that is sent now has its answer.
 
         It makes no request and never waits: the caller may be a request that has the last place at the API's gate,
         while a renewal in another thread waits for that place.
@@ -166,20 +188,26 @@ class ApiLock(Lock):
             left = min(self._own.expires_at - self._api.now(), lives)
             if left <= timedelta(0):
                 raise self._lost("it expired")
-            if left > LIFETIME / 2:
+            if left > LIFETIME / 2 or self._effects.monotonic() < self._renews_from:
                 return
             old = self._own
             live = self._api.get_key(old.id)
             if live is None or not self._made_by_us(live):
                 raise self._lost(RELEASED)
-            if not self._create(self._number + 1) or self._others(self._find(self._api.list_keys())):
+            try:
+                is_ours = self._take(self._number + 1)
+            except QuotaReached:
+                # A project that is full has no room for two locks: this one holds until it expires.
+                self._renews_from = self._effects.monotonic() + NO_ROOM
+                return
+            if not is_ours or self._others(self._find(self._api.list_keys())):
                 self._own = None
                 raise self._lost("somebody took it over")
             if self._delete(old):
-                self._to_give_back.pop(old.name, None)  # or else it is tried again in the end
+                self._to_give_back.pop(old.name, None)  # otherwise it is tried again at the end
 
     def release(self) -> None:
-        """Delete the lock, and any other of ours that may be live; report each that is left to expire."""
+        """Delete the lock, and any other of this run that may be live; report each that is left to expire."""
         with self._guard:
             deadline = self._effects.monotonic() + GIVING_BACK if self._to_give_back else 0.0
             for name, expires_at in list(self._to_give_back.items()):
@@ -193,7 +221,9 @@ class ApiLock(Lock):
             self._own = None
 
     def sweep(self) -> None:
-        """Delete expired locks: a run that died after its last change left one, and maybe none takes the lock again."""
+        """Delete expired locks: a run that died after its last change left one, and the lock may never be
+        taken again.
+        """
         keys = self._api.list_keys()
         found = self._find(keys)
         in_force = self._others(found)
@@ -203,7 +233,7 @@ class ApiLock(Lock):
         self._clear_lists(keys)
 
     def _give_back(self, name: str, expires_at: datetime, deadline: float) -> str:
-        """Delete a lock, if it is ours; why it stays, or nothing when it is gone."""
+        """Delete a lock, if this run holds it; returns why it stays, or nothing if it is gone."""
         refusals = 0
         while True:
             try:
@@ -224,7 +254,7 @@ class ApiLock(Lock):
                 return ""
 
     def _find_ours(self, name: str, expires_at: datetime) -> LiveKey | None:
-        """A lock, if it is ours to delete: once it was lost, or never confirmed, another may have its name."""
+        """A lock, if this run may delete it: once it was lost, or never confirmed, another run may have its name."""
         own = self._own
         if own is not None and own.name == name and not self._is_lost and self._api.now() < expires_at:
             return own
@@ -249,7 +279,7 @@ class ApiLock(Lock):
         return sorted(found, key=lambda lock: lock.number)
 
     def _clear_lists(self, keys: Sequence[LiveKey]) -> None:
-        """Delete expired locks of the lists, too: whoever writes lists next may be far away."""
+        """Delete expired locks of the lists, too: the next run that writes lists may be a long time off."""
         if self._scope.name != LISTS:
             now = self._api.now()
             for lock in (found for key in keys if (found := read_lock(key, LISTS)) is not None):
@@ -257,12 +287,32 @@ class ApiLock(Lock):
                     self._delete(lock.key)
 
     def _others(self, found: list[Holding]) -> list[Holding]:
-        """What keeps us out; not what an answer that was lost left behind of our own."""
+        """The lock that keeps this run out; a leftover of this run's lost answers does not count."""
         now = self._api.now()
         return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
 
+    def _take(self, number: int) -> bool:
+        """Create the lock of this number, and say whether it is ours now.
+
+        Where the API refuses the name and shows no key that has it, a later number is tried: the name may be reserved
+        for the lock that was deleted under it [U].
+        """
+        numbers = self._scope.numbers(max(number, self._unused), self._api.now(), self._effects.random)
+        for each in islice(numbers, TRIES):
+            try:
+                is_ours = self._create(each)
+            except Conflict:
+                if self._api.find_key(lock_name(self._scope.name, each)) is not None:
+                    return False
+                self._unused = each + 1
+            else:
+                if self._unused:
+                    self._unused = each + 1
+                return is_ours
+        return False
+
     def _create(self, number: int) -> bool:
-        """Whether this number is ours now."""
+        """Whether this number is ours now. Raises Conflict where the name is taken."""
         if number > LAST_NUMBER:
             raise LockHeld(
                 f"{self._scope.lock} has no number left: the key {lock_name(self._scope.name, number - 1)} has"
@@ -283,7 +333,7 @@ class ApiLock(Lock):
                 if is_new:
                     del self._to_give_back[name]
                 if isinstance(error, Conflict):
-                    return False
+                    raise
                 raise describe_refusal(self._scope, error) from None
             live = self._api.find_key(name)
             if live is None or not self._made_by_us(live):
@@ -296,10 +346,10 @@ class ApiLock(Lock):
         return True
 
     def _require_as_asked(self, own: LiveKey, text: str, asked: datetime) -> None:
-        """See that the API made a lock that keeps others out, and for a while only. What it made is given back.
+        """Check that the API created a lock that keeps others out, and only for a while. Otherwise, delete it.
 
-        One that never expires, or in a day, would outlive a run that dies; one that is over at once, or that nobody can
-        tell from another's, keeps nobody out.
+        A lock that never expires, or only in a day, would outlive a run that dies; one that has already expired, or
+        that looks like any other key, keeps no one out.
         """
         kept = own.expires_at
         now = self._api.now()
@@ -318,21 +368,21 @@ class ApiLock(Lock):
         )
 
     def _remove_others(self, found: list[Holding]) -> None:
-        """Delete stale locks, and those that lost answers of our own left behind."""
+        """Delete stale locks, and those that this run's lost answers left behind."""
         for lock in found:
             is_other = self._own is not None and lock.key.id != self._own.id
             if is_other and lock.is_one and self._delete(lock.key):
                 self._to_give_back.pop(lock.key.name, None)
 
     def _delete(self, lock: LiveKey) -> bool:
-        """Delete a lock that is in nobody's way; whether it is gone."""
+        """Delete a lock that keeps no one out; returns whether it is gone."""
         try:
             self._api.delete_key(lock.id)
         except (ApiError, Interrupted):
-            return False  # it expires, and whoever takes the lock next removes it
+            return False  # it expires, and the next holder of the lock removes it
         return True
 
 
 def _asks_to_wait(error: ApiError) -> TypeGuard[RateLimited | ApiFailed]:
-    """Whether it was asked too often (429), or has too much to do (503): then waiting may help."""
+    """Whether it was refused for a rate limit (429) or overload (503): then waiting may help."""
     return isinstance(error, RateLimited) or (isinstance(error, ApiFailed) and error.status == 503)

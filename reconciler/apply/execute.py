@@ -1,4 +1,4 @@
-"""The loop: step by step, each step's changes side by side, and an outcome for every one."""
+"""The loop: step by step, each step's changes in parallel, and an outcome for every one."""
 
 from __future__ import annotations
 
@@ -44,13 +44,14 @@ ORDER: tuple[tuple[Step, ...], ...] = (
     (Step.PROVE,),
     (Step.PUBLISH,),
     (Step.COPY,),
-    (Step.UNBIND, Step.OPEN_ENDPOINT),  # an endpoint opens in the write that takes its last key off
+    (Step.UNBIND, Step.OPEN_ENDPOINT),  # an endpoint opens in the write that unlinks its last key
     (Step.REMOVE_RECORD,),
     (Step.DELETE_KEY,),
 )
 ASK_BEFORE = (Step.REMOVE_RECORD, Step.DELETE_KEY)
-"""Before each of these the lock is looked at: whoever took it over would see what we did not. What writes bindings and
-secrets looks for itself, right before each write."""
+"""Before each of these the lock is checked: a run that took it over would not see our changes. Writes of bindings and
+secrets check it themselves, right before each write.
+"""
 MOVES = (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT)
 """These write lists of keys."""
 
@@ -62,9 +63,10 @@ def check_plan(plan: Plan) -> None:
 
 
 def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
-    """Let each sink that is needed try what it will do, and yield the changes that are not begun, each with the reason.
+    """Let each sink that is needed rehearse its writes, and yield the changes that do not begin, each with the reason.
 
-    No key is made whose secret could not be saved, and none goes whose record could not be removed. All else goes on.
+    keyform creates no key whose secret could not be saved, and deletes none whose record could not be removed.
+    Everything else continues.
     """
     written: defaultdict[str, set[str]] = defaultdict(set)
     for change in run.plan.changes:
@@ -95,9 +97,9 @@ def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
 
 
 def tidy_sinks(sinks: Mapping[str, Sink]) -> list[SinkError]:
-    """Let sinks clear away what a run left that died while it wrote, before any change rests on what they hold.
+    """Let sinks clean up what a run left that died while it wrote, before any change depends on what they hold.
 
-    One that fails counts as one that cannot be read, and is returned.
+    A sink that fails counts as unreadable, and is returned.
     """
     errors = []
     for sink in (sinks[name] for name in sorted(sinks) if sinks[name].traits.tidies):
@@ -116,8 +118,8 @@ def locked(
 ) -> Iterator[Plan]:
     """Check a plan, take the lock for a block, waiting at most `timeout` seconds, and yield the plan as of then.
 
-    If that differs, what is live has changed since: the caller compares, then refuses, or checks and applies the new
-    one. Raises what `check_plan` raises, and LockHeld when another run has the lock: before anything is changed.
+    If that differs, the live state has changed since: the caller compares, then refuses, or checks and applies the new
+    one. Raises what `check_plan` raises, and LockHeld if another run has the lock: before anything is changed.
     """
     check_plan(plan)
     with lock.held(timeout=timeout):
@@ -126,7 +128,7 @@ def locked(
 
 
 def clear_away(lock: Lock, sinks: Mapping[str, Sink]) -> None:
-    """Remove what a run left that died after its last change, where there is nothing to apply.
+    """Remove what a run left that died after its last change, if there is nothing to apply.
 
     Raises the SinkError of the first sink that cannot be tidied, once all others are.
     """
@@ -147,11 +149,11 @@ def apply_plan(
     stop: threading.Event | None = None,
     lock_timeout: float = 0.0,
 ) -> Result:
-    """Do what a checked plan says, and tell what came of it; the caller has the lock that is the `fence`.
+    """Carry out a checked plan, and return the outcomes; the caller holds the lock, which is the `fence`.
 
-    Failures do not raise: they are outcomes, and what does not depend on them goes on. Once `stop` is set, running
-    changes are finished, and of the others only those begin that publish what is made and bound. `lock_timeout` is how
-    many seconds the user would wait for a lock.
+    Failures do not raise: they are outcomes, and what does not depend on them continues. Once `stop` is set, running
+    changes are finished, and of the others only those begin that publish what is created and bound. `lock_timeout` is
+    how many seconds the user would wait for a lock.
     """
     fence, stop = fence or NoLock(), stop or threading.Event()
     lists = fence.for_lists(plan.project) if api.capabilities.shares_lists else None
@@ -166,7 +168,7 @@ def apply_plan(
 
 
 def take_turn(run: Run, changes: Sequence[Change], parallelism: int) -> None:
-    """Make these changes side by side; lists of keys under the lock that all stacks share."""
+    """Make these changes in parallel; lists of keys under the lock that all stacks share."""
 
     def act_on(groups: Sequence[Sequence[Change]]) -> None:
         for outcomes in side_by_side(lambda group: attempt(run, group), groups, parallelism):
@@ -214,8 +216,9 @@ def turn_of_step(step: Step) -> int:
 
 
 def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
-    """Those of these that begin, and wait for nothing, or for what is done in the same write; the others get their
-    outcome."""
+    """The changes that begin: they wait for nothing, or for what is done in the same write; the others get their
+    outcome.
+    """
     ready: dict[ChangeId, Change] = {}
     for change in changes:
         if not run.begins(change):
@@ -224,7 +227,7 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
             continue
         waits_for = [each for each in change.depends_on if not run.is_in(each, OutcomeState.DONE) and each not in ready]
         if waits_for:
-            # A change that was itself skipped is not the reason: everything about a key that could not be made waits
+            # A change that was itself skipped is not the reason: everything about a key that could not be created waits
             # for the create alone.
             causes = [each for each in waits_for if not run.is_in(each, OutcomeState.SKIPPED)] or waits_for
             outcome = Outcome(change, OutcomeState.SKIPPED, f"waits for {', '.join(each.in_words for each in causes)}")
@@ -236,7 +239,7 @@ def find_ready(run: Run, changes: Sequence[Change]) -> list[Change]:
 
 
 def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
-    """One step, or one write of several, and what came of each change."""
+    """One step, or one write of several, and the outcome of each change."""
     if not all(map(run.begins, changes)):
         outcomes = [not_begun(run, change) for change in changes]
     else:
@@ -250,7 +253,7 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
 
 
 def not_begun(run: Run, change: Change) -> Outcome:
-    """The outcome of what does not begin any more."""
+    """The outcome of a change that no longer begins."""
     why = "the lock was lost before its turn" if run.lock_was_lost else "interrupted before its turn"
     return Outcome(change, OutcomeState.NOT_STARTED, why)
 
@@ -288,9 +291,9 @@ def conclude(run: Run, change: Change, result: KeyformError | str, seconds: floa
 
 
 def find_exposures(result: Result, api: Api, look_again: Callable[[], Plan]) -> Iterator[Note]:
-    """What is not as it should be, now that the lock was lost: our last writes may have crossed those of another run.
+    """What is not as it should be after the lock was lost: our last writes may have crossed those of another run.
 
-    That is what such a write left on its endpoint, what is public, and what another apply would put right.
+    That is what such a write left on its endpoint, what is public, and what another apply would restore.
     """
     unknown = {
         outcome.change.endpoint

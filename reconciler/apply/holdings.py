@@ -1,22 +1,24 @@
-"""What locks there are, how each is named, read and described: the data of the lock that is a live key."""
+"""The data of the lock that is a live key: which locks exist, how each is named, read and described."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from reconciler.errors import ApiError, Forbidden
+from reconciler.apply.numbers import count_on
+from reconciler.errors import ApiError, Forbidden, QuotaReached
 from reconciler.model import LISTS, LiveKey, read_lock_name, shift
 
 LIFETIME = timedelta(minutes=10)
 """How long a lock lasts unless it is renewed, which happens at half of it."""
 GRACE = timedelta(minutes=1)
-"""How long after its expiry a lock still counts: what each side knows of the API's clock may differ by a second."""
+"""How long after its expiry a lock still counts: two estimates of the API's clock may differ by a second."""
 LAST_NUMBER = 99_999_999
 """No lock has a larger number: its name would not be read as that of a lock."""
 LONGEST_HOLDER = 150
-"""Characters of what is shown of a holder: anybody can write a lock in the portal."""
+"""Characters of a holder that are shown: anyone can create a lock in the portal."""
 
 SEE_UNLOCK = "`keyform unlock` shows who holds it, and releases it if its holder is dead"
 """The way out of a lock that somebody has."""
@@ -24,12 +26,17 @@ _STACK = re.compile(r" for stack (?P<stack>[a-z0-9-]+)$")
 _SINCE = re.compile(r" since (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\b", re.ASCII)
 _HOLDER = re.compile(r"held by (?P<holder>.*?) since ")
 _NONCE = re.compile(r"\bkeyform-lock (?P<nonce>[0-9a-f]+)\b")
-"""Read apart from all else: a server may escape, trim or fold the text around it, which others write."""
+"""Read separately from everything else: a server may escape, trim or fold the text around it, which others write."""
+
+
+def minute_of(now: datetime) -> int:
+    """The minute, counted from 1970: a number that a lock has not had before."""
+    return int(now.timestamp() // 60)
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a lock is for: the name that its live name has, and its words in messages."""
+    """What a lock is for: the name in its live name, and its words in messages."""
 
     name: str
     lock: str
@@ -39,7 +46,7 @@ class Scope:
     waiting: str
     """`waiting for the lock, held by`; the holder follows."""
     longest_wait: float
-    """Seconds between two looks at a lock that another has, about."""
+    """Seconds between two looks at another run's lock, about."""
 
     @classmethod
     def of_stack(cls, stack: str) -> Scope:
@@ -54,7 +61,7 @@ class Scope:
 
     @classmethod
     def of_lists(cls, project: int) -> Scope:
-        """One writer of the lists of keys of a project's endpoints at a time, whichever stack it is of."""
+        """One writer of the lists of keys of a project's endpoints at a time, from any stack."""
         return cls(
             LISTS,
             f"The lock of the lists of keys in project {project}",
@@ -65,21 +72,30 @@ class Scope:
 
     @property
     def way_out(self) -> str:
-        """What to do about another who has it."""
+        """What to do about another holder."""
         return f"wait for it, or give --lock-timeout; {SEE_UNLOCK}"
 
     def first_number(self, now: datetime) -> int:
-        """The number of a lock where none is left.
+        """The number of a lock if none is left.
 
         Any stack may delete an expired lock of the lists, a moment after it has seen it. So no name comes back: the
-        number is that of the minute, of which there are enough until 2160.
+        number is that of the minute, and there are enough of those until 2160.
         """
-        return int(now.timestamp() // 60) if self.name == LISTS else 1
+        return minute_of(now) if self.name == LISTS else 1
+
+    @staticmethod
+    def numbers(first: int, now: datetime, chance: Callable[[], float]) -> Iterator[int]:
+        """The numbers to try: the first, that of the minute, and greater ones; for `chance` see `count_on`.
+
+        An API may reserve the names of deleted keys [U], and each lock before has left one behind.
+        """
+        yield first
+        yield from count_on(max(first + 1, minute_of(now)), chance)
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One lock as it is live."""
+    """One live lock."""
 
     key: LiveKey
     number: int
@@ -96,7 +112,7 @@ class Holding:
 
     @property
     def is_one(self) -> bool:
-        """Whether it was made as locks are: only then is it deleted, whatever a key in the portal is called."""
+        """Whether it was created as locks are: only then is it deleted, whatever the name of a key in the portal."""
         expires_at = self.key.expires_at
         return bool(self.nonce) and expires_at is not None and expires_at <= shift(self.key.created_at, 2 * LIFETIME)
 
@@ -141,7 +157,7 @@ def describe_holder(scope: Scope, locks: list[Holding]) -> str:
 
 
 def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> str:
-    """What becomes of a lock that was not seen gone."""
+    """What happens to a lock that was not seen gone."""
     until = shift(expires_at, GRACE)
     return (
         f"{scope.lock} may be left behind. {why} If so, it expires: other runs are kept out until"
@@ -151,9 +167,9 @@ def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> st
 
 def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
     """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
-    if not isinstance(error, Forbidden):
+    if not isinstance(error, Forbidden | QuotaReached):
         return error
-    return Forbidden(
+    return type(error)(
         f"{scope.lock} could not be made. {error.message}",
         way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
         status=error.status,

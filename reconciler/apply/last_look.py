@@ -1,8 +1,8 @@
 """The last look of a run that wrote lists: whether all lists are as it left them, and as it found the others.
 
-Somebody may write a list past the locks: in the portal, with another tool, or where the lock is a file. That may be one
-that the run had nothing to write on. What such a write undid is done once more. If it does not stay, the run says so,
-and does not end with 0.
+A writer may ignore the locks: the portal, another tool, or a stack whose lock is a file. It may change a list that the
+run had nothing to write on. The run repeats once what such a write undid. If that does not last, the run says so, and
+exits with 1.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from reconciler.api import Move
 from reconciler.apply.lists import lists_locked
 from reconciler.apply.moves import AGAIN, gather, is_in_use
 from reconciler.apply.run import Run
-from reconciler.apply.steps import find_key
+from reconciler.apply.steps import LOOKS, PAUSE, find_key
 from reconciler.errors import Interrupted, KeyformError, LockLost, PlanIsStale
 from reconciler.model import Binding
 from reconciler.plan.changes import Bind, OpenEndpoint, Unbind
@@ -26,9 +26,9 @@ WAY_OUT = "find out who else writes it, and run apply again"
 
 @dataclass(frozen=True)
 class Undone:
-    """What is not as the run left it: bindings that are lost, and those that are back, each with the change whose
-    outcome says so. `kept` are those of the lost ones that this run did not make. `names` are the keys' by their ids.
-    `strange` are those of the lost ones whose live key is not this stack's any more: nothing binds it.
+    """What differs from what the run left: lost bindings, and returned ones, each with the change whose outcome reports
+    it. `kept` are those of the lost ones that this run did not make. `names` are the keys' by their ids. `strange` are
+    those of the lost ones whose live key is no longer this stack's: they are not restored.
     """
 
     lost: Mapping[Binding, Bind | Unbind] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class Undone:
 
 
 def look_once_more(run: Run) -> None:
-    """Read all bindings again, and restore what the run had done to them; what does not stay is not done."""
+    """Read all bindings again, and restore what the run had done to them; what does not last is not done."""
     moved = [
         change
         for change in run.plan.changes
@@ -64,7 +64,7 @@ def look_once_more(run: Run) -> None:
             tell(run, undone)
             with lists_locked(run):
                 errors = restore(run, undone)
-            undone = find_undone(run, moved)
+            undone = look_until_restored(run, moved)
     except KeyformError as error:
         run.lock_was_lost |= isinstance(error, LockLost)
         why = "interrupted before its last look" if isinstance(error, Interrupted) else error.message
@@ -79,8 +79,19 @@ def look_once_more(run: Run) -> None:
         run.outcomes[change.id] = Outcome(change, OutcomeState.FAILED, detail, way_out)
 
 
+def look_until_restored(run: Run, moved: list[Bind | Unbind]) -> Undone:
+    """What is still not as the run left it: lists may be old, and are believed after as many looks as a key is."""
+    undone = find_undone(run, moved)
+    for look in range(1, LOOKS):
+        if not undone:
+            break
+        run.effects.sleep(PAUSE * 2 ** (look - 1))
+        undone = find_undone(run, moved)
+    return undone
+
+
 def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:
-    """What is not as the run left it, by a reading that its own lock still covers."""
+    """What differs from what the run left, by a reading that its own lock still covers."""
     run.fence.check()
     live = run.api.list_bindings()
     by_binding = {Binding(run.id_of(change.live), change.endpoint): change for change in moved}
@@ -93,14 +104,14 @@ def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:
     for binding in sorted((kept | made.keys()) - live):
         key = find_key(run, binding.key_id)
         if key is None and binding not in made:
-            continue  # somebody deleted it, which is no write of a list
+            continue  # someone deleted it, which is not a write of a list
         if key is not None and key.is_expired(run.api.now()):
-            continue  # the server may take it off by itself [U]
+            continue  # the server may unlink it by itself [U]
         if key is not None:
             names[key.id] = key.name
             if key.ownership is None or key.ownership.stack != run.plan.stack:
                 strange.add(binding)
-        # A binding that stays has no change of its own: one at the same endpoint tells of it, or of the same key.
+        # A binding that stays has no change: it is reported with one at the same endpoint, or of the same key.
         near = (
             *(change for other, change in by_binding.items() if binding.endpoint == other.endpoint),
             *(change for other, change in by_binding.items() if binding.key_id == other.key_id),
@@ -111,14 +122,14 @@ def find_undone(run: Run, moved: list[Bind | Unbind]) -> Undone:
 
 
 def tell(run: Run, undone: Undone) -> None:
-    """Say what is restored."""
+    """Report what is restored."""
     for binding, change in {**undone.lost, **undone.back}.items():
         if binding not in undone.strange:
             run.listener(StepNote(change.id, f"{undone.describe(binding)}, and is put right"))
 
 
 def restore(run: Run, undone: Undone) -> Mapping[Move, KeyformError]:
-    """Do once more what was undone, each write as safe as the first; why any of it was not done."""
+    """Repeat what was undone, each write as safe as the first; returns why any of it was not done."""
     moves: dict[Move, Bind | Unbind | OpenEndpoint | None] = {
         binding: None if binding in undone.kept else change
         for binding, change in undone.lost.items()

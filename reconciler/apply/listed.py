@@ -1,7 +1,7 @@
-"""What the list of live keys says of what was made, written and deleted: the next plan will rest on such a list.
+"""What the list of live keys says about what was created, written and deleted: the next plan depends on such a list.
 
-An answer says what the API means to have done. One that echoes what it was sent, and keeps something else, would have
-the next apply do the same again, for ever, each time with a good end.
+An answer only claims what the API has done. If it echoes the request, and the API stores something else, the next apply
+would do the same again, forever, with exit code 0 each time.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from contextlib import suppress
 from dataclasses import replace
 
 from reconciler.api import find_unkept
+from reconciler.apply.creation import take_back
 from reconciler.apply.run import Left, Run
-from reconciler.apply.steps import LOOKS, PAUSE, take_back, unlike_made
+from reconciler.apply.steps import LOOKS, PAUSE, unlike_made
 from reconciler.errors import ApiError, Interrupted
 from reconciler.model import LiveKey, Unchanged, are_close, read_description
 from reconciler.plan.changes import Change, Publish
@@ -23,7 +24,8 @@ WAY_OUT = "run apply again: it looks at what is live; report it to Gcore if it s
 
 
 def look_at_made(run: Run, changes: Sequence[Change]) -> None:
-    """See that what these changes have made is listed as it was made, before anything is bound; what is not goes again.
+    """Check that the keys which these changes created are listed as created, before binding them; delete those that
+    differ.
 
     A list that does not show a key yet, or cannot be read, says nothing: the key is read before it is published.
     """
@@ -44,10 +46,10 @@ def look_at_made(run: Run, changes: Sequence[Change]) -> None:
 
 
 def look_at_listed(run: Run) -> None:
-    """Turn the outcome of each change that the list does not bear out from done to unknown.
+    """Turn the outcome of each change that the list does not confirm from done to unknown.
 
-    A list that cannot be read changes nothing: each change had an answer. A list may be old, but if it shows the
-    marker that was written and another `created_at`, that moves: one more look may fit by luck alone.
+    A list that cannot be read changes nothing: each change had an answer. A list may be old, but if it shows the marker
+    that was written and another `created_at`, the instant moves: one more look may match by luck alone.
     """
     found: dict[str, str] = {}
     moved: dict[str, str] = {}
@@ -70,17 +72,17 @@ def look_at_listed(run: Run) -> None:
 
 
 def tell(run: Run, change: Change, state: OutcomeState, detail: str, way_out: str) -> None:
-    """Tell of another outcome of a change that counted as done."""
+    """Report another outcome of a change that counted as done."""
     outcome = replace(run.outcomes[change.id], state=state, detail=detail, way_out=way_out)
     run.outcomes[change.id] = outcome
     run.listener(Finished((outcome,)))
 
 
 def find_otherwise(run: Run, left: Left, listed: dict[str, LiveKey]) -> str:
-    """What is live otherwise than a change has left it; `""` if it is not."""
+    """How the live key differs from what a change has left; `""` if it does not."""
     former, live = left.former, listed.get(left.former.id)
     if left.written is None:
-        # One with another marker was made by somebody since, under the same name.
+        # Someone has since created one with another marker, under the same name.
         is_there = live is not None and live.ownership == former.ownership
         return f"the API said that it deleted {former.name}, and still lists it" if is_there else ""
     if live is None:
@@ -93,7 +95,7 @@ def find_otherwise(run: Run, left: Left, listed: dict[str, LiveKey]) -> str:
 
 
 def find_moved(left: Left, listed: dict[str, LiveKey]) -> str:
-    """That a key which was published is listed with another `created_at` than its record has; `""` if it is not."""
+    """A sentence if a published key is listed with another `created_at` than its record has; `""` if not."""
     live = listed.get(left.former.id)
     if live is None or left.written is None or not isinstance(left.change, Publish):
         return ""

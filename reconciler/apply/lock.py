@@ -15,29 +15,29 @@ from reconciler.effects import Effects
 from reconciler.errors import LockHeld, LockLost
 
 FIRST_WAIT = 1.0
-"""Seconds before a lock that another has is asked for again."""
+"""Seconds before keyform asks again for another run's lock."""
 
 
 def never() -> None:
-    """Nothing is done meanwhile."""
+    """Do nothing meanwhile."""
 
 
 class Lock(Fence, ABC):
     """What keeps two applies of one stack apart, and fences their writes."""
 
     def for_lists(self, project: int) -> Lock | None:  # noqa: ARG002 - only one kind of lock has another beside it
-        """The lock that the stacks of a project share while they write lists of keys; None where there is none.
+        """The lock that the stacks of a project share while they write lists of keys; None if there is none.
 
-        Only the API can keep stacks apart that run on different machines. Where it is not to hold a lock for the stack,
-        it is not asked for this one either.
+        Only the API can keep stacks apart that run on different machines. If it should not hold a lock for the stack,
+        it does not hold this one either.
         """
         return None
 
     @contextmanager
     def held(self, *, timeout: float = 0.0, meanwhile: Callable[[], None] = never) -> Iterator[Self]:
-        """Take it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder.
+        """Hold it for a block, waiting at most `timeout` seconds. Raises LockHeld, naming the holder.
 
-        `meanwhile` is called before each wait, and ends it by what it raises.
+        `meanwhile` is called before each wait, and ends it by raising.
         """
         try:
             self.acquire(timeout=timeout, meanwhile=meanwhile)
@@ -51,7 +51,7 @@ class Lock(Fence, ABC):
 
     @abstractmethod
     def release(self) -> None:
-        """Give it back. What cannot be given back expires; the user is told when."""
+        """Release it. What cannot be released expires, and the user gets a message with the time."""
 
     @abstractmethod
     def sweep(self) -> None:
@@ -59,7 +59,7 @@ class Lock(Fence, ABC):
 
 
 class NoLock(Lock):
-    """No lock at all: the user sees to it that only one apply runs."""
+    """No lock at all: the user makes sure that only one apply runs."""
 
     def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
         """Nothing."""
@@ -133,7 +133,7 @@ class FileLock(Lock):
         self._identity: tuple[int, int] | None = None
 
     def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
-        """Raises LockHeld when another process has it for longer than the timeout."""
+        """Raises LockHeld if another process has it for longer than the timeout."""
         deadline = self._effects.monotonic() + timeout
         while (handle := self._effects.try_lock_file(self._path, self._say())) is None:
             left = deadline - self._effects.monotonic()
@@ -163,7 +163,7 @@ class FileLock(Lock):
         """It does not expire."""
 
     def release(self) -> None:
-        """Give it back."""
+        """Release it."""
         if self._handle is not None:
             self._effects.unlock_file(self._handle)
             self._handle = self._identity = None

@@ -1,4 +1,4 @@
-"""Who opens what: the changes that make and take away bindings, those of one write together."""
+"""Changes that make and remove bindings, those of one write together."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ AGAIN = "run plan again"
 
 
 def movable(run: Run, changes: Sequence[Change]) -> list[list[Change]]:
-    """The changes by what goes in one write, as the API says."""
+    """The changes, grouped by write, as the API says."""
     moves = {move_of(run, change): change for change in changes}
     return [[moves[each] for each in group] for group in run.api.group(moves)]
 
 
 def move_of(run: Run, change: Change) -> Move:
-    """What a change does to bindings, in the API's terms."""
+    """The effect of a change on bindings, in the API's terms."""
     match change:
         case OpenEndpoint(endpoint=ref):
             return ref
@@ -34,7 +34,7 @@ def move_of(run: Run, change: Change) -> Move:
 def move(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError | str]:
     """Do one write of bindings, and return why any change was not done.
 
-    A disposable key goes only while its marker still says so; an endpoint opens only if every key that is to go does.
+    A disposable key goes only while its marker still says so; an endpoint opens only if all its keys go.
     """
     failed: dict[ChangeId, KeyformError | str] = {}
     moves: dict[Move, Change] = {}
@@ -56,7 +56,7 @@ def move(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError 
 
 
 def gather(run: Run, moves: Mapping[Move, Change | None]) -> Rebinding:
-    """All that the write has to know of the endpoints and keys that it touches.
+    """Everything that the write has to know about the endpoints and keys that it touches.
 
     A binding without a change is one that stays, and was lost.
     """
@@ -78,6 +78,6 @@ def gather(run: Run, moves: Mapping[Move, Change | None]) -> Rebinding:
 
 
 def is_in_use(run: Run, change: Unbind) -> bool:
-    """Whether a secret that was in no sink may be in one by now: only its marker shows that, so it is read again."""
+    """Whether a secret that was in no sink may be in one now: only its marker shows that, so it is read again."""
     live = find_key(run, change.live.id)
     return live is not None and live.ownership is not None and live.ownership.phase is not Phase.PENDING

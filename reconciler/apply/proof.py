@@ -1,7 +1,7 @@
-"""The proof: before a new secret is published, every endpoint that it opens is asked whether it does.
+"""The proof: before a new secret is published, every endpoint that it should open is called with it.
 
-The secret is only in the memory of this run, and goes only where the API lists its very key. When an endpoint does not
-take it, nothing is published: what the sinks hold stays valid, and the next run discards the generation and makes
+The secret is only in the memory of this run, and goes only where the API lists its key. If an endpoint does not accept
+it, nothing is published: the secrets in the sinks stay valid, and the next run discards the generation and creates
 another.
 """
 
@@ -26,22 +26,23 @@ from reconciler.plan.changes import Prove
 from reconciler.plan.outcomes import StepNote
 
 PATIENCE = 120.0
-"""Seconds for all endpoints that run: a change of keys takes a moment to reach them [I], and one may be restarting."""
+"""Seconds for all running endpoints: new keys take a moment to reach them [I], and one may be restarting."""
 PATIENCE_WHEN_STOPPING = 10.0
-"""Seconds that a proof goes on for once the user asks to stop: a secret that is not proven by then is lost."""
+"""Seconds that a proof continues once the user asks to stop: a secret that is not proven by then is lost."""
 PATIENCE_WITH_SLEEPERS = 60.0
 """Seconds for all endpoints of the key that are scaled to zero, which the first request wakes [D]."""
 
 
 class NotProven(KeyformError):
-    """An endpoint does not take the new secret, or does not say whether it does."""
+    """An endpoint does not accept the new secret, or gives no clear answer."""
 
 
 def prove(run: Run, change: Prove) -> str:
-    """Try the new secret everywhere; gives what could not be proven for a reason that must not hold it up.
+    """Try the new secret everywhere; returns what could not be proven for a reason that must not hold it up.
 
     Raises NotProven as soon as one endpoint refuses it, or gives no clear answer, for as long as patience lasts. An
-    endpoint that serves nobody just now, being scaled to zero or disabled or without an address, is named instead.
+    endpoint that currently serves nobody, because it is scaled to zero or disabled or has no address, is listed
+    instead.
     """
     spared: list[str] = []
     asleep: list[EndpointRef] = []
@@ -61,10 +62,10 @@ def prove(run: Run, change: Prove) -> str:
 
 
 def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> LiveEndpoint:
-    """The endpoint, read right before a secret goes there: by the API's word it asks for keys, and lists that very key.
+    """The endpoint, read right before a secret goes there: the API says that it requires keys, and lists this key.
 
-    It was seen so when the key was bound, so that a look that says otherwise may be an old one: another is taken until
-    an instant, and then NotProven raised.
+    The API said so when the key was bound, so a look that says otherwise may be an old one: look again until an
+    instant, and then raise NotProven.
     """
     made = run.created[change.live].key
     pause = FIRST_PAUSE
@@ -97,7 +98,7 @@ def _why_nobody_can_ask(live: LiveEndpoint) -> str:
 
 
 def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:
-    """The deployments that an application consists of, and others; a deployment's own status says all."""
+    """The deployments of an application, and others; a deployment's own status says everything."""
     if ref.kind is not EndpointKind.APPLICATION:
         return ()
     with run.guard:
@@ -107,21 +108,21 @@ def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:
 
 
 def _try(run: Run, change: Prove, live: LiveEndpoint, until: float) -> str:
-    """Nothing if all addresses take the secret; otherwise that one gave no clear answer, in words.
+    """Nothing if all addresses accept the secret; otherwise that one gave no clear answer, in words.
 
-    Raises NotProven when one refuses it, or when it is not to be told whether it asks for keys at all.
+    Raises NotProven if one refuses it, or if it is unclear whether it requires keys at all.
     """
     ref, secret = live.ref, run.created[change.live].secret
     if reason := too_many_addresses(live):
         raise _not_proven(change, f"{ref}: {reason}")
     if ref in run.waited_for:
-        until = run.effects.monotonic()  # one request: it may have changed its mind
+        until = run.effects.monotonic()  # one request: its answer may have changed
     for address in addresses_of(live):
         taken = (Admission.ADMITTED, Admission.BEYOND)
         reply = _ask(run, change, ref, Question(address, secret, taken, until, until))
         door = Reply(Admission.REFUSED)
         if reply.admission is Admission.BEYOND:
-            # It comes from behind the door only where there is one.
+            # It comes from behind the door only if there is one.
             door = _ask(run, change, ref, Question(address, None, (Admission.REFUSED,), until, until))
         if reply.admission not in taken or door.admission is not Admission.REFUSED:
             run.waited_for.add(ref)
@@ -151,7 +152,9 @@ def _ask(run: Run, change: Prove, ref: EndpointRef, question: Question) -> Reply
 
 
 def _while_waiting(run: Run, change: Prove, finding: str, seconds: float) -> None:
-    """Tell what is not enough yet, and keep the lock. Raises Interrupted some seconds after the run is to stop."""
+    """Report an answer that is not enough yet, and keep the lock. Raises Interrupted some seconds after the user asks
+    to stop.
+    """
     run.fence.keep_alive()
     if run.is_to_end:
         now = run.effects.monotonic()

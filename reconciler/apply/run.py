@@ -1,4 +1,4 @@
-"""What a run knows while it applies: who it talks to, what came of each change, and secrets not yet published."""
+"""What a run knows while it applies: its API and sinks, the outcome of each change, and unpublished secrets."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reconciler.sinks.protocol import Sink
 
 
 class Bindings:
-    """Bindings, by endpoint and by key, so that a write is told of those it could touch and not of ten thousand.
+    """Bindings, by endpoint and by key, so that a write gets those that it could touch and not ten thousand.
 
     Safe between threads: one may add what it bound while another looks at the same key.
     """
@@ -56,7 +56,7 @@ class Bindings:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a change has left of a live key that was `former` before: what was written, or None where it was deleted."""
+    """What a change has left of a live key that was `former` before: what was written, or None if it was deleted."""
 
     change: Change
     former: LiveKey
@@ -65,7 +65,7 @@ class Left:
 
 @dataclass
 class Run:
-    """One apply. Worker threads share it: each writes only entries of its own changes. `api` is fenced."""
+    """One apply. Worker threads share it: each writes only the entries of its changes. `api` is fenced."""
 
     plan: Plan
     api: Api
@@ -76,32 +76,36 @@ class Run:
     """The user asks to stop."""
     fence: Fence
     lists: Lock | None = None
-    """What keeps other stacks off the lists of keys; None where nothing does, or nothing has to."""
+    """What keeps other stacks off the lists of keys; None if nothing does, or nothing has to."""
     lock_timeout: float = 0.0
     """Seconds that the user would wait for a lock."""
     held_up: dict[ChangeId, KeyformError] = field(default_factory=dict)
-    """What is not begun, since a sink that it needs does not work."""
+    """Changes that do not begin, because a sink that they need does not work."""
     outcomes: dict[ChangeId, Outcome] = field(default_factory=dict)
     created: dict[KeyRef, CreatedKey] = field(default_factory=dict)
-    """What was made for a planned generation, maybe under the next generation's name."""
+    """What was created for a planned generation, maybe under the next generation's name."""
     listed: dict[str, LiveKey] = field(default_factory=dict)
-    """What was made, by its id, as a list has shown it since: the next plan will rest on one."""
+    """What was created, by its id, as a list has shown it since: the next plan depends on a list."""
     left: dict[str, Left] = field(default_factory=dict)
     """What the last change of each live key has left of it, by its id."""
     kept: Bindings = field(init=False)
-    """The stack's bindings that stay, and those that this run makes: a reading that lacks them is an old one."""
+    """The stack's bindings that stay, and those that this run makes: a reading without them is an old one."""
     going: Bindings = field(init=False)
-    """The stack's bindings that this run is still to take away."""
+    """The stack's bindings that this run has yet to remove."""
     waited_for: set[EndpointRef] = field(default_factory=set)
-    """Endpoints that a proof has waited for in vain: no other one waits for them, or a thousand keys would."""
+    """Endpoints that did not wake up for a proof: no other proof waits for them, or a thousand keys would."""
     proofs_end_at: float | None = None
-    """When no proof waits any longer, on the monotonic clock; set once the user asks to stop."""
+    """When all proofs stop waiting, on the monotonic clock; set once the user asks to stop."""
     endpoints_seen: tuple[LiveEndpoint, ...] | None = None
-    """All endpoints, read once when the first proof asks whether an application is asleep."""
+    """All endpoints, read once, when the first proof needs to know whether an application is asleep."""
     bindings_seen: frozenset[Binding] | None = None
-    """All bindings, read once when the first delete asks, after all unbinding."""
+    """All bindings, read when the first delete asks, after all unbinding."""
+    looks_at_bindings: int = 0
+    """How often they were read: what a delete finds in its way may be old."""
+    keys_counted: str | None = None
+    """How many keys the project has, in words, counted when a create is the first to be refused for a quota."""
     lock_was_lost: bool = False
-    """Another run may have had the lock while a change of this one was under way: nothing more is written."""
+    """Another run may have had the lock while a change of this one was under way: this run writes nothing more."""
     publications: Mapping[ChangeId, list[Publish]] = field(init=False)
     """Each change that publications wait for, with those, and each publication with itself."""
     guard: threading.Lock = field(default_factory=threading.Lock)
@@ -118,13 +122,14 @@ class Run:
 
     @property
     def is_to_end(self) -> bool:
-        """Whether the user asks to stop, or nothing may be written any more."""
+        """Whether the user asks to stop, or nothing more may be written."""
         return self.stop.is_set() or self.lock_was_lost
 
     def begins(self, change: Change) -> bool:
-        """Whether a change may begin. Once the user asks to stop, only those do that publish what is made and bound.
+        """Whether a change may begin. Once the user asks to stop, only changes begin that publish what is created and
+        bound.
 
-        Its secret is nowhere but in the memory of this run: without them the next run could only make another one.
+        Its secret is only in the memory of this run: without them the next run could only create another one.
         """
         if self.lock_was_lost:
             return False
@@ -134,26 +139,27 @@ class Run:
         return finishes and any(map(self.is_bound, self.publications.get(change.id, ())))
 
     def is_bound(self, publication: Publish) -> bool:
-        """Whether the generation is made, and bound everywhere."""
+        """Whether the generation is created, and bound everywhere."""
         before = (each for each in publication.depends_on if each.step in (Step.CREATE_GENERATION, Step.BIND))
         return all(self.is_in(each, OutcomeState.DONE) for each in before)
 
     def is_in(self, change: ChangeId, state: OutcomeState) -> bool:
-        """Whether a change has come to an end, and to this one."""
+        """Whether a change has ended with this outcome."""
         outcome = self.outcomes.get(change)
         return outcome is not None and outcome.state is state
 
     def is_as_old(self, made: LiveKey, live: LiveKey) -> bool:
-        """Whether a reading has the `created_at` of a key that was made: one that was made anew may have all else.
+        """Whether a reading has the `created_at` of a key that was created: one that was created again may match in
+        everything else.
 
-        An API that shows another instant in its list than in the answer to a create says nothing by it.
+        If the API's list shows another instant than its answer to a create, the difference means nothing.
         """
         listed = self.listed.get(made.id)
         tells = listed is not None and are_close(listed.created_at, made.created_at)
         return not tells or are_close(live.created_at, made.created_at)
 
     def id_of(self, live: KeyRef) -> str:
-        """The id of a live key, or of what was made for a planned one; `""` for one that was not made."""
+        """The id of a live key, or of what was created for a planned one; `""` for one that was not created."""
         if live.id:
             return live.id
         made = self.created.get(live)

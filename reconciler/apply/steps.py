@@ -1,6 +1,6 @@
-"""One function per kind of change. Each looks at what is, acts, and sees that it is done; it raises when it is not.
+"""One function per kind of change. Each reads the live state, acts, and confirms the result; it raises if that fails.
 
-What makes and takes away bindings is in moves.py.
+Changes of bindings are in moves.py.
 """
 
 from __future__ import annotations
@@ -11,37 +11,30 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.api import KeyUpdate, find_unkept
+from reconciler.apply.creation import compose, create
 from reconciler.apply.proof import prove
 from reconciler.apply.run import Left, Run
 from reconciler.errors import ApiError, Conflict, KeyformError, LockLost, NotKept, PlanIsStale, SinkError
 from reconciler.model import (
-    LAST_GENERATION,
-    LONGEST_TEXT,
-    Binding,
     LiveKey,
     Ownership,
     Phase,
     Secret,
     SinkRecord,
     Unchanged,
-    UnwritableDescription,
-    compose_description,
-    generation_name,
     shift,
 )
 from reconciler.plan.changes import Change, Copy, CreateGeneration, DeleteKey, Prove, Publish, RemoveRecord, UpdateKey
 from reconciler.plan.owners import record_is_of
 
-CREATES = 2
-"""How many generations are tried when the answer to a create is lost."""
 LOOKS = 4
-"""A reading may be old: what it shows otherwise is believed after so many."""
+"""A reading may be old: a difference counts after this many."""
 PAUSE = 1.0
 """Seconds before the second look; doubled before each more."""
 
 
 def take_step(run: Run, change: Change) -> str:
-    """Do one change, and give what is worth telling of it although it was done."""
+    """Make one change, and return what is worth reporting although it was done."""
     told = ""
     match change:
         case UpdateKey():
@@ -69,7 +62,7 @@ def update(run: Run, change: UpdateKey) -> None:
     live = run.api.get_key(change.live.id)
     if live is None:
         raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
-    # A marker of this stack is in the way of no adoption: the plan found that nothing bears it out.
+    # A marker of this stack does not prevent an adoption: the plan found that nothing confirms it.
     by_marker = live.ownership.key if change.adopts and live.ownership else change.key
     require_same_owner(live, change.taken_from or change.ownership.stack, by_marker)
     if live.claimed_by is not None and not change.adopts:
@@ -79,9 +72,9 @@ def update(run: Run, change: UpdateKey) -> None:
 
 
 def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
-    """Change a live key in place. Where the API keeps something else, what was there before is put back.
+    """Change a live key in place. If the API stores something else, restore what was there before.
 
-    A marker that is cut, or an expiry that is rounded to an hour ago, would otherwise stay.
+    Otherwise a truncated marker, or an expiry that is rounded to an hour ago, would stay.
     """
     try:
         run.api.update_key(former.id, update)
@@ -99,93 +92,16 @@ def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
     run.left[former.id] = Left(change, former, update)
 
 
-def create(run: Run, change: CreateGeneration) -> None:
-    """Make the generation, marked pending.
-
-    A create is done at most once. If its answer is lost, the key it may have made is worthless, since its secret was in
-    the answer: it is discarded, and the next generation number is used.
-    """
-    ownership = change.ownership
-    if change.expires_at is not None and change.expires_at <= run.api.now():
-        raise PlanIsStale(f"{change.live.name} would be expired by now: the plan is too old", way_out="run plan again")
-    lost: ApiError | None = None
-    for number in range(ownership.generation, min(ownership.generation + CREATES, LAST_GENERATION + 1)):
-        name = change.live.name if number == ownership.generation else generation_name(ownership.key, number)
-        mark = replace(ownership, generation=number, since=run.api.now()).on(name)
-        description = compose(name, change.text, mark)
-        try:
-            made = run.api.create_key(name, description, change.expires_at)
-        except Conflict as error:
-            raise name_is_taken(run, name, error) from None
-        except ApiError as error:
-            if not error.effect_is_unknown:
-                raise
-            lost = error
-            discard(run, name, mark)
-            continue
-        asked = KeyUpdate(description, change.expires_at, change.length)
-        if unkept := find_unkept(made.key, asked, run.api.now()):
-            raise take_back(run, made.key, unkept)
-        run.created[change.live] = made
-        return
-    if lost is not None:
-        raise lost
-
-
-def name_is_taken(run: Run, name: str, refused: Conflict) -> Conflict:
-    """Why the API makes no key of a name: another has it since the plan was made, or one that no list shows."""
-    finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
-    with suppress(ApiError):
-        if run.api.find_key(name) is None:
-            finding = f"the API says that the name {name} is taken, and shows no such key in project {run.plan.project}"
-            way_out = "find it in the portal, maybe in another project, or declare the key under another name"
-    return Conflict(finding, way_out=way_out, status=refused.status)
-
-
-def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
-    """Delete what was made otherwise than it was asked for (`unkept`), before anything rests on it; and say so.
-
-    A key that expires at another time than the file says would be replaced at every apply, and one without its marker
-    would be nobody's. It was made just now: it is bound nowhere, and nobody has its secret.
-    """
-    field, _, values = unkept.partition(" ")
-    finding = f"the API made {made.name} with another {field} than it was asked to {values}"
-    way_out = "write in the file what the API keeps; nothing rests on that key"
-    try:
-        run.api.delete_key(made.id)
-    except ApiError as error:
-        return KeyformError(f"{finding}, and it could not be deleted again: {error.message}", way_out=way_out)
-    return KeyformError(f"{finding}, so it was deleted again", way_out=way_out)
-
-
-def compose(name: str, text: str, ownership: Ownership) -> str:
-    """A live key's description, read back before it is sent: one that cannot be read would make the key foreign."""
-    try:
-        return compose_description(text, ownership)
-    except UnwritableDescription:
-        pass
-    raise KeyformError(
-        f"the description of the live key {name} leaves no room for a marker that can be read",
-        way_out=f"shorten it in the portal to {LONGEST_TEXT} characters on one line, and run apply again",
-    )
-
-
-def discard(run: Run, name: str, mark: Ownership) -> None:
-    """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
-    live = run.api.find_key(name)
-    if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
-        run.api.delete_key(live.id)
-
-
 def publish(run: Run, change: Publish) -> None:
-    """Write the secret to every sink, read it back where that is possible, and mark the generation published.
+    """Write the secret to every sink, read it back if that is possible, and mark the generation published.
 
     Before the first sink that cannot be read back, the generation is marked partial: from then on nobody can know where
-    the secret is. So a generation that is still marked pending is in none of those, whatever ended the run. When
-    the outcome of a write is unknown it is marked so, too: a later reading shows whether it arrived, not if it will.
+    the secret is. So a generation that is still marked pending is in none of those, however the run ended. If the
+    outcome of a write is unknown, it is marked partial, too: a later reading shows whether the write arrived, not
+    whether it will.
 
-    Before each of these writes, the live key is seen to be the one that was made: where its name is its id, somebody
-    may have deleted it and made another. Once a sink has the secret, that leaves an unknown outcome.
+    Before each of these writes, the live key is confirmed to be the one that was created: if its name is its id,
+    someone may have deleted it and created another. Once a sink has the secret, that leaves an unknown outcome.
     """
     made = run.created[change.live]
     name, key = made.key.name, change.key
@@ -218,28 +134,28 @@ def publish(run: Run, change: Publish) -> None:
             save(run, sink_name, record, made.secret)
         except SinkError as error:
             if is_marked and number == 0 and not error.effect_is_unknown:
-                with suppress(ApiError, PlanIsStale):  # it stays partial, which is the more careful of the two
+                with suppress(ApiError, PlanIsStale):  # it stays partial, which is the safer of the two
                     mark(Phase.PENDING, run.api.now())
             elif not is_marked and error.effect_is_unknown:
-                # What a later reading does not show may still be on its way into the sink.
+                # A write that a later reading does not show may still reach the sink.
                 with suppress(ApiError, PlanIsStale):
                     mark(Phase.PARTIAL, run.api.now())
             raise
         is_saved = True
         require_kept(run, sink_name, record)
-    # A marker tells whole seconds: cut off, the overlap would end up to a second too early.
+    # A marker has whole seconds: cut off, the overlap would end up to a second too early.
     since = shift(run.api.now(), timedelta(seconds=1)).replace(microsecond=0)
     mark(Phase.PUBLISHED, since, change.destinations)
 
 
 def save(run: Run, sink: str, record: SinkRecord, secret: Secret) -> None:
-    """Write a secret to a sink, while the lock is ours."""
+    """Write a secret to a sink, while this run holds the lock."""
     run.fence.check()
     run.sinks[sink].write(record, secret)
 
 
 def require_kept(run: Run, name: str, record: SinkRecord) -> None:
-    """See that a sink holds what was written, where it can be read back, and that no other run can have crossed it."""
+    """Check that a sink holds what was written, if it can be read back, and that no other run can have crossed it."""
     sink = run.sinks[name]
     if sink.traits.readable and sink.read_one(record.key) != record:
         raise SinkError(
@@ -251,7 +167,7 @@ def require_kept(run: Run, name: str, record: SinkRecord) -> None:
 
 
 def copy(run: Run, change: Copy) -> None:
-    """Copy the secret of the generation in use from one sink to others, and let its marker say where it is.
+    """Copy the secret of the generation in use from one sink to others, and record in its marker where it is.
 
     Until all of them have it, the marker stays as it was: the next run copies again, and no sink loses anything by it.
     """
@@ -277,10 +193,10 @@ def copy(run: Run, change: Copy) -> None:
 
 
 def require_as_made(run: Run, made: LiveKey) -> LiveKey:
-    """Check that the API shows a key as its create said, before a sink gives up what it holds for it.
+    """Check that the API shows a key as its create said, before a sink drops its record of it.
 
     Otherwise the next plan would not recognise the key, or would replace it for its expiry, at every apply. Returns the
-    key as a reading shows it, which is what the record has to agree with.
+    key as a reading shows it, which the record has to match.
     """
     live = run.api.get_key(made.id)
     if live is not None and (unlike := unlike_made(run, live, made)):
@@ -292,10 +208,11 @@ def require_as_made(run: Run, made: LiveKey) -> LiveKey:
 
 
 def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *, is_saved: bool) -> None:
-    """See that the live key which a run made is still that one: it bears one of the `markers` that the run wrote on it.
+    """Check that the live key is still the one that this run created: it has one of the `markers` that the run wrote on
+    it.
 
-    Its name may be somebody else's by now, and `created_at` is no proof: the marker has the instant of the run. A
-    reading may be old. Raises PlanIsStale, with an unknown outcome where a sink has the secret already (`is_saved`).
+    Its name may be someone else's by now, and `created_at` is not a proof: the marker has the instant of the run. A
+    reading may be old. Raises PlanIsStale, with an unknown outcome if a sink has the secret already (`is_saved`).
     """
 
     def is_ours(live: LiveKey | None) -> bool:
@@ -314,9 +231,9 @@ def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *
 
 
 def require_marked(run: Run, marked: LiveKey) -> None:
-    """See that a generation is marked as in use, before its secret goes where nobody can look.
+    """Check that a generation is marked as in use, before its secret goes where nobody can look.
 
-    One that is still marked pending would be discarded by the next run, and a consumer cut off.
+    If it were still marked pending, the next run would discard it, and cut off a consumer.
     """
     live = look_for(run, marked.id, lambda live: live is not None and live.ownership == marked.ownership)
     if live is not None and live.ownership == marked.ownership:
@@ -328,7 +245,7 @@ def require_marked(run: Run, marked: LiveKey) -> None:
 
 
 def look_for(run: Run, key_id: str, is_right: Callable[[LiveKey | None], bool]) -> LiveKey | None:
-    """A live key, read until a reading is as it should be, or for as many looks as it takes to believe another one."""
+    """A live key, read until a reading is as expected, or for as many looks as it takes to believe another one."""
     live = run.api.get_key(key_id)
     for look in range(1, LOOKS):
         if is_right(live):
@@ -341,14 +258,16 @@ def look_for(run: Run, key_id: str, is_right: Callable[[LiveKey | None], bool]) 
 def unlike_made(run: Run, live: LiveKey, made: LiveKey) -> str:
     """The field in which a reading of a key differs from the answer to its create, with both values; `""` if none does.
 
-    It is the key that was made as long as its marker is: how the API writes its `created_at` in one answer or another
-    does not count.
+    It is the key that was created as long as its marker is: how the API writes its `created_at` in one answer or
+    another does not count.
     """
     return find_unkept(live, KeyUpdate(made.description, made.expires_at), run.api.now())
 
 
 def require_lock(run: Run) -> None:
-    """See by the clock that the lock was ours while a secret was being written: no other run can have crossed it."""
+    """Check by the clock that this run held the lock while a secret was being written: no other run can have crossed
+    it.
+    """
     try:
         run.fence.hold()
     except LockLost as error:
@@ -357,7 +276,7 @@ def require_lock(run: Run) -> None:
 
 
 def delete(run: Run, change: DeleteKey) -> None:
-    """Delete a live key that is seen to be bound nowhere and to be still ours."""
+    """Delete a live key that is confirmed to be bound nowhere and to be still this stack's."""
     live = find_key(run, change.live.id)
     if live is None:
         return
@@ -366,7 +285,7 @@ def delete(run: Run, change: DeleteKey) -> None:
         raise PlanIsStale(f"the live key {live.name} has lost its marker", way_out="run plan again")
     if change.is_disposable and live.ownership.phase is not Phase.PENDING:
         raise PlanIsStale(f"the live key {live.name} is in use by now", way_out="run plan again")
-    if any(binding.key_id == live.id for binding in read_bindings(run)):
+    if is_listed_as_bound(run, live.id):
         raise Conflict(
             f"the live key {live.name} is still bound, so it is not deleted",
             way_out="run apply again; if it stays, someone else binds it",
@@ -376,21 +295,33 @@ def delete(run: Run, change: DeleteKey) -> None:
 
 
 def find_key(run: Run, key_id: str) -> LiveKey | None:
-    """A live key that is expected to be there. That it is gone is believed after a second look: one stale reading would
-    otherwise count as what was to be done."""
+    """A live key that should exist. It takes a second look to believe that it is gone: one stale reading would
+    otherwise count as done.
+    """
     return run.api.get_key(key_id) or run.api.get_key(key_id)
 
 
-def read_bindings(run: Run) -> frozenset[Binding]:
-    """Every binding; read once, when the first delete asks, after all unbinding."""
+def is_listed_as_bound(run: Run, key_id: str) -> bool:
+    """Whether any list shows a binding of this key, after all unbinding.
+
+    The lists are read once, when the first delete asks. They may be old: what they show is believed after as many looks
+    as a key is, all deletes of the run together.
+    """
     with run.guard:
-        if run.bindings_seen is None:
-            run.bindings_seen = run.api.list_bindings()
-        return run.bindings_seen
+        while True:
+            if run.bindings_seen is None:
+                run.bindings_seen = run.api.list_bindings()
+                run.looks_at_bindings += 1
+            if all(binding.key_id != key_id for binding in run.bindings_seen):
+                return False
+            if run.looks_at_bindings >= LOOKS:
+                return True
+            run.effects.sleep(PAUSE * 2 ** (run.looks_at_bindings - 1))
+            run.bindings_seen = None
 
 
 def require_same_owner(live: LiveKey, stack: str, key: str) -> None:
-    """A live key whose marker names another key or stack is not touched; none at all is fine for an adoption."""
+    """Refuse a live key whose marker names another key or stack; no marker is fine for an adoption."""
     own = live.ownership
     if own is not None and (own.stack, own.key) != (stack, key):
         raise PlanIsStale(f"the live key {live.name} belongs to {own.stack}/{own.key} by now", way_out="run plan again")

@@ -1,4 +1,4 @@
-"""`keyform apply`, `destroy` and `rotate`: plan, ask, look again, do, and tell what came of it."""
+"""`keyform apply`, `destroy` and `rotate`: plan, ask, read again, carry out, and report the outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ NOTHING_TO_DESTROY = "Nothing to destroy: the stack owns no live key, and no sin
 def run(
     args: argparse.Namespace, terminal: Terminal, ask: Callable[[DesiredState], Demand | None] = lambda _: None
 ) -> int:
-    """Exit code 0 if and only if all that was planned was done; `ask` gives what is asked for beside the file."""
+    """Exit code 0 if and only if everything that was planned was done; `ask` is what the command asks for besides the
+    file.
+    """
     from reconciler.plan.changes import Destroy
     from reconciler.report.json import plan_to_json
     from reconciler.report.text import render_plan
@@ -117,7 +119,7 @@ def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Loc
 
 
 def name_holder(env: Mapping[str, str]) -> str:
-    """Who holds the lock, for those who wait for it: the pipeline's own address, or the user and the machine."""
+    """The holder of the lock, for those who wait for it: the pipeline's own address, or the user and the machine."""
     if env.get("GITHUB_RUN_ID"):
         address = (
             f"{env.get('GITHUB_SERVER_URL', '')}/{env.get('GITHUB_REPOSITORY', '')}/actions/runs/{env['GITHUB_RUN_ID']}"
@@ -136,7 +138,9 @@ def execute(
     terminal: Terminal,
     progress: ShownProgress,
 ) -> int:
-    """Do it, with progress, and tell what came of it; Ctrl-C finishes what runs, and publishes what is bound."""
+    """Carry out the plan, with progress, and report the outcome; Ctrl-C finishes what runs, and publishes what is
+    bound.
+    """
     from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
     from reconciler.plan.outcomes import Result
     from reconciler.report.json import result_to_json
@@ -157,7 +161,7 @@ def execute(
             if now != plan:
                 check_plan(now)
                 accept(plan, now, args, terminal)
-            # Nothing is left to wait for: from here on, lines may be drawn over, and a signal raises no more.
+            # Nothing is left to wait for: from here on, lines may be drawn over, and a signal no longer raises.
             with progress.shown(len(now.changes)):
                 session.interruption.begin_changes()
                 result = apply_plan(
@@ -184,7 +188,7 @@ def execute(
 
 
 def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal) -> None:
-    """Something live changed in the meantime: only `--auto-approve` covers the new plan, too."""
+    """Something live changed meanwhile: only `--auto-approve` covers the new plan, too."""
     from reconciler.plan.differences import explain_difference
     from reconciler.report.text import render_plan
 

@@ -39,7 +39,7 @@ LIVE: dict[str, Any] = {
         }
     },
 }
-"""What is live before the story begins."""
+"""The live state before the story begins."""
 
 FIRST = """\
 version: 1
@@ -67,7 +67,7 @@ SECOND = FIRST.replace("    deployments: [llama3, whisper]\n", "    deployments:
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Tell the story; exit code 0 when every step of it ended as it should."""
+    """Tell the story; exit code 0 if every step of it ended as it should."""
     from reconciler.emulator import Emulator, EmulatorServer, seed
 
     emulator = Emulator(task_seconds=0.6)
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 @contextmanager
 def working_folder(keep: str | None) -> Iterator[None]:
-    """Work in a folder of our own, and leave nothing behind unless asked to."""
+    """Work in a temporary folder, and leave nothing behind unless asked to."""
     before = Path.cwd()
     with tempfile.TemporaryDirectory(prefix="keyform-demo-") as temporary:
         folder = Path(keep) if keep else Path(temporary)
@@ -135,16 +135,16 @@ class Story:
         self.show_sink()
         self.say("Call the deployment: with no key, and with the secret from the sink.")
         self.call("llama3", None)
-        self.call("llama3", "PAYMENTS_API")
+        self.call("llama3", "PAYMENTS_API_KEY")
         self.say("Nothing is left to do: the live API is the state.")
         self.keyform("plan")
         self.say("In a pull request, payments-api leaves whisper, and batch-jobs goes.")
-        batch = self.secrets()["BATCH_JOBS"]
+        batch = self.secrets()["BATCH_JOBS_KEY"]
         self.write(SECOND)
         self.keyform("apply", "--auto-approve")
         self.say("Its secret is refused from now on; the other one, and the key made in the portal, go on.")
-        self.call("llama3", "BATCH_JOBS", secret=batch, expect=401)
-        self.call("llama3", "PAYMENTS_API")
+        self.call("llama3", "BATCH_JOBS_KEY", secret=batch, expect=401)
+        self.call("llama3", "PAYMENTS_API_KEY")
         self.keyform("status")
         self.keyform("plan")
 
@@ -167,7 +167,7 @@ class Story:
         self.terminal.show(text)
 
     def keyform(self, *argv: str) -> None:
-        """Run keyform for real."""
+        """Run the real keyform."""
         from reconciler.cli.main import main
 
         self.prompt(f"keyform {' '.join(argv)}")
@@ -175,7 +175,7 @@ class Story:
             code = main([*argv, *self.flags], self.env)
         if code == Interrupted.exit_code:
             raise KeyboardInterrupt
-        if noted:  # what ran was finished, and maybe that was all
+        if noted:  # running steps were finished, and maybe that was everything
             raise Interrupted("The demo was interrupted.")
         if code:
             raise KeyformError(f"The demo failed: keyform {argv[0]} ended with exit code {code}.")
@@ -193,7 +193,7 @@ class Story:
         self.terminal.show(f"mode {mode:o}\n{masked}")
 
     def call(self, deployment: str, variable: str | None, *, secret: Secret | None = None, expect: int = 0) -> None:
-        """Ask the model, and see that the answer is the expected one (401 without a key, 200 with one)."""
+        """Call the model, and check the answer (401 without a key, 200 with one)."""
         from reconciler.gcore.dataplane import ask_model
 
         if variable and secret is None:

@@ -1,4 +1,4 @@
-"""Files that a command writes beside its output: whole or not at all, and only where the name itself leads."""
+"""Files that a command writes besides its output: whole or not at all, and only where the name itself leads."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _KINDS = (
 
 
 def write_whole(path: Path, content: bytes, *, way_out: str) -> None:
-    """Put a file with this content in the place of `path`, in one step; an earlier one keeps its mode.
+    """Replace `path` with a file of this content, in one step; an earlier one keeps its mode.
 
-    In somebody else's checkout the name can be a link to anywhere, or a pipe that nobody reads: KeyformError, as for
-    whatever the system refuses. Then what was there is as it was.
+    In another person's checkout the name can be a link to anywhere, or a pipe that nobody reads: KeyformError, as for
+    whatever the system refuses. Then what was there stays as it was.
     """
     mode = regular_mode(path, way_out=way_out)
     aside = path.with_name(f".keyform-{secrets.token_hex(8)}.new")
@@ -48,7 +48,7 @@ def write_whole(path: Path, content: bytes, *, way_out: str) -> None:
 
 
 def regular_mode(path: Path, *, way_out: str) -> int | None:
-    """The mode of the file that is there, or None; KeyformError when it is no file, or is not where its name says."""
+    """The mode of the existing file, or None; KeyformError if it is not a file, or is not where its name says."""
     try:
         folder, here = Path(os.path.abspath(path)).parent, Path.cwd()  # noqa: PTH100 - `resolve` would follow links
         if folder.is_relative_to(here) and not folder.resolve().is_relative_to(here):
@@ -56,7 +56,7 @@ def regular_mode(path: Path, *, way_out: str) -> int | None:
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return None
-    except (OSError, RuntimeError, ValueError) as error:  # a loop of links is a RuntimeError to Python 3.12
+    except (OSError, RuntimeError, ValueError) as error:  # a loop of links is a RuntimeError in Python 3.12
         why = getattr(error, "strerror", None) or "its path cannot be resolved"
         raise KeyformError(f"{path} cannot be written: {why}.", way_out=way_out) from None
     if not stat.S_ISREG(mode):

@@ -1,4 +1,4 @@
-"""`keyform init`: a commented keyform.yaml to start from."""
+"""`keyform init`: a commented keyform.yaml to start from, its schema for editors, and a .gitignore for its secrets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,18 @@ IGNORED = ("secrets.env", "secrets.json")
 """What the template's local sinks write, and people copy: never for git."""
 
 WAY_OUT = f"make it a file that holds {' and '.join(IGNORED)}"
+SCHEMA = Path("schemas", "keyform.schema.json")
+"""Beside keyform.yaml: where its first line tells an editor to look. It is in git, so that it works for the whole team.
+
+No address is named: an editor would fetch whatever that serves, and not what this version reads.
+"""
+_FREE_SCHEMA = f"remove it, or make {SCHEMA.parent} a folder of your own"
 MAX_BYTES = 1_000_000
-"""Of a .gitignore that is added to."""
+"""The limit of a .gitignore that is added to."""
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Write the file, unless there is one, and make git ignore local secret files."""
+    """Write the file, unless there is one, and what belongs to it; what is there already stays as it is."""
     from reconciler.config.template import template
 
     path = Path(args.file)
@@ -31,10 +37,15 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         raise KeyformError(
             "--stack is not a stack's name.", way_out="use lower-case letters, digits and hyphens, at most 40 of them"
         )
-    ignored = Ignored.read(path.parent / ".gitignore") if not os.path.lexists(path) else None
+    schema = path.parent / SCHEMA
+    ignored, has_schema = None, False
+    if not os.path.lexists(path):  # what cannot be written is found before anything is
+        ignored = Ignored.read(path.parent / ".gitignore")
+        has_schema = regular_mode(schema, way_out=_FREE_SCHEMA) is not None
+    text = template(stack=stack, project=args.project, schema=f"./{SCHEMA.as_posix()}", api=args.api)
     try:
         with path.open("x", encoding="utf-8") as file:  # which follows no link, a dangling one neither
-            file.write(template(stack=stack, project=args.project))
+            file.write(text)
     except FileExistsError:
         way_out = "remove it, or give another --file"
         raise KeyformError(f"{path} is there already; it was left as it is.", way_out=way_out) from None
@@ -44,12 +55,28 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     if ignored is not None and ignored.missing:
         ignored.add()
         terminal.say(f"Added {', '.join(ignored.missing)} to {ignored.path}.")
-    terminal.say("", "Next: name your keys and deployments in it, then run `keyform validate` and `keyform plan`.")
+    if has_schema:
+        terminal.say(f"Kept {schema}; `keyform schema` prints the one of this version.")
+    else:
+        write_schema(schema)
+        terminal.say(f"Wrote {schema}, by which editors check and complete {path.name}.")
+    terminal.say("", "Next: run `keyform plan`, and name your own keys and deployments in the file.")
     return 0
 
 
+def write_schema(path: Path) -> None:
+    """Put the schema of this version where the file says that it is."""
+    from reconciler.config import schema_path
+
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise KeyformError(f"{path.parent} cannot be made: {error.strerror}.", way_out=_FREE_SCHEMA) from None
+    write_whole(path, schema_path().read_bytes(), way_out=_FREE_SCHEMA)
+
+
 def stack_from_folder(folder: Path) -> str:
-    """The folder's name, as a stack's name may be."""
+    """The folder's name, as a valid name of a stack."""
     name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")[:40].strip("-")
     return name or "inference"
 
@@ -64,7 +91,7 @@ class Ignored:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """What it holds. Whoever made the folder may have made it a link, or a pipe: a KeyformError, and not read."""
+        """Its content. The author of the folder may have made it a link, or a pipe: a KeyformError, and not read."""
         from reconciler.config.files import read_regular_file
 
         content: bytes | None = b""

@@ -27,10 +27,11 @@ COMMANDS = {
     "unlock": "reconciler.cli.unlock",
     "verify": "reconciler.cli.verify",
     "emulator": "reconciler.cli.emulator",
+    "schema": "reconciler.cli.schema",
     "completion": "reconciler.cli.completion",
     "demo": "reconciler.cli.demo",
 }
-"""Where each command's `run` is; imported only when it is asked for."""
+"""The module of each command's `run`; imported only when it runs."""
 
 
 def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None) -> int:
@@ -66,11 +67,11 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         show_as_json(error, args, terminal)
         code = error.exit_code
     except KeyboardInterrupt:
-        # Only while nothing is being changed: apply takes the signals for itself.
+        # Only while nothing is being changed: apply handles the signals itself.
         terminal.tell("", "Interrupted: nothing was changed.")
         code = Interrupted.exit_code
     except OSError as error:
-        # What no stage expects, such as a working folder that is gone.
+        # What no stage expects, such as a missing working folder.
         where = f"{error.filename}: " if error.filename else ""
         terminal.fail(KeyformError(f"{where}{error.strerror or type(error).__name__}."))
         code = 1
@@ -81,13 +82,13 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
             terminal.log("debug", frame)
         code = 1
     if argv is None and threading.active_count() > 1:
-        # A reading was given up that still waits for a connection: the process would wait for it, up to half a minute.
+        # An abandoned reading still waits for a connection: the process would wait for it, up to half a minute.
         os._exit(code)
     return code
 
 
 def show_as_json(error: KeyformError, args: argparse.Namespace, terminal: Terminal) -> None:
-    """The error on stdout, too, for a program that asked for JSON and has none so far."""
+    """The error on stdout, too, for a program that asked for JSON and has no other result."""
     wants = getattr(args, "json", False) or getattr(args, "format", "") == "json"
     if not wants or getattr(args, "out", None) or terminal.has_shown:
         return
@@ -98,7 +99,7 @@ def show_as_json(error: KeyformError, args: argparse.Namespace, terminal: Termin
 
 
 def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:
-    """What no stage expects of itself, by its kind and its place: its text could hold anything."""
+    """An unexpected error, by its kind and its place: its text could hold anything."""
     ours = [frame for frame in frames if frame.startswith("reconciler")]
     place = next(reversed(ours or frames), "an unknown place")
     return KeyformError(
@@ -117,7 +118,7 @@ def places_of(trace: TracebackType | None) -> list[str]:
 
 
 def leave_out_libraries() -> None:
-    """What jsonschema and httpx load where they find it, for formats and a command line that keyform does not use.
+    """What jsonschema and httpx load if they find it, for formats and a command line that keyform does not use.
 
     `rfc3987_syntax` alone has 38 parsers, in 0.8 s.
     """
@@ -126,13 +127,13 @@ def leave_out_libraries() -> None:
 
 
 def silence_libraries() -> None:
-    """In a process of its own, nothing but keyform writes: no traceback of a thread, no warning, no library's log."""
+    """In a separate process, only keyform writes: no traceback of a thread, no warning, no library's log."""
 
     def say_nothing(*_: object) -> None:
-        """Whoever waits for a thread learns what became of it; a traceback's lines hold what others wrote."""
+        """The thread that waits gets the exception; a traceback's lines hold what others wrote."""
 
     def tell_kind(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        """What ends the process outside of a command, such as Ctrl-C while it starts."""
+        """What ends the process outside a command, such as Ctrl-C while it starts."""
         known = fault_of_keyform(error.with_traceback(trace), places_of(trace))
         complain("", "Interrupted." if issubclass(kind, KeyboardInterrupt) else f"Error: {known.message}", os.environ)
 
@@ -144,7 +145,7 @@ def silence_libraries() -> None:
 
 
 def silence_loggers() -> None:
-    """What a library logs without anybody having asked for it goes nowhere: it can hold a whole request."""
+    """A library's log goes nowhere unless the user turns it on: it can hold a whole request."""
     import logging
 
     logging.lastResort = None

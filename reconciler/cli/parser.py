@@ -1,4 +1,4 @@
-"""What the command line understands. Nothing heavy is imported here: `keyform --version` answers at once."""
+"""The command line's grammar. Nothing heavy is imported here: `keyform --version` answers at once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ exit codes:
 
 
 class UsageError(Exception):
-    """What the command line got wrong; both texts are to be shown, and `complaint` repeats arguments."""
+    """An error in the command line; both texts may be shown, and `complaint` repeats arguments."""
 
     def __init__(self, usage: str, complaint: str) -> None:
         super().__init__(usage, complaint)
@@ -37,13 +37,13 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that raises its usage errors: whoever prints them knows what no output may hold."""
+    """A parser that raises its usage errors: the code that prints them knows what output must not hold."""
 
     commands: Mapping[str, Parser] = {}
     """The parser of each command, on the parser of them all."""
 
     def error(self, message: str) -> NoReturn:
-        """Always raises UsageError, with the usage and the complaint apart."""
+        """Always raises UsageError, with the usage and the complaint separately."""
         raise UsageError(self.format_usage(), f"{self.prog}: error: {message}")
 
     def options(self) -> Sequence[argparse.Action]:
@@ -56,7 +56,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """What these arguments ask for. UsageError from the command that does not understand one."""
+    """The parsed arguments. UsageError from the command that does not understand one."""
     parser = build_parser()
     argv = command_first(list(argv), parser)
     first = argv[0] if argv else "--help"
@@ -149,10 +149,15 @@ def build_parser() -> Parser:
         return commands.add_parser(name, help=text, description=text, parents=parents, allow_abbrev=False)
 
     output, files, api = output_options(), file_options(), api_options()
-    init = command("init", "write a commented keyform.yaml, and ignore local secret files in git", output)
+    init = command(
+        "init", "write a commented keyform.yaml and its schema, and ignore local secret files in git", output
+    )
     init.add_argument("--stack", metavar="NAME", help="the stack's name (default: the folder's)")
     init.add_argument(
         "--project", metavar="ID", type=project_number, help="the project's number (default: from the environment)"
+    )
+    init.add_argument(
+        "--api", choices=["v3", "v2"], default="v3", help="the generation of the API (default: %(default)s)"
     )
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
@@ -202,7 +207,7 @@ def build_parser() -> Parser:
         "keys",
         nargs="*",
         metavar="KEY",
-        help="a key to rotate, as it stands under `keys:`, or a pattern ('payments-*')",
+        help="a key to rotate, as the file has it under `keys:`, or a pattern ('payments-*')",
     )
     rotate.add_argument("--all", action="store_true", help="rotate all keys that the file declares")
     rotate.add_argument(
@@ -242,6 +247,17 @@ def build_parser() -> Parser:
     emulator.add_argument(
         "--task-seconds", metavar="S", type=seconds, default=1.0, help="how long tasks take (default: %(default)s)"
     )
+    emulator.add_argument(
+        "--mode",
+        dest="modes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="behave so where the API's documents are silent; may be given several times",
+    )
+    emulator.add_argument("--list-modes", action="store_true", help="list the modes with their values, and exit")
+
+    command("schema", "print the JSON Schema of the file, for an editor", output)
 
     completion = command("completion", "print what completes keyform's commands and options in a shell", output)
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell to print it for")
@@ -280,7 +296,7 @@ def file_options() -> Parser:
 
 
 def api_options() -> Parser:
-    """Options of commands that talk to the API."""
+    """Options of commands that call the API."""
     options = Parser(add_help=False)
     options.add_argument(
         "--parallelism", type=worker_count, default=10, metavar="N", help="requests in flight (default: %(default)s)"

@@ -20,15 +20,15 @@ NOTES = {
     "retry": "{detail} Again in {wait:.1f}s.",
     "task_started": "waiting for task {detail}",
 }
-"""What of the client's events a person wants to read beside a change, by kind."""
+"""The client's events that a person wants to see next to a change, by kind."""
 LEVELS = {"request": "debug", "answer": "debug", "task_polling": "debug", "retry": "warning", "relist": "warning"}
-"""At which level an event is logged that is shown nowhere else; `info` for all others."""
+"""The level at which an event is logged that is shown nowhere else; `info` for all others."""
 LONG_WAIT = 1.0
 """Seconds that a person notices: a shorter wait is not worth a warning."""
 
 
 class ShownProgress:
-    """Gives apply's events, and the client's, to whatever shows them; before and after the apply, to the log."""
+    """Passes apply's events, and the client's, to whatever shows them; before and after the apply, to the log."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -88,13 +88,13 @@ class ShownProgress:
         self._progress(self._terminal.masked(note))
 
     def _find_change(self, subject: str) -> ChangeId | str:
-        """The running change that a request is about, by its endpoint or its live key; without one, the subject."""
+        """The running change of a request, by its endpoint or its live key; without one, the subject."""
         with self._lock:
             found = (each for each in self._running if subject in (str(each.at), f"key.{each.live.name}"))
             return next(found, subject)
 
     def _tell_of_pace(self, event: ApiEvent) -> None:
-        """It is for all requests, and its words say how long they wait; who sees it live needs no warning."""
+        """It concerns all requests, and its words say how long they wait; with live progress, no warning is needed."""
         progress, is_worth_it = self._progress, event.wait_seconds >= LONG_WAIT
         if progress is not None:
             progress(PaceChanged(event.in_flight, event.most, event.wait_seconds))

@@ -1,4 +1,4 @@
-"""`keyform rotate`: new generations now, whatever the file says of their age; or a look at what falls due."""
+"""`keyform rotate`: new generations now, whatever the file says about their age; or a list of what falls due."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ WILD = frozenset("*?[")
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Exit code 0 if and only if all that was asked for was done."""
+    """Exit code 0 if and only if every requested rotation was done."""
 
     require_one_way(args)
     if args.due is not None:
@@ -88,14 +88,16 @@ def find_matching(patterns: Iterable[str], declared: Sequence[str]) -> set[str]:
             near = dict.fromkeys(parts[part] for part in get_close_matches(word, parts, n=3))
             raise KeyformError(
                 f"No key of the file matches {pattern!a}. {NOTHING_CHANGED}",
-                way_out=f"did you mean {' or '.join(near)}?" if near else "name keys as they stand under `keys:`",
+                way_out=f"did you mean {' or '.join(near)}?"
+                if near
+                else "name keys as the file has them under `keys:`",
             )
         found |= matched
     return found
 
 
 def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Change nothing; tell which keys an apply within that time would rotate."""
+    """Change nothing; list the keys that an apply within that time would rotate."""
     from reconciler.plan.compute import find_held_up
     from reconciler.plan.due import list_due
     from reconciler.report.due import due_to_json, render_due
@@ -115,11 +117,13 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def require_declared(names: Sequence[str], declared: Sequence[str], *, noun: str = "key") -> None:
-    """Only what the file declares is rotated: it says where the new secret goes."""
+    """Only declared keys are rotated: the file says where the new secret goes."""
     unknown = [name for name in names if name not in declared]
     if unknown:
         near = list(dict.fromkeys(chain.from_iterable(get_close_matches(name, declared, n=1) for name in unknown)))
         raise KeyformError(
             f"The file declares no {noun} {', '.join(map(ascii, unknown))}. {NOTHING_CHANGED}",
-            way_out=f"did you mean {', '.join(near)}?" if near else f"name {noun}s as they stand under `{noun}s:`",
+            way_out=f"did you mean {', '.join(near)}?"
+            if near
+            else f"name {noun}s as the file has them under `{noun}s:`",
         )

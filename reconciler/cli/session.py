@@ -41,10 +41,10 @@ class Session:
     effects: System
     interruption: Interruption
     demand: Demand | None = None
-    """What is asked for beside the file."""
+    """What the command asks for besides the file."""
 
     def look(self) -> Snapshot:
-        """Read everything that is live."""
+        """Read the live state."""
         from reconciler.snapshot import take_snapshot
 
         return take_snapshot(self.api, self.sinks, self.desired)
@@ -52,12 +52,12 @@ class Session:
     def plan(self, *, at: datetime | None = None, probes: bool = False) -> Plan:
         """What would change as of now, or as of an instant.
 
-        `probes`: see that each sink that it needs can be written, and hold up the keys for which one cannot.
+        `probes`: check that each sink that it needs can be written, and hold up the keys for which one cannot.
         """
         from reconciler.plan import compute_plan
         from reconciler.probing import plan_what_can_be_written
 
-        snapshot = self.look()  # first: its answers tell the API's clock
+        snapshot = self.look()  # first: its answers set the API's clock
         now = at or self.api.now().replace(microsecond=0)
 
         def compute(read: Snapshot) -> Plan:
@@ -88,7 +88,7 @@ def open_session(
 ) -> Iterator[Session]:
     """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError.
 
-    `ask` gives what the command asks for beside the file. `task_timeout` is for those that wait for tasks. Without
+    `ask` is what the command asks for besides the file. `task_timeout` is for those that wait for tasks. Without
     `needs_sinks` none is opened: the command works whatever is wrong with them.
     """
     desired = read_configuration(args, terminal)
@@ -133,7 +133,7 @@ class Interruption:
     """What Ctrl-C, SIGTERM and a closed terminal do to a run.
 
     While nothing is being changed they end it at once. From `begin_changes` on, the first sets `stop`: running steps
-    finish, and what is bound by then is published; nothing else begins. The second no longer waits for those.
+    finish, and what is bound by then is published; nothing else begins. The second stops waiting for those.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -146,12 +146,12 @@ class Interruption:
         self._before: dict[int, Any] = {}
 
     def begin_changes(self) -> None:
-        """From now on, what runs is finished."""
+        """From now on, running changes are finished."""
         self._changes = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals; those that the caller has set to be ignored (`nohup`) stay ignored."""
+        """Handle the signals, except those that the caller ignores (`nohup`)."""
         self._before = {number: signal.getsignal(number) for number in self.SIGNALS}
         taken = {number: handler for number, handler in self._before.items() if handler is not signal.SIG_IGN}
         for number in taken:
@@ -165,7 +165,7 @@ class Interruption:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         outer = self._before[number]
         if callable(outer) and outer is not signal.default_int_handler:
-            outer(number, frame)  # whoever runs this command wants to know of it, too
+            outer(number, frame)  # the parent process needs to know about it, too
         if self.stop.is_set():
             self._abandon()
             return

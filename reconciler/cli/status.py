@@ -1,4 +1,4 @@
-"""`keyform status`: what is live, at a glance."""
+"""`keyform status`: the live state at a glance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     from reconciler.plan.survey import compute_standing
 
     with open_session(args, terminal) as session:
-        snapshot = session.look()  # first: its answers tell the API's clock
+        snapshot = session.look()  # first: its answers set the API's clock
         standing = compute_standing(session.desired, snapshot, session.api.now().replace(microsecond=0))
     to_file = args.out is not None
     standing = terminal.masked(standing)

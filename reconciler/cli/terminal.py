@@ -1,11 +1,11 @@
-"""Where output goes: results to stdout, all else to stderr; colour and live progress only where a person looks.
+"""Where output goes: results to stdout, everything else to stderr; colour and live progress only on a terminal.
 
-Output never ends a run that is changing something: a reader that went away (`keyform plan | head`), a terminal that was
-closed and a stream that was never open take nothing more, and the run goes on.
+Output never ends a run that is changing something: if a reader went away (`keyform plan | head`), a terminal was closed
+or a stream was never open, its output is dropped, and the run continues.
 
-All that keyform writes passes here. What a renderer made of its data is text (`show`, `show_aside`). Everything else is
-given as lines (`say`, `tell`, `log`, `fail`), and each stays one line whatever it holds. Credentials are masked, and
-nothing leaves that a terminal or a CI acts on, but for keyform's own styles.
+Everything that keyform writes passes here. A renderer's output is text (`show`, `show_aside`). Everything else is given
+as lines (`say`, `tell`, `log`, `fail`), and each stays one line whatever it holds. Credentials are masked, and nothing
+leaves that a terminal or a CI acts on, but for keyform's own styles.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """The streams of one run, what the environment says, and what they can show."""
+    """The streams of one run, with what the environment says about them, and what they can show."""
 
     env: Mapping[str, str]
     colour: bool
@@ -50,14 +50,14 @@ class Terminal:
 
     @classmethod
     def open(cls, env: Mapping[str, str], *, no_color: bool, log_level: str) -> Terminal:
-        """See what the streams are; from now on, what their encoding lacks is written as an escape (`\\u2713`)."""
+        """Set up the streams; from now on, what their encoding lacks is written as an escape (`\\u2713`)."""
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")
         in_ci = env.get("CI", "").lower() not in ("", "0", "false")
         off = no_color or bool(env.get("NO_COLOR"))
         plain = in_ci or off or env.get("TERM") == "dumb"
-        forced = env.get("FORCE_COLOR", "").lower() not in ("", "0", "false")  # where a pipe shows colours, as in CI
+        forced = env.get("FORCE_COLOR", "").lower() not in ("", "0", "false")  # if a pipe shows colours, as in CI
         return cls(
             env=env,
             colour=not off and (forced or (_is_terminal(sys.stdout) and not plain)),
@@ -82,14 +82,14 @@ class Terminal:
         return self.redactor.masked(value)
 
     def show(self, text: str, *, is_json: bool = False) -> None:
-        """A rendered result, on stdout. KeyformError when it cannot be written, other than for want of a reader."""
+        """A rendered result, on stdout. KeyformError if it cannot be written, unless the reader went away."""
         self.written.append(True)
         fault = _write_result(self.fit(text if text.endswith("\n") else f"{text}\n", is_json=is_json))
         if fault is not None:
             raise fault
 
     def show_aside(self, text: str) -> None:
-        """The same on stderr, where stdout is for something else; or nowhere."""
+        """The same on stderr, if stdout is for something else; or nowhere."""
         _write(sys.stderr, self.fit(f"{text}\n"))
 
     def say(self, *lines: str) -> None:
@@ -111,14 +111,14 @@ class Terminal:
         _write(sys.stderr, last_net(f"{head}{as_lines(error.lines(), self.redactor)}\n"))
 
     def read_input(self, size: int) -> bytes:
-        """The first bytes of standard input, which a program has written; nothing where that is closed."""
+        """The first bytes of standard input, which a program has written; nothing if that is closed."""
         try:
             return sys.stdin.buffer.read(size)
         except (AttributeError, OSError, ValueError):
             return b""
 
     def ask(self, question: str) -> str:
-        """What a person answers to keyform's own words; nothing at the end of input."""
+        """A person's answer to keyform's own words; nothing at the end of input."""
         _write(sys.stderr, last_net(question))
         try:
             return sys.stdin.readline().strip()
@@ -127,7 +127,7 @@ class Terminal:
 
 
 class LastingStream(io.TextIOBase):
-    """stderr for whoever draws on it from a thread of its own: a terminal that was closed raises nothing there."""
+    """stderr for code that draws on it from another thread: a closed terminal raises nothing there."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -142,16 +142,16 @@ class LastingStream(io.TextIOBase):
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """The stream's descriptor; OSError (`io.UnsupportedOperation`) when it has none."""
+        """The stream's descriptor; OSError (`io.UnsupportedOperation`) if it has none."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
-        """Characters taken: all, whether or not anybody sees them. Nothing but what draws acts on the terminal."""
+        """The number of characters: all, even if nobody sees them. Nothing but what draws acts on the terminal."""
         _write(self._stream, last_net(text, draws=True))
         return len(text)
 
     def flush(self) -> None:
-        """Nothing is kept back."""
+        """Nothing is buffered."""
 
 
 def flush_output() -> KeyformError | None:
@@ -176,7 +176,7 @@ def redactor_for(env: Mapping[str, str]) -> Redactor:
 
 
 def complain(usage: str, complaint: str, env: Mapping[str, str], *more: str) -> None:
-    """A usage error, which repeats arguments; there is no terminal yet. `more` are lines of their own."""
+    """A usage error, which repeats arguments; there is no terminal yet. `more` are further lines."""
     _write(sys.stderr, last_net(f"{usage}{as_lines([complaint, *more], redactor_for(env))}\n"))
 
 
@@ -186,7 +186,7 @@ def as_lines(lines: Iterable[str], redactor: Redactor) -> str:
 
 
 def _write(stream: TextIO | None, text: str) -> OSError | None:
-    """Write at once. A stream that takes no more is led into nothing, so that nothing fails when the process ends."""
+    """Write at once. A broken stream is redirected to nowhere, so that nothing fails when the process ends."""
     if stream is None or stream.closed:  # Python has None for a stream that was closed before it began
         return None
     try:
@@ -199,7 +199,7 @@ def _write(stream: TextIO | None, text: str) -> OSError | None:
             os.close(nowhere)
         return error
     except RuntimeError:
-        # A signal came while its own thread was writing here: what it has to say is not worth a crash.
+        # A signal came while its own thread was writing here: its message is not worth a crash.
         return None
     return None
 

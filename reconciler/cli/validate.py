@@ -1,4 +1,4 @@
-"""`keyform validate`: the file, its schema and its meaning, offline; with `--live`, its dates against what is live."""
+"""`keyform validate`: the file, its schema and its meaning, offline; with `--live`, its dates against the live keys."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> Sequence[Note]:
-    """Refuse an `expires_at` that is over. Only the API can tell whose it may be, and by which clock."""
+    """Refuse an `expires_at` in the past. Only the API can tell which live key has it, and what time it is."""
     from reconciler.config import refuse
     from reconciler.plan.expiry import find_past_dates
 
     if args.live:
         with open_session(args, terminal) as session:
-            live_keys = session.api.list_keys()  # first: its answer tells the API's clock
+            live_keys = session.api.list_keys()  # first: its answer sets the API's clock
             found = find_past_dates(desired, live_keys, session.api.now())
     elif any(key.expires_at is not None for key in desired.keys):
         from reconciler.effects import System
@@ -60,7 +60,7 @@ def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Termi
 
 
 def find_limits(desired: DesiredState) -> Iterator[Note]:
-    """What the file asks for that this generation of the API may not bring about."""
+    """What the file asks for and this generation of the API may not do."""
     if all(endpoint.auth is None for endpoint in desired.endpoints):
         return
     from reconciler.gcore.generations import CAPABILITIES

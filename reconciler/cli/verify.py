@@ -1,4 +1,4 @@
-"""`keyform verify`: on the data plane, whether keys are asked for, and whether what the sinks hold is accepted."""
+"""`keyform verify`: on the data plane, whether endpoints require keys, and accept the secrets in the sinks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reconciler.cli.terminal import Terminal
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Print what was found; exit code 0 if and only if all is as declared, as far as it can be checked at all."""
+    """Print the findings; exit code 0 if and only if everything is as declared, as far as it can be checked at all."""
     from reconciler.verify import verify
 
     with open_session(args, terminal) as session:

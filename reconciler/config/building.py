@@ -1,4 +1,6 @@
-"""Tree -> DesiredState. What the schema refused already is passed over; what only its meaning shows is told here."""
+"""Tree -> DesiredState. What the schema already refused is skipped; errors that only the meaning shows are reported
+here.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +79,7 @@ class _Build:
         return node.value if isinstance(node, Scalar) and isinstance(node.value, bool) else None
 
     def texts(self, *path: str | int) -> Iterator[tuple[str, Mark, TreePath]]:
-        """The texts of a list, or the only text, with where each stands."""
+        """The texts of a list, or the only text, with their places."""
         node = find_node(self.root, path)
         items = enumerate(node.items) if isinstance(node, Listing) else [(None, node)]
         for index, item in items:
@@ -89,7 +91,9 @@ class _Build:
 
 
 def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
-    """What the file says, in order of name, and what is wrong with its meaning; then the state is only a sketch."""
+    """What the file says, in order of name, and what is wrong with its meaning; with an error, the state is only a
+    sketch.
+    """
     build = _Build(root, env)
     stack = build.text("stack") or ""
     state = DesiredState(
@@ -110,7 +114,7 @@ def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list
 
 
 def _build_project(build: _Build) -> int:
-    """The project's number: the one of the environment, where that names one, so that no file chooses another."""
+    """The project's number: that of the environment, if set, so that no file chooses another."""
     number = build.number("project") or 0
     if (said := build.env.get(PROJECT, "").strip()) and number:
         allowed = parse_project(said)
@@ -192,7 +196,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
             prevent_destroy=default_prevent if prevent is None else prevent,
             adopt=build.text("keys", name, "adopt"),
             every=rotation.get("every"),
-            # What a key says of its own expiry goes before the lifetime that holds for all.
+            # A key's own expiry takes precedence over a lifetime from `defaults`.
             lifetime=None if expires else rotation.get("lifetime"),
             prove=default_prove if prove is None else prove,
             says_expiry=expires,
@@ -203,7 +207,7 @@ def _build_keys(build: _Build) -> Iterator[DesiredKey]:
 
 
 def _build_description(build: _Build, path: TreePath) -> str | None:
-    """The text as the API keeps it, composed and trimmed: some characters become several by that. None: not said."""
+    """The text as the API stores it, composed and trimmed: some characters become several by that. None: not set."""
     written = build.text(*path)
     if written is None:
         return None
@@ -215,12 +219,12 @@ def _build_description(build: _Build, path: TreePath) -> str | None:
 
 
 def _build_names(build: _Build, path: TreePath) -> tuple[str, ...]:
-    """The sinks of a list, no more than the schema lets it have: each rule looks at each sink of each key."""
+    """The sinks of a list, no more than the schema allows: each rule checks each sink of each key."""
     return tuple(name for name, _, _ in islice(build.texts(*path), MAX_SINKS))
 
 
 def _build_rotation(build: _Build, owner: TreePath) -> dict[str, timedelta | None]:
-    """What is said of rotation there, and nothing else; `never` is None."""
+    """What the file says about rotation there, and nothing else; `never` is None."""
     said = entries_of(build.root, *owner, "rotation")
     return {name: _build_duration(build, (*owner, "rotation", name)) for name in said}
 
@@ -275,9 +279,14 @@ def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
         yield SinkSettings(name, kind, options, place_of(entry.mark, ("sinks", name)), destination)
 
 
-def _build_option(build: _Build, path: TreePath, kind: Kind) -> str | bool | int | tuple[str, ...] | None:
+def _build_option(
+    build: _Build, path: TreePath, kind: Kind
+) -> str | bool | int | tuple[str, ...] | Mapping[str, str] | None:
     """The value of an option, as its kind says; None where there is none."""
     node = find_node(build.root, path)
+    if kind is Kind.TEXTS:
+        texts = {name: build.text(*path, name) for name in entries_of(build.root, *path)}
+        return {name: text for name, text in texts.items() if text is not None} if isinstance(node, Table) else None
     if kind is Kind.COMMAND:
         return tuple(text for text, _, _ in build.texts(*path)) if isinstance(node, Listing) else None
     if kind is Kind.DURATION:
@@ -291,7 +300,7 @@ def _build_option(build: _Build, path: TreePath, kind: Kind) -> str | bool | int
 
 
 def _as_written(node: Node | None, default: object) -> object:
-    """A value as it stands in the file, its variables too; the default where there is none."""
+    """A value as written in the file, including its variables; the default if it is not set."""
     match node:
         case Scalar():
             return node.text
@@ -302,9 +311,9 @@ def _as_written(node: Node | None, default: object) -> object:
 
 
 def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str | None:
-    """An absolute path; a relative one begins at the folder of the file that it stands in. Links are not followed."""
+    """An absolute path; a relative one begins at the folder of its file. Links are not followed."""
     if "${" in text or len(text) > MAX_LENGTH:
-        return None  # told already
+        return None  # reported already
     if not text.isprintable() or PurePath(text).name in ("", "..") or text.endswith(("/", "/.")):
         build.refuse(
             path, "is not the path of a file: it ends like a folder, or has characters that cannot be seen", _CHECK_PATH
@@ -329,7 +338,7 @@ def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str |
 
 
 def describe_node(node: Node) -> str:
-    """Which kind of value this is, for a file whose top is not a map."""
+    """The kind of this value, for a file whose top is not a map."""
     match node:
         case Listing():
             return "a list"

@@ -11,11 +11,11 @@ from reconciler.config.sentences import say_bad_name, say_missing_field, say_unk
 from reconciler.config.tree import MAX_FOUND, Found, Node, Path, Scalar, find_mark, find_name_mark, find_node, value_of
 
 PRECEDENCE = ("type", "not", "minItems", "const", "enum", "pattern", "minimum", "minLength", "maxLength")
-"""Which violation is told when a place has several."""
+"""Which violation is reported when a place has several."""
 
 
 def check_schema(root: Node) -> list[Found]:
-    """What the schema finds wrong with the file, at most about `MAX_FOUND` of it."""
+    """What the schema finds wrong with the file, about `MAX_FOUND` findings at most."""
     findings: dict[object, tuple[int, Found]] = {}
     for violation in iter_violations(value_of(root)):
         keyword = violation.keyword
@@ -30,7 +30,7 @@ def check_schema(root: Node) -> list[Found]:
 
 
 def _tell(root: Node, violation: Violation) -> Iterator[Found]:
-    """The findings that a violation stands for: one for each field or name that is wrong."""
+    """The findings behind a violation: one for each field or name that is wrong."""
     path = violation.path
     if violation.is_of_name:
         at = (*path, violation.instance)
@@ -40,7 +40,7 @@ def _tell(root: Node, violation: Violation) -> Iterator[Found]:
             at = (*path, name)
             yield Found(find_name_mark(root, at), at, *say_unknown_field(name, violation))
     elif violation.keyword == "required":
-        # jsonschema gives one violation for each missing field, without naming it: each tells all, told once.
+        # jsonschema gives one violation for each missing field, without naming it: each lists all, so report them once.
         for name in violation.expected:
             if name not in violation.instance:
                 yield Found(find_name_mark(root, path), path, *say_missing_field(name, violation))

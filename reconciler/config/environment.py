@@ -1,7 +1,7 @@
 """`${NAME}` -> the environment's value, for the few variables that a file may read and the few settings that take one.
 
-Whoever writes the file must not get at the environment: it holds credentials. So a name says of itself that its value
-is for everybody (`KEYFORM_VAR_…`), as Terraform's `TF_VAR_…` does. For any other name, an error does not even say
+The author of the file must not be able to read the environment: it holds credentials. So a variable's name shows that
+its value is public (`KEYFORM_VAR_…`), like Terraform's `TF_VAR_…`. For any other name, an error does not even say
 whether it is set.
 """
 
@@ -19,7 +19,7 @@ from reconciler.sinks.declared import Kind, sink_types
 PREFIX = "KEYFORM_VAR_"
 PROJECT = "GCORE_CLOUD_PROJECT_ID"
 MAX_LENGTH = 1024
-"""Of a variable's value, in characters, and of a text in which variables are filled in."""
+"""The limit of a variable's value, in characters, and of a text in which variables are filled in."""
 
 _PROJECT_NUMBER = re.compile("0{0,9}[1-9][0-9]{0,17}", re.ASCII)
 _UNBRACED = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*(/|$)", re.ASCII)
@@ -32,9 +32,9 @@ def may_be_read(name: str) -> bool:
 
 
 def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Found]]:
-    """The tree with its variables filled in, so that what they hold is checked as if it were written in the file.
+    """The tree with its variables filled in, so that their values are checked like text in the file.
 
-    A text in which something is wrong with them stays as it is.
+    A text with a wrong variable stays as it is.
     """
     findings = Findings()
     entries = {name: _fill_entry(entry, env, (name,), findings) for name, entry in root.entries.items()}
@@ -43,7 +43,7 @@ def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Fou
 
 def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, findings: Findings) -> Entry:
     match entry.node:
-        case Table(entries=entries, mark=mark) if path[0] in ("lock", "sinks") and len(path) < 3:
+        case Table(entries=entries, mark=mark) if (path[0] in ("lock", "sinks") and len(path) < 3) or _has_texts(path):
             filled = {name: _fill_entry(inner, env, (*path, name), findings) for name, inner in entries.items()}
             return Entry(entry.mark, Table(filled, mark))
         case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path) and _is_known(path):
@@ -62,7 +62,7 @@ def _fill(text: str, env: Mapping[str, str], path: Path) -> str | int:
 
 
 def parse_project(text: str) -> int | None:
-    """A project's number as a variable holds it; None when it is none."""
+    """A project's number from a variable; None if it is not a number."""
     number = text.strip()
     return int(number) if _PROJECT_NUMBER.fullmatch(number) else None
 
@@ -86,7 +86,7 @@ def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) ->
         message = "`${` begins a variable that is not written as `${NAME}`"
         findings.append(Found(node.mark, path, message, "A name has letters, digits and underscores."))
     if _is_file_path(path) and _UNBRACED.match(text):
-        # A folder that is really named `$HOME` is nobody's wish, and secrets would lie in it.
+        # Nobody wants a folder that is literally named `$HOME`, with secrets in it.
         message = "begins with a variable without braces, which is not read"
         findings.append(Found(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
     return findings
@@ -135,18 +135,29 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:
 
 def _misplaced(mark: Mark, path: Path) -> Found:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
-    if path[0] == "sinks" and len(path) > 3:
+    if path[0] == "sinks" and len(path) > 3 and not _has_texts(path[:3]):
         # Others can see arguments, so that a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Found(mark, path, "`${…}` is not read here", way_out)
 
 
+def _has_texts(path: Path) -> bool:
+    """Whether texts of the user's own are there, by name."""
+    options = (option.name for each in sink_types().values() for option in each.options if option.kind is Kind.TEXTS)
+    return len(path) == 3 and path[0] == "sinks" and path[2] in set(options)
+
+
 def _is_known(path: Path) -> bool:
     """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
-    return path[0] != "sinks" or path[-1] in {
-        "type",
-        *(option.name for each in sink_types().values() for option in each.options),
-    }
+    return (
+        path[0] != "sinks"
+        or _has_texts(path[:-1])
+        or path[-1]
+        in {
+            "type",
+            *(option.name for each in sink_types().values() for option in each.options),
+        }
+    )
 
 
 def _is_file_path(path: Path) -> bool:
@@ -156,4 +167,6 @@ def _is_file_path(path: Path) -> bool:
 
 
 def _may_read_variables(path: Path) -> bool:
-    return path in (("project",), ("lock", "path")) or (len(path) == 3 and path[0] == "sinks" and path[2] != "type")
+    if path in (("project",), ("lock", "path")) or _has_texts(path[:-1]):
+        return True
+    return len(path) == 3 and path[0] == "sinks" and path[2] != "type"

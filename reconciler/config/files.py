@@ -1,8 +1,8 @@
 """Paths -> texts: which files make the stack, and whether each is a text that YAML can be read from.
 
-A folder may hold whatever somebody put into a pull request. Nothing but a regular file is opened, nothing is waited
-for, and no link is followed out of the folder that the file is given in: `keyform.yaml -> ..data/keyform.yaml`, as a
-mounted ConfigMap has it, stays inside; `keyform.yaml -> /proc/self/environ` does not.
+A folder may hold anything that a pull request put there. keyform opens only regular files, never blocks on one, and
+follows no link out of the folder in which the file is given: `keyform.yaml -> ..data/keyform.yaml`, as in a mounted
+ConfigMap, stays inside; `keyform.yaml -> /proc/self/environ` does not.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from reconciler.config.tree import Found, Mark
 
 SUFFIXES = frozenset({".yaml", ".yml"})
 MAX_BYTES = 4_000_000
-"""Of all files of a stack together: ten thousand keys with every field there is take about half of it."""
+"""The limit for all files of a stack together: ten thousand keys with every field take about half of it."""
 MAX_FILES = 1000
 STDIN = Path("<stdin>")
-"""Stands for standard input; a relative path in it starts at the working folder."""
+"""Means standard input; a relative path in it starts at the working folder."""
 
 _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What YAML does not count as printable (YAML 1.1, 5.1)."""
@@ -55,7 +55,7 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Found]]:
 
 
 def find_unread(paths: Sequence[Path]) -> list[Path]:
-    """The folders right inside of given ones that hold files of YAML, too: those are not read."""
+    """The subfolders of the given ones that hold YAML files, too: keyform does not read those."""
     found = []
     for path in paths:
         with suppress(OSError, ValueError), os.scandir(path) as entries:
@@ -71,9 +71,9 @@ def _holds_files(folder: Path) -> bool:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    """Whatever is called like a file of YAML there, but folders, and what is hidden: `.yamllint.yaml`, an editor's own.
+    """Everything named like a YAML file there, except folders and hidden files: `.yamllint.yaml`, an editor's own.
 
-    What cannot be read is among it: a file that is passed over could be one whose keys a plan would then delete.
+    That includes unreadable files: the keys of a file that is skipped would be deleted by a plan.
     """
     with os.scandir(folder) as entries:
         return [
@@ -85,7 +85,7 @@ def _files_in(folder: Path) -> list[Path]:
 
 def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Found:
     """The text of a file, without a byte order mark, and its size in bytes, `room` at most; or why there is none."""
-    if not re.sub("[\udc80-\udcff]", "", str(path)).isprintable():  # a byte that is no text here may be one elsewhere
+    if not re.sub("[\udc80-\udcff]", "", str(path)).isprintable():  # a byte that is not text here may be text elsewhere
         return _fault(path, "the file's name has characters that cannot be shown", "Rename it.")
     try:
         real = Path(os.path.realpath(path))
@@ -111,8 +111,8 @@ def decode(content: bytes, path: Path, room: int) -> tuple[str, int] | Found:
 
 
 def read_regular_file(path: Path, size: int) -> bytes | None:
-    """What a regular file begins with; None for anything else, a link too. OSError as everywhere."""
-    if not stat.S_ISREG(path.lstat().st_mode):  # before it is opened: that does something to some devices
+    """The beginning of a regular file; None for anything else, including a link. OSError as everywhere."""
+    if not stat.S_ISREG(path.lstat().st_mode):  # before opening it, because opening affects some devices
         return None
     with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:
         return stream.read(size) if stat.S_ISREG(os.fstat(stream.fileno()).st_mode) else None

@@ -1,4 +1,4 @@
-"""Files -> DesiredState, in five steps: find, read, merge, check against the schema, make sense of it."""
+"""Files -> DesiredState, in five steps: find, read, merge, check against the schema, interpret."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from reconciler.errors import ConfigError, Finding
 from reconciler.model import DesiredState
 
 MAX_TOLD = 50
-"""How many findings are shown, in the order of the files; of the rest, only the number."""
+"""How many findings are shown, in the order of the files; the rest is only counted."""
 
 
 def load_config(
     paths: Sequence[Path], env: Mapping[str, str], read_stdin: Callable[[int], bytes] = lambda _: b""
 ) -> DesiredState:
-    """What the files say, together; a folder stands for its *.yaml and *.yml files, and `STDIN` for standard input.
+    """What the files say, together; a folder means its *.yaml and *.yml files, and `STDIN` for standard input.
 
-    `read_stdin` gives so many bytes of the latter. `env` is where `${KEYFORM_VAR_…}` is read from. ConfigError with
+    `read_stdin` returns that many bytes of the latter. `${KEYFORM_VAR_…}` is read from `env`. ConfigError with
     the first findings, in the order of the files, and the number of the others; none quotes a value.
     """
     files, findings = find_files(paths)
@@ -35,7 +35,7 @@ def load_config(
     trees, more = _read_trees(files, read_stdin)
     findings += more
     if not trees or len(trees) < len(files) or any(finding.mark is None for finding in findings):
-        # What a missing part would have said is unknown: checking the rest would find what is not wrong.
+        # The content of a missing part is unknown: checking the rest would find errors that are none.
         raise _refuse(findings, files)
     root, more = merge_trees(trees)
     findings += more
@@ -69,7 +69,7 @@ def _read_trees(files: Sequence[Path], read_stdin: Callable[[int], bytes]) -> tu
 
 
 def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
-    """Schema, variables and meaning; each place is told once, by the first that finds something there."""
+    """Schema, variables and meaning; each place is reported once, by the first check that finds something there."""
     misplaced = list(islice(find_misplaced_variables(root), MAX_FOUND))
     root, unset = fill_variables(root, env)
     state, unbuildable = build_state(root, env)
@@ -93,7 +93,7 @@ def _refuse(findings: Sequence[Found], files: Sequence[Path]) -> ConfigError:
 
 
 def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> ConfigError:
-    """The error with the first findings of `count`; where not all were looked for, there are at least as many."""
+    """The error with the first findings of `count`; if the search stopped early, there are at least as many."""
     told, least = findings[:MAX_TOLD], "" if is_all else "at least "
     things = "1 thing is" if count == 1 else f"{least}{count} things are"
     more = [Finding("", "", f"and {least}{count - len(told)} more")] if count > len(told) else []

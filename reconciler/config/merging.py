@@ -1,4 +1,4 @@
-"""Several trees -> one: maps are merged; what is declared twice is told with both its places."""
+"""Several trees -> one: maps are merged; a duplicate declaration is reported with both its places."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ DECLARATIONS = {
 }
 """Maps whose entries are each declared once in a stack; every other map is merged field by field."""
 LISTS = ("moved", "forget")
-"""Lists of which each file of a stack has its own part."""
+"""Lists to which each file of a stack adds its part."""
 
 
 def merge_trees(trees: Sequence[Table]) -> tuple[Table, list[Found]]:
-    """One tree of all files, in their order, and what they contradict each other in."""
+    """One tree of all files, in their order, and the contradictions between them."""
     merged, findings = trees[0], Findings()
     for tree in trees[1:]:
         merged = _merge_tables(merged, tree, (), findings)

@@ -1,8 +1,8 @@
 """YAML text -> tree, in one pass over the parser's events, so that every name and value keeps its line and column.
 
-Building from events rather than loading has three more reasons: a name that stands twice is seen; nothing recurses
-deeper, and no alias unfolds further, than allowed here; and scalars mean what is written (`2027-06-30` is that text,
-`010` is not eight, `1e3` is not a float).
+Building from events rather than loading has three more reasons: it finds duplicate names; nesting and aliases stay
+within the limits below; and scalars mean what is written (`2027-06-30` is that text, `010` is not eight, `1e3` is not a
+float).
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from reconciler.config.tree import Entry, Findings, Found, Listing, Mark, Node, 
 
 MAX_DEPTH = 30
 MAX_UNFOLDED = 100_000
-"""How many values all aliases of a file may stand for together."""
+"""How many values all aliases of a file may expand to."""
 MAX_VALUES = 400_000
-"""How many names and values a stack's files may hold together, those that aliases stand for included: memory is bounded
-by it. Ten thousand keys with every field that there is have about 280,000."""
+"""How many names and values a stack's files may hold together, including those behind aliases: this bounds memory. Ten
+thousand keys with every field have about 280,000.
+"""
 MAX_TAG_LINES = 100
 """The parser compares each `%TAG` line with all before it."""
 
@@ -47,7 +48,7 @@ _ContentEvent: TypeAlias = yaml.ScalarEvent | yaml.SequenceStartEvent | yaml.Map
 
 
 class ParsingStops(Exception):
-    """The text cannot be read any further."""
+    """The rest of the text cannot be read."""
 
     def __init__(self, finding: Found) -> None:
         super().__init__(finding.message)
@@ -56,7 +57,7 @@ class ParsingStops(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Anchor:
-    """A node that an alias can stand for: of how many values it consists, and how deeply they are nested."""
+    """A node that an alias can refer to: how many values it has, and how deeply they are nested."""
 
     node: Node
     size: int
@@ -73,7 +74,7 @@ class _Reading:
     room: int
     findings: Findings = field(default_factory=Findings)
     anchors: dict[str, _Anchor | None] = field(default_factory=dict)
-    """None stands for an anchor while its own value is being read."""
+    """None for an anchor while its own value is being read."""
     count: int = 0
     unfolded: int = 0
     deepest: int = 0
@@ -91,20 +92,20 @@ class _Reading:
             message, way_out = explain_problem(error.problem or "", self._character_at(mark))
             raise ParsingStops(Found(mark, (), message, way_out)) from None
         except (yaml.YAMLError, ValueError, OverflowError):
-            # An escape beyond Unicode; or a character that YAML does not allow, which files.py looks for before.
+            # An escape beyond Unicode; or a character that YAML does not allow, which files.py finds first.
             message, way_out = explain_problem("", "")
             raise ParsingStops(Found(Mark(self.file, 1, 1), (), message, way_out)) from None
 
     def _character_at(self, mark: Mark) -> str:
-        lines = self.text.splitlines()  # once in a file: nothing is read behind what is not YAML
+        lines = self.text.splitlines()  # once in a file: the parser reads nothing after an error
         line = lines[mark.line - 1] if mark.line <= len(lines) else ""
         return line[mark.column - 1 : mark.column]
 
 
 def parse_yaml(text: str, file: str, room: int = MAX_VALUES) -> tuple[Node | None, list[Found], int]:
-    """The tree of a file, what is wrong with it as YAML, and how many values it holds: `room` at most.
+    """The tree of a file, its YAML errors, and how many values it holds: `room` at most.
 
-    There is no tree when the file cannot be read to its end.
+    There is no tree if the file cannot be read to its end.
     """
     if len(_TAG_LINE.findall(text)) > MAX_TAG_LINES:
         message = f"the file has more than {MAX_TAG_LINES} lines that begin with `%TAG`"
@@ -132,7 +133,7 @@ def _read_document(reading: _Reading) -> Node:
 
 
 def _read_node(reading: _Reading, event: yaml.Event, path: Path) -> Node:
-    """One value with all that it holds; `event` is its first."""
+    """One value with everything in it; `event` is its first."""
     mark = reading.mark_of(event)
     if isinstance(event, yaml.AliasEvent):
         return _follow_alias(reading, event, path)
@@ -200,7 +201,7 @@ def _read_scalar(reading: _Reading, event: yaml.ScalarEvent, path: Path, mark: M
 
 
 def _resolve(text: str) -> str | int | bool | None:
-    """What a plain word means: a whole number, true, false, nothing, or else just the text."""
+    """The meaning of a plain word: a whole number, true, false, nothing, or else just the text."""
     if _WHOLE_NUMBER.fullmatch(text):
         return int(text)
     return _WORDS.get(text, text)

@@ -1,7 +1,7 @@
-"""What a file means must hold together: small rules over the desired state, each telling what it finds.
+"""The meaning of a file must be consistent: small rules over the desired state, each reporting what it finds.
 
-A rule sees the state and the tree; the tree only says where things stand. A place that the schema refused already is
-not told again.
+A rule sees the state and the tree; the tree only gives places. A place that the schema already refused is not reported
+again.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from reconciler.sinks.declared import Kind, sink_types
 
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _LIVE_NAMES = {"v3": re.compile(r"[a-z0-9][-a-z0-9]{2,61}[a-z0-9]"), "v2": re.compile(r".*")}
-"""Names of live keys that a generation of the API can address [D]; what all have in common, the schema says."""
+"""Names of live keys that a generation of the API can address [D]; the schema checks what they have in common."""
 _HAS_APPLICATIONS = frozenset({"v3"})
 _HAS_IDS = frozenset({"v2"})
-"""Generations of the API that know a deployment by an id, too."""
+"""Generations of the API that also accept a deployment's id."""
 
 AN_APPLY = timedelta(minutes=10)
 """How long a run has the stack's lock before it has to renew it: `every` and `lifetime` are at least that."""
@@ -48,7 +48,7 @@ def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Found]:
 
 
 def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Found]:
-    """A sink is named that the file does not have."""
+    """A key names a sink that the file does not have."""
     known = {sink.name: sink for sink in state.sinks}
     for path in _sink_references(state, root):
         node = find_node(root, path)
@@ -61,7 +61,7 @@ def _suggest_sink(name: str, known: Iterable[str]) -> str:
 
 
 def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Found]:
-    """A key on an endpoint that is to be public: one of the two is a mistake."""
+    """A key on an endpoint that should be public: one of the two is a mistake."""
     opened = {endpoint.ref: endpoint for endpoint in state.endpoints if endpoint.auth is Auth.OPEN}
     for key in state.keys if opened else ():
         for binding, path in _bindings(root, key):
@@ -72,7 +72,7 @@ def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fou
 
 
 def api_has_no_applications(state: DesiredState, root: Table) -> Iterator[Found]:
-    """An older generation of the API knows deployments alone."""
+    """The older generation of the API has only deployments."""
     for ref, path, mark in _named_endpoints(state, root) if state.api not in _HAS_APPLICATIONS else ():
         if ref.kind is EndpointKind.APPLICATION:
             message = f"there are no applications in `api: {state.api}`"
@@ -80,14 +80,14 @@ def api_has_no_applications(state: DesiredState, root: Table) -> Iterator[Found]
 
 
 def api_has_no_ids(state: DesiredState, root: Table) -> Iterator[Found]:
-    """A deployment's id, where the API knows none."""
+    """A deployment's id, if the API does not accept one."""
     for ref, path, mark in _named_endpoints(state, root) if state.api not in _HAS_IDS else ():
         if _ID.fullmatch(ref.name):
             yield Found(mark, path, f"there are no ids in `api: {state.api}`", "Write the deployment's name.")
 
 
 def live_key_cannot_be_addressed(state: DesiredState, root: Table) -> Iterator[Found]:
-    """A live key that could be read in a list, and then neither be changed nor deleted."""
+    """A live key that keyform could read in a list, but neither change nor delete."""
     for key in state.keys:
         if key.adopt is not None and not _LIVE_NAMES[state.api].fullmatch(key.adopt):
             path: Path = ("keys", key.name, "adopt")
@@ -107,7 +107,7 @@ def _named_endpoints(state: DesiredState, root: Table) -> Iterator[tuple[Endpoin
 
 
 def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Found]:
-    """An instant for the key, and a length for each of its generations: only one of them can hold."""
+    """An instant for the key, and a length for each of its generations: only one of them can apply."""
     for key in state.keys:
         path = ("keys", key.name, "rotation", "lifetime")
         if not _says_nothing(root, *path) and not _says_nothing(root, "keys", key.name, "expires_at"):
@@ -116,7 +116,7 @@ def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Found]:
 
 
 def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
-    """A generation has to live until the overlap with its successor is over."""
+    """A generation has to live until the overlap with its successor has ended."""
     told: set[Path] = set()
     for key in state.keys:
         if key.lifetime is None:
@@ -213,19 +213,28 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Found]:
 
 
 def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Found]:
-    """Two sinks write the same line of the same file."""
+    """Two sinks write the same line of the same file, or the same secret of a store."""
     types = sink_types()
-    files = {sink.name: (types[sink.type], sink, file) for sink, _, file in _files(state)}
-    first: dict[tuple[str, str], DesiredKey] = {}
+    files = {sink.name: file for sink, _, file in _files(state)}
+    sinks = {sink.name: sink for sink in state.sinks if sink.type in types}
+    first: dict[tuple[str, ...], DesiredKey] = {}
     for key in state.keys:
-        for kind, sink, file in (files[name] for name in dict.fromkeys(key.sinks) if name in files):
-            slot = (file, kind.slot_of(sink, key.name))
+        for sink in (sinks[name] for name in dict.fromkeys(key.sinks) if name in sinks):
+            parts = types[sink.type].slot_of(sink, state.stack, key.name)
+            slot = (files.get(sink.name, sink.type), *parts)
+            if not parts:
+                continue  # only the store knows
             if slot not in first:
                 first[slot] = key
                 continue
             other = "this key" if first[slot] is key else f"the key at {first[slot].place.where}"
-            message = f"its secret would stand at the same place of the same file as that of {other}, by another sink"
-            way_out = f"Give the sinks different files, or different `variable`s: see {sink.place.where}."
+            message = f"its secret would stand at the same place as that of {other}, by another sink"
+            way_out = f"Give the sinks different places: see {sink.place.where}."
+            if sink.name in files:
+                message = (
+                    f"its secret would stand at the same place of the same file as that of {other}, by another sink"
+                )
+                way_out = f"Give the sinks different files, or different `variable`s: see {sink.place.where}."
             yield _at_name(root, ("keys", key.name), message, way_out)
 
 
@@ -240,7 +249,7 @@ def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Found]:
 
 
 def sink_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Found]:
-    """What each type of sink finds wrong with its own."""
+    """What each type of sink finds wrong with its settings."""
     for kind in sink_types().values():
         for complaint in kind.check(state):
             find = find_name_mark if len(complaint.path) == 2 else find_mark
@@ -279,7 +288,7 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
 
 
 def check_meaning(state: DesiredState, root: Table) -> list[Found]:
-    """All that the rules find, in no promised order."""
+    """Everything that the rules find, in no promised order."""
     return [finding for rule in RULES for finding in islice(rule(state, root), MAX_FOUND)]
 
 
@@ -302,7 +311,7 @@ def _sink_references(state: DesiredState, root: Table) -> Iterator[Path]:
 
 
 def _bindings(root: Table, key: DesiredKey) -> Iterator[tuple[EndpointRef, Path]]:
-    """What a key opens, with where the file says so."""
+    """What a key opens, with its place in the file."""
     for kind in EndpointKind:
         owner: Path = ("keys", key.name, f"{kind.value}s")
         for index, item in enumerate(getattr(find_node(root, owner), "items", ())):

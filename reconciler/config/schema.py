@@ -1,6 +1,6 @@
 """The JSON Schema of the file, which editors use too: read from the package, and checked against a tree.
 
-jsonschema and its libraries take longer to import than all the rest of keyform, so only a check imports them.
+jsonschema and its libraries take longer to import than the rest of keyform, so only a check imports them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 LONGEST_TEXT = 10_000
-"""No pattern is tried on a longer one, and none would take it."""
+"""Longer values are not matched against a pattern; no pattern would accept one."""
 
 _RESOURCE = files("reconciler.config") / "keyform.schema.json"
 
@@ -32,19 +32,19 @@ def schema() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(_RESOURCE.read_text(encoding="utf-8"))
     types = sink_types()
     if set(types) - set(loaded["$defs"]["sink"]["properties"]["type"]["enum"]):
-        add_to_schema(loaded, types)  # one that is not of this package
+        add_to_schema(loaded, types)  # one that is not in this package
     return loaded
 
 
 def schema_path() -> Path:
-    """Where the packaged schema stands as a file, for an editor's settings."""
+    """The packaged schema as a file, for an editor's settings."""
     with as_file(_RESOURCE) as path:
         return path
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A keyword of the schema that a value, or the name of an entry (`is_of_name`), does not keep to."""
+    """A keyword of the schema that a value, or the name of an entry (`is_of_name`), violates."""
 
     keyword: str
     expected: Any
@@ -55,7 +55,7 @@ class Violation:
 
 
 def iter_violations(value: Value) -> Iterator[Violation]:
-    """Every violation of the schema: all at once, in no promised order."""
+    """Every violation of the schema, in no promised order."""
     whole = schema()
     for error in _make_validator()(_inline(whole, whole["$defs"])).iter_errors(value):
         yield Violation(
@@ -69,7 +69,7 @@ def iter_violations(value: Value) -> Iterator[Violation]:
 
 
 def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
-    """A part of the schema with what its `$ref`s stand for; looking them up is a third of the time of a check."""
+    """A part of the schema with its `$ref`s resolved; resolving them is a third of the time of a check."""
     if isinstance(part, list):
         return [_inline(each, definitions) for each in part]
     if not isinstance(part, dict):
@@ -83,8 +83,8 @@ def _inline(part: Any, definitions: Mapping[str, Any]) -> Any:
 def compile_pattern(pattern: str) -> re.Pattern[str]:
     r"""A pattern of the schema with the meaning that it has in an editor (ECMA 262) rather than Python's.
 
-    `$` is the very end of the text: Python's also matches before a trailing newline, which would let `"abcd\n"` pass as
-    a name. The schema's patterns keep to what else both read alike (no `\d`, `\w`, `\s`).
+    `$` is the end of the text itself: Python's also matches before a trailing newline, which would accept `"abcd\n"` as
+    a name. Apart from that, the schema's patterns use only what both read alike (no `\d`, `\w`, `\s`).
     """
     return re.compile(re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda m: r"\Z" if m[0] == "$" else m[0], pattern))
 
@@ -101,7 +101,7 @@ def _make_validator() -> Any:
             yield ValidationError("does not match")
 
     def check_unique(validator: Any, unique: bool, instance: Any, schema: Any) -> Iterator[ValidationError]:  # noqa: ARG001, FBT001
-        # The library's own compares each item with each. What is no text is refused for that.
+        # The library's own check compares each item with each. A value that is not text is refused for that.
         texts = [item for item in instance if isinstance(item, str)] if isinstance(instance, list) else []
         if unique and len(set(texts)) < len(texts):
             yield ValidationError("not unique")

@@ -1,6 +1,6 @@
 """What each violated keyword of the schema means to a person: tables, one sentence for each.
 
-Where the schema has an `errorMessage` (editors show it too), that is the sentence; the offending value is never quoted.
+An `errorMessage` in the schema (editors show it too) is the sentence; the offending value is never quoted.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FIELDS = {
     "type": "Write `type: dotenv`, or another type of sink.",
     "stacks": "Write `exclusive: {stacks: [NAME]}`, or `exclusive: true`.",
 }
-"""The way out where a required field is missing."""
+"""The way out for a missing required field."""
 
 NOT_YET_SINKS = frozenset(
     {
@@ -57,7 +57,7 @@ NOT_YET_SINKS = frozenset(
         "vault",
     }
 )
-"""Types of sinks that keyform will have."""
+"""Types of sinks that are planned."""
 
 
 def _any_type(types: str | list[str]) -> str:
@@ -91,12 +91,12 @@ def say_violation(violation: Violation, node: Node | None) -> tuple[str, WayOut]
 
 
 def say_bad_name(violation: Violation, name: str) -> tuple[str, str]:
-    """A name under which something is declared, and which the API would not accept."""
+    """A declared name that the API would not accept."""
     return _sentence(violation), _about_name(violation, name)
 
 
 def say_unknown_field(name: str, violation: Violation) -> tuple[str, WayOut]:
-    """A field that the file does not have, with the one that was probably meant."""
+    """A field that does not exist, with the one that was probably meant."""
     known, sink = sorted(violation.schema["properties"]), _sink_type(violation)
     if sink is not None and name in sink.elsewhere:
         return f"`{name}` is not read from this file: it decides where credentials go", sink.elsewhere[name]
@@ -107,7 +107,7 @@ def say_unknown_field(name: str, violation: Violation) -> tuple[str, WayOut]:
 
 
 def say_missing_field(name: str, violation: Violation) -> tuple[str, str]:
-    """A field that must stand in the file."""
+    """A field that the file must have."""
     sink = _sink_type(violation)
     option = sink.option(name) if sink is not None else None
     way_out = option.way_out if option is not None else FIELDS.get(name, "")
@@ -115,7 +115,7 @@ def say_missing_field(name: str, violation: Violation) -> tuple[str, str]:
 
 
 def _sink_type(violation: Violation) -> SinkType | None:
-    """The type of sink that this part of the schema is of."""
+    """The type of sink that this part of the schema describes."""
     return sink_types().get(violation.schema.get("properties", {}).get("type", {}).get("const", ""))
 
 
@@ -126,7 +126,7 @@ def _sentence(violation: Violation) -> str:
 
 
 def _about_type(violation: Violation, node: Scalar) -> str:
-    """The way out where YAML read something else than was meant."""
+    """The way out if YAML read a value differently than its author meant it."""
     types = violation.expected
     if node.value is None:
         return "It is empty here: write the value behind the `:`, or leave the field out."

@@ -1,7 +1,6 @@
-"""What may be shown of a file in an error: expectations and known names, never a value, and a name only with care.
+"""What an error may show of a file: expectations and known names, never a value, and a name only with care.
 
-A secret can stand anywhere by accident, also where a name should be. A name is shown when it looks like one that a
-person chose.
+A secret can be anywhere by accident, even in place of a name. A name is shown if it looks like one that a person chose.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _SWITCH = re.compile(r"(?<=[A-Za-z])(?=[0-9])|(?<=[0-9])(?=[A-Za-z])|(?<=[A-Z])(
 
 @lru_cache(maxsize=4096)
 def shown_name(name: str) -> str | None:
-    """The name itself when it is safe to show; None when it could be a secret in the place of a name."""
+    """The name itself if it is safe to show; None if it could be a secret in the place of a name."""
     return name if _NAME.fullmatch(name) and not looks_like_token(name) else None
 
 
@@ -27,7 +26,7 @@ def looks_like_token(text: str) -> bool:
     """Whether a text reads more like a generated token than like a name that a person chose.
 
     A person's words are short (`payments`, `llama3`, `us-east-1`); a token has a long run without a separator, or
-    goes to and fro between letters, digits and cases.
+    alternates between letters, digits and cases.
     """
     if _WELL_KNOWN_TOKENS.match(text):
         return True
@@ -37,7 +36,7 @@ def looks_like_token(text: str) -> bool:
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str | None:
-    """The known name that a typo was meant for, if one is near enough; only some hundreds are looked at."""
+    """The known name that a typo probably meant, if one is near enough; compares some hundreds at most."""
     matches = get_close_matches(name[:80], islice(known, 500), n=1, cutoff=0.7)
     return matches[0] if matches else None
 

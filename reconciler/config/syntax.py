@@ -1,4 +1,4 @@
-"""What the YAML parser found wrong, in the words of this file's user.
+"""The YAML parser's errors, in the words of this file's user.
 
 The parser's own sentences are not passed on: they quote what was read, and those of its two implementations differ.
 """
@@ -42,7 +42,7 @@ SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("chomping", "something stands behind `|` or `>`", "Begin the text on the next line."),
     ("indentation indicator", "a text block begins with an indentation of 0", "Write `|` or `>` alone."),
 )
-"""A part of the parser's sentence; what is said; the way out. The first row that fits is taken."""
+"""A part of the parser's sentence; our sentence; the way out. The first row that matches is used."""
 
 TAB = ("a tab stands in the indentation", "Indent with spaces.")
 OTHERWISE = ("this is not valid YAML", "Check the indentation, and that quotes and brackets are closed.")

@@ -1,4 +1,4 @@
-"""A configuration file as a tree in which everything knows where it stands: names and values, each with its mark."""
+"""A configuration file as a tree in which every name and value has a mark: its place."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WayOut: TypeAlias = str | Callable[[], str]
 MAX_FOUND = 1000
 
 Value: TypeAlias = "str | int | bool | list[Value] | dict[str, Value] | None"
-"""What a JSON Schema is checked against. There are no floats: `1e3` and `1.5` stay the text that was written."""
+"""What a JSON Schema is checked against. There are no floats: `1e3` and `1.5` stay text."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,7 +35,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A single value; `text` is as written, `is_quoted` tells `"on"` from `on`."""
+    """A single value; `text` is as written, `is_quoted` distinguishes `"on"` from `on`."""
 
     value: str | int | bool | None
     mark: Mark
@@ -53,7 +53,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value under its name; `mark` is where the name stands."""
+    """A value under its name; `mark` is the place of the name."""
 
     mark: Mark
     node: Node
@@ -74,7 +74,7 @@ Node: TypeAlias = Scalar | Listing | Table
 class Found:
     """A finding, where it was found in a file, before it is reported: `path` is empty for one about a whole file.
 
-    A way out that takes long to find, such as the nearest name, is only looked for when it is reported.
+    A way out that is slow to find, such as the nearest name, is computed only when it is reported.
     """
 
     mark: Mark | None
@@ -84,17 +84,17 @@ class Found:
     file: str = field(default="", kw_only=True)
 
     def tell(self) -> Finding:
-        """The finding as its user reads it."""
+        """The finding as the user reads it."""
         where = str(self.mark) if self.mark else self.file
         way_out = self.way_out if isinstance(self.way_out, str) else self.way_out()
         return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out)
 
 
 class Findings(list[Found]):
-    """What one stage finds: the first `MAX_FOUND` of it, so that time and memory are bounded; nobody reads as many."""
+    """The findings of one stage: the first `MAX_FOUND`, so that time and memory are bounded; nobody reads more."""
 
     def add(self, *findings: Found) -> None:
-        """Take these too, while there is room."""
+        """Add these, up to the limit."""
         self.extend(findings[: MAX_FOUND - len(self)])
 
 
@@ -111,12 +111,12 @@ def render_path(path: Path, show: Callable[[str], str | None] = shown_name) -> s
 
 
 def place_of(mark: Mark, path: Path) -> Place:
-    """A mark as the model keeps it, in full: a state is only given out when its names are names."""
+    """A mark in the model's form, in full: a state is only returned if its names are valid."""
     return Place(file=mark.file, line=mark.line, column=mark.column, path=render_path(path, str))
 
 
 def is_same(first: Node, second: Node) -> bool:
-    """Whether two nodes say the same; it ends at the first thing that differs."""
+    """Whether two nodes are equal; stops at the first difference."""
     match first, second:
         case Scalar(value=one), Scalar(value=other):
             return type(one) is type(other) and one == other
@@ -140,7 +140,7 @@ def value_of(node: Node) -> Value:
 
 
 def find_node(root: Node, path: Sequence[str | int]) -> Node | None:
-    """What stands at a path, if anything does."""
+    """The node at a path, if there is one."""
     node: Node | None = root
     for part in path:
         if node is None:
@@ -150,7 +150,7 @@ def find_node(root: Node, path: Sequence[str | int]) -> Node | None:
 
 
 def find_mark(root: Node, path: Sequence[str | int]) -> Mark:
-    """Where the value at a path stands; where it is missing, the nearest thing around it."""
+    """The place of the value at a path; if it is missing, the nearest thing around it."""
     node = root
     for part in path:
         below = _below(node, part)
@@ -161,7 +161,7 @@ def find_mark(root: Node, path: Sequence[str | int]) -> Mark:
 
 
 def _below(node: Node, part: str | int) -> Node | None:
-    """What stands under a name of a table, or at a number of a list."""
+    """The node under a name of a table, or at a number of a list."""
     match node, part:
         case Table(entries=entries), str() if part in entries:
             return entries[part].node
@@ -172,7 +172,7 @@ def _below(node: Node, part: str | int) -> Node | None:
 
 
 def find_name_mark(root: Node, path: Sequence[str | int]) -> Mark:
-    """Where the name stands that a path ends in; an item of a list, or the top itself, stands where its value does."""
+    """The place of the name that a path ends in; for an item of a list, or the top itself, that of its value."""
     parent = find_node(root, path[:-1]) if path else None
     if isinstance(parent, Table) and isinstance(path[-1], str) and path[-1] in parent.entries:
         return parent.entries[path[-1]].mark
@@ -180,6 +180,6 @@ def find_name_mark(root: Node, path: Sequence[str | int]) -> Mark:
 
 
 def entries_of(root: Node, *path: str | int) -> Mapping[str, Entry]:
-    """The entries of the table at a path; nothing when there is none, or something else stands there."""
+    """The entries of the table at a path; nothing if there is no table."""
     node = find_node(root, path)
     return node.entries if isinstance(node, Table) else {}

@@ -35,15 +35,15 @@ def write_duration(length: timedelta) -> str:
 
 
 def lacks_zone(text: str) -> bool:
-    """Whether a text is a date and time that does not say in which zone."""
+    """Whether a text is a date and time without a zone."""
     match = _INSTANT.fullmatch(text)
     return match is not None and match["time"] is not None and match["zone"] is None
 
 
 def parse_instant(text: str) -> datetime | None:
-    """An instant in UTC from a date (00:00 UTC) or a date and time with its zone; None where there is no such thing.
+    """An instant in UTC from a date (00:00 UTC) or a date and time with its zone; None if it is neither.
 
-    To the second: a fraction is dropped, here as where live expiries are read, so that both compare.
+    To the second: a fraction is dropped, as in live expiries, so that both compare.
     """
     match = _INSTANT.fullmatch(text)
     if match is None or lacks_zone(text):

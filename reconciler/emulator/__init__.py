@@ -1,7 +1,8 @@
 """An emulator of the API and of the data plane behind it, for demos and tests.
 
-It is strict where the API is strict, has a mode for everything that is unknown about the API, runs on a clock that a
-test can turn, and knows nothing of the rest of this package, so that a mistake about the API cannot cancel itself out.
+It is strict where the API is strict, has a mode for everything that is unknown about the API, and runs on a clock that
+a test can set. It imports nothing from the rest of this package, so that a mistake about the API cannot cancel itself
+out.
 """
 
 from reconciler.emulator.bindings import Kind

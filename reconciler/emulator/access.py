@@ -9,17 +9,17 @@ from reconciler.emulator.wire import ApiError, RawError, Request, forbidden, jso
 from reconciler.emulator.world import World
 
 SCHEME = "APIKey"
-"""[C] What the official SDK sends; the published document writes it in lower case."""
+"""[C] The word that the official SDK sends; the published document has it in lower case."""
 
 
 MANAGE, READ = "manage", "read"
 """The roles of a token: one that may do everything, and one to which every write is forbidden [I]."""
 Grant = Collection[int] | Mapping[str, Any]
-"""What a token opens: its projects, for all that can be done there, or `{"projects": [...], "role": "read"}`."""
+"""What a token opens: its projects, with every right, or `{"projects": [...], "role": "read"}`."""
 
 
 def grant(world: World, tokens: Mapping[str, Grant]) -> None:
-    """Let each token into its projects, which exist from now on; what was granted before stays."""
+    """Let each token into its projects, which exist from now on; earlier grants stay."""
     for token, given in tokens.items():
         said = given if isinstance(given, Mapping) else {"projects": given}
         role = said.get("role", MANAGE)
@@ -41,7 +41,7 @@ def admit(world: World, request: Request) -> dict[int, str]:
 
 
 def check_project(world: World, project_id: int, projects: Collection[int]) -> None:
-    """Refuse a project that the token does not open: 403 or 404, which is a mode [U]; one that is not is a 404."""
+    """Refuse a project that the token does not open: 403 or 404, which is a mode [U]; a missing one is a 404."""
     if project_id in projects:
         return
     exists = world.row("SELECT 1 FROM projects WHERE id = ?", project_id) is not None
@@ -51,7 +51,7 @@ def check_project(world: World, project_id: int, projects: Collection[int]) -> N
 
 
 def best_role(roles: Mapping[int, str]) -> str:
-    """The role of a token where it may do most."""
+    """The token's most powerful role."""
     return MANAGE if MANAGE in roles.values() else READ
 
 

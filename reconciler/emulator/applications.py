@@ -16,7 +16,7 @@ from reconciler.emulator.wire import Answer, conflict, json_answer, not_found, v
 from reconciler.emulator.world import Call, World, pack, unpack
 
 CONSOLIDATED = {"ACTIVE": "Active"}
-"""[D] `consolidated_status`; whatever is on its way is Unknown [I]."""
+"""[D] `consolidated_status`; any transition is Unknown [I]."""
 CHILD_PORT = 80
 
 
@@ -32,9 +32,10 @@ class Owner:
 
 def create_application(call: Call) -> Answer:
     """POST: a task that ends with the application, and a deployment for each of its components."""
-    body = read_body(call.request, "APPLICATION_CREATE")
-    world, name = call.world, body["name"]
-    if not is_label(name):
+    world, is_free = call.world, call.world.modes.application_name == "free"
+    body = read_body(call.request, "APPLICATION_CREATE_FREE" if is_free else "APPLICATION_CREATE")
+    name = body["name"]
+    if not (is_free or is_label(name)):
         raise validation_error({"name": ["The name becomes a part of its deployments' names"]})
     names = body.get("api_keys", [])
     bindings.check_keys(world, call.project_id, names, call.now)
@@ -54,7 +55,7 @@ def create_application(call: Call) -> Answer:
 
 
 def insert_application(world: World, project_id: int, body: dict[str, Any], *, now: int, status: str) -> int:
-    """Put an application, its children and their keys into the store and give the application's row id."""
+    """Put an application, its children and their keys into the store and return the application's row id."""
     components = {
         component: {"parameter_overrides": {}} | setting
         for component, setting in body["components_configuration"].items()
@@ -121,8 +122,7 @@ def delete_application(call: Call) -> Answer:
 
 def child_name(application: str, component: str) -> str:
     """The name of the deployment that runs a component [I]; at most 30 characters, as for any deployment."""
-    plain = re.sub(r"[^a-z0-9]+", "-", component.lower())
-    return f"{application}-{plain}"[:30].strip("-")
+    return re.sub(r"[^a-z0-9]+", "-", f"{application}-{component}".lower()).strip("-")[:30].strip("-")
 
 
 def _find(call: Call) -> sqlite3.Row:
@@ -161,7 +161,7 @@ def _insert_child(world: World, owner: Owner, component: str, now: int, status: 
 
 
 def _add_child(world: World, owner: Owner, component: str, at: int) -> None:
-    """A component that a PATCH has brought; it starts with the application's keys."""
+    """A component that a PATCH has added; it starts with the application's keys."""
     name = child_name(owner.name, component)
     if world.find("deployments", owner.project_id, name):
         raise TaskFailedError(f"Inference deployment {name} already exists")
@@ -237,7 +237,7 @@ def _finish_update(world: World, project_id: int, application_id: int, work: dic
             continue
         merged = _merged(spec["components"].get(component), change)
         if problems := problems_in("COMPONENT_CREATE", merged):
-            # It was there when this was asked for, and another task has taken it off since.
+            # It existed when this was requested, and another task has removed it since.
             raise TaskFailedError(f"components_configuration.{component}: {problems}")
         spec["components"][component] = merged
         if component not in children:
@@ -256,7 +256,7 @@ def _finish_update(world: World, project_id: int, application_id: int, work: dic
 
 
 def _merged(old: dict[str, Any] | None, change: dict[str, Any]) -> dict[str, Any]:
-    """A component's configuration after a PATCH: what is not given stays, an override that is null goes [D]."""
+    """A component's configuration after a PATCH: missing fields stay, an override that is null is removed [D]."""
     old = old or {"scale": {}, "parameter_overrides": {}}
     overrides = old["parameter_overrides"] | change.get("parameter_overrides", {})
     return {

@@ -1,4 +1,4 @@
-"""Which keys open what: lists of keys on deployments and applications, and what the data plane makes of them."""
+"""Which keys open what: lists of keys on deployments and applications, and what the data plane reads of them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class UnknownKeyError(Exception):
 
 
 def key_names(world: World, kind: Kind, target_id: int) -> list[str]:
-    """The names attached to one object, in the order that the API shows."""
+    """The names attached to one object, in the order of the answer."""
     rows = world.rows(
         "SELECT k.name FROM bindings b JOIN keys k ON k.id = b.key_id WHERE b.kind = ? AND b.target_id = ?"
         " ORDER BY b.position",
@@ -51,7 +51,7 @@ def existing_key_ids(world: World, project_id: int, names: Iterable[str]) -> lis
 
 
 def check_keys(world: World, project_id: int, names: Iterable[str], now: int) -> None:
-    """Refuse, with 400, the names in a body that could not be attached; which those are is a mode [U]."""
+    """Refuse, with 400, the names in a body that could not be attached; a mode decides which those are [U]."""
     problems: list[str] = []
     for name in dict.fromkeys(names):
         row = world.find("keys", project_id, name)
@@ -65,12 +65,12 @@ def check_keys(world: World, project_id: int, names: Iterable[str], now: int) ->
 
 
 def may_not_attach(world: World, key: sqlite3.Row, now: int) -> bool:
-    """Whether a key has expired, in a world that then refuses to attach it; which that is is a mode [U]."""
+    """Whether a key has expired, in a world that then refuses to attach it; a mode decides that [U]."""
     return world.modes.attach_expired == "rejected" and key["expires_at"] is not None and key["expires_at"] <= now
 
 
 def set_keys(world: World, kind: Kind, target_id: int, ids: Sequence[int]) -> None:
-    """Replace the whole list of one object. What the data plane goes by is not touched: see `publish_gate`."""
+    """Replace the whole list of one object. The data plane's own list is not touched: see `publish_gate`."""
     world.run("DELETE FROM bindings WHERE kind = ? AND target_id = ?", kind, target_id)
     world.db.executemany(
         "INSERT INTO bindings VALUES (?, ?, ?, ?)",
@@ -97,7 +97,7 @@ def write_application_keys(world: World, application_id: int, ids: Sequence[int]
 
 
 def publish_gate(world: World, deployment_id: int, at: int) -> None:
-    """Let the data plane follow what the deployment's row and list say now: at once, or after the lag of the mode."""
+    """Let the data plane follow the deployment's row and list: at once, or after the lag of the mode."""
     state = world.row("SELECT auth_enabled FROM deployments WHERE id = ?", deployment_id)
     if state is None:
         return
@@ -125,7 +125,7 @@ def publish_gate(world: World, deployment_id: int, at: int) -> None:
 
 
 def opens(world: World, deployment_id: int, secret: str | None, now: int) -> bool:
-    """Whether the data plane of a deployment takes a request with this secret; None stands for none.
+    """Whether the data plane of a deployment accepts a request with this secret; None means none.
 
     Without authentication every request is accepted [D]; a key that is not attached, or expired, is refused [D].
     """
@@ -140,6 +140,11 @@ def opens(world: World, deployment_id: int, secret: str | None, now: int) -> boo
         return False
     for key_id in unpack(gate["key_ids"]):
         key = world.row("SELECT secret, expires_at FROM keys WHERE id = ?", key_id)
+        if key is None and world.modes.data_plane_lag:
+            since = now - world.modes.data_plane_lag * 1_000_000
+            key = world.row(
+                "SELECT secret, expires_at FROM deleted_keys WHERE id = ? AND deleted_at > ?", key_id, since
+            )
         if key is not None and key["secret"] == secret and (key["expires_at"] is None or key["expires_at"] > now):
             return True
     return False
@@ -151,12 +156,12 @@ def places_of(world: World, key_id: int) -> list[sqlite3.Row]:
 
 
 def detach(world: World, key_id: int, at: int) -> None:
-    """Take a key off everything, as the server does by itself; what an emptied list then means is a mode [U]."""
+    """Detach a key from everything, as the server does by itself; the effect of an emptied list is a mode [U]."""
     take_off_all(world, key_id, at, auth_turns_off=world.modes.last_key_detached == "auth_turns_off")
 
 
 def take_off_all(world: World, key_id: int, at: int, *, auth_turns_off: bool) -> None:
-    """Take a key off everything; `auth_turns_off` says what the last key leaves behind."""
+    """Detach a key from everything; `auth_turns_off` decides what the last key leaves behind."""
     bound = places_of(world, key_id)
     world.run("DELETE FROM bindings WHERE key_id = ?", key_id)
     for row in bound:
@@ -175,7 +180,7 @@ def _open_if_empty(world: World, deployment_id: int) -> None:
 
 
 def own_links(world: World, key_id: int) -> set[int]:
-    """The rows of the deployments that a key opens, but for those that it opens through an application."""
+    """The rows of the deployments that a key opens, except those that it opens through an application."""
     rows = world.rows(
         "SELECT b.target_id FROM bindings b JOIN deployments d ON d.id = b.target_id"
         " WHERE b.kind = 'deployment' AND b.key_id = ? AND d.application_id IS NULL",
@@ -185,7 +190,7 @@ def own_links(world: World, key_id: int) -> set[int]:
 
 
 def link(world: World, key_id: int, deployment_id: int, at: int) -> None:
-    """Add a key to a deployment's list, as v2 does from the key's side; what the first one means is a mode [U]."""
+    """Add a key to a deployment's list, as v2 does from the key's side; the effect of the first one is a mode [U]."""
     position = world.number(
         "SELECT coalesce(max(position) + 1, 0) FROM bindings WHERE kind = 'deployment' AND target_id = ?", deployment_id
     )
@@ -196,7 +201,7 @@ def link(world: World, key_id: int, deployment_id: int, at: int) -> None:
 
 
 def unlink(world: World, key_id: int, deployment_id: int, at: int) -> None:
-    """Take a key off a deployment, as v2 does from the key's side; what an emptied list means is a mode [U]."""
+    """Detach a key from a deployment, as v2 does from the key's side; the effect of an emptied list is a mode [U]."""
     world.run("DELETE FROM bindings WHERE kind = 'deployment' AND target_id = ? AND key_id = ?", deployment_id, key_id)
     if world.modes.last_key_unlinked == "auth_turns_off":
         _open_if_empty(world, deployment_id)
@@ -204,7 +209,7 @@ def unlink(world: World, key_id: int, deployment_id: int, at: int) -> None:
 
 
 def next_expiry(world: World) -> tuple[int, int] | None:
-    """When the server next takes a key off by itself, and its row: the first attached one to expire, or that did."""
+    """When the server next detaches a key by itself, and its row: the first attached one to expire, or that did."""
     if world.modes.expired_key == "stays":
         return None
     row = world.row(

@@ -1,4 +1,4 @@
-"""Time as an argument: the emulator asks a clock, and never the machine, what time it is."""
+"""Time as an argument: the emulator asks a clock for the time, never the machine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RealClock:
 
 
 class VirtualClock:
-    """A clock that stands still until it is told to move."""
+    """A clock that moves only when a test moves it."""
 
     def __init__(self, start: datetime | None = None) -> None:
         """Start at the aware instant `start` (2026-01-01T00:00:00Z by default)."""
@@ -45,7 +45,7 @@ class VirtualClock:
         self._now += timedelta(seconds=seconds)
 
     def copy(self) -> VirtualClock:
-        """Another clock that shows the same time and moves on its own."""
+        """Another clock that shows the same time and moves independently."""
         return VirtualClock(self._now)
 
 

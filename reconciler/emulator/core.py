@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -17,8 +17,9 @@ from reconciler.emulator import bindings, tasks
 from reconciler.emulator.access import Grant, admit, best_role, check_project, check_role, grant
 from reconciler.emulator.bindings import Kind
 from reconciler.emulator.clock import Clock, RealClock, VirtualClock, http_date, instant, micros
+from reconciler.emulator.keeping import SECOND
 from reconciler.emulator.modes import Modes
-from reconciler.emulator.routes import WORKS, find_route
+from reconciler.emulator.routes import LISTS, WORKS, find_route
 from reconciler.emulator.store import open_store, restore
 from reconciler.emulator.validation import read_project_id
 from reconciler.emulator.wire import Answer, ApiError, RawError, Request
@@ -48,13 +49,13 @@ class LiveKey:
 class Emulator:
     """The API and the data plane behind it, as a function of requests and of a clock.
 
-    Nothing runs in the background: at every request, and every look from outside, whatever the clock says is due is
-    brought about first. Safe to call from several threads.
+    Nothing runs in the background: every request, and every look from outside, first applies everything that the clock
+    says is due. Safe to call from several threads.
 
-    An `interceptor`, if set, stands around every request: it is given the request and a function that answers it, and
-    may call that function before it fails, after it, several times, or never. It may raise `ConnectionLost`; `respond`
-    raises it on, and a server breaks the connection. `listeners` are called with every request that was answered, and
-    with that true answer, whatever an interceptor then makes of it: they see every effect.
+    An `interceptor`, if set, wraps every request: it gets the request and a function that answers it, and may call that
+    function before it fails, after it, several times, or never. It may raise `ConnectionLost`; `respond` raises it on,
+    and a server breaks the connection. `listeners` are called with every request that was answered, and with its true
+    answer, whatever an interceptor then returns: they see every effect.
     """
 
     def __init__(
@@ -68,30 +69,32 @@ class Emulator:
         task_seconds: float = 0.0,
         seed: int | None = None,
     ) -> None:
-        """Open the emulator's state: in the file `db`, or in memory when there is none. StoreError if it is no store.
+        """Open the emulator's state: in the file `db`, or in memory if there is none. StoreError if it is not a store.
 
         `tokens` are management tokens and the projects that each opens: `{"token": [1234]}`, or, for one that may only
-        read, `{"token": {"projects": [1234], "role": "read"}}`. `task_seconds` is how long tasks take; with 0
-        a task is over by the next request. `seed` makes ids and secrets repeatable.
+        read, `{"token": {"projects": [1234], "role": "read"}}`. `task_seconds` is how long tasks take; with 0 a task
+        has ended by the next request. `seed` makes ids and secrets repeatable.
         """
         store = db if isinstance(db, sqlite3.Connection) else open_store(db)
         self.clock: Clock = clock or RealClock()
         self.listeners: list[Listener] = []
         self.interceptor: Interceptor | None = None
         self._world = World(store, modes or Modes(), base_url, task_seconds, seed)
+        self._past: list[tuple[int, bytes]] = []
+        """Where lists lag: what the store held, from which instant on, the oldest that a list may still show first."""
         self._settled = (0, 0)
-        """How much had been written when all that was due was last brought about, and when more would be due."""
+        """How much had been written when due effects were last applied, and when more would be due."""
         self._is_shared = isinstance(db, str | Path)
         """Whether another process may write to the store meanwhile."""
         self._lock = threading.RLock()
         self._finalizer = weakref.finalize(self, store.close)
         with self._lock:
             grant(self._world, tokens or {})
-            store.commit()
+            self._keep()
 
     @property
     def modes(self) -> Modes:
-        """How this emulator behaves where the API's documents are silent."""
+        """How this emulator behaves if the API's documents are silent."""
         return self._world.modes
 
     @property
@@ -116,6 +119,7 @@ class Emulator:
 
     def _answer(self, request: Request) -> Answer:
         world = self._world
+        world.calls += 1
         now = self._settle()
         try:
             answer = self._route(request, now)
@@ -130,7 +134,7 @@ class Emulator:
         except BaseException:
             world.db.rollback()
             raise
-        world.db.commit()
+        self._keep(now)
         return answer
 
     def _route(self, request: Request, now: int) -> Answer:
@@ -139,6 +143,8 @@ class Emulator:
         if access == "secret":
             return handler(Call(world, request, now, path))
         roles = admit(world, request)
+        if handler in LISTS:
+            world, now = self._listed(now)
         if access == "token":
             check_role(request, best_role(roles))
             return handler(Call(world, request, now, path, projects=roles))
@@ -147,8 +153,32 @@ class Emulator:
         check_role(request, roles[project_id])
         return handler(Call(world, request, now, path, project_id, roles))
 
+    def _keep(self, now: int | None = None) -> None:
+        """Commit; and where lists lag, remember what they are to show from `now` on, or at once without it."""
+        self._world.db.commit()
+        lag = self._world.modes.lists_lag * SECOND
+        if not lag:
+            return
+        if now is None:
+            self._past = [(0, self._world.db.serialize())]
+            return
+        while len(self._past) > 1 and self._past[1][0] <= now - lag:
+            del self._past[0]
+        if (image := self._world.db.serialize()) != self._past[-1][1]:
+            self._past.append((now, image))
+
+    def _listed(self, now: int) -> tuple[World, int]:
+        """The world that a list shows, and its instant: the present one, or that of a moment ago."""
+        world, then = self._world, now - self._world.modes.lists_lag * SECOND
+        if then == now:
+            return world, now
+        image = next(image for since, image in reversed(self._past) if since <= then or since == self._past[0][0])
+        past = replace(world, db=restore(image))
+        tasks.settle(past, then, WORKS)
+        return past, then
+
     def _settle(self) -> int:
-        """Bring about whatever is due, and give the present instant."""
+        """Apply everything that is due, and return the present instant."""
         now = micros(self.clock.now())
         written, due_at = self._settled
         if now >= due_at or written != self._world.db.total_changes or self._is_shared:
@@ -161,7 +191,7 @@ class Emulator:
         """Let more management tokens into projects, which exist from then on."""
         with self._lock:
             grant(self._world, tokens)
-            self._world.db.commit()
+            self._keep()
 
     @contextmanager
     def editing(self) -> Iterator[World]:
@@ -173,16 +203,16 @@ class Emulator:
             except BaseException:
                 self._world.db.rollback()
                 raise
-            self._world.db.commit()
+            self._keep()
 
     # What a test may look at and do, past the API.
 
     @property
     def changes(self) -> int:
-        """Another number after every change that `accepts`, `live_keys`, `api_keys_of` or `names` could show.
+        """A number that changes with every change that `accepts`, `live_keys`, `api_keys_of` or `names` could show.
 
-        It never goes down, and may go up without such a change. A look that goes by the time itself, at a key that
-        expires or at a data plane that lags, can differ at the same number. Of a store in a file it tells what this
+        It never goes down, and may go up without such a change. A result that depends on the time itself, of a key that
+        expires or a data plane that lags, can differ at the same number. For a store in a file it counts what this
         emulator has changed, and nothing of others.
         """
         with self._lock:
@@ -190,9 +220,9 @@ class Emulator:
             return self._world.changes
 
     def accepts(self, project_id: int, kind: Kind, name: str, secret: str | None) -> bool:
-        """Whether the data plane would take a request with `secret`, or one without any key for None.
+        """Whether the data plane would accept a request with `secret`, or one without any key for None.
 
-        An application takes a secret if each of its deployments does, and is public if any of them is. LookupError if
+        An application accepts a secret if each of its deployments does, and is public if any of them is. LookupError if
         there is no such object.
         """
         with self._lock:
@@ -205,7 +235,7 @@ class Emulator:
             return any(verdicts) if secret is None else bool(verdicts) and all(verdicts)
 
     def live_keys(self, project_id: int) -> dict[str, LiveKey]:
-        """Every key of a project, by name, in the order in which they were made."""
+        """Every key of a project, by name, in the order of their creation."""
         with self._lock:
             self._settle()
             rows = self._world.all_of("keys", project_id)
@@ -228,35 +258,35 @@ class Emulator:
             return tuple(bindings.key_names(self._world, kind, self._target(project_id, kind, name)))
 
     def names(self, project_id: int, kind: Kind) -> tuple[str, ...]:
-        """The names of all deployments or all applications of a project, in the order in which they were made."""
+        """The names of all deployments or all applications of a project, in the order of their creation."""
         with self._lock:
             self._settle()
             return tuple(row["name"] for row in self._world.all_of(TABLES[kind], project_id))
 
     def fail_task(self, task_id: str, error: str = "Internal error") -> None:
-        """Let a task under way end in ERROR, without its effect if that has not been had. KeyError if it is over.
+        """Let a running task end in ERROR, without its effect if it is still to come. KeyError if it has ended.
 
-        A task of no length is over as soon as anything looks at the emulator, a listener too: to steer tasks, give
-        them some `task_seconds`.
+        A task of no length has ended as soon as anything looks at the emulator, including a listener: to steer tasks,
+        give them some `task_seconds`.
         """
         with self._lock:
             tasks.steer(self._world, task_id, error=error)
             self._world.db.commit()
 
     def hold_task(self, task_id: str) -> None:
-        """Let a task under way never end, until `release_task`. KeyError if it is over."""
+        """Let a running task never end, until `release_task`. KeyError if it has ended."""
         with self._lock:
             tasks.steer(self._world, task_id, due_at=tasks.NEVER)
             self._world.db.commit()
 
     def release_task(self, task_id: str) -> None:
-        """Let a task under way be due now. KeyError if it is over."""
+        """Let a running task be due now. KeyError if it has ended."""
         with self._lock:
             tasks.steer(self._world, task_id, due_at=self._settle())
             self._world.db.commit()
 
     def _target(self, project_id: int, kind: Kind, name: str) -> int:
-        """The row of an object by its name; a deployment's by its id too, for another may have its name."""
+        """The row of an object by its name; a deployment's by its id too, because another may have its name."""
         row = self._world.find(TABLES[kind], project_id, name)
         if row is None and kind == "deployment":
             row = self._world.find_uuid("deployments", name)
@@ -282,12 +312,12 @@ class Emulator:
         task_seconds: float = 0.0,
         seed: int | None = None,
     ) -> Emulator:
-        """An emulator in memory with the state that `dump` gave; with the same seed it goes on as that one would."""
+        """An emulator in memory with the state that `dump` gave; with the same seed it continues as that one would."""
         store = restore(image)
         return cls(store, clock=clock, modes=modes, base_url=base_url, task_seconds=task_seconds, seed=seed)
 
     def fork(self, *, clock: Clock | None = None, modes: Modes | None = None) -> Emulator:
-        """A copy in memory that goes its own way: same state and options, no listeners and no interceptor.
+        """An independent copy in memory: same state and options, no listeners and no interceptor.
 
         A virtual clock is copied too, unless another `clock` is given.
         """
@@ -302,11 +332,14 @@ class Emulator:
             task_seconds=world.task_seconds,
             seed=world.seed,
         )
+        if fork.modes.lists_lag == world.modes.lists_lag:
+            fork._past = list(self._past)  # noqa: SLF001 - its own copy
+        fork._world.calls = world.calls  # noqa: SLF001
         fork._world.unseen -= world.changes  # noqa: SLF001 - whoever compares `changes` may go on with the copy
         return fork
 
     def close(self) -> None:
-        """Let go of the database; the emulator cannot be used any more."""
+        """Close the database; the emulator can no longer be used."""
         with self._lock:
             self._finalizer()
 

@@ -14,11 +14,11 @@ from reconciler.emulator.world import Call
 READY = {"ACTIVE", "PARTIALLYDEPLOYED", "PENDING"}
 OWNER = "emulator"
 WAKING_SECONDS = 30
-"""How long a deployment at zero takes to wake, where requests are not held meanwhile."""
+"""How long a deployment at zero takes to wake, if requests are not held meanwhile."""
 
 
 def serve_inference(call: Call) -> Answer:
-    """Any request below a deployment's address: first the keys, then whether it runs, then what was asked."""
+    """Any request below a deployment's address: check the keys first, then whether it runs, then the path."""
     world = call.world
     project_id = int(call.path["project_id"]) if re.fullmatch("[0-9]{1,18}", call.path["project_id"]) else -1
     place = call.path["deployment_name"]
@@ -64,7 +64,7 @@ def _is_awake(call: Call, deployment_id: int) -> bool:
 
 
 def _is_admitted(call: Call, deployment_id: int) -> bool:
-    """A good `X-API-Key` is enough, whatever stands beside it; so is a good Bearer, unless the mode says otherwise."""
+    """A good `X-API-Key` is enough, whatever comes with it; so is a good Bearer, unless the mode says otherwise."""
     offered: list[str | None] = [*_offered_secrets(call.request)]
     if call.world.modes.dual_credentials == "x_api_key_decides":
         offered = offered[:1]
@@ -88,7 +88,7 @@ def _refusal(status: int, message: str, code: str) -> RawError:
 
 
 def _complete(call: Call) -> Answer:
-    """A chat completion that says the last message back, whole or as a stream of events."""
+    """A chat completion that repeats the last message, whole or as a stream of events."""
     body = _read_chat(call.request)
     said = _text_of(body["messages"][-1]["content"])
     words = f"You said: {said}".split(" ")

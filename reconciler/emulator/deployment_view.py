@@ -24,7 +24,7 @@ PROBE_DEFAULTS: dict[str, Any] = {
 }
 NOT_DEPLOYED = {"DEPLOYING", "NEW", "FAILED", "DELETED"}
 STATUS_IN_V3 = {"NEW": "DEPLOYING", "ERROR": "DISABLED", "FAILED": "DISABLED"}
-"""How v3 shows the statuses that only v2 has [I]."""
+"""How v3 shows the statuses that exist only in v2 [I]."""
 IS_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 FLAVORS = UUID("4f1a7c52-9f0e-4d0b-8a35-6a0c6f0e2b71")
 """The namespace of flavors' ids; any would do."""
@@ -84,9 +84,9 @@ def flavor_id(name: str) -> str:
 
 
 def show_instance(world: World, row: sqlite3.Row, api_key_ids: list[str]) -> dict[str, Any]:
-    """A deployment as v2 gives it: every documented field of v2, and what only v3 has left out [D]."""
+    """A deployment in v2's form: every documented field of v2, and nothing that exists only in v3 [D]."""
     spec = unpack(row["spec"])
-    # Where a name can be that of two deployments, only the id tells their addresses apart.
+    # If a name can be that of two deployments, only the id tells their addresses apart.
     by_id = world.modes.twin_deployments == "allowed"
     return {
         "id": row["uuid"],

@@ -63,7 +63,7 @@ def insert_deployment(
     exposed: bool = True,
     uuid: str | None = None,
 ) -> int:
-    """Put a deployment without keys into the store, under a new uuid unless one is given, and give its row's id."""
+    """Put a deployment without keys into the store, under a new uuid unless one is given, and return its row's id."""
     return world.run(
         "INSERT INTO deployments (uuid, project_id, name, status, spec, auth_enabled, created_at, application_id,"
         " component, exposed) VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?, ?)",
@@ -133,7 +133,7 @@ def update_deployment(call: Call) -> Answer:
 
 
 def delete_deployment(call: Call) -> Answer:
-    """DELETE: a task; the keys that were attached live on. A child goes only with its application [I]."""
+    """DELETE: a task; the attached keys stay. A child goes only with its application [I]."""
     row = _find(call)
     if row["application_id"] is not None:
         raise conflict(f"Inference deployment {row['name']} belongs to an application")
@@ -145,7 +145,9 @@ def delete_deployment(call: Call) -> Answer:
 
 
 def remove_deployment(world: World, deployment_id: int) -> None:
-    """Take a deployment out of the store, with all that hangs on it; whether keys still name it is a mode [U]."""
+    """Remove a deployment from the store, with everything that depends on it; whether keys still name it is a
+    mode [U].
+    """
     if world.modes.deleted_instance == "still_listed":
         world.run(
             "INSERT INTO stale_links SELECT b.key_id, d.id, d.uuid FROM bindings b JOIN deployments d"
@@ -158,7 +160,7 @@ def remove_deployment(world: World, deployment_id: int) -> None:
 
 
 def bury_deployment(world: World, deployment_id: int) -> None:
-    """Take a deployment out of the store, and leave what v2 shows of a deleted one."""
+    """Remove a deployment from the store, and leave what v2 shows of a deleted one."""
     world.run("UPDATE deployments SET status = 'DELETED' WHERE id = ?", deployment_id)
     world.run("INSERT INTO deleted_deployments SELECT * FROM deployments WHERE id = ?", deployment_id)
     remove_deployment(world, deployment_id)
@@ -214,7 +216,7 @@ def _fail_delete(world: World, _project: int, deployment_id: int, _work: dict[st
 
 
 def nothing(_world: World, _project: int, _target: int, _work: dict[str, Any], _at: int) -> None:
-    """What is left of an update that failed: all as it was [I]."""
+    """The state after a failed update: everything as it was [I]."""
 
 
 WORKS = {

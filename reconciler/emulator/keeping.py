@@ -1,4 +1,4 @@
-"""What a server makes of what it is asked to keep, in the modes in which it takes liberties."""
+"""What a server may store instead of what it was sent, in the modes in which it takes liberties."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from reconciler.emulator.clock import instant
 from reconciler.emulator.wire import NO_CONTENT, Answer, json_answer
 from reconciler.emulator.world import World
 
@@ -16,13 +17,13 @@ MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
 SHORT = 120
-"""Characters that are left of a description that is cut."""
+"""Characters that are left of a truncated description."""
 Telling = Literal["list", "alone", "create"]
-"""Which answer tells of a key: that of a list, one about it alone, or that to its create."""
+"""The kind of an answer about a key: a list, one key alone, or its create."""
 
 
 def keep_expiry(world: World, microseconds: int | None) -> int | None:
-    """The instant that is kept of an `expires_at`; None for never."""
+    """The stored instant of an `expires_at`; None for never."""
     if microseconds is None:
         return None
     match world.modes.expiry_kept:
@@ -30,7 +31,7 @@ def keep_expiry(world: World, microseconds: int | None) -> int | None:
             return microseconds
         case "end_of_day":
             return microseconds - microseconds % DAY + DAY - SECOND
-        case "midnight":
+        case "midnight" | "date":
             return microseconds - microseconds % DAY
         case "to_the_minute":
             return -(-microseconds // MINUTE) * MINUTE
@@ -41,7 +42,7 @@ def keep_expiry(world: World, microseconds: int | None) -> int | None:
 
 
 def keep_description(world: World, text: str | None) -> str | None:
-    """The text that is kept of a description."""
+    """The stored text of a description."""
     if text is None:
         return None
     match world.modes.description_kept:
@@ -51,6 +52,12 @@ def keep_description(world: World, text: str | None) -> str | None:
             return text.strip()
         case "composed":
             return unicodedata.normalize("NFC", text)
+        case "decomposed":
+            return unicodedata.normalize("NFD", text)
+        case "compatible":
+            return unicodedata.normalize("NFKC", text)
+        case "ascii":
+            return text.encode("ascii", "replace").decode()
         case "escaped":
             return html.escape(text)
         case "folded":
@@ -73,6 +80,13 @@ def tell_created_at(world: World, row: sqlite3.Row, telling: Telling) -> str | N
     return world.timestamp("created_at", created_at)
 
 
+def tell_expires_at(world: World, row: sqlite3.Row) -> str | None:
+    """A key's `expires_at` as every answer shows it."""
+    if world.modes.expiry_kept == "date" and row["expires_at"] is not None:
+        return f"{instant(row['expires_at']):%Y-%m-%d}"
+    return world.timestamp("expires_at", row["expires_at"])
+
+
 def answer_patch(world: World, before: Mapping[str, Any], after: Mapping[str, Any], sent: Mapping[str, Any]) -> Answer:
     """The answer to a PATCH of a key that was shown as `before`, and is shown as `after` now."""
     match world.modes.key_answers:
@@ -87,7 +101,7 @@ def answer_patch(world: World, before: Mapping[str, Any], after: Mapping[str, An
 
 
 def echo(world: World, shown: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, Any]:
-    """A key as it is shown, or with what was sent in place of what was kept."""
+    """A key as it is shown, or with the values of the request instead of the stored ones."""
     if world.modes.key_answers != "what_was_sent":
         return dict(shown)
     return {**shown, **{name: value for name, value in sent.items() if name in shown}}

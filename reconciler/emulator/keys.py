@@ -1,4 +1,4 @@
-"""API keys: made and shown at once, without a task; the secret is in the answer to POST and in no other [D]."""
+"""API keys: created and shown at once, without a task; the secret is in the answer to POST and in no other [D]."""
 
 from __future__ import annotations
 
@@ -7,16 +7,21 @@ from typing import Any
 
 from reconciler.emulator.bindings import detach, places_of
 from reconciler.emulator.keeping import (
+    HOUR,
     Telling,
     answer_patch,
     echo,
     keep_description,
     keep_expiry,
     tell_created_at,
+    tell_expires_at,
 )
 from reconciler.emulator.validation import check_key_address, read_body, read_instant, read_paging
-from reconciler.emulator.wire import NO_CONTENT, Answer, conflict, json_answer, not_found, validation_error
+from reconciler.emulator.wire import NO_CONTENT, Answer, ApiError, conflict, json_answer, not_found, validation_error
 from reconciler.emulator.world import Call, World
+
+QUOTA = "inference_api_key_count_limit"
+"""What the quota of keys is called [U]."""
 
 
 def create_key(call: Call) -> Answer:
@@ -24,8 +29,8 @@ def create_key(call: Call) -> Answer:
     body = read_body(call.request, "KEY_CREATE")
     world, name = call.world, body["name"]
     expires_at = keep_expiry(world, read_expiry(call, body.get("expires_at")))
-    if world.find("keys", call.project_id, name):
-        raise conflict(f"API key {name} already exists")
+    check_name(call, call.project_id, name)
+    check_quota(world, call.project_id)
     secret = world.new_secret()
     insert_key(
         world,
@@ -49,6 +54,31 @@ def read_expiry(call: Call, text: str | None) -> int | None:
     return expires_at
 
 
+def check_name(call: Call, project_id: int, name: str) -> None:
+    """Refuse a name that a key has, or had, where that counts: a mode [U]. One that is deleted has no other traces."""
+    world = call.world
+    since = {"free": call.now, "reserved_for_an_hour": call.now - HOUR, "reserved": 0}[world.modes.deleted_name]
+    query = "SELECT 1 FROM deleted_keys WHERE project_id = ? AND name = ? AND deleted_at > ?"
+    if world.find("keys", project_id, name) or world.row(query, project_id, name, since):
+        raise conflict(f"API key {name} already exists")
+
+
+def check_quota(world: World, project_id: int) -> None:
+    """Refuse one key more than a project may have: `QuotaLimitExceed` [D], with status and `info` by modes [U]."""
+    limit = world.modes.key_quota
+    used = world.number("SELECT count(*) FROM keys WHERE project_id = ?", project_id)
+    if limit == "none" or used < limit:
+        return
+    counts = {"limit": limit, "usage": used}
+    told: dict[str, Any] = {
+        "counts": {"quota": QUOTA, **counts},
+        "nested": {QUOTA: counts},
+        "text": f"{QUOTA}: {used} of {limit} used",
+    }
+    info = {"info": told[world.modes.quota_info]} if world.modes.quota_info in told else {}
+    raise ApiError(world.modes.quota_status, "QuotaLimitExceed", f"Quota limit exceeded: {QUOTA}", **info)
+
+
 def insert_key(
     world: World,
     project_id: int,
@@ -60,7 +90,7 @@ def insert_key(
     expires_at: int | None,
     uuid: str | None = None,
 ) -> int:
-    """Put a key into the store, under a new uuid unless one is given, and give its row's id."""
+    """Put a key into the store, under a new uuid unless one is given, and return its row's id."""
     return world.run(
         "INSERT INTO keys (uuid, project_id, name, description, secret, created_at, expires_at)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -109,18 +139,24 @@ def delete_key(call: Call) -> Answer:
         return NO_CONTENT
     if places_of(call.world, row["id"]):
         _detach(call, row)
-    remove_key(call.world, row["id"])
+    remove_key(call.world, row["id"], call.now)
     return NO_CONTENT
 
 
-def remove_key(world: World, key_id: int) -> None:
-    """Take a key that is attached to nothing out of the store."""
+def remove_key(world: World, key_id: int, at: int) -> None:
+    """Take a key that is attached to nothing out of the store; what is left of it is in some modes [U]."""
+    if world.modes.data_plane_lag or world.modes.deleted_name != "free":
+        world.run(
+            "INSERT INTO deleted_keys SELECT id, project_id, name, secret, expires_at, ? FROM keys WHERE id = ?",
+            at,
+            key_id,
+        )
     world.run("DELETE FROM stale_links WHERE key_id = ?", key_id)
     world.run("DELETE FROM keys WHERE id = ?", key_id)
 
 
 def _detach(call: Call, row: sqlite3.Row) -> None:
-    """Take a key that is to be deleted off everything, or refuse that."""
+    """Detach a key that is to be deleted from everything, or refuse that."""
     users = call.world.rows(
         "SELECT d.name, EXISTS (SELECT 1 FROM bindings a WHERE a.kind = 'application' AND a.key_id = b.key_id"
         " AND a.target_id = d.application_id) AS through_application FROM bindings b"
@@ -168,6 +204,6 @@ def _show(world: World, row: sqlite3.Row, deployment_names: list[str], telling: 
         "name": row["name"],
         "description": row["description"],
         "created_at": tell_created_at(world, row, telling),
-        "expires_at": world.timestamp("expires_at", row["expires_at"]),
+        "expires_at": tell_expires_at(world, row),
         "deployment_names": deployment_names,
     }

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args, get_type_hints
 Choice = str | int
 
 
-def _liberty(default: str) -> Any:
+def _liberty(default: Choice) -> Any:
     return field(default=default, metadata={"is_liberty": True})
 
 
@@ -49,11 +49,18 @@ class Modes:
     application_key_delete: Literal["refused", "allowed_and_detached"] = "refused"
     """DELETE of a key that only applications use: a 409, or a 204 that also takes it off them."""
 
+    # Applications.
+    application_name: Literal["label", "free"] = "label"
+    """The name of an application: small letters, digits and inner hyphens, at most 15; or any printable text without a
+    slash, at most 200 characters."""
+
     # Keys.
     past_expiry: Literal["rejected", "accepted"] = "rejected"
     """POST of a key whose `expires_at` has passed already: a 400, or a key that never works."""
     deployment_names: Literal["with_children", "own_only"] = "with_children"
     """Whether a key's `deployment_names` include the deployments that it opens through an application."""
+    deleted_name: Literal["free", "reserved_for_an_hour", "reserved"] = "free"
+    """The name of a deleted key: free at once, or refused (409) for an hour, or for ever, although no key has it."""
     secret_shape: Literal["alphanumeric", "symbols"] = "alphanumeric"  # noqa: S105 - the shape of one
     """Letters and digits, or also characters that shells, URLs and dotenv files treat specially."""
 
@@ -64,8 +71,11 @@ class Modes:
     """The order of `api_keys` in an answer."""
     list_order: Literal["oldest_first", "newest_first", "by_name"] = "oldest_first"
     """The order of lists; with `newest_first` a key made between two pages pushes one into both."""
-    timestamps: Literal["zulu", "naive", "offset", "offset_colon", "mixed"] = "zulu"
-    """`…00Z` in whole seconds, `…00.717473` without a zone, `…00+0000`, `…00+00:00`, or each field its own."""
+    timestamps: Literal["zulu", "naive", "offset", "offset_colon", "mixed", "per_call"] = "zulu"
+    """`…00Z` in whole seconds, `…00.717473` without a zone, `…00+0000`, `…00+00:00`, each field its own, or every field
+    another form and precision in each call."""
+    lists_lag: Literal[0, 3] = 0
+    """Seconds until a list shows a change; one object by itself shows it at once, and so does the data plane."""
 
     # Access.
     auth_scheme: Literal["any_case", "as_the_sdk"] = "any_case"
@@ -80,8 +90,9 @@ class Modes:
     scaled_to_zero: Literal["held", "unavailable", "gate_sleeps_too"] = "held"
     """What a request gets from a deployment at zero, which it wakes: its answer, late (here at once); a 503 until the
     deployment is awake; or the same, whatever key it holds, since keys are looked at only where something runs."""
-    data_plane_lag: Literal[0, 5] = 0
-    """Seconds until the data plane follows a change of keys."""
+    data_plane_lag: Literal[0, 5, 60] = 0
+    """Seconds until the data plane follows a change of keys: of a list, and of a key that was deleted. The API shows
+    the change before."""
 
     # The older generation, v2.
     patch_null: Literal["clears", "unchanged"] = "clears"
@@ -110,20 +121,27 @@ class Modes:
     key_status: Literal["always_active", "tells_expiry"] = "always_active"
     """The `status` of a key that has expired: ACTIVE like any other, or EXPIRED."""
 
-    # What a server makes of what it is asked. Nothing in the documents allows any of it.
-    expiry_kept: Literal["exact", "end_of_day", "midnight", "to_the_minute", "an_hour_later", "dropped"] = _liberty(
-        "exact"
+    # What a server makes of what it is asked: nothing in the documents allows it, but for a quota.
+    expiry_kept: Literal["exact", "end_of_day", "midnight", "date", "to_the_minute", "an_hour_later", "dropped"] = (
+        _liberty("exact")
     )
-    """A key's `expires_at`: to the second; the end of its day, or its beginning; the next full minute; an hour later,
-    as a zone is mistaken; or not at all."""
-    description_kept: Literal["as_sent", "trimmed", "composed", "escaped", "folded", "cut", "dropped"] = _liberty(
-        "as_sent"
-    )
-    """A key's description: as it was sent; without blanks around it; in Unicode's composed form; with entities for what
-    HTML reads as markup; with one blank for several; its first 120 characters; or not at all."""
+    """A key's `expires_at`: to the second; the end of its day, or its beginning, shown as an instant or as a date
+    alone; the next full minute; an hour later, as a zone is mistaken; or not at all."""
+    description_kept: Literal[
+        "as_sent", "trimmed", "composed", "decomposed", "compatible", "ascii", "escaped", "folded", "cut", "dropped"
+    ] = _liberty("as_sent")
+    """A key's description: as it was sent; without blanks around it; in Unicode's composed form, its decomposed one, or
+    the one that puts plain letters for their variants; with `?` for what is not ASCII; with entities for what HTML
+    reads as markup; with one blank for several; its first 120 characters; or not at all."""
+    key_quota: Literal["none", 3, 5, 10, 100] = _liberty("none")
+    """How many keys a project may have: one more is refused with `QuotaLimitExceed`, as the documents name it."""
+    quota_status: Literal[403, 409, 429, 400] = _liberty(403)
+    """The status of that refusal."""
+    quota_info: Literal["counts", "nested", "text", "missing"] = _liberty("counts")
+    """Its `info`: quota, limit and usage side by side; those of the quota under its name; a sentence; or none."""
     created_at_told: Literal["alike", "finer_at_first", "otherwise_alone"] = _liberty("alike")
     """A key's `created_at`: alike in every answer; with microseconds in that to the create, and then rounded up; or an
-    hour off where one key is asked for."""
+    hour off in the answer about one key."""
     key_answers: Literal["what_is_kept", "what_was_sent", "nothing", "as_it_was"] = _liberty("what_is_kept")
     """What a write of a key is answered with; a create always shows the key and its secret, and a PATCH may be answered
     by a 204, or by the key as it was before."""
@@ -135,7 +153,7 @@ class Modes:
     """A list of keys, or in v2 of what a key opens: as it was sent; of keys, shown with each twice; or taken, with a
     task that finishes, and forgotten."""
     task_end: Literal["finished", "never", "cancelled", "empty", "null"] = _liberty("finished")
-    """The state of a task that has had its effect: FINISHED; RUNNING for ever; CANCELLED; an empty word; or null."""
+    """The state of a task that has had its effect: FINISHED; RUNNING forever; CANCELLED; an empty word; or null."""
 
     def __post_init__(self) -> None:
         for name, allowed in (Modes.choices() | Modes.liberties()).items():
@@ -149,9 +167,9 @@ class Modes:
 
     @staticmethod
     def liberties() -> dict[str, tuple[Choice, ...]]:
-        """The same for what a server makes of what it is asked: in no world that `pairwise` gives.
+        """The same for what a server may do instead of what it is asked: in no world that `pairwise` gives.
 
-        In those, keyform does all that it is asked; in these, it has to say what it could not do.
+        In those, keyform does everything that it is asked; in these, it has to report what it could not do.
         """
         return dict(_choices(liberties=True))
 

@@ -52,6 +52,17 @@ ROUTES: tuple[Route, ...] = (
     (ANY, "/dataplane/{project_id}/deployments/{deployment_name}/{rest:path}", dataplane.serve_inference, "secret"),
 )
 
+LISTS: frozenset[Handler] = frozenset(
+    {
+        keys.list_keys,
+        deployments.list_deployments,
+        applications.list_applications,
+        v2_keys.list_keys,
+        v2_deployments.list_deployments,
+    }
+)
+"""What may show the state of a moment ago; a list of tasks does not."""
+
 WORKS = deployments.WORKS | applications.WORKS
 """What every type of task does when it takes effect."""
 

@@ -1,6 +1,6 @@
-"""The bodies that the API takes, as JSON Schemas: every field, type and limit is documented [D].
+"""The bodies that the API accepts, as JSON Schemas: every field, type and limit is documented [D].
 
-`record` closes every object: a field that is not documented is refused.
+`record` closes every object: an undocumented field is refused.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ END = r"\Z"
 """The end of a string. The documents write `$`, which in Python would let a line break pass."""
 
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
-"""Names of deployments, and of keys wherever they stand in a path."""
+"""Names of deployments, and of keys in paths."""
 DOTTED = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
 """Names of keys where they are made: dots are allowed here, and only here."""
+PRINTABLE = r"^[^/\x00-\x1f\x7f-\x9f]+\Z"
+"""Names of applications, where they are free in form."""
 IMAGE = (
     r"^(?:(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*)"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?\Z"
 )
 TOPIC = r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])*)*\Z"
 FASTER = {TOPIC: r"^[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*\Z"}
-"""Patterns for the same strings as documented ones that take minutes to say no."""
+"""Faster patterns for the same strings as documented ones that take minutes to refuse a value."""
 
 
 def record(required: str = "", **properties: Schema) -> Schema:
@@ -78,7 +80,7 @@ _KEY_NAME_V2 = text(minLength=1, maxLength=200, pattern=DOTTED)
 KEY_CREATE_V2 = record("name", name=_KEY_NAME_V2, inference_instance_ids=NAMES, **_KEY_V2)
 KEY_UPDATE_V2 = record(inference_instance_ids=or_null(NAMES), **_KEY_V2)
 KEY_RENAME_V2 = record(name=_KEY_NAME_V2, **KEY_UPDATE_V2["properties"])
-"""A PATCH that also takes a name: not documented, but the portal's pages say that it can be edited."""
+"""A PATCH that also accepts a name: not documented, but the portal's pages say that it can be edited."""
 
 _THRESHOLD = or_null(record("threshold", threshold=whole(1, 100)))
 _TRIGGERS_V2 = record(
@@ -125,7 +127,7 @@ _LOGGING = or_null(
 
 
 def _probes(*, whole_probe: bool, nullable_probe: bool = False) -> Schema:
-    """Probes at create need their parts, in a PATCH every part is optional; only v2 takes a null as one."""
+    """Probes at create need their parts, in a PATCH every part is optional; only v2 accepts a null as one."""
 
     def needs(names: str) -> str:
         return names if whole_probe else ""
@@ -206,7 +208,7 @@ DEPLOYMENT_V2 = record(
     project_id=or_null(whole()),
     timeout=or_null(whole(0)),
 )
-"""What v2 takes to make a deployment and to replace one, alike."""
+"""What v2 accepts to create a deployment and to replace one."""
 
 _OVERRIDE = record("value", value=text())
 
@@ -231,6 +233,11 @@ APPLICATION_CREATE = record(
     components_configuration=mapping(COMPONENT_CREATE),
     api_keys=NAMES,
 )
+APPLICATION_CREATE_FREE = record(
+    "application_name name regions components_configuration",
+    **APPLICATION_CREATE["properties"] | {"name": text(minLength=1, maxLength=200, pattern=PRINTABLE)},
+)
+"""The same, for an API that takes any name."""
 APPLICATION_UPDATE = record(
     api_keys=NAMES,
     regions=listing(whole()),
@@ -238,9 +245,9 @@ APPLICATION_UPDATE = record(
 )
 
 STATUSES = ("ACTIVE", "DELETING", "DEPLOYING", "DISABLED", "PARTIALLYDEPLOYED", "PENDING")
-"""[D] What a deployment can be."""
+"""[D] The statuses of a deployment."""
 STATUSES_ONLY_IN_V2 = ("DELETED", "ERROR", "FAILED", "NEW")
-"""[D] What it can be in v2 beside those."""
+"""[D] More statuses that it can have in v2."""
 
 _SEED_COMPONENT = record(**COMPONENT_CREATE["properties"])
 _SEED_PROJECT = record(
@@ -258,7 +265,7 @@ _SEED_PROJECT = record(
     applications=listing(
         record(
             "name",
-            name=text(minLength=1, maxLength=15),
+            name=text(minLength=1, maxLength=200, pattern=PRINTABLE),
             application_name=text(),
             regions=listing(whole()),
             api_keys=NAMES,
@@ -280,4 +287,4 @@ SEED = record(
         "additionalProperties": False,
     },
 )
-"""A seed file: ours, not the API's; what it leaves out has a default."""
+"""A seed file: ours, not the API's; missing fields have a default."""

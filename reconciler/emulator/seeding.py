@@ -20,6 +20,8 @@ from reconciler.emulator.wire import ApiError
 from reconciler.emulator.world import Table, World
 
 REGION = 1
+LONGEST_APPLICATION = 15
+"""Characters [D]."""
 FLAVOR = "inference-16vcpu-232gib-1xh100-80gb"
 DEPLOYMENT: dict[str, Any] = {
     "image": "vllm/vllm-openai:latest",
@@ -28,22 +30,22 @@ DEPLOYMENT: dict[str, Any] = {
     "containers": [{"region_id": REGION, "scale": {"min": 1, "max": 1}}],
 }
 APART = {"api_keys", "auth_enabled", "id", "status"}
-"""Fields of a seeded deployment that are no part of its settings."""
+"""Fields of a seeded deployment that are not settings of it."""
 COMPONENT: dict[str, Any] = {"flavor": FLAVOR, "exposed": True, "scale": {"min": 1, "max": 1}}
 IN_LIST = re.compile(r"(?<=api_keys|loyments|ications|.regions)\.([0-9]+)")
 """A position in a list, within a dotted path."""
 
 
 class SeedError(ValueError):
-    """A seed that cannot be used; `problems` names every place and what is wrong there."""
+    """A seed that cannot be used; `problems` lists every place and what is wrong there."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
 
 
-def load_seed(path: str | Path) -> dict[str, Any]:
-    """Read and check a seed file, YAML or JSON; SeedError if it cannot be read or used."""
+def load_seed(path: str | Path, modes: Modes | None = None) -> dict[str, Any]:
+    """Read and check a seed file, YAML or JSON, for an emulator in `modes`; SeedError if it cannot be read or used."""
     import yaml  # noqa: PLC0415 - only a seed file needs it
 
     try:
@@ -55,23 +57,23 @@ def load_seed(path: str | Path) -> dict[str, Any]:
         place = "" if mark is None else f":{mark.line + 1}:{mark.column + 1}"
         raise SeedError([f"{path}{place}: not valid YAML: {getattr(error, 'problem', None) or 'unreadable'}"]) from None
     try:
-        return check_seed({} if data is None else data)
+        return check_seed({} if data is None else data, modes)
     except SeedError as error:
         raise SeedError([f"{path}: {problem}" for problem in error.problems]) from None
 
 
 def check_seed(data: object, modes: Modes | None = None) -> dict[str, Any]:
-    """The seed with YAML's dates and whole numbers made into what JSON has; SeedError with all problems at once.
+    """The seed with YAML's dates and whole numbers turned into JSON's types; SeedError with all problems at once.
 
-    `modes` are those of the emulator it is for: in one of them two deployments may have the same name.
+    `modes` are those of the emulator it is for: in some, two deployments may have one name, or applications any.
     """
-    twins = (modes or Modes()).twin_deployments == "allowed"
+    modes = modes or Modes()
     plain = _plain(data)
     told = {IN_LIST.sub(r"[\1]", place): messages for place, messages in problems_in("SEED", plain).items()}
     problems = [f"{place}: {message}" for place, messages in told.items() for message in messages]
     if not problems:
         for project, content in plain.get("projects", {}).items():
-            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {}, twins=twins)]
+            problems += [f"projects.{project}.{problem}" for problem in _project_problems(content or {}, modes)]
         problems += _repeated_ids(plain.get("projects", {}))
     if problems:
         raise SeedError(problems)
@@ -80,9 +82,9 @@ def check_seed(data: object, modes: Modes | None = None) -> dict[str, Any]:
 
 
 def seed(emulator: Emulator, data: Mapping[str, Any]) -> None:
-    """Put into the emulator what `data` holds and it does not have yet; SeedError if the data is wrong.
+    """Put everything of `data` into the emulator that it does not have yet; SeedError if the data is wrong.
 
-    What is there already stays as it is, so that a restart with the same seed changes nothing.
+    Existing objects stay as they are, so that a restart with the same seed changes nothing.
     """
     checked = check_seed(data, emulator.modes)
     emulator.grant(checked.get("tokens", {}))
@@ -105,7 +107,7 @@ def _plain(value: object) -> Any:
             return value
 
 
-def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[str]:
+def _project_problems(content: Mapping[str, Any], modes: Modes) -> Iterator[str]:
     keys = [key["name"] for key in content.get("api_keys", [])]
     taken: set[str] = set()
     yield from _repeated("api_keys", keys)
@@ -118,7 +120,7 @@ def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[st
                     yield f"api_keys[{position}].{field}: not an ISO 8601 date or time"
     for section in ("deployments", "applications"):
         items = content.get(section, [])
-        may_repeat = twins and section == "deployments"
+        may_repeat = modes.twin_deployments == "allowed" and section == "deployments"
         yield from () if may_repeat else _repeated(section, [_taken_name(item) for item in items])
         for position, item in enumerate(items):
             for name in item.get("api_keys", []):
@@ -128,8 +130,10 @@ def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[st
                 yield f"{section}[{position}]: {BOTH_GIVEN}"
             names = [_taken_name(item)]
             if section == "applications":
-                if not is_label(item["name"]):
+                if modes.application_name == "label" and not is_label(item["name"]):
                     yield f"applications[{position}].name: small letters, digits and inner hyphens only"
+                if modes.application_name == "label" and len(item["name"]) > LONGEST_APPLICATION:
+                    yield f"applications[{position}].name: at most {LONGEST_APPLICATION} characters"
                 names = [child_name(item["name"], component) for component in item.get("components", {"web": None})]
             for name in filter(None, names):
                 if name in taken and not may_repeat:
@@ -138,14 +142,14 @@ def _project_problems(content: Mapping[str, Any], *, twins: bool) -> Iterator[st
 
 
 def _taken_name(item: Mapping[str, Any]) -> str | None:
-    """The name that nothing else may have; a deployment that was deleted takes none."""
+    """The name that nothing else may have; a deleted deployment takes none."""
     return None if item.get("status") == "DELETED" else item["name"]
 
 
 def _repeated(section: str, names: Sequence[str | None]) -> Iterator[str]:
     for position, name in enumerate(names):
         if name is not None and name in names[:position]:
-            yield f"{section}[{position}].name: {name!r} stands here twice"
+            yield f"{section}[{position}].name: {name!r} appears here twice"
 
 
 def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
@@ -154,7 +158,7 @@ def _repeated_ids(projects: Mapping[str, Any]) -> Iterator[str]:
         for project, content in projects.items():
             for position, item in enumerate((content or {}).get(section, [])):
                 if field in item and item[field] in seen:
-                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} stands here twice"
+                    yield f"projects.{project}.{section}[{position}].{field}: {item[field]!r} appears here twice"
                 seen.add(item.get(field, ""))
 
 
@@ -178,7 +182,7 @@ def _fill_project(world: World, project_id: int, content: Mapping[str, Any], now
     there_deleted = Counter(row["name"] for row in deleted)
     for item in content.get("deployments", []):
         alike = there_deleted if item.get("status") == "DELETED" else there
-        if alike[item["name"]]:  # the first of two of one name is the first that is there
+        if alike[item["name"]]:  # the first of two with one name is the older one
             alike[item["name"]] -= 1
         else:
             _add_deployment(world, project_id, item, now)

@@ -31,7 +31,7 @@ def create_app(emulator: Emulator) -> Starlette:
 
 
 class _Endpoint:
-    """Every path goes to `Emulator.respond`, whose own table of routes decides; none is known to Starlette."""
+    """Every path goes to `Emulator.respond`, whose own table of routes decides; Starlette knows none."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -73,18 +73,18 @@ async def _events(answer: Answer) -> AsyncIterator[bytes]:
 
 
 async def _break_off(send: Send) -> None:
-    """Promise a body and send none: the server has to close the connection, and the caller has no answer."""
+    """Promise a body and send none: the server has to close the connection, and the caller gets no answer."""
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
     await send({"type": "http.response.body", "body": b""})
 
 
 def _listen(emulator: Emulator, host: str, port: int) -> tuple[socket.socket, str]:
-    """A listening socket and its address, from which on the emulator's own addresses are made; OSError if taken.
+    """A listening socket and its address, which the emulator's own addresses use from then on; OSError if it is taken.
 
-    Callers may connect as soon as this returns: what comes before the server runs waits in the socket's backlog.
+    Callers may connect as soon as this returns: requests wait in the socket's backlog until the server runs.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named, or asyncio would not set TCP_NODELAY, and every answer would wait 40 ms for an ACK.
+    # The protocol is named; otherwise asyncio would not set TCP_NODELAY, and every answer would wait 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -93,7 +93,7 @@ def _listen(emulator: Emulator, host: str, port: int) -> tuple[socket.socket, st
     except OSError:
         listener.close()
         raise
-    # An address that stands for all of the machine's is one to listen on, not one to call.
+    # An address that means all of the machine's is one to listen on, not one to call.
     callable_host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - only compared
     shown = f"[{callable_host}]" if family == socket.AF_INET6 else callable_host
     emulator.base_url = f"http://{shown}:{listener.getsockname()[1]}"
@@ -102,10 +102,20 @@ def _listen(emulator: Emulator, host: str, port: int) -> tuple[socket.socket, st
 
 def _make_server(emulator: Emulator) -> uvicorn.Server:
     import uvicorn  # noqa: PLC0415 - an optional extra
+    from h11 import LocalProtocolError  # noqa: PLC0415
+    from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
+
+    class Protocol(H11Protocol):
+        def send_400_response(self, msg: str) -> None:
+            """As uvicorn's, whose text is more than may be sent to a broken HEAD."""
+            try:
+                super().send_400_response(msg)
+            except LocalProtocolError:
+                self.transport.close()
 
     class Server(uvicorn.Server):
         async def main_loop(self) -> None:
-            """As uvicorn's, but it notices the wish to stop within milliseconds."""
+            """As uvicorn's, but it notices a request to stop within milliseconds."""
             counter = 0
             while not await self.on_tick(counter):
                 counter += 1
@@ -115,7 +125,7 @@ def _make_server(emulator: Emulator) -> uvicorn.Server:
                     await asyncio.sleep(TICK_SECONDS)
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            """As uvicorn's, but one that is forced to end gives its connections a tick, not a tenth of a second."""
+            """As uvicorn's, but a forced stop gives its connections a tick, not a tenth of a second."""
             if not self.force_exit:
                 await super().shutdown(sockets)
                 return
@@ -129,16 +139,16 @@ def _make_server(emulator: Emulator) -> uvicorn.Server:
 
     config = uvicorn.Config(
         create_app(emulator),
-        http="h11",
+        http=Protocol,
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="critical",  # a request line may hold what no log should; and a broken connection is meant
+        log_level="critical",  # a request line may hold what no log should; and broken connections are intended
         access_log=False,
         timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=1,
         server_header=False,
-        date_header=False,  # the emulator's own clock tells the date
+        date_header=False,  # the emulator's own clock gives the date
     )
     return Server(config)
 
@@ -168,7 +178,7 @@ class EmulatorServer:
         return self
 
     def stop(self) -> None:
-        """Stop serving, within a fifth of a second; connections that are open are closed. The emulator stays usable."""
+        """Stop serving, within a fifth of a second; open connections are closed. The emulator stays usable."""
         self._server.should_exit = True
         self._server.force_exit = True
         if self._thread.is_alive():

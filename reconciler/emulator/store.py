@@ -8,7 +8,7 @@ import sqlite3
 from functools import cache
 from pathlib import Path
 
-VERSION = 3
+VERSION = 4
 
 RANDOM_UUID = f"lower(printf('%s-%s-%s-%s-%s', {', '.join(f'hex(randomblob({n}))' for n in (4, 2, 2, 2, 6))}))"
 
@@ -22,7 +22,7 @@ CREATE TABLE tokens (
 ) WITHOUT ROWID;
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 
--- Each key and deployment has a uuid, by which v2 knows it; the default is for whoever writes past the API.
+-- Each key and deployment has a uuid, which is its id in v2; the default is for tests that write past the API.
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     project_id INTEGER NOT NULL,
@@ -36,6 +36,18 @@ CREATE TABLE keys (
 );
 
 CREATE INDEX expiring ON keys (expires_at) WHERE expires_at IS NOT NULL;
+
+-- Keys that were deleted, in the modes that still know of them: by their old ids, for a data plane that lags, and by
+-- their names, for an API that gives no name twice.
+CREATE TABLE deleted_keys (
+    id INTEGER PRIMARY KEY,
+    project_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    secret TEXT NOT NULL,
+    expires_at INTEGER,
+    deleted_at INTEGER NOT NULL
+);
+CREATE INDEX deleted_names ON deleted_keys (project_id, name);
 
 -- An application and its children share the life of one row here and one row in deployments for each component.
 CREATE TABLE applications (
@@ -94,7 +106,7 @@ CREATE TABLE gates (
 );
 CREATE INDEX gates_of_deployment ON gates (deployment_id, since);
 
--- next_at is when this task has to be looked at again, null when it is over.
+-- next_at is when this task changes next, null once it has ended.
 CREATE TABLE tasks (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     uuid TEXT NOT NULL UNIQUE,
@@ -124,7 +136,7 @@ class StoreError(ValueError):
 
 
 def open_store(path: str | Path | None) -> sqlite3.Connection:
-    """A connection to the database at `path`, made if it is missing; None keeps everything in memory."""
+    """A connection to the database at `path`, created if it is missing; None keeps everything in memory."""
     if path is None:
         return restore(_blank())
     if str(path) != ":memory:":
@@ -135,7 +147,7 @@ def open_store(path: str | Path | None) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         raise StoreError(f"{path} cannot be opened: {error}") from None
     try:
-        # A crash of this process loses nothing; a crash of the machine may, and a test double can bear that.
+        # A crash of this process loses nothing; a crash of the machine may, which is fine for a test double.
         db.execute("PRAGMA synchronous = OFF")
         version = db.execute("PRAGMA user_version").fetchone()[0]
         if version == 0 and not db.execute("SELECT 1 FROM sqlite_master").fetchone():
@@ -159,7 +171,7 @@ def restore(image: bytes) -> sqlite3.Connection:
 
 @cache
 def _blank() -> bytes:
-    """An empty database; reading a ready image is ten times faster than creating the tables anew."""
+    """An empty database; reading a prepared image is ten times faster than creating the tables."""
     db = _connect(":memory:")
     _create(db)
     return db.serialize()

@@ -1,7 +1,7 @@
 """Work that takes time: a write answers with a task at once, and its effect comes later [D].
 
-Nothing runs in the background. A task's row says when it starts, takes effect and is over; `settle` brings the store
-up to an instant, in the order of time, and what a task's state is follows from the clock alone.
+Nothing runs in the background. A task's row says when it starts, takes effect and ends; `settle` brings the store up to
+an instant, in the order of time, and a task's state follows from the clock alone.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ Effect = Callable[[World, int, int, dict[str, Any], int], None]
 
 
 class TaskFailedError(Exception):
-    """A task's effect could not be had; the text becomes the task's `error`."""
+    """A task could not take effect; the text becomes the task's `error`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What a task does to the store when it takes effect, and what is left when it fails instead.
+    """The effect of a task on the store, and what it leaves if it fails instead.
 
-    `apply` fails by TaskFailedError, or by UnknownKeyError for a key that has gone since it was asked for or never was.
+    `apply` fails with TaskFailedError, or with UnknownKeyError for a key that has gone since the request, or never
+    existed.
     """
 
     apply: Effect
@@ -53,7 +54,7 @@ def start_task(
 ) -> Answer:
     """Begin a task, and answer `{"tasks": [id]}` [D].
 
-    `work` is what its effect needs, `data` what GET shows, `creates` the deployments that it will have created. While
+    `work` is what its effect needs, `data` what GET shows, `creates` the deployments that it will have created. If
     another task runs on the same object, the mode decides [U].
     """
     world = call.world
@@ -95,7 +96,7 @@ def start_task(
 def settle(world: World, now: int, works: Mapping[str, Work], *, effects_only: bool = False) -> int:
     """Bring the store up to `now`: due effects and ends of tasks, and expiries, each at its own instant, in order.
 
-    Gives the instant at which the next of them is due. `effects_only` leaves alone what is about to end: for the end of
+    Returns the instant at which the next of them is due. `effects_only` leaves out what is about to end: for the end of
     a request, whose own effect may be immediate.
     """
     query = "SELECT * FROM tasks WHERE next_at IS NOT NULL AND done = 0 ORDER BY next_at, id LIMIT 1"
@@ -132,9 +133,9 @@ def _take_effect(world: World, task: sqlite3.Row, work: Work) -> None:
 
 
 def steer(world: World, uuid: str, *, due_at: int | None = None, error: str | None = None) -> None:
-    """Change the fate of a task that is not over: when it is due, or that it ends in `error`. KeyError if it is not.
+    """Change the fate of a running task: when it is due, or that it ends in `error`. KeyError if it has ended.
 
-    An effect that has been had already stays: the task of a PATCH that showed at once may still fail.
+    An effect that has happened already stays: the task of a PATCH that showed at once may still fail.
     """
     task = world.row("SELECT * FROM tasks WHERE uuid = ? AND next_at IS NOT NULL", uuid)
     if task is None:
@@ -143,7 +144,7 @@ def steer(world: World, uuid: str, *, due_at: int | None = None, error: str | No
         world.note("UPDATE tasks SET error = ? WHERE id = ?", error, task["id"])
     if due_at is not None:
         _reschedule(world, task, task["starts_at"], due_at)
-        # Whatever waits for its turn behind this task moves with it.
+        # Tasks that wait for their turn behind this one move with it.
         old, new = task["due_at"], due_at
         for waiting in world.rows(
             "SELECT * FROM tasks WHERE kind = ? AND target_id = ? AND id > ? AND starts_at >= ? AND next_at IS NOT NULL"

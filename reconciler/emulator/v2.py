@@ -1,4 +1,5 @@
-"""What all calls of v2, the older generation of the API, have in common: projects, pages, and things found by their id.
+"""What all calls of v2, the older generation of the API, have in common: projects, pages, and objects found by their
+id.
 
 No path names a project [D]. A write is done when it is answered: there are no tasks [D].
 """
@@ -44,7 +45,7 @@ def answer_list(
 ) -> Answer:
     """GET of a list: `limit` is at most 1000 [D], and 1000 by default [I]; the project is in the query [D].
 
-    `rows_of` gives all that a project has, in the order of the mode, and `show` what a page of them looks like.
+    `rows_of` gives everything that a project has, in the order of the mode, and `show` the form of a page.
     """
     limit, offset = read_paging(call.request, default=1000, known=("order_by", "project_id"))
     given = call.request.parameters

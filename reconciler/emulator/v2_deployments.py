@@ -1,6 +1,6 @@
-"""Deployments in v2: written at once, and by PUT as a whole, keys and authentication included [D].
+"""Deployments in v2: written at once, and by PUT as a whole, including keys and authentication [D].
 
-The deployments of applications are no part of v2 [I].
+v2 does not show the deployments of applications [I].
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from reconciler.emulator.wire import NO_CONTENT, Answer, conflict, json_answer, 
 from reconciler.emulator.world import ROW_ORDERS, Call, pack, unpack
 
 APART = {"api_key_ids", "auth_enabled", "flavor_id", "project_id"}
-"""Fields of a body that are kept elsewhere than in a deployment's settings, or otherwise."""
+"""Fields of a body that are stored outside a deployment's settings, or in another form."""
 ONLY_IN_V3 = ("credentials_name", "ingress_opts", "logging")
 """Settings that v2 does not know: a PUT leaves them as they are [I]."""
 ATTACHED = (
@@ -64,13 +64,13 @@ def get_deployment(call: Call) -> Answer:
 
 
 def replace_deployment(call: Call) -> Answer:
-    """PUT: everything is replaced, and what is left out has its default: no keys, no authentication [D]."""
+    """PUT: everything is replaced, and missing fields get their default: no keys, no authentication [D]."""
     row = _find(call)
     body = read_body(call.request, "DEPLOYMENT_V2")
     project_id = row["project_id"] if body.get("project_id") is None else v2.project_of(call, body["project_id"])
     _check_name(call, project_id, body["name"], row["id"])
     old = unpack(row["spec"])
-    # A flavor that is only given back keeps the name that v3 knows it by.
+    # A flavor that is only given back keeps the name that v3 knows.
     flavor = old["flavor_name"] if body["flavor_id"] == flavor_id(old["flavor_name"]) else body["flavor_id"]
     kept = {name: old[name] for name in ONLY_IN_V3}
     call.world.run(
@@ -85,7 +85,7 @@ def replace_deployment(call: Call) -> Answer:
 
 
 def delete_deployment(call: Call) -> Answer:
-    """DELETE: 204 [D]; the keys that were attached live on. What is left to see of the deployment is a mode [U]."""
+    """DELETE: 204 [D]; the attached keys stay. What is left to see of the deployment is a mode [U]."""
     row = _find(call)
     if call.world.modes.deleted_deployment == "listed":
         bury_deployment(call.world, row["id"])
@@ -140,7 +140,7 @@ def _scale(scale: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write_keys(call: Call, deployment_id: int, body: dict[str, Any]) -> None:
-    """Set the list of keys and, apart from it, whether they are asked for [D]."""
+    """Set the list of keys and, separately, whether a key is required [D]."""
     world = call.world
     ids: list[int] = []
     problems: list[str] = []

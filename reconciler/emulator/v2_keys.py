@@ -1,4 +1,4 @@
-"""API keys in v2: known by their ids, changed by PATCH, and linked to deployments from the key's side [D]."""
+"""API keys in v2: identified by id, changed by PATCH, and linked to deployments from the key's side [D]."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from reconciler.emulator.keeping import (
     keep_description,
     keep_expiry,
     tell_created_at,
+    tell_expires_at,
 )
-from reconciler.emulator.keys import insert_key, read_expiry, remove_key
+from reconciler.emulator.keys import check_name, check_quota, insert_key, read_expiry, remove_key
 from reconciler.emulator.modes import Modes
 from reconciler.emulator.validation import read_body
 from reconciler.emulator.wire import NO_CONTENT, Answer, conflict, json_answer, not_found, validation_error
@@ -28,7 +29,7 @@ OF_KEY = "?"
 
 
 def _links_of(keys: str) -> str:
-    """The query for the ids that keys show as those of their deployments, applications' ones left out."""
+    """The query for the ids that keys show as those of their deployments, without applications' ones."""
     return (
         "SELECT b.key_id, d.uuid, d.id AS place FROM bindings b JOIN deployments d ON d.id = b.target_id"  # noqa: S608
         f" WHERE b.kind = 'deployment' AND d.application_id IS NULL AND b.key_id IN ({keys})"
@@ -45,7 +46,8 @@ def create_key(call: Call) -> Answer:
     world = call.world
     project_id = v2.project_of(call, body.get("project_id"))
     expires_at = keep_expiry(world, read_expiry(call, body.get("expires_at")))
-    _check_name(call, project_id, body["name"])
+    check_name(call, project_id, body["name"])
+    check_quota(world, project_id)
     secret = world.new_secret()
     key_id = insert_key(
         world,
@@ -93,7 +95,7 @@ def update_key(call: Call) -> Answer:
     if "expires_at" in changes:
         expires_at = keep_expiry(world, read_expiry(call, changes["expires_at"]))
     if (project_id, name) != (row["project_id"], row["name"]):
-        _check_name(call, project_id, name)
+        check_name(call, project_id, name)
     world.run(
         "UPDATE keys SET project_id = ?, name = ?, description = ?, expires_at = ? WHERE id = ?",
         project_id,
@@ -118,7 +120,7 @@ def delete_key(call: Call) -> Answer:
             raise conflict(f"API key {row['name']} is attached to inference instances")
         auth_turns_off = world.modes.last_key_unlinked == "auth_turns_off"
         bindings.take_off_all(world, row["id"], call.now, auth_turns_off=auth_turns_off)
-    remove_key(world, row["id"])
+    remove_key(world, row["id"], call.now)
     return NO_CONTENT
 
 
@@ -137,11 +139,6 @@ def _row(call: Call, key_id: int) -> sqlite3.Row:
     return row
 
 
-def _check_name(call: Call, project_id: int, name: str) -> None:
-    if call.world.find("keys", project_id, name):
-        raise conflict(f"API key {name} already exists")
-
-
 def _changes(modes: Modes, body: dict[str, Any]) -> dict[str, Any]:
     """The fields that a PATCH changes; None empties one."""
     changes = {name: value for name, value in body.items() if value is not None or modes.patch_null == "clears"}
@@ -151,7 +148,7 @@ def _changes(modes: Modes, body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _link(call: Call, key_id: int, ids: Sequence[str]) -> None:
-    """Let a key open the deployments of these ids, and beside them only what it opens through applications."""
+    """Let a key open the deployments of these ids, and apart from them only what it opens through applications."""
     world = call.world
     key = _row(call, key_id)
     held = bindings.own_links(world, key_id)
@@ -192,7 +189,7 @@ def _show(call: Call, row: sqlite3.Row, instance_ids: list[str], telling: Tellin
         "status": "EXPIRED" if expired and world.modes.key_status == "tells_expiry" else "ACTIVE",
         "created_at": tell_created_at(world, row, telling),
         "description": row["description"],
-        "expires_at": world.timestamp("expires_at", row["expires_at"]),
+        "expires_at": tell_expires_at(world, row),
         "inference_instance_ids": instance_ids,
         "project_id": row["project_id"] if world.modes.key_project == "number" else None,
     }

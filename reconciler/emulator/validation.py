@@ -64,7 +64,7 @@ def problems_in(schema: str, value: Any) -> dict[str, list[str]]:
 
 
 def _told(error: ValidationError) -> Iterable[tuple[str, str]]:
-    """An error's places and messages; what was sent is never repeated, for it could be a secret."""
+    """An error's places and messages; the value is never repeated, because it could be a secret."""
     path = ".".join(str(part) for part in error.absolute_path)
     inside = f"{path}." if path else ""
     limit: Any = error.validator_value
@@ -72,7 +72,7 @@ def _told(error: ValidationError) -> Iterable[tuple[str, str]]:
     sent: Any = error.instance
     match error.validator:
         case "required":
-            # One error is raised for each missing name, all alike: tell the one that this error is about.
+            # One error is raised for each missing name, all alike: report the one that this error is about.
             return [(inside + name, "Field required") for name in limit if error.message.startswith(repr(name))]
         case "additionalProperties":
             known = schema.get("properties", {})
@@ -103,7 +103,7 @@ def read_body(request: Request, schema: str) -> dict[str, Any]:
 
 @lru_cache(maxsize=256)
 def _problems_in_body(schema: str, body: bytes) -> dict[str, list[str]]:
-    """What `problems_in` says, remembered: a body is checked more slowly than all else is done to it."""
+    """The result of `problems_in`, remembered: checking a body takes longer than the rest of a request."""
     value = read_json(body)
     big = {path: ["Input should be a valid integer"] for path in _too_big(value)}
     return problems_in(schema, value) or big

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
 
 Json = Any
-"""Whatever JSON can hold."""
+"""Any value in JSON."""
 
 JSON_TYPE = "application/json"
 EVENT_STREAM = "text/event-stream"
@@ -60,7 +60,7 @@ class Request:
         return parse_qs(self.query, keep_blank_values=True) if self.query else {}
 
     def json(self) -> Json:
-        """The body as JSON; ValueError for what is none, or could not be kept and shown again (see `read_json`)."""
+        """The body as JSON; ValueError if it is not JSON, or could not be stored and shown again (see `read_json`)."""
         return read_json(self.body)
 
 
@@ -82,8 +82,7 @@ class Answer:
 
 
 def read_json(body: bytes) -> Json:
-    """JSON in UTF-8 [RFC 8259]. ValueError, too, for half of a surrogate pair, for a number that is none (`NaN`), and
-    for what is nested too deeply."""
+    """JSON in UTF-8 [RFC 8259]. ValueError, too, for half of a surrogate pair, for `NaN`, and for deep nesting."""
     try:
         content = json.loads(body.decode(), parse_constant=_refuse)
         _encode(content).encode()
@@ -136,7 +135,7 @@ class ApiError(Exception):
 
 
 class RawError(Exception):
-    """A refusal in a form of its own; carries the ready answer."""
+    """A refusal in another form; carries the ready answer."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer.status)

@@ -1,4 +1,4 @@
-"""What every handler works on: the store, the modes, the time, and where new ids and secrets come from."""
+"""What every handler works on: the store, the modes, the time, and the source of new ids and secrets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sqlite3
 import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta, timezone
 from typing import Any, Literal, get_args
 
 from reconciler.emulator.clock import instant
@@ -22,8 +23,13 @@ ALPHABETS = {
 SECRET_LENGTH = 32
 TIMESTAMP_OF = {"created_at": "naive", "expires_at": "zulu", "created_on": "offset", "finished_on": "offset_colon"}
 """The form of each field when timestamps are mixed; any other is `zulu`."""
-ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00"}
-"""How the forms in whole seconds write UTC."""
+ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00", "naive": "", "milliseconds": "Z"}
+"""How the forms write UTC."""
+PRECISION = {"naive": "microseconds", "milliseconds": "milliseconds"}
+"""How fine the forms are that are finer than seconds."""
+PER_CALL = ("zulu", "naive", "offset", "milliseconds", "offset_colon", "east")
+"""The form that every timestamp of a call has, where each call has its own."""
+EAST = timezone(timedelta(hours=2))
 
 Table = Literal["keys", "deployments", "applications"]
 ListOrder = Literal["oldest_first", "newest_first", "by_name"]
@@ -34,8 +40,8 @@ ROW_ORDERS: dict[ListOrder, Callable[[sqlite3.Row], Any]] = {
     "by_name": lambda row: row["name"],
 }
 """The same orders, for rows that come from more than one table."""
-# Few statements for many uses: to prepare one takes SQLite as long as to execute it ten times. The plus keeps it from
-# going by the index of names, and then sorting.
+# Few statements for many uses: SQLite prepares one in the time in which it executes it ten times. The plus keeps it
+# from using the index of names, and then sorting.
 FIND = {
     table: f"SELECT * FROM {table} WHERE project_id = ? AND name = ? ORDER BY id"  # noqa: S608 - of constants
     for table in get_args(Table)
@@ -59,12 +65,14 @@ class World:
     base_url: str
     task_seconds: float
     seed: int | None = None
+    calls: int = 0
+    """How many requests have been answered."""
     unseen: int = 0
     """How many of the rows that the connection has written do not count as changes."""
 
     @property
     def changes(self) -> int:
-        """How many rows have been written, but for those that `note` wrote."""
+        """How many rows have been written, except those that `note` wrote."""
         return self.db.total_changes - self.unseen
 
     def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
@@ -77,15 +85,15 @@ class World:
         return found
 
     def find(self, table: Table, project_id: int, name: str) -> sqlite3.Row | None:
-        """The one of this name, if the project has it; the oldest of several."""
+        """The object of this name, if the project has it; the oldest of several."""
         return self.row(FIND[table], project_id, name)
 
     def find_uuid(self, table: Table, uuid: str) -> sqlite3.Row | None:
-        """The one of this uuid, in whatever project it is."""
+        """The object of this uuid, in any project."""
         return self.row(FIND_UUID[table], uuid)
 
     def all_of(self, table: Table, project_id: int, order: ListOrder = "oldest_first") -> list[sqlite3.Row]:
-        """All that a project has; in the order in which they were made, unless another is asked for."""
+        """All objects of a project; in the order of their creation, unless another is requested."""
         return self.rows(LIST[table, order], project_id)
 
     def number(self, sql: str, *values: Any) -> int:
@@ -93,7 +101,7 @@ class World:
         return int(self.db.execute(sql, values).fetchone()[0])
 
     def run(self, sql: str, *values: Any) -> int:
-        """Execute a statement and give the id of the row that it inserted, if any."""
+        """Execute a statement and return the id of the row that it inserted, if any."""
         return self.db.execute(sql, values).lastrowid or 0
 
     def note(self, sql: str, *values: Any) -> None:
@@ -116,20 +124,24 @@ class World:
     def _bytes(self, purpose: str, length: int) -> bytes:
         if self.seed is None:
             return secrets.token_bytes(length)
-        # The count is in the store, so that a copy of it goes on just as the original would have.
+        # The count is in the store, so that a copy of it continues just as the original would.
         self.note("INSERT INTO counters VALUES (?, 1) ON CONFLICT DO UPDATE SET value = value + 1", purpose)
         count = self.number("SELECT value FROM counters WHERE name = ?", purpose)
         return hashlib.blake2b(f"{self.seed}:{purpose}:{count}".encode(), digest_size=length).digest()
 
     def timestamp(self, field: str, microseconds: int | None, *, form: str = "") -> str | None:
-        """An instant as the API would write it in `field`: several forms are documented across its services [D]."""
+        """An instant as the API would write it in `field`: its services document several forms [D]."""
         if microseconds is None:
             return None
         form = form or self.modes.timestamps
         if form == "mixed":
             form = TIMESTAMP_OF.get(field, "zulu")
-        text = instant(microseconds).isoformat(timespec="microseconds").removesuffix("+00:00")
-        return text if form == "naive" else text.partition(".")[0] + ZONE_OF[form]
+        if form == "per_call":
+            form = PER_CALL[self.calls % len(PER_CALL)]
+        moment = instant(microseconds)
+        if form == "east":
+            return moment.astimezone(EAST).isoformat(timespec="microseconds")
+        return moment.replace(tzinfo=None).isoformat(timespec=PRECISION.get(form, "seconds")) + ZONE_OF[form]
 
     def task_length(self) -> int:
         """How long a task takes, in microseconds."""

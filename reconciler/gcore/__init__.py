@@ -1,7 +1,7 @@
-"""The API's client: one for every generation of the API, whose dialect it is given.
+"""The API's client: one for every generation of the API, given its dialect.
 
-Each name is loaded when it is first used: httpx, which most of them need, takes longer than all else that `validate`
-does.
+Each name is loaded when it is first used: httpx, which most of them need, takes longer than everything else that
+`validate` does.
 """
 
 from __future__ import annotations

@@ -24,9 +24,9 @@ def api_address(base_url: str) -> str:
 
 
 def trouble_with_endpoint(address: str, *, api_is_here: bool) -> str:
-    """Why nothing may be asked of an endpoint at this address, with a secret or without; nothing when it may.
+    """Why nothing may be sent to an endpoint at this address, with or without a secret; nothing if it may.
 
-    `api_is_here`: the API that gave the address is on this machine, and so may the endpoint be.
+    `api_is_here`: the API that gave the address is on this machine, so the endpoint may be, too.
     """
     try:
         parts = urlsplit(address)

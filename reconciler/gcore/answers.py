@@ -1,16 +1,17 @@
 """What an answer of the API means, or that there is none: its JSON, or why not, as an error of errors.py.
 
-Nothing here raises: a failure is a value, so that whoever decides to send again can look at it, and so that the error
-which is raised in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
+Nothing here raises: a failure is a value, so that the retry loop can inspect it, and so that the error which is raised
+in the end has no httpx exception behind it (`__context__`), whose request would carry the token.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from reconciler.api import Fence
@@ -23,6 +24,7 @@ from reconciler.errors import (
     Forbidden,
     NotAuthenticated,
     NotFound,
+    QuotaReached,
     RateLimited,
     UnexpectedAnswer,
 )
@@ -32,17 +34,21 @@ from reconciler.redaction import Redactor
 if TYPE_CHECKING:
     import httpx
 
+NOT_OF_QUOTAS = (401, 404, 408)
+"""Statuses of refusals that have a meaning of their own, whatever the body says."""
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
+MOST_INFO = 6
+"""Facts of an error's `info` that are shown."""
 MOST_VALUES = 1_000_000
-"""Values that an answer's JSON may hold: as Python's objects they are up to a hundred times as large."""
+"""Values that an answer's JSON may hold: Python's objects for them are up to a hundred times as large."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of the API, and the words for it in errors.
+    """One request of the API, and its words in errors.
 
     `doing` completes "the API refused to …"; `subject` is the event's; `missing` is what a 404 means, as a sentence
-    without its full stop; `missing_way_out` what to do then. `fence` is passed each time that it is sent.
+    without its full stop; `missing_way_out` what to do then. `fence` is checked each time before it is sent.
     """
 
     method: str
@@ -77,7 +83,7 @@ class Failure:
     """Why there is no answer.
 
     `is_transient`: the same request may succeed a moment later. `may_have_happened`: the API may have processed it.
-    `retry_after` is in seconds, when the API says. `is_documented`: the body is an error as the API writes it.
+    `retry_after` is in seconds, if the API gives it. `is_documented`: the body is an error as the API writes it.
     """
 
     error: ApiError
@@ -89,16 +95,16 @@ class Failure:
     @property
     def is_too_often(self) -> bool:
         """Whether the API is asked too often, by its status for that [D]: the request was refused unseen."""
-        return self.error.status == 429
+        return self.error.status == 429 and not isinstance(self.error, QuotaReached)
 
     @property
     def asks_for_fewer(self) -> bool:
         """Whether fewer requests are the way to an answer: 429, and the 503 of a server that has too much to do."""
-        return self.error.status in (429, 503)
+        return self.is_too_often or self.error.status == 503
 
 
 def the_api(host: str) -> Server:
-    """The API at this host, as errors say it."""
+    """The API at this host, as errors name it."""
     return Server(f"The API at {host}", address="GCORE_BASE_URL", token="GCORE_API_KEY")  # noqa: S106 - its name
 
 
@@ -106,7 +112,7 @@ _CHECK_URL = the_api("").check_address
 
 
 def no_answer(found: NoAnswer, call: Call) -> Failure:
-    """No answer came, or not all of it."""
+    """No answer came, or only part of one."""
     error = ApiUnreachable(
         found.message, way_out=found.way_out, effect_is_unknown=call.writes and found.may_have_happened
     )
@@ -116,7 +122,9 @@ def no_answer(found: NoAnswer, call: Call) -> Failure:
 def read_answer(
     response: httpx.Response, call: Call, host: str, redactor: Redactor, now: Callable[[], datetime]
 ) -> Answer | Failure:
-    """What an HTTP response means: the JSON of a 2xx, or the failure. `now` is asked when it names an instant."""
+    """What an HTTP response means: the JSON of a 2xx, or the failure. `now` is called if the answer names an
+    instant.
+    """
     status = response.status_code
     if 200 <= status < 300:
         return _read_success(response, call, host)
@@ -126,14 +134,15 @@ def read_answer(
         )
     said = _read_error(response, redactor)
     if status == 404 and not said.is_json:
-        # Some proxy's 404 must not be taken for "this key does not exist".
+        # Some proxy's 404 does not mean "this key does not exist".
         return _strange(call, status, f"{host} answered with {said.form} and status 404", _CHECK_URL)
-    kind, finding, way_out = _explain(status, call)
+    is_quota = said.is_of_quota and call.writes and 400 <= status < 500 and status not in NOT_OF_QUOTAS
+    kind, finding, way_out = _explain_quota(said, call) if is_quota else _explain(status, call)
     request = f", request {said.request_id}" if said.request_id else ""
     # A 401's own words are left out: they can repeat a part of the token.
     words = f' It says: "{said.text}"' if said.text and status != 401 else ""
     fields = f" Fields: {', '.join(said.fields)}." if said.fields and kind is ApiRefused else ""
-    # [I] 408: the server waited for the request's end in vain, or a gateway for the server.
+    # [I] 408: the server waited too long for the end of the request, or a gateway for the server.
     in_doubt = status == 408 or status >= 500
     error = kind(
         f"{finding} (status {status}{request}).{words}{fields}",
@@ -147,7 +156,7 @@ def read_answer(
         error.retry_after = seconds
     return Failure(
         error,
-        is_transient=in_doubt or status == 429,
+        is_transient=in_doubt or (status == 429 and not is_quota),
         may_have_happened=in_doubt,
         retry_after=seconds,
         is_documented=said.is_documented,
@@ -155,7 +164,7 @@ def read_answer(
 
 
 def not_asked(call: Call, seconds: float) -> Failure:
-    """The request was not sent: the API has refused everything for a while, and asks for as many seconds more."""
+    """The request was not sent: the API has refused everything for a while, and asks for that many more seconds."""
     error = RateLimited(
         f"The API is asked too often, and has refused everything for a while: it was not asked to {call.doing}.",
         way_out=LESS_OFTEN,
@@ -190,6 +199,13 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
             return ApiFailed, f"The API failed to {call.doing}", AGAIN
 
 
+def _explain_quota(said: _Said, call: Call) -> tuple[type[ApiError], str, str]:
+    """The same for a quota that is used up, with what the API says of it."""
+    details = f" ({', '.join(said.info)})" if said.info else ""
+    way_out = "Delete keys that nobody uses, or have the quota raised in the Gcore portal, and run keyform again."
+    return QuotaReached, f"A quota is used up{details}, so the API refused to {call.doing}", way_out
+
+
 def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | Failure:
     status = response.status_code
     body = response.content
@@ -204,7 +220,7 @@ def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | F
         return _strange(call, status, f"{host} answered with more values than keyform reads", _CHECK_URL)
     if _is_html(response):
         return _strange(call, status, f"{host} answered with HTML, not JSON", _CHECK_URL)
-    # Not a word of the body: that of a create holds the secret.
+    # Nothing of the body: that of a create holds the secret.
     return _strange(call, status, f"{host} answered with a body that is not JSON, or cut short", AGAIN, transient=True)
 
 
@@ -225,10 +241,12 @@ class _Said:
     form: str = "HTML"
     is_json: bool = False
     is_documented: bool = False
+    is_of_quota: bool = False
+    info: tuple[str, ...] = ()
 
 
 def request_id_of(response: httpx.Response, redactor: Redactor) -> str:
-    """The API's own number for a request, by the answer's header; `""` without one that is fit to be shown."""
+    """The API's own number for a request, by the answer's header; `""` if there is none that is safe to show."""
     return _identifier(response.headers.get("x-request-id"), redactor)
 
 
@@ -246,7 +264,25 @@ def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
         fields=_field_names(payload.get("invalid_fields"), redactor),
         is_json=True,
         is_documented=isinstance(message, str) and ("exception_class" in payload or "code" in payload),
+        is_of_quota="quota" in str(payload.get("exception_class")).lower(),
+        info=tuple(islice(_flatten(payload.get("info"), redactor), MOST_INFO)),
     )
+
+
+def _flatten(info: object, redactor: Redactor, name: str = "", depth: int = 3) -> Iterator[str]:
+    """What `info` says, whose form is undocumented: its names, numbers and short texts, as far as they may be shown."""
+    match info:
+        case dict() if depth:
+            for key, value in islice(info.items(), MOST_INFO):
+                inner = redactor.clean(f"{name}.{key}".removeprefix("."), longest=60)
+                yield from _flatten(value, redactor, inner, depth - 1)
+        case list() if depth:
+            for value in info[:MOST_INFO]:
+                yield from _flatten(value, redactor, name, depth - 1)
+        case int() | str() if not isinstance(info, bool) and (text := redactor.clean(str(info), longest=60)):
+            yield f"{name} {text}".strip()
+        case _:
+            pass
 
 
 def _field_names(invalid: object, redactor: Redactor) -> tuple[str, ...]:
@@ -276,7 +312,7 @@ def _json(body: bytes) -> object:
         return _NOT_JSON
     try:
         return json.loads(body, parse_constant=_refuse)
-    except (ValueError, RecursionError):  # ValueError: also bytes that are no text, and numbers of 5,000 digits
+    except (ValueError, RecursionError):  # ValueError: also bytes that are not text, and numbers of 5,000 digits
         return _NOT_JSON
 
 
@@ -285,7 +321,7 @@ def _holds_too_much(body: bytes) -> bool:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(constant)  # NaN and Infinity, which are Python's
+    raise ValueError(constant)  # NaN and Infinity, which only Python reads
 
 
 def _is_html(response: httpx.Response) -> bool:

@@ -47,7 +47,7 @@ class GcoreApi:
     """One project's keys and endpoints: the port `reconciler.api.Api`. Safe between threads.
 
     Every failure is an `ApiError` whose text holds no secret and no token, with nothing chained to it that could. Reads
-    are repeated when that may help, with growing waits; of writes each method says what it does. When the API asks for
+    are repeated if that may help, with growing waits; each method that writes says what it does. When the API asks for
     fewer requests, all wait, and fewer are in flight for a while.
     """
 
@@ -65,15 +65,15 @@ class GcoreApi:
         task_timeout: float = 1800.0,
         redactor: Redactor | None = None,
     ) -> None:
-        """`named` is what the file calls deployments: an id stands for a name where it says so.
+        """`named` is what the file calls deployments: an id is used as a name if the file uses it.
 
-        `workers` is how many requests are in flight at most; fewer when the API asks for that.
+        `workers` is how many requests are in flight at most; fewer if the API asks for that.
 
-        `task_timeout` is in seconds, for all tasks of a write. How long one request may take is for the effects to say.
-        `redactor` is given every secret that the API shows, and masks more than that when it knows more.
+        `task_timeout` is in seconds, for all tasks of a write. The effects limit how long one request may take.
+        `redactor` gets every secret that the API shows, and masks more than that if it knows more.
 
         Raises ConfigError for a base URL that a token must not go to: not http(s), plain http to another machine, with
-        a password in it. Raises CredentialsMissing for a token that cannot stand in a header.
+        a password in it. Raises CredentialsMissing for a token that no header can hold.
         """
         redactor = redactor or Redactor()
         redactor.learn(token)
@@ -91,9 +91,9 @@ class GcoreApi:
             task_timeout=task_timeout,
         )
         self._unseen: dict[EndpointKind, Trouble] = {}
-        """The kinds of endpoints that the last reading was not shown, and why; a fenced copy shares it."""
+        """The kinds of endpoints that the last reading did not show, and why; a fenced copy shares it."""
         self.host = httpx.URL(base_url.strip()).netloc.decode("ascii")  # the exchange takes no other than a proper one
-        """What the API is reached at, such as `api.gcore.com`; with its port where that is not the scheme's own."""
+        """The API's host, such as `api.gcore.com`; with its port if that is not the scheme's default."""
 
     @property
     def capabilities(self) -> Capabilities:
@@ -107,17 +107,17 @@ class GcoreApi:
         return fenced
 
     def now(self) -> datetime:
-        """The instant by the API's clock, as far as its answers told it; the machine's clock before the first."""
+        """The instant by the API's clock, as known from its answers; the machine's clock before the first."""
         return self._project.exchange.clock.now()
 
     def check(self) -> None:
-        """See that the API can be reached, takes the token and knows the project: one cheap read."""
+        """Check that the API can be reached, accepts the token and knows the project: one cheap read."""
         self._of_keys(lambda: self._project.list_page(self._dialect.keys, 0, 1))
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def read_live(self) -> LiveState:
-        """All that is live; the lists are read side by side, each once."""
+        """Everything live; the lists are read in parallel, each once."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
         keys, *lists = self._read(places)
         endpoints = [entry for entries in lists for entry in entries]
@@ -170,7 +170,7 @@ class GcoreApi:
         raise explain(self._project.number, [(self._dialect.keys, missing)], seen).with_traceback(None)
 
     def list_bindings(self) -> frozenset[Binding]:
-        """Which key opens which endpoint; only the lists that tell are read."""
+        """Which key opens which endpoint; only the lists that show bindings are read."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
         telling = [place for place in places if place.shows_bindings]
         lists = self._read(telling)
@@ -184,7 +184,7 @@ class GcoreApi:
         return None if entry is None else entry.item
 
     def find_key(self, name: str) -> LiveKey | None:
-        """The live key of a name, by itself where its name is its id, or in the list; None without one."""
+        """The live key of a name, read directly if its name is its id, or from the list; None without one."""
         key_id = self._dialect.key_id_of(name)
         if key_id is not None:
             return self.get_key(key_id)
@@ -197,11 +197,11 @@ class GcoreApi:
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     def create_key(self, name: str, description: str, expires_at: datetime | None) -> CreatedKey:
-        """Make a live key; `expires_at` None means never. Done at most once, whatever happens.
+        """Create a live key; `expires_at` None means never. Done at most once, whatever happens.
 
         The API shows the secret in this answer and never again [D], so a second create could only be refused as a
-        duplicate. It is sent again only when the API itself refused it unseen, being asked too often (429, with its
-        error body). When an error says `effect_is_unknown`, there may be such a key, and its secret is lost.
+        duplicate. It is sent again only if the API itself refused it unseen, because of a rate limit (429, with its
+        error body). If an error says `effect_is_unknown`, there may be such a key, and its secret is lost.
         """
         project, keys = self._project, self._dialect.keys
         what = keys.words.format(name)
@@ -212,13 +212,13 @@ class GcoreApi:
         call = project.call_list("POST", keys, f"create {what}", f"{keys.noun}.{name}", body)
         answer = project.write(call, Resend.IF_TOO_OFTEN)
         secret = project.read(answer, lambda payload: Fields.of(payload, what).secret("secret"), in_doubt=True)
-        project.redactor.learn(secret)  # before anything can be said of the rest
+        project.redactor.learn(secret)  # before anything else can be shown
         return CreatedKey(project.read_one(answer, keys, key_id, name, in_doubt=True).item, secret)
 
     def update_key(self, key_id: str, update: KeyUpdate) -> None:
-        """Change a live key in place, and see that it was kept: by the answer, or else by a reading.
+        """Change a live key in place, and confirm that the API kept the change: by the answer, or else by a reading.
 
-        An answer may be lost, empty or old. Raises NotKept. To change an expiry where the API cannot is a ValueError.
+        An answer may be lost, empty or old. Raises NotKept. To change an expiry if the API cannot is a ValueError.
         """
         changes_expiry = update.expires_at is not Unchanged.UNCHANGED
         if changes_expiry and "expires_at" not in self.capabilities.mutable_key_fields:
@@ -227,7 +227,7 @@ class GcoreApi:
         if failure is None:
             return
         seen = None
-        with suppress(ApiError):  # then the failure of the write is what there is to tell
+        with suppress(ApiError):  # then report the failure of the write
             seen = self.get_key(key_id)
         unkept = find_unkept(seen, update, self.now()) if seen is not None else ""
         if seen is None or (unkept and not isinstance(failure, UnexpectedAnswer)):
@@ -236,7 +236,9 @@ class GcoreApi:
             raise self._not_kept(key_id, update, unkept)
 
     def _try_to_update(self, key_id: str, update: KeyUpdate) -> ApiError | None:
-        """None when the answer shows all that was sent; otherwise why nobody knows yet whether it was kept."""
+        """None if the answer shows everything that was sent; otherwise why it is still unknown whether the
+        API kept it.
+        """
         try:
             live = self._dialect.update_key(self._project, key_id, update)
         except ApiError as error:
@@ -257,7 +259,7 @@ class GcoreApi:
         )
 
     def delete_key(self, key_id: str) -> bool:
-        """Delete a live key; False when it was gone already. Sent again when that may help.
+        """Delete a live key; False if it was gone already. Sent again if that may help.
 
         Raises Conflict for a key that is attached [D].
         """
@@ -273,9 +275,9 @@ class GcoreApi:
         return self._dialect.group(moves)
 
     def rebind(self, wanted: Rebinding) -> Mapping[Move, KeyformError]:
-        """Write one group, wait until it is done, read back, and give what was not done, and why.
+        """Write one group, wait until it is done, read back, and return what was not done, and why.
 
-        A ValueError, and nothing is sent: without a fence, for more than one group, for a key that has no id.
+        A ValueError, and nothing is sent: without a fence, for more than one group, for a key without an id.
         """
         self._project.require_fence()
         moves: tuple[Move, ...] = (*wanted.add, *wanted.remove, *wanted.opens)
@@ -288,9 +290,9 @@ class GcoreApi:
     # --- The data plane -----------------------------------------------------------------------------------------------
 
     def ask_endpoint(self, address: str, secret: Secret | None, *, timeout: float) -> Reply:
-        """Ask an endpoint itself, at its address, with a secret or without a key; never with the API's token.
+        """Call an endpoint itself, at its address, with a secret or without a key; never with the API's token.
 
-        `timeout` is in seconds. It does not fail: no answer is a reply, too. It is not part of the API's pace.
+        `timeout` is in seconds. It does not fail: no answer is a reply, too. It does not count for the API's pace.
         """
         is_here = self._project.exchange.is_here
         return ask_endpoint(self._project.effects, address, secret, timeout=timeout, api_is_here=is_here)

@@ -1,17 +1,17 @@
-"""What time it is for the API, by the `Date` header of its answers.
+"""The time by the API's clock, from the `Date` header of its answers.
 
-Whether a rotation is due, an overlap over or a lock expired is for one clock to say, on whatever machine keyform runs:
-the API's, which also enforces every `expires_at`.
+One clock decides whether a rotation is due, an overlap has ended or a lock has expired, on whatever machine keyform
+runs: the API's, which also enforces every `expires_at`.
 
-An answer's `Date` is cut off to whole seconds and was written at some moment between sending and receiving. So it tells
-an interval in which the offset between the two clocks lies, about a second wide. The offset is that nearest to zero: a
-machine whose clock may be right is taken at its word. Of the latest answers the middle one counts, so that a single
-absurd date moves nothing, and a machine whose clock is set while keyform runs is believed again.
+An answer's `Date` is cut off to whole seconds and was written at some moment between sending and receiving. So it gives
+an interval, about a second wide, for the offset between the two clocks. The offset is the value nearest to zero: a
+machine whose clock may be right is trusted. The median of the latest answers counts, so that a single absurd date
+changes nothing, and a machine whose clock is set while keyform runs is trusted again.
 
 A date more than ten years off is ignored: it comes from a counter that began at zero or a field that overflowed, and a
-machine that far off could not even verify the API's certificate. Within that,
-the API is believed, however far off the machine is: a laptop that has slept, or an emulator that plays a year in a
-minute, is wrong by months. A run that changes something has read several answers by then.
+machine that far off could not even verify the API's certificate. Within that, keyform trusts the API, however far off
+the machine is: a laptop that has slept, or an emulator that plays a year in a minute, is wrong by months. A run that
+changes something has read several answers by then.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ from reconciler.model import shift
 LATEST = 9
 """How many answers the offset is taken from."""
 LONGEST_ROUND_TRIP = timedelta(seconds=10)
-"""An answer that took longer tells too little of when it was written."""
+"""An answer that took longer says too little about when it was written."""
 ABSURD = timedelta(days=3653)
 """A date further off than this, either way, does not come from a clock."""
 WORTH_TELLING = timedelta(seconds=30)
-"""A machine's clock that is further off is wrong by more than a network explains."""
+"""A larger difference than a network explains: the machine's clock is wrong."""
 
 _SECOND = timedelta(seconds=1)
 _NONE = timedelta(0)
 
 
 class ApiClock:
-    """The API's clock, as far as its answers tell; without any, the machine's. Safe between threads."""
+    """The API's clock, estimated from its answers; without any, the machine's. Safe between threads."""
 
     def __init__(self, local: Callable[[], datetime], tell: Callable[[str], None] = lambda _: None) -> None:
-        """`local` is the machine's clock; `tell` is given a sentence, once, when the two are far apart."""
+        """`local` is the machine's clock; `tell` gets one sentence, once, if the two are far apart."""
         self._local = local
         self._tell = tell
         self._guard = threading.Lock()
@@ -61,10 +61,10 @@ class ApiClock:
 
     @property
     def offset(self) -> timedelta:
-        """How far the API's clock is ahead of the machine's; negative when it is behind, zero when nothing tells."""
+        """How far the API's clock is ahead of the machine's; negative if it is behind, zero if unknown."""
         with self._guard:
             known = sorted(self._offsets)
-        # Of two in the middle, the one that says less.
+        # Of two in the middle, the one nearer to zero.
         return min(known[(len(known) - 1) // 2], known[len(known) // 2], key=abs) if known else _NONE
 
     def now(self) -> datetime:
@@ -78,12 +78,12 @@ class ApiClock:
         return shift(self._local(), offset)
 
     def glance(self) -> datetime:
-        """The same instant for what decides nothing: nobody is told anything."""
+        """The same instant for what decides nothing: without a warning."""
         return shift(self._local(), self.offset)
 
 
 def describe(offset: timedelta) -> str:
-    """What a person should know of clocks that are so far apart."""
+    """The warning about clocks that are so far apart."""
     side = "behind" if offset > _NONE else "ahead of"
     return (
         f"This machine's clock is {_length(abs(offset))} {side} the API's."

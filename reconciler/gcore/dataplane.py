@@ -1,8 +1,8 @@
 """The data plane: what a consumer of a key sees of an endpoint.
 
 A secret leaves this machine here, in the header `X-API-Key` [D], and only over https to the address that the API gives
-for the endpoint. This machine itself, over plain http too, is called only where the API is on it. Nothing of what an
-endpoint answers is shown but its status.
+for the endpoint. This machine itself, over plain http too, is called only if the API is on it. Nothing of an endpoint's
+answer is shown but its status.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 ENDPOINT = Server("The endpoint", address="its address", token="its secret")  # noqa: S106 - words
 PROBE = "/v1/models"
-"""What is asked for [D]: of all requests whose answer depends on the key, the cheapest. A model computes nothing."""
+"""The path of the request [D]: the cheapest one whose answer depends on the key. A model computes nothing for it."""
 CHAT = "/v1/chat/completions"
 LONGEST_BODY = 64 * 1024
-"""Bytes of an endpoint's answer that are read, and none that are compressed: it is whoever deployed it that answers."""
+"""Bytes of an endpoint's answer that are read, never decompressed: its owner decides what it answers."""
 
 
 def ask_endpoint(
@@ -37,18 +37,18 @@ def ask_endpoint(
 ) -> Reply:
     """One request for the list of models, with this secret or without a key; `timeout` is in seconds.
 
-    `address` is the endpoint's own, opaque; what is asked for is one path below it. `api_is_here`: the API that gave it
-    is on this machine, and so may the endpoint be. Failures are replies, too.
+    `address` is the endpoint's own, opaque; the request goes to one path below it. `api_is_here`: the API that gave it
+    is on this machine, so the endpoint may be, too. Failures are replies, too.
     """
     url = address if "://" in address else f"https://{address}"
     if trouble := trouble_with_endpoint(url, api_is_here=api_is_here) or _trouble_in(secret):
         return Reply(Admission.UNCLEAR, detail=trouble)
     headers = {"Accept": "application/json", "Accept-Encoding": "identity", **_key(secret)}
     limits = {"timeout": {"whole": timeout}, "longest_body": LONGEST_BODY}
-    # Nothing that is raised here goes on: it could carry the request along, and with it the secret.
+    # No exception leaves this function: it could carry the request along, and with it the secret.
     try:
         response = make_client(effects, headers=headers).get(f"{url.rstrip('/')}{PROBE}", extensions=limits)
-    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a host like xn--…, that no name becomes
+    except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a host like xn--…, which is not a valid name
         return Reply(Admission.UNCLEAR, detail="has an address that is no URL")
     except FAILURES as failure:
         found = explain(failure, ENDPOINT, "list its models", Redactor(*([secret] if secret else [])))
@@ -92,7 +92,7 @@ def _key(secret: Secret | None) -> dict[str, str]:
 
 
 def _trouble_in(secret: Secret | None) -> str:
-    """Why no header can hold the secret; nothing when one can."""
+    """Why no header can hold the secret; nothing if one can."""
     if secret is None:
         return ""
     value = secret.reveal()
@@ -110,9 +110,9 @@ class Completion:
 
 
 def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: str, prompt: str) -> Completion:
-    """One chat completion, with `X-API-Key` [D] or without a key; 401 [D] when the key is missing or not accepted.
+    """One chat completion, with `X-API-Key` [D] or without a key; 401 [D] if the key is missing or not accepted.
 
-    `address` is the endpoint's own, opaque; the path behind it is OpenAI's [D]. ApiUnreachable when nothing answers.
+    `address` is the endpoint's own, opaque; the path behind it is OpenAI's [D]. ApiUnreachable if nothing answers.
     """
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     try:

@@ -1,4 +1,4 @@
-"""What one generation of the API knows, and no other: the client asks its dialect, never which version it speaks to."""
+"""What only one generation of the API knows: the client asks its dialect, never for a version."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 MakeDialect = Callable[[int, Container[str]], "Dialect"]
-"""From the project's number, and from what the file calls deployments, since an id may stand for a name."""
+"""From the project's number, and from what the file calls deployments, since a file may use an id as a name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collection(Generic[Item]):
-    """Where objects of one kind live, how one of them is read, and the words for them.
+    """Where objects of one kind are, how one of them is read, and the words for them.
 
     `words` is what messages call one (`key {}`). `page_limit` None means that the list has no pages; `query` is sent
-    with it, beside those. `addressable` is a regular expression that a whole id has to match to stand in a path.
-    `shows_bindings`: who opens what cannot be told without this list. `spares` is the kind of endpoints that a token
-    may have no right to see, while it sees the rest of the project. `settle` makes of a whole list, as it was read,
-    what counts of it.
+    along with those parameters. `addressable` is a regular expression that a whole id has to match to go into a path.
+    `shows_bindings`: bindings cannot be read without this list. `spares` is the kind of endpoints that a token may have
+    no right to see, while it sees the rest of the project. `settle` reduces a whole list, as it was read, to what
+    counts.
     """
 
     noun: str
@@ -56,44 +56,44 @@ class Collection(Generic[Item]):
 class Dialect(Protocol):
     """One generation of the API, for one project. Safe between threads.
 
-    Which object lists a binding, its entries say in their `links`. A write whose body rests on a reading may be sent
-    again only where it surely was not processed (`Resend.IF_UNPROCESSED`).
+    Which object lists a binding, its entries say in their `links`. A write whose body depends on a reading may be sent
+    again only if it certainly was not processed (`Resend.IF_UNPROCESSED`).
     """
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the planner has to know of it."""
+        """What the planner has to know about it."""
         ...
 
     @property
     def keys(self) -> Collection[LiveKey]:
-        """Where keys live."""
+        """Where keys are."""
         ...
 
     @property
     def endpoints(self) -> Sequence[Collection[LiveEndpoint]]:
-        """Where endpoints live, a list for each kind of them."""
+        """Where endpoints are, a list for each kind of them."""
         ...
 
     def key_id_of(self, name: str) -> str | None:
-        """The id that the key of this name has, or None where the API gives it an id of its own."""
+        """The id that the key of this name has, or None if the API generates ids."""
         ...
 
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
-        """What makes a key that opens nothing; `description` may be empty, `expires_at` None means never."""
+        """The body that creates a key without bindings; `description` may be empty, `expires_at` None means never."""
         ...
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
-        """Change a key in place, and give it as the answer shows it.
+        """Change a key in place, and return it as the answer shows it.
 
-        Where the API wants every field, the others as they are read just before.
+        If the API requires every field, the others are sent as read just before.
         """
         ...
 
     def require_unbound(self, project: Project, key_id: str, *, sees_all: bool) -> None:
-        """Raise Conflict for a key that opens something, where the API would delete it nevertheless.
+        """Raise Conflict for a key that opens something, if the API would delete it nevertheless.
 
-        `sees_all`: the lists of endpoints could all be read, so that a key which is on none of them opens nothing.
+        `sees_all`: all lists of endpoints could be read, so a key that is on none of them opens nothing.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""What a client tells while it works, so that progress can be shown."""
+"""What a client reports while it works, so that progress can be shown."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ class EventKind(StrEnum):
     RELIST = "relist"
     """A list changed while its pages were read, and will be read again after `wait_seconds`."""
     PACE = "pace"
-    """The API asks all for fewer requests, or takes more again: `detail` is the sentence that says so. `method` and
-    `subject` are empty; nobody sends for `wait_seconds`, and then `in_flight` of `most` requests may be in flight."""
+    """The API asks for fewer requests, or allows more again: `detail` is the sentence that says so. `method` and
+    `subject` are empty; nothing is sent for `wait_seconds`, and then `in_flight` of `most` requests may be in flight.
+    """
     CLOCK = "clock"
     """This machine's clock and the API's are far apart: `detail` is the sentence that says so. The rest is empty."""
     TASK_STARTED = "task_started"
     """A write was answered with a task; `detail` is its id."""
     TASK_POLLING = "task_polling"
-    """The task is not done; it will be looked at again after `wait_seconds`."""
+    """The task is not done; it will be read again after `wait_seconds`."""
     TASK_FINISHED = "task_finished"
     """The task ended; `detail` is its id and its state."""
 

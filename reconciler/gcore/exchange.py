@@ -37,15 +37,15 @@ class Resend(Enum):
     """When a request may be sent again."""
 
     IF_TOO_OFTEN = "if too often"
-    """Only when the API itself said that it was asked too often, and refused it unseen: a create."""
+    """Only if the API itself reported a rate limit, and refused it unseen: a create."""
     IF_UNPROCESSED = "if unprocessed"
-    """Only when the API surely did nothing: a write of a whole list, which rests on a reading just before it."""
+    """Only if the API certainly did nothing: a write of a whole list, which depends on a reading just before it."""
     IF_TRANSIENT = "if transient"
     """Whenever that may help: a second time changes nothing."""
 
 
 class Exchange:
-    """One API's address, token and way of being asked. Safe between threads."""
+    """One API: its address, token and pace. Safe between threads."""
 
     def __init__(
         self,
@@ -81,11 +81,11 @@ class Exchange:
         """The API's answer, after as many attempts as `resend` allows, with growing waits between them.
 
         A request is given up at its fifth failure. A time in which the API refuses everyone (429) counts as one
-        failure: all requests wait it out together, until nothing was let through for `pace.PATIENCE` seconds.
+        failure: all requests wait it out together, until nothing has got through for `pace.PATIENCE` seconds.
 
         Raises ApiError; its `effect_is_unknown` covers all attempts together, so it is also true for a 404 to a DELETE
-        that an earlier attempt may have carried out. Interrupted comes from the waiting, LockLost from the fence of the
-        call, before it is sent.
+        that an earlier attempt may have carried out. The waiting raises Interrupted; the fence of the call raises
+        LockLost, before it is sent.
         """
         ticket = self._gate.draw_ticket()
         earlier: list[Failure] = []
@@ -112,12 +112,12 @@ class Exchange:
                 pause = min(failure.retry_after or 0.0, LONGEST_RETRY_AFTER) + backoff(failures, self._effects.random())
             earlier.append(failure)
             self.tell(ApiEvent(EventKind.RETRY, call.method, call.subject, len(earlier), pause, failure.error.message))
-            if not failure.asks_for_fewer:  # or else all wait, at the gate
+            if not failure.asks_for_fewer:  # otherwise all wait, at the gate
                 self._effects.sleep(pause)
         raise _final_error(call, resend, failure, earlier)
 
     def tell(self, event: ApiEvent) -> None:
-        """Tell the listener, if there is one."""
+        """Notify the listener, if there is one."""
         if self._listener is not None:
             self._listener(event)
 
@@ -129,9 +129,10 @@ class Exchange:
         self.tell(ApiEvent(EventKind.CLOCK, "", "", detail=sentence))
 
     def _send(self, call: Call, ticket: int, *, number: int) -> tuple[Answer | Failure, float]:
-        """The outcome of one attempt, and for how many seconds nobody sends if the API asked for fewer requests."""
-        # Before the request has its place at the gate, where the question needs one of its own. The caller asked before
-        # the first attempt; what happens while the request waits for its place, the clock tells.
+        """The outcome of one attempt, and for how many seconds nothing is sent if the API asked for fewer requests."""
+        # Before the request has its place at the gate, because this check may need a request and a place itself. The
+        # caller checked before the first attempt; for the time in which the request waits for its place, the clock
+        # decides.
         if call.fence is not None and number > 1:
             call.fence.check()
         with self._gate.place(ticket) as place:
@@ -166,7 +167,7 @@ class Exchange:
         request_id = "" if isinstance(outcome, Answer) else outcome.error.request_id
         request_id = request_id or request_id_of(response, self._redactor)
         self._tell_of_answer(call, begun, str(response.status_code), request_id)
-        # Whatever stands in between has a clock of its own: only the API's answers tell, and none from a cache.
+        # A proxy in between has another clock: only the API's answers count, and none from a cache.
         if (isinstance(outcome, Answer) or outcome.is_documented) and "age" not in response.headers:
             self.clock.note(response.headers.get("date"), sent=sent, received=received)
         return outcome
@@ -187,10 +188,10 @@ def _may_have_happened(call: Call, earlier: Sequence[Failure]) -> bool:
 
 
 def _final_error(call: Call, resend: Resend, failure: Failure, earlier: Sequence[Failure]) -> ApiError:
-    """The error to raise for the last failure, in the light of those before it."""
+    """The error to raise for the last failure, in the light of the earlier ones."""
     error = failure.error
     if earlier and resend is Resend.IF_TOO_OFTEN and isinstance(error, Conflict):
-        # Either the name was taken in the meantime, or the API refused what it had already done. Nobody can know.
+        # Either the name was taken meanwhile, or the API refused what it had already done. There is no way to know.
         return UnexpectedAnswer(
             f"The API was asked too often to {call.doing}, and when asked again said that it is there"
             f" (status {error.status}): it may have been made the first time.",

@@ -1,4 +1,4 @@
-"""The generations of the API that keyform speaks, what each can do, and its dialect, loaded only when it is used."""
+"""The generations of the API that keyform supports, what each can do, and its dialect, loaded only when it is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CAPABILITIES = {
         shares_lists=False,  # a key lists the deployments that it opens, and a key belongs to one stack
     ),
 }
-"""What the planner has to know of each, by what the file calls it in `api`."""
+"""What the planner has to know about each, by what the file calls it in `api`."""
 
 
 def dialect_of(api: str) -> MakeDialect:

@@ -21,7 +21,7 @@ FIRST_WAIT = 0.2
 """Seconds; doubled each time."""
 
 MOST_PAGES = 1000
-"""A million keys; a count that asks for more is nonsense."""
+"""A million keys; a larger count is nonsense."""
 LONGEST_LIST = 256 * 1024 * 1024
 """Bytes of all the answers that make up one reading of a list."""
 
@@ -40,9 +40,9 @@ def read_whole_list(
 ) -> tuple[Entry[Item], ...]:
     """Every object of a list once, in order of name.
 
-    The first page tells how many there are; the others are read side by side. What is created or deleted meanwhile
-    moves objects between pages: one may come twice, or never. So the objects are told apart by id and counted, and
-    the list is read again when it is not whole. Raises UnexpectedAnswer when it never is.
+    The first page gives the count; the others are read in parallel. What is created or deleted meanwhile moves objects
+    between pages: one may come twice, or never. So the objects are told apart by id and counted, and the list is read
+    again if it is not whole. Raises UnexpectedAnswer if it never is.
     """
     wait = FIRST_WAIT
     for reading in range(1, READINGS + 1):
@@ -71,7 +71,7 @@ def _read_pages(read_page: ReadPage[Item], *, what: str, page_limit: int | None,
         return [first]
     if len(first.entries) > page_limit:
         raise _too_much(f"returns more than the {page_limit} {what} requested, but not all of them")
-    # A server that gives less than it is asked for is asked for no more than it gives.
+    # If a server gives less than the limit, later requests ask for no more than it gives.
     step = min(page_limit, len(first.entries))
     if first.count > step * MOST_PAGES:
         said = first.count if first.count < 10**12 else "over a trillion"

@@ -1,11 +1,11 @@
-"""How many requests are on their way at once, and when the next may go: one gate that all requests of a client pass.
+"""How many requests are in flight at once, and when the next may go: one gate that all requests of a client pass.
 
-The API's limits are unpublished [U]; what it takes is learnt from its answers. One that asks for fewer requests (429,
+The API's limits are unpublished [U]; what it accepts is learnt from its answers. One that asks for fewer requests (429,
 503) does three things, whoever was refused:
 
 - It halves how many may be in flight; every answer that was let through counts towards one more, as in TCP.
-- Nobody sends before the instant that its `Retry-After` names, or for a moment if it names none.
-- From then on requests keep a distance: as many a second are sent as were let through since the refusal before. It
+- Nothing is sent before the instant that its `Retry-After` names, or for a moment if it names none.
+- From then on requests keep a distance: as many a second are sent as got through since the refusal before. It
   shrinks while nothing is refused. Without it, a limit of 10 a second would refuse two of each request (one in flight
   is already more than that), and every refusal would cost all of them a pause.
 """
@@ -22,39 +22,42 @@ from reconciler.effects import Effects
 
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 8.0
-"""Seconds that nobody sends after a refusal; doubled with each round in which nothing is let through."""
+"""Seconds without a request after a refusal; doubled with each round in which nothing gets through."""
 LONGEST_RETRY_AFTER = 60.0
-"""Seconds; what the API asks for beyond this is cut."""
+"""Seconds; a longer `Retry-After` is cut to this."""
 PATIENCE = 75.0
-"""Seconds of refusals with nothing let through between them, after which the API counts as shut: limits per minute are
-common, and pass within them."""
+"""Seconds of refusals with nothing let through between them, after which the API counts as closed: limits per minute
+are common, and pass within this time.
+"""
 LONGEST_DISTANCE = 0.5
-"""Seconds; a longer one is rather due to idleness than to a limit."""
+"""Seconds; a longer distance comes from idleness rather than from a limit."""
 SHORTEST_DISTANCE = 0.002
 """Seconds; a shorter one is not worth a wait."""
 FASTER, FASTER_AFTER = 0.9, 10
-"""What the distance is multiplied with, each time that so many requests were let through."""
+"""The factor of the distance, each time that so many requests got through."""
 
 
 def backoff(number: int, chance: float) -> float:
-    """Seconds before the attempt after the `number`th: doubled each time, with half of it left to chance."""
+    """Seconds before the attempt after the `number`th: doubled each time, half of it random."""
     longest: float = min(FIRST_PAUSE * 2.0 ** min(number - 1, 10), LONGEST_PAUSE)
     return longest * (0.5 + chance / 2)
 
 
 class Pace:
-    """What the API takes, as far as its answers tell. Time is an argument, in seconds; not safe between threads."""
+    """What the API accepts, as learnt from its answers. Time is an argument, in seconds; not safe between threads."""
 
     def __init__(self, most: int) -> None:
         self.most = max(1, most)
         self.limit = self.most
         """How many requests may be in flight."""
         self.distance = 0.0
-        """Seconds from the beginning of one request to that of the next."""
+        """Seconds between the beginnings of two requests."""
         self.not_before = 0.0
-        """The instant before which nothing is sent; zero when the API has refused nothing, or not for long."""
+        """The instant before which nothing is sent; zero if the API has refused nothing, or not for long."""
         self.round = 0
-        """Raised by every refusal of a request that was sent since the last one: those sent with it say nothing new."""
+        """Raised by every refusal of a request that was sent since the last one: those sent together report nothing
+        new.
+        """
         self.rounds_in_vain = 0
         self._shut_until = 0.0
         self._in_vain_since = 0.0
@@ -66,11 +69,11 @@ class Pace:
         self._counted = 0
 
     def pause(self, now: float) -> float:
-        """Seconds until the next request may be sent, to the microsecond: a wait for less would never be over."""
+        """Seconds until the next request may be sent, to the microsecond: a shorter wait would never end."""
         return max(0.0, round(self.not_before - now, 6))
 
     def is_shut(self, now: float) -> bool:
-        """Whether the API has refused everything for a while, and waiting for it is no use."""
+        """Whether the API has refused everything for a while, so that waiting for it is no use."""
         return now < self._shut_until
 
     def note_sent(self, now: float) -> None:
@@ -78,7 +81,7 @@ class Pace:
         self.not_before = now + self.distance if self.distance else 0.0
 
     def note_passed(self, sent_in: int) -> bool:
-        """A request was let through that was sent in this round; whether one more may be in flight from now on."""
+        """A request that was sent in this round got through; returns whether one more may be in flight from now on."""
         self.let_through += 1
         self._counted += 1
         if sent_in != self.round:
@@ -98,9 +101,9 @@ class Pace:
     def note_refused(
         self, sent_in: int, now: float, *, too_often: bool, retry_after: float | None, chance: float
     ) -> bool:
-        """A request was refused that was sent in this round; whether that begins a new one.
+        """A request that was sent in this round was refused; returns whether that begins a new one.
 
-        `too_often`: by a limit (429), not because the server had too much to do (503).
+        `too_often`: by a limit (429), not because the server was overloaded (503).
         """
         is_new = sent_in == self.round
         if is_new:
@@ -133,7 +136,7 @@ class Pace:
         self.limit = max(1, self.limit // 2)
 
     def _keep_distance(self, now: float) -> None:
-        # What was let through since the limit was met before, pauses and all, is what the API takes for good.
+        # The rate since the last refusal, pauses included, is what the API accepts permanently.
         span = PATIENCE if self._counted_since is None else now - self._counted_since
         if self._counted and span < PATIENCE:
             self.distance = min(span / self._counted, LONGEST_DISTANCE)
@@ -152,12 +155,12 @@ class Place:
         self._gate.note_passed(self._sent_in)
 
     def refused(self, retry_after: float | None, *, too_often: bool) -> float:
-        """The API asked for fewer requests (`too_often`: 429); in how many seconds the next may be sent."""
+        """The API asked for fewer requests (`too_often`: 429); returns in how many seconds the next may be sent."""
         return self._gate.note_refused(self._sent_in, retry_after, too_often=too_often)
 
 
 class Shut(Exception):
-    """The API has refused everything for a while; this request was not sent. `seconds` is how long nobody sends."""
+    """The API has refused everything for a while; this request was not sent. `seconds` is how long nothing is sent."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"shut for {seconds:.1f}s")
@@ -165,27 +168,28 @@ class Shut(Exception):
 
 
 class Gate:
-    """Lets requests through at the API's pace, those first that came first. Safe between threads.
+    """Lets requests through at the API's pace, in their order. Safe between threads.
 
     Waiting for another request to end is a wait within the process. Waiting for an instant is an effect, and so is
     whatever it raises: `Interrupted` comes through. With one worker there is nobody to wait for.
     """
 
     def __init__(self, workers: int, effects: Effects, tell: Callable[[str, float, int], None]) -> None:
-        """`tell` is given a sentence when the pace changes, the seconds until the next request may be sent, and how
-        many may be in flight."""
+        """`tell` gets a sentence when the pace changes, the seconds until the next request may be sent, and how many
+        may be in flight.
+        """
         self._effects = effects
         self._tell = tell
         self._guard = threading.Lock()
         self._pace = Pace(workers)
         self._in_flight: set[int] = set()
-        # Whoever waits stands here, the lowest ticket first; only the first is woken.
+        # The tickets that wait, the lowest first; only the first is woken.
         self._line: list[int] = []
         self._bells: dict[int, threading.Condition] = {}
         self._tickets = itertools.count(1)
 
     def draw_ticket(self) -> int:
-        """A number that keeps its place in line for a request, also when it is sent again. Not for two at once."""
+        """A number that keeps a request's place in line, even when it is sent again. Not for two at the same time."""
         return next(self._tickets)
 
     @contextmanager
@@ -203,7 +207,7 @@ class Gate:
             return self._pace.let_through
 
     def is_shut(self) -> bool:
-        """Whether the API has refused everything for a while, and waiting for it is no use."""
+        """Whether the API has refused everything for a while, so that waiting for it is no use."""
         with self._guard:
             return self._pace.is_shut(self._effects.monotonic())
 
@@ -228,7 +232,7 @@ class Gate:
         return pause
 
     def _enter(self, ticket: int) -> int:
-        """Stand in line until it is this ticket's turn; the round in which its request is sent."""
+        """Wait for this ticket's turn; returns the round in which its request is sent."""
         with self._guard:
             heapq.heappush(self._line, ticket)
             try:

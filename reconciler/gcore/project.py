@@ -1,4 +1,4 @@
-"""How the client and its dialect ask the API: objects, lists and writes of one project, with the words for errors."""
+"""How the client and its dialect call the API: objects, lists and writes of one project, with the words for errors."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ LOOK_AGAIN = "Run plan again to see what is live now."
 class Project:
     """One project, and the fence of its writes, if there is one. Safe between threads.
 
-    `task_timeout` is in seconds, for all tasks of a write. `names` are those of objects that have an id beside, as far
-    as lists have shown them: errors call a key by its name.
+    `task_timeout` is in seconds, for all tasks of a write. `names` are those of objects with a separate id, as far as
+    lists have shown them: errors call a key by its name.
     """
 
     number: int
@@ -52,9 +52,9 @@ class Project:
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def get(self, place: Collection[Item], entry_id: str) -> Entry[Item] | None:
-        """One object, or None when there is none."""
+        """One object, or None if there is none."""
         if not place.can_address(entry_id):
-            # The list is the only place that shows it.
+            # Only the list shows it.
             return next((entry for entry in self.list_all(place) if entry.id == entry_id), None)
         try:
             answer = self.exchange.ask(self.call("GET", place, entry_id, "show"), Resend.IF_TRANSIENT)
@@ -76,7 +76,7 @@ class Project:
         return place.settle(entries)
 
     def list_page(self, place: Collection[Item], offset: int, limit: int) -> Page[Item]:
-        """The page of `limit` objects from `offset` on, or the whole list where it has no pages."""
+        """The page of `limit` objects from `offset` on, or the whole list if it has no pages."""
         what = f"{place.noun}s"
         call = replace(
             self.call_list("GET", place, f"list {what}", what),
@@ -90,7 +90,7 @@ class Project:
     def read_one(
         self, answer: Answer, place: Collection[Item], entry_id: str | None, name: str = "", *, in_doubt: bool = False
     ) -> Entry[Item]:
-        """The object of this id in an answer, or of this name where the API chose its id; for `in_doubt` see `read`."""
+        """The object of this id in an answer, or of this name if the API chose its id; for `in_doubt` see `read`."""
         what = place.words.format(name) if entry_id is None else self.words(place, entry_id)
 
         def read(payload: object) -> Entry[Item]:
@@ -104,7 +104,9 @@ class Project:
 
     @staticmethod
     def read(answer: Answer, read: Callable[[object], Read], *, in_doubt: bool = False) -> Read:
-        """What the answer holds; `in_doubt` when one that cannot be read leaves open what the request did."""
+        """The content of the answer; `in_doubt`: an answer that cannot be read leaves the effect of the request
+        unknown.
+        """
         try:
             return read(answer.payload)
         except UnexpectedAnswer as error:
@@ -116,22 +118,24 @@ class Project:
     # --- Writing ------------------------------------------------------------------------------------------------------
 
     def write(self, call: Call, resend: Resend) -> Answer:
-        """Send a write, fenced if there is a fence: it has to hold each time, and is asked before it is sent again."""
+        """Send a write. If there is a fence, it has to hold each time, and is checked before the write is
+        sent again.
+        """
         return self.exchange.ask(replace(call, fence=self.fence), resend)
 
     def write_bindings(self, call: Call, settle: Callable[[Answer], None] = lambda _: None) -> None:
-        """Send a write of bindings, which rests on a reading just before, and wait until it is done (`settle`).
+        """Send a write of bindings, which depends on a reading just before, and wait until it is done (`settle`).
 
-        The caller has asked the fence right before that reading: a question after it would leave more time for somebody
-        else's edit to be lost. It is sent again only when it surely was not processed: with `effect_is_unknown` the
-        caller has to read again. The fence is asked once more at the end. The `effect_is_unknown` of a LockLost says
-        whether the request had been sent by then.
+        The caller has checked the fence right before that reading: a check after it would leave more time for someone
+        else's edit to be lost. The write is sent again only if it certainly was not processed: with `effect_is_unknown`
+        the caller has to read again. The fence is checked once more at the end. The `effect_is_unknown` of a LockLost
+        says whether the request had been sent by then.
         """
         fence = self.require_fence()
         answer = self.write(call, Resend.IF_UNPROCESSED)
         try:
             settle(answer)
-            # A process may be stopped between the last look at the fence and the request, and go on once another run
+            # A process may be paused between the last check of the fence and the request, and continue once another run
             # has had the lock and is done. Nothing prevents that; it is detected here.
             fence.check()
         except LockLost as error:
@@ -141,21 +145,21 @@ class Project:
     # --- Words and calls ----------------------------------------------------------------------------------------------
 
     def learn_names(self, entries: Iterable[Entry[Any]]) -> None:
-        """Remember what people call objects that have an id beside their name."""
+        """Remember the names of objects with a separate id."""
         self.names.update({entry.id: entry.name for entry in entries if entry.id != entry.name})
 
     def name_of(self, entry_id: str) -> str:
-        """What people call an object."""
+        """The name of an object, for people."""
         return self.names.get(entry_id, entry_id)
 
     def words(self, place: Collection[Item], entry_id: str) -> str:
-        """What messages call an object: `key payments`, `deployment.llama3`."""
+        """An object in messages: `key payments`, `deployment.llama3`."""
         return place.words.format(self.name_of(entry_id))
 
     def call(
         self, method: str, place: Collection[Item], entry_id: str, verb: str, body: dict[str, Any] | None = None
     ) -> Call:
-        """A request about one object; `verb` goes before it. Raises ApiRefused where no path leads to it."""
+        """A request about one object; `verb` goes before it. Raises ApiRefused if no path leads to it."""
         doing = f"{verb} {self.words(place, entry_id)}"
         name = self.name_of(entry_id)
         self.require_addressable(place, entry_id, doing)
@@ -185,7 +189,7 @@ class Project:
 
     @staticmethod
     def require_addressable(place: Collection[Item], entry_id: str, doing: str) -> None:
-        """Refuse what no path leads to, such as a key with a dot in its name."""
+        """Refuse an object that no path leads to, such as a key with a dot in its name."""
         if not place.can_address(entry_id):
             raise ApiRefused(
                 f"Not asked to {doing}: the API cannot address a {place.noun} of such a name.",

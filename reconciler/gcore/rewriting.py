@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -12,18 +12,20 @@ from reconciler.gcore.project import Project
 from reconciler.model import Binding, EndpointRef
 
 ATTEMPTS = 5
-"""How often a list is written before giving up on someone who keeps changing it."""
+"""How often a list is written before giving up on another writer that keeps changing it."""
 INVALID = 400
 """What the API answers to a list with a key that it does not take."""
+PAUSES = (1.0, 2.0, 4.0)
+"""Seconds before the next looks at a list that does not show what was written: a reading may be old."""
 BUSY_WAIT = 2.0
 """Seconds before trying again when the API refuses a write because a task runs on the endpoint; doubled each time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What a list holds, in the API's order; `closed` are endpoints that, by this reading, still ask for a key.
+    """The content of a list, in the API's order; `closed` are endpoints that, by this reading, still require a key.
 
-    `ids` are those by which keys list endpoints, of each endpoint that a key is seen to list. A key that stays there
+    `ids` are those by which keys list endpoints, for each endpoint that a key is seen to list. A key that stays there
     has to list it, too: one that only the endpoint lists may open nothing.
     """
 
@@ -33,56 +35,56 @@ class Listed:
 
 
 class WholeList(Protocol):
-    """Bindings that the API writes all at once: of an endpoint its keys, or of a key its endpoints.
+    """Bindings that the API writes all at once: an endpoint's keys, or a key's endpoints.
 
-    Its `str()` is what messages call it. `has_tasks`: a write is done when its tasks are, and what a reading shows
-    before may be taken back.
+    Its `str()` is its name in messages. `has_tasks`: a write is done when its tasks are, and what a reading shows
+    before may be undone.
     """
 
     @property
     def has_tasks(self) -> bool:
-        """Whether a write goes on after its answer."""
+        """Whether a write continues after its answer."""
         ...
 
     def read(self) -> Listed:
-        """What it holds now. Raises NotFound when what it belongs to is gone."""
+        """Its content now. Raises NotFound if its owner is gone."""
         ...
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:
-        """What an endpoint is opened by once the list is `after`."""
+        """The valid keys that open an endpoint once the list is `after`."""
         ...
 
     def write(self, bindings: Sequence[Binding]) -> None:
-        """Write all of it, wait until that is done, and ask the fence once more."""
+        """Write all of it, wait until that is done, and check the fence once more."""
         ...
 
 
 def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[Move, KeyformError]:
-    """Bring a list to where all that is to be added and nothing that is to be removed is on it; others' entries stay.
+    """Add everything to a list that should be on it, and remove what should not; others' entries stay.
 
     The API has no ETag, so a write that crosses someone else's can only be noticed by reading back: then the list is
     read and written again. A key that is `going` and has expired is removed at once if the API refuses a list with it
     [U]: the step that removes it would never come. No endpoint loses its last valid key by this, unless it opens.
 
-    Where there are tasks, a reading alone confirms nothing that was written here: while it is not known how a write
-    ended, the same list is written once more, and its tasks are waited for. One that does not end in time, or as the
-    API's documents have it, is no more waited for, and all that it was to bring about is unknown.
+    If there are tasks, a reading alone confirms nothing that was written here: while it is unknown how a write ended,
+    the same list is written once more, and its tasks are waited for. If a task does not end in time, or not as the
+    API's documents say, the waiting ends, and everything that it should have done is unknown.
 
-    Returns what was not done, and why; what the last reading shows in place is done. Raises if nothing was done, and
-    with `effect_is_unknown` if a write was sent whose effect no reading could show.
+    Returns what was not done, and why; what the last reading shows is done. Raises if nothing was done, and with
+    `effect_is_unknown` if a write was sent whose effect no reading could show.
     """
     fence = project.require_fence()
     trouble: KeyformError | None = None
     add, remove, keep = wanted.add, wanted.remove, wanted.keep
     valid: frozenset[Binding] = frozenset()
-    wait, writes = BUSY_WAIT, 0
+    wait, writes, pauses = BUSY_WAIT, 0, iter(PAUSES)
     surprised = is_unseen = False
     doubtful: Mapping[Move, KeyformError] = {}
 
     def look() -> Listed:
         nonlocal is_unseen
         try:
-            if trouble is not None or not writes:  # a write that was confirmed has asked in its end
+            if trouble is not None or not writes:  # a confirmed write has checked it at its end
                 fence.check()
             live = target.read()
         except (ApiError, LockLost) as error:
@@ -91,7 +93,7 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
         is_unseen = False
         return live
 
-    def sort_out(live: Listed) -> Mapping[Move, KeyformError]:
+    def sort_out(live: Listed, trouble: KeyformError | None) -> Mapping[Move, KeyformError]:
         errors = find_undone(project, target, wanted, live, trouble)
         errors |= doubtful
         if len(errors) == len(wanted.add) + len(wanted.remove) + len(wanted.opens) or not keep.issubset(live.bindings):
@@ -104,18 +106,21 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
         after = [*(each for each in before if each not in remove), *sorted((add | keep).difference(before))]
         if not doubtful and after == list(before) and (after or wanted.opens.isdisjoint(live.closed)):
             if writes or surprised:
-                return sort_out(live)
+                return sort_out(live, trouble)
             surprised = True  # the plan saw something to do: one reading alone may be older than that
+            continue
+        if writes and trouble is None and waits(project, pauses):
             continue
         found = find_valid_keys(project, target, wanted, live, after, valid=valid)
         if isinstance(found, KeyformError):
-            trouble = found
-            return sort_out(live)
+            if waits(project, pauses):
+                continue
+            return sort_out(live, found)
         if found:
             valid |= found
-            continue  # that took time: the write has to rest on a reading right before it, or an edit is lost
+            continue  # that took time: the write has to follow right after a reading, or an edit is lost
         writes += 1
-        project.effects.sleep(0)  # raises when the user waits no longer
+        project.effects.sleep(0)  # raises if the user no longer waits
         failure = trouble = attempt(target, after)
         is_unseen = failure is None or failure.effect_is_unknown
         doubtful = doubt(target, wanted, before, doubtful, failure)
@@ -124,22 +129,30 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
                 project.effects.sleep(wait)
                 wait *= 2
             case TaskFailed(effect_is_unknown=True):
-                break  # it was waited for as long as that helps; a last look, and no more
+                break  # it was waited for as long as that helps; one last look
             case TaskFailed():
                 raise failure
             case ApiError(effect_is_unknown=False):
                 going = wanted.going.intersection(after) if failure.status == INVALID else ()
                 expired = {each for each in sorted(going) if has_expired(project, each)}
                 if not expired:
-                    return sort_out(live)
+                    return sort_out(live, trouble)
                 add, remove, keep = add - expired, remove | expired, keep - expired
             case _:
                 pass  # what came of it, the next reading tells
-    return sort_out(look())
+    return sort_out(look(), trouble)
+
+
+def waits(project: Project, pauses: Iterator[float]) -> bool:
+    """Wait for the next of these pauses, if there is one: what a reading shows otherwise may be old."""
+    pause = next(pauses, None)
+    if pause is not None:
+        project.effects.sleep(pause)
+    return pause is not None
 
 
 def attempt(target: WholeList, bindings: Sequence[Binding]) -> ApiError | None:
-    """Write the list; why it failed, as a value, so that nothing which is raised later is chained to it."""
+    """Write the list; returns why it failed, as a value, so that nothing which is raised later is chained to it."""
     try:
         target.write(bindings)
     except ApiError as error:
@@ -154,7 +167,7 @@ def doubt(
     doubtful: Mapping[Move, KeyformError],
     failure: ApiError | None,
 ) -> Mapping[Move, KeyformError]:
-    """What nobody knows the end of after a write, and why: a write of the whole list that was confirmed settles all."""
+    """The moves whose outcome is unknown after a write, and why: a confirmed write of the whole list settles all."""
     if failure is None:
         return {}
     if not failure.effect_is_unknown or not target.has_tasks:
@@ -166,7 +179,7 @@ def doubt(
 def find_undone(
     project: Project, target: WholeList, wanted: Rebinding, live: Listed, trouble: KeyformError | None
 ) -> dict[Move, KeyformError]:
-    """What is not in place by a reading, and why: `trouble`, or somebody who keeps changing it."""
+    """What a reading shows as missing, and why: `trouble`, or another writer that keeps changing it."""
     there = frozenset(live.bindings)
     error = trouble or unkept(target)
     errors: dict[Move, KeyformError] = dict.fromkeys(
@@ -179,7 +192,7 @@ def find_undone(
 
 
 def unkept(target: WholeList) -> KeyformError:
-    """Why a list is not as it was written, where nothing else explains it."""
+    """Why a list is not as it was written, if nothing else explains it."""
     return KeyformError(
         f"{target} does not keep what is written to it: someone else may keep changing it",
         way_out="find out who does, and run apply again; if nobody does, report it to Gcore",
@@ -187,7 +200,7 @@ def unkept(target: WholeList) -> KeyformError:
 
 
 def has_expired(project: Project, binding: Binding, ids: Mapping[EndpointRef, str] | None = None) -> bool | None:
-    """Whether a binding's key has; None when it is gone, or does not list an endpoint that is among `ids`."""
+    """Whether a binding's key has expired; None if it is gone, or does not list an endpoint that is among `ids`."""
     entry = project.get(project.keys, binding.key_id)
     listed_as = (ids or {}).get(binding.endpoint)
     if entry is None or (listed_as is not None and listed_as not in entry.links):
@@ -204,10 +217,10 @@ def find_valid_keys(
     *,
     valid: frozenset[Binding],
 ) -> set[Binding] | KeyformError:
-    """For each endpoint that loses a binding, one that stays and opens it, where none is known to be `valid`.
+    """For each endpoint that loses a binding, one that stays and opens it, if none is known to be `valid`.
 
-    It refuses to leave an endpoint that has keys without one that opens it: the last line of defence. Also where the
-    API says that it asks for none: an empty list would make that so for good. Where all of them have expired, an
+    This is the last line of defence: it refuses to leave an endpoint that has keys without one that opens it, even if
+    the API says that the endpoint is open: an empty list would make that permanent. If all keys have expired, an
     expired one that stays is as good as those that go.
     """
 

@@ -1,4 +1,4 @@
-"""What is wrong with a token as it stands in the environment: found before a request is made, and never repeated."""
+"""What is wrong with a token in the environment: found before a request, and never repeated."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def find_trouble_with_token(value: str) -> tuple[str, str]:
             "Set it to the token alone: keyform adds the rest.",
         )
     if _REFERENCE.fullmatch(token):
-        way_out = "A shell fills it in within double quotes, not within single ones; CI has a syntax of its own."
+        way_out = "A shell fills it in within double quotes, not within single ones; CI uses another syntax."
         return "holds the name of a variable, not its value", way_out
     if _PLACEHOLDER.fullmatch(token):
         return "holds a placeholder, not a token", "Set it to a permanent API token, from the Gcore portal."

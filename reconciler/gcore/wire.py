@@ -1,8 +1,8 @@
 """The API's JSON, read into the model and written from it: what is the same in every generation of the API.
 
-Fields that nobody knows are ignored; a field that the contract promises and the answer lacks, or that has another type,
-is an `UnexpectedAnswer` that names the field, and never its value. Timestamps become aware instants in UTC here, and
-nowhere else.
+Unknown fields are ignored; a field that the contract promises and the answer lacks, or that has another type, is an
+`UnexpectedAnswer` that names the field, and never its value. Timestamps become aware instants in UTC here, and nowhere
+else.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from reconciler.model import (
 Item = TypeVar("Item")
 
 LONGEST_NAME = 255
-"""Characters of a name; the documents allow 200 at most [D]. Of a word such as a status, no more are read."""
+"""Characters of a name; the documents allow 200 at most [D]. A word such as a status is cut to this."""
 LONGEST_ADDRESS = 2048
 LONGEST_SECRET = 4096
-"""Characters; a command that saves secrets takes no more."""
+"""Characters; a command that saves secrets accepts no more."""
 
 _INSTANT = re.compile(
     r"\d{4}-\d\d-\d\d(?:[T ](?:[01]\d|2[0-3]):\d\d(?::\d\d(?:[.,]\d{1,30})?)?(?:Z|[+-]\d\d(?::?\d\d)?)?)?",
@@ -42,9 +42,9 @@ _INSTANT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[Item]):
-    """One object as the API shows it: the `id` that paths and other objects know it by, its name, and what it is.
+    """One object as the API shows it: the `id` that paths and other objects use for it, its name, and what it is.
 
-    `links` are the ids of what it is bound to, where it lists that: of an endpoint its keys, of a key its endpoints.
+    `links` are the ids of what it is bound to, if it lists that: an endpoint's keys, a key's endpoints.
     """
 
     id: str
@@ -73,8 +73,8 @@ def read_key(fields: Fields, key_id: str) -> LiveKey:
     """What every generation shows of a key [D]. Raises UnexpectedAnswer.
 
     An `expires_at` of 0001-01-01T00:00:00Z is how a service in Go writes that none is set: never, like null [I]. Both
-    instants are cut off to the second, as records keep the one, and as the file is read and the other is sent: whether
-    the API keeps a fraction, and shows it in every answer, is unknown [U].
+    instants are cut off to the second, as records keep `created_at`, and as the file's `expires_at` is read and sent:
+    whether the API keeps a fraction, and shows it in every answer, is unknown [U].
     """
     description = fields.optional_text("description")
     text, ownership = read_description(description)
@@ -98,8 +98,8 @@ def read_instant(text: str) -> datetime:
     """An instant in any of the API's forms [D], aware and in UTC. Raises ValueError.
 
     `2023-10-01T12:00:00Z`, `2026-05-31T06:43:54.717473` (no zone means UTC), `+0000`, `+00:00`; a date alone is its
-    first instant [D, portal]. What UTC has no year for, such as the first hours of the year 1 east of Greenwich, is
-    EARLIEST or LATEST. Forms that only some versions of Python read are no instants in any.
+    first instant [D, portal]. Instants without a year in UTC, such as the first hours of the year 1 east of Greenwich,
+    are EARLIEST or LATEST. Forms that only some versions of Python read are refused in all.
     """
     stripped = text.strip()
     if _INSTANT.fullmatch(stripped) is None:
@@ -115,7 +115,7 @@ def write_instant(instant: datetime) -> str:
 
 
 def new_key(name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
-    """What every generation takes to make a key [D]; an empty description, or no expiry, is left out."""
+    """What every generation needs to create a key [D]; an empty description, or no expiry, is left out."""
     body = {"name": name}
     if description:
         body["description"] = description
@@ -126,7 +126,7 @@ def new_key(name: str, description: str, expires_at: datetime | None) -> dict[st
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Fields:
-    """A JSON object whose fields are asked for by name and type; `path` is where it stands (`results[3].`).
+    """A JSON object whose fields are read by name and type; `path` is its place (`results[3].`).
 
     Without a repr: the values may be secret.
     """
@@ -151,30 +151,30 @@ class Fields:
         return self._printable(self._of_type(name, str, "a string"))
 
     def optional_text(self, name: str) -> str | None:
-        """A string or null; the field itself is there."""
+        """A string or null; the field must exist."""
         return None if self._field(name) is None else self.text(name)
 
     def word(self, name: str) -> str:
-        """A string of which only a beginning counts, so that none is longer than a name."""
+        """A string that is cut to the length of a name."""
         return self.text(name)[:LONGEST_NAME]
 
     def name(self, name: str) -> str:
-        """A name: a string that is taken as it is, or not at all. It may hold any character that can be sent back."""
+        """A name: a string that is accepted unchanged, or refused. It may hold any character that can be sent back."""
         return self._name(self._of_type(name, str, "a string"), name)
 
     def address(self, name: str) -> str:
-        """A string of a length that an address may have."""
+        """A string that is not longer than an address may be."""
         address = self.text(name)
         if len(address) > LONGEST_ADDRESS:
             raise self._unexpected(name, "is too long")
         return address
 
     def secret(self, name: str) -> Secret:
-        """A string that is taken as it is, or not at all."""
+        """A string that is accepted unchanged, or refused."""
         value = self._of_type(name, str, "a string")
         if (
             not value or len(value) > LONGEST_SECRET or not value.isprintable()
-        ):  # a line break could not stand in a request header either
+        ):  # a line break could not go into a request header either
             raise self._unexpected(name, "is not a secret that can be kept")
         return Secret(value)
 
@@ -186,7 +186,7 @@ class Fields:
         return value
 
     def optional_flag(self, name: str) -> bool | None:
-        """true or false; None when the field is null or not there."""
+        """true or false; None if the field is null or missing."""
         return None if self.values.get(name) is None else self._of_type(name, bool, "true or false")
 
     def instant(self, name: str) -> datetime:
@@ -198,7 +198,7 @@ class Fields:
         raise self._unexpected(name, "is not a time")
 
     def optional_instant(self, name: str) -> datetime | None:
-        """A timestamp or null; the field itself is there."""
+        """A timestamp or null; the field must exist."""
         return None if self._field(name) is None else self.instant(name)
 
     def names(self, name: str) -> tuple[str, ...]:
@@ -209,7 +209,7 @@ class Fields:
         return tuple(self._name(entry, name) for entry in entries)
 
     def nullable_names(self, name: str) -> tuple[str, ...]:
-        """A list of names; null is an empty one; the field itself is there."""
+        """A list of names; null is an empty one; the field must exist."""
         return () if self._field(name) is None else self.names(name)
 
     def inner(self, name: str) -> Fields:
@@ -222,7 +222,7 @@ class Fields:
         return tuple(Fields.of(entry, self.what, f"{self.path}{name}[{index}].") for index, entry in enumerate(entries))
 
     def members(self, name: str) -> tuple[Fields, ...]:
-        """The objects that an object holds under names of their own."""
+        """The objects that an object holds under their names."""
         inner = self.inner(name)
         return tuple(Fields.of(value, self.what, f"{inner.path}*.") for value in inner.values.values())
 
@@ -254,7 +254,7 @@ Value = TypeVar("Value", str, int, bool, list[Any])
 
 
 def unexpected(what: str, finding: str) -> UnexpectedAnswer:
-    """The answer about `what` is not as the API's document promises."""
+    """The answer about `what` differs from the API's document."""
     return UnexpectedAnswer(
         f"The API's answer about {what} is not in its documented form: {finding}.",
         way_out="Check that GCORE_BASE_URL is right. If it is, the API has changed: update keyform, or report this.",

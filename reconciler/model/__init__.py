@@ -1,4 +1,4 @@
-"""The nouns: frozen data that every stage speaks in. Knows nobody."""
+"""The nouns: the frozen data that all stages share. Imports no other part."""
 
 from reconciler.model.desired import (
     APIS,
@@ -30,6 +30,7 @@ from reconciler.model.live import (
     LiveEndpoint,
     LiveKey,
     Owner,
+    Repair,
     SinkContents,
     SinkRecord,
     Snapshot,
@@ -44,12 +45,10 @@ from reconciler.model.names import (
     EndpointRef,
     generation_name,
     is_quoted,
-    is_variable_name,
     key_of_name,
     lock_name,
     number_in_name,
     read_lock_name,
-    variable_name,
 )
 from reconciler.model.ownership import (
     FORM,
@@ -113,6 +112,7 @@ __all__ = [
     "Ownership",
     "Phase",
     "Place",
+    "Repair",
     "Reply",
     "Safety",
     "Secret",
@@ -132,7 +132,6 @@ __all__ = [
     "human_text",
     "is_kept",
     "is_quoted",
-    "is_variable_name",
     "key_of_name",
     "lock_name",
     "number_in_name",
@@ -143,5 +142,4 @@ __all__ = [
     "read_release",
     "shift",
     "tell_apart",
-    "variable_name",
 ]

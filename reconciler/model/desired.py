@@ -14,7 +14,7 @@ from reconciler.model.ownership import digest
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in the file; line and column count from 1, `path` is like `keys.payments.sink[0]`."""
+    """A place in the file; line and column count from 1, `path` is like `keys.payments.sink[0]`."""
 
     file: str = ""
     line: int = 0
@@ -34,7 +34,7 @@ DEFAULT_API = "v3"
 
 
 class Auth(StrEnum):
-    """Whether an endpoint asks for a key."""
+    """Whether an endpoint requires a key."""
 
     REQUIRED = "required"
     OPEN = "open"
@@ -52,13 +52,12 @@ class DesiredBinding:
 class DesiredKey:
     """A key as declared, defaults filled in.
 
-    `description` is the human text without the marker (`""` for none, None where the file does not say: it then stays
-    as it is live); `expires_at` is an instant in UTC, or None for never: `says_expiry` tells that from a file that does
-    not say, where an adopted key keeps its own (`keeps_expiry`); `overlap` is how long an old generation stays valid
-    after the new one is published; `every` is the age at which a generation is replaced (None: never for its age);
-    `lifetime` is what each generation is given to live from when it is made (None: `expires_at` says); `adopt` is the
-    live name of a portal-made key to take over; `prove` is whether a new secret is tried at every endpoint before it is
-    published.
+    `description` is the human text without the marker (`""` for none, None if the file does not set it: the live one
+    stays); `expires_at` is an instant in UTC, or None for never; `says_expiry` is false if the file sets no expiry: an
+    adopted key then keeps its own (`keeps_expiry`); `overlap` is how long an old generation stays valid after the new
+    one is published; `every` is the age at which a generation is replaced (None: at no age); `lifetime` is how long
+    each generation lives from its creation (None: `expires_at` decides); `adopt` is the live name of a portal-made key
+    to take over; `prove` is whether to try a new secret at every endpoint before publishing it.
     """
 
     name: str
@@ -84,10 +83,10 @@ class DesiredKey:
 
 @dataclass(frozen=True, slots=True)
 class DesiredEndpoint:
-    """What the file says of an endpoint itself; `auth` None means: as it is, but never public by accident.
+    """What the file says about an endpoint itself; `auth` None means unchanged, but never public by accident.
 
-    `exclusive`: keys that this stack does not own are unlinked. Those that bear a marker of another stack stay, unless
-    the stack is one of `exclusive_stacks`.
+    `exclusive`: unlink keys that this stack does not own. Keys with another stack's marker stay, unless
+    `exclusive_stacks` names the stack.
     """
 
     ref: EndpointRef
@@ -127,22 +126,22 @@ class Farewell:
 class SinkSettings:
     """A sink as declared: `type` picks the class, `options` are the type's own settings; a duration is in seconds.
 
-    `destination` is the type, and of the options those that choose the place, as they are written in the file: relative
-    paths and variables as they stand there, so that it is the same on every machine.
+    `destination` is the type and the options that choose the place, as written in the file: relative paths and
+    variables are not resolved, so that it is the same on every machine.
     """
 
     name: str
     type: str
-    options: Mapping[str, str | bool | int | tuple[str, ...]] = field(default_factory=dict)
+    options: Mapping[str, str | bool | int | tuple[str, ...] | Mapping[str, str]] = field(default_factory=dict)
     place: Place = field(default=NOWHERE, compare=False)
     destination: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Safety:
-    """What a plan may not do unless the file says so; `max_deletes` None means no limit (`destroy`).
+    """What a plan must not do unless the file allows it; `max_deletes` None means no limit (`destroy`).
 
-    `max_replacements` is how many keys may be rotated at once because a sink lost their secrets.
+    `max_replacements` is how many keys one plan may rotate because a sink lost their secrets.
     """
 
     max_deletes: int | None = 5
@@ -152,13 +151,13 @@ class Safety:
 
 @dataclass(frozen=True, slots=True)
 class Warnings:
-    """When a plan warns: `expiry` are the lengths of time before a key expires, the longest first."""
+    """When a plan warns: `expiry` lists how long before a key expires, the longest first."""
 
     expiry: tuple[timedelta, ...] = (timedelta(days=30), timedelta(days=7))
 
 
 class LockKind(StrEnum):
-    """What keeps two applies of a stack apart."""
+    """How two applies of a stack are kept apart."""
 
     API = "api"
     FILE = "file"
@@ -175,7 +174,7 @@ class LockSettings:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """All that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name.
+    """Everything that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name.
 
     `vouched` are pairs of a key's and a live key's name, from `adopt` of keys that a command leaves out. `api` is the
     generation of the API, as the file calls it.
@@ -232,9 +231,9 @@ class DesiredState:
         return self.vouched | {(key.name, key.adopt) for key in self.keys if key.adopt is not None}
 
     def digest_of(self, sinks: Collection[str]) -> str:
-        """The digest of the destinations of these sinks, of their types and what chooses the place, as written."""
+        """The digest of the destinations of these sinks: their types and what chooses the place, as written."""
         return digest(one.destination for one in self.sinks if one.name in sinks)
 
     def with_keys(self, keys: tuple[DesiredKey, ...], endpoints: tuple[DesiredEndpoint, ...]) -> DesiredState:
-        """The same stack with these keys and endpoints alone; whose the live keys are does not change by that."""
+        """The same stack with only these keys and endpoints; the owners of the live keys do not change by that."""
         return replace(self, keys=keys, endpoints=endpoints, vouched=self.adoptions)

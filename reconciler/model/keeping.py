@@ -1,4 +1,4 @@
-"""What a server may make of what it is asked to keep, and still have kept it."""
+"""Which differences from what was sent a server may make when it stores a value."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from datetime import datetime, timedelta
 from reconciler.model.times import shift
 
 CLOSE = timedelta(days=1)
-"""How far the expiry of a generation may be from what its `lifetime` says, and be left alone.
+"""How far the expiry of a generation may be from what its `lifetime` says.
 
-Its expiry and its marker were told at two moments, by clocks that may not agree, and a server may keep whole days: were
-every second to count, there would be a new generation with every apply.
+Its expiry and its marker get their instants at two moments, by clocks that may differ, and a server may keep whole
+days: if every second counted, each apply would create a new generation.
 """
 AN_HOUR = timedelta(hours=1)
 _BLANKS = re.compile("(?<= ) |^ | $")
 
 
 def as_kept(text: str) -> str:
-    """A description as services keep one: composed (NFC), and without blanks around it. Both sides are compared so."""
+    """A description as services store one: composed (NFC) and trimmed. Both sides are compared like this."""
     return unicodedata.normalize("NFC", text).strip()
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Says of an expiry that it comes of a length of time (`lifetime`), and not of a date; `overlap` has to fit in."""
+    """Marks an expiry that comes from a length of time (`lifetime`), not from a date; `overlap` has to fit in it."""
 
     overlap: timedelta
 
 
 def is_kept(asked: datetime | None, kept: datetime | None, length: Length | None, now: datetime) -> bool:
-    """Whether the expiry that a live key has is the one that it was to have; None is never.
+    """Whether a live key's expiry matches the requested one; None is never.
 
-    A date is kept to the second, or not at all. Of a length, a day more or less is tolerated, but not so much less that
-    the next apply would replace the key: half of the time until its overlap begins has to be left, or an hour.
+    A date has to match to the second. A length may be off by a day, but the next apply must not replace the key: at
+    least half of the time until its overlap begins has to be left, or an hour.
     """
     asked = asked and asked.replace(microsecond=0)
     if length is None or asked is None or kept is None:
@@ -47,10 +47,11 @@ def is_kept(asked: datetime | None, kept: datetime | None, length: Length | None
 
 
 def tell_apart(one: str, other: str) -> tuple[str, str]:
-    """Two texts that differ, so that a reader sees it: where they look alike, what is not ASCII appears as an escape.
+    """Two texts that differ, shown so that a reader sees it: if they look alike, non-ASCII characters appear as
+    escapes.
 
-    So does a blank that follows a blank, which a line of output may leave out. What has backslashes is escaped as well:
-    it could look like an escape.
+    So does a blank after a blank, which a line of output may leave out, and a backslash, which could look like an
+    escape.
     """
     if "\\" in one + other or _look_alike(one, other):
         one, other = (text.encode("unicode_escape").decode("ascii") for text in (one, other))
@@ -66,6 +67,6 @@ def _look_alike(one: str, other: str) -> bool:
 
 
 def _outline(text: str) -> str:
-    """What a hasty eye sees: letters without their marks, and one blank for several."""
+    """What a reader sees at a glance: letters without their marks, and one blank for several."""
     plain = (char for char in unicodedata.normalize("NFKD", text) if unicodedata.category(char) not in ("Mn", "Cf"))
     return " ".join("".join(plain).split())

@@ -1,4 +1,4 @@
-"""What the API says, and what the sinks hold. All is normalised where it enters: instants are aware and in UTC."""
+"""What the API says, and what the sinks hold. Values are normalised where they enter: instants are aware and in UTC."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reconciler.model.secret import Secret
 
 @dataclass(frozen=True, slots=True)
 class LiveKey:
-    """A live API key. `id` is what the API knows it by, and opaque: for v3 its name.
+    """A live API key. `id` is the API's own name for it, and opaque: in v3, the key's name.
 
     `text` is its description without the marker, `ownership` the marker (None: none can be read). `claimed_by` is the
     stack named by something that looks like a marker but cannot be read (`""`: not even that), and `identity` what else
@@ -48,24 +48,24 @@ class LiveKey:
 
     @property
     def is_active(self) -> bool:
-        """Whether the API calls it active, or says nothing."""
+        """Whether the API calls it active, or gives no status."""
         return self.status.upper() in ("", "ACTIVE")
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether the data plane refuses it by now."""
+        """Whether the data plane refuses it now."""
         return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Binding:
-    """A live key, by its id, opens an endpoint, whichever of the two the API keeps that on."""
+    """A live key, by its id, opens an endpoint, whether the API stores the binding on the key or on the endpoint."""
 
     key_id: str
     endpoint: EndpointRef
 
 
 class Unchanged(Enum):
-    """A value that says that a field stays as it is, for fields that may be None."""
+    """A value for fields that may be None: the field stays as it is."""
 
     UNCHANGED = "unchanged"
 
@@ -82,9 +82,9 @@ class CreatedKey:
 class LiveEndpoint:
     """A deployment or an application.
 
-    `application` names the application that a deployment belongs to, whose keys are set on the application.
-    `addresses` are opaque; `status` is the API's own word. `alias` is its name, where it goes by its id since others
-    have that name, or the file says so.
+    `application` names the application that a deployment belongs to; its keys are set on the application. `addresses`
+    are opaque; `status` is the API's own word. `alias` is its name, if it goes by its id because others share the name,
+    or because the file uses the id.
     """
 
     ref: EndpointRef
@@ -101,17 +101,17 @@ class LiveEndpoint:
 
 
 RELEASED = "released."
-"""What stands before a stack's name in the records that it let go of; no stack is called so."""
+"""The prefix of a stack's name in the records that it released; no stack has such a name."""
 RECORD_FORM = 2
 """The form in which records are written. The first form named neither API nor project, and had microseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a sink's record is: the stack's, whose keys live in a project of the API at a host (`api.gcore.com`).
+    """The owner of a sink's record: a stack whose keys are in a project of the API at a host (`api.gcore.com`).
 
-    `""` and 0 say nothing, as records of the first form do. `formerly` are names that the stack had before, and `takes`
-    the keys that it takes over from stacks which released them: pairs of a stack and its key's name.
+    `""` and 0 mean unknown, as in records of the first form. `formerly` are the stack's earlier names, and `takes` the
+    keys that it takes over from stacks which released them: pairs of a stack and its key's name.
     """
 
     stack: str
@@ -137,7 +137,7 @@ class Owner:
         return replace(record, stack=self.stack, form=min(record.form, RECORD_FORM - 1))
 
     def is_same(self, other: Owner) -> bool:
-        """Whether they agree in everything that both say."""
+        """Whether they agree in everything that both know."""
         return (
             self.stack == other.stack
             and (self.api == other.api or not self.api or not other.api)
@@ -155,7 +155,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class SinkRecord:
-    """What a sink says it holds for a key: which generation, and the `created_at` of the live key behind it.
+    """A sink's record for a key: which generation, and the `created_at` of the live key behind it.
 
     `created_at` is an instant in UTC, cut to the second, as the API shows it in a reading. `api` and `project` are
     those of the owner; `form` is that of the record that was read.
@@ -175,7 +175,7 @@ class SinkRecord:
 
     @property
     def owner(self) -> Owner:
-        """Whose it is."""
+        """Its owner."""
         return Owner(self.stack, self.api, self.project)
 
     @property
@@ -186,7 +186,9 @@ class SinkRecord:
 
 @dataclass(frozen=True, slots=True)
 class LaterRecord:
-    """A record of this stack for a key in a form that only a later version reads: neither ours to touch nor foreign."""
+    """A record of this stack for a key in a later version's form: keyform neither touches it nor treats it as
+    foreign.
+    """
 
     key: str
     form: int
@@ -194,7 +196,7 @@ class LaterRecord:
 
 @dataclass(frozen=True, slots=True)
 class ForeignRecord:
-    """What stands in a key's place in a sink and is of another owner, or of nobody; never its secret.
+    """What is in a key's place in a sink and has another owner, or none; never its secret.
 
     `message` names the place and the owner, `way_out` says what to do.
     """
@@ -206,24 +208,35 @@ class ForeignRecord:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a part of what is live cannot be used: what is wrong and where, and the way out."""
+    """Why a live part cannot be used: what is wrong and where, and the way out."""
 
     message: str
     way_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """What is not as it should be in a sink, although no secret is lost: the next apply puts it right.
+
+    `code` is stable; `sentence` says where, what, and what the apply does.
+    """
+
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class SinkContents:
     """What a sink holds for this stack, by key; a sink that cannot be read back has `readable` false and no records.
 
-    From a sink that is not `removable` nothing can be removed: what it holds stays. One that `reads_secrets` gives them
-    back, too. `is_absent`: there is nothing at all where it writes. `destination` is the one line that says where it
-    writes; `exposure` what a reviewer has to know of that (`""`: nothing). `is_evidence`: its records prove whose a
-    live key is, since nobody can write them by a pull request or in the portal. `later` says of each key whose record a
-    later version wrote why it is held up; `foreign` of each key whose place somebody else has.
+    A sink that is not `removable` keeps what it holds. One that `reads_secrets` gives them back, too. `is_absent`:
+    there is nothing at its destination. `destination` says in one line where it writes; `exposure` what a reviewer has
+    to know about that (`""`: nothing). `is_evidence`: its records prove who owns a live key, because neither a pull
+    request nor the portal can write them. `later` says, for each key whose record a later version wrote, why it is held
+    up; `foreign` for each key whose place has another owner.
 
-    `trouble`: it could not be read this time, and what it holds is unknown. `unwritable` are the keys that it was to be
-    written for, and could not.
+    `trouble`: it could not be read this time, and its content is unknown. `unwritable` are the keys whose secrets it
+    cannot take.
     """
 
     records: Mapping[str, SinkRecord] = field(default_factory=dict)
@@ -234,8 +247,9 @@ class SinkContents:
     destination: str = ""
     exposure: str = ""
     is_evidence: bool = True
-    damage: str = ""
-    """What keeps some readers from getting secrets that are there: the next apply repairs it."""
+    repairs: tuple[Repair, ...] = ()
+    warning: str = ""
+    """Why consumers may not get what it holds, where keyform changes nothing about that."""
     later: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Trouble] = field(default_factory=dict)
     trouble: Trouble | None = None
@@ -243,7 +257,7 @@ class SinkContents:
 
     @property
     def is_known(self) -> bool:
-        """Whether what it holds was read."""
+        """Whether its content was read."""
         return self.readable and self.trouble is None
 
 
@@ -252,8 +266,8 @@ class Capabilities:
     """What depends on the API's generation, declared by a dialect.
 
     `mutable_key_fields` are those of a live key that change in place. `switches_authentication`: an endpoint's first
-    key turns its authentication on, and taking off the last one turns it off; otherwise nobody knows before it is done.
-    `shares_lists`: what is written as a whole belongs to an endpoint, and so do the bindings of other stacks' keys.
+    key turns its authentication on, and unlinking the last one turns it off; otherwise that is unknown in advance.
+    `shares_lists`: what is written as a whole belongs to an endpoint, including the bindings of other stacks' keys.
     """
 
     mutable_key_fields: frozenset[str] = frozenset({"description"})
@@ -265,7 +279,7 @@ class Capabilities:
 class Snapshot:
     """Everything read before planning, each part in order of name; `bindings` say which live key opens what.
 
-    `unseen` says of a kind of endpoints why the API did not show them: which there are, and who opens them, is unknown.
+    `unseen` says for a kind of endpoints why the API did not show them: their names and keys are then unknown.
     """
 
     keys: tuple[LiveKey, ...] = ()

@@ -1,4 +1,4 @@
-"""What things are called: endpoints, the live names of a key's generations and of locks, and a key's variable."""
+"""What things are called: endpoints, and the live names of a key's generations and of locks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def generation_name(key: str, generation: int) -> str:
 
 
 def key_of_name(live_name: str) -> str:
-    """The key whose generation has this live name: what `generation_name` does, backwards."""
+    """The key whose generation has this live name: the inverse of `generation_name`."""
     return re.sub(r"-g[1-9][0-9]*\Z", "", live_name)
 
 
@@ -44,16 +44,6 @@ def number_in_name(key: str, live_name: str) -> int | None:
     return int(match[1]) if match and match[1] != "1" else None
 
 
-def variable_name(template: str, key: str) -> str:
-    """A key's variable: in the template, `{KEY}` stands for the key's name in upper case with underscores."""
-    return template.replace("{KEY}", key.upper().replace("-", "_"))
-
-
-def is_variable_name(text: str) -> bool:
-    """Whether shells and readers of .env files take a text as a variable's name."""
-    return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is not None
-
-
 def is_quoted(text: str) -> bool:
     """Whether a value of the environment begins or ends with a quotation mark, which a shell would have taken off."""
     ends = {text.strip()[:1], text.strip()[-1:]} - {""}
@@ -61,19 +51,22 @@ def is_quoted(text: str) -> bool:
 
 
 LOCK_PREFIX = "keyform-lock-"
-"""What the live names of locks begin with; no key is called so."""
+"""What the live names of locks begin with; no key's name begins like this."""
 LISTS = "-lists"
 """In the name of a lock, in place of a stack: the lock of all lists of keys, which the stacks of a project share. No
-stack is called so, because a stack's name does not begin with a hyphen."""
+stack has this name, because a stack's name does not begin with a hyphen.
+"""
 _LOCK = re.compile(r"keyform-lock-(?P<stack>.+)-e(?P<number>[0-9]{1,8})")
 
 
 def lock_name(stack: str, number: int) -> str:
-    """The live name of a lock, of a stack or of `LISTS`; each one that is taken over or renewed has the next number."""
+    """The live name of a lock, of a stack or of `LISTS`; each lock that is taken over or renewed has the next
+    number.
+    """
     return f"{LOCK_PREFIX}{stack}-e{number}"
 
 
 def read_lock_name(name: str) -> tuple[str, int] | None:
-    """The stack (or `LISTS`) and the number of a lock, by its live name; None for a key that is no lock."""
+    """The stack (or `LISTS`) and the number of a lock, by its live name; None for a key that is not a lock."""
     match = _LOCK.fullmatch(name)
     return (match["stack"], int(match["number"])) if match else None

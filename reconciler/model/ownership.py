@@ -3,25 +3,25 @@
     Checkout summaries [keyform 2 inference-prod/payments-api g2 published 2026-11-21T10:00:00Z to=5d41402a]
 
 The description is the only field of a live key that every generation of the API can change [v3: PATCH takes only
-`description`, at most 300 characters], so it is where ownership and progress are kept. After the instant may follow, in
-this order: `protected`; `exp`, where the expiry is that of a key which was adopted, and the file says none; `into=`, a
-digest of the name of the key that takes its place; `to=`, a digest of the destinations that the secret was published
-to; `as=`, a digest of the live name where that does not follow from key and generation; `told=`, a digest of the notice
-that was sent; `released`, where the stack no longer manages it (`forget`): such a key is nobody's.
+`description`, at most 300 characters], so it holds ownership and progress. After the instant may follow, in this order:
+`protected`; `exp`, if the expiry is that of an adopted key, and the file sets none; `into=`, a digest of the name of
+the key that replaces it; `to=`, a digest of the destinations that the secret was published to; `as=`, a digest of the
+live name if that does not follow from key and generation; `told=`, a digest of the notice that was sent; `released`, if
+the stack no longer manages it (`forget`): such a key has no owner.
 
-It is read wherever it stands, since people add to descriptions, before it and behind it: what is around it is the human
-text. Its words may be spaced otherwise, or stand on several lines.
+It is read anywhere in the description, since people add text before and after it: everything around it is the human
+text. Its words may be spaced differently, or be on several lines.
 
-`2` is the form. The first form had no number and no digests: it is read, and rewritten in the second. A marker of
-another form, or with anything in it that is not listed here, was written by a later version or edited by hand; so is
-one of two, and one that is pending and was published or adopted (`to=`, `as=`). It is nobody's, and never foreign
-(`read_claim`).
+`2` is the form. The first form had no number and no digests: keyform reads it, and rewrites it in the second. A marker
+of another form, or with anything in it that is not listed here, was written by a later version or edited by hand; so is
+one of two, and one that is pending and was published or adopted (`to=`, `as=`). It belongs to no stack, and is never
+foreign (`read_claim`).
 
 The longest marker (a stack of 40 characters, a key of 56, a generation of five digits, all of the above) is 199
 characters, since `into=` is written without `protected` and `exp`, and `released` without `exp` and `told=`: the schema
 keeps the human text to 100, which just fits in 300.
 
-Everyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only if
+Anyone who may edit descriptions in the portal can write such a marker, and break one. So a marker counts only if
 something that the portal cannot write into a description confirms it: above all the live key's own name, which never
 changes (`Ownership.fits`).
 """
@@ -41,42 +41,42 @@ from reconciler.model.names import generation_name
 LONGEST_DESCRIPTION = 300
 """Characters that the API takes [D]."""
 LAST_GENERATION = 99_999
-"""A marker holds no larger number, and with one the longest key's live name is as long as the API takes [D]: 63."""
+"""A marker holds no larger number: with it, the longest key's live name is as long as the API accepts [D]: 63."""
 
 
 class Phase(StrEnum):
-    """How far a generation has come."""
+    """The progress of a generation."""
 
     PENDING = "pending"
-    """Made, and in no sink that cannot be read back: disposable, unless another one holds its secret."""
+    """Created, and in no sink that cannot be read back: disposable, unless another sink holds its secret."""
     PUBLISHED = "published"
     """Its secret may have been written to a sink: in use."""
     ADOPTED = "adopted"
     """Taken over from the portal: in use, but its secret is unknown to keyform."""
     PARTIAL = "partial"
-    """Being published, or a run ended while it was: some sinks may hold its secret. In use, but it replaced nothing."""
+    """Being published, or a run ended during that: some sinks may hold its secret. In use, but it replaced nothing."""
     REVOKED = "revoked"
-    """Its secret leaked: in use until a successor is published, and cut then, without an overlap."""
+    """Its secret leaked: in use until a successor is published, then cut without an overlap."""
 
 
 LONGEST_TEXT = 100
-"""Characters of human text that fit beside any marker; the schema allows no more."""
+"""Characters of human text that fit next to any marker; the schema allows no more."""
 FORM = 2
 """The form in which markers are written."""
 
 
 def digest(words: Iterable[str]) -> str:
-    """Eight hexadecimal digits of SHA-256 that tell whether it is the same words, in whatever order; no proof."""
+    """Eight hexadecimal digits of SHA-256 that show whether the words are the same, in any order; not a proof."""
     return hashlib.sha256("\0".join(sorted(set(words))).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """Who a live key belongs to, and how far it has come; `since` is an instant in UTC, to the second.
+    """Who a live key belongs to, and its progress; `since` is an instant in UTC, to the second.
 
     `published_to`, `named`, `notice` and `into` are digests (see the top), `""` for none. `form` is that of the marker
-    that it was read from. `keeps_expiry`: the file says no expiry, and it has that of the key that was adopted.
-    `released`: the stack let go of it.
+    that was read. `keeps_expiry`: the file sets no expiry, and the key keeps that of the adopted key. `released`: the
+    stack no longer manages it.
     """
 
     stack: str
@@ -98,22 +98,22 @@ class Ownership:
         return replace(self, into=digest([key]), since=since, protected=False, keeps_expiry=False)
 
     def let_go(self) -> Ownership:
-        """The same once the stack no longer manages it; `prevent_destroy` still binds whoever takes it over."""
+        """The same once the stack no longer manages it; `prevent_destroy` still binds the next owner."""
         return replace(self, released=True, keeps_expiry=False, into="", notice="")
 
     def fits(self, live_name: str) -> bool:
-        """Whether the live name is the one that this generation of this key is made with."""
+        """Whether this generation of this key is created with this live name."""
         return generation_name(self.key, self.generation) == live_name
 
     def names(self, live_name: str) -> bool:
-        """Whether it says that it was written on a live key of this name, which is not that of its generation.
+        """Whether it says that it was written on a live key of this name, which differs from its generation's name.
 
-        That is no proof: everyone can compute the digest.
+        That is not a proof: anyone can compute the digest.
         """
         return self.named == digest([live_name])
 
     def on(self, live_name: str) -> Ownership:
-        """The same for a live key of this name, in the form that is written today."""
+        """The same for a live key of this name, in today's form."""
         return replace(self, named="" if self.fits(live_name) else digest([live_name]), form=FORM)
 
     def marker(self) -> str:
@@ -131,9 +131,9 @@ class Ownership:
 
 
 class Identity(NamedTuple):
-    """Which generation of which key a marker says that a live key is; `stack` is `""` where not even that can be read.
+    """The generation of a key that a marker names; `stack` is `""` if not even that can be read.
 
-    `key` and `generation` are `""` and 0 where they cannot be read.
+    `key` and `generation` are `""` and 0 if they cannot be read.
     """
 
     stack: str = ""
@@ -154,7 +154,7 @@ _MARKER = re.compile(
 _OPEN = r"(?:[\[({<\uff3b\u3010\u27e6]|&(?:#91|#x5b|lbrack|lsqb|lt);|%5b|\\u005b)"
 _CLOSE = r"(?:[\])}>\uff3d\u3011\u27e7]|&(?:#93|#x5d|rbrack|rsqb|gt);|%5d|\\u005d)"
 _HEAD = re.compile(rf"{_OPEN}[\s\\\"'`*]{{0,20}}keyform(?![\w-])", re.IGNORECASE)
-"""How a marker begins, whatever became of its bracket, its case and its spaces."""
+"""The beginning of a marker, whatever became of its bracket, its case and its spaces."""
 _TRACE = re.compile(
     r"\bkeyform\s{1,20}(?:\d{1,9}\s{1,20})?[\w-]{1,80}/[\w-]"  # without its bracket
     r"|\bg\d{1,9}\s{1,20}[a-z]{4,20}\s{1,20}\d{4}-\d\d-\d\dt\d\d"  # without its beginning
@@ -170,13 +170,13 @@ _WHOLE = re.compile(rf"{_HEAD.pattern}(?:.{{0,{LONGEST_DESCRIPTION}}}?{_CLOSE}|.
 
 
 class UnwritableDescription(ValueError):
-    """A text and a marker that would not be read back as they were written, or that are too long together."""
+    """A text and a marker that could not be read back as written, or that are too long together."""
 
 
 def compose_description(text: str, ownership: Ownership) -> str:
     """The live description: the human text, then the marker.
 
-    UnwritableDescription when reading it would not give the same, or when the API would not take its length.
+    UnwritableDescription if reading it would give something else, or if it is too long for the API.
     """
     description = f"{text} {ownership.marker()}" if text else ownership.marker()
     written = replace(ownership, since=ownership.since.astimezone(UTC).replace(microsecond=0), form=FORM)
@@ -188,8 +188,8 @@ def compose_description(text: str, ownership: Ownership) -> str:
 def read_description(description: str | None) -> tuple[str, Ownership | None]:
     """Split a live description into its human text and the marker in it.
 
-    Without a marker that can be read, or with another thing that looks like one, all of it is text, and there is None.
-    So it is where the marker says `released` (`read_release`).
+    Without a readable marker, or with another part that looks like one, all of it is text, and the marker is None. The
+    same goes for a marker that says `released` (`read_release`).
     """
     text, ownership = _read(description)
     return (description or "", None) if ownership is not None and ownership.released else (text, ownership)
@@ -232,21 +232,21 @@ def _read(description: str | None) -> tuple[str, Ownership | None]:
 
 
 def join_texts(*texts: str) -> str:
-    """Texts without the spaces around them, with one between them."""
+    """The texts, trimmed, with one space between them."""
     return " ".join(filter(None, (text.strip() for text in texts)))
 
 
 def read_claim(description: str | None) -> str | None:
-    """The stack named by what looks like a marker, wherever in a description: `""` where not even that can be read.
+    """The stack named by what looks like a marker, anywhere in a description: `""` if not even that can be read.
 
-    None for a description in which nothing looks like one.
+    None for a description without anything that looks like one.
     """
     identity = read_identity(description)
     return None if identity is None else identity.stack
 
 
 def read_identity(description: str | None) -> Identity | None:
-    """What can be read of a marker that cannot be read whole; nothing of two that differ. None where there is none."""
+    """The readable part of a marker that cannot be read whole; empty for two that differ. None if there is none."""
     if not description or not (_HEAD.search(description) or _TRACE.search(description)):
         return None
     found = {
@@ -260,5 +260,5 @@ def read_identity(description: str | None) -> Identity | None:
 
 
 def human_text(description: str) -> str:
-    """What people wrote in a description whose marker cannot be read, without what looks like one."""
+    """The human text of a description whose marker cannot be read, without what looks like one."""
     return join_texts(*_WHOLE.split(description))

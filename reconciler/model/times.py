@@ -1,18 +1,18 @@
-"""Arithmetic on instants that somebody else wrote: it saturates, where that of `datetime` is an OverflowError."""
+"""Arithmetic on instants that others wrote: it saturates, where that of `datetime` raises OverflowError."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
 EARLIEST = datetime.min.replace(tzinfo=UTC)
-"""The first instant there is; what a service in Go sends for a time that nobody set."""
+"""The first instant; a service in Go sends it for a time that was never set."""
 LATEST = datetime.max.replace(tzinfo=UTC)
-"""The last instant there is."""
+"""The last instant."""
 _CLOSE = timedelta(seconds=2)
 
 
 def shift(instant: datetime, delta: timedelta) -> datetime:
-    """The instant moved by `delta`, in UTC: EARLIEST or LATEST when it would pass them. A naive one is in UTC."""
+    """The instant moved by `delta`, in UTC: EARLIEST or LATEST if it would pass them. A naive one is in UTC."""
     offset = instant.utcoffset() or timedelta(0)
     try:
         return instant.replace(tzinfo=UTC) + (delta - offset)

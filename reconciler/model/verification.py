@@ -22,7 +22,7 @@ class Admission(StrEnum):
     REFUSED = "refused"
     """401: the key is missing, or not accepted [D]."""
     UNCLEAR = "unclear"
-    """No answer, or one that tells nothing: a timeout, a redirect, 403, 429, 5xx."""
+    """No answer, or one without a meaning: a timeout, a redirect, 403, 429, 5xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Access(StrEnum):
 
 
 class SecretState(StrEnum):
-    """What an endpoint makes of a sink's secret."""
+    """An endpoint's answer to a sink's secret."""
 
     ACCEPTED = "accepted"
     REFUSED = "refused"
@@ -82,7 +82,7 @@ class SecretState(StrEnum):
     UNREADABLE = "unreadable"
     """The sink can be read, and could not be this time."""
     FOREIGN = "foreign"
-    """The key's place in the sink is somebody else's."""
+    """The key's place in the sink has another owner."""
     UNPUBLISHED = "unpublished"
     """No generation of the key is published."""
     ASLEEP = "asleep"

@@ -26,7 +26,7 @@ from reconciler.plan.verdicts import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A live key that an endpoint gains or loses, as a step of which key (None: it is foreign), and why."""
+    """A live key that an endpoint gains or loses, for which key (None: it is foreign), and why."""
 
     live: KeyRef
     verdict: Verdict | None
@@ -36,10 +36,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What one endpoint gains and loses; `opens` when it ends up without authentication, as the file says.
+    """What one endpoint gains and loses; `opens` if it ends up without authentication, as the file says.
 
-    `present` are all the live keys that are bound to it, `stays` those of the stack that are wanted there. `spared`
-    would be unlinked as foreign, were it not for a marker, or for what `find_suspects` tells.
+    `present` are all live keys that are bound to it, `stays` those of the stack that should stay. `spared` would be
+    unlinked as foreign, were it not for a marker, or for a finding of `find_suspects`.
     """
 
     endpoint: LiveEndpoint
@@ -58,7 +58,7 @@ class Comparison:
 
     @property
     def closes(self) -> bool:
-        """Whether it is public, and the file requires that it asks for a key."""
+        """Whether it is public, and the file requires a key."""
         return self.endpoint.is_public and self.declaration.auth is Auth.REQUIRED
 
     @property
@@ -70,7 +70,7 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Why the keys that an endpoint would lose have to stay bound to it; the file may say something about both."""
+    """Why the keys that an endpoint would lose have to stay bound to it; the file may mention either."""
 
     comparison: Comparison
     finding: Finding
@@ -80,8 +80,8 @@ class Conflict:
 class Holds:
     """What endpoints hold up, gathered until nothing is added: a key that stays may change what others lose.
 
-    `stays_at` are, by key, the endpoints that it goes on opening; `stopped` are the keys that stay as they are, since
-    they cannot; at `spared` endpoints, foreign keys stay as well. `findings` say why, by endpoint.
+    `stays_at` are, by key, the endpoints that it still opens; `stopped` are the keys that stay as they are because of a
+    conflict; at `spared` endpoints, foreign keys stay as well. `findings` say why, by endpoint.
     """
 
     stays_at: Mapping[str, frozenset[EndpointRef]] = field(default_factory=dict)
@@ -109,8 +109,8 @@ class Holds:
 class BindingPlan:
     """The endpoints on which something changes, in order of address, and what was found on the way.
 
-    `conflicts` are the endpoints whose losses must not be; `holding`, part of `unmet`, are those found before. `keeps`
-    are the stack's bindings that stay, also on endpoints on which nothing changes.
+    `conflicts` are the endpoints that must not lose their keys; `holding`, part of `unmet`, are those found before.
+    `keeps` are the stack's bindings that stay, including those on endpoints on which nothing changes.
     """
 
     comparisons: tuple[Comparison, ...] = ()
@@ -131,7 +131,7 @@ IS_OPEN = Reason("endpoint_is_open", "the file declares the endpoint open")
 
 
 def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> BindingPlan:
-    """Compare who opens each endpoint with who is to, by the verdicts and the file."""
+    """Compare the live keys of each endpoint with those that the verdicts and the file give it."""
     desired, snapshot = facts.desired, facts.snapshot
     declared = {endpoint.ref: endpoint for endpoint in desired.endpoints}
     live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
@@ -192,7 +192,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
 
 
 def gather_present(snapshot: Snapshot) -> dict[EndpointRef, frozenset[KeyRef]]:
-    """The live keys that are bound to each endpoint; one that the list of keys does not show goes by its id."""
+    """The live keys that are bound to each endpoint; one that is missing from the list of keys goes by its id."""
     named = {key.id: KeyRef.of(key) for key in snapshot.keys}
     found: dict[EndpointRef, set[KeyRef]] = defaultdict(set)
     for binding in snapshot.bindings:
@@ -203,7 +203,7 @@ def gather_present(snapshot: Snapshot) -> dict[EndpointRef, frozenset[KeyRef]]:
 def gather_wanted(
     verdicts: Iterable[Verdict],
 ) -> tuple[dict[EndpointRef, dict[KeyRef, Link]], dict[KeyRef, Link]]:
-    """For each endpoint, the live keys that it is to have; and for each owned live key, how it would be unbound."""
+    """For each endpoint, the live keys that it should have; and for each owned live key, how it would be unbound."""
     wanted: dict[EndpointRef, dict[KeyRef, Link]] = defaultdict(dict)
     owners: dict[KeyRef, Link] = {}
     for verdict in verdicts:
@@ -233,12 +233,12 @@ def compare(
     suspects: Collection[KeyRef],
     spares_all: bool,
 ) -> Comparison:
-    """What one endpoint gains and loses; foreign keys only where the file says `exclusive`.
+    """What one endpoint gains and loses; foreign keys only if the file says `exclusive`.
 
-    Two stacks that share an endpoint would cut each other at every apply: a key that bears a marker goes only where the
-    file names its stack, and one of the `suspects` does not even then. `markers` tells whose each key is, if anybody's
-    (see `gather_markers`); a key that is not in it was not in the list of keys, which was read beside this one: whose
-    it is, nobody can tell.
+    Two stacks that share an endpoint would cut each other at every apply: a key with a marker goes only if the file
+    names its stack, and one of the `suspects` not even then. `markers` names the owner of each key, if there is one
+    (see `gather_markers`); a key that is not in it was missing from the list of keys, which was read in parallel, so
+    its owner is unknown.
     """
     gains = tuple(wanted[live] for live in sorted(set(wanted) - present))
     losses, spared = [], []
@@ -253,16 +253,16 @@ def compare(
         else:
             losses.append(Link(live, None, IS_OPEN if declaration.auth is Auth.OPEN else IS_FOREIGN))
     remain = (present - {link.live for link in losses}) | set(wanted)
-    # Keys may be listed where authentication is off: to take the last one off still takes a write that may open.
+    # Keys may be listed although authentication is off: to unlink the last one still takes a write that may open.
     opens = declaration.auth is Auth.OPEN and not remain and (endpoint.auth_enabled or bool(present))
     stays = tuple(sorted(present & set(wanted)))
     return Comparison(endpoint, declaration, present, gains, tuple(losses), stays, tuple(spared), opens)
 
 
 def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[KeyRef, Link]) -> Finding | None:
-    """Why an endpoint must lose nothing: it keeps a valid key unless the file says that it is open.
+    """Why an endpoint must lose nothing: it keeps a valid key unless the file declares it open.
 
-    One that is to open, and cannot since foreign keys stay on it, keeps the stack's keys: their consumers need them.
+    One that should open, and cannot because foreign keys stay on it, keeps the stack's keys: their consumers need them.
     """
     endpoint, declaration, remain = found.endpoint, found.declaration, found.remain
     if declaration.auth is Auth.OPEN:
@@ -278,7 +278,7 @@ def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[
         )
     lost = [link.live.name for link in found.losses]
     had_one = any(live in valid for live in found.present)
-    # Whatever the API says of authentication now: a list that loses its last key turns it off.
+    # Whatever the API says about authentication now: a list that loses its last key turns it off.
     if not lost or any(live in valid for live in remain) or not (had_one or not remain):
         return None
     return Finding(
@@ -300,14 +300,14 @@ def way_out_of_conflict(found: Comparison) -> str:
 
 
 def place_of(found: Comparison) -> str:
-    """Where the file says something of what an endpoint loses: the endpoint's entry, or a key that it loses."""
+    """Where the file mentions what an endpoint loses: the endpoint's entry, or a key that it loses."""
     keys = (link.verdict.case.desired for link in found.losses if link.verdict)
     places = (found.declaration.place.where, *(key.place.where for key in keys if key))
     return next(filter(None, places), "")
 
 
 def find_unprotected(found: Comparison, *, switches: bool) -> Iterator[Finding]:
-    """What has to ask for a key and does not, where no key is bound that could turn that on."""
+    """Endpoints that should require a key and do not, if no key is bound that could turn that on."""
     if not found.closes or found.gains:
         return
     message, way_out = "and no key is bound to it", "bind a key to it: the first one turns authentication on"
@@ -319,20 +319,20 @@ def find_unprotected(found: Comparison, *, switches: bool) -> Iterator[Finding]:
 
 
 def find_unusable_declarations(facts: Facts) -> Iterator[Finding]:
-    """What the file says of endpoints that are not there, or whose keys are set elsewhere."""
+    """The file's mentions of endpoints that do not exist, or whose keys are set elsewhere."""
     for endpoint in facts.desired.endpoints:
         if trouble := facts.unusable.get(endpoint.ref):
             yield Finding(endpoint.place.where, endpoint.place.path, trouble.message, trouble.way_out)
 
 
 def explain_closed(declaration: DesiredEndpoint) -> Finding:
-    """An endpoint that is to open has lost its last key, and goes on asking for one: that holds up nothing else."""
+    """An endpoint that should open has lost its last key, and still requires one: that holds up nothing else."""
     message = f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
     return Finding(declaration.place.where, str(declaration.ref), message, "turn its authentication off in the portal")
 
 
 def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True) -> tuple[list[Note], list[Note]]:
-    """Say which endpoints become public or are so already, and which stop being so."""
+    """Report which endpoints become public or are already, and which stop being public."""
     if found.opens:
         sentence = "becomes PUBLIC: anyone who knows its address may call it without a key"
         if not switches:
@@ -354,7 +354,7 @@ def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True)
 
 
 def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
-    """What the file asks for that keys do not bring about for sure, told before anybody looks at what is live."""
+    """What the file asks for and keys may not achieve, reported without the live state."""
     for endpoint in desired.endpoints if not switches else ():
         if endpoint.auth is not None:
             sentence = "`auth: required` holds only if authentication is on, or the deployment's first key turns it on"
@@ -367,7 +367,7 @@ def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
 def note_cuts(
     found: Comparison, keys: Mapping[KeyRef, LiveKey], suspects: Mapping[KeyRef, str], own_stack: str
 ) -> Iterator[Note]:
-    """Every key of somebody else that is taken off an endpoint, or that a marker keeps there, and whose it is."""
+    """Every other owner's key that is unlinked from an endpoint, or that a marker keeps there, with its owner."""
     for link in found.losses:
         if link.verdict is None:
             owner = describe_owner(keys.get(link.live))
@@ -380,9 +380,9 @@ def note_cuts(
 
 
 def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterator[Note]:
-    """Every key whose consumers the endpoint refuses from now on, since the file no longer opens it for them.
+    """Every key whose consumers the endpoint refuses from now on, because the file no longer opens it for them.
 
-    Nobody loses access by a rotation, or where the secret reached nobody; what leaked is told apart.
+    A rotation takes access from nobody, and neither does a secret that reached nobody; leaks are reported elsewhere.
     """
     stays = {link.verdict.case.name for link in wanted.values() if link.verdict}
     lost: dict[str, list[str]] = defaultdict(list)
@@ -399,7 +399,9 @@ def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterat
 def find_spared(
     found: Comparison, keys: Mapping[KeyRef, LiveKey], suspects: Mapping[KeyRef, str], own_stack: str
 ) -> Iterator[Finding]:
-    """Keys that stay on an exclusive endpoint since they may be somebody's; it gives nobody quiet immunity."""
+    """Keys that stay on an exclusive endpoint because another owner may use them; the report makes sure that nobody
+    gains immunity unnoticed.
+    """
     where, path = found.declaration.place.where, found.address
     for live in found.spared[:MOST_TOLD]:
         why, way_out = explain_spared(keys.get(live), suspects.get(live, ""), own_stack)

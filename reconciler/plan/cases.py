@@ -30,16 +30,16 @@ from reconciler.plan.owners import find_claims, find_lookalikes, own_keys, recor
 from reconciler.plan.takeovers import take_over
 
 CLOCKS_DIFFER = timedelta(days=1)
-"""How much later than now a marker may say that something was: it was written by another machine's idea of the time."""
+"""How much later than now an instant in a marker may be: it comes from another machine's idea of the time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One live key of this stack, and where it is.
 
-    `phase` and `since` are those that count, even if its marker does not say so yet: a generation that is to be revoked
-    counts as revoked, and an impossible instant is replaced by that of its creation. `live.ownership` is what the
-    marker says.
+    `phase` and `since` are those that count, even if its marker does not say so yet: a generation that should be
+    revoked counts as revoked, and an impossible instant is replaced by that of its creation. `live.ownership` is the
+    marker as it is.
     """
 
     live: LiveKey
@@ -49,7 +49,7 @@ class Generation:
     bound_to: frozenset[EndpointRef]
     sinks_that_hold_it: frozenset[str]
     sinks_that_may_hold_it: frozenset[str]
-    """Of the key's sinks that cannot be read back: what they hold is unknown."""
+    """The key's sinks that cannot be read back: their content is unknown."""
     is_taken_over: bool = False
     """The file adopts it, and its marker does not say so yet."""
 
@@ -70,7 +70,7 @@ class Generation:
 
     @property
     def is_restored(self) -> bool:
-        """Its marker is gone, or cannot be read, and something else says what it is: the marker is written again."""
+        """Its marker is gone, or cannot be read, and something else proves what it is: the marker is written again."""
         return self.live.ownership is None and not self.is_taken_over
 
     @property
@@ -83,13 +83,13 @@ class Generation:
     def is_in_use(self) -> bool:
         """A consumer may rely on its secret: its marker says so, or a sink holds it.
 
-        Before a secret goes to a sink that cannot be read back, the marker says so: one that is pending is in none.
+        Before a secret goes to a sink that cannot be read back, the marker says so: a pending generation is in none.
         """
         return self.phase is not Phase.PENDING or bool(self.sinks_that_hold_it)
 
     @property
     def is_unfinished(self) -> bool:
-        """No run has told that it was published: marked pending, or partial."""
+        """No run has confirmed its publication: it is marked pending, or partial."""
         return self.phase in (Phase.PENDING, Phase.PARTIAL)
 
     def leaks(self, now: datetime) -> bool:
@@ -97,7 +97,7 @@ class Generation:
         return self.phase is Phase.REVOKED and bool(self.bound_to) and not self.live.is_expired(now)
 
     def has_replaced(self, sinks: Iterable[str]) -> bool:
-        """Whether its secret is in every sink of its key, so that what they held before is relied on no longer."""
+        """Whether its secret is in every sink of its key, so that consumers no longer rely on what was there before."""
         return not self.is_unfinished or set(sinks) <= self.sinks_that_hold_it
 
     def is_marked(self, phase: Phase) -> bool:
@@ -109,7 +109,7 @@ class Generation:
 class Facts:
     """What is the same for every key of a plan, each part computed once.
 
-    Live keys are known by their ids. `bound` leaves out deployments of an application, whose lists only mirror its own.
+    Live keys go by their ids. `bound` leaves out deployments of an application, whose lists only mirror its own.
     """
 
     desired: DesiredState
@@ -125,13 +125,13 @@ class Facts:
     later: Mapping[str, Mapping[str, str]]
     """By key and sink, the records that a later version of keyform wrote."""
     foreign: Mapping[str, Mapping[str, Trouble]]
-    """By key and sink, what stands in the key's place and is somebody else's."""
+    """By key and sink, what is in the key's place and has another owner."""
     unwritable: Mapping[str, Mapping[str, Trouble]]
-    """By key and sink, why the sink cannot be written for it."""
+    """By key and sink, why the sink cannot take its secret."""
     managed: frozenset[EndpointRef]
     """The endpoints that the file names, or that the stack's keys open."""
     broken: Mapping[str, Trouble]
-    """The sinks that could not be read this time: what they hold is unknown, and nothing is lost for that."""
+    """The sinks that could not be read this time: their content is unknown, which does not count as a loss."""
     unusable: Mapping[EndpointRef, Trouble]
     """The endpoints that the file names and no key can be bound to, and why."""
     unreadable_sinks: frozenset[str]
@@ -139,13 +139,13 @@ class Facts:
     lasting_sinks: frozenset[str]
     """Sinks from which nothing can be removed."""
     absent_sinks: frozenset[str]
-    """Sinks of which nothing at all is there."""
+    """Sinks that hold nothing at all."""
     heirs: Mapping[str, str]
-    """By the name of a key that is not declared any more, the declared one that takes its place (`moved`)."""
+    """By the name of a key that is no longer declared, the declared one that replaces it (`moved`)."""
 
     @property
     def unknown_sinks(self) -> frozenset[str]:
-        """Sinks of which nobody knows what they hold now."""
+        """Sinks whose present content is unknown."""
         return self.unreadable_sinks | self.broken.keys()
 
     @property
@@ -154,17 +154,17 @@ class Facts:
         return self.snapshot.capabilities.mutable_key_fields
 
     def rotates(self, key: str) -> bool:
-        """Whether a rotation of this key is asked for, whatever the file says."""
+        """Whether the demand rotates this key, whatever the file says."""
         return isinstance(self.demand, Rotate) and self.heirs.get(key, key) in self.demand.keys
 
     def revokes(self, key: str) -> bool:
-        """Whether it is asked for because the secret leaked."""
+        """Whether the demand rotates it because the secret leaked."""
         return isinstance(self.demand, Rotate) and self.demand.revoke and self.rotates(key)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyCase:
-    """All that decides about one key. `desired` None: the file does not declare it (any more)."""
+    """Everything that decides about one key. `desired` None: the file does not declare it, or no longer does."""
 
     facts: Facts
     name: str
@@ -172,15 +172,15 @@ class KeyCase:
     generations: tuple[Generation, ...]
     """Oldest first; one that the file adopts is among them."""
     claims: tuple[LiveKey, ...] = ()
-    """Live keys that seem to be generations of it, by markers that nothing else bears out, or that cannot be read."""
+    """Live keys that seem to be generations of it, by markers that nothing else confirms, or that cannot be read."""
     lookalikes: tuple[LiveKey, ...] = ()
-    """Live keys that may be generations of it, by their names or a sink's record, and have no such marker."""
+    """Live keys that may be generations of it, by their names or a sink's record, without such a marker."""
     former: tuple[str, ...] = ()
-    """The keys whose place it takes, and that still have generations."""
+    """The keys that it replaces, and that still have generations."""
 
     @property
     def heir(self) -> str:
-        """The declared key that takes its place; `""` for none."""
+        """The declared key that replaces it; `""` for none."""
         return self.facts.heirs.get(self.name, "")
 
     @property
@@ -190,7 +190,7 @@ class KeyCase:
 
     @property
     def now(self) -> datetime:
-        """When the plan is made."""
+        """The instant of the plan."""
         return self.facts.now
 
     @property
@@ -205,35 +205,35 @@ class KeyCase:
 
     @property
     def is_rotated(self) -> bool:
-        """A rotation is asked for, whatever the file says."""
+        """The demand rotates it, whatever the file says."""
         return self.facts.rotates(self.name)
 
     @property
     def is_rotated_by_name(self) -> bool:
-        """A person asked for a rotation of this very key, or of what leaked; a pattern or a sink alone does not."""
+        """A person named this key, or a secret of it leaked; a pattern or a sink does not name it."""
         demand = self.facts.demand
         is_chosen = isinstance(demand, Rotate) and (self.name in demand.matching or bool(self.why_rotated))
         return self.is_revoked or (self.is_rotated and not is_chosen)
 
     @property
     def why_rotated(self) -> str:
-        """Why a rotation is asked for, where a sink that leaked is the reason."""
+        """Why a leaked sink concerns this key; empty if none does."""
         demand = self.facts.demand
         return dict(demand.because).get(self.name, "") if isinstance(demand, Rotate) else ""
 
     @property
     def is_revoked(self) -> bool:
-        """It is asked for because the secret leaked."""
+        """The demand rotates it because the secret leaked."""
         return self.facts.revokes(self.name)
 
     @property
     def is_urgent(self) -> bool:
-        """A secret of it leaked: what stands in the way of other changes does not stand in the way of cutting it."""
+        """A secret of it leaked: obstacles to other changes do not prevent cutting it."""
         return self.is_revoked or any(generation.phase is Phase.REVOKED for generation in self.generations)
 
     @property
     def is_set_aside(self) -> bool:
-        """Something else is asked for: this key stays as it is."""
+        """The demand is about something else: this key stays as it is."""
         return isinstance(self.facts.demand, Rotate) and not self.is_rotated
 
     @property
@@ -243,7 +243,7 @@ class KeyCase:
 
     @property
     def destinations(self) -> str:
-        """The digest of where the file publishes the key's secret to."""
+        """The digest of the destinations to which the file publishes the key's secret."""
         return self.facts.desired.digest_of(self.desired.sinks) if self.desired else ""
 
     def marker(self, generation: int, phase: Phase, since: datetime, live_name: str) -> Ownership:
@@ -356,15 +356,15 @@ def gather_cases(facts: Facts) -> tuple[KeyCase, ...]:
 def gather_generation(
     facts: Facts, name: str, key: DesiredKey | None, live: LiveKey, number: int, *, has_older: bool
 ) -> Generation:
-    """One live key of the stack, with what counts of its marker; without one, as a sink's record has it.
+    """One live key of the stack, with what counts of its marker; without one, as in a sink's record.
 
-    Such a one is in use since it was made: to take a marker off puts no rotation off. Beside an older one it is so
-    since now: nobody knows how much of its overlap is over. And where a sink cannot be read back, nobody knows whether
-    it was published there, too.
+    Without a marker, it counts as in use since its creation: removing a marker does not put off a rotation. If there is
+    an older one, it counts since now: nobody knows how much of that one's overlap has passed. And if a sink cannot be
+    read back, nobody knows whether it was published there, too.
     """
     holding = holders_of(facts, name, live)
     may_hold = facts.unreadable_sinks & frozenset(key.sinks) if key else facts.unreadable_sinks
-    # Nothing is published before it is made, or later than now. An earlier instant, written in the portal, would end
+    # Nothing is published before its creation, or later than now. An earlier instant, written in the portal, would end
     # overlaps at once; a later one would put off every rotation.
     made_at = live.created_at.replace(microsecond=0)
     if live.ownership is not None:
@@ -372,7 +372,7 @@ def gather_generation(
         if not made_at <= since <= shift(facts.now, CLOCKS_DIFFER):
             since = made_at
         if live.taken_from and phase is Phase.ADOPTED:
-            since = facts.now  # those who had it before may have given its old generations longer
+            since = facts.now  # its previous owners may have given its old generations longer
     else:
         phase = Phase.PARTIAL if has_older and may_hold else Phase.PUBLISHED
         since = facts.now if has_older else min(made_at, facts.now)
@@ -384,10 +384,12 @@ def gather_generation(
 
 
 def find_adopted(facts: Facts, key: DesiredKey, known: Sequence[Generation]) -> Generation | None:
-    """The live key that the file takes over; None where none can be (`find_unadoptable`), or it is known already.
+    """The live key that the file takes over; None if there is none to take (`find_unadoptable`), or it is already
+    known.
 
-    It is the first generation, or the one whose live name it has. Beside others it has to be called like one, and to
-    have been made in the order of the numbers: a live key that somebody makes later under an old name is not meant.
+    It is the first generation, or the one whose live name it has. If there are others, it needs the name of a
+    generation, and must have been created in the order of the numbers: `adopt` does not mean a live key that someone
+    creates later under an old name.
     """
     found = facts.by_name.get(key.adopt or "", ())
     if len(found) != 1 or is_owned(facts, found[0]):
@@ -404,7 +406,7 @@ def find_adopted(facts: Facts, key: DesiredKey, known: Sequence[Generation]) -> 
 
 
 def settle(key: DesiredKey, generations: Sequence[Generation]) -> DesiredKey:
-    """What is to be where the file does not say it: the description stays, and so does an adopted key's expiry."""
+    """What applies if the file does not set it: the description stays, and so does an adopted key's expiry."""
     newest = next((one for one in reversed(generations) if one.is_in_use), None)
     described = newest or (generations[-1] if generations else None)
     if key.description is None:
@@ -419,19 +421,19 @@ def settle(key: DesiredKey, generations: Sequence[Generation]) -> DesiredKey:
 
 
 def is_owned(facts: Facts, live: LiveKey) -> bool:
-    """Whether its marker, maybe one of a later form, names another stack, or it is a key of this one."""
+    """Whether its marker, maybe in a later form, names another stack, or it is a key of this one."""
     return live.id in facts.own or live.marked_by not in (None, "", facts.desired.stack)
 
 
 def holders_of(facts: Facts, key: str, live: LiveKey) -> frozenset[str]:
-    """The sinks that have a record of this very live key for a key."""
+    """The sinks that have a record of exactly this live key."""
     return frozenset(sink for sink, record in facts.records.get(key, {}).items() if record_is_of(record, live))
 
 
 def gather_bound(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
     """Where each live key is bound; a child deployment's list only mirrors its application's, and does not count.
 
-    Where applications are not shown, it is all that tells of a key that opens one.
+    If applications are not visible, it is the only evidence of a key that opens one.
     """
     parents = {
         endpoint.ref: EndpointRef(EndpointKind.APPLICATION, endpoint.application)
@@ -447,7 +449,9 @@ def gather_bound(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
 
 
 def find_unusable(desired: DesiredState, snapshot: Snapshot) -> dict[EndpointRef, Trouble]:
-    """What the file names and no key can be bound to: it is gone, a typo, an application's own, or not shown."""
+    """Endpoints that the file names and no key can be bound to: missing, misspelt, an application's own, or not
+    visible.
+    """
     named = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
     by_alias: dict[str, list[str]] = defaultdict(list)
@@ -473,7 +477,7 @@ def find_unusable(desired: DesiredState, snapshot: Snapshot) -> dict[EndpointRef
 
 
 MOST_TOLD = 20
-"""How many keys a plan names one by one before it counts the rest: anybody can make a thousand."""
+"""How many keys a plan lists before it counts the rest: anyone can create a thousand."""
 
 
 def name_some(names: Sequence[str]) -> str:

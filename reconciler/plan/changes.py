@@ -19,14 +19,14 @@ class Action(StrEnum):
     ROTATE = "rotate"
     """A new generation is made and published; the old one is retired."""
     FORGET = "forget"
-    """The stack no longer manages it; nothing of it is deleted."""
+    """The stack no longer manages it; nothing is deleted."""
 
 
 class Step(StrEnum):
-    """What a change does, in the order of an apply: nothing is taken away before what replaces it is in place.
+    """What a change does, in the order of an apply: nothing is removed before its replacement is in place.
 
-    Descriptions come after creates: a generation of which nobody knows whether its sink has it stays marked pending
-    until its successor exists, or a run that died in between would take it for one that was surely published.
+    Descriptions come after creates: a generation that may or may not be in its sink stays marked pending until its
+    successor exists. Otherwise, if the run died in between, the next run would treat it as certainly published.
     """
 
     CREATE_GENERATION = "create_generation"
@@ -43,7 +43,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a change is there: a stable code for machines, and a sentence for people. `is_urgent`: a secret leaked."""
+    """Why a change is needed: a stable code for machines, and a sentence for people. `is_urgent`: a secret leaked."""
 
     code: str
     sentence: str
@@ -52,7 +52,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """A field that differs; values are as JSON has them (instants as ISO 8601 in UTC)."""
+    """A field that differs; values are in JSON's form (instants as ISO 8601 in UTC)."""
 
     path: str
     live: str | bool | int | None
@@ -61,7 +61,7 @@ class FieldDiff:
 
 @dataclass(frozen=True, slots=True, order=True)
 class KeyRef:
-    """A live key: its name for people, its id for the API. Without an id it is one that this plan makes."""
+    """A live key: its name for people, its id for the API. Without an id, this plan creates it."""
 
     name: str
     id: str = ""
@@ -95,7 +95,7 @@ class ChangeId:
 class Change:
     """One step of a plan: about one generation of a key, maybe at one endpoint, about one record, or one endpoint.
 
-    `key` is the name of the key whose step it is; `""` where an endpoint's own setting changes: its authentication, and
+    `key` is the name of the key whose step it is; `""` if an endpoint's own setting changes: its authentication, and
     foreign keys. `action` is what happens to the resource at the `address`; `depends_on` holds the ids of changes that
     must be done before, or in the same write.
     """
@@ -125,9 +125,9 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateGeneration(Change):
-    """Make a live key, marked pending. `ownership.since` is when the plan was made.
+    """Create a live key, marked pending. `ownership.since` is the instant of the plan.
 
-    `length`: the expiry comes of `lifetime`, and need not be kept to the second.
+    `length`: the expiry comes from `lifetime`, and may be off by up to a day.
     """
 
     live: KeyRef
@@ -143,10 +143,10 @@ class CreateGeneration(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateKey(Change):
-    """Change a live key in place: the human text, the marker (adoption, a publication cut short), maybe its expiry.
+    """Change a live key in place: the human text, the marker (adoption, an interrupted publication), maybe its expiry.
 
     `adopts`: the live key had no owner, or another one: `taken_from` is the stack that its marker names then (`""`:
-    this one). `expires_at` is UNCHANGED where it stays, or the API cannot change it; `length` is as in
+    this one). `expires_at` is UNCHANGED if it stays, or if the API cannot change it; `length` is as in
     `CreateGeneration`.
     """
 
@@ -160,7 +160,7 @@ class UpdateKey(Change):
 
     @property
     def sets_expiry(self) -> bool:
-        """Whether it changes when the key expires: it then comes before anything is bound."""
+        """Whether it changes the key's expiry: it then comes before every bind."""
         return not isinstance(self.expires_at, Unchanged)
 
     @property
@@ -170,7 +170,7 @@ class UpdateKey(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bind(Change):
-    """Bind a live key of a key to an endpoint. `closes`: it is public, and the file requires that it asks for a key."""
+    """Bind a live key of a key to an endpoint. `closes`: it is public, and the file requires a key."""
 
     live: KeyRef
     endpoint: EndpointRef
@@ -197,7 +197,7 @@ class Prove(Change):
 class Publish(Change):
     """Write the new generation's secret to its sinks, then mark the generation published.
 
-    `destinations` is the digest of where these sinks are, which the marker then carries.
+    `destinations` is the digest of these sinks' destinations, which the marker then carries.
     """
 
     live: KeyRef
@@ -231,9 +231,9 @@ class Copy(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unbind(Change):
-    """Take a live key off an endpoint, be it the stack's or a foreign one.
+    """Unlink a live key from an endpoint, whether it is the stack's or foreign.
 
-    `is_disposable`: its secret reached nobody, as long as its marker says so when it goes.
+    `is_disposable`: its secret reached nobody, provided that its marker says so when it goes.
     """
 
     live: KeyRef
@@ -258,7 +258,7 @@ class OpenEndpoint(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemoveRecord(Change):
-    """Remove a key's secret and record from a sink; or, with `keeps_secret`, only let go of the record."""
+    """Remove a key's secret and record from a sink; or, with `keeps_secret`, only release the record."""
 
     sink: str
     record: SinkRecord | None
@@ -271,7 +271,7 @@ class RemoveRecord(Change):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteKey(Change):
-    """Delete a live key that is bound nowhere any more; see `Unbind` for `is_disposable`."""
+    """Delete a live key that is no longer bound anywhere; see `Unbind` for `is_disposable`."""
 
     live: KeyRef
     is_disposable: bool = False
@@ -283,11 +283,11 @@ class DeleteKey(Change):
 
 @dataclass(frozen=True, slots=True)
 class Rotate:
-    """A demand beside the file: a rotation of these keys now, and nothing else. `revoke`: no overlap.
+    """A demand besides the file: a rotation of these keys now, and nothing else. `revoke`: no overlap.
 
     `keys` are named one by one, `matching` by a pattern; of `sinks`, it is all keys whose secret they hold, or held.
-    Once it is resolved (see rotation.py), `keys` are all that are rotated, `matching` those of them that only a pattern
-    names, and `because` says of a key why a sink concerns it.
+    Once it is resolved (see rotation.py), `keys` names every key to rotate, `matching` those that only a pattern names,
+    and `because` says of a key why a sink concerns it.
     """
 
     keys: frozenset[str] = frozenset()
@@ -299,7 +299,7 @@ class Rotate:
 
 @dataclass(frozen=True, slots=True)
 class Destroy:
-    """A demand beside the file: everything that the stack owns goes, however much that is."""
+    """A demand besides the file: remove everything that the stack owns, however much that is."""
 
 
 Demand = Rotate | Destroy
@@ -336,18 +336,17 @@ class Destination:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What would be done, in order. `refusals` not empty: safety says no, and nothing may be applied.
+    """What would be done, in order. `refusals` not empty: safety refuses, and nothing may be applied.
 
     `exposures` say which endpoints become public, or already are, who loses access, and what a leaked secret still
     opens; they go to the top of every report. `unmet` is what the file asks for and the plan leaves undone: the rest
-    may be applied, and the exit code is that of an error. `held_up` are the keys that stay as they are because of
-    it, but that a secret which leaked is marked. `destinations` are all sinks that keys name, including those
-    that nothing is written to now: a later run does. `lock` is the lock where it is not the API's, in words. `expiring`
-    are the keys that have expired or soon will, and that nothing rotates: no change, and no error. `keeps` are all
-    of the stack's bindings that stay: a write never takes one of them off, and a run that writes lists looks for them
-    before it ends. `renames` are keys that have another name by now and still have generations, each with the key that
-    takes its place. `repairs` say what an apply writes again in sinks, because it is damaged: of the keys, nothing
-    changes by it.
+    may be applied, and the exit code is that of an error. `held_up` are the keys that stay as they are because of it,
+    except that a leaked secret is marked. `destinations` are all sinks that keys name, including those that nothing is
+    written to now: a later run does. `lock` is the lock if it is not the API's, in words. `expiring` are the keys that
+    have expired or soon will, and that nothing rotates: neither a change nor an error. `keeps` are all of the stack's
+    bindings that stay: a write never removes one of them, and a run that writes lists checks them before it ends.
+    `renames` are renamed keys that still have generations, each with the key that replaces it. `repairs` say what an
+    apply writes again in sinks, because it is damaged: they change no key.
     """
 
     stack: str

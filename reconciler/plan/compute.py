@@ -33,10 +33,10 @@ from reconciler.plan.verdicts import Verdict, judge
 
 
 def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
-    """The plan that takes what is live to what is desired; deterministic to the byte, and without secrets.
+    """The plan that changes the live state to the desired one; deterministic to the byte, and without secrets.
 
-    With `Rotate`, the keys that it asks for are rotated, and all else stays as it is, endpoints' own settings too. With
-    `Destroy`, everything that the stack owns goes.
+    With `Rotate`, the keys that it asks for are rotated, and everything else stays as it is, including endpoints' own
+    settings. With `Destroy`, everything that the stack owns is removed.
     """
     whole = desired
     demand, found = (resolved := resolve_demand(desired, snapshot, now, demand)).demand, resolved.notes
@@ -66,6 +66,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
+    repairs = tuple(find_repairs(snapshot))
+    touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
         stack=desired.stack,
         project=desired.project,
@@ -73,12 +75,12 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         changes=changes,
         refusals=refusals,
         exposures=(
-            # Of what is refused, nothing comes to be: only what is so already is worth a word.
+            # A refused plan changes nothing: only exposures that already exist are worth reporting.
             *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
-                Note("sink_is_exposed", f"sink.{name}", snapshot.sinks[name].exposure)
-                for name in (() if refusals else written)
-                if snapshot.sinks[name].exposure
+                Note("sink_is_exposed", f"sink.{name}", contents.exposure)
+                for name, contents in ({} if refusals else touched).items()
+                if contents.exposure
             ),
         ),
         warnings=(
@@ -86,6 +88,11 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
+            *(
+                Note("sink_is_out_of_reach", f"sink.{name}", contents.warning)
+                for name, contents in touched.items()
+                if contents.warning
+            ),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
             *(note_done(facts) if demand is None else ()),
         ),
@@ -101,27 +108,26 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         keeps=bindings.keeps,
         key_count=len(desired.keys),
         renames=tuple((verdict.case.name, verdict.case.heir) for verdict in verdicts if verdict.case.heir),
-        repairs=tuple(find_repairs(snapshot)),
+        repairs=repairs,
     )
 
 
 def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
-    """The sinks in which something is damaged although no secret is lost."""
+    """What is not as it should be in the sinks although no secret is lost."""
     for name, contents in sorted(snapshot.sinks.items()):
-        if contents.damage:
-            sentence = f"{contents.destination} has {contents.damage}: not all readers get its secrets"
-            yield Note("sink_is_damaged", f"sink.{name}", f"{sentence}; an apply writes these lines again")
+        for repair in contents.repairs:
+            yield Note(repair.code, f"sink.{name}", repair.sentence)
 
 
 STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})
-"""The exposures that tell how it is, and not what a plan does."""
+"""The exposures that describe the present, not the effect of the plan."""
 
 
 def decide(facts: Facts) -> tuple[list[Verdict], BindingPlan]:
     """What happens to each key, and to each endpoint.
 
-    A key that has to stay where it is may leave another endpoint without what it was to gain. So all is decided again
-    until endpoints hold up nothing more; each time holds up more than the one before.
+    A key that has to stay where it is may change what another endpoint gains. So everything is decided again until
+    endpoints hold up nothing more; each round holds up more than the one before.
     """
     cases, holds = gather_cases(facts), Holds()
     while True:
@@ -134,7 +140,7 @@ def decide(facts: Facts) -> tuple[list[Verdict], BindingPlan]:
 
 
 def judge_all(cases: Sequence[KeyCase], holds: Holds) -> list[Verdict]:
-    """What happens to each key; of one that was renamed, by what happens to the key that takes its place."""
+    """What happens to each key; for one that was renamed, by what happens to the key that replaces it."""
     found: dict[str, Verdict] = {}
     for case in sorted(cases, key=lambda case: bool(case.heir)):
         stays_at, is_stopped = holds.stays_at.get(case.name, frozenset()), case.name in holds.stopped
@@ -165,7 +171,7 @@ def note_broken_sinks(facts: Facts, unmet: Sequence[Finding]) -> Iterator[Note]:
 def find_left(whole: DesiredState, facts: Facts, told: Collection[str]) -> Iterator[Finding]:
     """What `destroy` leaves although it may be the stack's: the file says which keys there were.
 
-    `told` are the ids of live keys that are told already.
+    `told` are the ids of live keys that are reported already.
     """
     yield from find_foreign_records(whole.keys, facts)
     for case in gather_cases(gather_facts(whole, facts.snapshot, facts.now)):
@@ -175,7 +181,7 @@ def find_left(whole: DesiredState, facts: Facts, told: Collection[str]) -> Itera
 
 
 def find_foreign_records(keys: Iterable[DesiredKey], facts: Facts) -> Iterator[Finding]:
-    """What stands in the places of the file's keys and is somebody else's: not even `destroy` removes it."""
+    """Other owners' records in the places of the file's keys: not even `destroy` removes them."""
     for key in keys:
         for sink, trouble in sorted(facts.foreign.get(key.name, {}).items()):
             if sink in key.sinks:
@@ -185,7 +191,7 @@ def find_foreign_records(keys: Iterable[DesiredKey], facts: Facts) -> Iterator[F
 
 
 def narrow(desired: DesiredState, demand: Demand | None) -> DesiredState:
-    """What the file says as far as the demand lets it count; whose the live keys are does not change by that."""
+    """The part of the file that counts for the demand; the owners of the live keys do not change by that."""
     match demand:
         case None:
             return desired
@@ -193,14 +199,12 @@ def narrow(desired: DesiredState, demand: Demand | None) -> DesiredState:
             return desired.with_keys(tuple(key for key in desired.keys if key.name in names), ())
         case Destroy():
             open_ones = tuple(endpoint for endpoint in desired.endpoints if endpoint.auth is Auth.OPEN)
-            own = tuple(
-                move for move in desired.moves if not move.stack
-            )  # what is another's is not taken to be deleted
+            own = tuple(move for move in desired.moves if not move.stack)  # what another stack owns is not deleted
             return replace(desired.with_keys((), open_ones), moves=own, safety=Safety(None, allow_empty=True))
 
 
 def describe_lock(lock: LockSettings) -> str:
-    """What keeps two applies apart, where it is not the API's own lock."""
+    """What keeps two applies apart, if it is not the API's own lock."""
     match lock.kind:
         case LockKind.API:
             return ""
@@ -225,7 +229,7 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
 
 
 def note_claims(facts: Facts, held_up: Collection[str], told: Collection[str]) -> Iterator[Note]:
-    """Live keys with markers of this stack that nothing bears out; not those that hold a key up, or are `told`."""
+    """Live keys with markers of this stack that nothing confirms; not those that hold a key up, or are `told`."""
     found = find_claims(facts.desired, facts.snapshot, facts.own)
     claims = [(key, live) for key, live in found if key not in held_up and live.id not in told]
     for key, live in claims[:MOST_TOLD]:

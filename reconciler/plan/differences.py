@@ -1,4 +1,4 @@
-"""How two plans differ, in words: what moved since the one was shown. The only user of deepdiff."""
+"""How two plans differ, in words: what changed since the first was shown. The only user of deepdiff."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import asdict
 from reconciler.plan.changes import Change, Plan
 
 MOST_TOLD = 10
-"""How many differences are named one by one."""
+"""How many differences are listed."""
 
 
 def explain_difference(before: Plan, after: Plan) -> tuple[str, ...]:
-    """A sentence for each change that only one of the plans has, or that both have otherwise, in order.
+    """A sentence for each change that only one of the plans has, or that differs between them, in order.
 
     `==` has decided that they differ; this only explains it. It loads deepdiff, which takes 150 ms.
     """

@@ -13,7 +13,7 @@ from reconciler.plan.rules import find_cause, next_rotation
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A rotation that falls due: of which key, the live name of its current generation, when (in UTC), and why."""
+    """A rotation that falls due: the key, the live name of its current generation, when (in UTC), and why."""
 
     key: str
     live_name: str
@@ -26,7 +26,7 @@ class Due:
 
 
 def list_due(desired: DesiredState, snapshot: Snapshot, now: datetime, within: timedelta) -> tuple[Due, ...]:
-    """All that fall due until `now + within`, the next first; what is due already is due `now`."""
+    """Every rotation that falls due until `now + within`, the next first; an overdue one is due `now`."""
     found = (find_due(case) for case in gather_cases(gather_facts(desired, snapshot, now)))
     until = shift(now, within)
     falling = (due for due in found if due is not None and due.due_at <= until)
@@ -34,10 +34,10 @@ def list_due(desired: DesiredState, snapshot: Snapshot, now: datetime, within: t
 
 
 def find_due(case: KeyCase) -> Due | None:
-    """When the key's current generation is to be replaced, and why; None if time alone does not bring that about."""
+    """When the key's current generation has to be replaced, and why; None if time alone does not cause that."""
     newest = case.newest_in_use
     if newest is None or newest.is_taken_over or case.desired is None:
-        return None  # what is still to be adopted is not the stack's to rotate
+        return None  # a key that is yet to be adopted is not the stack's to rotate
     cause = find_cause(case)
     if cause is not None:
         return Due(case.name, newest.name, case.now, cause.reason) if cause.action is Action.ROTATE else None

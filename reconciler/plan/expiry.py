@@ -1,4 +1,4 @@
-"""Dates in the past: right for a key that has had its date since it was live, and wrong for any that is to be made."""
+"""Dates in the past: right for a key that was live until its date, and wrong for one that is yet to be created."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from reconciler.plan.fields import instant
 
 @dataclass(frozen=True, slots=True)
 class PastDates:
-    """The dates that are refused, and those of live keys, which only are worth a word."""
+    """The refused dates, and those of live keys, which only get a note."""
 
     findings: tuple[Finding, ...] = ()
     notes: tuple[Note, ...] = ()
 
 
 def find_past_dates(desired: DesiredState, live_keys: tuple[LiveKey, ...] | None, now: datetime) -> PastDates:
-    """Every `expires_at` that is over, judged by what is live; without that (None), each is refused.
+    """Every `expires_at` in the past, judged by the live keys; without them (None), each is refused.
 
-    A live key keeps its date, whatever that is. One that is to be made, because there is none, or because its date
-    differs, would open nothing.
+    A live key keeps its date, whatever that is. A key that is yet to be created, because there is none, or because its
+    date differs, would open nothing.
     """
     findings, notes = [], []
     for case in gather_cases(gather_facts(desired, Snapshot(keys=live_keys or ()), now)):

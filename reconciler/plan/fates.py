@@ -1,4 +1,4 @@
-"""What becomes of each generation of a key, and whether there is a new one.
+"""What happens to each generation of a key, and whether there is a new one.
 
 generation                         file declares the key                     file does not
 pending, in no readable sink       discard: unbind, delete                   discard
@@ -7,8 +7,8 @@ pending, in all sinks              mark published (it is in use), then as    rem
 pending, in some sinks             mark partial (it is in use), and make     remove
                                    another
 partial                            as above: some sinks may hold it          remove
-newest in use                      current; or, beside a successor, overlap  remove: unbind, sink record, delete
-older in use                       overlap; retire once the overlap is over  remove
+newest in use                      current; or, with a successor, overlap    remove: unbind, sink record, delete
+older in use                       overlap; retire once it has ended         remove
 revoked                            retire as soon as another is published    remove
 foreign, named by `adopt`          adopt: it gets the marker                 -
 
@@ -29,7 +29,7 @@ from reconciler.plan.fields import duration, instant
 
 
 class Fate(StrEnum):
-    """What becomes of a generation in this plan."""
+    """What happens to a generation in this plan."""
 
     CURRENT = "current"
     OVERLAP = "overlap"
@@ -37,7 +37,7 @@ class Fate(StrEnum):
     DISCARD = "discard"
     REMOVE = "remove"
     KEEP = "keep"
-    """Something else is asked for: it stays as it is."""
+    """The demand is about something else: it stays as it is."""
 
     @property
     def goes(self) -> bool:
@@ -47,7 +47,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Successor:
-    """A generation to be made; it expires at an instant in UTC, or never (None)."""
+    """A generation to create; it expires at an instant in UTC, or never (None)."""
 
     live: KeyRef
     generation: int
@@ -74,10 +74,10 @@ class Ruling:
         return self.fate is Fate.DISCARD
 
     def endpoints(self, opened: frozenset[EndpointRef]) -> frozenset[EndpointRef]:
-        """Where the generation is to be bound once the plan is done, by what its key is to open.
+        """Where the generation should be bound once the plan is done, by what its key opens.
 
-        During an overlap both generations open all that the key opens, also what is bound meanwhile: consumers on the
-        old secret do not notice the rotation.
+        During an overlap both generations get every binding, including new ones, so consumers on the old secret are
+        unaffected.
         """
         if self.fate is Fate.KEEP:
             return self.generation.bound_to

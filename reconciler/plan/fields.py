@@ -11,7 +11,7 @@ Value = str | bool | int | None
 
 
 def instant(value: datetime | None) -> str:
-    """An instant as JSON and people read it (ISO 8601, UTC, whole seconds unless there are parts), or `never`."""
+    """An instant as JSON and people read it (ISO 8601, UTC, whole seconds unless it has a fraction), or `never`."""
     if value is None:
         return "never"
     moment = value.astimezone(UTC)

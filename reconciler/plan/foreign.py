@@ -1,4 +1,4 @@
-"""Live keys that the stack does not own, and that an exclusive endpoint does not cut for that."""
+"""Live keys that the stack does not own, but that an exclusive endpoint nevertheless keeps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Holders = Mapping[str, Sequence[tuple[str, SinkRecord]]]
 
 
 def gather_holders(facts: Facts) -> Holders:
-    """What the sinks have of this stack's keys, whatever that proves."""
+    """The sinks' records of this stack's keys, whether or not they are proof."""
     found: dict[str, list[tuple[str, SinkRecord]]] = defaultdict(list)
     for held in facts.records.values():
         for sink, record in held.items():
@@ -26,15 +26,15 @@ def gather_holders(facts: Facts) -> Holders:
 
 
 def find_holders(recorded: Holders, live: LiveKey) -> list[str]:
-    """The sinks that have a record of this very live key."""
+    """The sinks that have a record of exactly this live key."""
     return sorted({sink for sink, record in recorded.get(live.name, ()) if record_is_of(record, live)})
 
 
 def find_suspects(facts: Facts, cases: Iterable[KeyCase]) -> dict[KeyRef, str]:
-    """Live keys that count as foreign and may be in use as this stack's, and why: not even the file unlinks them so.
+    """Live keys that count as foreign and may be in use as this stack's, and why: not even the file unlinks them.
 
-    A sink has a record of one, whatever that proves; or the file adopts it, although that has to wait; or it holds up
-    a key, or seems to be of a declared one.
+    A sink has a record of one, whether or not it is proof; or the file adopts it, although that has to wait; or it
+    holds up a key, or seems to belong to a declared one.
     """
     found, recorded = {}, gather_holders(facts)
     adopted = {key.adopt: key.name for key in facts.desired.keys if key.adopt is not None}
@@ -51,11 +51,11 @@ def find_suspects(facts: Facts, cases: Iterable[KeyCase]) -> dict[KeyRef, str]:
 
 
 def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
-    """Per live key the stack whose it seems to be: by its marker, or, where that is gone, by what nobody can take off.
+    """Per live key the stack that seems to own it: by its marker or, without one, by what nobody can remove.
 
-    Anybody may clear a description in the portal. A key that a sink has a record of, whatever that proves, or that is
-    called like a generation of a key of this stack, is not cut for that: somebody may use its secret. Nor is any, while
-    a sink cannot be read that may have a record of it.
+    Anyone may clear a description in the portal. So a key that a sink has a record of, or that is named like a
+    generation of a key of this stack, is not cut: someone may use its secret. Nor is any key while a sink that may have
+    a record of it cannot be read.
     """
     desired = facts.desired
     recorded = gather_holders(facts)
@@ -67,7 +67,7 @@ def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
 
     def stack_of(live: LiveKey) -> str | None:
         if live.released is not None:
-            return live.released.stack  # its consumers are there as before
+            return live.released.stack  # its consumers are still there
         return desired.stack if live.marked_by is None and is_ours_by_more(live) else live.marked_by
 
     return {KeyRef.of(key): stack_of(key) for key in facts.snapshot.keys}

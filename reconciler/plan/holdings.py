@@ -1,8 +1,8 @@
-"""Where a generation's secret is: what the sinks hold of it, and what its marker says of where it was published.
+"""Where a generation's secret is: which sinks hold it, and where its marker says it was published.
 
-The marker carries a digest of the destinations of the sinks that the secret was published to. Where it is that of what
-the file says of the key, nothing was edited since. Otherwise it is looked for among the sets of sinks of the file: a
-sink that is in none of those was named since, or is at another place since.
+The marker carries a digest of the destinations of the sinks that the secret was published to. If it equals that of the
+key's sinks in the file, nothing was edited since. Otherwise keyform looks for a set of the file's sinks with that
+digest: a sink outside that set was added since, or has moved since.
 
 sink of the key          the marker says         and so
 can be read              anything                its record decides: with it, the secret is there
@@ -26,16 +26,16 @@ from reconciler.model import DesiredKey, Phase, digest
 from reconciler.plan.cases import Generation, KeyCase
 
 MOST_SETS = 5000
-"""So many sets of sinks are tried for a digest, small ones first: all of those of twelve sinks."""
+"""How many sets of sinks are tried for a digest, small ones first: all sets of twelve sinks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """Where one generation's secret is; names of sinks, in the order in which the key has them.
+    """Where one generation's secret is; names of sinks, in the key's order.
 
-    `lost` are those of `lacking` that held it. `published_to` are the sinks of the file that the marker names: None
-    where it says nothing, empty where it names places that the file no longer has. `source` is a sink that the secret
-    can be copied from to those that lack it (`""`: none).
+    `lost` are those of `lacking` that held it. `published_to` are the sinks of the file that the marker names: None if
+    it names none, empty if it names places that the file no longer has. `source` is a sink that the secret can be
+    copied from to those that lack it (`""`: none).
     """
 
     lacking: tuple[str, ...] = ()
@@ -60,10 +60,10 @@ def find_holdings(case: KeyCase, key: DesiredKey, generation: Generation) -> Hol
 
     def lacks(sink: str) -> bool:
         if sink in case.facts.broken:
-            return False  # nothing is lost because it cannot be read this time
+            return False  # a sink that cannot be read this time has lost nothing
         if sink in unreadable:
-            # What goes from another sink could be all that there is of the secret: nobody can see whether this one,
-            # named since, ever got it.
+            # A record that goes from another sink could be the last copy of the secret: nobody can see whether this
+            # one, added since, ever got it.
             return gives_up if named is None else sink not in named
         return sink not in holding
 
@@ -78,7 +78,7 @@ def find_holdings(case: KeyCase, key: DesiredKey, generation: Generation) -> Hol
 
 
 def find_published(case: KeyCase, key: DesiredKey, generation: Generation) -> frozenset[str] | None:
-    """The sinks of the file that the marker names; None where it names none, empty where it names other places."""
+    """The sinks of the file that the marker names; None if it names none, empty if it names other places."""
     said = generation.live.ownership.published_to if generation.live.ownership and not generation.is_taken_over else ""
     if not said:
         return None
@@ -98,14 +98,14 @@ def sets_by_digest(destinations: tuple[str, ...]) -> Mapping[str, frozenset[str]
 
 
 def find_source(case: KeyCase, key: DesiredKey, generation: Generation) -> str:
-    """A sink that holds the secret and gives it back: one of the key, or one that it no longer names."""
+    """A sink that holds the secret and can be read: one of the key, or one that it no longer names."""
     others = sorted(generation.sinks_that_hold_it - set(key.sinks))
     held = (sink for sink in (*key.sinks, *others) if sink in generation.sinks_that_hold_it)
     return next((sink for sink in held if case.facts.snapshot.sinks[sink].reads_secrets), "")
 
 
 def find_losses(case: KeyCase, key: DesiredKey) -> Holdings:
-    """What the sinks lost of the newest generation that was published, where none of them has anything newer."""
+    """The sinks that lost the newest published generation, if none of the sinks has anything newer."""
     published = next((each for each in reversed(case.generations) if each.phase is Phase.PUBLISHED), None)
     if published is None:
         return NOTHING_LOST

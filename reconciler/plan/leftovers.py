@@ -1,4 +1,4 @@
-"""Live keys that stay although they may be this stack's, and hold up nothing: a plan names them, and how they go."""
+"""Live keys that stay although they may be this stack's, and hold up nothing: a plan lists them, with the way out."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from reconciler.plan.owners import find_claims
 
 
 def find_old(case: KeyCase) -> list[LiveKey]:
-    """Live keys that are called like old generations of the key, have no marker that fits, and open what is managed."""
+    """Live keys that are named like old generations of the key, have no matching marker, and open a managed
+    endpoint.
+    """
     newest = case.newest_in_use or (case.generations[-1] if case.generations else None)
     known = {generation.live.id for generation in case.generations} | {live.id for live in find_doubtful(case)}
 
@@ -34,12 +36,12 @@ def find_old(case: KeyCase) -> list[LiveKey]:
 
 
 def find_unretired(case: KeyCase) -> list[LiveKey]:
-    """Those that would have been retired by now, had they a marker: nobody else takes their secrets away."""
+    """Those that would have been retired by now if they had a marker: nobody else cuts their secrets."""
     return [live for live in find_old(case) if is_over(case, number_in_name(case.name, live.name) or 0)]
 
 
 def find_namesakes(case: KeyCase) -> list[LiveKey]:
-    """Live keys that are called like generations of the key, and whose secrets its consumers may still use for that."""
+    """Live keys that are named like generations of the key, and whose secrets its consumers may still use."""
     newest = case.newest_in_use
     if newest is None:
         return list(case.lookalikes)
@@ -49,7 +51,7 @@ def find_namesakes(case: KeyCase) -> list[LiveKey]:
 
 
 def is_over(case: KeyCase, number: int) -> bool:
-    """Whether a generation of this number would have to be gone."""
+    """Whether a generation of this number should be gone."""
     key = case.desired
     if key is None or case.is_urgent:
         return True
@@ -58,7 +60,7 @@ def is_over(case: KeyCase, number: int) -> bool:
 
 
 def explain_old(case: KeyCase, left: Sequence[LiveKey]) -> Iterator[Finding]:
-    """What stays although it may be an old generation, and is not deleted for its name alone."""
+    """A key that stays although it may be an old generation: a name alone is no reason to delete it."""
     for live in left[:MOST_TOLD]:
         way_out = "delete it in the portal once nobody uses its secret"
         if case.desired is not None:
@@ -71,11 +73,11 @@ def explain_old(case: KeyCase, left: Sequence[LiveKey]) -> Iterator[Finding]:
 
 
 def find_left_claims(facts: Facts, cases: Sequence[KeyCase], told: Collection[str]) -> Iterator[tuple[str, Finding]]:
-    """Live keys that seem to be this stack's by markers alone, and that no key is held up by; with their ids.
+    """Live keys that seem to be this stack's by markers alone, and that hold up no key; with their ids.
 
-    Those whose markers cannot be read, of keys that the file does not declare; and those that were adopted, as their
-    markers say, and that the file adopts no more: by that word alone, nothing is deleted. `told` are the keys of which
-    something is unmet.
+    Those with unreadable markers, of keys that the file does not declare; and those whose markers say that they were
+    adopted, and that the file no longer adopts: keyform deletes nothing for that alone. `told` are the keys that have a
+    finding already.
     """
     by_name = {case.name: case for case in cases}
     declared = {key.name: key for key in facts.desired.keys}

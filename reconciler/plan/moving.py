@@ -1,6 +1,6 @@
 """What happens to a key that has another name by now (`moved`), and to one that the stack lets go of (`forget`).
 
-A key that is renamed becomes another one, with a new generation of its own. The old generations stay, marked with what
+A renamed key becomes another one, with its own new generation. The old generations stay, marked with what
 takes their place (so that the file need not say it any more), open what that opens, and are retired once its secret has
 been published for an overlap:
 
@@ -33,7 +33,7 @@ FORGOTTEN = Reason("key_is_forgotten", "the file no longer manages it, and leave
 
 
 def judge_moved(case: KeyCase, heir: Verdict, *, stays_at: frozenset[EndpointRef], is_stopped: bool) -> Verdict:
-    """Decide about a key whose place another one takes, of which `heir` was decided before."""
+    """Decide about a key that another one replaces; `heir` is the verdict on that one."""
     if case.is_set_aside:
         return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
     if is_stopped or heir.is_held_up:
@@ -148,7 +148,7 @@ def _expose_move(case: KeyCase, heir: Verdict, rulings: tuple[Ruling, ...]) -> I
 
 
 def judge_forgotten(case: KeyCase, *, is_stopped: bool) -> Verdict:
-    """Let go of a key: nothing is deleted, and nobody rotates or retires it any more."""
+    """Release a key: nothing is deleted, and nobody rotates or retires it any longer."""
     if case.is_set_aside:
         return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
     found = tuple(_find_obstacles_to_forgetting(case))
@@ -183,7 +183,7 @@ def _find_obstacles_to_forgetting(case: KeyCase) -> Iterator[Finding]:
 
 
 def _expose_farewell(case: KeyCase) -> Iterator[Note]:
-    """What goes on opening something although nobody manages it."""
+    """What still opens something although nobody manages it."""
     for each in case.generations:
         if each.bound_to:
             sentence = f"{each.name} goes on opening {name_some(sorted(map(str, each.bound_to)))}"
@@ -217,7 +217,7 @@ def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
 
 
 def note_done(facts: Facts) -> Iterator[Note]:
-    """Entries of `moved` and `forget` that have done all that they could."""
+    """Entries of `moved` and `forget` that are no longer needed."""
     for move in facts.desired.moves:
         if not any(_is_open(facts, move, live) for live in facts.snapshot.keys):
             address = f"key.{move.to}" if move.key else f"stack.{move.to}"

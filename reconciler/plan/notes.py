@@ -1,4 +1,4 @@
-"""What a reader of a plan should know of a key although nothing changes because of it, and what is exposed."""
+"""What a reader of a plan should know about a key although nothing changes because of it, and what is exposed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.plan.updates import KeyWriting
 
 
 def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterator[Note]:
-    """A key that expires, or has expired, and that nothing replaces before: by the shortest length that it has left."""
+    """A key that expires, or has expired, and that nothing replaces before: by the shortest warning that applies."""
     expires = expiry_after(case, key, newest)
     if expires is None or due_by_expiry(case, key, newest) is not None:
         return
@@ -35,7 +35,7 @@ def warn_of_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> Iterat
 def expose_leak(
     case: KeyCase, rulings: tuple[Ruling, ...], successor: Successor | None, *, is_held_up: bool = False
 ) -> Iterator[Note]:
-    """What a leaked secret opens until it is cut, and that it is cut without an overlap; or that it is not, yet."""
+    """What a leaked secret opens until it is cut, and whether it is cut now, without an overlap."""
     leaked = [ruling.generation for ruling in rulings if ruling.generation.leaks(case.now)]
     if leaked:
         names = ", ".join(generation.name for generation in leaked)
@@ -49,7 +49,7 @@ def expose_leak(
 
 
 def expose_revival(case: KeyCase, writings: Iterable[KeyWriting]) -> Iterator[Note]:
-    """A key that has expired, and is valid again by an expiry that is written in place: with the same secret."""
+    """An expired key that becomes valid again by an expiry that is written in place: with the same secret."""
     for writing in writings:
         expires_at, live = writing.expires_at, writing.live
         if not isinstance(expires_at, Unchanged) and live.is_expired(case.now):
@@ -83,7 +83,7 @@ def warn(
 
 
 def expose_unproven(case: KeyCase) -> Iterator[Note]:
-    """A removed key's generations in use that no sink has a record of: only marker and name say whose they are."""
+    """A removed key's generations in use that no sink has a record of: only marker and name show their owner."""
     for each in case.generations:
         if each.bound_to and not case.records:
             sentence = (
@@ -112,7 +112,7 @@ def warn_of_places(case: KeyCase, key: DesiredKey) -> Iterator[Note]:
 
 
 def warn_of_adoption(case: KeyCase, key: DesiredKey, successor: Successor | None) -> Iterator[Note]:
-    """What an adopted key keeps, and an `adopt` that has done all that it could."""
+    """What an adopted key keeps, and an `adopt` that is no longer needed."""
     newest, kept = case.newest_in_use, f"expires_at: {instant(key.expires_at)}"
     if newest and key.keeps_expiry and (successor is not None or newest.is_taken_over):
         name = successor.live.name if successor else newest.name
@@ -123,7 +123,7 @@ def warn_of_adoption(case: KeyCase, key: DesiredKey, successor: Successor | None
 
 
 def warn_of_lookalikes(case: KeyCase, lookalikes: Sequence[LiveKey]) -> Iterator[Note]:
-    """Live keys that are called like generations of the key, and are surely not the one in use."""
+    """Live keys that are named like generations of the key, and are certainly not the one in use."""
     known = {generation.live.id for generation in case.generations}
     lookalikes = [live for live in lookalikes if live.id not in known]
     for live in lookalikes[:MOST_TOLD]:
@@ -139,7 +139,7 @@ def warn_of_lookalikes(case: KeyCase, lookalikes: Sequence[LiveKey]) -> Iterator
 
 
 def warn_of_foreign_records(case: KeyCase) -> Iterator[Note]:
-    """What stands in a removed key's place and is somebody else's: it stays."""
+    """Another owner's record in a removed key's place: it stays."""
     for _, trouble in sorted(case.facts.foreign.get(case.name, {}).items()):
         yield Note("foreign_record_stays", case.address, f"{trouble.message}: nothing of that is removed")
 

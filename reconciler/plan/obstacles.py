@@ -1,7 +1,7 @@
 """What holds up a key: what a person has to look at first, with the way out. Each finding holds up that key alone.
 
-A leaked secret is cut whatever else is broken: of a key that is urgent, only what its successor cannot do without
-stands in the way. Then its generations are at least marked as revoked (see verdicts.py).
+A leaked secret is cut whatever else is broken: for an urgent key, only what its successor needs can prevent it. Then
+its generations are at least marked as revoked (see verdicts.py).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ from reconciler.plan.owners import describe_owner
 from reconciler.plan.updates import KeyWriting
 
 MOST_UNCERTAIN = 3
-"""After so many generations in a row whose publication had an outcome that nobody knows, a person has to look."""
+"""After this many generations in a row whose publication had an unknown outcome, a person has to look."""
 MOST_UNUSED = 6
-"""So many generations that were never published are left by no two faults in a row: the API deletes none."""
+"""No two faults in a row leave this many unpublished generations: the API deletes none."""
 
 
 def path_of(key: DesiredKey) -> str:
@@ -49,7 +49,7 @@ def path_of(key: DesiredKey) -> str:
 
 
 def find_obstacles(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """Everything that holds up a declared key, whatever would be done with it."""
+    """Everything that holds up a declared key, whatever the plan would do with it."""
     own = frozenset(key.sinks)
     concerned = own if case.is_urgent else case.facts.snapshot.sinks.keys()
     yield from hold_up_by_sinks(case, own & case.facts.broken.keys())
@@ -65,9 +65,9 @@ def find_obstacles(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def find_obstacles_to_removal(case: KeyCase) -> Iterator[Finding]:
-    """Everything that holds up a key that is no longer declared: its record is to go before its live key does.
+    """Everything that holds up a key that is no longer declared: its record goes before its live key does.
 
-    That of a secret which leaked may outlive it: it opens nothing any more.
+    The record of a leaked secret may outlive its key: it no longer opens anything.
     """
     if case.is_urgent:
         return
@@ -81,7 +81,7 @@ def find_obstacles_to_removal(case: KeyCase) -> Iterator[Finding]:
 
 
 def place_of(case: KeyCase) -> tuple[str, str]:
-    """Where a finding about a key belongs: in the file where that declares it, else at its address."""
+    """The place of a finding about a key: in the file if it declares the key, otherwise its address."""
     return (case.desired.place.where, path_of(case.desired)) if case.desired else (NOWHERE.where, case.address)
 
 
@@ -98,7 +98,7 @@ def find_broken_holders(case: KeyCase) -> AbstractSet[str]:
 
 
 FEW_SINKS, MOST_OF_MANY = 8, 2
-"""Of so many sinks every set counts; of more, only sets of one and of two."""
+"""Up to this many sinks every set counts; with more, only sets of one and of two."""
 
 
 def hold_up_by_sinks(case: KeyCase, sinks: AbstractSet[str]) -> Iterator[Finding]:
@@ -109,23 +109,23 @@ def hold_up_by_sinks(case: KeyCase, sinks: AbstractSet[str]) -> Iterator[Finding
 
 
 def hold_up_by_records(case: KeyCase, sinks: AbstractSet[str]) -> Iterator[Finding]:
-    """A record that only a later version of keyform reads is not to be overwritten or removed: it may say anything."""
+    """A record that only a later version of keyform reads must not be overwritten or removed: it may say anything."""
     later = case.facts.later.get(case.name, {})
     if sentences := [later[sink] for sink in sorted(later.keys() & sinks)]:
         yield Finding(*place_of(case), f"is held up: {'; '.join(sentences)}", "update keyform")
 
 
 def hold_up_by(case: KeyCase, found: Mapping[str, Mapping[str, Trouble]], sinks: AbstractSet[str]) -> Iterator[Finding]:
-    """What these sinks say of the key: its place is somebody else's, or nothing can be written there."""
+    """Findings of these sinks about the key: its place has another owner, or nothing can be written there."""
     troubles = found.get(case.name, {})
     for sink in sorted(troubles.keys() & sinks):
         yield Finding(*place_of(case), f"is held up: {troubles[sink].message}", troubles[sink].way_out)
 
 
 def hold_up_by_endpoints(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """Endpoints that it cannot open at all: a key that nobody uses yet waits, and so does what cannot be seen.
+    """Endpoints that it cannot open at all: a key that nobody uses yet waits, and so does one with invisible endpoints.
 
-    One that is in use goes on without them, and is taken off nothing (see verdicts.py).
+    A key in use continues without them, and stays bound everywhere (see verdicts.py).
     """
     yield from hold_up_by_unseen(case)
     for ref, place, trouble in find_missing(case, key):
@@ -134,7 +134,7 @@ def hold_up_by_endpoints(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def find_missing(case: KeyCase, key: DesiredKey) -> list[tuple[EndpointRef, Place, Trouble]]:
-    """The endpoints that the file says it opens and that it cannot be bound to, where it says so, and why."""
+    """The endpoints that the file says it opens and that it cannot be bound to, with their places, and why."""
     unusable = case.facts.unusable
     return [(each.endpoint, each.place, unusable[each.endpoint]) for each in key.bindings if each.endpoint in unusable]
 
@@ -153,7 +153,7 @@ def find_doubtful(case: KeyCase) -> list[LiveKey]:
     """Live keys that make it unclear which generation consumers use.
 
     A marker that cannot be read may be that of the newest generation. One that nothing confirms is forged, or belongs
-    to a key whose `adopt` was removed from the file: where the key has generations of its own, it is only reported.
+    to a key whose `adopt` was removed from the file: if the key has other generations, it is only reported.
     """
     taken_over = case.desired.adopt if case.desired else None
     has_own = any(not generation.is_taken_over for generation in case.generations)
@@ -175,9 +175,9 @@ def is_released_by(stack: str, live: LiveKey) -> bool:
 
 
 def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
-    """Whether a live key that is called like a generation of a key, or is in a record of it, may be the one in use.
+    """Whether a live key that is named like a generation of a key, or is in a record of it, may be the one in use.
 
-    One that is older than the newest of those that are known is not, nor is any where a sink holds that one's secret.
+    One that is older than the newest known generation is not, nor is any if a sink holds that one's secret.
     """
     if holders_of(case.facts, case.name, live):
         return True
@@ -185,12 +185,12 @@ def may_be_in_use(case: KeyCase, live: LiveKey) -> bool:
         return False
     newest, number = case.newest_in_use, number_in_name(case.name, live.name) or 0
     if newest is None:
-        return bool(case.generations) or number > 1  # else `find_taken_name` says it
+        return bool(case.generations) or number > 1  # otherwise `find_taken_name` reports it
     return number > newest.number and not newest.sinks_that_hold_it
 
 
 def hold_up_by_doubt(case: KeyCase) -> Iterator[Finding]:
-    """The key stays as it is until a person has said what such a live key is; a leaked secret goes all the same."""
+    """The key stays as it is until a person has decided about such a live key; a leaked secret is cut anyway."""
     for live in find_doubtful(case)[:1] if not case.is_urgent else ():
         message = f"is held up by the live key {live.name}: {describe_doubt(case, live)}"
         yield Finding(*place_of(case), message, way_out_of_doubt(case, live))
@@ -222,7 +222,7 @@ def way_out_of_claim(live: LiveKey) -> str:
 
 
 def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
-    """What a person can do about a live key of which it is unclear whose it is."""
+    """What a person can do about a live key whose owner is unclear."""
     if live.marked_by in (case.stack, ""):
         return way_out_of_claim(live)
     if live.marked_by is not None:
@@ -239,9 +239,10 @@ def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
 
 
 def find_uncut(case: KeyCase) -> list[LiveKey]:
-    """Of a key of which a secret leaked, live keys that may be another, and stay.
+    """For a key with a leaked secret, live keys that may be another generation, and stay.
 
-    When somebody asks for it by name, that is each that opens anything, also one that is surely not the newest.
+    If the key was named on the command line, that is each that opens anything, even one that is certainly not the
+    newest.
     """
     found = {live.id: live for live in (find_doubtful(case) if case.is_urgent else ())}
     if case.is_revoked:
@@ -252,16 +253,16 @@ def find_uncut(case: KeyCase) -> list[LiveKey]:
 
 
 def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
-    """What may have leaked as well, and is not deleted on suspicion."""
+    """Keys that may have leaked as well, and are not deleted on suspicion."""
     message = f"may have another secret that leaked: the live key {live.name} stays, since {describe_doubt(case, live)}"
     way_out = "if it is this key's, delete it in the portal: only whoever has the old secret needs it"
     return Finding(*place_of(case), message, way_out)
 
 
 def find_obstacles_to_another(case: KeyCase, key: DesiredKey, why: Reason) -> Iterator[Finding]:
-    """What stands in the way of another generation.
+    """What prevents another generation.
 
-    A rotation that is asked for is made all the same, and so is what replaces a leaked secret.
+    A requested rotation is made anyway, and so is a replacement of a leaked secret.
     """
     if not case.is_rotated and not case.is_urgent:
         yield from hold_up_by_attempts(case, key)
@@ -271,7 +272,7 @@ def find_obstacles_to_another(case: KeyCase, key: DesiredKey, why: Reason) -> It
 
 
 def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """No more generations of a key that were published to nobody, or that nobody knows of, pile up with each run."""
+    """Generations that were published to nobody, or may have been, must not pile up with each run."""
     in_use = [generation for generation in reversed(case.generations) if generation.is_in_use]
     tried = [*takewhile(lambda each: each.is_unfinished and not each.has_replaced(key.sinks), in_use)]
     unused = [generation for generation in case.generations if not generation.is_in_use]
@@ -287,7 +288,9 @@ def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def hold_up_by_source(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """What no sink gives back now may be in one that cannot be read this time: it is not replaced for that."""
+    """A secret that no sink gives back now may be in one that cannot be read this time: that is no reason to replace
+    it.
+    """
     newest, suspects = case.newest_in_use, case.facts.broken.keys()
     if newest is not None and suspects:
         named = find_holdings(case, key, newest).published_to
@@ -295,10 +298,10 @@ def hold_up_by_source(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def hold_up_by_instants(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """A record and a marker name the same generation, published to that very sink, and only `created_at` differs.
+    """A record and a marker name the same generation, published to that sink, and only `created_at` differs.
 
-    Somebody made the key anew and copied its marker, or the API tells another instant than before. Then it would not
-    know a new generation again either, and one would be made at every apply.
+    Someone created the key again and copied its marker, or the API changed the instant. In that case it would not
+    recognise a new generation either, and each apply would create one.
     """
     newest = case.newest_in_use
     found = find_holdings(case, key, newest) if newest is not None else NOTHING_LOST
@@ -319,7 +322,9 @@ def hold_up_by_instants(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def explain_kept_record(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """A sink that the key no longer names has its secret, and cannot be read, so that nothing goes from there now."""
+    """A sink that the key no longer names has its secret, and cannot be read, so that nothing can be removed
+    there now.
+    """
     newest = case.newest_in_use
     if newest is not None and case.facts.broken:
         named = find_holdings(case, key, newest).published_to or frozenset()
@@ -329,7 +334,7 @@ def explain_kept_record(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:
-    """No marker holds a larger number, so that a generation with one would be made again at each apply."""
+    """No marker holds a larger number, so a generation with one would be created again at each apply."""
     last = generation_name(case.name, LAST_GENERATION)
     if last not in case.facts.by_name and case.generations:
         last = case.generations[-1].name
@@ -339,7 +344,7 @@ def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:
 
 
 def find_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None) -> tuple[Finding, ...]:
-    """A key's first live name is its own name: when someone else holds it, the user has to say what that means."""
+    """A key's first live name is its own name: if another owner holds it, the user has to decide."""
     holders = case.facts.by_name.get(successor.live.name, ()) if successor is not None else ()
     if not holders:
         return ()
@@ -361,7 +366,7 @@ def find_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None)
 
 
 def hold_up_by_giver(case: KeyCase) -> Iterator[Finding]:
-    """Another stack's key is taken over once that stack released it: until then it rotates and retires it."""
+    """Another stack's key can be taken over once that stack has released it: until then it rotates and retires it."""
     for move in case.facts.desired.moves:
         if move.stack and move.key and move.to == case.name:
             for live in case.facts.snapshot.keys:
@@ -374,7 +379,7 @@ def hold_up_by_giver(case: KeyCase) -> Iterator[Finding]:
 
 
 def hold_up_by_protection(case: KeyCase, key: DesiredKey, generations: Sequence[Generation]) -> Iterator[Finding]:
-    """What `prevent_destroy` protects is taken over, or renamed, by a key that is protected as well."""
+    """A key protected by `prevent_destroy` can only be taken over, or renamed, by a key that is protected as well."""
     protected = [each.name for each in generations if each.is_protected]
     if protected and not key.prevent_destroy:
         message = f"prevent_destroy is set on the live key {protected[-1]}, which is to become one of this key"
@@ -383,7 +388,7 @@ def hold_up_by_protection(case: KeyCase, key: DesiredKey, generations: Sequence[
 
 
 def release_by(owner: Ownership, name: str) -> str:
-    """How another stack hands a key over, without a consumer being cut."""
+    """How another stack hands a key over without cutting a consumer."""
     return (
         f"to have it handed over, write `forget: [{owner.key}]` in the file of {owner.stack} in place of the key, apply"
         f" there, and then write `moved: [{{from: {owner.stack}/{owner.key}, to: {name}}}]` here"
@@ -393,7 +398,7 @@ def release_by(owner: Ownership, name: str) -> str:
 def find_past_expiry(
     case: KeyCase, key: DesiredKey, successor: Successor | None, writings: tuple[KeyWriting, ...]
 ) -> Iterator[Finding]:
-    """A key that is born expired opens nothing, and one whose expiry is set to the past is cut at once."""
+    """A key that has expired at its creation opens nothing, and one whose expiry is set to the past is cut at once."""
     if key.expires_at is None or key.expires_at > case.now:
         return
     effect = ""
@@ -408,9 +413,9 @@ def find_past_expiry(
 
 
 def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
-    """The live key that the file takes over has to be there, once, and to belong to no other stack or key.
+    """The live key that the file takes over has to exist, once, and to belong to no other stack or key.
 
-    One that is a generation of the key is fine. Beside others, it is taken over as the one that its name says.
+    One that is a generation of the key is fine. If there are others, it is taken over as the one that its name says.
     """
     own = [generation.name for generation in case.generations if not generation.is_taken_over]
     if key.adopt is None or any(generation.name == key.adopt for generation in case.generations):
@@ -418,7 +423,7 @@ def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     where, path = key.place.where, f"{key.place.path}.adopt"
     found = case.facts.by_name.get(key.adopt, ())
     if own and (case.is_urgent or not found):
-        return  # a leaked secret goes whatever `adopt` says; and what is gone was replaced (`warn_of_adoption`)
+        return  # a leaked secret is cut whatever `adopt` says; and a missing one was replaced (`warn_of_adoption`)
     if not found:
         near = get_close_matches(key.adopt, sorted(case.facts.by_name), n=1)
         hint = f"did you mean {near[0]}?" if near else "check the name in the portal, or remove `adopt`"
@@ -448,7 +453,7 @@ def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
 
 
 def is_writable(writing: KeyWriting) -> bool:
-    """What is written has to be read back as it was: a marker that is cut off would make a key foreign."""
+    """A description has to be read back as written: a truncated marker would make a key foreign."""
     try:
         compose_description(writing.text, writing.ownership)
     except UnwritableDescription:
@@ -464,7 +469,7 @@ def explain_unwritable(case: KeyCase, writing: KeyWriting) -> Finding:
 
 
 def find_long_text(case: KeyCase, key: DesiredKey, successor: Successor | None) -> Iterator[Finding]:
-    """A description that the file does not say, and that leaves no room for the marker of the next generation."""
+    """A description that the file does not set, and that leaves no room for the marker of the next generation."""
     if successor is None or case.newest_in_use is None:
         return
     mark = case.marker(successor.generation, Phase.PUBLISHED, case.now, successor.live.name)

@@ -30,11 +30,11 @@ from reconciler.plan.updates import RESTORATION
 from reconciler.plan.verdicts import Verdict
 
 Ids = dict[KeyRef, list[ChangeId]]
-"""By live key, the ids of what is done to its bindings, so that a thousand keys do not each search every endpoint."""
+"""By live key, the ids of the changes of its bindings, so that a thousand keys do not each search every endpoint."""
 
 
 def order_changes(verdicts: Sequence[Verdict], bindings: BindingPlan) -> Iterator[Change]:
-    """Nothing is taken away before what replaces it is in place."""
+    """Nothing is removed before its replacement is in place."""
     yield from create(verdicts)
     updates = list(update(verdicts))
     yield from (change for change in updates if change.sets_expiry)
@@ -80,12 +80,12 @@ def create(verdicts: Iterable[Verdict]) -> Iterator[Change]:
 
 
 def length_of(key: DesiredKey | None) -> Length | None:
-    """Says that a key's expiry comes of its `lifetime`; None where it is a date, or never."""
+    """Marks a key's expiry that comes from its `lifetime`; None for a date, or never."""
     return Length(key.overlap) if key is not None and key.lifetime is not None else None
 
 
 def differences(verdict: Verdict) -> tuple[FieldDiff, ...]:
-    """What the new generation has otherwise than the one that it succeeds, its own name first."""
+    """How the new generation differs from the one that it succeeds, its own name first."""
     key, successor, newest = verdict.case.desired, verdict.successor, verdict.case.newest_in_use
     assert key is not None  # noqa: S101 - for the type checker
     assert successor is not None  # noqa: S101
@@ -114,9 +114,9 @@ def bind(bindings: BindingPlan) -> Iterator[Bind]:
 
 
 def update(verdicts: Iterable[Verdict]) -> Iterator[UpdateKey]:
-    """What is written in place; what is replaced is marked only once its successor exists.
+    """What is written in place; a replaced generation is marked only once its successor exists.
 
-    A leaked secret is marked at once: even if no successor can be made now, every later apply has to know to cut it.
+    A leaked secret is marked at once: even if no successor can be created now, every later apply has to cut it.
     """
     for verdict in verdicts:
         successor = verdict.successor
@@ -145,7 +145,7 @@ def is_proven(verdict: Verdict) -> bool:
 
 
 def prove(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
-    """New secrets are tried where they open something, before anybody gets them, if the file says so."""
+    """New secrets are tried where they open something, before they are published, if the file says so."""
     for verdict in verdicts:
         key, successor = verdict.case.desired, verdict.successor
         if key is not None and successor is not None and is_proven(verdict):
@@ -160,7 +160,7 @@ def prove(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
 
 
 def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
-    """The new generations' secrets into their sinks, once they open all that they are to open."""
+    """The new generations' secrets into their sinks, once they open everything that they should."""
     for verdict in verdicts:
         case, key, successor = verdict.case, verdict.case.desired, verdict.successor
         if key is None or successor is None:
@@ -184,7 +184,7 @@ def publish(verdicts: Iterable[Verdict], bound: Ids) -> Iterator[Change]:
 
 
 def copy(verdicts: Iterable[Verdict]) -> Iterator[Copy]:
-    """Secrets that a sink lacks and another one has, before that gives them up."""
+    """Secrets that a sink lacks and another one has, before that one drops them."""
     for verdict in verdicts:
         copying = verdict.copying
         if copying is not None:
@@ -204,7 +204,7 @@ def copy(verdicts: Iterable[Verdict]) -> Iterator[Copy]:
 
 
 def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
-    """What each endpoint loses, once what replaces it is published; and those that lose their last key to open."""
+    """What each endpoint loses, once its replacement is published; and those that lose their last key to open."""
     for comparison in bindings.comparisons:
         ref, losses = comparison.endpoint.ref, []
         for link in comparison.losses:
@@ -234,7 +234,7 @@ def unbind(bindings: BindingPlan) -> Iterator[Unbind | OpenEndpoint]:
 
 
 def published(verdict: Verdict) -> tuple[ChangeId, ...]:
-    """The publication of the key's new generation, or of the key that takes its place, if it is to have one."""
+    """The publication of the key's new generation, or of the key that replaces it, if there is one."""
     successor = verdict.heir.successor if verdict.heir else verdict.successor
     return (ChangeId(Step.PUBLISH, successor.live),) if successor else ()
 
@@ -248,7 +248,7 @@ def copied(verdict: Verdict, but: KeyRef | None = None) -> tuple[ChangeId, ...]:
 
 
 def taken_over(verdict: Verdict, live: KeyRef) -> tuple[ChangeId, ...]:
-    """The writing of the marker of a live key that was another's by its old one: nothing goes that is not ours."""
+    """The new marker of a live key that another owner's marker named: keyform removes nothing that is not its own."""
     adopted = (KeyRef.of(each.live) for each in verdict.writings if each.adopts and each.live.ownership is not None)
     return (ChangeId(Step.UPDATE_KEY, live),) if live in adopted else ()
 
@@ -279,7 +279,7 @@ def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change
 
 
 def delete(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
-    """Live keys that are bound nowhere any more."""
+    """Live keys that are no longer bound anywhere."""
     for verdict in verdicts:
         sinks = verdict.obsolete_records if verdict.case.desired is None else ()
         records = [ChangeId(Step.REMOVE_RECORD, KeyRef(verdict.case.name), sink) for sink in sinks]

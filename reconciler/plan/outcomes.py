@@ -1,4 +1,4 @@
-"""What came of a plan, as data: one outcome for each change, and the events that tell of it while it happens."""
+"""The outcome of a plan, as data: one for each change, and the events that report it while it happens."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ class OutcomeState(StrEnum):
     """How far a change came."""
 
     DONE = "done"
-    """What is live was seen to be as planned."""
+    """The live state was confirmed to be as planned."""
     FAILED = "failed"
     """It was refused, or gave up: it had no effect that anyone relies on."""
     SKIPPED = "skipped"
     """A change that it depends on was not done."""
     UNKNOWN = "unknown"
-    """It was sent, and never confirmed: the next run looks at what is live."""
+    """It was sent, and never confirmed: the next run reads the live state."""
     NOT_STARTED = "not_started"
     """The run was interrupted before its turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one change: `detail` says what went wrong, `way_out` what to do; `seconds` is how long it took."""
+    """The outcome of one change: `detail` says what went wrong, `way_out` what to do; `seconds` is how long it took."""
 
     change: Change
     state: OutcomeState
@@ -36,9 +36,9 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a plan; outcomes are in the order of the plan's changes. `interrupted`: by Ctrl-C or SIGTERM.
+    """The outcome of a plan; outcomes are in the order of the plan's changes. `interrupted`: by Ctrl-C or SIGTERM.
 
-    `exposures` are what is not as it should be after the lock was lost: read again, since another run may have been
+    `exposures` are what is not as it should be after the lock was lost, read again, since another run may have been
     crossed. `lock_was_lost`: another run may have had the lock while a change of this one was under way.
     """
 
@@ -50,23 +50,23 @@ class Result:
 
     @property
     def complete(self) -> bool:
-        """Whether every change of the plan was done; what has no outcome was not."""
+        """Whether every change of the plan was done; a change without an outcome was not."""
         done = {outcome.change.id for outcome in self.outcomes if outcome.state is OutcomeState.DONE}
         return all(change.id in done for change in self.plan.changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A worker thread took changes up: several where one write brings them all about."""
+    """A worker thread started changes: several if one write makes them all."""
 
     changes: tuple[Change, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Changes have their outcomes, those of one write together; what was skipped has one without a start.
+    """Changes have their outcomes, those of one write together; a skipped change has one without a start.
 
-    A change may have another at the end: by a last look at what is live, it was not done.
+    A change may have another at the end: the last look found that it was not done.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -74,7 +74,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class StepNote:
-    """Something worth telling while changes run: `waiting for task …`, `retrying in 2s (HTTP 429)`.
+    """Something worth reporting while changes run: `waiting for task …`, `retrying in 2s (HTTP 429)`.
 
     `subject` is the id of a change, or the subject of a request (see `gcore.events`); the text holds no secret.
     """
@@ -85,7 +85,7 @@ class StepNote:
 
 @dataclass(frozen=True, slots=True)
 class PaceChanged:
-    """The API asks for fewer requests, or takes more again: `in_flight` of `most`, and none for `wait_seconds`."""
+    """The API asks for fewer requests, or allows more again: `in_flight` of `most`, and none for `wait_seconds`."""
 
     in_flight: int
     most: int
@@ -93,4 +93,4 @@ class PaceChanged:
 
 
 Event = Started | Finished | StepNote | PaceChanged
-"""What is told while an apply runs, from several worker threads."""
+"""Events of an apply, from several worker threads."""

@@ -1,14 +1,14 @@
-"""Whose a live key is: by its marker, and by what bears that out, since anybody may write, copy or break a marker.
+"""Who owns a live key: by its marker, and by what confirms it, since anyone may write, copy or break a marker.
 
 the live key                                                       counts as
 marker of this stack, which its name, the file or a record         a generation of its key
-bears out
+confirms
 no marker, and a record that proves that it is a generation of a   the same: its marker is restored
 key that the file declares
 a marker that cannot be read, and seems to be this stack's         a claim: its key is held up
-marker of this stack that nothing bears out                        a claim: its key is held up if it has no other
-called like a generation, or in a record, and none of the above    a lookalike: its key is held up where it may be the
-                                                                   one in use, or else it is only told
+marker of this stack that nothing confirms                         a claim: its key is held up if it has no other
+named like a generation, or in a record, and none of the above     a lookalike: its key is held up if it may be the one
+                                                                   in use; otherwise it is only reported
 all others                                                         foreign
 """
 
@@ -34,12 +34,12 @@ def own_keys(desired: DesiredState, snapshot: Snapshot, revoked: Collection[str]
     """This stack's generations, by the ids of their live keys.
 
     The live name, which never changes, has to fit the marker; or the file has to adopt that live key as that key; or a
-    sink has to hold a record of it, one that neither the portal nor a pull request can have written. Where the API lets
-    two live keys have one name, and both have the marker, the name tells of neither.
+    sink has to hold a record of it that neither the portal nor a pull request can have written. If the API lets two
+    live keys share a name, and both have the marker, the name proves neither.
 
-    Without a marker, it takes such a record, a name that fits it, and that the file declares the key: somebody may have
-    taken the marker off to keep what is to be removed. Of the keys that are `revoked`, which somebody asked for by
-    name, any record is enough, or what can be read of a marker, if the live name fits it.
+    Without a marker, it takes such a record, a name that fits it, and that the file declares the key: someone may have
+    removed the marker to keep a key that should be removed. For the keys that are `revoked`, because a person named
+    them, any record is enough, or the readable part of a marker, if the live name fits it.
     """
     recorded, all_records = gather_evidence(desired, snapshot), gather_records(desired, snapshot)
     marked = Counter(map(mark_of, snapshot.keys))
@@ -69,7 +69,7 @@ def own_keys(desired: DesiredState, snapshot: Snapshot, revoked: Collection[str]
 def is_borne_out(
     live: LiveKey, desired: DesiredState, marked: Mapping[object, int], recorded: Mapping[str, list[SinkRecord]]
 ) -> bool:
-    """Whether something that the portal cannot write into a description says the same as a marker of this stack."""
+    """Whether something that the portal cannot write into a description confirms a marker of this stack."""
     own = live.ownership
     if own is None or own.stack != desired.stack:
         return False
@@ -81,19 +81,19 @@ def is_borne_out(
 
 
 def mark_of(live: LiveKey) -> object:
-    """What two live keys of one name must not both say."""
+    """What two live keys of one name must not both claim."""
     return live.name, live.marked_by, live.ownership and live.ownership.key
 
 
 def gather_evidence(desired: DesiredState, snapshot: Snapshot) -> dict[str, list[SinkRecord]]:
-    """What the sinks say of this stack's live keys, by live name; not what a pull request can have written."""
+    """The sinks' records of this stack's live keys, by live name; not those that a pull request can have written."""
     return gather_records(desired, snapshot, only_evidence=True)
 
 
 def gather_records(
     desired: DesiredState, snapshot: Snapshot, *, only_evidence: bool = False
 ) -> dict[str, list[SinkRecord]]:
-    """All that the sinks say of this stack's live keys, by live name."""
+    """All records of the sinks about this stack's live keys, by live name."""
     recorded: dict[str, list[SinkRecord]] = defaultdict(list)
     for contents in snapshot.sinks.values():
         if contents.is_evidence or not only_evidence:
@@ -104,10 +104,10 @@ def gather_records(
 
 
 def find_claims(desired: DesiredState, snapshot: Snapshot, own: Collection[str]) -> Iterator[tuple[str, LiveKey]]:
-    """Live keys that bear this stack's marker and are not among its own, each with the key it seems to be of.
+    """Live keys that have this stack's marker and are not its own, each with the key that it seems to belong to.
 
-    Where a marker cannot be read whole, that is the key of the live name, and the one that the marker names; where not
-    even the stack can be read, it is the first of these alone, and only if the file declares it.
+    If a marker cannot be read whole, that is the key of the live name, and the one that the marker names; if not even
+    the stack can be read, only the first of these, and only if the file declares it.
     """
     declared = {key.name for key in desired.keys}
     for live in snapshot.keys:
@@ -131,7 +131,7 @@ def find_lookalikes(
 ) -> dict[str, tuple[LiveKey, ...]]:
     """By key, live keys that may be generations of it although no marker says so: by their name, or by a record.
 
-    Which of two stacks a live key belongs to that is called like that, a marker alone does not say: it may be edited.
+    A marker alone does not say which of two stacks such a live key belongs to: it may be edited.
     """
     found: dict[str, dict[str, LiveKey]] = defaultdict(dict)
     others = {name: [live for live in keys if live.id not in own] for name, keys in by_name.items()}
@@ -147,7 +147,7 @@ def find_lookalikes(
 
 
 def describe_owner(live: LiveKey | None) -> str:
-    """Whose a live key is that this stack does not own, in words."""
+    """The owner of a live key that this stack does not own, in words."""
     if live is not None and live.released is not None:
         return f"the stack {live.released.stack} released it"
     if live is None or live.marked_by is None:
@@ -156,5 +156,5 @@ def describe_owner(live: LiveKey | None) -> str:
 
 
 def record_is_of(record: SinkRecord, live: LiveKey) -> bool:
-    """Whether a sink's record is of this very live key, and not of an earlier one that had the same name."""
+    """Whether a sink's record is of exactly this live key, and not of an earlier one that had the same name."""
     return record.live_name == live.name and are_close(record.created_at, live.created_at)

@@ -1,7 +1,7 @@
 """Which keys a rotation is about, where it does not name each: by a pattern, or by the sink that leaked.
 
 What a sink holds, or held, is known from two sides. A record that it can be read for is there. And the marker of each
-live key says where its secret was published, also when the record has gone since, or the file names the sink no longer.
+live key says where its secret was published, even if the record has gone since, or the file no longer names the sink.
 
 the sink           the key                                                 is rotated
 can be read        it holds a record of the key                            yes
@@ -26,14 +26,14 @@ from reconciler.plan.holdings import find_published
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A demand that names each key, and what is to be said of how they were found."""
+    """A demand that names each key, and notes on how they were found."""
 
     demand: Demand | None
     notes: tuple[Note, ...] = ()
 
 
 def resolve_demand(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None) -> Resolved:
-    """Name the keys of a rotation that are asked for by patterns and sinks; a pattern makes no key that is not live."""
+    """Name each key that patterns and sinks stand for; a pattern never creates a key."""
     if not isinstance(demand, Rotate) or not (demand.matching or demand.sinks):
         return Resolved(demand)
     facts = gather_facts(desired, snapshot, now)
@@ -64,7 +64,7 @@ def resolve_demand(desired: DesiredState, snapshot: Snapshot, now: datetime, dem
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A declared key, and all that is live or recorded of it, also under a name that it had before (`moved`)."""
+    """A declared key, and everything live or recorded of it, including under a former name (`moved`)."""
 
     key: DesiredKey
     cases: tuple[KeyCase, ...]

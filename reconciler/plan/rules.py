@@ -2,7 +2,7 @@
 
 The first that finds something decides:
 
-    key_is_missing               no live key embodies it                                      create
+    key_is_missing               it has no live key                                           create
     date_is_reached              it expired on its own date, and nothing else is asked for    leave it
     key_is_revoked               its secret leaked                                            rotate
     rotation_is_asked            `rotate` names the key                                       rotate
@@ -41,14 +41,14 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Coming:
-    """A rotation that passing time brings about: when, in UTC, and why."""
+    """A rotation that passing time causes: when, in UTC, and why."""
 
     at: datetime
     reason: Reason
 
 
 def date_is_reached(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
-    """The generation expired when the file says that the key is to expire: what is made now would be born expired."""
+    """The generation expired when the file says that the key expires: a new one would already be expired."""
     is_over = newest.live.expires_at == key.expires_at and newest.live.is_expired(case.now)
     if key.lifetime is not None or key.expires_at is None or not is_over or case.is_rotated:
         return None
@@ -56,7 +56,7 @@ def date_is_reached(case: KeyCase, key: DesiredKey, newest: Generation) -> Reaso
 
 
 def key_is_revoked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
-    """`rotate --revoke` marked it, in this run or in one that did not come to its end."""
+    """`rotate --revoke` marked it, in this run or in one that did not finish."""
     if newest.phase is Phase.REVOKED:
         why = f" ({case.why_rotated})" if case.why_rotated else ""
         sentence = f"{newest.name} is revoked{why}: it is cut as soon as another is published"
@@ -73,7 +73,7 @@ def rotation_is_asked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Re
 
 
 def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
-    """A run ended between making this generation and marking it published, and its sink cannot be read back."""
+    """A run ended between creating this generation and marking it published, and its sink cannot be read back."""
     if newest.is_unfinished and newest.sinks_that_may_hold_it:
         sinks = ", ".join(sorted(newest.sinks_that_may_hold_it))
         return Reason(
@@ -84,7 +84,7 @@ def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generatio
 
 
 def expiry_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
-    """Where the API cannot change a key's expiry, it takes a new key, with a new secret."""
+    """If the API cannot change a key's expiry, a new one takes a new key, with a new secret."""
     if key.lifetime is None and expiry_after(case, key, newest) != key.expires_at:
         return Reason(
             "expiry_differs",
@@ -104,9 +104,10 @@ def lifetime_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reas
 
 
 def expiry_in_place(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | Unchanged | None:
-    """The expiry to write on the newest generation where the API changes it in place; None for never.
+    """The expiry to write on the newest generation if the API changes it in place; None for never.
 
-    A lifetime that is used up is not written: that would cut consumers, where a rotation leaves them the overlap.
+    An expiry in the past, from a short lifetime, is not written: that would cut consumers, where a rotation leaves them
+    the overlap.
     """
     live = newest.live.expires_at
     if "expires_at" not in case.facts.mutable_fields:
@@ -125,7 +126,7 @@ def expiry_after(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime
 
 
 def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
-    """The API shows a secret once: one that no sink gives back any more can only be replaced."""
+    """The API shows a secret once: one that no sink gives back any longer can only be replaced."""
     if newest.phase is Phase.ADOPTED:
         return None  # never known to keyform; the next rotation writes the sink
     found = find_holdings(case, key, newest)
@@ -168,24 +169,24 @@ def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
 
 
 def due_by_expiry(case: KeyCase, key: DesiredKey, newest: Generation) -> datetime | None:
-    """When only the overlap is left until it expires; None if it does not, or if another would expire no later."""
+    """When only the overlap is left until it expires; None if it never expires, or if another would expire no later."""
     expires = expiry_after(case, key, newest)
     if expires is None or (key.every is None and key.lifetime is None):
         return None
-    # With a lifetime, one that is made when this is due expires later: the overlap is shorter than the lifetime. To
-    # compare instants here would say otherwise right after a generation is made.
+    # With a lifetime, one that is created when this is due expires later: the overlap is shorter than the lifetime.
+    # Comparing instants here would say otherwise right after a generation is created.
     if key.lifetime is None and key.expires_at is not None and key.expires_at <= expires:
         return None
     return shift(expires, -key.overlap)
 
 
 def expiry_of_successor(case: KeyCase, key: DesiredKey) -> datetime | None:
-    """When a generation expires that is made now; None for never."""
+    """When a generation expires that is created now; None for never."""
     return shift(case.now, key.lifetime) if key.lifetime is not None else key.expires_at
 
 
 def next_rotation(case: KeyCase) -> Coming | None:
-    """The next rotation that only passing time brings about; None if there is none to come."""
+    """The next rotation that only passing time causes; None if there is none to come."""
     key, newest = case.desired, case.newest_in_use
     if key is None or newest is None:
         return None
@@ -201,7 +202,7 @@ def next_rotation(case: KeyCase) -> Coming | None:
 
 
 def key_is_missing(case: KeyCase) -> Reason | None:
-    """No live key embodies it that a consumer may use."""
+    """It has no live key that a consumer may use."""
     if case.newest_in_use is not None:
         return None
     if case.former:
@@ -234,6 +235,6 @@ RULES: tuple[tuple[Callable[[KeyCase], Reason | None], Action | None], ...] = (
 
 
 def find_cause(case: KeyCase) -> Cause | None:
-    """What the first rule that finds something leads to, for a key that the file declares; None if none does."""
+    """The result of the first rule that finds something, for a key that the file declares; None if none does."""
     found = ((action, rule(case)) for rule, action in RULES)
     return next((Cause(action, reason) for action, reason in found if reason is not None), None)

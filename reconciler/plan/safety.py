@@ -1,4 +1,4 @@
-"""What a plan may not do unless the file says so. Each refusal has its own switch; there is no `--force`."""
+"""What a plan must not do unless the file allows it. Each refusal has its own switch; there is no `--force`."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, .
 def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]:
     """Secrets that were published and cannot be found: on another machine that is all of them, and none is lost.
 
-    What a rotation is asked for by name is not counted, nor what leaked; what a pattern or a sink stands for is: nobody
-    has named each of these keys. A sink that is not there at all was never lost by halves: it is somewhere else,
+    Keys that a rotation names one by one do not count, nor does a leaked secret. Keys behind a pattern or a sink count:
+    nobody named each of them. A sink that does not exist at all was never partly lost: it is somewhere else,
     however few keys it had.
     """
     desired, absent = facts.desired, dict[str, list[str]]()
@@ -75,7 +75,7 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
 
 
 def _is_removed(verdict: Verdict) -> bool:
-    """Whether a key goes, and no other takes its place."""
+    """Whether a key goes, and no other replaces it."""
     case = verdict.case
     stays = case.is_set_aside or bool(case.heir) or case.name in case.facts.desired.forgotten
     return case.desired is None and not stays and bool(case.generations)

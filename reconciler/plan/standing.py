@@ -1,6 +1,6 @@
-"""How a stack stands: keys and their generations, what falls due, what expires, where each is bound, what is public.
+"""The standing of a stack: keys and their generations, what falls due, what expires, bindings, what is public.
 
-It is data (`survey` computes it); text, JSON and HTML are made of it.
+It is data (`survey` computes it); text, JSON and HTML show it.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from reconciler.plan.fates import Fate
 
 
 class KeyState(StrEnum):
-    """How a key stands, by its current generation."""
+    """The state of a key, by its current generation."""
 
     PUBLISHED = "published"
     PENDING = "pending"
-    """A generation is made, and its secret is in no sink yet."""
+    """A generation exists, and its secret is in no sink yet."""
     ADOPTED = "adopted"
     """Taken over; its secret is unknown to keyform."""
     PARTIAL = "partial"
-    """A run ended while it published: some sinks may hold the secret, and the next apply makes another."""
+    """A run ended while it published: some sinks may hold the secret, and the next apply creates another."""
     REVOKED = "revoked"
     """Its secret leaked: it is cut as soon as another is published."""
     EXPIRED = "expired"
     """The data plane refuses it."""
     MISSING = "missing"
-    """The file declares it, and no live key embodies it."""
+    """The file declares it, and it has no live key."""
 
 
 class SinkState(StrEnum):
@@ -39,26 +39,26 @@ class SinkState(StrEnum):
 
     OK = "ok"
     LOST = "lost"
-    """The secret was published to it, and it does not hold it any more."""
+    """The secret was published to it, and it no longer holds it."""
     ABSENT = "absent"
     """The secret was published to it, and there is nothing at all where it writes: this may be another machine."""
     ELSEWHERE = "elsewhere"
-    """It is at another place than when the secret was published, and does not hold it there yet."""
+    """It has moved since the secret was published, and does not hold it there yet."""
     UNKNOWN = "unknown"
     """It cannot be read back, or could not be this time."""
     FOREIGN = "foreign"
-    """The key's place is somebody else's: another stack's, or this one's in another project or API."""
+    """The key's place has another owner: another stack, or this one in another project or API."""
     NOT_YET = "not yet"
-    """Nothing was to be written so far: the generation is pending, adopted or missing."""
+    """Nothing was due to be written so far: the generation is pending, adopted or missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationStatus:
-    """One live key that embodies a key.
+    """One live key of a key.
 
-    `since` is when it came into its phase, as its marker says; `fate` is what the next apply does with it. `until` is
+    `since` is when it entered its phase, as its marker says; `fate` is what the next apply does with it. `until` is
     when its overlap ends, or its own expiry if that comes before (None: it is not in an overlap). `leaks`: it is
-    revoked, and still opens something. `api_status` is the API's own word, where it says that it is not active.
+    revoked, and still opens something. `api_status` is the API's own word, if it says that it is not active.
     """
 
     live_name: str
@@ -107,11 +107,11 @@ class Expiry(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """One key; `desired` is what the file says, None where it does not declare it (any more).
+    """One key; `desired` is what the file says, None if it does not declare it, or no longer does.
 
-    Without a live key that embodies it, there are no generations, and `current` is None.
+    Without a live key, there are no generations, and `current` is None.
 
-    `next_rotation` is the one that time brings about, or that is due already; its reason is the planner's.
+    `next_rotation` is the one that time causes, or that is due already; its reason is the planner's.
     """
 
     name: str
@@ -126,7 +126,7 @@ class KeyStatus:
     held_up: tuple[str, ...] = ()
     """Why nothing of it changes until a person has looked, as `plan` says it."""
     heir: str = ""
-    """The key that takes its place, where it has another name by now."""
+    """The key that replaces it, if it was renamed."""
 
     @property
     def declared(self) -> bool:
@@ -193,10 +193,10 @@ class KeyStatus:
 
 @dataclass(frozen=True, slots=True)
 class EndpointStatus:
-    """One endpoint: the live names bound to it, apart those of this stack and the foreign ones.
+    """One endpoint: the live names bound to it, this stack's and the foreign ones separately.
 
     `managed`: the file has an entry for it, or one of its keys opens it, or is bound to it. `auth` and `exclusive` are
-    what the file says. `alias` is the name that it has beside others, where it goes by its id.
+    what the file says. `alias` is its name, if it shares that with others and goes by its id.
     """
 
     ref: EndpointRef
@@ -218,7 +218,7 @@ class EndpointStatus:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """All that status shows; keys in order of name, endpoints in order of address."""
+    """Everything that status shows; keys in order of name, endpoints in order of address."""
 
     stack: str
     project: int
@@ -227,13 +227,13 @@ class Standing:
     endpoints: tuple[EndpointStatus, ...]
     foreign_keys: tuple[str, ...]
     troubles: tuple[Finding, ...] = ()
-    """What could not be read, or is somebody else's where the stack's own should be."""
+    """What could not be read, or has another owner in place of the stack."""
     unseen: tuple[str, ...] = ()
     """Sentences about endpoints that the API does not show to this token."""
     claims: tuple[str, ...] = ()
-    """Live names of keys with this stack's marker that are not counted as its own: nothing else bears it out."""
+    """Live names of keys with this stack's marker that are not counted as its own: nothing else confirms it."""
     repairs: tuple[Note, ...] = ()
-    """What is damaged in sinks, and the next apply repairs."""
+    """What is not right in sinks, and the next apply repairs."""
 
     @property
     def public(self) -> tuple[EndpointStatus, ...]:
@@ -256,7 +256,7 @@ class Standing:
 
     @property
     def expired(self) -> tuple[KeyStatus, ...]:
-        """The keys whose current generation is refused by now; the first that expired first."""
+        """The keys whose current generation is expired; the first that expired first."""
         return self._by_expiry(Expiry.EXPIRED)
 
     @property

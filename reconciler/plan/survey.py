@@ -1,6 +1,6 @@
-"""Compute how a stack stands, from what was read, by the rules that make a plan.
+"""Compute the standing of a stack, from what was read, by the rules that make a plan.
 
-Which generation is current, what becomes of the others, when the next rotation is due, and which expiry is worth a
+Which generation is current, what happens to the others, when the next rotation is due, and which expiry is worth a
 warning: none of that is decided here again, so that status never contradicts plan.
 """
 
@@ -33,7 +33,7 @@ from reconciler.plan.verdicts import Verdict
 
 
 def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -> Standing:
-    """How the stack stands at one instant; a pure function of what was read."""
+    """The standing of the stack at one instant; a pure function of what was read."""
     facts = gather_facts(desired, snapshot, now)
     return Standing(
         stack=desired.stack,
@@ -50,7 +50,7 @@ def compute_standing(desired: DesiredState, snapshot: Snapshot, now: datetime) -
 
 
 def find_troubles(facts: Facts) -> Iterator[Finding]:
-    """The parts that a look at the stack could not see, or that are not its own."""
+    """The parts that could not be read, or that are not the stack's own."""
     for sink, trouble in sorted(facts.broken.items()):
         yield Finding("", f"sink.{sink}", trouble.message, trouble.way_out)
     named = {ref.kind for ref in facts.unusable}
@@ -65,7 +65,7 @@ def find_troubles(facts: Facts) -> Iterator[Finding]:
 
 def _key(verdict: Verdict) -> KeyStatus:
     case = verdict.case
-    generations = [each for each in case.generations if not each.is_taken_over]  # what is there, not what is to come
+    generations = [each for each in case.generations if not each.is_taken_over]  # what exists, not what is to come
     in_use = [each for each in generations if each.is_in_use]
     current = next(reversed(in_use or generations), None)
     fates = {ruling.generation.live.id: ruling.fate for ruling in verdict.rulings}
@@ -129,7 +129,7 @@ def _until(verdict: Verdict, other: Generation, *, is_current: bool) -> datetime
 
 
 def _why(verdict: Verdict) -> tuple[str, ...]:
-    """Why it is held up; what endpoints hold up is told with them."""
+    """Why it is held up; what endpoints hold up is reported with them."""
     if not verdict.is_held_up:
         return ()
     return tuple(finding.message for finding in verdict.unmet) or ("is held up by what an endpoint would lose",)

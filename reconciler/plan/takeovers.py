@@ -1,4 +1,4 @@
-"""What the file takes over (`moved`), put into the snapshot: from here on, it is this stack's like all else.
+"""What the file takes over (`moved`), put into the snapshot: from here on, it is this stack's.
 
 - A live key with the marker of a former name of this stack has this stack's, and so has its record.
 - A live key that another stack released, and that the file takes over by name, is a generation of that key. Where no

@@ -1,4 +1,4 @@
-"""What is written on live keys in place: the human text, the marker, and the expiry where the API can change that."""
+"""What is written on live keys in place: the human text, the marker, and the expiry if the API can change that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESTORATION = Reason("marker_is_restored", "its marker is gone, and what a sink 
 
 @dataclass(frozen=True, slots=True)
 class KeyWriting:
-    """What is to be written on a live key, what differs, and why; `adopts` one that nobody owned."""
+    """What to write on a live key, what differs, and why; `adopts` one without an owner."""
 
     live: LiveKey
     text: str
@@ -33,7 +33,7 @@ class KeyWriting:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """A secret that is to be copied: of which live key, to which sinks, and what its live key says afterwards."""
+    """A secret to copy: its live key, the sinks, and what its live key says afterwards."""
 
     live: LiveKey
     text: str
@@ -44,7 +44,7 @@ class Copying:
 
 
 def plan_copying(case: KeyCase, key: DesiredKey, newest: Generation) -> Copying | None:
-    """Give a secret that another sink still has to the sinks that lack it, so that no consumer needs another one."""
+    """Copy a secret that another sink still has to the sinks that lack it, so that no consumer needs another one."""
     found = find_holdings(case, key, newest)
     if not found.source:
         return None
@@ -72,7 +72,7 @@ def plan_writings(
     newest: Generation | None,
     successor: Successor | None,
 ) -> Iterator[KeyWriting]:
-    """Adoption, lost markers, revocation, publications that were cut short, older forms, and what the file says."""
+    """Adoption, lost markers, revocation, interrupted publications, older forms, and what the file says."""
     for ruling in rulings:
         generation = ruling.generation
         is_newly_revoked = generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED)
@@ -100,12 +100,12 @@ def plan_writings(
 
 
 def is_unowned(generation: Generation) -> bool:
-    """Whether the marker that is there, if any, is not this stack's: it is overwritten, whatever it says."""
+    """Whether the present marker, if any, is not this stack's: it is overwritten, whatever it says."""
     return generation.is_taken_over or generation.live.claimed_by is not None or bool(generation.live.taken_from)
 
 
 def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> Iterator[KeyWriting]:
-    """The marks of what leaked, and nothing else, with the text as it is."""
+    """The marks of a leak, and nothing else, with the text as it is."""
     for ruling in rulings:
         generation = ruling.generation
         if generation.phase is Phase.REVOKED and not generation.is_marked(Phase.REVOKED):
@@ -117,9 +117,9 @@ def mark_revoked(case: KeyCase, key: DesiredKey, rulings: Sequence[Ruling]) -> I
 def mark(
     case: KeyCase, key: DesiredKey, generation: Generation, *, is_newly_revoked: bool
 ) -> tuple[Ownership, Reason | None]:
-    """The marker that a generation is to have, and why to write it; None if the marker alone is no reason."""
+    """The marker that a generation should have, and why to write it; None if the marker alone is no reason."""
     live, number, phase, since = generation.live, generation.number, generation.phase, generation.since
-    if live.ownership is None or generation.is_taken_over:  # nothing bears out what a marker there says
+    if live.ownership is None or generation.is_taken_over:  # nothing confirms what a marker there says
         marked = replace(case.marker(number, phase, since, live.name), published_to=find_place(case, key, generation))
     else:
         marked = replace(live.ownership, generation=number, phase=phase, since=since, into="").on(live.name)
@@ -151,23 +151,24 @@ def mark(
 
 
 def find_place(case: KeyCase, key: DesiredKey, generation: Generation) -> str:
-    """The digest to write of where a secret is: of where the file says, once it is known to be in all of these sinks.
+    """The digest to write for the place of a secret: that of the file, once the secret is known to be in all of these
+    sinks.
 
-    An old generation keeps its own. What nobody can see is not said.
+    An old generation keeps its own. What nobody can see is not written.
     """
     said = generation.live.ownership.published_to if generation.live.ownership and not generation.is_taken_over else ""
     if generation.phase is not Phase.PUBLISHED or generation is not case.newest_in_use:
         return said
     found = find_holdings(case, key, generation)
     is_seen = found.published_to is not None or not case.facts.unreadable_sinks & set(key.sinks)
-    # While a sink cannot be read, the old digest tells that a record may be there.
+    # While a sink cannot be read, the old digest shows that a record may be there.
     is_seen &= not case.facts.broken.keys() & {*key.sinks, *(found.published_to or ())}
     return case.destinations if is_seen and not found.lacking else said
 
 
 def compare(key: DesiredKey, generation: Generation, expires_at: datetime | Unchanged | None) -> tuple[FieldDiff, ...]:
     """The fields of the current generation that differ from what the file says, and are written in place."""
-    text = generation.live.text.rstrip()  # with what is left of a marker, so that a reviewer sees what goes
+    text = generation.live.text.rstrip()  # with what is left of a marker, so that a reviewer sees what disappears
     live: dict[str, str | bool] = {"description": text, "prevent_destroy": generation.is_protected}
     desired: dict[str, str | bool] = {
         "description": key.description or "",

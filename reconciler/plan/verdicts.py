@@ -1,4 +1,4 @@
-"""All that is to happen to one key: its generations' fates, its successor, what is written in place, or why nothing."""
+"""Everything that happens to one key: its generations' fates, its successor, updates in place, or why nothing does."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ CUT_NOW = "to cut what leaked before that, take the key out of the file and appl
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All that is to happen to one key. `obsolete_records` are the sinks whose record of it is to be removed.
+    """Everything that happens to one key. `obsolete_records` are the sinks whose record of it is removed.
 
-    `losses` is where the newest secret that was published is, for a key whose next generation replaces it. `opens` is
-    what it is to open once the plan is done; with `keeps_bindings`, each generation that stays also opens what it does
-    now. `unmet` is what a person has to look at; `is_held_up`: until then nothing of the key changes, but that a secret
-    which leaked is marked.
+    `losses` is where the newest published secret is, for a key whose next generation replaces it. `opens` is what it
+    should open once the plan is done; with `keeps_bindings`, each generation that stays also opens what it does now.
+    `unmet` is what a person has to look at; `is_held_up`: until then nothing of the key changes, except that a leaked
+    secret is marked.
     """
 
     case: KeyCase
@@ -77,9 +77,9 @@ class Verdict:
     unmet: tuple[Finding, ...] = ()
     is_held_up: bool = False
     heir: Verdict | None = None
-    """Of a key whose place another one takes: what happens to that one."""
+    """For a key that another one replaces: what happens to that one."""
     released_records: Mapping[str, Reason] = field(default_factory=dict)
-    """The sinks whose record of it is let go of; the secret stays there."""
+    """The sinks whose record of it is released; the secret stays there."""
 
     @property
     def replaces_loss(self) -> bool:
@@ -96,8 +96,8 @@ class Verdict:
 def judge(case: KeyCase, *, stays_at: frozenset[EndpointRef] = frozenset(), is_stopped: bool = False) -> Verdict:
     """Decide about one key; for what endpoints need of it, see `bindings.Holds`.
 
-    `stays_at` are endpoints that it goes on opening although the file no longer says so; `is_stopped`: nothing of it
-    may change.
+    `stays_at` are endpoints that it still opens although the file no longer says so; `is_stopped`: nothing of it may
+    change.
     """
     if case.is_set_aside:
         return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
@@ -114,9 +114,9 @@ def keep(case: KeyCase, reason: Reason) -> Verdict:
 
 
 def hold_up(case: KeyCase, findings: tuple[Finding, ...]) -> Verdict:
-    """Leave one key as it is until a person has looked; the others go on.
+    """Leave one key as it is until a person has looked; the others continue.
 
-    What leaked is at least marked, so that every later apply knows to cut it.
+    A leak is at least marked, so that every later apply knows to cut it.
     """
     kept = replace(
         keep(case, Reason("key_is_held_up", "a person has to look at it first")), unmet=findings, is_held_up=True
@@ -175,7 +175,7 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
     )
     if in_the_way:
         return hold_up(case, in_the_way)
-    # An endpoint that is gone, or misspelt, may stand for one that the key is bound to: it is taken off none for that.
+    # A missing or misspelt endpoint may mean one that the key is bound to: it stays bound everywhere.
     missing = find_missing(case, key)
     uncut = find_uncut(case)
     unretired = [live for live in find_unretired(case) if live not in uncut]
@@ -214,9 +214,9 @@ def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointR
 
 
 def choose_successor(case: KeyCase, key: DesiredKey, reason: Reason) -> Successor:
-    """The next free generation number; a numbered name that someone else holds is passed over."""
+    """The next free generation number; skips a numbered name that another owner holds."""
     number = 1 + max((generation.number for generation in case.generations), default=0)
-    # What may be a generation of a key that is revoked is not to seem the newer one for its number.
+    # A live key that may be a generation of a revoked key must not seem newer because of its number.
     for doubtful in find_doubtful(case) if case.is_urgent and not case.generations else ():
         beyond = 1 + (number_in_name(case.name, doubtful.name) or 0)
         number = max(number, beyond) if beyond < LAST_GENERATION else number

@@ -1,4 +1,4 @@
-"""Plan and outcomes -> text and JSON. Nothing here prints: functions give strings, and cli writes them.
+"""Plan and outcomes -> text and JSON. Nothing here prints: functions return strings, and cli writes them.
 
-rich is imported for tables and for live progress alone: `keyform plan` in a pipe starts without.
+rich is imported only for tables and for live progress: `keyform plan` in a pipe starts without it.
 """

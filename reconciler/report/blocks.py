@@ -1,4 +1,4 @@
-"""A plan's changes by what a reader cares about: one block per key, and one per endpoint whose own setting changes."""
+"""A plan's changes as a reader sees them: one block per key, and one per endpoint whose own setting changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Block:
 
     @property
     def endpoint(self) -> EndpointRef | None:
-        """The endpoint, where the block is about one."""
+        """The endpoint, if the block is about one."""
         return None if self.changes[0].key else self.changes[0].endpoint
 
     @property
@@ -40,7 +40,7 @@ class Block:
 
     @property
     def reason(self) -> Reason:
-        """What made a new generation necessary, or opens the endpoint; or else why the strongest action happens."""
+        """Why a new generation is needed, or an endpoint opens; or else why the strongest action happens."""
         strongest = [change for change in self.changes if change.action is self.action]
         decisive = [change for change in self.changes if isinstance(change, CreateGeneration | OpenEndpoint)]
         about_itself = [change for change in strongest if change.endpoint is None]

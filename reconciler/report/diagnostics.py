@@ -1,7 +1,7 @@
-"""Errors as JSON, in the form of Terraform's `validate -json`: what CI annotates a pull request with.
+"""Errors as JSON, in the form of Terraform's `validate -json`: CI annotates a pull request with it.
 
-A diagnostic has a `severity`, a `summary` (what is wrong), a `detail` (the way out, maybe empty) and, where it is about
-a place in the file, a `range` of file, line and column (from 1) and the `path` there (`keys.payments.sink`).
+A diagnostic has a `severity`, a `summary` (what is wrong), a `detail` (the way out, maybe empty) and, if it is about a
+place in the file, a `range` of file, line and column (from 1) and the `path` there (`keys.payments.sink`).
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _PLACE = re.compile(r"(?P<file>.*):(?P<line>[0-9]+):(?P<column>[0-9]+)", re.DOTA
 
 
 def error_to_json(error: KeyformError) -> str:
-    """What a command says that has no other result to show; the same to the byte for the same error."""
+    """The output of a command without another result; the same to the byte for the same error."""
     return dump({"format_version": FORMAT_VERSION, **_count(diagnostics_of(error))})
 
 
 def validity_to_json(error: KeyformError | None, notes: Sequence[Note] = ()) -> str:
-    """Whether a file is valid, why not, and what is worth a word although it is."""
+    """Whether a file is valid, why not, and warnings about a valid one."""
     warnings = [_diagnostic("warning", f"{note.address}: {note.sentence}", "") for note in notes]
     found = [*(diagnostics_of(error) if error else []), *warnings]
     return dump({"format_version": FORMAT_VERSION, "valid": error is None, **_count(found)})

@@ -1,8 +1,8 @@
 """HTML that is right by construction: text is escaped unless it is markup already, and a page refers to nothing.
 
 What others wrote (names, descriptions, statuses) reaches a page as plain `str`, and `tag` escapes it; only what `tag`
-made is `Html`. What the encoder escapes on a terminal is an escape here too; what a CI takes for a command is broken by
-entities, since a page may go to a pipeline's log. A page allows itself no script and nothing from elsewhere: its
+made is `Html`. What the encoder escapes on a terminal is an escape here too; entities break what a CI would run as a
+command, since a page may go to a pipeline's log. A page allows itself no script and nothing from elsewhere: its
 Content-Security-Policy names the hash of its one style sheet.
 """
 
@@ -38,7 +38,7 @@ def join(parts: Iterable[str], separator: str = "") -> Html:
 
 
 def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
-    """An element. `class_` stands for `class`, and other underscores for hyphens; False leaves an attribute out."""
+    """An element. `class_` means `class`, and other underscores mean hyphens; False leaves an attribute out."""
     shown = "".join(
         f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(str(value))}"')
         for key, value in attributes.items()

@@ -59,12 +59,12 @@ def plan_to_json(plan: Plan) -> str:
 
 
 def result_to_json(result: Result) -> str:
-    """The plan and, under `keyform`, what came of it: `outcomes` by change, `resources` by key and endpoint."""
+    """The plan and, under `keyform`, its outcome: `outcomes` by change, `resources` by key and endpoint."""
     return dump(result_tree(result))
 
 
 def result_tree(result: Result) -> dict[str, Value]:
-    """What `result_to_json` writes."""
+    """The content of `result_to_json`."""
     tree = plan_tree(result.plan)
     ours = tree["keyform"]
     assert isinstance(ours, dict)  # noqa: S101 - for the type checker
@@ -81,12 +81,14 @@ def result_tree(result: Result) -> dict[str, Value]:
 
 
 def dump(tree: Mapping[str, Value]) -> str:
-    """JSON in the order given, indented by two blanks, and fit for a log: all that others wrote is ASCII, and inert."""
+    """JSON in the order given, indented by two blanks, and safe for a log: everything that others wrote is ASCII, and
+    inert.
+    """
     return disarm_json(json.dumps(tree, indent=2, ensure_ascii=True)) + "\n"
 
 
 def plan_tree(plan: Plan) -> dict[str, Value]:
-    """What `plan_to_json` writes."""
+    """The content of `plan_to_json`."""
     return {
         "format_version": FORMAT_VERSION,
         "applyable": bool(plan.changes) and not plan.refusals,
@@ -134,7 +136,7 @@ def _resource(block: Block, plan: Plan) -> Value:
 
 
 def _key(block: Block) -> tuple[Value, Value]:
-    """What is known of a key before and after; null where there is no such key."""
+    """What is known of a key before and after; null if there is no such key."""
     before: dict[str, Value] = {"name": block.name}
     after: dict[str, Value] = {"name": block.name}
     for change in block.changes:
@@ -158,7 +160,7 @@ def _key(block: Block) -> tuple[Value, Value]:
     gained = sorted({str(change.endpoint) for change in block.changes if isinstance(change, Bind)})
     lost = sorted({str(change.endpoint) for change in block.changes if isinstance(change, Unbind)})
     if block.action is Action.ROTATE:
-        # Old and new generation overlap: where the key was bound before is not told by what moves.
+        # Old and new generation overlap: the changes do not show where the key was bound before.
         after["endpoints"] = [*gained]
     elif gained or lost:
         before["endpoints"] = [*lost]
@@ -208,7 +210,7 @@ def _change(change: Change) -> dict[str, Value]:
 
 
 def _fields(change: Change) -> Value:
-    """What the change carries beside what all changes have."""
+    """The change's fields, besides those that all changes have."""
     match change:
         case CreateGeneration():
             return {**_description(change), "expires_at": instant(change.expires_at)}

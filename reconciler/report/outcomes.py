@@ -1,4 +1,6 @@
-"""What an apply did, as text: counted from its outcomes, and when not all was done, what was not, why, and what now."""
+"""The outcome of an apply as text: counted from its outcomes, and if not everything was done, what was not, why, and
+what to do now.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,7 @@ def render_result(result: Result, *, colour: bool, width: int = 100) -> str:
 
 
 def describe_again(result: Result) -> str:
-    """What another apply does; a generation whose secret was not published is of no use, and is made again."""
+    """What another apply does; a generation whose secret was not published is useless, and is created again."""
     done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
     made = [each for each in result.plan.changes if isinstance(each, CreateGeneration) and each.id in done]
     lost = [change.live.name for change in made if ChangeId(Step.PUBLISH, change.live) not in done]
@@ -73,19 +75,19 @@ def complete_outcomes(result: Result) -> tuple[Outcome, ...]:
 
 
 def count_done(result: Result) -> Summary:
-    """What was done to keys, counted from the outcomes: a key counts once all of its steps are done."""
+    """What happened to keys, counted from the outcomes: a key counts once all of its steps are done."""
     return count_blocks(block for block, done, of in count_steps(result) if done == of)
 
 
 def count_steps(result: Result) -> tuple[tuple[Block, int, int], ...]:
-    """Each block of the plan, with how many of how many of its steps were done."""
+    """Each block of the plan, with its number of steps and how many of them were done."""
     done = {outcome.change.id for outcome in result.outcomes if outcome.state is OutcomeState.DONE}
     blocks = group_changes(result.plan.changes)
     return tuple((block, sum(change.id in done for change in block.changes), len(block.changes)) for block in blocks)
 
 
 def _done(palette: Palette, blocks: Sequence[Block], width: int) -> Iterator[str]:
-    """Addresses by action: what went well takes little room."""
+    """Addresses by action: successes take little room."""
     for action in ACTIONS:
         if found := [block.address for block in blocks if block.action is action]:
             first, *rest = wrap(items(found), width - 6)
@@ -101,7 +103,7 @@ def _begun(palette: Palette, begun: Sequence[tuple[Block, int, int]]) -> Iterato
 
 
 def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterator[str]:
-    """The changes that ended in one state, those with the same cause together, and of these those of one subject."""
+    """The changes with one state, grouped by cause, and then by subject."""
     if not outcomes:
         return
     title, role = _TITLES[outcomes[0].state]

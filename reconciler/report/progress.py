@@ -28,7 +28,7 @@ _MOST_RUNNING = 12
 
 
 class Progress(Protocol):
-    """What listens to an apply: used as a context manager around it, called with each event from any thread."""
+    """A listener of an apply: used as a context manager around it, called with each event from any thread."""
 
     def __call__(self, event: Event) -> None:
         """Show the event."""
@@ -123,8 +123,8 @@ class _Running:
 class LiveProgress:
     """A live part on a terminal; `total` is the number of changes in the plan.
 
-    What is drawn is an immutable tuple that events replace: rich draws in a thread of its own, and holds the console's
-    lock while it does, so it must never wait for ours.
+    The drawing is an immutable tuple that events replace: rich draws in another thread, and holds the console's lock
+    while it does, so it must never wait for ours.
     """
 
     def __init__(self, console: Console, *, total: int) -> None:
@@ -136,9 +136,9 @@ class LiveProgress:
         self._lock = threading.Lock()
         self._running: tuple[_Running, ...] = ()
         self._finished: dict[ChangeId, OutcomeState] = {}
-        """The latest of each: a last look may find otherwise what counted as done."""
+        """The latest of each: a last look may change what counted as done."""
         self._pace: tuple[PaceChanged, float] | None = None
-        """What the API asks for, and until when nobody sends."""
+        """The API's request to slow down, and until when nothing is sent."""
         self._spinner = Spinner("dots", style=STYLES[Role.QUIET])
         self._live = Live(console=console, get_renderable=self.draw, refresh_per_second=10, transient=True)
 
@@ -170,12 +170,12 @@ class LiveProgress:
                 case PaceChanged(wait_seconds=wait):
                     self._pace = (event, self._console.get_time() + wait)
         for line in lines:
-            # Under the lock that rich refreshes under: beside a refresh, with ten threads, one line in ten was lost.
+            # Under the lock that rich refreshes under: without it, with ten threads, one line in ten was lost.
             with self._live._lock:  # noqa: SLF001 - rich offers no other way to order the two
                 self._console.print(*hanging(line, self._console, self._console.width), sep="\n")
 
     def draw(self) -> ConsoleRenderable:
-        """The live part as it stands: what runs, what the API asks for, and the bar."""
+        """The current live part: what runs, the API's request to slow down, and the bar."""
         from rich.console import Group  # noqa: PLC0415
         from rich.progress_bar import ProgressBar  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415

@@ -14,7 +14,7 @@ class Role(StrEnum):
     REMOVED = "removed"
     FORGOTTEN = "forgotten"
     DANGER = "danger"
-    """Somebody loses something, or anyone gets in: to be read before all else."""
+    """Someone loses something, or anyone gets in: to be read first."""
     WARNING = "warning"
     GOOD = "good"
     NOTE = "note"

@@ -1,4 +1,4 @@
-"""What stands in a block, line by line: the words and their roles, before any width or colour."""
+"""The content of a block, line by line: the words and their roles, before any width or colour."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _UNQUOTED = frozenset({"expires_at", "auth", "generation"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a block: added, changed or removed, what it is about, and why (when the head does not say it)."""
+    """One line of a block: added, changed or removed, what it is about, and why (if the head does not say it)."""
 
     role: Role
     label: str
@@ -63,7 +63,7 @@ def rows_of(block: Block) -> tuple[Row, ...]:
 
 
 def _group(change: Change) -> Hashable:
-    """What those changes have in common that one row tells."""
+    """The common content of changes that share one row."""
     match change:
         case Bind() | Unbind():
             return change.step, change.live if change.key else None, change.reason
@@ -74,9 +74,9 @@ def _group(change: Change) -> Hashable:
 
 
 def _note(block: Block, change: Change) -> str:
-    """The change's own reason, when the head of the block gives another and the rows do not show it themselves.
+    """The change's own reason, if the head of the block gives another and the rows do not show it themselves.
 
-    Of a leak the head says all; the rows only stand out.
+    For a leak the head says everything; the rows only stand out.
     """
     is_part = isinstance(change, Bind) and block.action in (Action.CREATE, Action.ROTATE)
     is_shown = isinstance(change, UpdateKey) and bool(change.diff) and not change.adopts
@@ -178,5 +178,5 @@ def _list(names: Iterable[str], role: Role) -> tuple[Words, ...]:
 
 
 def _role(reason: Reason) -> Role:
-    """What leaked is cut at once, and shown in red."""
+    """A leaked secret is cut at once, and shown in red."""
     return Role.DANGER if reason.is_urgent else Role.PLAIN

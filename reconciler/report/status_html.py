@@ -25,7 +25,7 @@ from reconciler.report.times import MONTHS, relative, span
 MOST_NAMES = 8
 MOST_EVENTS = 8
 SOON = timedelta(days=30)
-"""How far ahead the list of what comes next looks."""
+"""How far ahead the list of coming events looks."""
 
 
 def status_to_html(standing: Standing) -> str:
@@ -95,7 +95,7 @@ def _tile(name: str, count: int, role: Role = Role.PLAIN) -> Html:
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """Something of one kind, and what it holds for."""
+    """Something of one kind, and the names that it is about."""
 
     role: Role
     sentence: str
@@ -122,7 +122,7 @@ def _findings(standing: Standing) -> Iterator[_Finding]:
     yield _Finding(Role.DANGER, "Could not be read, or is somebody else's", troubles)
     yield _Finding(Role.WARNING, "Endpoints that are not shown", standing.unseen)
     repairs = tuple(f"{note.address}: {note.sentence}" for note in standing.repairs)
-    yield _Finding(Role.WARNING, "Damaged, and to be repaired", repairs)
+    yield _Finding(Role.WARNING, "To be repaired by the next apply", repairs)
     yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
     yield _Finding(Role.DANGER, "The sink is not there", _in_sink_state(standing, SinkState.ABSENT))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))
@@ -180,7 +180,7 @@ def _some(names: Sequence[str], most: int) -> str:
 
 @dataclass(frozen=True, slots=True, order=True)
 class _Event:
-    """Something that time brings about."""
+    """Something that happens at a known time."""
 
     at: datetime
     name: str

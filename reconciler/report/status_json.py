@@ -2,7 +2,7 @@
 
 format_version, stack, project
 now                             the instant that all lengths are counted from, by the API's clock
-keys[]                          in order of name
+keys[]                          sorted by name
   name, description, declared   as in the file; `declared` false: live or in a sink, and in no file
   state                         published, pending, adopted, partial, revoked, expired or missing
   expiry                        never, later, soon (and nothing rotates it before) or expired
@@ -14,9 +14,9 @@ keys[]                          in order of name
     live_name, generation, current, created_at, age_seconds, expires_at, bound_to[]
     phase, since                pending, published, adopted, partial or revoked, and since when
     fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
-    overlap_ends_at, overlap_left_seconds (0 once it is over)
+    overlap_ends_at, overlap_left_seconds (0 once it has ended)
   sinks                         {name: ok, lost, absent, elsewhere, unknown, foreign or not yet}
-  held_up[]                     why nothing of it changes until somebody has looked; empty: nothing holds it up
+  held_up[]                     why nothing of it changes until a person has looked; empty: nothing holds it up
 endpoints[]                     in order of address, its keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application
   alias                         its name where `name` is its id, as v2 has it; or null
@@ -27,10 +27,10 @@ expired_keys[], expiring_keys[] names, the first to expire first
 revoked_live_keys[]             live names of revoked generations that still open something: an apply cuts them
 inactive_live_keys[]            live names of generations that the API does not call active, each with its word
 held_up_keys[]                  names
-troubles[]                      {where, path, message, way_out}: what could not be read, or is somebody else's
+troubles[]                      {where, path, message, way_out}: what could not be read, or has another owner
 unseen[]                        sentences about endpoints that the API does not show to this token
 claims[]                        live names with this stack's marker that are not counted as its own: see plan
-repairs[]                       {code, address, sentence}: what is damaged in sinks, and the next apply repairs
+repairs[]                       {code, address, sentence}: what is not right in sinks, and the next apply repairs
 foreign_keys[]                  live names of the project that the stack does not own
 foreign_bindings[]              {address, live_name}: foreign keys that open a managed endpoint
 """

@@ -1,6 +1,6 @@
 """The matrix of a status page: keys down, endpoints across, and in each cell how the one opens the other.
 
-A cell is told by its shape and in words for those who do not see it; colour only adds to that.
+A cell shows its meaning by its shape and, for screen readers, in words; colour only adds to that.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from reconciler.report.roles import Role
 from reconciler.report.status_style import as_role
 
 MANY = 20
-"""With more rows than that, the frame scrolls by itself, so that its head stays in sight."""
+"""With more rows than that, the frame scrolls by itself, so that its head stays visible."""
 FEW = 6
-"""Up to so many columns have room for a name that lies flat."""
+"""Up to this many columns have room for a horizontal name."""
 
 
 FOREIGN = "foreign"
@@ -28,11 +28,11 @@ CELLS: dict[str, str] = {
     Opening.EXTRA: "bound, and no longer declared",
     FOREIGN: "foreign key",
 }
-"""What a screen reader says of a cell, by the cell's class."""
+"""A screen reader's words for a cell, by the cell's class."""
 
 
 def draw_matrix(standing: Standing) -> Html:
-    """The table, in a frame of its own that scrolls when it is too wide."""
+    """The table, in a frame that scrolls if it is too wide."""
     columns = choose_columns(standing)
     if not columns:
         return tag("p", "No endpoint has to do with this stack.", class_=as_role(Role.QUIET))
@@ -64,7 +64,7 @@ def draw_matrix(standing: Standing) -> Html:
 
 
 def choose_columns(standing: Standing) -> list[EndpointStatus]:
-    """What the stack has to do with, or what is public. A deployment of an application mirrors it, and is left out."""
+    """The stack's own endpoints, and public ones. A deployment of an application mirrors it, and is left out."""
     return [
         endpoint
         for endpoint in standing.endpoints

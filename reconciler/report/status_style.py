@@ -18,7 +18,7 @@ CLASSES = {
     Role.TITLE: "name",
     Role.QUIET: "quiet",
 }
-"""The class by which a page shows each role; the rules below say how that looks where."""
+"""The class by which a page shows each role; the rules below define its looks."""
 
 LIGHT = {
     "bg": "#f6f8f9",

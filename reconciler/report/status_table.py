@@ -1,7 +1,7 @@
 """The status as tables: keys, endpoints, and above them what needs a look.
 
 A narrow terminal gets fewer columns rather than broken ones; what is public, expired or lost is red everywhere. This is
-imported only when a table is to be drawn, since rich takes longer to import than a plan to compute.
+imported only to draw a table, since rich takes longer to import than a plan to compute.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _alarm(standing: Standing) -> Iterator[Text]:
 
 
 def alarm_of_public(addresses: Sequence[str]) -> Text:
-    """What is public, by name, to stand above all else."""
+    """Public endpoints, by name, above everything else."""
     names = ", ".join(map(shown, addresses))
     what = _count(addresses, "endpoint is", "endpoints are")
     return Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER)
@@ -134,7 +134,7 @@ def _count(found: Sequence[object], one: str, many: str) -> str:
 
 
 def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
-    """A table with these columns; those with True are not wrapped unless a single word is very long."""
+    """A table with these columns; those with True are not wrapped, except for a single long word."""
     table = Table(box=SIMPLE_HEAD, border_style=Role.QUIET, header_style=Role.TITLE, padding=(0, 1, 0, 0))
     for title, whole in columns:
         table.add_column(title, no_wrap=whole, overflow="fold")
@@ -146,7 +146,7 @@ def _fits(names: Iterable[str], longest: int = _LONGEST_WHOLE_NAME) -> bool:
 
 
 def _key_table(standing: Standing, *, wide: bool) -> Table:
-    """One row per key; where there is little room, without the age."""
+    """One row per key; if there is little room, without the age."""
     columns = [("Key", _fits(key.name for key in standing.keys)), ("Generation", True)]
     columns += [("Age", True)] if wide else []
     table = new_table([*columns, ("Rotates", True), ("Expires", True), ("Bound to", False), ("Sinks", False)])
@@ -173,7 +173,7 @@ def _key_table(standing: Standing, *, wide: bool) -> Table:
 
 
 def _generations(key: KeyStatus, standing: Standing) -> Text:
-    """`g2 published`, and on lines of their own the generations beside it."""
+    """`g2 published`, and on separate lines the other generations."""
     text = Text(f"g{key.generation} " if key.generation else "")
     text.append(key.state.value, KEY_ROLES[key.state])
     for other in key.others:
@@ -182,7 +182,7 @@ def _generations(key: KeyStatus, standing: Standing) -> Text:
 
 
 def _beside(other: GenerationStatus, standing: Standing) -> str:
-    """How a generation stands that is not the current one."""
+    """The standing of a generation that is not the current one."""
     if other.phase in (Phase.PENDING, Phase.PARTIAL, Phase.REVOKED):
         return other.phase.value
     if other.until is None:
@@ -206,7 +206,7 @@ def _expiry(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
 
 
 def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
-    """`in 41 days`, or `in 41d` where there is little room."""
+    """`in 41 days`, or `in 41d` if there is little room."""
     text = relative(instant, now)
     return text if wide else _UNIT.sub(lambda unit: "mo" if unit[1] == "mo" else unit[1][0], text)
 
@@ -225,7 +225,7 @@ def label_endpoints(standing: Standing) -> Mapping[EndpointRef, str]:
 
 
 def _bindings(key: KeyStatus, labels: Mapping[EndpointRef, str], *, wide: bool) -> Text:
-    """How many, and the first few names, below one another where a line is too short for them."""
+    """How many, and the first few names, one per line if a line is too short for them."""
     if not key.bound_to:
         return Text("nowhere", Role.WARNING) if key.live_name else Text("-", Role.QUIET)
     count = str(len(key.bound_to))

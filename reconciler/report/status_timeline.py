@@ -36,7 +36,7 @@ class Window:
     end: datetime
 
     def percent(self, instant: datetime) -> float:
-        """Where an instant stands; what lies beyond an edge stands on it."""
+        """The place of an instant; what lies beyond an edge is drawn on it."""
         share = (instant - self.start) / (self.end - self.start)
         return round(min(max(share, 0.0), 1.0) * 100, 2)
 
@@ -46,7 +46,7 @@ class Window:
 
 
 def choose_window(standing: Standing) -> Window:
-    """As much of past and future as most keys need; a single one that is very old does not squeeze all others."""
+    """As much of past and future as most keys need; a single old one does not squeeze all others."""
     past = [standing.now - each.created_at for key in standing.keys for each in key.generations]
     future = [instant - standing.now for key in standing.keys for instant in _ahead(key)]
     before, after = _reach(past), _reach([length for length in future if length > timedelta(0)])
@@ -142,7 +142,7 @@ def _line(place: float, colour: str, width: int) -> str:
 
 
 def draw_key(key: KeyStatus, window: Window) -> Html:
-    """The key's generations, one lane each, and below them the one that the next rotation will make."""
+    """The key's generations, one lane each, and below them the one that the next rotation will create."""
     lanes = [_draw_generation(key, each, window, number) for number, each in enumerate(key.generations)]
     due = key.next_rotation
     if due is not None and window.shows(due.due_at):
@@ -186,7 +186,7 @@ def _kind(key: KeyStatus, each: GenerationStatus) -> str:
 
 
 def _end(key: KeyStatus, each: GenerationStatus, now: datetime) -> datetime | None:
-    """When it goes, as far as is known; None for never."""
+    """When it goes, as far as that is known; None for never."""
     if each.fate.goes:
         return now
     ends = [each.expires_at, each.until]
@@ -266,7 +266,7 @@ def tell_rotation(due: Due, now: datetime) -> str:
 
 
 def tell_what_comes(key: KeyStatus, now: datetime) -> list[tuple[Role, str]]:
-    """What is to come, as lines beside the lanes, each with its role."""
+    """Coming events, as lines next to the lanes, each with its role."""
     lines: list[tuple[Role, str]] = []
     if key.next_rotation is not None:
         role = Role.WARNING if key.next_rotation.is_due(now) else Role.PLAIN

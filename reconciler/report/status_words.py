@@ -1,4 +1,4 @@
-"""What all pictures of a status share: the role of each state, and how an expiry is told."""
+"""What all forms of a status share: the role of each state, and the words for an expiry."""
 
 from __future__ import annotations
 
@@ -35,5 +35,5 @@ SINK_ROLES = {
 
 
 def tell_expiry(key: KeyStatus, now: datetime) -> str:
-    """A key's name and when it expires, as they are: `batch-jobs (in 9 days)`."""
+    """A key's name and when it expires: `batch-jobs (in 9 days)`."""
     return f"{key.name} ({relative(key.expires_at, now)})" if key.expires_at else key.name

@@ -1,4 +1,4 @@
-"""What a terminal needs: colour, and lines no wider than asked for, made of text that went through the encoder."""
+"""What a terminal needs: colour, and lines of a limited width, made of text that went through the encoder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _PAINT = re.compile("\x1b\\[[0-9;]*m")
 
 @dataclass(frozen=True, slots=True)
 class Palette:
-    """ANSI colour, or none: with `colour` False every role gives its text back as it is."""
+    """ANSI colour, or none: with `colour` False every role returns its text unchanged."""
 
     colour: bool
 

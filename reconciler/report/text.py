@@ -29,7 +29,7 @@ REFUSED = "This plan is refused, for the reasons at its top."
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
 _WIDEST_LABEL = 24
-"""The name of a field or a step; beside a longer one, which others must have written, no column is kept free."""
+"""The name of a field or a step; longer ones, which others must have written, get no column."""
 
 
 def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
@@ -57,7 +57,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
 
 
 def render_notes(palette: Palette, title: str, role: Role, notes: Sequence[Note], width: int) -> Iterator[str]:
-    """A titled list of notes; nothing when there are none."""
+    """A titled list of notes; nothing if there are none."""
     return _section(palette, title, role, [_note_words(note) for note in notes], width)
 
 
@@ -82,7 +82,7 @@ def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) 
 
 
 def _verdict(plan: Plan) -> str:
-    """What is said of a plan without changes."""
+    """The text of a plan without changes."""
     if plan.refusals:
         return REFUSED
     if plan.unmet:
@@ -102,7 +102,7 @@ def _finding_words(finding: Finding) -> tuple[str, str, str]:
 def _section(
     palette: Palette, title: str, role: Role, entries: Sequence[tuple[str, str, str]], width: int
 ) -> Iterator[str]:
-    """A titled list of (subject, sentence, way out), loud enough to be read before all else; nothing when empty."""
+    """A titled list of (subject, sentence, way out), loud enough to be read first; nothing if empty."""
     if not entries:
         return
     lines = [palette.paint(title, role)]
@@ -139,7 +139,7 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
 def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
     """Where each sink is: a name in the file can be any place.
 
-    Without changes, only those that cannot be read back: of the others the plan has seen what they hold.
+    Without changes, only those that cannot be read back: the plan has read the content of the others.
     """
     rows = [(each.sink, each.place) for each in plan.destinations if plan.changes or not each.is_readable]
     if plan.lock:

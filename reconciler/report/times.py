@@ -8,7 +8,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 """In English wherever keyform runs, which `strftime` would not give."""
 
 # (from how many seconds on, seconds in the unit, its name); the first that fits. A unit starts at two of it, so that
-# `36 hours` is not called one day: half of the number would be lost.
+# `36 hours` is not shown as one day: half of the number would be lost.
 _UNITS = (
     (2 * 365 * 86400, 365 * 86400, "year"),
     (100 * 86400, 30 * 86400, "month"),

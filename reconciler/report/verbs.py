@@ -23,18 +23,18 @@ _MOST_NAMES = 3
 
 
 def subject_of(changes: Sequence[Change]) -> str:
-    """What a line about these changes, which go together, begins with: the endpoint of all, or the key's address."""
+    """The beginning of a line about these changes, which go together: the endpoint of all, or the key's address."""
     endpoint, *others = dict.fromkeys(change.endpoint for change in changes)
     return changes[0].address if others or endpoint is None else str(endpoint)
 
 
 def doing(changes: Sequence[Change]) -> str:
-    """`creating payments-api`: the changes as they run, beside their subject."""
+    """`creating payments-api`: the changes as they run, next to their subject."""
     return _say(changes, 0)
 
 
 def done(changes: Sequence[Change]) -> str:
-    """`created payments-api`: the changes once they are done, beside their subject."""
+    """`created payments-api`: the changes once they are done, next to their subject."""
     return _say(changes, 1)
 
 
@@ -53,7 +53,7 @@ def _say(changes: Sequence[Change], form: int) -> str:
 
 
 def target_of(change: Change) -> str:
-    """What a change works on, printable; nothing where its subject says it."""
+    """What a change works on, printable; nothing if its subject says it."""
     match change:
         case OpenEndpoint():
             return ""

@@ -1,4 +1,4 @@
-"""What `verify` found, as JSON; every name in it is stable."""
+"""The findings of `verify` as JSON; every name in it is stable."""
 
 from __future__ import annotations
 

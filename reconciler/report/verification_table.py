@@ -1,6 +1,7 @@
-"""What `verify` found as tables: endpoints, then the secrets that open them, then why what is not as declared is not.
+"""The findings of `verify` as tables: endpoints, then the secrets that open them, then why something is not as
+declared.
 
-In the manner of status: what is public is said at the top, and a narrow terminal wraps rather than cuts.
+Like status: public endpoints are at the top, and a narrow terminal wraps rather than cuts.
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
 
 
 def _answer(status: int | None) -> Text:
-    """`401 refused`, `200 let in`, or the status of an answer that tells nothing by itself."""
+    """`401 refused`, `200 let in`, or the status of an answer that means nothing by itself."""
     if status is None:
         return Text("-", Role.QUIET)
     if status == 401:
@@ -127,7 +128,7 @@ def _reasons(found: Verification) -> Iterator[RenderableType]:
 
 
 def _left_out(found: Verification) -> Iterator[RenderableType]:
-    """What was not checked, those with the same reason together: it is no failure, and must not look like a success."""
+    """What was not checked, grouped by reason: it is not a failure, and must not look like a success."""
     groups: dict[str, list[str]] = {}
     for endpoint in found.endpoints:
         if endpoint.access is Access.NOT_CHECKED:

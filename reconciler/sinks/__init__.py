@@ -1,4 +1,4 @@
-"""Where secrets are saved: one protocol, and a module per sink, which declares all that there is to know of it."""
+"""Where secrets are saved: one protocol, and a module per sink, which declares everything about it."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def open_sinks(
 ) -> dict[str, Sink]:
     """The sinks by name, none of them touched yet; SinkError for an unknown type or options that make no sense.
 
-    `redactor` is that of the run: it goes over what others say before that is part of an error. `env` is where stores
-    find their address and token, each only the variables that it declares: by default the process's own environment.
+    `redactor` is that of the run: it masks what others say before that is part of an error. `env` is where stores find
+    their address and token, each only the variables that it declares: by default the process's own environment.
     """
     around = Surroundings(owner, effects, redactor or Redactor(), os.environ if env is None else env)
     types = sink_types()

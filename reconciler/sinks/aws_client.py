@@ -1,6 +1,6 @@
-"""The way to AWS Secrets Manager: every call is one effect, and every failure one `SinkError`, told in one place.
+"""The way to AWS Secrets Manager: every call is one effect, and every failure one `SinkError`, worded in one place.
 
-boto3 comes with the extra `aws`, and is loaded at the first call. Its own environment variables and files alone say who
+boto3 comes with the extra `aws`, and is loaded at the first call. Only its own environment variables and files say who
 keyform is to AWS, and at which address AWS is (AWS_PROFILE, AWS_ENDPOINT_URL_SECRETS_MANAGER).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ExtraMissing, SinkError
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from reconciler.sinks.protocol import Surroundings
 
 CALLS_THAT_HOLD_SECRETS = frozenset({"create_secret", "put_secret_value", "get_secret_value"})
-"""What AWS says to these is not shown: it may repeat what was sent."""
+"""AWS's words about these are not shown: they may repeat the request."""
 _CONNECT_SECONDS, _READ_SECONDS, _TRIES = 5, 15, 4
 _CONNECTIONS = 32
 _MOST_PAGES = 1000
 """A hundred secrets each: no stack has so many."""
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
-"""What botocore's parsers raise at an answer that has another form than AWS's model says."""
+"""The exceptions of botocore's parsers for an answer in another form than AWS's model has."""
 
 _CREDENTIALS = "Give keyform credentials as the AWS command line takes them: environment, profile, or role."
 _AGAIN = "Apply again: it looks at what AWS holds."
@@ -74,8 +74,10 @@ class AwsRefusal(SinkError):
 class AwsClient:
     """One client of boto3, made when it is first needed; safe between threads, as boto3's clients are."""
 
-    def __init__(self, sink: str, *, region: str, around: Surroundings) -> None:
+    def __init__(self, sink: str, *, region: str, around: Surroundings, error: Callable[..., SinkError]) -> None:
+        """`error` makes an error that names the sink, as `Sink.error` does."""
         self._sink = sink
+        self._error = error
         self._region = region
         self._effects, self._redactor = around.effects, around.redactor
         self._opening = threading.Lock()
@@ -83,7 +85,7 @@ class AwsClient:
 
     @property
     def region(self) -> str:
-        """The region that is asked: as the file says, or once something was asked, as AWS's own settings say."""
+        """The region: the file's or, after the first call, the one from AWS's own settings."""
         return str(self._client.meta.region_name) if self._client is not None else self._region
 
     def call(self, operation: str, *, saves: bool = False, **parameters: Any) -> Mapping[str, Any]:
@@ -94,7 +96,7 @@ class AwsClient:
         client = self._open()
         from botocore.exceptions import BotoCoreError, ClientError
 
-        # Raised outside of the `except`: botocore's errors carry the request along.
+        # Raised outside the `except`: botocore's errors carry the request along.
         try:
             answer: Any = self._effects.call(
                 f"secretsmanager:{operation}", lambda: getattr(client, operation)(**parameters)
@@ -137,19 +139,15 @@ class AwsClient:
                 break
             seen.add(token)
             page = {"NextToken": token}
-        raise self.error("AWS returns an endless list of secrets", "Check which server answers as AWS.")
+        raise self._error("AWS returns an endless list of secrets", "Check which server answers as AWS.")
 
     def _nonsense(self, operation: str, *, saves: bool) -> SinkError:
         action = "".join(part.capitalize() for part in operation.split("_"))
-        return self.error(
+        return self._error(
             f"AWS answered with something that cannot be read ({action})",
             "Check which server answers as AWS.",
             effect_is_unknown=saves,
         )
-
-    def error(self, message: str, way_out: str, *, effect_is_unknown: bool = False) -> SinkError:
-        """An error that names the sink."""
-        return SinkError(f"sink {self._sink}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     def _open(self) -> Any:
         with self._opening:
@@ -162,7 +160,7 @@ class AwsClient:
                         f"sink {self._sink}: AWS Secrets Manager needs boto3, which is not installed.",
                         way_out="pip install 'keyform[aws]'",
                     ) from None
-                # At DEBUG it writes every request down, the secret in it too.
+                # At DEBUG it writes every request down, including the secret.
                 library = logging.getLogger("botocore")
                 library.setLevel(max(logging.INFO, library.level))
                 error = None
@@ -214,22 +212,22 @@ class AwsClient:
         return AwsRefusal(
             f"sink {self._sink}: {where}{what} ({action}: {self._redactor.clean(code, longest=60)})",
             way_out=way_out,
-            # An earlier try of boto3's own may have taken effect, although the last one was refused.
+            # An earlier attempt of boto3's own may have taken effect, although the last one was refused.
             effect_is_unknown=saves and (is_fault or bool(answer.get("RetryAttempts"))),
             code=code,
         )
 
     def _failure(self, trouble: Exception, *, saves: bool) -> SinkError:
-        """No answer, or no request: what is not set up, or not to be reached. botocore's own text is not shown."""
+        """No answer, or no request: missing settings, or no connection. botocore's own text is not shown."""
         from botocore import exceptions as boto
 
         match trouble:
             case boto.NoRegionError() | boto.InvalidRegionError():
-                return self.error("there is no AWS region", "Set `region` for this sink, or AWS_DEFAULT_REGION.")
+                return self._error("there is no AWS region", "Set `region` for this sink, or AWS_DEFAULT_REGION.")
             case boto.ProfileNotFound():
-                return self.error("there is no such AWS profile", "Correct AWS_PROFILE.")
+                return self._error("there is no such AWS profile", "Correct AWS_PROFILE.")
             case ValueError() if not isinstance(trouble, boto.BotoCoreError):
-                return self.error(
+                return self._error(
                     "the address of AWS is not a URL", "Correct AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL."
                 )
             case boto.EndpointConnectionError() | boto.ConnectTimeoutError() | boto.ProxyConnectionError():
@@ -239,9 +237,9 @@ class AwsClient:
             case boto.HTTPClientError() | boto.ReadTimeoutError() | boto.ConnectionError():
                 what, way_out = "AWS did not answer", _AGAIN
             case boto.ParamValidationError():
-                return self.error("the request is not one that AWS takes", "Report this as a bug of keyform.")
+                return self._error("the request is not one that AWS takes", "Report this as a bug of keyform.")
             case _:
-                # Credentials fail in a dozen ways, each with a class of its own, whose name says which.
+                # Credentials fail in a dozen ways, each with its own class, whose name says which.
                 name = type(trouble).__name__
-                return self.error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
-        return self.error(what, way_out, effect_is_unknown=saves)
+                return self._error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
+        return self._error(what, way_out, effect_is_unknown=saves)

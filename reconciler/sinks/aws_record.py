@@ -9,9 +9,9 @@
 `2` is the form. The first form had no number, had microseconds, and came without `keyform:api` and `keyform:project`:
 it is read, and rewritten in the second.
 
-A value and a tag cannot be written in one step. So a tag speaks of one version only, by its id, which keyform chooses:
+A value and a tag cannot be written in one step. So a tag describes one version only, by its id, which keyform chooses:
 it is true before the version is there, and stays true when another is AWSCURRENT. What the secret holds is what the tag
-of the AWSCURRENT version says; without such a tag it holds nothing of ours.
+of the AWSCURRENT version says; without such a tag it holds nothing of this stack's.
 """
 
 from __future__ import annotations
@@ -31,10 +31,13 @@ KEY_TAG = "keyform:key"
 API_TAG = "keyform:api"
 PROJECT_TAG = "keyform:project"
 VERSION_TAG = "keyform:version:"
+TAGS_TAG = "keyform:tags"
+"""Which of the other tags keyform put: see aws_tags.py."""
+OWN_PREFIX = "keyform:"
 _CLAIM = re.compile(
     rf"(?P<form>{RECORD_FORM} )?g(?P<generation>[1-9][0-9]{{0,8}}) "
     rf"(?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
-    r"(?: (?P<field>[!-~]{1,64}))?"
+    r"(?: (?P<field>[!-~]{1,128}))?"
 )
 
 
@@ -56,13 +59,13 @@ def tags_of(owner: Owner, key: str) -> list[dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a version holds: the secret of this record, as a whole (`field` is empty) or in a field."""
+    """The content of a version: the secret of this record, as a whole (`field` is empty) or in a field."""
 
     record: SinkRecord
     field: str = ""
 
     def tag(self, version: str) -> dict[str, str]:
-        """The tag that says so of a version."""
+        """The tag that describes a version."""
         record = self.record
         words = (str(RECORD_FORM), f"g{record.generation}", record.live_name, format_instant(record.created_at))
         return {"Key": f"{VERSION_TAG}{version}", "Value": " ".join(filter(None, (*words, self.field)))}
@@ -83,7 +86,7 @@ class AwsSecret:
 
     @property
     def owner(self) -> Owner:
-        """Whose it is by its tags; without them, that of a stack without a name."""
+        """Its owner by its tags; without them, a stack without a name."""
         project = self.tags.get(PROJECT_TAG, "")
         number = int(project) if _PROJECT.fullmatch(project) else 0
         return Owner(self.tags.get(STACK_TAG, ""), self.tags.get(API_TAG, ""), number)
@@ -93,7 +96,9 @@ class AwsSecret:
         return as_tagged(owner).owns(self.owner, key) and self.tags.get(KEY_TAG) == key
 
     def later(self, key: str) -> LaterRecord | None:
-        """What a later version claims of the version that is current, or of any where nothing is claimed of that."""
+        """What a later version of keyform claims about the current version, or about any if nothing is claimed about
+        that.
+        """
         forms = {
             name.removeprefix(VERSION_TAG): int(match["form"])
             for name, value in self.tags.items()
@@ -105,7 +110,7 @@ class AwsSecret:
         return LaterRecord(key, form) if form > RECORD_FORM else None
 
     def claims(self) -> dict[str, Claim]:
-        """What is claimed of each version, by id; a tag that cannot be read claims nothing."""
+        """The claim about each version, by id; a tag that cannot be read claims nothing."""
         found = {}
         for name, value in self.tags.items():
             match = _CLAIM.fullmatch(value) if name.startswith(VERSION_TAG) else None
@@ -137,7 +142,7 @@ def read_tags(answer: Mapping[str, Any]) -> dict[str, str]:
 
 
 def parts(answer: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
-    """The objects in a list of an answer; whatever else is in its place is none."""
+    """The objects in a list of an answer; anything else counts as none."""
     found = answer.get(name)
     return [each for each in found if isinstance(each, Mapping)] if isinstance(found, list | tuple) else []
 
@@ -147,9 +152,9 @@ def _map(found: object) -> Mapping[Any, Any]:
 
 
 def new_version_id(what: object, base: str) -> str:
-    """The id of the version that is to replace `base`, the same whenever the same is tried again: in a UUID's form.
+    """The id of the version that replaces `base`, the same at every attempt: in a UUID's form.
 
-    It is AWS's idempotency token too. The secret has no part in it: who may see ids could try guesses.
+    It is AWS's idempotency token too. It does not depend on the secret: someone who sees ids could try guesses.
     """
     digest = hashlib.sha256(f"{what!r} {base}".encode()).hexdigest()
     return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))

@@ -2,9 +2,10 @@
 
     type: aws-secrets-manager
     name: "{stack}/{key}"       # the secret's name
-    field: api_key              # optional: a field of a JSON object, whose other fields stay; else the whole secret
+    field: "{KEY}_KEY"          # optional: a field of a JSON object, whose other fields stay; else the whole secret
     region: eu-west-1           # optional, as is kms_key_id (for secrets that are new)
     recovery_days: 7            # how long a removed secret can be restored; 0: not at all
+    tags: {team: payments}      # kept as they are here (aws_tags.py); tags of others stay
 
 Credentials and the address are boto3's business, and never the file's. The identity needs, on the secrets of this name,
 secretsmanager: CreateSecret, DescribeSecret, TagResource, UntagResource, PutSecretValue, UpdateSecretVersionStage,
@@ -24,12 +25,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.sinks.aws_client import AwsClient, AwsRefusal
+from reconciler.sinks.aws_options import FIELD, NAME, OPTIONS, check, field_template, name_template
 from reconciler.sinks.aws_record import (
     CURRENT,
     KEY_TAG,
@@ -41,19 +44,19 @@ from reconciler.sinks.aws_record import (
     new_version_id,
     tags_of,
 )
-from reconciler.sinks.declared import VARIABLE, Kind, Option, Rights, SinkType
+from reconciler.sinks.aws_tags import LIMIT, OwnTags, as_aws
+from reconciler.sinks.declared import Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
 from reconciler.sinks.protocol import OwnReading, Surroundings
 from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, STACK_FORM
 from reconciler.sinks.store import Entry, Moved, Store
+from reconciler.sinks.templates import OF_A_KEY, fill, placeholders_in
 
 _REMEMBERED = 8
-"""Of how many versions without a label the tags stay: a value may live on in versions that others made."""
+"""How many versions without a label keep their tags: a value may survive in versions that others created."""
 _LABEL = "keyform"
-_NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
 _REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
 _KEY = re.compile(KEY_FORM)
-_FIELD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 class AwsSecretsManagerSink(Store):
@@ -62,22 +65,21 @@ class AwsSecretsManagerSink(Store):
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         options = settings.options
-        texts = {name: str(options.get(name, "")) for name in ("region", "kms_key_id", "field")}
-        self._aws = AwsClient(self.name, region=texts["region"], around=around)
+        region = str(options.get("region", ""))
+        self._aws = AwsClient(self.name, region=region, around=around, error=self.error)
         # It becomes a part of the address that credentials are sent to.
-        if texts["region"] and not _REGION.fullmatch(texts["region"]):
+        if region and not _REGION.fullmatch(region):
             raise self.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
-        self._template = str(options.get("name", "{stack}/{key}"))
-        self._field = texts["field"]
-        self._kms_key_id = texts["kms_key_id"]
-        self._label = f"{_LABEL}-{self._field}" if self._field else _LABEL
-        if "{key}" not in self._template or not _NAME.fullmatch(self._secret_name("k")):
+        self._template, self._field_template = name_template(settings), field_template(settings)
+        self._kms_key_id = str(options.get("kms_key_id", ""))
+        self._tags = OwnTags(settings, self._stack)
+        if not placeholders_in(self._template) & {*OF_A_KEY} or not NAME.fullmatch(self._secret_name("k")):
             raise self.error(
                 "`name` is no template of a secret's name",
                 'Letters, digits, /_+=.@- and {key}, such as `name: "{stack}/{key}"`.',
             )
-        if self._field and not _FIELD.fullmatch(self._field):
-            raise self.error("`field` is no name of a field", "Letters, digits, `_`, `.` and `-`, at most 64.")
+        if self._field_template and not FIELD.fullmatch(self._field("k")):
+            raise self.error("`field` is no name of a field", "Letters, digits, `_`, `.` and `-`, at most 128.")
         days = options.get("recovery_days", 7)
         if not isinstance(days, int) or isinstance(days, bool) or not (days == 0 or 7 <= days <= 30):
             raise self.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
@@ -85,10 +87,15 @@ class AwsSecretsManagerSink(Store):
 
     @property
     def destination(self) -> str:
-        """The secrets' names, what in them is ours, and where they are, with the region that was asked."""
-        words = (f"field {self._field}", f"region {self._aws.region}", f"KMS key {self._kms_key_id}")
-        place = f"AWS Secrets Manager: {self._template.replace('{stack}', self._stack)}"
-        return ", ".join((place, *(printable(word) for word in words if not word.endswith(" "))))
+        """The secrets' names, what of them is ours, where they are, with the region that was asked; and the tags."""
+        return ", ".join(filter(None, (self.place, self._tags.words)))
+
+    @property
+    def place(self) -> str:
+        """The same without the tags."""
+        name, field = (fill(template, stack=self._stack) for template in (self._template, self._field_template))
+        words = (f"field {field}", f"region {self._aws.region}", f"KMS key {self._kms_key_id}")
+        return ", ".join((f"AWS Secrets Manager: {name}", *(printable(word) for word in words if word[-1] != " ")))
 
     # --- A store -----------------------------------------------------------------------------------------------------
 
@@ -103,34 +110,37 @@ class AwsSecretsManagerSink(Store):
             whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
             return Entry(whose=whose, other=secret.owner if is_named else None, state=secret)
         claim = None if secret.is_scheduled_for_deletion else secret.claims().get(secret.current)
-        record = self._as_owned(claim.record) if claim and claim.field == self._field else None
+        record = self._as_owned(claim.record) if claim and claim.field == self._field(key) else None
         return Entry(secret.later(key) or record, state=secret)
 
     def find_record(self, key: str, there: Entry) -> OwnReading | None:
-        """The record, also where somebody changed other fields, which made a version without a tag."""
+        """The record, even if someone changed other fields, which made a version without a tag."""
         secret: AwsSecret = there.state
-        if there.found or not self._field or not secret.current or secret.is_scheduled_for_deletion:
+        if there.found or not self._field(key) or not secret.current or secret.is_scheduled_for_deletion:
             return there.found
         held = self._field_of(key, secret.current)
         claims = secret.claims()
         for version in sorted(claims, key=lambda each: claims[each].record.generation, reverse=True):
-            if held and claims[version].field == self._field and self._field_of(key, version) == held:
+            if held and claims[version].field == self._field(key) and self._field_of(key, version) == held:
                 return self._as_owned(claims[version].record)
         return None
 
     def find_secret(self, key: str, there: Entry) -> Secret | None:
-        """The value of the very version that the record is about; it takes the right to get values."""
+        """The value of the version that the record describes; it takes the right to get values."""
         current = there.state.current
-        return self._field_of(key, current) if self._field else self._whole(key, current)
+        return self._field_of(key, current) if self._field(key) else self._whole(key, current)
 
     def check_place(self, key: str, there: Entry) -> None:
-        """Refuse a value that has no place for our field."""
-        if self._field and there.state.current and not there.state.is_scheduled_for_deletion:
+        """Refuse a value that has no place for our field, and a secret that has no room for our tags."""
+        if message := self._tags.find_trouble(there.state.tags, tags_of(self._owner, key)):
+            name = self._secret_name(key)
+            raise self.error(f"the secret {name} {message}", f"Remove tags of it, or take some out of `tags`: {LIMIT}.")
+        if self._field(key) and there.state.current and not there.state.is_scheduled_for_deletion:
             self._members(key, self._value(key, there.state.current))
 
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
         """Make a version that holds the secret the one that consumers get."""
-        claim = Claim(replace(record, api=as_tagged(record.owner).api), self._field)
+        claim = Claim(replace(record, api=as_tagged(record.owner).api), self._field(record.key))
         if there is None:
             done = self._create(claim, secret)
         elif there.state.is_scheduled_for_deletion:
@@ -142,40 +152,55 @@ class AwsSecretsManagerSink(Store):
             raise Moved
 
     def drop(self, key: str, there: Entry) -> None:
-        """Schedule the secret for deletion; with `field`, only take out the field when others are there."""
+        """Schedule the secret for deletion; with `field`, only remove the field if others exist."""
         current = there.state.current
         if there.state.is_scheduled_for_deletion:
             return
-        if self._field and current:
+        if (field := self._field(key)) and current:
             text = self._value(key, current)
             members = self._members(key, text)
-            if self._field not in members:
+            if field not in members:
                 return
             if len(members) > 1:
-                rest = drop_member(text, members, self._field)
-                version = new_version_id(("removed", self._stack, key, self._field), current)
+                rest = drop_member(text, members, field)
+                version = new_version_id(("removed", self._stack, key, field), current)
                 if not self._put(key, version, rest, current):
                     raise Moved
                 return
         self._delete(key)
 
     def let_go(self, key: str, there: Entry) -> None:
-        """Tag the secret as released; no version is made, and no value read."""
+        """Tag the secret as released; no version is created, and no value read."""
         if there.record is not None:
             tags = tags_of(there.record.let_go.owner, key)
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Tag the secret in today's form, and the version that it is about."""
+        """Tag the secret in today's form, and the version that it describes."""
         current = there.state.current
         if there.record and current in there.state.claims():
             owner = as_tagged(self._owner)
-            claim = Claim(replace(there.record, api=owner.api, project=owner.project), self._field)
+            claim = Claim(replace(there.record, api=owner.api, project=owner.project), self._field(key))
             tags = [*tags_of(owner, key), claim.tag(current)]
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
 
+    def differs(self, key: str, there: Entry) -> str:
+        """Which of our own tags are not as the file says; of a secret on its way out, nothing."""
+        secret: AwsSecret = there.state
+        if secret.is_scheduled_for_deletion or not (difference := self._tags.difference(secret.tags, key)):
+            return ""
+        return f"the tags of {self._secret_name(key)} differ: {difference.words}; an apply corrects them"
+
+    def correct(self, key: str, there: Entry) -> None:
+        """Make our own tags what the file says, without the value. What goes, goes first: the list still names it."""
+        difference = self._tags.difference(there.state.tags, key)
+        if difference and difference.to_remove:
+            self._aws.call("untag_resource", SecretId=self._secret_name(key), TagKeys=list(difference.to_remove))
+        if difference and difference.to_set:
+            self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=as_aws(difference.to_set))
+
     def foreign(self, key: str, there: Entry) -> SinkError:
-        """What is said of a secret that is not ours."""
+        """The message about a secret that is not ours."""
         said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
         return self.error(
             f"the secret {self._secret_name(key)} {there.whose}",
@@ -185,11 +210,11 @@ class AwsSecretsManagerSink(Store):
     # --- Reading -----------------------------------------------------------------------------------------------------
 
     def _as_owned(self, record: SinkRecord) -> SinkRecord:
-        """What agrees with the owner is said as the owner says it, also where a tag cannot."""
+        """An owner that agrees is shown in the owner's own form, even if a tag cannot hold it."""
         return self._owner.take(replace(record, api=self._owner.api) if record.api else record)
 
     def listed(self) -> set[str]:
-        """The keys that this stack has secrets for, by their tags: also those that the file no longer declares."""
+        """The keys that this stack has secrets for, by their tags, including those that the file no longer declares."""
         return {
             key
             for name, tags in self._aws.list_tagged(STACK_TAG, self._stack)
@@ -207,15 +232,15 @@ class AwsSecretsManagerSink(Store):
         return text
 
     def _whole(self, key: str, version: str) -> Secret | None:
-        """A version's whole text; None when it has none, or an empty one."""
+        """A version's whole text; None if it has none, or an empty one."""
         answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
         text = answer.get("SecretString")
         return Secret(text) if isinstance(text, str) and 0 < len(text) <= LONGEST_SECRET else None
 
     def _field_of(self, key: str, version: str) -> Secret | None:
-        """Our field in a version; None when the version is gone, or has no such text."""
+        """Our field in a version; None if the version is gone, or has no such text."""
         try:
-            member = self._members(key, self._value(key, version)).get(self._field)
+            member = self._members(key, self._value(key, version)).get(self._field(key))
         except AwsRefusal as refusal:
             if refusal.code != "ResourceNotFoundException":
                 raise
@@ -224,7 +249,7 @@ class AwsSecretsManagerSink(Store):
         return Secret(value) if isinstance(value, str) and 0 < len(value) <= LONGEST_SECRET else None
 
     def _members(self, key: str, text: str) -> dict[str, Member]:
-        # Raised outside of the `except`: an error of parsing quotes the text.
+        # Raised outside the `except`: an error of parsing quotes the text.
         try:
             return parse_object(text)
         except (ValueError, RecursionError):
@@ -234,10 +259,11 @@ class AwsSecretsManagerSink(Store):
     # --- Writing -----------------------------------------------------------------------------------------------------
 
     def _create(self, claim: Claim, secret: Secret) -> bool:
-        """A new secret, with value and tags in one step; False when there is one by now."""
+        """A new secret, with value and tags in one step; False if one exists by now."""
         record = claim.record
         version = new_version_id(claim, "")
-        content = json.dumps({self._field: secret.reveal()}) if self._field else secret.reveal()
+        field = self._field(record.key)
+        content = json.dumps({field: secret.reveal()}) if field else secret.reveal()
         encryption = {"KmsKeyId": self._kms_key_id} if self._kms_key_id else {}
         try:
             self._aws.call(
@@ -247,7 +273,7 @@ class AwsSecretsManagerSink(Store):
                 Description=f"Inference API key {record.key} of the stack {record.stack}, written by keyform",
                 ClientRequestToken=version,
                 SecretString=content,
-                Tags=[*tags_of(record.owner, record.key), claim.tag(version)],
+                Tags=[*tags_of(record.owner, record.key), claim.tag(version), *self._own_tags({}, record.key)],
                 **encryption,
             )
         except AwsRefusal as refusal:
@@ -257,41 +283,45 @@ class AwsSecretsManagerSink(Store):
         return True
 
     def _replace(self, there: AwsSecret, claim: Claim, secret: Secret) -> bool:
-        """A new version in the place of the one that consumers get; False when somebody else was faster."""
+        """A new version in place of the one that consumers get; False if another writer was faster."""
         key, base = claim.record.key, there.current
         claims = there.claims()
         is_held = bool(base) and claims.get(base) == claim
         # Sending a version again changes nothing, and AWS refuses it when the secret is not the same.
         version = base if is_held else new_version_id(claim, base)
         content = secret.reveal()
-        if self._field:
+        if field := self._field(key):
             text = self._value(key, base) if base else "{}"
             members = self._members(key, text)
-            if is_held and self._field in members and members[self._field].value == content:
+            if is_held and field in members and members[field].value == content:
                 return True
             version = new_version_id(claim, base)
-            content = set_member(text, members, self._field, json.dumps(content))
+            content = set_member(text, members, field, json.dumps(content))
         if claims.get(version) != claim:
             self._tag(there, claim, version)
         return self._put(key, version, content, base)
 
     def _tag(self, there: AwsSecret, claim: Claim, version: str) -> None:
-        """Say what the version will hold, and no longer what old ones hold that no label keeps."""
+        """Write the tag of the new version, and remove tags of old ones that no label keeps."""
         name = self._secret_name(claim.record.key)
         claims = there.claims()
-        unlabelled = [old for old in claims if claims[old].field == self._field and not there.labels.get(old)]
+        unlabelled = [old for old in claims if claims[old].field == claim.field and not there.labels.get(old)]
         unlabelled.sort(key=lambda old: claims[old].record.generation)
-        if of_old := [f"{VERSION_TAG}{old}" for old in unlabelled[:-_REMEMBERED]]:
-            self._aws.call("untag_resource", SecretId=name, TagKeys=of_old)
-        self._aws.call(
-            "tag_resource", SecretId=name, Tags=[*tags_of(claim.record.owner, claim.record.key), claim.tag(version)]
-        )
+        key = claim.record.key
+        difference = self._tags.difference(there.tags, key)
+        gone = [f"{VERSION_TAG}{old}" for old in unlabelled[:-_REMEMBERED]]
+        if gone := [*gone, *(difference.to_remove if difference else ())]:
+            self._aws.call("untag_resource", SecretId=name, TagKeys=gone)
+        tags = [*tags_of(claim.record.owner, key), claim.tag(version), *self._own_tags(there.tags, key)]
+        self._aws.call("tag_resource", SecretId=name, Tags=tags)
 
     def _put(self, key: str, version: str, content: str, base: str) -> bool:
-        """Add the version, and make it the one that consumers get in the place of `base`."""
+        """Add the version, and make it the one that consumers get instead of `base`."""
         name = self._secret_name(key)
         # The first version of all is what consumers get, whatever its labels.
-        labels = [self._label] if base else [CURRENT, self._label]
+        field = self._field(key)
+        label = f"{_LABEL}-{field}" if field else _LABEL
+        labels = [label] if base else [CURRENT, label]
         self._aws.call(
             "put_secret_value",
             saves=not base,
@@ -316,7 +346,7 @@ class AwsSecretsManagerSink(Store):
                 raise
         else:
             return True
-        # AWSCURRENT is elsewhere: moved by somebody else, or by a try of our own whose answer was lost.
+        # AWSCURRENT is elsewhere: another writer moved it, or an attempt of our own whose answer was lost.
         there = self._aws.describe(name)
         return there is not None and there.current == version
 
@@ -336,7 +366,16 @@ class AwsSecretsManagerSink(Store):
     # --- What is said ------------------------------------------------------------------------------------------------
 
     def _secret_name(self, key: str) -> str:
-        return self._template.replace("{stack}", self._stack).replace("{key}", key)
+        return fill(self._template, key=key, stack=self._stack)
+
+    def _field(self, key: str) -> str:
+        """Where in the secret the key's own is; nothing where the whole is."""
+        return fill(self._field_template, key=key, stack=self._stack)
+
+    def _own_tags(self, live: Mapping[str, str], key: str) -> list[dict[str, str]]:
+        """What is to be set of our own tags, with others that are set anyway."""
+        difference = self._tags.difference(live, key)
+        return as_aws(difference.to_set) if difference else []
 
     def _not_an_object(self, key: str) -> SinkError:
         return self.error(
@@ -345,91 +384,31 @@ class AwsSecretsManagerSink(Store):
         )
 
 
-_IN_NAME = "[A-Za-z0-9/_+=.@-]"
-_KMS_ID = "(mrk-)?[0-9a-f-]{32,36}"
-_KMS_ARN = "arn:aws(-[a-z]{1,8}){0,3}:kms:[a-z0-9-]{1,32}:[0-9]{12}:"
-
 SINK = SinkType(
     type="aws-secrets-manager",
     opens=AwsSecretsManagerSink,
     title="AWS Secrets Manager.",
     description="AWS Secrets Manager, a secret for each key. It needs the extra `aws`; credentials come from where AWS "
     "tools look for them: environment, profile, role. Nothing in this file chooses where they are sent.",
-    options=(
-        Option(
-            name="name",
-            kind=Kind.TEXT,
-            description="The name of a key's secret. `{key}` stands for the key, `{stack}` for the stack; "
-            "`${KEYFORM_VAR_NAME}` reads an environment variable.",
-            schema={
-                "pattern": rf"^({_IN_NAME}|\{{stack\}}|{VARIABLE})*\{{key\}}"
-                rf"({_IN_NAME}|\{{stack\}}|\{{key\}}|{VARIABLE})*$",
-                "maxLength": 200,
-                "errorMessage": "must be letters, digits and `/_+=.@-` around `{key}`, such as `{stack}/{key}`",
-            },
-            default="{stack}/{key}",
-            chooses_place=True,
-            examples=("{stack}/{key}", "checkout/{key}"),
-        ),
-        Option(
-            name="field",
-            kind=Kind.TEXT,
-            description="The field that holds the secret, where the whole is a JSON object; its other fields stay. "
-            "Without it, the whole is the secret, and keyform needs no right to read it.",
-            schema={
-                "pattern": f"^([A-Za-z0-9_.-]|{VARIABLE})+$",
-                "maxLength": 64,
-                "errorMessage": "must be the name of a field: at most 64 letters, digits, `_`, `.` and `-`",
-            },
-            chooses_place=True,
-            examples=("api_key",),
-        ),
-        Option(
-            name="region",
-            kind=Kind.TEXT,
-            description="The AWS region. Without it, the one that AWS tools would take. Address and profile come from "
-            "the environment alone (`AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_PROFILE`).",
-            schema={
-                "pattern": f"^([a-z]{{2,4}}(-[a-z]{{1,12}}){{1,3}}-[0-9]{{1,2}}|{VARIABLE})$",
-                "maxLength": 200,
-                "errorMessage": "must be an AWS region, such as `eu-west-1`",
-            },
-            chooses_place=True,
-            examples=("eu-west-1", "${KEYFORM_VAR_REGION}"),
-        ),
-        Option(
-            name="kms_key_id",
-            kind=Kind.TEXT,
-            description="The KMS key that encrypts secrets which are new: id, ARN or alias. Without it, the account's "
-            "own; a secret that is there keeps the one it has.",
-            schema={
-                "pattern": f"^({_KMS_ID}|({_KMS_ARN})?(alias/[A-Za-z0-9/_-]{{1,250}}|key/{_KMS_ID})|{VARIABLE})$",
-                "maxLength": 400,
-                "errorMessage": "must be a KMS key: its id, its ARN, or an alias such as `alias/inference`",
-            },
-            examples=("alias/inference",),
-        ),
-        Option(
-            name="recovery_days",
-            kind=Kind.NUMBER,
-            description="For how many days the secret of a key that leaves the file can be restored: 7 to 30, or 0 for "
-            "not at all.",
-            schema={"enum": [0, *range(7, 31)], "errorMessage": "must be 0, or a whole number from 7 to 30"},
-            default=7,
-            examples=(7, 30, 0),
-        ),
-    ),
+    options=OPTIONS,
     example={"type": "aws-secrets-manager", "region": "eu-west-1"},
     full_example={
         "type": "aws-secrets-manager",
         "name": "checkout/{key}",
-        "field": "api_key",
+        "field": "{KEY}_KEY",
         "region": "eu-west-1",
+        "tags": {"team": "payments"},
     },
     elsewhere={
         "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
         "profile": "Set AWS_PROFILE where keyform runs.",
     },
+    check=check,
+    slot_of=lambda settings, stack, key: (
+        str(settings.options.get("region", "")),
+        fill(name_template(settings), key=key, stack=stack),
+        fill(field_template(settings), key=key, stack=stack),
+    ),
     variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
     rights=Rights(
         read=("DescribeSecret", "ListSecrets"),

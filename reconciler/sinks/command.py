@@ -6,10 +6,10 @@
     check: [./can-save.sh]
     timeout: 60s
 
-The program is started without a shell, in the folder of the configuration file, in a session of its own. It is given:
+The program is started without a shell, in the folder of the configuration file, in a separate session. It gets:
 
 - standard input: the secret's bytes, no newline behind them. Whole from the first instant: never half, never empty.
-- arguments: as written, with `{key}`, `{stack}` and `{generation}` filled in, each staying one argument.
+- arguments: as written, with placeholders (templates.py) filled in, each staying one argument.
 - environment: keyform's own without GCORE_API_KEY, so with all other credentials that keyform was started with, since
   the store's own are among them; and with KEYFORM_API (the API's host, `api.gcore.com`), KEYFORM_PROJECT (a number),
   KEYFORM_STACK, KEYFORM_KEY, KEYFORM_GENERATION (a number), KEYFORM_LIVE_NAME and KEYFORM_CREATED_AT
@@ -39,7 +39,7 @@ import errno
 import os
 import re
 import signal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,6 +50,7 @@ from reconciler.sinks.declared import Complaint, Kind, Option, SinkType
 from reconciler.sinks.program import why_not_started
 from reconciler.sinks.protocol import Sink, Surroundings, Traits, refuse_foreign
 from reconciler.sinks.record import format_instant
+from reconciler.sinks.templates import OF_A_KEY, fill, placeholders_in
 
 if TYPE_CHECKING:
     from reconciler.effects import Completed
@@ -63,8 +64,8 @@ _DEFAULT_TIMEOUT = 60
 _LONGEST_WORDS = 300
 _LONGEST_LOOKED_AT = 4000
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_@%+=:,./{}-]+")
-_OF_A_KEY = ("{key}", "{generation}")
-_PLACEHOLDER = re.compile(r"\{(key|stack|generation)\}")
+_GENERATION = frozenset({"generation"})
+_OF_ONE_KEY = frozenset(OF_A_KEY) | _GENERATION
 # An earlier secret, which nobody here knows any more: a long run of letters and digits that no person would write.
 _LIKE_A_TOKEN = re.compile(
     r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}|(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9])[\w-]{16,}",
@@ -77,7 +78,7 @@ _REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and mus
 
 
 class CommandSink(Sink):
-    """A program for writing, and maybe one for removing; what they did can only be told from how they ended."""
+    """A program for writing, and maybe one for removing; only their exit status shows what they did."""
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
@@ -86,12 +87,12 @@ class CommandSink(Sink):
         self._remove = self._argv(settings, "remove") if "remove" in settings.options else ()
         self._check = self._argv(settings, "check") if "check" in settings.options else ()
         self.traits = Traits(readable=False, removable=bool(self._remove), reads_secrets=False)
-        if any("{generation}" in argument for argument in self._remove):
+        if any(_GENERATION & placeholders_in(argument) for argument in self._remove):
             raise self.error(
                 "`remove` names {generation}, but what is removed is the key, in whichever generation",
                 "Take it out; `{key}` and `{stack}` are known.",
             )
-        if any(placeholder in argument for argument in self._check for placeholder in _OF_A_KEY):
+        if any(_OF_ONE_KEY & placeholders_in(argument) for argument in self._check):
             raise self.error(
                 "`check` names a key, but it is run once for all of them", "Take it out; `{stack}` is known."
             )
@@ -123,7 +124,7 @@ class CommandSink(Sink):
     def rehearse(self, keys: Collection[str]) -> None:  # noqa: ARG002 - it is asked once for all keys
         """Let the program check whether secrets can be saved; without one, nobody knows."""
         if self._check:
-            self._run(_filled(self._check, {"stack": self._stack}), _whose(self._owner), _CHECK_AGAIN, saves=False)
+            self._run(_filled(self._check, stack=self._stack), _whose(self._owner), _CHECK_AGAIN, saves=False)
 
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Give the secret to the program; every failure but that of starting it leaves the outcome unknown."""
@@ -134,13 +135,13 @@ class CommandSink(Sink):
             "KEYFORM_LIVE_NAME": record.live_name,
             "KEYFORM_CREATED_AT": format_instant(record.created_at),
         }
-        values = {"key": record.key, "stack": record.stack, "generation": str(record.generation)}
-        self._run(_filled(self._write, values), variables, _SAVED_OR_NOT, secret)
+        argv = _filled(self._write, key=record.key, stack=record.stack, generation=record.generation)
+        self._run(argv, variables, _SAVED_OR_NOT, secret)
 
     def remove(self, key: str) -> None:
         """Let the program remove the key's secret; without a program, leave it where it is."""
         if self._remove:
-            argv = _filled(self._remove, {"key": key, "stack": self._stack})
+            argv = _filled(self._remove, key=key, stack=self._stack)
             self._run(argv, _place(self._owner, key), _REMOVED_OR_NOT)
 
     def _run(
@@ -152,7 +153,7 @@ class CommandSink(Sink):
         *,
         saves: bool = True,
     ) -> None:
-        # Raised outside of the `except`: no error carries another one along that could hold what was run.
+        # Raised outside the `except`: no error carries another one along that could hold what was run.
         try:
             done = self._effects.run(
                 [self._found(argv), *argv[1:]],
@@ -192,13 +193,13 @@ class CommandSink(Sink):
         return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
 
     def _words(self, output: str) -> str:
-        """The end of what a program said, fit to be shown: also without what it may have found there before."""
+        """The end of a program's output, safe to show: also without an earlier secret that it may have found."""
         line = self._redactor.clean(output[-_LONGEST_LOOKED_AT:], longest=_LONGEST_LOOKED_AT * len(MASK))
         text = _LIKE_A_TOKEN.sub(MASK, line)
         return text if len(text) <= _LONGEST_WORDS else f"…{text[1 - _LONGEST_WORDS :]}"
 
     def _program(self, argv: Sequence[str]) -> str:
-        """As it is to be found: a bare name on PATH, anything with a slash from the folder on."""
+        """The program as it is looked up: a bare name on PATH, anything with a slash relative to the folder."""
         return str(self._folder / argv[0]) if "/" in argv[0] else argv[0]
 
     def _found(self, argv: Sequence[str]) -> str:
@@ -224,12 +225,12 @@ def _whose(owner: Owner) -> dict[str, str]:
 
 
 def _place(owner: Owner, key: str) -> dict[str, str]:
-    """Which key, and whose."""
+    """Which key, and its owner."""
     return {**_whose(owner), "KEYFORM_KEY": key}
 
 
 def _shown(argv: Sequence[str]) -> str:
-    """A command as one would type it: where one word ends and the next begins is never in doubt."""
+    """A command as one would type it: it is never in doubt where one word ends and the next begins."""
     return " ".join(word if _NEEDS_NO_QUOTES.fullmatch(word) else _quoted(word) for word in argv)
 
 
@@ -237,25 +238,25 @@ def _quoted(word: str) -> str:
     return "'{}'".format(printable(word).replace("'", "'\\''"))
 
 
-def _filled(argv: tuple[str, ...], values: Mapping[str, str]) -> list[str]:
+def _filled(argv: tuple[str, ...], *, stack: str, key: str | None = None, generation: int | None = None) -> list[str]:
     """The program as it is, and its arguments with what they ask for; other braces are the program's own."""
     program, *arguments = argv
-    return [program, *(_PLACEHOLDER.sub(lambda match: values[match[1]], argument) for argument in arguments)]
+    return [program, *(fill(argument, key=key, stack=stack, generation=generation) for argument in arguments)]
 
 
 def _check(state: DesiredState) -> Iterator[Complaint]:
-    """What a command removes is a key, in whichever generation; what one checks is the store, for all keys."""
-    removes = "a command that removes is told no generation: what goes is the key"
-    checks = "a command that checks is told no key: it is run once for all of them"
+    """`remove` is about a key, in any generation; `check` is about the store, for all keys."""
+    removes = "a command that removes gets no generation: it removes the key"
+    checks = "a command that checks gets no key: it runs once for all keys"
     rules = (
-        ("remove", ("{generation}",), removes, "`{key}` and `{stack}`"),
-        ("check", _OF_A_KEY, checks, "`{stack}`"),
+        ("remove", _GENERATION, removes, "`{key}` and `{stack}`"),
+        ("check", _OF_ONE_KEY, checks, "`{stack}`"),
     )
     for sink in (each for each in state.sinks if each.type == SINK.type):
         for option, unknown, message, known in rules:
             arguments = sink.options.get(option, ())
             for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
-                if any(placeholder in argument for placeholder in unknown):
+                if unknown & placeholders_in(argument):
                     yield Complaint(("sinks", sink.name, option, index), message, f"Take it out; it is given {known}.")
 
 
@@ -306,4 +307,5 @@ SINK = SinkType(
     example={"type": "command", "write": ["./save-secret.sh", "{key}"]},
     full_example={"type": "command", "write": ["./save-secret.sh", "{key}"], "timeout": "30s"},
     check=_check,
+    slot_of=lambda _settings, _stack, _key: (),
 )

@@ -1,8 +1,8 @@
-"""What a sink's module declares of itself, and which sinks there are.
+"""What a sink's module declares about itself, and which sinks exist.
 
 Each module of this package that has a `SINK` is a type of sink: there is no list to add it to. From its options come
 its fragment of the published schema (`make schema`), how the file's values are read, and what says where a secret goes;
-its checks, environment variables and rights stand there too.
+it also declares its checks, environment variables and rights.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Kind(Enum):
-    """What a value in the file is, and what a sink gets of it; each is a part of a JSON Schema."""
+    """What a value in the file is, and what a sink gets; each is a part of a JSON Schema."""
 
     TEXT = "text"
-    """As it is."""
+    """The text itself."""
     FILE_PATH = "file path"
-    """Absolute: a relative one begins at the folder of the file that it stands in."""
+    """Absolute: a relative one begins at the folder of its file."""
     DURATION = "duration"
     """A number of seconds."""
     SWITCH = "switch"
@@ -36,10 +36,12 @@ class Kind(Enum):
     """A whole number."""
     COMMAND = "command"
     """A program and its arguments, as a tuple."""
+    TEXTS = "texts"
+    """Texts by name."""
 
     @property
     def schema(self) -> Mapping[str, Any]:
-        """What holds for every value of this kind."""
+        """What is true of every value of this kind."""
         return _SCHEMAS[self]
 
 
@@ -50,6 +52,7 @@ _SCHEMAS: Mapping[Kind, Mapping[str, Any]] = {
     Kind.SWITCH: {"$ref": "#/$defs/switch"},
     Kind.NUMBER: {},
     Kind.COMMAND: {"$ref": "#/$defs/command"},
+    Kind.TEXTS: {"type": "object"},
 }
 
 VARIABLE = r"\$\{(GCORE_CLOUD_PROJECT_ID|KEYFORM_VAR_[A-Za-z0-9_]+)\}"
@@ -58,9 +61,9 @@ VARIABLE = r"\$\{(GCORE_CLOUD_PROJECT_ID|KEYFORM_VAR_[A-Za-z0-9_]+)\}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """One setting in the file. `schema` is what its kind does not say: `pattern`, `maxLength`, `errorMessage`, `enum`.
+    """One setting in the file. `schema` adds to its kind: `pattern`, `maxLength`, `errorMessage`, `enum`.
 
-    `chooses_place`: with another value, a secret would be written to another place. `way_out` is what to do where it is
+    `chooses_place`: with another value, a secret would be written to another place. `way_out` is what to do if it is
     required and missing.
     """
 
@@ -118,9 +121,10 @@ def _nothing(_state: DesiredState) -> Iterator[Complaint]:
 class SinkType:
     """One type of sink. `title` and `description` are for editors, `example` is a sink of this type in the file.
 
-    `check` finds what the schema cannot say of the sinks of this type; `slot_of` names what in a file of such a sink
-    is a key's. `elsewhere` are settings that the file must not have, since they decide where credentials go, each with
-    where it is set. `variables` are environment variables that decide what the store is and who asks.
+    `check` finds what the schema cannot say of the sinks of this type. `slot_of` names, by stack and key, what in such
+    a sink (of one that writes a file: in the file) is the key's; nothing where only the store knows. `elsewhere` are
+    settings that the file must not have, since they decide where credentials go, each with where it is set.
+    `variables` are environment variables that decide what the store is and who asks.
     """
 
     type: str
@@ -131,7 +135,7 @@ class SinkType:
     example: Mapping[str, Any]
     full_example: Mapping[str, Any] | None = None
     check: Callable[[DesiredState], Iterator[Complaint]] = _nothing
-    slot_of: Callable[[SinkSettings, str], str] = lambda _settings, key: key
+    slot_of: Callable[[SinkSettings, str, str], tuple[str, ...]] = lambda _settings, _stack, key: (key,)
     elsewhere: Mapping[str, str] = field(default_factory=dict)
     variables: tuple[str, ...] = ()
     rights: Rights = Rights()
@@ -176,13 +180,13 @@ def _own_types() -> Mapping[str, SinkType]:
 
 
 def sink_types() -> dict[str, SinkType]:
-    """All types of sinks that there are, by name: those of this package, and what is registered."""
+    """All types of sinks, by name: those of this package, and registered ones."""
     return {**dict(sorted(_own_types().items())), **_REGISTERED}
 
 
 @contextmanager
 def registered(sink: SinkType) -> Iterator[None]:
-    """Know a type of sink that is not of this package, for the time of a block."""
+    """Register a type of sink from outside this package, for the time of a block."""
     _REGISTERED[sink.type] = sink
     try:
         yield
@@ -191,7 +195,7 @@ def registered(sink: SinkType) -> Iterator[None]:
 
 
 def add_to_schema(schema: dict[str, Any], types: Mapping[str, SinkType]) -> dict[str, Any]:
-    """A schema with these types of sinks, whichever it had before; `schema` itself is changed."""
+    """A schema with these types of sinks, whichever it had before; changes `schema` itself."""
     definitions = schema["$defs"]
     sink, names = definitions["sink"], list(types)
     listed = ", ".join(f"`{name}`" for name in names[:-1]) + f" or `{names[-1]}`"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class GitSays(Enum):
-    """What git makes of a path."""
+    """git's answer about a path."""
 
     OUT_OF_REACH = auto()
     """It is in no work tree."""
@@ -41,7 +41,7 @@ class GitSays(Enum):
     BROKEN = auto()
     """There is a `.git` around it that git does not call a repository: once it is repaired, it may take the file in."""
     UNCLEAR = auto()
-    """Git answered with an error of its own, so that nothing is certain."""
+    """Git answered with an error, so that nothing is certain."""
     TOO_SLOW = auto()
     """It did not answer in time."""
 
@@ -53,7 +53,7 @@ class GitSays(Enum):
 
 _NAME = ".git"
 SECONDS = 10
-"""So long may git take for an answer."""
+"""Seconds that git may take for an answer."""
 _ENVIRONMENT = ("PATH", "HOME", "XDG_CONFIG_HOME")
 _SET = {
     "LC_ALL": "C",  # messages are looked at below, so they must not be translated
@@ -91,10 +91,10 @@ _PATTERN = re.compile(r"[*?\[\\]")
 
 
 class Git:
-    """What git makes of one path; each question is put once."""
+    """What git says about one path; each question is asked once."""
 
     def __init__(self, effects: Effects, home: Path) -> None:
-        """`home` is the folder of the configuration file, whose author brings no git along, wherever the sink is."""
+        """`home` is the folder of the configuration file, whose author must not choose a git, wherever the sink is."""
         self._effects = effects
         self._home = home
         self._trees: Sequence[Path] | None = None
@@ -102,11 +102,11 @@ class Git:
         self._tracked: GitSays | None = None
         self._ignored: GitSays | None = None
         self.asked = Path()
-        """The `.git` of the repository that was asked last."""
+        """The `.git` of the last repository that was asked."""
 
     @property
     def is_sure(self) -> bool:
-        """Whether nothing is left open of what was asked."""
+        """Whether every question has a certain answer."""
         return all(says.is_answer for says in (self._tracked, self._ignored) if says is not None)
 
     @property
@@ -115,7 +115,7 @@ class Git:
         return bool(self._trees)
 
     def is_tracked(self, folder: Path, name: str) -> GitSays:
-        """Whether some repository around `folder`, which is there, tracks a file that is below it."""
+        """Whether some repository around `folder`, which exists, tracks a file below it."""
         if self._ignored in {GitSays.IGNORED, GitSays.OUT_OF_REACH}:
             return self._ignored  # what is tracked is not ignored
         if self._tracked is None:
@@ -126,10 +126,10 @@ class Git:
         return self._tracked
 
     def is_ignored(self, folder: Path, name: str) -> GitSays:
-        """Whether git would never take the file in, which need not be there.
+        """Whether git would never add the file, which need not exist.
 
-        It is the innermost repository's to ignore it: those around that one take in nothing that is in another's work
-        tree. They can track it from before.
+        The innermost repository has to ignore it: those around that one add nothing that is in another's work tree.
+        They can track it from earlier.
         """
         if self._ignored is None:
             try:
@@ -145,8 +145,8 @@ class Git:
             if done is None:
                 return GitSays.NO_GIT
             if done.returncode == 0:
-                # It looks into the index, too: what is tracked is not ignored, whatever the patterns say. So in the
-                # usual case one child process is enough.
+                # It checks the index, too: what is tracked is not ignored, whatever the patterns say. So usually one
+                # child process is enough.
                 outer = self._ask_all(folder, name, trees[place + 1 :])
                 return GitSays.IGNORED if outer in {GitSays.UNTRACKED, GitSays.OUT_OF_REACH} else outer
             if done.returncode == 1:
@@ -157,7 +157,7 @@ class Git:
     def _ask_all(self, folder: Path, name: str, trees: Sequence[Path]) -> GitSays:
         says = GitSays.OUT_OF_REACH
         for tree in trees:
-            # Where the file system takes upper and lower case for the same, git tracks it by whichever was committed.
+            # If the file system ignores case, git tracks it by whichever name was committed.
             literal = _PATTERN.sub(r"\\\g<0>", name)
             done = self._ask(tree, folder, f":(icase)./{literal}", "ls-files", "-z")
             if done is None:
@@ -180,7 +180,7 @@ class Git:
             found = [*self._around(folder)]
             if not folder.is_relative_to(self._home):
                 found += [self._effects.real_path(self._home), *self._effects.enclosing(self._home, _NAME)]
-            # A repository at the root holds every program there is.
+            # A repository at the root would hold every program.
             self._strangers = [each for each in found if each.parent != each]
         return self._strangers
 
@@ -205,5 +205,5 @@ class Git:
 
 
 def _trouble(done: Completed) -> GitSays:
-    """What an answer means that is none."""
+    """The meaning of an error answer."""
     return GitSays.BROKEN if done.stderr.startswith("fatal: not a git repository") else GitSays.UNCLEAR

@@ -1,4 +1,4 @@
-"""What stores that are asked over HTTP have in common: each request is one effect, each failure one `SinkError`."""
+"""What stores with an HTTP API have in common: each request is one effect, each failure one `SinkError`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _AGAIN = "Apply again: it looks at what the store holds."
 
 
 class HttpStore(Store):
-    """A store at an address. Where that is, and with which token, is never the file's business: it has to be set."""
+    """A store at an address. Its address and token never come from the file: they have to be set."""
 
     title: str
-    """Who is asked, at the beginning of a sentence, such as `Vault`."""
+    """The store's name at the beginning of a sentence, such as `Vault`."""
     address_variable: str
     token_variable: str
 
@@ -34,7 +34,7 @@ class HttpStore(Store):
         return value
 
     def ask(self, method: str, path: str, doing: str, *, saves: bool = False, **request: Any) -> httpx.Response:
-        """An answer of 2xx, or of 404 where nothing was to be written; `Moved` for 409 and 412.
+        """An answer of 2xx, or of 404 if nothing was to be written; `Moved` for 409 and 412.
 
         `doing` completes "could not be reached to …".
 
@@ -48,7 +48,7 @@ class HttpStore(Store):
         if trouble := find_trouble(address, self.token_variable):
             raise self.error(f"{self.address_variable} {trouble}", "Set it to a URL like https://store.example.org.")
         client = make_client(self._effects, base_url=address, headers=self.headers)
-        # Raised outside of the `except`: httpx's exceptions carry the request along.
+        # Raised outside the `except`: httpx's exceptions carry the request along.
         try:
             answer = client.request(method, path, **request)
         except FAILURES as failure:
@@ -68,7 +68,7 @@ class HttpStore(Store):
         raise error
 
     def _refusal(self, answer: httpx.Response, server: Server, doing: str, *, saves: bool) -> SinkError:
-        """An answer that is an error. Its words are shown without what the run knows to be secret."""
+        """An answer that is an error. Its words are shown without anything that the run knows to be secret."""
         from reconciler.http_failures import read_retry_after
 
         status, name = answer.status_code, server.name

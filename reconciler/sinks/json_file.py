@@ -1,4 +1,4 @@
-"""The `json` sink: an object with an entry per key, in which the secret and its record stand side by side.
+"""The `json` sink: an object with an entry per key, with the secret and its record side by side.
 
     {
       "payments-api": {
@@ -25,13 +25,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
 from reconciler.model import ForeignRecord, LaterRecord, Owner, Secret, SinkRecord
 from reconciler.sinks.declared import SinkType
 from reconciler.sinks.json_text import Member, NameStandsTwice, NotAnObject, drop_member, parse_object, set_member
-from reconciler.sinks.local_sink import SHARED, LocalFileSink, path_option
+from reconciler.sinks.local_access import check_access
+from reconciler.sinks.local_sink import LocalFileSink, local_options
 from reconciler.sinks.protocol import Damage, HeldSecret
 from reconciler.sinks.record import LONGEST_SECRET, STACK_FORM, record_from_fields, record_to_fields
 
@@ -39,13 +41,15 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 _MARK = b"\xef\xbb\xbf"
-"""The byte order mark of UTF-8, which JSON forbids to write, and some readers refuse."""
+"""The byte order mark of UTF-8, which JSON forbids, and some readers refuse."""
 _RECORD = "keyform"
 _SECRET = "secret"  # noqa: S105 - the name of a field
 
 
 class JsonFileSink(LocalFileSink):
-    """A JSON file in UTF-8; what is not a JSON object, or has a name twice, is refused without showing any of it."""
+    """A JSON file in UTF-8; one that is not a JSON object, or has a name twice, is refused without showing
+    any of it.
+    """
 
     def has_record(self, content: bytes) -> bool:
         """Whether an entry names this stack."""
@@ -80,7 +84,7 @@ class JsonFileSink(LocalFileSink):
         return {key: record for key, record in found.items() if isinstance(record, LaterRecord)}
 
     def put(self, content: bytes, record: SinkRecord, secret: Secret) -> bytes:
-        """Secret and record in the entry, which comes last when it is new."""
+        """Secret and record in the entry, which comes last if it is new."""
         if record_from_fields(record.key, record_to_fields(record)) != record:
             raise self._file.error(f"the record of {record.key} could not be read back", "Report this as a bug.")
         text = self._text(content)
@@ -97,7 +101,7 @@ class JsonFileSink(LocalFileSink):
         return set_member(text, members, record.key, entry).encode()
 
     def drop(self, content: bytes, key: str) -> bytes:
-        """Without secret and record; without the entry when nothing else is in it; `b""` when that was all."""
+        """Without secret and record; without the entry if nothing else is in it; `b""` if that was all."""
         text = self._text(content)
         members = self._members(text)
         member = members.get(key)
@@ -112,7 +116,7 @@ class JsonFileSink(LocalFileSink):
         return drop_member(text, members, key).encode() if len(members) > 1 else b""
 
     def _text(self, content: bytes) -> str:
-        # Raised outside of the `except`: a decoding error carries the whole content.
+        # Raised outside the `except`: a decoding error carries the whole content.
         try:
             return content.removeprefix(_MARK).decode() or "{}\n"
         except UnicodeDecodeError:
@@ -134,14 +138,14 @@ class JsonFileSink(LocalFileSink):
         return self._file.error("is not valid JSON in UTF-8", "Repair it, or choose another path.")
 
     def _entry(self, members: dict[str, Member], key: str) -> Member | None:
-        """The key's entry, which must be ours when there is one."""
+        """The key's entry, which must be ours if there is one."""
         member = members.get(key)
         if member is None or self._is_ours(member):
             return member
         raise self._not_ours(member)
 
     def _not_ours(self, member: Member) -> SinkError:
-        """What is said of an entry that is not ours."""
+        """The message about an entry that is not ours."""
         key = member.name
         match member.value:
             case {"keyform": {"stack": str(stack)}} if re.fullmatch(STACK_FORM, stack):
@@ -151,7 +155,7 @@ class JsonFileSink(LocalFileSink):
         return self._file.error(f'the entry "{key}" {whose}', "Remove the entry, or choose another path for this sink.")
 
     def _is_ours(self, member: Member) -> bool:
-        """Whether the entry carries this stack's record, be it damaged."""
+        """Whether the entry has this stack's record, even a damaged one."""
         match member.value:
             case {"keyform": {"stack": str(stack)}} if self._owner.has(stack, member.name):
                 owner = _owner_in(member)
@@ -177,7 +181,7 @@ def _read_record(member: Member) -> SinkRecord | LaterRecord | None:
 
 
 def _owner_in(member: Member) -> Owner | None:
-    """Whose the entry is; None where its record cannot be read."""
+    """The owner of the entry; None if its record cannot be read."""
     record = _read_record(member)
     return record.owner if isinstance(record, SinkRecord) else None
 
@@ -186,7 +190,9 @@ SINK = SinkType(
     type="json",
     opens=JsonFileSink,
     title="A JSON file.",
-    description="A local JSON file, one entry for each key, that only its owner can read.",
-    options=(path_option("secrets/team.json"), SHARED),
+    description="A local JSON file, one entry for each key, that only its owner can read, unless `mode` and `group` "
+    "say more.",
+    options=local_options("secrets/team.json"),
     example={"type": "json", "path": "secrets/team.json"},
+    check=partial(check_access, kind="json"),
 )

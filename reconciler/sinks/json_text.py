@@ -1,4 +1,4 @@
-"""The text of a JSON object, edited member by member: whatever is not edited stays byte for byte."""
+"""The text of a JSON object, edited member by member: everything else stays byte for byte."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _SEPARATOR = re.compile(r"[ \t\r\n]*(?:(})|,[ \t\r\n]*)")
 
 
 class NotAnObject(ValueError):
-    """The text is valid as far as it was read, but its value is no object."""
+    """The text is valid as far as it was read, but its value is not an object."""
 
 
 class NameStandsTwice(ValueError):
-    """An object, at any depth, has two members of one name, so that readers may differ about its value."""
+    """An object, at any depth, has two members with one name, so that readers may differ about its value."""
 
 
 class Member(NamedTuple):
@@ -64,9 +64,9 @@ def parse_object(text: str) -> dict[str, Member]:
 
 
 def set_member(text: str, members: Mapping[str, Member], name: str, value: str, *, indent: str = "") -> str:
-    """The object with this member, whose value is JSON text; a new one comes last, on a line of its own.
+    """The object with this member, whose value is JSON text; a new one comes last, on its own line.
 
-    `members` are the text's own, parsed before: a second look at a document of 1,000 keys would double a write's time.
+    `members` are the text's own, parsed before: parsing a document of 1,000 keys again would double a write's time.
     """
     if name in members:
         return text[: members[name].value_start] + value + text[members[name].end :]
@@ -106,5 +106,5 @@ def _refuse_constant(_name: str) -> object:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-# A number that is not an integer is never looked at, and its text stays as it is.
+# Numbers that are not integers are never read, and their text stays as it is.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse_constant, parse_float=str)

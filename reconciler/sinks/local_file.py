@@ -2,20 +2,21 @@
 
 - Where it may be is for reach.py to say. Outside of the folder of the configuration file, one that is there already and
   holds no record of this stack is somebody else's: it is neither read nor written, unless the sink is `shared`.
-- Mode 0600, ours, a regular file with one name; a symbolic link is refused. A file without a record of this stack has
-  to be 0600 before: nobody else's mode is changed. Git must be unable to commit it, and what it tracks is not read.
+- Ours, a regular file with one name, of mode 0600 or as `mode` and `group` say (local_access.py); a symbolic link is
+  refused. A file without a record of this stack has to have that mode before: nobody else's mode is changed. Git must
+  be unable to commit it, and what it tracks is not read.
 - A change is whole or not at all: a new file is written and synced, renamed over the old one, and the folder is synced.
 - Writers take turns by a lock on the *folder* itself (`flock`), threads and processes alike: a lock file would have to
   be left behind, where git sees it; and the file itself cannot be locked, because each change replaces it.
-- The new file is made in a sub-folder `.keyform.tmp` (0700) that holds a `.gitignore` for all that is in it. No pattern
-  of the user's needs to cover it, and after a kill at any moment no `git add` can pick the secret up. The next change
-  of any file in that folder clears it away: under the lock, what is there is stale.
-- Before a key is made, a rehearsal there does all that a change does. A file system that cannot sync a folder is no
-  error; one that cannot lock it is.
+- The new file is created in a sub-folder `.keyform.tmp` (0700) with a `.gitignore` for everything in it. So it needs no
+  pattern of the user's, and after a kill at any moment no `git add` can pick the secret up. The next change of any file
+  in that folder removes it: under the lock, it is stale.
+- Before a key is created, a rehearsal there does everything that a change does. A file system that cannot sync a folder
+  is not an error; one that cannot lock it is.
 
-Whose the folder is, and who else may write to it, is not asked: nobody but its owner can read the file, from its first
-instant on, and who can replace what is in the folder could do so without keyform. A volume that a container shares with
-its job is mostly of that kind.
+keyform does not check who owns the folder, or who else may write to it: only its owner can ever read the file, and
+anyone who can replace the folder's content could do so without keyform. A volume that a container shares with its job
+is mostly of that kind.
 """
 
 from __future__ import annotations
@@ -29,33 +30,24 @@ from hashlib import shake_256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import SinkError
-from reconciler.reach import PathRefused, check_reach, printable, show_path
-from reconciler.sinks.git_ignore import Git, GitSays
-from reconciler.sinks.local_words import (
-    ACCESS,
-    MAX_BYTES,
-    TEMPORARY_FOLDER,
-    explain_errno,
-    explain_pin,
-    explain_silence,
-)
+from reconciler.reach import printable
+from reconciler.sinks.local_access import FileAccess
+from reconciler.sinks.local_place import LocalPlace
+from reconciler.sinks.local_words import ACCESS, MAX_BYTES, TEMPORARY_FOLDER
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
 
-_OWNER_ONLY = 0o600
 _OTHERS = 0o077
 
 _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EBADF})
 """What flock says of a folder where the file system has no such thing."""
 
 
-class LocalFile:
-    """One path under these rules, which are checked again at every touch; only git is asked once.
+class LocalFile(LocalPlace):
+    """A file at such a path; `has_record` says of a content whether this stack has a record in it, be it damaged.
 
-    `path` is as the user wrote it, relative to `folder`; `has_record` says of a content whether this stack has a record
-    in it, be it damaged. All failures are SinkError, and none shows the content.
+    `access` is who may read it. No error shows the content.
     """
 
     def __init__(
@@ -65,64 +57,56 @@ class LocalFile:
         *,
         sink: str,
         shared: bool,
+        access: FileAccess,
         has_record: Callable[[bytes], bool],
         effects: Effects,
     ) -> None:
-        self._given = path
-        self._home = folder.absolute()
-        self._path = self._home / path
-        self._sink = sink
+        super().__init__(path, folder, sink=sink, effects=effects)
         self._is_shared = shared
+        self._access = access
         self._has_record = has_record
-        self._effects = effects
-        self._git = Git(effects, self._home)
-        self._git_of_temporary = Git(effects, self._home)
-        self._is_found = False
-        self._is_inside = True
         self._is_strangers = False
-
-    @property
-    def _folder(self) -> Path:
-        return self._path.parent
-
-    @property
-    def destination(self) -> str:
-        """Where it is, as a plan shows it: from the folder of the configuration file on, or whole."""
-        with suppress(OSError, SinkError):  # those who read or write it are told
-            self._find()
-        return show_path(self._path, self._home)
-
-    @property
-    def place(self) -> str:
-        """The whole path, as far as it was followed."""
-        return str(self._path)
+        self._is_ours = False
+        self._seen: os.stat_result | None = None
 
     @property
     def exposure(self) -> str:
-        """What a review should know before this is written: the file was somebody else's when it was read last."""
-        if not self._is_strangers:
-            return ""
-        return (
+        """What a review should know before this is written, of the file as it was read last.
+
+        It was somebody else's; or a group will read it that could not before.
+        """
+        strangers = (
             f"sink {self._sink} writes to {self.destination}, which is outside the folder of the configuration "
             "file and holds no record of this stack"
         )
+        widened = f"sink {self._sink} lets the group {self._access.group} read {self.destination}"
+        told = (strangers if self._is_strangers else "", widened if self._access.widens(self._seen) else "")
+        return "; ".join(filter(None, told))
+
+    @property
+    def drift(self) -> str:
+        """What is wrong with who may read it, as it was seen last, and what an apply does; nothing if all is right."""
+        if self._seen is None or not self._is_ours:
+            return ""
+        return self._access.describe_drift(self._seen)
+
+    @property
+    def barrier(self) -> str:
+        """Why those who may read it may not reach it; nothing if they can, or if that is its owner alone."""
+        with suppress(OSError):
+            return self._access.find_barrier(self._folder)
+        return ""
 
     @property
     def is_evidence(self) -> bool:
-        """Whether no pull request can have made it: git says that it does not track it, or it is outside of the folder.
+        """Whether no pull request can have made it: git says that it does not track it, or it is outside the folder.
 
-        A folder without a repository around it can be a copy of one, with all that was committed.
+        A folder without a repository around it can be a copy of one, with everything that was committed.
         """
         return self._git.is_sure and (self._git.has_repository or not self._is_inside)
 
-    def error(self, message: str, way_out: str, *, line: int = 0, effect_is_unknown: bool = False) -> SinkError:
-        """An error that names the sink and the path, and the line when there is one (counted from 1)."""
-        shown = printable(self._given)
-        place = f"{shown}:{line}" if line else shown
-        return SinkError(f"sink {self._sink}: {place}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
-
     def read(self) -> bytes | None:
-        """The content, all of it from one moment; None when there is no file."""
+        """The content, all of it from one moment; None if there is no file."""
         with self._told("cannot be read"):
             self._find()
             if self._check_file() is not None:
@@ -130,32 +114,35 @@ class LocalFile:
             return self._read()
 
     def check_writable(self) -> bytes | None:
-        """Check, without making a change, that one could be made now; gives the content."""
+        """Check, without making a change, that one could be made now; returns the content."""
         with self._told("cannot be written"):
             self._find()
+            self._check_access()
             if self._check_file() is not None:
                 self._check_replaceable()
             folder = self._nearest_folder()
             self._check_git(folder)
             if not self._effects.can_write(folder):
-                # Which of the two cannot be told without trying; both have the same way out.
+                # Only a trial could tell which of the two it is; both have the same way out.
                 place = printable(str(folder))
                 raise self.error(
                     f"no file can be made in the folder {place}: permission is denied, or it is read-only",
                     ACCESS,
                 )
             self._check_temporary_folder()
-            # Last: what fails meanwhile must not carry the content along, in the variables of its traceback.
+            # Last: a failure meanwhile must not carry the content along, in the variables of its traceback.
             return self._read(to_write=True)
 
     def rehearse(self, more: int) -> None:
-        """Do all that a change does but the change: to a file in the temporary folder, `more` bytes longer than ours.
+        """Do everything that a change does but the change: to a file in the temporary folder, `more` bytes longer than
+        ours.
 
-        What only trying tells is found so: a full disk, a folder that cannot be locked, a rename that is refused.
-        Without more, it is for a removal, which needs none of that where there is no file.
+        This finds what only a trial can show: a full disk, a folder that cannot be locked, a rename that is refused.
+        With `more` 0, it is for a removal, which needs none of that if there is no file.
         """
         with self._told("cannot be written"):
             self._find()
+            self._check_access()
             found = self._check_file()
             if found is None and not more:
                 return
@@ -176,12 +163,14 @@ class LocalFile:
                     raise OSError(errno.EEXIST, os.strerror(errno.EEXIST))
 
     def edit(self, change: Callable[[bytes], bytes]) -> None:
-        """Replace the content by what `change` makes of it, durably; `b""` stands for no file, on both sides.
+        """Replace the content by the result of `change`, durably; `b""` means no file, on both sides.
 
-        Content that stays as it is is not written again. Missing folders are made, 0700.
+        Content that stays as it is is not written again, unless its mode or group has to change. Missing folders are
+        made: 0700, or 0710 for the group that may read the file.
         """
         with self._told("cannot be written"):
             self._find()
+            self._check_access()
             self._check_file()
             self._check_git(self._nearest_folder())
             self._make_folders()
@@ -192,7 +181,7 @@ class LocalFile:
                 new = change(old or b"")
                 if len(new) > MAX_BYTES:
                     raise self._too_big()
-                if new == (old or b"") and (old is None or self._is_owner_only()):
+                if new == (old or b"") and (old is None or self._has_access(self._path)):
                     pass
                 elif new:
                     self._replace(new)
@@ -204,7 +193,7 @@ class LocalFile:
                 self._confirm(new)
 
     def tidy(self) -> None:
-        """Make durable what a run that died here has put in place, and clear its temporary folder away."""
+        """Make durable what a run that died here has put in place, and remove its temporary folder."""
         with self._told("cannot be tidied"):
             self._find()
             if self._stat(self._folder) is None or not self._check_temporary_folder(to_write=False):
@@ -214,7 +203,7 @@ class LocalFile:
                 self._clear()
 
     def _confirm(self, content: bytes) -> None:
-        """Make it durable and look at it: also when nothing changed, since an earlier run may have died before this."""
+        """Make it durable and read it: even if nothing changed, since an earlier run may have died before this."""
         with self._told("may not have been saved", effect_is_unknown=True):
             self._effects.sync_folder(self._folder)
             if content and self._effects.read_file(self._path) != content:
@@ -225,7 +214,7 @@ class LocalFile:
                 )
 
     def _replace(self, content: bytes) -> None:
-        """Put the new file in place. Its folder stays until that is durable: `tidy` tells by it what was cut short."""
+        """Put the new file in place. Its folder stays until that is durable: it shows `tidy` what was interrupted."""
         temporary = self._folder / TEMPORARY_FOLDER
         try:
             self._prepare("new", content)
@@ -236,14 +225,14 @@ class LocalFile:
         try:
             self._effects.rename(temporary / "new", self._path)
         except OSError as error:
-            # A network file system may say no to what it did: then the source is gone.
+            # A network file system may report a failure for a rename that worked: then the source is gone.
             unknown = not self._is_there(temporary / "new")
             if not unknown:
                 self._clear()
             raise self._translated("cannot be written", error, effect_is_unknown=unknown) from error
 
     def _prepare(self, name: str, content: bytes) -> None:
-        """A file of this name in the temporary folder, which is not there."""
+        """A path of this name in the temporary folder, without a file."""
         temporary = self._folder / TEMPORARY_FOLDER
         self._effects.make_folder(temporary)
         ignored = temporary / ".gitignore"
@@ -255,12 +244,21 @@ class LocalFile:
                 f"cannot be written: its file system shows a new file with mode {mode}, which others may read",
                 "Mount it so that files are their owner's alone (`file_mode=0600`), or choose another path.",
             )
-        self._effects.create_file(temporary / name, content)
+        if not self._access.words:
+            self._effects.create_file(temporary / name, content)
+            return
+        self._effects.create_file(temporary / name, content, mode=self._access.mode, gid=self._access.gid)
+        if not self._has_access(temporary / name):
+            raise self.error(
+                f"cannot be written: its file system does not keep {self._access.words} of a new file",
+                "Choose a path on a file system that does, or take `mode` and `group` out.",
+            )
 
     def _clear(self, *names: str) -> None:
-        """Remove the temporary folder, and before it these files, or all that keyform makes there, the secret first.
+        """Remove the temporary folder, and before it these files, or everything that keyform creates there, the secret
+        first.
 
-        What stays is ignored by git, and others cannot read it.
+        git ignores what stays, and others cannot read it.
         """
         temporary = self._folder / TEMPORARY_FOLDER
         with suppress(OSError):
@@ -282,164 +280,55 @@ class LocalFile:
             with suppress(OSError):  # what was done is done
                 self._effects.unlock_file(handle)
 
-    # --- What is looked at -------------------------------------------------------------------------------------------
-
-    def _find(self) -> None:
-        """See where the path leads; it must not lead elsewhere later."""
-        try:
-            reach = check_reach(self._given, self._home, self._effects)
-        except PathRefused as refused:
-            raise self.error(refused.message, refused.way_out) from None
-        if self._is_found and reach.path != self._path:
-            raise self.error(
-                "leads to another place than when it was first checked", "Check who changes its symbolic links."
-            )
-        self._path, self._is_inside, self._is_found = reach.path, reach.is_inside, True
-
     def _read(self, *, to_write: bool = False) -> bytes | None:
         found = self._check_file()
         if found is None:
-            self._is_strangers = False
+            self._is_strangers, self._is_ours, self._seen = False, False, None
             return None
         content = self._effects.read_file(self._path)
         is_ours = self._has_record(content)
+        self._is_ours, self._seen = is_ours, found
         self._is_strangers = bool(content) and not is_ours and not self._is_inside
         if self._is_strangers and not self._is_shared:
             raise self.error(
                 "already exists outside the folder of the configuration file, without a record of this stack",
                 "Choose another path; or, to write into a file that others use, set `shared: true` for this sink.",
             )
-        mode = stat.S_IMODE(found.st_mode)
-        if to_write and not is_ours and mode != _OWNER_ONLY:
-            raise self.error(
-                f"already exists without a record of this stack, and its mode {mode:03o} is left as it is",
-                "A secret needs a file that is yours alone: `chmod 600` it, or choose another path.",
-            )
+        if to_write and not is_ours and not self._access.is_given(found):
+            raise self.error(*self._access.refuse_strangers(found))
         return content
-
-    def _check_file(self) -> os.stat_result | None:
-        """Refuse what is not a file of our own."""
-        found = self._stat(self._path)
-        if found is None:
-            return None
-        if stat.S_ISLNK(found.st_mode):
-            raise self.error("is a symbolic link, which is not followed", "Give the path of the file itself.")
-        if not stat.S_ISREG(found.st_mode):
-            raise self.error("is not a regular file", "Give the path of a file.")
-        if found.st_uid != os.geteuid():
-            raise self.error(
-                "belongs to another user, who could read what is written to it",
-                "Give it to the user that keyform runs as, or choose another path.",
-            )
-        if found.st_nlink > 1:
-            raise self.error(
-                "has a second name (a hard link), under which an old secret would stay",
-                "Remove the other name, or choose another path.",
-            )
-        if found.st_size > MAX_BYTES:
-            raise self._too_big()
-        return found
-
-    def _check_replaceable(self) -> None:
-        """Refuse a file that no other one can take the place of."""
-        if pin := self._effects.pinned_by(self._path):
-            raise self.error(*explain_pin(pin, self._path))
-
-    def _check_temporary_folder(self, *, to_write: bool = True) -> bool:
-        """Whether an earlier run left its folder; refuse anything else of that name."""
-        found = self._stat(self._folder / TEMPORARY_FOLDER)
-        if found is None:
-            return False
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise self.error(
-                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
-                "Remove it, or choose another path.",
-            )
-        # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
-        says = self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER)
-        if to_write and not says.is_answer:
-            raise self.error(*explain_silence(says, self._git_of_temporary.asked, self._folder))
-        if says is GitSays.TRACKED:
-            raise self.error(
-                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
-                f"Take it out with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
-            )
-        return True
-
-    def _check_tracked(self) -> None:
-        if self._git.is_tracked(self._folder, self._path.name) is GitSays.TRACKED:
-            raise self._is_tracked(self._folder, self._path.name)
-
-    def _check_git(self, folder: Path) -> None:
-        name = str(self._path.relative_to(folder))
-        match says := self._git.is_ignored(folder, name):
-            case GitSays.OUT_OF_REACH | GitSays.IGNORED:
-                pass
-            case GitSays.TRACKED:
-                raise self._is_tracked(folder, name)
-            case GitSays.UNTRACKED:
-                raise self.error(
-                    "is not ignored by git, and could be committed by accident",
-                    f"Add a line for it to .gitignore: {printable(self._path.name)}",
-                )
-            case _:
-                raise self.error(*explain_silence(says, self._git.asked, folder))
-
-    def _is_tracked(self, folder: Path, name: str) -> SinkError:
-        return self.error(
-            "is tracked by git, and must not hold secrets",
-            f"Take it out with `git -C {printable(str(folder))} rm --cached {printable(name)}`, "
-            "and add it to .gitignore.",
-        )
-
-    def _nearest_folder(self) -> Path:
-        folder = self._folder
-        while self._stat(folder) is None:
-            folder = folder.parent
-        return folder
 
     def _make_folders(self) -> None:
         nearest = self._nearest_folder()
         missing = [folder for folder in (self._folder, *self._folder.parents) if folder.is_relative_to(nearest)][:-1]
         for folder in reversed(missing):
             try:
-                self._effects.make_folder(folder)
+                self._make_folder(folder)
             except FileExistsError:
                 continue  # another thread or process was faster
             self._effects.sync_folder(folder.parent)
 
-    def _is_owner_only(self) -> bool:
-        found = self._stat(self._path)
-        return found is not None and stat.S_IMODE(found.st_mode) == _OWNER_ONLY
+    def _make_folder(self, folder: Path) -> None:
+        if self._access.gid is None:
+            self._effects.make_folder(folder)
+        else:
+            self._effects.make_folder(folder, gid=self._access.gid)
+
+    def _check_access(self) -> None:
+        """Refuse what this process could not give the file: a group that is not there, or is not its own."""
+        if trouble := self._access.find_trouble():
+            raise self.error(*trouble)
+
+    def _has_access(self, path: Path) -> bool:
+        found = self._stat(path)
+        return found is not None and self._access.is_given(found)
 
     def _is_there(self, path: Path) -> bool:
         with suppress(OSError):
             return self._stat(path) is not None
         return False
 
-    def _stat(self, path: Path) -> os.stat_result | None:
-        try:
-            return self._effects.stat(path)
-        except FileNotFoundError:
-            return None
-
-    # --- What is said ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _told(self, doing: str, *, effect_is_unknown: bool = False) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise self._translated(doing, error, effect_is_unknown=effect_is_unknown) from error
-
-    def _translated(self, doing: str, error: OSError, *, effect_is_unknown: bool) -> SinkError:
-        what, way_out = explain_errno(error.errno or 0)
-        return self.error(f"{doing}: {what}", way_out, effect_is_unknown=effect_is_unknown)
-
-    def _too_big(self) -> SinkError:
-        return self.error(f"is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack.")
-
 
 def _padding(size: int) -> bytes:
-    """So many bytes that say nothing, and that no file system stores in fewer."""
+    """This many bytes without meaning, which no file system compresses."""
     return shake_256(b"keyform").digest(size)

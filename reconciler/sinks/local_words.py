@@ -1,4 +1,4 @@
-"""What is said of a local file that cannot be written: each time what is wrong with it, and the way out."""
+"""The messages about a local file that cannot be written: what is wrong with it, and the way out."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ _TROUBLE: dict[int, tuple[str, str]] = {
 
 
 def explain_errno(number: int) -> tuple[str, str]:
-    """What the system said, by its number; it completes "cannot be written: …"."""
+    """The system's error in words, by its number; it completes "cannot be written: …"."""
     return _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
 
 
 def explain_pin(pin: str, path: Path) -> tuple[str, str]:
-    """Why no other file can take the place of this one: see `Effects.pinned_by`."""
+    """Why no other file can replace this one: see `Effects.pinned_by`."""
     if pin == "a mount":
         return "cannot be written: the file is mounted by itself", _MOUNT_ITS_FOLDER
     return (
@@ -50,7 +50,7 @@ def explain_pin(pin: str, path: Path) -> tuple[str, str]:
 
 
 def explain_silence(says: GitSays, asked: Path, folder: Path) -> tuple[str, str]:
-    """Without an answer of git's that is one, the file might be committed; `asked` is the `.git` that it was about."""
+    """Without a clear answer of git's, the file might be committed; `asked` is the `.git` in question."""
     place = printable(str(asked))
     match says:
         case GitSays.NO_GIT:

@@ -1,7 +1,7 @@
-"""Whether the system could start a program: looked at as exec would, without starting it.
+"""Whether the system could start a program: checked as exec would, without starting it.
 
-A file that is executable is not all: a script names the program that runs it in its first line. One that was saved with
-the line ends of Windows names `/bin/sh\\r`, which is nowhere.
+An executable file is not enough: the first line of a script names the program that runs it. A script saved with Windows
+line ends names `/bin/sh\\r`, which does not exist.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SAVE = "Save the script with the line ends of Unix (LF), as `sed -i 's/\\r$//' 
 
 
 def why_not_started(program: Path, folder: Path, effects: Effects) -> tuple[str, str] | None:
-    """What is wrong with an executable file, and the way out; None for nothing that can be seen.
+    """What is wrong with an executable file, and the way out; None if nothing is visible.
 
-    The system starts it in `folder`. Only the first line is looked at, and whether what it names is there.
+    The system starts it in `folder`. Checks only the first line, and whether the program that it names exists.
     """
     try:
         head = effects.first_bytes(program)
@@ -42,7 +42,7 @@ def why_not_started(program: Path, folder: Path, effects: Effects) -> tuple[str,
         shown = printable(line.decode(errors="replace").strip(" \t"))
         return f"cannot be started: its first line ends in CR, and there is no program {shown}", _SAVE
     interpreter, *arguments = line.decode(errors="surrogateescape").split(maxsplit=1) or [""]
-    # The system takes a path, and looks for nothing on PATH.
+    # The system expects a path, and does not search PATH.
     if not interpreter or effects.find_program(str(folder / interpreter)) is None:
         named = printable(interpreter) or "no program"
         return f"cannot be started: its first line names {named}, which is not there", _INSTALL

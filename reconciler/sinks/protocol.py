@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SinkError
-from reconciler.model import RELEASED, ForeignRecord, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import RELEASED, ForeignRecord, LaterRecord, Owner, Repair, Secret, SinkRecord, SinkSettings
 
 if TYPE_CHECKING:
     from reconciler.effects import Effects
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 OwnReading = SinkRecord | LaterRecord
 Reading = OwnReading | ForeignRecord
-"""What is said of a key: a record, that a later version wrote one, or that its place is somebody else's."""
+"""A sink's statement about a key: a record, that a later version wrote one, or that its place has another owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What a sink can do. Whoever uses one asks here, and nowhere else."""
+    """What a sink can do. Callers ask here, and nowhere else."""
 
     readable: bool = True
     """Its records can be read back."""
     removable: bool = True
-    """What it holds can be removed; otherwise `remove` does nothing, and what it holds stays there."""
+    """What it holds can be removed; otherwise `remove` does nothing, and its content stays there."""
     reads_secrets: bool = True
-    """Its secrets can be read back, too: `verify` does, and `apply` where one is copied to another sink."""
+    """Its secrets can be read back, too: by `verify`, and by `apply` to copy one to another sink."""
     tidies: bool = False
-    """`tidy` may find something: what a write that was cut short left, or records of an earlier form."""
+    """`tidy` may find something: the rest of an interrupted write, or records of an earlier form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What keeps some readers from getting a secret that is there; `line` counts from 1, 0 is the whole file."""
+    """What keeps some readers from getting a secret that it holds; `line` counts from 1, 0 is the whole file."""
 
     what: str
     """Such as "CR at the end of", which the line completes."""
@@ -60,26 +60,27 @@ def _describe_lines(what: str, lines: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HeldSecret:
-    """A secret as a sink holds it, and the record that stands beside it.
+    """A secret as a sink holds it, and the record beside it.
 
-    With a damage it is there, and not every reader gets it.
+    With a damage it is there, and not every reader gets it; with a doubt, readers may get different ones.
     """
 
     record: SinkRecord
     secret: Secret
     damage: Damage | None = field(default=None, compare=False)
+    doubt: SinkError | None = field(default=None, compare=False)
 
 
 def refuse_foreign(record: SinkRecord, owner: Owner, error: Callable[[str, str], SinkError]) -> None:
-    """Write no record but the run's own: another one would be nobody's to remove."""
+    """Write only the run's own record: another one would have no owner to remove it."""
     if not record.owner.is_same(owner):
         raise error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
 
 
 def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[str, str], SinkError]) -> None:
-    """Keep what was saved since: a run that was paused just before it writes may resume after another one is done.
+    """Keep what was saved since: a run that was paused just before it writes may continue after another one is done.
 
-    What it would write may have been deleted by then, and consumers would find a secret that opens nothing.
+    Its secret may have been deleted by then, and consumers would find one that opens nothing.
     """
     if held is not None and held.created_at > record.created_at:
         raise error(
@@ -90,9 +91,9 @@ def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[s
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every sink of a run is given: whose it is, the world, and what goes over the words of others.
+    """What every sink of a run gets: its owner, the world, and the redactor for the words of others.
 
-    `env` holds those environment variables that its type declares, and no others.
+    `env` holds the environment variables that its type declares, and no others.
     """
 
     owner: Owner
@@ -113,7 +114,7 @@ class Sink(ABC):
     """Its name in the file."""
     traits: Traits = Traits()
     untidied: SinkError | None = None
-    """Why `tidy` failed, if it did: what it holds may not last, so that nothing rests on it."""
+    """Why `tidy` failed, if it did: its content may not be durable, so nothing depends on it."""
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         """Touches nothing; SinkError for options that make no sense."""
@@ -126,7 +127,7 @@ class Sink(ABC):
         return SinkError(f"sink {self.name}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
 
     def foreign_record(self, key: str, found: SinkError, other: Owner | None) -> ForeignRecord:
-        """What `read` gives for a place that is not ours: what a write of the key would be refused with."""
+        """What `read` returns for a place that is not ours: the error that a write of the key would raise."""
         way_out = self.way_out_of_foreign(found.way_out, other)
         if other is not None and other.stack.startswith(RELEASED):
             giver = other.stack.removeprefix(RELEASED)
@@ -137,7 +138,9 @@ class Sink(ABC):
         return ForeignRecord(key, found.message, way_out)
 
     def way_out_of_foreign(self, way_out: str, other: Owner | None) -> str:
-        """What to do about a record of another owner (None: nobody's), maybe this stack in another project or API."""
+        """What to do about a record of another owner (None: without one), maybe this stack in another project
+        or API.
+        """
         if other is None or other.stack != self._stack:
             return way_out
         hint = "Check GCORE_CLOUD_PROJECT_ID (or `project`) and GCORE_BASE_URL: they may not be those of this secret."
@@ -155,17 +158,22 @@ class Sink(ABC):
 
     @property
     def exposure(self) -> str:
-        """A sentence when writing there deserves to be an exposure of a plan, as of the last `read`; else nothing."""
+        """A sentence if writing there belongs into a plan's exposures, as of the last `read`; else nothing."""
         return ""
 
     @property
-    def damage(self) -> str:
-        """What was damaged as of the last `read`, although no secret is lost: `tidy` repairs it; else nothing."""
+    def repairs(self) -> tuple[Repair, ...]:
+        """What is not as it should be as of the last `read`, although no secret is lost: `tidy` puts it right."""
+        return ()
+
+    @property
+    def warning(self) -> str:
+        """A sentence when consumers may not get what it holds, and keyform changes nothing about that; else nothing."""
         return ""
 
     @property
     def is_evidence(self) -> bool:
-        """Whether the records of the last `read` prove anything: false where a pull request could have written them."""
+        """Whether the records of the last `read` are proof: false if a pull request could have written them."""
         return True
 
     @property
@@ -175,36 +183,36 @@ class Sink(ABC):
 
     @abstractmethod
     def probe(self, keys: Collection[str]) -> None:
-        """Make sure that these keys could be written or removed now, changing nothing; SinkError says why not."""
+        """Check that these keys could be written or removed now, changing nothing; SinkError says why not."""
 
     def rehearse(self, keys: Collection[str]) -> None:  # noqa: B027 - for those whose probe leaves something open
         """Try what cannot be known without trying, and leave nothing behind; SinkError says what does not work.
 
-        `keys` are those that will be written; without any, others will be removed. Apply alone asks for this, once it
-        has the lock, and before it makes a key.
+        `keys` are those that will be written; without any, others will be removed. Only apply calls this, once it has
+        the lock, and before it creates a key.
         """
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:  # noqa: ARG002 - for those that are readable
-        """This stack's records by key, without the secrets: at least those of `keys`, all of them where it can list.
+        """This stack's records by key, without the secrets: at least those of `keys`, all of them if it can list them.
 
-        Where the place of one of `keys` holds what is not ours, a ForeignRecord says so.
+        If the place of one of `keys` holds what is not ours, a ForeignRecord says so.
         """
         return {}
 
     def read_one(self, key: str) -> SinkRecord | None:  # noqa: ARG002 - for those that are readable
-        """This stack's record of one key, for a look at what was written just now; others are not looked at."""
+        """This stack's record of one key, to check what was written just now; others are not read."""
         return None
 
     def read_secrets(self, keys: Collection[str]) -> Mapping[str, HeldSecret]:  # noqa: ARG002 - for those that do
         """What a consumer finds for these keys, as far as it is this stack's; a key that is not held is left out.
 
-        A value that cannot be told for certain (empty, or quoted by hand in a way that readers differ about) is not
-        held; where it can be told, and some readers would get another, its damage says why.
+        A value that is not certain (empty, or quoted by hand in a way that readers differ about) is not held; if it is
+        certain, and some readers would get another, its damage says why.
         """
         return {}
 
     def read_secret(self, key: str) -> HeldSecret | None:
-        """A secret that is to be copied to another sink; it is masked in all output from here on."""
+        """A secret to copy to another sink; it is masked in all output from here on."""
         held = self.read_secrets([key]).get(key)
         if held is not None:
             self._redactor.learn(held.secret)
@@ -214,7 +222,7 @@ class Sink(ABC):
     def write(self, record: SinkRecord, secret: Secret) -> None:
         """Save a secret with its record, replacing this stack's earlier one; durable when it returns.
 
-        SinkError with `effect_is_unknown` when it may have been saved.
+        SinkError with `effect_is_unknown` if it may have been saved.
         """
 
     @abstractmethod
@@ -222,11 +230,11 @@ class Sink(ABC):
         """Remove this stack's record and secret of a key; nothing to do when there is none."""
 
     def release(self, key: str) -> None:  # noqa: B027 - for those that are readable
-        """Let go of this stack's record of a key, whose secret stays: the stack no longer manages it."""
+        """Release this stack's record of a key, whose secret stays: the stack no longer manages it."""
 
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
-        """Make what it holds durable, clear away what is left over, and write records of an earlier form in today's.
+        """Make its content durable, remove leftovers, and write records of an earlier form in today's.
 
-        What the last `read` found damaged is written as it should be. Touches nothing when nothing was cut short, and
+        What `repairs` says is put right. Touches nothing when nothing was cut short, and
         that read found neither.
         """

@@ -1,4 +1,4 @@
-"""A sink's record in plain words, as stores keep it beside a secret."""
+"""A sink's record in plain words, as stores keep it next to a secret."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from reconciler.model import RECORD_FORM, RELEASED, LaterRecord, SinkRecord
 
 LONGEST_SECRET = 4096
-"""Characters: what is longer is no API key, whoever says so."""
+"""Characters: nothing longer is an API key, whoever claims it."""
 KEY_FORM = "[a-z0-9-]{1,100}"
-"""A key's name as records have it; whoever wrote them may have written anything."""
+"""A key's name as records have it; their author may have written anything."""
 STACK_FORM = rf"(?:{re.escape(RELEASED)})?{KEY_FORM}"
 """A stack's, which may have released the key."""
 LIVE_NAME_FORM = "[!-~]{1,100}"
@@ -33,7 +33,7 @@ def format_instant(instant: datetime) -> str:
 
 
 def parse_instant(text: str) -> datetime | None:
-    """The instant that ISO 8601 text names, in UTC; None when it names none, has no zone, or is in no year of ours."""
+    """The instant that ISO 8601 text names, in UTC; None if it names none, has no zone, or is out of range."""
     try:
         instant = datetime.fromisoformat(text)
         return instant.astimezone(UTC) if instant.tzinfo is not None else None
@@ -42,7 +42,7 @@ def parse_instant(text: str) -> datetime | None:
 
 
 def record_to_fields(record: SinkRecord) -> dict[str, str | int]:
-    """What is kept of a record beside the secret; the key is not in it, since it is where the record stands."""
+    """The stored fields of a record; not the key, since the record is in its place."""
     return {
         "form": RECORD_FORM,
         "api": record.api,
@@ -55,9 +55,9 @@ def record_to_fields(record: SinkRecord) -> dict[str, str | int]:
 
 
 def record_from_fields(key: str, fields: object) -> SinkRecord | LaterRecord | None:
-    """The record that was kept, in this form or in the first one, which had neither `form`, `api` nor `project`.
+    """The record of these fields, in this form or in the first one, which had neither `form`, `api` nor `project`.
 
-    None when it is damaged: not what `record_to_fields` gives, or gave.
+    None if it is damaged: not what `record_to_fields` gives, or gave.
     """
     match fields:
         case {"form": int(form)} if form > RECORD_FORM and not isinstance(form, bool):
@@ -81,7 +81,7 @@ def record_from_fields(key: str, fields: object) -> SinkRecord | LaterRecord | N
 
 
 def _place_from_fields(fields: object) -> tuple[str, int, int] | None:
-    """API, project and form; None when they are no such things."""
+    """API, project and form; None if they are not valid."""
     match fields:
         case {"form": 2, "api": str(api), "project": int(project)} if (
             (not api or _API.fullmatch(api)) and not isinstance(project, bool) and 0 <= project <= HIGHEST_PROJECT

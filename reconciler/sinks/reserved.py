@@ -1,8 +1,8 @@
-"""Environment variables that others own: a secret in one of them breaks a shell, or is taken for another credential.
+"""Environment variables that others own: a secret in one of them breaks a shell, or acts as another credential.
 
-Whoever reads a .env file puts its variables into an environment. There a `PATH` hides all programs, an `LD_PRELOAD`
-changes what they load, and a `GCORE_API_KEY` takes the place of keyform's own token. What a client of the keys reads by
-itself, such as OPENAI_API_KEY, is what a file is for.
+Readers of a .env file put its variables into an environment. There a `PATH` hides all programs, an `LD_PRELOAD` changes
+what they load, and a `GCORE_API_KEY` replaces keyform's own token. Variables that a client of the keys reads by itself,
+such as OPENAI_API_KEY, are what a file is for.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _PREFIXES = {
 
 
 def who_owns(variable: str) -> str:
-    """Whose a variable is, to complete "which …"; nothing for one that is free. Case does not count: `http_proxy`."""
+    """The owner of a variable, to complete "which …"; nothing for one that is free. Ignores case: `http_proxy`."""
     name = variable.upper()
     return _owners().get(name) or next((owner for prefix, owner in _by_prefix() if name.startswith(prefix)), "")
 

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Any, TypeVar
 
 from reconciler.errors import SinkError
-from reconciler.model import RECORD_FORM, LaterRecord, Owner, Secret, SinkRecord, SinkSettings
+from reconciler.model import RECORD_FORM, LaterRecord, Owner, Repair, Secret, SinkRecord, SinkSettings
 from reconciler.reach import printable
 from reconciler.sinks.protocol import (
     HeldSecret,
@@ -36,22 +36,22 @@ from reconciler.workers import side_by_side
 Answer = TypeVar("Answer")
 
 ATTEMPTS = 4
-"""How often a change begins again."""
+"""How often a change starts again."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0
-"""Seconds; each wait is twice the one before, and longer where the store asks for it."""
+"""Seconds; each wait is twice the one before, and longer if the store asks for it."""
 _READERS = 8
 _FEW = 10
-"""So many entries are read one after the other, so that a run can be made repeatable."""
+"""Up to this many entries are read one after the other, so that a run can be made repeatable."""
 
 
 class Moved(Exception):
-    """Somebody else changed the entry after it was looked at."""
+    """Another writer changed the entry after it was looked at."""
 
 
 class Passing(SinkError):
-    """A failure that may be over a moment later, such as a store that asks for fewer requests.
+    """A failure that may pass a moment later, such as a store that asks for fewer requests.
 
-    `retry_after` is how many seconds the store asks to be left alone; None where it does not say.
+    `retry_after` is how many seconds the store asks for; None if it does not say.
     """
 
     retry_after: float | None = None
@@ -59,12 +59,11 @@ class Passing(SinkError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a key's place in the store holds, whoever put it there.
+    """The content of a key's place in the store, whoever put it there.
 
-    `found` is its record (None: there is none that can be read), `secret` what is beside it, where a look shows that.
-    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, where one is named, or that from
-    whom the file takes it over. `state` is
-    what the store wants back when it puts or drops, such as a version.
+    `found` is its record (None: there is none that can be read), `secret` what is next to it, if a look shows that.
+    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, if it names one, or the one from
+    whom the file takes it over. `state` is what the store needs when it puts or drops, such as a version.
     """
 
     found: OwnReading | None = None
@@ -75,18 +74,18 @@ class Entry:
 
     @property
     def record(self) -> SinkRecord | None:
-        """The record, where it is ours and of a form that is read here."""
+        """The record, if it is ours and in a known form."""
         return self.found if isinstance(self.found, SinkRecord) and not self.whose else None
 
 
 class Unseen(Enum):
-    """What says that a look does not show the secret."""
+    """Marks a look that does not show the secret."""
 
     UNSEEN = "unseen"
 
 
 def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unseen.UNSEEN, state: Any = None) -> Entry:
-    """The entry of a store that keeps `record_to_fields` beside a secret; both may be whatever stands there."""
+    """The entry of a store that keeps `record_to_fields` next to a secret; both may hold anything."""
     found = record_from_fields(key, fields)
     stack = fields.get("stack") if isinstance(fields, Mapping) else None
     if isinstance(found, SinkRecord) and not owner.owns(found.owner, key):
@@ -103,7 +102,7 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
 
 
 def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
-    """The entry that a JSON document holds, or its text: `{"secret": …, "keyform": {…}}`. All else is not ours."""
+    """The entry of a JSON document, or of its text: `{"secret": …, "keyform": {…}}`. Anything else is not ours."""
     try:
         found = json.loads(document) if isinstance(document, str | bytes) else document
     except (ValueError, RecursionError):
@@ -118,32 +117,38 @@ def make_document(record: SinkRecord, secret: Secret) -> dict[str, object]:
 
 
 class Store(Sink):
-    """A `Sink` over a store. `look`, `put` and `drop` fail by SinkError; by Passing where trying again helps."""
+    """A `Sink` over a store. `look`, `put` and `drop` fail with SinkError; with Passing if trying again helps."""
 
     traits = Traits(tidies=True)
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         self._old: dict[str, Entry] = {}
+        self._differing: dict[str, str] = {}
+
+    @property
+    def repairs(self) -> tuple[Repair, ...]:
+        """What beside the secrets was not as the file says when the store was read last."""
+        return tuple(Repair("sink_entry_differs", self._differing[key]) for key in sorted(self._differing))
 
     @abstractmethod
     def look(self, key: str) -> Entry | None:
-        """What the key's place in the store holds: see `read_entry`; None for nothing."""
+        """The content of the key's place in the store: see `read_entry`; None for nothing."""
 
     @abstractmethod
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
-        """Save secret and record in one step, in the place of what was looked at, which is ours; durable."""
+        """Save secret and record in one step, in place of the looked-at entry, which is ours; durable."""
 
     @abstractmethod
     def drop(self, key: str, there: Entry) -> None:
-        """Remove secret and record of what was looked at, which is ours."""
+        """Remove secret and record of the looked-at entry, which is ours."""
 
     def listed(self) -> Iterable[str]:
-        """The keys that this stack has entries for, declared or not, where the store can list them."""
+        """The keys that this stack has entries for, declared or not, if the store can list them."""
         return ()
 
     def check_place(self, key: str, there: Entry) -> None:
-        """Refuse an entry of ours that a secret could not be put into."""
+        """Refuse an entry of ours that cannot hold a secret."""
 
     def find_record(self, key: str, there: Entry) -> OwnReading | None:  # noqa: ARG002 - some have to read more
         """The record in an entry of ours."""
@@ -154,22 +159,29 @@ class Store(Sink):
         return there.secret
 
     def let_go(self, key: str, there: Entry) -> None:
-        """Write the record of an entry of ours as one that is released; the secret stays."""
+        """Write the record of an entry of ours as released; the secret stays."""
         secret = self.find_secret(key, there)
         if there.record is not None and secret is not None:
             self.put(there.record.let_go, secret, there)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Write the record of an entry in today's form, where that takes no secret; otherwise the next write does.
+        """Write the record of an entry in today's form, if that takes no secret; otherwise the next write does.
 
-        That of another owner, which is taken over, is written with the secret.
+        A record of another owner that is taken over is written with the secret.
         """
         secret = self.find_secret(key, there) if there.other is not None else None
         if there.record is not None and secret is not None:
             self.put(replace(there.record, form=RECORD_FORM), secret, there)
 
+    def differs(self, key: str, there: Entry) -> str:  # noqa: ARG002 - for those that keep more than secrets
+        """What beside the secret is not as the file says, and what an apply does about it; nothing if all is right."""
+        return ""
+
+    def correct(self, key: str, there: Entry) -> None:
+        """Make that what the file says."""
+
     def foreign(self, key: str, there: Entry) -> SinkError:
-        """What is said of an entry that is not ours."""
+        """The message about an entry that is not ours."""
         return self.error(f"the entry of {key} {there.whose}", "Remove it, or choose another place for this sink.")
 
     # --- The protocol ------------------------------------------------------------------------------------------------
@@ -191,11 +203,14 @@ class Store(Sink):
         entries = dict(zip(names, _for_all(self._entry, names), strict=True))
         there = {key: entry for key, entry in entries.items() if entry is not None}
         self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}
+        ours = {key: there[key] for key in sorted(set(keys) & set(there)) if not there[key].whose}
+        differing = {key: self.differs(key, entry) for key, entry in ours.items() if not _is_later(entry)}
+        self._differing = {key: sentence for key, sentence in differing.items() if sentence}
         found = {key: self._reading(key, entry) for key, entry in there.items()}
         return {key: reading for key, reading in found.items() if reading is not None}
 
     def _reading(self, key: str, there: Entry) -> Reading | None:
-        """What is said of an entry, whosever it is."""
+        """The sink's statement about an entry, whoever owns it."""
         return self.foreign_record(key, self.foreign(key, there), there.other) if there.whose else there.found
 
     def read_one(self, key: str) -> SinkRecord | None:
@@ -249,7 +264,7 @@ class Store(Sink):
         self._change(key, attempt, lambda: self.look(key) is None)
 
     def release(self, key: str) -> None:
-        """Let go of a record; the secret stays, and what is not ours."""
+        """Release a record; the secret stays, and so does what is not ours."""
 
         def attempt() -> None:
             there = self.look(key)
@@ -264,7 +279,13 @@ class Store(Sink):
         self._change(key, attempt, is_done)
 
     def tidy(self) -> None:
-        """Write those records in today's form that the last reading found in another; nothing depends on it."""
+        """Put right what `repairs` says; write those records in today's form that the last reading found in another.
+
+        Nothing depends on the latter.
+        """
+        for key in sorted(self._differing):
+            self._insist(key, lambda key=key: self._correct(key))  # type: ignore[misc]
+        self._differing = {}
         for key in sorted(self._old):
             with suppress(SinkError):
                 self.renew(key, self._old[key])
@@ -273,7 +294,7 @@ class Store(Sink):
     # --- What holds for all ------------------------------------------------------------------------------------------
 
     def _check(self, key: str, there: Entry, record: SinkRecord | None = None) -> None:
-        """Refuse to replace, by this record, or to remove what is not ours, cannot be read here, or is newer."""
+        """Refuse to replace with this record, or to remove, what is not ours, cannot be read here, or is newer."""
         if there.whose:
             raise self.foreign(key, there)
         if isinstance(there.found, LaterRecord):
@@ -281,8 +302,13 @@ class Store(Sink):
         if record is not None:
             refuse_older(there.found, record, self.error)
 
+    def _correct(self, key: str) -> None:
+        there = self.look(key)
+        if there is not None and not there.whose and not _is_later(there):
+            self.correct(key, there)
+
     def _entry(self, key: str) -> Entry | None:
-        """An entry with all that is to be known of its record, where it is ours."""
+        """An entry with everything about its record, if it is ours."""
 
         def attempt() -> Entry | None:
             there = self.look(key)
@@ -293,7 +319,7 @@ class Store(Sink):
         return self._insist(key, attempt)
 
     def _change(self, key: str, attempt: Callable[[], None], is_done: Callable[[], bool]) -> None:
-        """Change something; where no attempt succeeds, look at the end whether one of them took effect after all."""
+        """Change something; if no attempt succeeds, check at the end whether one of them took effect after all."""
         try:
             self._insist(key, attempt)
         except SinkError as error:
@@ -326,6 +352,10 @@ class Store(Sink):
                 wait *= 2
         error.effect_is_unknown = is_unknown
         raise error
+
+
+def _is_later(there: Entry) -> bool:
+    return isinstance(there.found, LaterRecord)
 
 
 def _for_all(function: Callable[[str], Answer], keys: Sequence[str]) -> list[Answer]:

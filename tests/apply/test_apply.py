@@ -198,7 +198,7 @@ def test_a_run_that_is_to_stop_before_anything_was_made_tells_so_of_each_change(
 
 
 def test_what_is_bound_meanwhile_disturbs_no_look_at_the_same_key() -> None:
-    """Writes of different endpoints run side by side, and each is told of the others' bindings of its key."""
+    """Writes of different endpoints run in parallel, and each gets the others' bindings of its key."""
     refs = [deployment(f"d{number}") for number in range(30_000)]
     kept = Bindings(())
 
@@ -592,7 +592,7 @@ def test_a_write_that_may_still_be_on_its_way_keeps_the_generation_in_use(
 
 
 def test_one_that_came_into_use_since_the_plan_is_not_discarded(world: World) -> None:
-    """The reading that the plan rests on was older than the marker: it is looked at once more."""
+    """The reading behind the plan was older than the marker: it is read once more."""
     state = desired(key("payments", "llama3"))
     sink = BrokenSink(world.sinks()["local"], error=SinkError("no"))
     assert not world.apply(state, sinks={"local": sink}).complete

@@ -1,4 +1,4 @@
-"""The model of an apply that the planner's properties rest on does what the real one does, on the emulator."""
+"""The model of an apply behind the planner's properties does what the real one does, on the emulator."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def describe(key: LiveKey) -> tuple[Any, ...]:
 @fuzz(40)
 @given(files(), worlds())
 def test_the_real_executor_leaves_what_the_model_leaves(file: DesiredState, drawn: Snapshot) -> None:
-    # A proof changes nothing, and has tests of its own.
+    # A proof changes nothing, and has separate tests.
     file = replace(file, keys=tuple(replace(key, prove=False) for key in file.keys))
     with tempfile.TemporaryDirectory() as folder:
         world = World(Path(folder), seeded(drawn), sinks={"local": "dotenv", "ci": "json"})

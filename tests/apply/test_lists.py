@@ -214,7 +214,7 @@ def test_a_run_that_is_to_stop_waits_for_no_list(world: World) -> None:
 
 @pytest.mark.parametrize("gone", ["keyform-lock--lists-", "keyform-lock-prod-"])
 def test_a_lock_that_is_gone_lets_nothing_more_be_said_to_be_done(world: World, gone: str) -> None:
-    """The lists' lock is asked for around each list; the stack's, before secrets are written and at the end."""
+    """The run asks for the lists' lock around each list; for the stack's, before it writes secrets and at the end."""
     file, written = desired(key("payments", "flux", "llama3", "whisper")), list[str]()
 
     def watch(request: Request, _: Answer) -> None:

@@ -1,39 +1,29 @@
 """The lock of a stack: one holder at a time, whoever dies, whatever is lost."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.http_fakes import PROJECT, TOKEN, make_api
+from support.locks import LIVE, interleave, locks, make_lock
 from support.states import desired, key
-from support.worlds import STACK, OtherProcess, World, apply_under, states
+from support.worlds import OtherProcess, World, apply_under, states
 
 from reconciler.apply import locked
 from reconciler.apply.api_lock import GRACE, LIFETIME, ApiLock
 from reconciler.apply.lock import FileLock
 from reconciler.effects import System
-from reconciler.emulator import Answer, ConnectionLost, Request
+from reconciler.emulator import Answer, ConnectionLost, Modes, Request
 from reconciler.errors import Interrupted, LockHeld, LockLost, RateLimited
 from reconciler.plan.changes import Bind
 from reconciler.plan.differences import explain_difference
 from reconciler.plan.outcomes import Finished, OutcomeState
-
-LIVE = {
-    "api_keys": [{"name": "portal-made"}],
-    "deployments": [{"name": "llama3", "image": "demo/llama3", "api_keys": ["portal-made"]}],
-}
-
-
-def make_lock(world: World, holder: str, chance: float, told: list[str] | None = None) -> ApiLock:
-    effects = OtherProcess(world.emulator, chance)
-    tell = [].append if told is None else told.append
-    return ApiLock(make_api(effects, workers=1), effects, stack=STACK, holder=holder, tell=tell)
 
 
 @pytest.fixture
@@ -49,10 +39,6 @@ def ours(world: World) -> ApiLock:
 @pytest.fixture
 def theirs(world: World) -> ApiLock:
     return make_lock(world, "ci@two", 0.75)
-
-
-def locks(world: World) -> list[str]:
-    return [name for name in world.live_names() if name.startswith("keyform-lock-")]
 
 
 def test_the_lock_is_a_key_that_opens_nothing_and_is_gone_when_given_back(world: World, ours: ApiLock) -> None:
@@ -163,7 +149,7 @@ def too_often(retry_after: int | None = None) -> Answer:
 def test_a_lock_is_given_back_though_the_api_has_refused_everything_for_a_while(
     world: World, retry_after: int | None
 ) -> None:
-    """The gate is shut by then; the API opens again before anybody's patience is over."""
+    """The gate is closed by then; the API opens again before the run's patience ends."""
     told: list[str] = []
     lock = make_lock(world, "ci@one", 0.25, told)
     lock.acquire(timeout=0)
@@ -324,64 +310,19 @@ def test_another_stack_has_a_lock_of_its_own(world: World, ours: ApiLock) -> Non
     other.check()
 
 
-def interleave(first: ApiLock, second: ApiLock, order: list[bool], world: World) -> list[bool]:
-    """Both acquire, one request each as `order` says; gives who holds it in the end."""
-    import threading
-
-    turn = [threading.Event(), threading.Event()]
-    ready = [threading.Event(), threading.Event()]
-    done = [False, False]
-    holds = [False, False]
-
-    def steps(index: int, lock: ApiLock) -> Iterator[None]:
-        effects = lock._effects
-        send = effects.send
-
-        def gated(request: object) -> object:
-            ready[index].set()
-            turn[index].wait(5)
-            turn[index].clear()
-            return send(request)  # type: ignore[arg-type]
-
-        effects.send = gated  # type: ignore[method-assign,assignment]
-        try:
-            lock.acquire(timeout=0)
-            holds[index] = True
-        except LockHeld:
-            pass
-        finally:
-            done[index] = True
-            ready[index].set()
-            effects.send = send  # type: ignore[method-assign]
-        yield
-
-    threads = [
-        threading.Thread(target=lambda index=index, lock=lock: list(steps(index, lock)))
-        for index, lock in enumerate((first, second))
-    ]
-    for thread in threads:
-        thread.start()
-    for index in (0, 1):
-        ready[index].wait(5)
-    for pick in [*order, *([False, True] * 20)]:
-        index = int(pick)
-        if done[index]:
-            continue
-        ready[index].clear()
-        turn[index].set()
-        ready[index].wait(5)
-    for thread in threads:
-        thread.join(5)
-    return holds
-
-
-@given(order=st.lists(st.booleans(), max_size=14), stale=st.booleans())
-@settings(max_examples=60, deadline=None)
+@given(
+    order=st.lists(st.booleans(), max_size=20),
+    stale=st.booleans(),
+    names=st.sampled_from(Modes.choices()["deleted_name"]),
+)
+@settings(max_examples=80, deadline=None)
 def test_two_who_take_it_at_once_never_both_hold_it(
-    tmp_path_factory: pytest.TempPathFactory, order: list[bool], stale: bool
+    tmp_path_factory: pytest.TempPathFactory, order: list[bool], stale: bool, names: Any
 ) -> None:
-    """Whatever the order of their requests, also over a stale lock."""
-    world = World(tmp_path_factory.mktemp("world"), LIVE)
+    """Whatever the order of their requests, also over a stale lock, and where names of locks are reserved."""
+    world = World(tmp_path_factory.mktemp("world"), LIVE, modes=Modes(deleted_name=names))
+    with make_lock(world, "before", 0.1).held():
+        pass
     if stale:
         make_lock(world, "dead", 0.5).acquire(timeout=0)
         world.clock.advance((LIFETIME + GRACE).total_seconds())

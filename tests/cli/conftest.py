@@ -1,4 +1,4 @@
-"""What the tests of the command line stand on."""
+"""Fixtures for the tests of the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Keyform = InProcess
 
 @pytest.fixture
 def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
-    """Makes a folder with an emulator of its own, in the given mode."""
+    """Makes a folder with a separate emulator, in the given mode."""
     running: list[EmulatorServer] = []
 
     def make(live: dict[str, Any] = LIVE, **options: Any) -> World:
@@ -37,7 +37,7 @@ def make_world(tmp_path: Path) -> Iterator[MakeWorld]:
 
 @pytest.fixture
 def world(make_world: MakeWorld) -> World:
-    """A folder, and an emulator with two deployments, an application and a foreign key; tasks are over at once."""
+    """A folder, and an emulator with two deployments, an application and a foreign key; tasks end at once."""
     return make_world()
 
 

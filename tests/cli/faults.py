@@ -21,7 +21,7 @@ def always(answer: Answer) -> Fault:
 
 
 def on(method: str, ending: str, fault: Fault, *, times: int = 1_000_000) -> Fault:
-    """The fault, for the first requests of one kind; the others, and those of the lock, go on as ever."""
+    """The fault, for the first requests of one kind; the others, and those of the lock, continue as before."""
     left = [times]
 
     def interceptor(request: Request, proceed: Proceed) -> Answer:
@@ -51,7 +51,7 @@ def cut_short(request: Request, proceed: Proceed) -> Answer:
 
 
 class HeldTasks:
-    """A fault: tasks go on until they are let go, so that nothing depends on how fast a machine is.
+    """A fault: tasks run until they are released, so that nothing depends on how fast a machine is.
 
     For a world whose tasks take hours.
     """
@@ -87,7 +87,7 @@ class HeldTasks:
             self._end(self._begun)
 
     def hold(self) -> None:
-        """From now on they go on again."""
+        """From now on they continue."""
         with self._guard:
             self._are_over = False
             self._begun = []

@@ -1,4 +1,4 @@
-"""keyform in this process, in what a process of its own would have: environment, folder, streams, signals.
+"""keyform in this process, with what a separate process would have: environment, folder, streams, signals.
 
 It takes the time of the command itself, without that of a start. What only a process has (being signalled or killed,
 closed streams, a terminal, an encoding, a limit of the system) is tested with `World.start`, by tests that say so with
@@ -41,7 +41,7 @@ class InProcess:
         monkeypatch.chdir(world.folder)
 
     def without_network(self) -> Self:
-        """Let the emulator answer each request as it is: for what stands in names and bodies, tried by thousands."""
+        """Let the emulator answer each request unchanged: for text in names and bodies, tried by thousands."""
         emulator = self._world.emulator
         self._monkeypatch.setattr(System, "send", lambda effects, request: ask_emulator(emulator, request))
         return self

@@ -1,4 +1,4 @@
-"""keyform as a process of its own: started, waited for, interrupted, and all that it wrote."""
+"""keyform as a separate process: started, waited for, interrupted, with its whole output."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Ran:
 
 
 class Running:
-    """keyform as a process of its own, in a clean environment."""
+    """keyform as a separate process, in a clean environment."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Running:
         return self._texts["stderr"].decode("utf-8", "replace")
 
     def wait_for(self, text: str) -> None:
-        """Wait until it stands on stderr."""
+        """Wait until it appears on stderr."""
         wait_until(lambda: text in self.err or self.process.poll() is not None, f"{text!r} on stderr", lambda: self.err)
 
     def send(self, number: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""A folder, an emulator over HTTP, and `keyform` run in it: as a process of its own, in this one, or on a terminal.
+"""A folder, an emulator over HTTP, and `keyform` run in it: as a separate process, in this one, or on a terminal.
 
 After every run, everything it wrote is searched for secrets and tokens; `in_order` says what a finished stack is.
 """
@@ -86,6 +86,8 @@ class World:
     issued: set[str] = field(default_factory=set)
     """Every secret that the API has ever shown."""
     env: dict[str, str] = field(default_factory=dict)
+    group: int = -1
+    """The group that may read the sinks' files, where they are for one."""
 
     @classmethod
     def make(cls, folder: Path, server: EmulatorServer, live: Mapping[str, Any]) -> Self:
@@ -151,23 +153,23 @@ class World:
         return self.emulator.accepts(PROJECT, kind, name, secret)
 
     def held(self, path: str = "secrets.env") -> dict[str, str]:
-        """What a sink's file holds, by variable or by key."""
+        """What a sink's file holds, by key; of a .env file, by the key in upper case, without the `_KEY` behind it."""
         file = self.folder / path
         if not file.exists():
             return {}
         text = file.read_text(encoding="utf-8")
         if path.endswith(".json"):
             return {name: entry["secret"] for name, entry in json.loads(text).items()}
-        return dict(re.findall(r"^(\w+)='?([^'\n]*)'?$", text, re.MULTILINE))
+        return dict(re.findall(r"^(\w+?)(?:_KEY)?='?([^'\n]*)'?$", text, re.MULTILINE))
 
     # --- Running ------------------------------------------------------------------------------------------------------
 
     def start(self, *argv: str, **options: Any) -> Running:
-        """Start keyform as a process of its own."""
+        """Start keyform as a separate process."""
         return Running(self, argv, **options)
 
     def run(self, *argv: str, stdin: str | None = "", **options: Any) -> Ran:
-        """Run keyform as a process of its own, to its end."""
+        """Run keyform as a separate process, to its end."""
         return self.start(*argv, **options).finish(stdin)
 
     def fail(self, fault: Fault | None) -> None:
@@ -175,15 +177,20 @@ class World:
         self.emulator.interceptor = fault
 
     def search(self, *texts: str) -> None:
-        """No secret and no token stands in these texts, or in a file that others can read."""
+        """No secret and no token appears in these texts, or in a file that others can read."""
         where = {f"what was written ({number})": text for number, text in enumerate(texts)}
         for path in self.folder.rglob("*"):
-            if path.is_file() and not path.is_symlink() and path.stat().st_mode & 0o077:
+            if path.is_file() and not path.is_symlink() and self._is_open(path):
                 where[str(path)] = path.read_bytes().decode("utf-8", "replace")
         for place, text in where.items():
             for value in (TOKEN, *self.issued):
                 for form in _forms(value):
                     assert form not in text, f"a secret is shown in {place}"
+
+    def _is_open(self, path: Path) -> bool:
+        """Whether others can read a file; the group that a sink's file is for is not one of them."""
+        others = 0o037 if path.stat().st_gid == self.group else 0o077
+        return bool(path.stat().st_mode & others)
 
     # --- What has to hold ---------------------------------------------------------------------------------------------
 
@@ -205,9 +212,9 @@ class World:
                     for endpoint in key.get(f"{kind}s", []):
                         assert self.opens(endpoint, secret, kind), f"{kind} {endpoint} refuses what {sink} holds"
                         assert not self.opens(endpoint, None, kind), f"{kind} {endpoint} is public"
-        for path in {entry["path"] for entry in said["sinks"].values()}:
+        for path, mode in {entry["path"]: entry.get("mode", "0600") for entry in said["sinks"].values()}.items():
             if (self.folder / path).exists():
-                assert stat.S_IMODE((self.folder / path).stat().st_mode) == 0o600
+                assert stat.S_IMODE((self.folder / path).stat().st_mode) == int(mode, 8)
         assert self.locks == [], "a lock was left"
         before, files = len(self.writes), self.files()
         again = (run or self.run)("plan", "--detailed-exitcode", "--no-color")
@@ -238,7 +245,7 @@ def _forms(value: str) -> Iterator[str]:
     yield quote(value, safe="")
     yield json.dumps(value)[1:-1]
     for before in ("", "x", "xx", "APIKey ", ":"):
-        # Without the characters at the edges, which depend on what stands beside them.
+        # Without the characters at the edges, which depend on their neighbours.
         encoded = base64.b64encode((before + value).encode()).decode().rstrip("=")[len(before) + 2 : -2]
         yield encoded
         yield encoded.replace("+", "-").replace("/", "_")

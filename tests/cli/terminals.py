@@ -22,7 +22,7 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
 class Terminal:
-    """A process on a terminal of its own, and everything that it wrote there."""
+    """A process on a terminal, and everything that it wrote there."""
 
     def __init__(self, running: Running, master: int) -> None:
         self.running = running

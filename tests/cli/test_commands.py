@@ -2,37 +2,94 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import socket
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import jsonschema
 import pytest
+import yaml
 from cli.conftest import Keyform, MakeWorld
 from cli.in_process import InProcess
 from cli.processes import wait_until
-from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
+from cli.stage import HEAD, LIVE, ONE_KEY, TWO_KEYS, World
 
 from reconciler.effects import System
-from reconciler.emulator import Emulator, VirtualClock
+from reconciler.emulator import Emulator, Modes, VirtualClock
 
 # --- init -------------------------------------------------------------------------------------------------------------
 
 
-def test_init_writes_a_file_that_is_valid_as_it_is(world: World, keyform: Keyform) -> None:
-    ran = keyform("init", "--project", "1234")
+@pytest.mark.parametrize("live", [LIVE, {}], ids=["deployments", "empty project"])
+@pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("in_git", [False, True], ids=["no git", "git"])
+def test_init_writes_a_file_that_is_applied_as_it_is(
+    make_world: MakeWorld,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    live: dict[str, Any],
+    api: str,
+    *,
+    in_git: bool,
+) -> None:
+    world = make_world(live)
+    keyform = InProcess(world, monkeypatch, capsys)
+    if in_git:
+        subprocess.run(["git", "init", "--quiet"], cwd=world.folder, check=True)
+    ran = keyform("init", "--project", "1234", *(["--api", api] if api != "v3" else []))
     assert (ran.code, ran.err) == (0, "")
     assert ran.out == (
         "Wrote keyform.yaml.\n"
         "Added secrets.env, secrets.json to .gitignore.\n"
-        "\nNext: name your keys and deployments in it, then run `keyform validate` and `keyform plan`.\n"
+        "Wrote schemas/keyform.schema.json, by which editors check and complete keyform.yaml.\n"
+        "\nNext: run `keyform plan`, and name your own keys and deployments in the file.\n"
     )
     ran = keyform("validate", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": ""})
-    assert (ran.code, ran.out) == (0, "Valid: stack stack declares 0 keys, 0 endpoints and 1 sink.\n")
+    assert (ran.code, ran.out) == (0, "Valid: stack stack declares 1 key, 0 endpoints and 1 sink.\n")
     assert world.calls == []
-    assert keyform("plan").out == "No changes. The live API matches the file.\n"
+    ran = keyform("plan", "--detailed-exitcode")
+    assert (ran.code, ran.err) == (2, "")
+    assert ran.out.splitlines()[-1] == "Plan: 1 to add, 0 to change, 0 to rotate, 0 to destroy."
+    assert "Exposures" not in ran.out
+    assert "Warnings" not in ran.out
+    assert keyform("apply", "--auto-approve").code == 0
+    assert world.held() == {"MY_STACK_APP": world.secret_of("my-stack-app")}
+    before = world.writes
+    ran = keyform("apply", "--auto-approve")
+    assert (ran.code, ran.out) == (0, "No changes. The live API matches the file.\n")
+    assert world.writes == before
+    assert keyform("verify").code == 0
+    assert keyform("status").code == 0
+    assert keyform("destroy", "--auto-approve").code == 0
+    assert world.owned() == []
+
+
+def test_the_schema_that_init_writes_is_where_the_file_says_and_is_what_schema_prints(
+    world: World, keyform: Keyform
+) -> None:
+    assert keyform("init", "--project", "1234").code == 0
+    first = (world.folder / "keyform.yaml").read_text().splitlines()[0]
+    named = first.removeprefix("# yaml-language-server: $schema=")
+    assert named != first
+    written = (world.folder / named).read_text()
+    ran = keyform("schema", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": ""})
+    assert (ran.code, ran.out) == (0, written)
+    said = yaml.safe_load((world.folder / "keyform.yaml").read_text())
+    jsonschema.Draft202012Validator(json.loads(written)).validate(said)
+
+
+def test_a_schema_that_is_there_is_kept(world: World, keyform: Keyform) -> None:
+    (world.folder / "schemas").mkdir()
+    world.write("mine", "schemas/keyform.schema.json")
+    ran = keyform("init", "--project", "1234")
+    assert ran.code == 0
+    assert "Kept schemas/keyform.schema.json; `keyform schema` prints the one of this version.\n" in ran.out
+    assert (world.folder / "schemas/keyform.schema.json").read_text() == "mine"
 
 
 def test_init_reads_the_project_from_the_environment_unless_it_is_given(world: World, keyform: Keyform) -> None:
@@ -46,13 +103,15 @@ def test_after_init_git_ignores_what_the_sinks_write(world: World, keyform: Keyf
     subprocess.run(["git", "init", "--quiet"], cwd=world.folder, check=True)
     world.write("*.log", ".gitignore")  # a last line without its end
     assert keyform("init", "--project", "1234").code == 0
-    text = (world.folder / "keyform.yaml").read_text().replace("keys: {}", "keys:\n  mine:\n    deployments: [llama3]")
-    world.write(text)
     assert keyform("apply", "--auto-approve").code == 0
     status = subprocess.run(
         ["git", "status", "--porcelain", "-uall"], cwd=world.folder, check=True, capture_output=True, text=True
     )
-    assert sorted(status.stdout.split()[1::2]) == [".gitignore", "keyform.yaml"]
+    assert sorted(status.stdout.split()[1::2]) == [
+        ".gitignore",
+        "keyform.yaml",
+        "schemas/keyform.schema.json",
+    ]
     assert "secrets.env" in {path.name for path in world.folder.iterdir()}
 
 
@@ -316,6 +375,52 @@ def test_a_seed_that_cannot_be_used_is_told_with_its_place(
     assert sentence in ran.err
 
 
+def test_the_emulator_lists_its_modes_with_the_default_first(keyform: Keyform) -> None:
+    ran = keyform("emulator", "--list-modes")
+    assert (ran.code, ran.err) == (0, "")
+    listed = dict(re.findall(r"^  (\w+) = (.+)$", ran.out, re.MULTILINE))
+    known = Modes.choices() | Modes.liberties()
+    assert listed == {name: " | ".join(map(str, values)) for name, values in known.items()}
+    assert (
+        "  deleted_name = free | reserved_for_an_hour | reserved\n      The name of a deleted key: free at" in ran.out
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        (
+            "deleted_nam=reserved",
+            "There is no mode 'deleted_nam'.\n"
+            "  Did you mean `deleted_name`? `keyform emulator --list-modes` lists all.",
+        ),
+        ("lists_lag=4", "The mode lists_lag has no value '4'.\n  Its values are 0, 3."),
+        ("lists_lag", "'lists_lag' sets no mode.\n  Write NAME=VALUE, such as deleted_name=reserved."),
+    ],
+)
+def test_a_mode_that_there_is_not_is_told_with_those_that_there_are(keyform: Keyform, setting: str, said: str) -> None:
+    ran = keyform("emulator", "--mode", setting)
+    assert (ran.code, ran.out, ran.err) == (1, "", f"Error: {said}\n")
+
+
+@pytest.mark.process("it serves until it is signalled")
+def test_the_emulator_behaves_as_its_modes_say(world: World) -> None:
+    world.write("projects: {1234: {applications: [{name: Chat UI}]}}", "seed.yaml")
+    modes = ("--mode", "application_name=free", "--mode", "key_quota=3", "--mode", "quota_status=409")
+    serving = world.start("emulator", "--port", "0", "--seed", "seed.yaml", *modes)
+    wait_until(lambda: b"CLOUD_PROJECT_ID" in serving._texts["stdout"], "the address", lambda: serving.err)
+    env = dict(re.findall(r"export (\w+)=(\S+)", serving._texts["stdout"].decode()))
+    keys = "".join(f"  key-{number}: {{}}\n" for number in range(4))
+    world.write(f"{ONE_KEY.partition('keys:')[0]}lock: {{type: none}}\nkeys:\n{keys}")
+    ran = world.run("apply", "--auto-approve", env=env)
+    assert ran.code == 1
+    said = " ".join(ran.out.split())
+    assert "A quota is used up (quota inference_api_key_count_limit, limit 3, usage 3), so the API refused to" in said
+    assert "Keys: 3 added" in said
+    serving.send(signal.SIGINT)
+    assert serving.finish().code == 0
+
+
 def test_a_database_that_is_none_is_told(world: World, keyform: Keyform) -> None:
     world.write("not a database " * 100, "state.db")
     ran = keyform("emulator", "--db", "state.db")
@@ -341,7 +446,7 @@ def test_the_demo_tells_the_whole_story_and_leaves_nothing_behind(world: World, 
     assert "Plan: 0 to add, 1 to change, 0 to rotate, 1 to destroy." in ran.out
     assert ran.out.count("401 Unauthorized") == 2
     assert ran.out.count("200 You said: Hello?") == 2
-    assert "PAYMENTS_API=(sensitive value)" in ran.out
+    assert "PAYMENTS_API_KEY=(sensitive value)" in ran.out
     assert ran.out.endswith("No changes. The live API matches the file.\n")
     assert list(temporary.iterdir()) == []
     assert list(world.folder.iterdir()) == []
@@ -355,7 +460,7 @@ def test_the_demo_can_be_kept_and_does_not_overwrite(
     assert ran.code == 0
     kept = {path.name for path in (world.folder / "kept").iterdir()}
     assert kept == {"keyform.yaml", "secrets.env"}
-    secret = re.findall(r"^PAYMENTS_API=(\S+)", (world.folder / "kept/secrets.env").read_text(), re.MULTILINE)[0]
+    secret = re.findall(r"^PAYMENTS_API_KEY=(\S+)", (world.folder / "kept/secrets.env").read_text(), re.MULTILINE)[0]
     assert secret not in ran.out + ran.err
     ran = keyform("demo", "--keep", "kept")
     assert ran.code == 1

@@ -37,23 +37,23 @@ REPAIRED: dict[str, tuple[Edit, str]] = {
     "crlf": (lambda content: content.replace(b"\n", b"\r\n"), "CR at the end of line 2"),
     "cr at the end": (value(lambda line: line + b"\r"), "CR at the end of line 2"),
     "blanks and cr": (value(lambda line: line + b" \t\r"), "CR at the end of line 2"),
-    "spaces around": (between(b"PAYMENTS", b" = "), "spaces around `=` in line 2"),
-    "space before": (between(b"PAYMENTS", b" ="), "spaces around `=` in line 2"),
-    "tab after": (between(b"PAYMENTS", b"=\t"), "spaces around `=` in line 2"),
-    "spaces in quotes": (between(b"PAYMENTS", b" = '", b"'"), "spaces around `=` in line 2"),
-    "export and spaces": (between(b"export PAYMENTS", b" = "), "spaces around `=` in line 2"),
-    "quoted name": (between(b'"PAYMENTS"', b"="), "quotes around the name in line 2"),
+    "spaces around": (between(b"PAYMENTS_KEY", b" = "), "spaces around `=` in line 2"),
+    "space before": (between(b"PAYMENTS_KEY", b" ="), "spaces around `=` in line 2"),
+    "tab after": (between(b"PAYMENTS_KEY", b"=\t"), "spaces around `=` in line 2"),
+    "spaces in quotes": (between(b"PAYMENTS_KEY", b" = '", b"'"), "spaces around `=` in line 2"),
+    "export and spaces": (between(b"export PAYMENTS_KEY", b" = "), "spaces around `=` in line 2"),
+    "quoted name": (between(b'"PAYMENTS_KEY"', b"="), "quotes around the name in line 2"),
     "byte order mark": (lambda content: MARK + content, "a byte order mark before line 1"),
     "mark before a line of others": (lambda content: MARK + b"HOST=a\n" + content, "a byte order mark before line 1"),
     "mark and crlf": (lambda content: MARK + content.replace(b"\n", b"\r\n"), "CR at the end of line 2"),
 }
 FINE: dict[str, Edit] = {
-    "export": between(b"export PAYMENTS", b"="),
-    "single quotes": between(b"PAYMENTS", b"='", b"'"),
-    "double quotes": between(b"PAYMENTS", b'="', b'"'),
-    "indented": between(b"  PAYMENTS", b"="),
-    "comment behind": between(b"PAYMENTS", b"=", b" # of the shop"),
-    "blanks behind": between(b"PAYMENTS", b"=", b" \t"),
+    "export": between(b"export PAYMENTS_KEY", b"="),
+    "single quotes": between(b"PAYMENTS_KEY", b"='", b"'"),
+    "double quotes": between(b"PAYMENTS_KEY", b'="', b'"'),
+    "indented": between(b"  PAYMENTS_KEY", b"="),
+    "comment behind": between(b"PAYMENTS_KEY", b"=", b" # of the shop"),
+    "blanks behind": between(b"PAYMENTS_KEY", b"=", b" \t"),
     "no line end": lambda content: content.rstrip(b"\n"),
     "cr of the record alone": lambda content: content.replace(b"\n", b"\r\n", 1),
     "blanks behind the record": lambda content: content.replace(b"\n", b" \t\n", 1),
@@ -64,14 +64,14 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "utf-16 without a mark": (lambda content: content.decode().encode("utf-16-le"), "is not a text file"),
     "nul": (lambda content: content + b"\0", "is not a text file"),
     "cr alone": (lambda content: content.replace(b"\n", b"\r"), "has lines that end in CR alone"),
-    "variable twice": (lambda content: content + b"PAYMENTS=other\n", "PAYMENTS stands here a second time"),
-    "both lines twice": (lambda content: content + content, "shop/payments stands here a second time"),
+    "variable twice": (lambda content: content + b"PAYMENTS_KEY=other\n", "PAYMENTS_KEY is there more than once"),
+    "both lines twice": (lambda content: content + content, "shop/payments is there more than once"),
 }
 LOST: dict[str, Edit] = {
-    "torn quote": between(b"PAYMENTS", b"='"),
-    "not ascii": between(b"PAYMENTS", b"='", "ö'".encode()),
-    "a tab in it": between(b"PAYMENTS", b"='", b"\tx'"),
-    "empty": value(lambda _line: b"PAYMENTS="),
+    "torn quote": between(b"PAYMENTS_KEY", b"='"),
+    "not ascii": between(b"PAYMENTS_KEY", b"='", "ö'".encode()),
+    "a tab in it": between(b"PAYMENTS_KEY", b"='", b"\tx'"),
+    "empty": value(lambda _line: b"PAYMENTS_KEY="),
 }
 
 
@@ -85,21 +85,21 @@ def path(world: World, keyform: Keyform) -> Path:
 
 def read_by_a_shell(path: Path) -> str | None:
     done = subprocess.run(
-        ["sh", "-ec", 'set -a; . "$1"; exec printenv PAYMENTS', "sh", str(path)], capture_output=True, check=False
+        ["sh", "-ec", 'set -a; . "$1"; exec printenv PAYMENTS_KEY', "sh", str(path)], capture_output=True, check=False
     )
     return done.stdout.decode()[:-1] if done.returncode == 0 and not done.stderr else None
 
 
 def read_by_docker(path: Path) -> str | None:
-    """As `docker run --env-file`: all that stands behind the first `=`."""
+    """As `docker run --env-file`: everything behind the first `=`."""
     lines = [line.split("=", 1) for line in path.read_text().split("\n") if line and not line.startswith("#")]
-    return next((rest[0] for name, *rest in lines if name == "PAYMENTS" and rest), None)
+    return next((rest[0] for name, *rest in lines if name == "PAYMENTS_KEY" and rest), None)
 
 
 def assert_all_read(path: Path, secret: str, *, docker: bool) -> None:
     assert shutil.which("sh")
     assert read_by_a_shell(path) == secret
-    assert dotenv.dotenv_values(path)["PAYMENTS"] == secret
+    assert dotenv.dotenv_values(path)["PAYMENTS_KEY"] == secret
     assert not docker or read_by_docker(path) == secret
 
 

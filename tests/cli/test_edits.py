@@ -55,7 +55,7 @@ class Portal:
         assert answer.status == 200
 
     def described(self, name: str = "app-two-g2") -> str:
-        """What stands there."""
+        """The present text."""
         return self.world.emulator.live_keys(PROJECT)[name].description or ""
 
 

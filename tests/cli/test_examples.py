@@ -25,7 +25,7 @@ def test_all_examples_are_tested(project_root: Path) -> None:
 
 
 class Example:
-    """An example in a folder of its own, and the API with what its seed has live."""
+    """An example in a separate folder, and the API with the live objects of its seed."""
 
     def __init__(self, world: World, path: Path) -> None:
         self.world = world
@@ -43,8 +43,7 @@ class Example:
     def secret(self, sink: str, key: str) -> str:
         """What a consumer finds in the sink."""
         entry = self.said["sinks"][sink]
-        variable = entry.get("variable", "{KEY}").replace("{KEY}", key.upper().replace("-", "_"))
-        return self.world.held(entry["path"])[key if entry["type"] == "json" else variable]
+        return self.world.held(entry["path"])[key if entry["type"] == "json" else key.upper().replace("-", "_")]
 
     def address(self, endpoint: str, kind: str) -> str:
         """Where the API says that it answers."""

@@ -127,7 +127,7 @@ def test_a_new_expiry_makes_a_new_generation_and_keeps_the_old_one_for_the_overl
     assert ran.code == 0
     assert "No changes." in ran.out
     assert "a later apply retires it" in " ".join(ran.out.split())
-    # Less overlap is asked for: then it is over.
+    # With a shorter overlap, it has ended.
     world.write(CUT + ONE_KEY[len(HEAD) :] + "    expires_at: 2099-01-01\n")
     assert keyform("apply", "--auto-approve").code == 0
     assert world.owned() == ["payments-g2"]

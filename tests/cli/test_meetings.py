@@ -1,4 +1,4 @@
-"""Several stacks of one project, each a process of its own, apply at the same time to deployments that they share."""
+"""Several stacks of one project, each a separate process, apply at the same time to deployments that they share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.process("several of them meet")
 
 
 def stack_file(stack: str, keys: int) -> str:
-    """A stack of its own, whose keys open all that there is."""
+    """A stack whose keys open everything there is."""
     head = f"version: 1\nstack: {stack}\nproject: {PROJECT}\n"
     sinks = f"sinks:\n  local: {{type: dotenv, path: {stack}.env}}\ndefaults: {{sink: local}}\nkeys:\n"
     opens = "    deployments: [llama3, whisper]\n    applications: [webui]\n"

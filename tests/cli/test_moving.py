@@ -1,4 +1,4 @@
-"""`moved` and `forget`, as a team meets them: over HTTP, with consumers that go on calling."""
+"""`moved` and `forget`, as a team uses them: over HTTP, with consumers that keep calling."""
 
 from __future__ import annotations
 

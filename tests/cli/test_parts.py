@@ -1,4 +1,4 @@
-"""One part of a stack is bad, and the rest goes on: every kind of bad part, before every command."""
+"""One part of a stack is bad, and the rest continues: every kind of bad part, before every command."""
 
 from __future__ import annotations
 

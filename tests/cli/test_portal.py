@@ -60,7 +60,7 @@ class Portal:
     commands: list[str] = field(default_factory=list)
     programs: list[str] = field(default_factory=list)
     said: str = ""
-    """All that keyform has written."""
+    """Everything that keyform has written."""
 
     def write(self, file: str) -> None:
         """Write keyform.yaml: the head, and this."""
@@ -112,7 +112,7 @@ class Portal:
         assert answer.status == 200, answer.body
 
     def finish(self) -> None:
-        """What the rows show has run, and been said."""
+        """What the rows show has run, and was printed."""
         assert [text for step in self.steps for text in not_run(step, self.files, self.commands, self.programs)] == []
         assert [step.says for step in self.steps if step.says not in self.said] == []
 
@@ -159,12 +159,12 @@ def portal(
 @pytest.mark.step(
     portal="**API Keys > Create API Key**: name and description",
     files=(DESCRIBED,),
-    result="Creates the key. After your description, keyform writes what it has to remember, as `[keyform …]`.",
+    result="Creates the key. After your description, keyform writes what it needs to remember, as `[keyform …]`.",
 )
 @pytest.mark.step(
     portal="**Create API Key**: never expire",
     files=(DESCRIBED + "    expires_at: never\n",),
-    result="The key never expires. That is also so without the line.",
+    result="The key never expires. The line is optional.",
 )
 def test_create_a_key_that_never_expires(portal: Portal) -> None:
     portal.apply(DESCRIBED)
@@ -179,13 +179,13 @@ def test_create_a_key_that_never_expires(portal: Portal) -> None:
 @pytest.mark.step(
     portal="**Create API Key**: choose several deployments",
     files=(START,),
-    result="Creates the key, links it to both deployments, and saves its secret. Keys that others made stay linked.",
+    result="Creates the key, links it to both deployments, and saves its secret. Other people's keys stay linked.",
 )
 @pytest.mark.step(
     portal="**API Keys**: look at a key",
     commands=("keyform status",),
     result="Shows each key: when it expires, what it opens, and whether its secret is in the sink. Shows each"
-    " deployment: whether it is public, and the keys that open it, also those that others made.",
+    " deployment: whether it is public, and the keys that open it, including other people's.",
 )
 def test_choose_several_deployments_and_look_at_the_key(portal: Portal) -> None:
     portal.apply(START)
@@ -250,7 +250,7 @@ keys:
     portal="**Edit > General**: name",
     files=(START + RENAMED.removeprefix("keys:\n"), RENAMED),
     between="once consumers use the new secret:",
-    result="Creates a key with the new name beside the old one, and deletes the old one when you remove it. A name is"
+    result="Creates a key with the new name next to the old one, and deletes the old one when you remove it. A name is"
     " never changed in place: v3 cannot do it, and keyform recognises its keys by their names.",
 )
 def test_edit_the_name(portal: Portal) -> None:
@@ -281,7 +281,7 @@ keys:
     result="keyform does not touch the renamed key, and its secret stays valid. Rename it back in the portal. Or write"
     " `adopt`: keyform replaces it with a new key, `payments-g2`, and both are valid for the overlap.",
     title="A key that was renamed in the portal",
-    details="Somebody has renamed `payments` to `checkout`. `keyform apply` reports it, and exits with 1:",
+    details="Someone has renamed `payments` to `checkout`. `keyform apply` reports it, and exits with 1:",
     says="""\
 Error: Part of what the file asks for was left undone:
   keyform.yaml:9:3: keys.payments: is held up by the live key checkout: its marker says that it is g1 of payments, but\
@@ -384,7 +384,7 @@ def test_edit_the_expiry_in_place(portal: Portal) -> None:
 @pytest.mark.step(
     portal="**Edit > Expiration**: never expire",
     files=(START + "    expires_at: never\n",),
-    result="As with another date: a new key beside the old one in v3, in place in v2.",
+    result="As with another date: a new key next to the old one in v3, in place in v2.",
 )
 def test_edit_the_expiry_back_to_never(portal: Portal) -> None:
     portal.apply(EXPIRING)
@@ -411,17 +411,17 @@ keys:
     portal="**Delete**, and confirm with **Delete API key**",
     files=(SEARCH,),
     commands=("keyform apply",),
-    result="`payments` is not in the file any more. keyform shows what it will delete, and waits for `yes`. Then it"
+    result="`payments` is no longer in the file. keyform shows what it will delete, and waits for `yes`. Then it"
     " unlinks the key, removes its secret from `secrets.env`, and deletes it.",
     title="The question before a key is deleted",
-    details="With any answer but `yes`, nothing is changed.",
+    details="Any answer but `yes` changes nothing.",
     says="Do you want keyform to make these changes? Only 'yes' is accepted:",
 )
 @pytest.mark.step(
     portal="**Delete**, in a pipeline",
     files=(START,),
     commands=("keyform apply --auto-approve",),
-    result="`search` is not in the file any more. The review of the pull request is the confirmation, so the pipeline"
+    result="`search` is no longer in the file. The review of the pull request is the confirmation, so the pipeline"
     " runs with `--auto-approve`. [The plan](../README.md#the-plan) lists what else prevents a mistake.",
     title="A pipeline that does not approve",
     says="""\
@@ -430,7 +430,7 @@ Error: There is nobody to ask: this is not a terminal. Nothing was changed.
 """,
 )
 def test_delete_a_key_once_it_is_approved(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With streams that pass for a terminal's; tests/cli/test_terminal.py has real ones."""
+    """With streams that look like a terminal's; tests/cli/test_terminal.py has real ones."""
     portal.apply(START + SEARCH.removeprefix("keys:\n"))
     old, before = portal.secret, len(portal.world.writes)
     portal.write(SEARCH)
@@ -460,7 +460,7 @@ def test_delete_a_key_once_it_is_approved(portal: Portal, monkeypatch: pytest.Mo
     portal="**Application Catalog > Deploy Application**, with **Enable API Key authentication** and a key",
     files=("keys:\n  payments: {}\n", "keys:\n  payments:\n    applications: [webui]\n"),
     between="deploy in the portal with the key `payments`, then",
-    result="keyform creates keys, not deployments. The application is protected from its first moment. Once it is in"
+    result="keyform creates keys, not deployments. The application is protected from the start. Once it is in"
     " the file, there is nothing left to change. Until then plans leave it linked, and exit with 1.",
 )
 @pytest.mark.parametrize("api", ["v3"])
@@ -513,7 +513,7 @@ def test_link_a_key_to_a_running_deployment(portal: Portal) -> None:
     portal="A running deployment: unlink a key",
     files=(START.replace("[llama3, whisper]", "[llama3]"),),
     result="Unlinks the key from `whisper`. Other keys stay linked. keyform does not unlink the last key of a"
-    " deployment, because that would make the deployment public: it does all else, and exits with 1.",
+    " deployment, because that would make the deployment public: it does everything else, and exits with 1.",
     title="A deployment that would lose its last key",
     says="""\
 deployment.playground: would be left without a valid key (it loses payments), and without keys the API turns its\
@@ -546,7 +546,7 @@ deployments:
 @pytest.mark.step(
     portal="A running deployment: turn **Enable API Key authentication** off",
     files=(OPEN,),
-    result="Unlinks the keys of this file, and the deployment is public. Keys that others made are unlinked only if the"
+    result="Unlinks the keys of this file, and the deployment is public. Other people's keys are unlinked only if the"
     " file also says `exclusive: true`; without that, nothing is unlinked.",
     title="A deployment that becomes public",
     details="The plan begins with it:",
@@ -574,13 +574,14 @@ LOCKED = OPEN.replace("playground", "locked")
 @pytest.mark.step(
     portal="A running deployment without keys: turn **Enable API Key authentication** off",
     files=(LOCKED,),
-    result="In v2 only a replacement of the whole deployment does that. keyform replaces no deployment, and says so.",
+    result="In v2 only a replacement of the whole deployment does that. keyform never replaces a deployment, and says"
+    " so.",
     title="Authentication that keyform cannot switch in v2",
     details="The documents of v2 do not say whether the first key of a deployment turns authentication on, nor whether"
-    " the last one turns it off. If it stays off, `keyform apply` reports that the deployment asks nobody for a key,"
-    " and saves no secret. If it stays on, `keyform apply` reports that the deployment still asks for a key. Both exit"
+    " the last one turns it off. If it stays off, `keyform apply` reports that the deployment requires no key,"
+    " and saves no secret. If it stays on, `keyform apply` reports that the deployment still requires a key. Both exit"
     " with 1, and you switch authentication in the portal. See [the older API](older-api.md#what-v2-cannot-promise). If"
-    " a deployment has no key to begin with, the apply does all else, and reports:",
+    " a deployment has no key to begin with, the apply does everything else, and reports:",
     says="""\
 Error: Part of what the file asks for was left undone:
   keyform.yaml:12:3: deployment.locked: is declared open, but its authentication is on: in this generation of the API,\
@@ -611,7 +612,7 @@ def test_keys_do_not_switch_the_authentication(portal: Portal) -> None:
 ONE = "keys:\n  payments:\n    deployments: [llama3]\n"
 CURL = """\
 . ./secrets.env
-curl -s "$LLAMA3/v1/chat/completions" -H "X-API-Key: $PAYMENTS" -H "Content-Type: application/json" \\
+curl -s "$LLAMA3/v1/chat/completions" -H "X-API-Key: $PAYMENTS_KEY" -H "Content-Type: application/json" \\
   -d '{"model": "llama3", "messages": [{"role": "user", "content": "Hello!"}]}'
 """
 STATUSES = """\
@@ -630,12 +631,13 @@ DEFAULT_HEADERS = f"""\
 {IMPORTS}client = OpenAI(
     base_url=os.environ["LLAMA3"] + "/v1",
     api_key="unused",
-    default_headers={{"X-API-Key": os.environ["PAYMENTS"]}},
+    default_headers={{"X-API-Key": os.environ["PAYMENTS_KEY"]}},
 )
 {ASK}"""
+KEY_HEADER = '    extra_headers={"X-API-Key": os.environ["PAYMENTS_KEY"]},\n'
 EXTRA_HEADERS = f"""\
 {IMPORTS}client = OpenAI(base_url=os.environ["LLAMA3"] + "/v1", api_key="unused")
-{ASK.replace("    messages", '    extra_headers={"X-API-Key": os.environ["PAYMENTS"]},' + chr(10) + "    messages")}"""
+{ASK.replace("    messages", KEY_HEADER + "    messages")}"""
 AUTH_HEADERS = f"""\
 {IMPORTS}
 class KeyedOpenAI(OpenAI):
@@ -644,7 +646,7 @@ class KeyedOpenAI(OpenAI):
         return {{"X-API-Key": self.api_key}}
 
 
-client = KeyedOpenAI(base_url=os.environ["LLAMA3"] + "/v1", api_key=os.environ["PAYMENTS"])
+client = KeyedOpenAI(base_url=os.environ["LLAMA3"] + "/v1", api_key=os.environ["PAYMENTS_KEY"])
 {ASK}"""
 
 
@@ -677,7 +679,7 @@ class Caller:
         self.portal.programs.append(program)
         path = self.portal.world.write(program, "call.py")
         self.monkeypatch.setenv("LLAMA3", self.address)
-        self.monkeypatch.setenv("PAYMENTS", secret)
+        self.monkeypatch.setenv("PAYMENTS_KEY", secret)
         self.capsys.readouterr()
         made: list[Any] = []
         init = openai.OpenAI.__init__
@@ -692,7 +694,7 @@ class Caller:
         finally:
             self.monkeypatch.setattr(openai.OpenAI, "__init__", init)
             for client in made:
-                client.close()  # in a process of its own, its end does that
+                client.close()  # in a separate process, its end does that
         return self.capsys.readouterr().out
 
 
@@ -707,7 +709,7 @@ def caller(portal: Portal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     portal="Call the model with curl",
     result="The secret goes into the header `X-API-Key`.",
     title="With curl",
-    details="`LLAMA3` holds the address of the deployment, which the portal shows. `PAYMENTS` is read from the file"
+    details="`LLAMA3` holds the address of the deployment, which the portal shows. `PAYMENTS_KEY` is read from the file"
     " that keyform wrote.",
     code=("sh", CURL),
 )
@@ -717,9 +719,9 @@ def test_call_the_model_with_curl(caller: Caller) -> None:
 
 @pytest.mark.step(
     portal="Call the model with the OpenAI client: `default_headers`",
-    result="The client sends the secret with every call. It wants an `api_key` too, and any text will do.",
+    result="The client sends the secret with every call. It also needs an `api_key`, which can be any text.",
     title="With `default_headers`",
-    details="`LLAMA3` and `PAYMENTS` are environment variables, here and below.",
+    details="`LLAMA3` and `PAYMENTS_KEY` are environment variables, here and below.",
     code=("python", DEFAULT_HEADERS),
 )
 @pytest.mark.step(
@@ -730,7 +732,7 @@ def test_call_the_model_with_curl(caller: Caller) -> None:
 )
 @pytest.mark.step(
     portal="Call the model with a subclass of the OpenAI client: `auth_headers`",
-    result="The client takes the secret as its `api_key`, and sends it in `X-API-Key`.",
+    result="The client gets the secret as its `api_key`, and sends it in `X-API-Key`.",
     title="With `auth_headers`",
     code=("python", AUTH_HEADERS),
 )

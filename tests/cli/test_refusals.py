@@ -251,15 +251,15 @@ def test_a_sink_below_a_file_is_refused(world: World, keyform: Keyform) -> None:
 
 
 def test_a_variable_that_is_not_keyforms_is_not_overwritten(world: World, keyform: Keyform) -> None:
-    sink = world.write("PAYMENTS=my-own\n", "secrets.env")
+    sink = world.write("PAYMENTS_KEY=my-own\n", "secrets.env")
     sink.chmod(0o600)
     world.write(ONE_KEY)
-    refuses_sink(world, keyform, "secrets.env:1", "PAYMENTS stands here without a keyform record")
-    assert sink.read_text() == "PAYMENTS=my-own\n"
+    refuses_sink(world, keyform, "secrets.env:1", "PAYMENTS_KEY stands here without a keyform record")
+    assert sink.read_text() == "PAYMENTS_KEY=my-own\n"
 
 
 def fills_up() -> None:
-    """No file may grow beyond a few bytes: what a full disk is to whoever writes."""
+    """No file may grow beyond a few bytes: a writer sees a full disk."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20))
 
 

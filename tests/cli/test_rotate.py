@@ -203,11 +203,14 @@ UNCLEAR = "exclude each other: it is not clear which keys are meant."
         ),
         (
             ["x*"],
-            "Error: No key of the file matches 'x*'. Nothing was changed.\n  name keys as they stand under `keys:`\n",
+            "Error: No key of the file matches 'x*'. Nothing was changed.\n  name keys as the file has them",
         ),
         (["pay*", "bach"], "Error: The file declares no key 'bach'. Nothing was changed.\n"),
         (["--sink", "jbos"], "Error: The file declares no sink 'jbos'. Nothing was changed.\n  did you mean jobs?\n"),
-        (["--sink", "*"], "Error: The file declares no sink '*'. Nothing was changed.\n  name sinks as they stand"),
+        (
+            ["--sink", "*"],
+            "Error: The file declares no sink '*'. Nothing was changed.\n  name sinks as the file has them",
+        ),
         (["--all", "payments"], f"Error: KEY and --all {UNCLEAR}"),
         (
             ["--all", "--sink", "jobs"],

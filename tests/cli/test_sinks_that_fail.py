@@ -154,7 +154,7 @@ def test_a_check_of_a_key_is_found_by_validate(world: World, keyform: Keyform) -
     world.write(with_command(check="[./check.sh, '{key}']"))
     ran = keyform("validate")
     assert ran.code == 1
-    assert "sinks.vault.check[1]: a command that checks is told no key" in ran.err
+    assert "sinks.vault.check[1]: a command that checks gets no key" in ran.err
 
 
 # --- Git --------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ READS = [("plan",), ("status",), ("destroy", "--auto-approve")]
 
 @pytest.fixture
 def answer() -> Iterator[threading.Event]:
-    """Set once what hangs may go on."""
+    """Set once hanging requests may continue."""
     event = threading.Event()
     yield event
     event.set()

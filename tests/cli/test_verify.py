@@ -1,4 +1,6 @@
-"""`keyform verify` over HTTP: who is let in, whether what the sinks hold is accepted, and what cannot be told."""
+"""`keyform verify` over HTTP: who is let in, whether endpoints accept the secrets in the sinks, and what
+stays unclear.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ Begin = Callable[..., tuple[World, Keyform]]
 
 @pytest.fixture
 def begin(make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Begin:
-    """Makes a world of its own kind, and runs keyform in it; a clock that is given moves by waiting alone."""
+    """Makes a world of the given kind, and runs keyform in it; a given clock moves only by waiting."""
 
     def make(live: dict[str, Any], *, clock: VirtualClock | None = None, **modes: Any) -> tuple[World, Keyform]:
         world = make_world({**LIVE, **live}, clock=clock, modes=Modes(**modes))

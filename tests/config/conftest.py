@@ -1,4 +1,4 @@
-"""A folder to write configuration files in, so that what is told is `keyform.yaml:6:3: …` on every machine."""
+"""A folder to write configuration files in, so that findings are `keyform.yaml:6:3: …` on every machine."""
 
 from __future__ import annotations
 

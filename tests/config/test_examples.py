@@ -1,12 +1,15 @@
-"""The examples, and what `keyform init` writes, are valid as they stand."""
+"""The examples, and the file that `keyform init` writes, are valid unchanged."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from reconciler.config import load_config, template
 from reconciler.model import DesiredState, EndpointKind
@@ -50,7 +53,25 @@ def test_a_seed_has_every_endpoint_that_its_example_speaks_of(name: str, project
 
 def test_the_template_is_valid(load: Load) -> None:
     state = load(template("demo"), GCORE_CLOUD_PROJECT_ID="7")
-    assert (state.stack, state.project, state.keys, state.safety.max_deletes) == ("demo", 7, (), 5)
+    assert (state.stack, state.project, state.api, state.safety.max_deletes) == ("demo", 7, "v3", 5)
+    assert [(key.name, key.bindings) for key in state.keys] == [("my-demo-app", ())]
+    assert load(template("demo", api="v2"), GCORE_CLOUD_PROJECT_ID="7").api == "v2"
+
+
+@settings(deadline=None, max_examples=50)
+@given(stack=st.from_regex(r"[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True))
+@example("1st")
+@example("yes")
+@example("2026-01-01")
+@example("aws-prod")
+@example("keyform-lock-x")
+@example("x-g1")
+@example("x" * 40)
+def test_the_template_is_valid_whatever_the_stack_is_called(stack: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "keyform.yaml")
+        path.write_text(template(stack, 1))
+        assert load_config([path], {}).stack == stack
 
 
 def test_the_template_takes_a_project_and_a_schema(load: Load) -> None:
@@ -61,8 +82,8 @@ def test_the_template_takes_a_project_and_a_schema(load: Load) -> None:
 
 
 def test_what_the_template_shows_in_comments_is_valid_too(load: Load) -> None:
-    lines = template("demo", 1234).replace("keys: {}\n", "").splitlines()
-    shown = [line[2:] if line.startswith(("#   ", "# keys:", "# deployments:")) else line for line in lines]
+    lines = template("demo", 1234).splitlines()
+    shown = [line[2:] if line.startswith(("#   ", "# deployments:")) else line for line in lines]
     state = load("\n".join(shown))
-    assert [key.name for key in state.keys] == ["payments-api"]
+    assert [key.name for key in state.keys] == ["my-demo-app", "payments-api"]
     assert [endpoint.ref.name for endpoint in state.endpoints] == ["llama3", "playground"]

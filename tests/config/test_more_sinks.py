@@ -96,7 +96,7 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             '{type: command, write: [a], remove: [b, "{generation}"]}',
-            "5:48: sinks.one.remove[1]: a command that removes is told no generation: what goes is the key\n"
+            "5:48: sinks.one.remove[1]: a command that removes gets no generation: it removes the key\n"
             "    Take it out; it is given `{key}` and `{stack}`.",
         ),
         (
@@ -114,11 +114,13 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             '{type: aws-secrets-manager, name: "{stack}"}',
-            "5:42: sinks.one.name: must be letters, digits and `/_+=.@-` around `{key}`, such as `{stack}/{key}`",
+            "5:42: sinks.one.name: must be letters, digits and `/_+=.@-` around `{key}`, such as `{stack}/{key}`; "
+            "its placeholders are `{key}`, `{KEY}`, `{stack}` and `{STACK}`",
         ),
         (
             "{type: aws-secrets-manager, field: a b}",
-            "5:43: sinks.one.field: must be the name of a field: at most 64 letters, digits, `_`, `.` and `-`",
+            "5:43: sinks.one.field: must be at most 64 letters, digits, `_`, `.` and `-`, such as `{KEY}_KEY`; "
+            "its placeholders are `{key}`, `{KEY}`, `{stack}` and `{STACK}`",
         ),
         (
             "{type: aws-secrets-manager, recovery_days: 3}",
@@ -150,7 +152,7 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         (
             "{type: aws-secrets-manager, access_key: canary}",
             "5:36: sinks.one.access_key: unknown field `access_key`\n"
-            "    The fields here are `field`, `kms_key_id`, `name`, `recovery_days`, `region` and `type`.",
+            "    The fields here are `field`, `kms_key_id`, `name`, `recovery_days`, `region`, `tags` and `type`.",
         ),
         (
             "{type: aws-secret-manager}",
@@ -208,8 +210,8 @@ def test_a_type_that_is_registered_is_checked_as_it_declares(refusal: Refusal) -
 @pytest.mark.parametrize(
     ("text", "destination"),
     [
-        ("{type: dotenv, path: a.env}", {"type": "dotenv", "path": "a.env", "variable": "{KEY}"}),
-        ("{type: dotenv, path: a.env, variable: '{KEY}', shared: true}", "the same as the one before"),
+        ("{type: dotenv, path: a.env}", {"type": "dotenv", "path": "a.env", "variable": "{KEY}_KEY"}),
+        ("{type: dotenv, path: a.env, variable: '{KEY}_KEY', shared: true}", "the same as the one before"),
         ("{type: json, path: '${KEYFORM_VAR_TEAM}.json'}", {"type": "json", "path": "${KEYFORM_VAR_TEAM}.json"}),
         ("{type: command, write: [./a, '{key}']}", {"type": "command", "write": ["./a", "{key}"]}),
         ("{type: command, write: [./a, '{key}'], remove: [b], timeout: 5m}", "the same as the one before"),

@@ -1,4 +1,4 @@
-"""Whatever is in a file: a state or a ConfigError comes out, and nothing of what could be a secret is told."""
+"""Any file gives a state or a ConfigError, and no output repeats what could be a secret."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ trees = st.recursive(
 
 
 def tell(content: bytes, folder: Path, **env: str) -> str:
-    """All that is told of a file, or nothing when it is valid; anything but a ConfigError fails the test."""
+    """Every message about a file, or nothing if it is valid; anything but a ConfigError fails the test."""
     path = folder / "keyform.yaml"
     path.write_bytes(content)
     try:

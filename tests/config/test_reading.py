@@ -1,4 +1,4 @@
-"""Whatever stands in a file, it is read as written or refused in a sentence: YAML, encodings, aliases, repetitions."""
+"""Any file is read as written or refused in a sentence: YAML, encodings, aliases, repetitions."""
 
 from __future__ import annotations
 

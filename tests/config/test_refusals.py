@@ -1,4 +1,4 @@
-"""Each file in `cases/` is a sentence about what is refused, the files, and all that is told of them, to the letter."""
+"""Each file in `cases/` is a sentence about what is refused, the files, and the whole message, to the letter."""
 
 from __future__ import annotations
 

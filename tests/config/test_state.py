@@ -257,7 +257,7 @@ def test_a_description_is_read_as_the_api_keeps_it(load: Load, refusal: Callable
     file = head + "sinks: {local: {type: dotenv, path: a.env}}\n" + 'keys: {payments: {description: "%s"}}\n'
     (key,) = load(file % " Zu\u0308rich\u00a0 ").keys
     assert key.description == "Z\u00fcrich"
-    # A letter that has no composed form of its own becomes two by that.
+    # A letter without a composed form becomes two by that.
     assert load(file % ("\u0958" * 50)).keys[0].description == "\u0915\u093c" * 50
     assert refusal(file % ("\u0958" * 51)) == (
         "keyform.yaml:6:32: keys.payments.description: has 102 characters in Unicode's composed form (NFC), in which it"

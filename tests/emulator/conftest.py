@@ -1,4 +1,4 @@
-"""An emulator to talk to: in process with a clock that stands still, or over HTTP on a port of this machine."""
+"""An emulator to call: in process with a clock that does not move, or over HTTP on a port of this machine."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def make_api() -> Iterator[MakeApi]:
 
 @pytest.fixture
 def api(make_api: MakeApi) -> Api:
-    """An emulator in the default modes, whose tasks are over by the next request."""
+    """An emulator in the default modes, whose tasks have ended by the next request."""
     return make_api()
 
 

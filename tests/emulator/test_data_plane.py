@@ -1,4 +1,4 @@
-"""The data plane: who gets 200 and who gets 401, and what is said."""
+"""The data plane: who gets 200 and who gets 401, and with which words."""
 
 from __future__ import annotations
 

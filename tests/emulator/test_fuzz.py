@@ -3,180 +3,40 @@
 from __future__ import annotations
 
 import http.client
-import json
 import socket
-from collections.abc import Iterator
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.fuzzing import fuzz
+from support.requests_of_any_kind import (
+    LISTS,
+    METHODS,
+    ODD_METHODS,
+    TOKEN,
+    WORLDS,
+    count,
+    look_at_lists,
+    opened,
+    raw_requests,
+    requests,
+    send,
+)
 
-from reconciler.emulator import Emulator, schemas
-from reconciler.emulator.clock import VirtualClock
 from reconciler.emulator.modes import Modes
-from reconciler.emulator.routes import ROUTES
 from reconciler.emulator.server import EmulatorServer
-from reconciler.emulator.wire import Answer, Request
-
-PROJECT, TOKEN = 1234, "a-token"
-NAMES = ("payments", "batch-jobs", "app.dotted", "webui", "llama3", "model", "web")
-PATHS = sorted({path for _, path, _, _ in ROUTES})
-LISTS = (
-    f"/cloud/v3/inference/{PROJECT}/api_keys",
-    f"/cloud/v3/inference/{PROJECT}/deployments",
-    f"/cloud/v3/inference/applications/{PROJECT}/deployments",
-    f"/cloud/v2/inference/api_keys?project_id={PROJECT}",
-    f"/cloud/v2/inference/deployments?project_id={PROJECT}",
-    "/cloud/v1/tasks?limit=1000",
-)
-METHODS = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS", "TRACE", "FROB")
-BODIES = {
-    "api_keys": ("KEY_CREATE", "KEY_UPDATE", "KEY_CREATE_V2", "KEY_UPDATE_V2"),
-    "deployments": ("DEPLOYMENT_CREATE", "DEPLOYMENT_UPDATE", "DEPLOYMENT_V2"),
-    "applications": ("APPLICATION_CREATE", "APPLICATION_UPDATE"),
-}
-
-odd_text = st.one_of(
-    st.sampled_from([*NAMES, "", "\ud800", "a\x00b", "\n", "-" * 300, "a-" * 5000, "${X}", "null", "2030-01-01"]),
-    st.text(st.characters(), max_size=20),  # half surrogates included
-)
-whole = st.one_of(st.integers(-3, 3), st.sampled_from([80, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**400]))
-leaves = st.one_of(st.none(), st.booleans(), whole, st.floats(), odd_text)
-anything = st.recursive(
-    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(odd_text, inner, max_size=3)
-)
-
-
-def body_for(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Mostly what a schema asks for, and at any place of it something else."""
-    kinds = schema.get("type", "object")
-    kind = kinds if isinstance(kinds, str) else kinds[0]
-    nullable = not isinstance(kinds, str)
-    match kind:
-        case "object":
-            known = {name: body_for(inner) for name, inner in schema.get("properties", {}).items()}
-            required = schema.get("required", [])
-            right = st.fixed_dictionaries(
-                {name: known[name] for name in required},
-                optional={name: each for name, each in known.items() if name not in required},
-            )
-            if isinstance(more := schema.get("additionalProperties"), dict):
-                right = st.dictionaries(odd_text, body_for(more), max_size=2)
-        case "array":
-            right = st.lists(body_for(schema["items"]), min_size=schema.get("minItems", 0), max_size=3)
-        case "integer":
-            right = st.integers(schema.get("minimum", 0), schema.get("maximum", 2**31))
-        case "boolean":
-            right = st.booleans()
-        case _ if schema.get("format") == "uuid":
-            right = st.uuids().map(str)
-        case _:
-            right = st.sampled_from([*NAMES, "2030-01-01", "docker.io/library/nginx:1"])
-    options = [right, right, right, *([st.none()] if nullable else []), anything]
-    return st.one_of(options)
-
-
-def bodies() -> st.SearchStrategy[bytes]:
-    """JSON, or what looks like it."""
-    shaped = st.sampled_from([name for names in BODIES.values() for name in names]).flatmap(
-        lambda name: body_for(getattr(schemas, name))
-    )
-    raw = st.sampled_from(
-        [
-            b"",
-            b"{",
-            b"[" * 100_000,
-            b'{"a":' * 50_000,
-            b"NaN",
-            b"\xff\xfe",
-            b'"\\ud800"',
-            b"\xef\xbb\xbf{}",
-            b'{"a":1,"a":2}',
-        ]
-    )
-    return st.one_of(shaped.map(lambda value: json.dumps(value).encode()), raw, st.binary(max_size=20))
-
-
-def paths() -> st.SearchStrategy[str]:
-    """Every path of the API with names and ids in it, or with something else."""
-    part = st.one_of(st.sampled_from([*NAMES, str(PROJECT), "0", "9" * 30, "", "..", "a%0A", "1234\n"]), odd_text)
-    right = st.sampled_from([*NAMES, str(PROJECT)])
-
-    def fill(path: str) -> st.SearchStrategy[str]:
-        names = [piece.partition("}")[0] for piece in path.split("{")[1:]]
-        values = [st.just(str(PROJECT)) if name == "project_id" else st.one_of(right, right, part) for name in names]
-
-        def put(chosen: list[str]) -> str:
-            whole_path = path
-            for name, value in zip(names, chosen, strict=True):
-                whole_path = whole_path.replace("{" + name + "}", value)
-            return whole_path.encode("utf-8", "replace").decode()  # as a server decodes it
-
-        return st.tuples(*values).map(list).map(put)
-
-    return st.sampled_from(PATHS).flatmap(fill)
-
-
-queries = [f"project_id={PROJECT}", "limit=0", "offset=" + "9" * 40, "limit=%00", "order_by=x"]
-rights = {"Authorization": f"APIKey {TOKEN}"}
-requests = st.builds(
-    Request,
-    method=st.sampled_from(METHODS),
-    path=paths(),
-    query=st.one_of(st.just(""), st.sampled_from(queries)),
-    headers=st.sampled_from([rights, rights, rights, {}, {"Authorization": "APIKey \xff"}, {"X-API-Key": "x"}]),
-    body=bodies(),
-)
-
-
-def opened(modes: Modes | None = None) -> Emulator:
-    """With a key, a deployment and an application, and tasks that take two seconds."""
-    emulator = Emulator(clock=VirtualClock(), modes=modes, tokens={TOKEN: [PROJECT]}, task_seconds=2, seed=1)
-    scale = {"min": 0, "max": 1, "cooldown_period": 60, "triggers": {}}
-    for path, body in (
-        (LISTS[0], {"name": "payments"}),
-        (
-            LISTS[1],
-            {
-                "name": "llama3",
-                "image": "nginx",
-                "listening_port": 80,
-                "flavor_name": "f",
-                "containers": [{"region_id": 1, "scale": scale}],
-                "api_keys": ["payments"],
-            },
-        ),
-        (
-            LISTS[2],
-            {
-                "name": "webui",
-                "application_name": "chat",
-                "regions": [1],
-                "components_configuration": {"model": {"flavor": "f", "exposed": True, "scale": {"min": 0, "max": 1}}},
-            },
-        ),
-    ):
-        assert emulator.respond(Request.build("POST", path, token=TOKEN, json_body=body)).status == 200
-    return emulator
-
-
-def look_at_lists(emulator: Emulator) -> Iterator[Answer]:
-    for path in LISTS:
-        answer = emulator.respond(Request.build("GET", path, token=TOKEN))
-        assert answer.status == 200, (path, answer.body)
-        assert json.dumps(answer.json())
-        yield answer
+from reconciler.emulator.wire import Request
 
 
 @fuzz(400)
-@given(st.lists(st.tuples(requests, st.sampled_from([0.0, 1.0, 3.0])), min_size=1, max_size=6))
-def test_no_sequence_of_requests_gets_a_5xx_or_wedges_the_emulator(steps: list[tuple[Request, float]]) -> None:
-    with opened() as emulator:
+@given(st.sampled_from(WORLDS), st.lists(st.tuples(requests, st.sampled_from([0.0, 1.0, 3.0])), min_size=1, max_size=6))
+def test_in_no_mode_gets_a_sequence_of_requests_a_5xx_or_wedges_the_emulator(
+    modes: Modes, steps: list[tuple[Request, float]]
+) -> None:
+    with opened(modes) as emulator:
         for request, seconds in steps:
-            assert emulator.respond(request).status < 500
+            assert count(emulator.respond(request).status) < 500
             emulator.clock.advance(seconds)  # type: ignore[attr-defined]
         emulator.clock.advance(60)  # type: ignore[attr-defined]
         assert len([*look_at_lists(emulator)]) == len(LISTS)
@@ -214,10 +74,24 @@ def test_a_topic_name_is_checked_in_no_time() -> None:
         assert answer.status == 400
 
 
+def test_over_http_no_bytes_get_a_5xx_and_each_request_gets_an_answer() -> None:
+    with opened() as emulator, EmulatorServer(emulator) as server:
+
+        @fuzz(150)
+        @given(raw_requests())
+        def try_it(raw: tuple[bytes, bool]) -> None:
+            status = count(send(server.base_url, raw[0]))
+            assert status < 500
+            assert status or not raw[1], "a request that HTTP allows has no answer"
+
+        try_it()
+        assert [count(answer.status) for answer in look_at_lists(emulator)] == [200] * len(LISTS)
+
+
 def test_over_http_every_method_and_path_gets_an_answer_below_500() -> None:
     with opened() as emulator, EmulatorServer(emulator) as server:
         address = urlsplit(server.base_url)
-        for method in (*METHODS, "CONNECT"):
+        for method in (*METHODS, *ODD_METHODS):
             for path in (LISTS[0], f"{LISTS[0]}%0A", f"{LISTS[0]}/payments%00", "/", "//", "/%ff", "/" + quote("ü")):
                 connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=5)
                 try:
@@ -231,6 +105,13 @@ def test_over_http_every_method_and_path_gets_an_answer_below_500() -> None:
         with socket.create_connection((address.hostname or "", address.port or 0), timeout=5) as wire:
             wire.sendall(b"\x00\x01\x02\r\n\r\n")
             assert b" 400 " in wire.recv(100)
+
+
+def test_a_head_with_broken_chunks_is_refused_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    with opened() as emulator, EmulatorServer(emulator) as server:
+        raw = f"HEAD {LISTS[0]} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".encode()
+        assert send(server.base_url, raw) == 400
+    assert caplog.records == []
 
 
 def test_a_method_that_a_path_does_not_have_names_those_that_it_has() -> None:

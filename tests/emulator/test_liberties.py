@@ -1,4 +1,4 @@
-"""What the emulator makes of what it is asked, in the modes in which it takes liberties."""
+"""What the emulator does instead of what it is asked, in the modes in which it takes liberties."""
 
 from __future__ import annotations
 
@@ -73,6 +73,9 @@ def test_an_expiry_is_kept_so(generation: str, kept: Any, shown: datetime | None
         ("as_sent", DESCRIPTION),
         ("trimmed", DESCRIPTION.strip()),
         ("composed", DESCRIPTION.replace("u\u0308", "\u00fc")),
+        ("decomposed", DESCRIPTION),
+        ("compatible", DESCRIPTION.replace("u\u0308", "\u00fc")),
+        ("ascii", DESCRIPTION.replace("\u0308", "?")),
         ("escaped", DESCRIPTION.replace("&", "&amp;")),
         ("folded", DESCRIPTION.strip().replace("  ", " ")),
         ("cut", DESCRIPTION[:120]),
@@ -84,6 +87,21 @@ def test_a_description_is_kept_so(generation: str, kept: Any, shown: str | None)
     assert client.make(description=DESCRIPTION)["description"] == shown
     assert client.call("PATCH", client.path, {"description": DESCRIPTION}).json()["description"] == shown
     assert [key["description"] for key in client.list()] == [shown]
+
+
+def test_an_expiry_is_kept_and_shown_as_a_date(generation: str) -> None:
+    client = Client(generation, expiry_kept="date")
+    assert client.make(expires_at=EXPIRES)["expires_at"] == "2026-12-21"
+    assert [key["expires_at"] for key in client.list()] == ["2026-12-21"]
+    assert client.emulator.live_keys(PROJECT)["payments"].expires_at == datetime(2026, 12, 21, tzinfo=UTC)
+
+
+def test_letters_are_kept_as_their_plain_or_decomposed_forms(generation: str) -> None:
+    kept = {}
+    for mode in ("compatible", "decomposed"):
+        client = Client(generation, description_kept=mode)
+        kept[mode] = client.make(description="\ufb01n\u00e9 \u2460")["description"]
+    assert kept == {"compatible": "fin\u00e9 1", "decomposed": "\ufb01ne\u0301 \u2460"}
 
 
 def test_created_at_is_finer_at_first_and_then_rounded_up(generation: str) -> None:

@@ -1,4 +1,4 @@
-"""A starting state from a file, and what is said about a wrong one."""
+"""A starting state from a file, and the errors of a wrong one."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_two_deployments_of_one_name_are_seeded_once_where_the_mode_allows_them(
     with pytest.raises(SeedError) as caught:
         seed(make_api().emulator, data)
     assert sorted(caught.value.problems) == [
-        "projects.1234.deployments[1].name: 'twin' stands here twice",
+        "projects.1234.deployments[1].name: 'twin' appears here twice",
         "projects.1234.deployments[1]: the deployment name 'twin' is taken",
     ]
     api = make_api(twin_deployments="allowed")
@@ -218,8 +218,8 @@ def test_two_deployments_of_one_name_are_seeded_once_where_the_mode_allows_them(
                 }
             },
             [
-                f"projects.1234.api_keys[1].key_id: '{ID}' stands here twice",
-                f"projects.5678.deployments[0].id: '{ID}' stands here twice",
+                f"projects.1234.api_keys[1].key_id: '{ID}' appears here twice",
+                f"projects.5678.deployments[0].id: '{ID}' appears here twice",
             ],
         ),
         (
@@ -233,7 +233,7 @@ def test_two_deployments_of_one_name_are_seeded_once_where_the_mode_allows_them(
                 }
             },
             [
-                "projects.1234.api_keys[1].name: 'twin' stands here twice",
+                "projects.1234.api_keys[1].name: 'twin' appears here twice",
                 "projects.1234.api_keys[0].expires_at: not an ISO 8601 date or time",
                 "projects.1234.deployments[0].api_keys: there is no key 'nobody' in this project's api_keys",
                 "projects.1234.applications[0]: the deployment name 'webui-web' is taken",

@@ -215,7 +215,7 @@ STEPS = st.one_of(
 
 
 def _look(emulator: Emulator, *, at_gates: bool) -> object:
-    """All that a look past the API shows; at what depends on the time itself only if asked for."""
+    """Everything that a look past the API shows; what depends on the time itself only on request."""
     kinds: tuple[Kind, ...] = ("deployment", "application")
     found = [(kind, name) for kind in kinds for name in emulator.names(1234, kind)]
     live = emulator.live_keys(1234)

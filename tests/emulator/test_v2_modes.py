@@ -242,7 +242,7 @@ def test_a_name_that_is_taken_is_refused_or_makes_twins_of_which_v3_finds_the_ol
     assert [item["name"] for item in api.ok("GET", "deployments")["results"]].count("llama3") == 2
     assert api.opens("llama3", None)
     assert api.call("POST", "deployments", {"name": "llama3"}).status == 400
-    # Each twin has an address of its own.
+    # Each twin has a separate address.
     places = [api.v2("GET", f"deployments/{each}")["address"] for each in (older, younger["id"])]
     assert [place.rpartition("/")[2] for place in places] == [older, younger["id"]]
     assert (api.door(older, secret), api.door(younger["id"], secret)) == ((200, 200), (401, 200))

@@ -22,7 +22,7 @@ from support.faults.year import RELOAD, Figures, live_a_year
 
 
 def tell(seed: int, days: float) -> dict[str, Any]:
-    """The figures: those of v3, with those of v2 in a place of their own."""
+    """The figures: those of v3, with those of v2 in a separate place."""
     begun = time.monotonic()
     return {
         "measured_on": "the bundled emulator",

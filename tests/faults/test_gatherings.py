@@ -46,7 +46,7 @@ def test_without_the_lock_of_the_lists_bindings_are_lost(
 
 
 def test_the_last_look_alone_restores_some_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is lost after it has looked, it cannot see: hence the lock."""
+    """It cannot see what is lost after it has looked: that is why there is a lock."""
     monkeypatch.setattr(ApiLock, "for_lists", lambda lock, project: None)
     with_look = gather(6, 0, "x").lost[6]
     monkeypatch.setattr(execute, "look_once_more", lambda run: None)

@@ -1,4 +1,4 @@
-"""The published figures: the page is made of them, and they are what they have to be."""
+"""The published figures: the page comes from them, and they are what they have to be."""
 
 import json
 from itertools import count, islice

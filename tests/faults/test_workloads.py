@@ -63,7 +63,7 @@ class Workload(RuleBasedStateMachine):
         return code
 
     def arrive(self) -> None:
-        """What is late takes effect, and what hung goes on."""
+        """A late write takes effect, and a hung one continues."""
         if pending_effects(self.world):
             self.world.deliver()
             self.world.clock.advance(TASK_TIMEOUT)

@@ -92,7 +92,9 @@ def test_a_rotation_writes_each_list_once_however_many_keys_move(
 def test_a_rotation_in_v2_writes_each_key_as_often_however_many_there_are(
     keys: int, deployments: int, sink: str, writes: int
 ) -> None:
-    """A create, a bind of all that it opens, a publication, an unbind and a delete; one mark more for such a sink."""
+    """A create, a bind of everything that it opens, a publication, an unbind and a delete; one mark more for such a
+    sink.
+    """
     found = measure_growth(keys, deployments, sink, api="v2")
     assert sum(found["rotation"].values()) + sum(found["retirement"].values()) == writes
 

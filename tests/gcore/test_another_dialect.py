@@ -1,6 +1,6 @@
 """A generation of the API that nobody serves, in this file alone: keys have ids, list what they open, and keep no task.
 
-Snapshot, plan and apply speak to it as they do to v3: nothing but a dialect knows which generation answers.
+Snapshot, plan and apply use it as they use v3: nothing but a dialect knows which generation answers.
 """
 
 from __future__ import annotations

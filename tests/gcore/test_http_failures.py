@@ -1,4 +1,4 @@
-"""What fails on the way to somebody else than the API is told in that one's words."""
+"""A failure on the way to a server other than the API is reported in that server's words."""
 
 from __future__ import annotations
 

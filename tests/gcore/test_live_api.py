@@ -262,6 +262,7 @@ def test_every_world_lets_a_key_live_its_life(world: Modes) -> None:
         api.update_key("payments", KeyUpdate("mine"))
         write_list(api, LLAMA, ["first"])
         assert api.delete_key("payments")
+        emulator.clock.advance(world.lists_lag)  # type: ignore[attr-defined]
         assert [key.name for key in api.list_keys()] == ["first", "second"]
         assert len(api.read_live().endpoints) == 4
 

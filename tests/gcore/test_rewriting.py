@@ -1,4 +1,4 @@
-"""Rewriting an endpoint's list of keys: what is read, written, read again, and told of each binding."""
+"""Rewriting an endpoint's list of keys: what is read, written, read again, and reported for each binding."""
 
 from __future__ import annotations
 
@@ -370,7 +370,7 @@ def test_an_endpoint_without_keys_that_asks_for_one_is_written_to_open_it() -> N
     door = Door(readings=[shown])
     assert rebind(door, opens=frozenset({LLAMA})) == {}
     assert door.written == [[]]
-    stuck = Door(readings=[shown] * 6)
+    stuck = Door(readings=[shown] * 9)
     assert "does not keep what is written" in failure(stuck, opens=frozenset({LLAMA})).message
 
 

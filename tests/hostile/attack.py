@@ -1,4 +1,4 @@
-"""Try all that somebody in the table of SECURITY.md may try, and write what was tried and what got through.
+"""Make every attack on the table of SECURITY.md, and write what was tried and what got through.
 
 python tests/hostile/attack.py --json docs/hostile.json --page docs/hostile.md
 python tests/hostile/attack.py --only-fuzz --examples 20000    only what draws samples, and many more of them

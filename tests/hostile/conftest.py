@@ -27,7 +27,7 @@ samples = 0
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Refuse a test that does not say who attacks, and let each report carry what it reports on.
 
-    None is measured for coverage: it would take twice as long, and what is attacked has tests of its own.
+    None is measured for coverage: it would take twice as long, and the attacked code has separate tests.
     """
     for item in items:
         if not isinstance(item, pytest.Function) or not item.path.is_relative_to(FOLDER):
@@ -76,7 +76,7 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Count an attempt once it is over: when it was made, or when something before it or after it failed."""
+    """Count an attempt once it has ended: when it was made, or when something before it or after it failed."""
     properties = dict(report.user_properties)
     attempt = properties.pop(ATTEMPT, None)
     if attempt is None or (report.when != "call" and report.passed):

@@ -93,7 +93,7 @@ def bytes_of(text: bytes) -> Callable[[], Iterator[bytes]]:
 
 
 def endless(begin: bytes, *again: bytes) -> Callable[[], Iterator[bytes]]:
-    """A beginning, and then the same pieces for ever."""
+    """A beginning, and then the same pieces forever."""
     return lambda: itertools.chain([begin], itertools.cycle(again))
 
 
@@ -234,7 +234,7 @@ def test_a_proxy_s_answer_that_drips_is_given_up_in_time(
 
 
 def through_tls_proxy(port: int, certificate: Path, *, at_once: int) -> Serve:
-    """A proxy for CONNECT that is itself spoken to over TLS, and drips."""
+    """A proxy for CONNECT that itself uses TLS, and drips."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 
@@ -377,7 +377,7 @@ def test_a_body_of_an_endpoint_without_end_is_cut(headers: bytes, status: int, a
 
 
 @pytest.mark.attack("endpoint owner")
-def test_a_list_of_models_that_goes_on_as_white_space_admits_nobody() -> None:
+def test_a_list_of_models_that_ends_in_endless_white_space_admits_nobody() -> None:
     assert reply_of(Server(endless(HEAD + b"\r\n[]", b" " * 65536))).admission is Admission.BEYOND
 
 

@@ -37,7 +37,7 @@ CPU_SECONDS = 20
 
 
 def wrong_with(file: Path) -> ConfigError | None:
-    """What is said of a file; None when it is valid."""
+    """The message about a file; None if it is valid."""
     try:
         load_config([file], {"KEYFORM_VAR_X": "x"})
     except ConfigError as error:
@@ -98,7 +98,7 @@ def test_a_stack_of_ten_thousand_whole_keys_fits(tmp_path: Path) -> None:
 
 
 @pytest.mark.attack("pull request author")
-def test_the_first_findings_are_told_and_the_others_counted(tmp_path: Path) -> None:
+def test_the_first_findings_are_listed_and_the_others_counted(tmp_path: Path) -> None:
     file = tmp_path / "keyform.yaml"
     fields = "".join(f"f{number}:\n" for number in range(60))
     file.write_text(f"version: 1\nstack: demo\nproject: 1\n{fields}")

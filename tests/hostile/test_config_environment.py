@@ -151,7 +151,7 @@ def test_no_sink_has_a_setting_for_an_address_an_identity_or_a_credential() -> N
 
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize("field", ["endpoint_url", "profile"])
-def test_what_decides_where_credentials_go_is_told_to_stand_in_the_environment(field: str, tmp_path: Path) -> None:
+def test_what_decides_where_credentials_go_belongs_in_the_environment(field: str, tmp_path: Path) -> None:
     said = told(stack_with(field, "x"), tmp_path, {})
     assert f"sinks.s.{field}: `{field}` is not read from this file: it decides where credentials go" in said
     assert "where keyform runs" in said

@@ -104,14 +104,14 @@ def test_a_name_that_is_not_what_it_looks_like_is_refused_and_shown_in_escapes(n
 
 
 @pytest.mark.attack("pull request author")
-def test_a_folder_of_very_many_files_is_refused(folder: Path) -> None:
+def test_a_folder_of_too_many_files_is_refused(folder: Path) -> None:
     for number in range(MAX_FILES + 1):
         (folder / f"{number}.yaml").touch()
     assert f"there are more than {MAX_FILES} files" in told(folder)
 
 
 @pytest.mark.attack("pull request author")
-def test_a_folder_of_very_many_other_files_is_read_at_once(folder: Path) -> None:
+def test_a_folder_of_many_other_files_is_read_at_once(folder: Path) -> None:
     for number in range(2000):
         (folder / f"{number}.txt").touch()
     (folder / "a.yaml").write_text(TOP)

@@ -1,4 +1,4 @@
-"""A stranger's checkout tries to make git run a program, or to have what it committed taken for a secret."""
+"""A stranger's checkout tries to make git run a program, or to have a committed file treated as a secret."""
 
 from __future__ import annotations
 

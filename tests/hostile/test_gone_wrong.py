@@ -1,4 +1,4 @@
-"""An API that does something else than it says, a portal that takes markers off, and runs that go on too late."""
+"""An API that does something other than it says, a portal that removes markers, and runs that continue too late."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def test_a_key_that_the_list_of_keys_does_not_show_is_nobodys_to_cut() -> None:
 
 
 @pytest.mark.attack("project member")
-def test_a_thousand_forged_markers_are_told_in_part() -> None:
+def test_a_thousand_forged_markers_are_listed_in_part() -> None:
     forged = [live(f"portal-{number}", of="payments") for number in range(1000)]
     names = [each.name for each in forged]
     world = snapshot(

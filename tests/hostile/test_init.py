@@ -100,7 +100,26 @@ def test_a_gitignore_keeps_every_byte(
     assert init(folder, capsys) == (0, "")
     assert (folder / ".gitignore").read_bytes() == after
     assert stat.S_IMODE((folder / ".gitignore").stat().st_mode) == 0o640
-    assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "keyform.yaml"]
+    assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "keyform.yaml", "schemas"]
+
+
+@pytest.mark.attack("pull request author")
+@pytest.mark.parametrize("name", ["schemas", "schemas/keyform.schema.json"])
+@pytest.mark.parametrize("what", TAKEN)
+def test_a_schema_that_leads_elsewhere_or_is_no_file_is_not_written(
+    what: str, name: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    TAKEN[what](folder / name)
+    kind = stat.S_IFMT((folder / name).lstat().st_mode)
+    if (what, name) == ("a folder", "schemas"):
+        assert init(folder, capsys) == (0, "")
+        return
+    code, err = init(folder, capsys)
+    assert code == 1
+    assert err.startswith("Error: schemas")
+    assert "make schemas a folder of your own" in err
+    assert stat.S_IFMT((folder / name).lstat().st_mode) == kind
 
 
 @pytest.mark.attack("pull request author")

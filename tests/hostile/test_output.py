@@ -77,7 +77,7 @@ BITS = [
     *(" ", "a", "error", "\ud800", "\x7f", "\\", '"', "<", "é", "漢"),
 ]
 HOSTILE = st.one_of(st.text(), st.lists(st.sampled_from(BITS), max_size=30).map("".join))
-"""Any text, and text made of what is dangerous together."""
+"""Any text, and text that combines dangerous parts."""
 
 
 SEEMINGLY_HARMLESS = ("markup", "backslashes", "at the end", "leading marks", "long", "long words")
@@ -134,7 +134,7 @@ def test_any_value_is_a_harmless_part_of_a_line(value: str) -> None:
 @fuzz(500)
 @given(st.lists(HOSTILE, min_size=1, max_size=4), st.booleans())
 def test_no_words_become_a_command_together(values: list[str], styled: bool) -> None:
-    """Beside each other, each in a style of its own: what each is alone is not all that counts."""
+    """Next to each other, each in a different style: parts that are harmless alone may be dangerous together."""
     parts = [f"\x1b[1;31m{shown(value)}\x1b[0m" if styled else shown(value) for value in values]
     for between in ("", " ", ":", ": ", "[", "#", ", "):
         assert violations(last_net(between.join(parts))) == []

@@ -53,7 +53,7 @@ def keyform(keyform: Keyform) -> Keyform:
 
 
 def judge(ran: Ran, *, is_json: bool = False) -> None:
-    """Both streams hold nothing that acts; stdout is JSON where it was asked for."""
+    """Both streams hold nothing that acts; stdout is JSON if the command line says so."""
     assert violations(ran.out) == []
     assert violations(ran.err) == []
     assert "Traceback" not in ran.err
@@ -95,7 +95,7 @@ def saying(hostile: str) -> Any:
 
 @pytest.mark.attack("project member")
 @pytest.mark.parametrize("name", SHORT)
-def test_what_stands_in_the_portal_is_only_shown(name: str, world: World, keyform: Keyform) -> None:
+def test_text_in_the_portal_is_only_shown(name: str, world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
     world.fail(saying(SHORT[name]))
     for argv in (*READING, *CHANGING[:1], *READING, *CHANGING[1:]):
@@ -188,7 +188,7 @@ def test_a_files_name_is_only_shown(name: str, world: World, keyform: Keyform) -
 
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize("name", SHORT)
-def test_what_stands_in_a_file_is_only_shown(name: str, world: World, keyform: Keyform) -> None:
+def test_text_in_a_file_is_only_shown(name: str, world: World, keyform: Keyform) -> None:
     text = json.dumps(SHORT[name])
     for file in (
         f"version: 1\nstack: {text}\nproject: {text}\n{text}: {text}\nkeys:\n  {text}: {{deployments: [{text}]}}\n",
@@ -269,7 +269,9 @@ def test_what_a_sinks_file_holds_is_only_shown(name: str, world: World, keyform:
     record = {"stack": "shop", "key": SHORT[name], "generation": 1, "live_name": SHORT[name], "secret": SHORT[name]}
     (world.folder / "jobs.json").write_text(json.dumps({"search": {**record, "keyform": record}, SHORT[name]: record}))
     text = SHORT[name].encode("utf-8", "surrogatepass")
-    (world.folder / "secrets.env").write_bytes(b"# keyform: shop/payments g1 " + text + b"\nPAYMENTS='" + text + b"'\n")
+    (world.folder / "secrets.env").write_bytes(
+        b"# keyform: shop/payments g1 " + text + b"\nPAYMENTS_KEY='" + text + b"'\n"
+    )
     for path in ("jobs.json", "secrets.env"):
         (world.folder / path).chmod(0o600)
     for argv in (*READING, *CHANGING):

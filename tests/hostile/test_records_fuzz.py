@@ -1,4 +1,4 @@
-"""Whatever a store holds, a sink reads records in it or ends in an error of its own, which shows none of it."""
+"""Whatever a store holds, a sink reads records in it or ends in a `SinkError`, which shows none of it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ LINES = st.one_of(
     st.builds(
         lambda export, name, equals, value, end: f"{export}{name}{equals}{value}{end}",
         st.sampled_from(["", "export ", "\t", "export\t  ", "export" + " " * 50]),
-        st.sampled_from(["PAYMENTS_API", "BATCH_JOBS", "A", "'A'", '"A"', "HOST", "A.B", "1"]),
+        st.sampled_from(["PAYMENTS_API_KEY", "BATCH_JOBS_KEY", "A_KEY", "'A'", '"A"', "HOST", "A.B", "1"]),
         st.sampled_from(["=", " = ", "", ":", "=="]),
         SECRETS,
         st.sampled_from(["", "\r", " # note", "#", "\\"]),
@@ -77,11 +77,11 @@ LINES = st.one_of(
     st.text(max_size=30),
 )
 NEARLY = st.builds(
-    # A record as keyform writes it, of which one part is anybody's.
+    # A record as keyform writes it, with one part that anyone may have written.
     lambda part, generation, live, at, secret, key: (
         f"# keyform {STACK}/{key} g{generation if part == 0 else 3} {live if part == 1 else 'a-g3'} "
         f"{at if part == 2 else '2026-11-21T10:00:00.123456Z'}\n"
-        f"{key.upper().replace('-', '_')}={secret if part == 3 else 'x'}"
+        f"{key.upper().replace('-', '_')}_KEY={secret if part == 3 else 'x'}"
     ),
     st.integers(0, 4),
     GENERATIONS,
@@ -185,7 +185,7 @@ def tried(act: Callable[[], Any]) -> Any:
 
 
 def go_through(sink: LocalFileSink, content: bytes) -> None:
-    """All that is done with a content; SinkError is an answer, and says nothing of what stands there."""
+    """Everything that is done with a content; SinkError is an answer, and shows nothing of the content."""
 
     tried(lambda: sink.check(content, KEYS))
     records = tried(lambda: sink.records(content))
@@ -212,8 +212,8 @@ def go_through(sink: LocalFileSink, content: bytes) -> None:
 @pytest.mark.attack("pull request author")
 @given(DOTENVS)
 @fuzz(500)
-@example(b"# keyform inference-prod/a g1 a 0001-01-01T00:00:00Z\nA=x")
-@example(b"# keyform inference-prod/a g999999999 a 9999-12-31T23:59:59-23:59\nA=x")
+@example(b"# keyform inference-prod/a g1 a 0001-01-01T00:00:00Z\nA_KEY=x")
+@example(b"# keyform inference-prod/a g999999999 a 9999-12-31T23:59:59-23:59\nA_KEY=x")
 @example(b"export" + b" " * 10_000 + b"\n")
 @example(b"A='" + b"x" * 100_000)
 def test_any_env_file_gives_records_or_an_error(content: bytes) -> None:
@@ -402,7 +402,7 @@ MANY = 10_000
 def many_keys() -> tuple[list[str], bytes]:
     keys = [f"key-{number}" for number in range(MANY)]
     lines = [
-        f"# keyform {STACK}/{key} g1 {key} 2026-11-21T10:00:00.123456Z\nKEY_{number}=x\nOTHER_{number}=y"
+        f"# keyform {STACK}/{key} g1 {key} 2026-11-21T10:00:00.123456Z\nKEY_{number}_KEY=x\nOTHER_{number}=y"
         for number, key in enumerate(keys)
     ]
     return keys, "\n".join(lines).encode()
@@ -429,11 +429,11 @@ BIG = 10 * 1024 * 1024
 HEAVY = {
     "one line": b"x" * BIG,
     "one assignment": b"A=" + b"x" * (BIG - 2),
-    "one quote": b"# keyform inference-prod/a g1 a 2026-11-21T10:00:00Z\nA='" + b"x" * (BIG - 100) + b"'",
-    "an open quote": b'# keyform inference-prod/a g1 a 2026-11-21T10:00:00Z\nA="' + b"x" * (BIG - 100),
+    "one quote": b"# keyform inference-prod/a g1 a 2026-11-21T10:00:00Z\nA_KEY='" + b"x" * (BIG - 100) + b"'",
+    "an open quote": b'# keyform inference-prod/a g1 a 2026-11-21T10:00:00Z\nA_KEY="' + b"x" * (BIG - 100),
     "blanks": b" " * BIG,
     "export and blanks": b"export" + b" " * (BIG - 6),
-    "a value and blanks": b"# keyform inference-prod/a g1 a 2026-11-21T10:00:00Z\nA=x" + b" " * (BIG - 100) + b"y",
+    "a value and blanks": b"# keyform inference-prod/a g1 a 2026-11-21T10:00:00Z\nA_KEY=x" + b" " * (BIG - 100) + b"y",
     "no end of a record": b"# keyform inference-prod/" + b"a" * (BIG - 100),
     "a record of blanks": b"# keyform inference-prod/a g1 a " + b"0" * (BIG - 100),
     "lines": b"\n" * BIG,

@@ -101,7 +101,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def keyform(world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Keyform:
-    """keyform in this process, on the emulator's clock, which stands still: two runs say the same."""
+    """keyform in this process, on the emulator's clock, which does not move: two runs print the same."""
     monkeypatch.setattr(System, "now", lambda self: world.emulator.clock.now())
     return InProcess(world, monkeypatch, capsys)
 
@@ -152,7 +152,7 @@ def assert_only_looks(effects: list[str]) -> None:
 
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize("state", STATES)
-def test_a_token_that_may_read_is_all_that_read_only_commands_need(
+def test_read_only_commands_need_only_a_token_that_may_read(
     world: World, keyform: Keyform, requests: Counter[tuple[str, int]], effects: list[str], state: str
 ) -> None:
     STATES[state](world, keyform)

@@ -1,4 +1,4 @@
-"""Where a secret goes when `verify` or a proof tries it: to an endpoint that its very key is bound to live, or nowhere.
+"""Where a secret goes when `verify` or a proof tries it: to an endpoint to which its live key is bound, or nowhere.
 
 Every request of every test is looked at by `Watch`, which goes by the emulator's own store and by nothing of keyform's.
 """
@@ -99,7 +99,7 @@ def states(found: Verification) -> dict[str, SecretState]:
 
 
 def call(world: World, method: str, path: str, body: Any = None) -> Answer:
-    """Somebody with rights of their own writes past keyform."""
+    """Someone with the necessary rights writes past keyform."""
     where = f"/cloud/v3/inference/{path.format(project=PROJECT) if '{' in path else f'{PROJECT}/{path}'}"
     return world.emulator.respond(Request.build(method, where, token=API_TOKEN, json_body=body))
 
@@ -260,11 +260,11 @@ def test_whatever_is_live_and_whatever_is_declared_no_secret_goes_astray(
 
 
 def swap(world: World, one: str, other: str) -> None:
-    """Somebody with an editor lets one key's secret stand below the other's record."""
+    """Someone with an editor puts one key's secret below the other's record."""
     path = world.folder / "local.dotenv"
     text = path.read_text() if path.exists() else ""
-    path.write_text(text.replace(f"{one.upper()}=", "\0").replace(f"{other.upper()}=", f"{one.upper()}="))
-    path.write_text(path.read_text().replace("\0", f"{other.upper()}="))
+    path.write_text(text.replace(f"{one.upper()}_KEY=", "\0").replace(f"{other.upper()}_KEY=", f"{one.upper()}_KEY="))
+    path.write_text(path.read_text().replace("\0", f"{other.upper()}_KEY="))
 
 
 # --- A project member -------------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ QUESTIONS |= OLDER
 
 
 def ask_with(step: Step, ask: Callable[[GcoreApi], object], question: str) -> None:
-    """One question, to which all that is asked of the API gets the same answer."""
+    """One question; every request to the API gets the same answer to it."""
     effects = ScriptedEffects(step)
     generation = "v2" if question in OLDER else "v3"
     api = make_api(effects, workers=1, task_timeout=5.0, generation=generation)
@@ -488,7 +488,7 @@ def test_a_write_with_tasks_without_end_is_refused_and_its_effect_unknown() -> N
 
 
 @pytest.mark.attack("API or proxy")
-def test_a_secret_is_known_before_anything_is_said_of_the_rest_of_its_answer() -> None:
+def test_a_secret_is_masked_before_the_rest_of_its_answer_is_shown() -> None:
     api, _ = scripted_api(
         answer(200, key_json(secret=SECRET, created_at=SECRET)), refusal(400, f"You sent {SECRET}, did you?")
     )
@@ -526,7 +526,7 @@ PAGES: dict[str, tuple[Callable[[int, int], dict[str, Any]], int]] = {
 
 @pytest.mark.attack("API or proxy")
 @pytest.mark.parametrize(("page", "most"), PAGES.values(), ids=PAGES)
-def test_pages_are_asked_for_up_to_the_count_and_no_more(page: Callable[[int, int], dict[str, Any]], most: int) -> None:
+def test_pages_are_read_up_to_the_count_and_no_more(page: Callable[[int, int], dict[str, Any]], most: int) -> None:
     def respond(request: httpx.Request) -> Step:
         return answer(200, page(int(request.url.params["offset"]), int(request.url.params["limit"])))
 

@@ -1,4 +1,4 @@
-"""What counts as kept of what was asked for, and how two texts are told apart."""
+"""What counts as stored as requested, and how two texts are told apart."""
 
 from __future__ import annotations
 

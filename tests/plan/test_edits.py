@@ -169,7 +169,7 @@ def test_without_such_a_record_its_key_is_held_up(edit: str, sink: str) -> None:
 
 
 def test_a_marker_is_restored_as_published_since_now_beside_an_older_generation() -> None:
-    """Nobody knows how much of the overlap is over: it begins again."""
+    """Nobody knows how much of the overlap has passed: it begins again."""
     older = live("app-two", of="app-two", text="Checkout")
     plan = compute_plan(
         desired(key("app-two", "llama3", overlap=days(7))), world("ask Bob", "a sink that proves", older), NOW
@@ -197,7 +197,9 @@ def test_taking_the_marker_off_puts_no_rotation_off() -> None:
 @pytest.mark.parametrize("sink", SINKS)
 @pytest.mark.parametrize("edit", EDITS)
 def test_an_edit_of_an_old_generation_ends_no_overlap(edit: str, sink: str) -> None:
-    """The newest is known: what is broken holds up, and what is called like an older one is told at every apply."""
+    """The newest is known: a broken marker holds the key up, and every apply reports a key that is named like an older
+    one.
+    """
     since = NOW - timedelta(hours=1)
     newer = replace(NEWER, created_at=since)
     newer = described(newer, compose_description("Checkout", replace(newer.ownership, since=since)))  # type: ignore[type-var]
@@ -292,7 +294,7 @@ def test_a_key_that_is_to_go_stays_until_its_marker_says_whose_it_is(
     assert not any(isinstance(change, RemoveRecord) for change in plan.changes)
     unreadable_program = sink == "a program" and (edit in WIPING or before.keys[0].claimed_by == "")
     if demand is None and unreadable_program:
-        return  # nothing tells of it any more
+        return  # nothing reports it any longer
     assert any("app-two-g2" in finding.message for finding in plan.unmet)
 
 

@@ -382,7 +382,7 @@ def several(count: int, **more: Any) -> DesiredState:
 
 
 def in_folder(count: int, *, held: int, is_absent: bool = False) -> Snapshot:
-    """So many keys that were published, of which the sink holds the first ones."""
+    """This many published keys; the sink holds the first ones."""
     parts = [live(f"key-{number}", of=f"key-{number}", published_to=digest([FILE])) for number in range(count)]
     before = snapshot(*parts, endpoint("llama3", *(part.name for part in parts)))
     records = {part.name: record_of(part) for part in parts[:held]}
@@ -454,7 +454,7 @@ def test_edits_of_the_file_count_nothing() -> None:
 
 
 def test_a_secret_behind_a_publication_of_unknown_outcome_is_lost_all_the_same() -> None:
-    """Otherwise the wrong machine would go on rotating where an earlier run was cut short."""
+    """Otherwise the wrong machine would continue rotating after an interrupted run."""
     first = live("payments", of="payments", published_to=digest([FILE]))
     second = live("payments-g2", of="payments", generation=2, phase=Phase.PARTIAL)
     before = snapshot(first, second, endpoint("llama3", "payments", "payments-g2"))

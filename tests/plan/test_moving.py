@@ -400,7 +400,7 @@ def stories(draw: st.DrawFn) -> list[tuple[DesiredState, timedelta]]:
 def test_no_consumer_is_cut_before_the_overlap_whatever_is_renamed_and_forgotten(
     story: Iterable[tuple[DesiredState, timedelta]],
 ) -> None:
-    """What each key's consumers read stays bound for an hour after the new name is published; forgotten, for ever."""
+    """What each key's consumers read stays bound for an hour after the new name is published; forgotten, for good."""
     found = snapshot(live("portal-made"), endpoint("llama3", "portal-made"))
     now, relied, forgotten = NOW, dict[str, object](), set[str]()
     for file, pause in story:

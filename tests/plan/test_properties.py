@@ -1,4 +1,4 @@
-"""What holds for every plan, whatever is desired and whatever is live."""
+"""What is true of every plan, whatever is desired and whatever is live."""
 
 from dataclasses import replace
 

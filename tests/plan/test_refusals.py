@@ -21,7 +21,9 @@ class Case:
     live: Snapshot
     findings: list[str]
     is_refused: bool = False
-    """By safety: nothing of the plan may be applied. All else is left undone, and holds up what depends on it."""
+    """By safety: nothing of the plan may be applied. Any other finding leaves its part undone, and holds up what
+    depends on it.
+    """
 
 
 def at(line: int, path: str) -> Place:

@@ -1,4 +1,4 @@
-"""Rotation, planned: when it is due, what follows, what an overlap goes through, and what is asked for by hand."""
+"""Rotation, planned: when it is due, what follows, what an overlap goes through, and rotations by hand."""
 
 from __future__ import annotations
 
@@ -280,7 +280,7 @@ def revoke(state: DesiredState, before: Snapshot, at: datetime = NOW) -> list[st
 
 
 def test_a_leaked_secret_is_cut_in_the_run_that_replaces_it(overlapping: Snapshot) -> None:
-    """All that came before is cut, the one in its overlap too: nobody knows which of them leaked."""
+    """Every earlier generation is cut, even one in its overlap: nobody knows which of them leaked."""
     assert revoke(desired(FILE), overlapping) == [
         "create:payments-g3: key_is_revoked",
         "bind:deployment.llama3 [payments-g3 generation_succeeds]",
@@ -335,7 +335,7 @@ def test_the_new_one_is_published_before_the_old_one_is_cut() -> None:
 
 
 def test_a_revocation_that_was_cut_short_is_completed_by_any_apply() -> None:
-    """It stands on the live key, so whoever comes next knows of it, and knows when it began."""
+    """It is on the live key, so the next run knows of it, and knows when it began."""
     state, before = desired(FILE), world(since=NOW - days(5))
     plan = compute_plan(state, before, NOW, Rotate(frozenset({"payments"}), revoke=True))
     marking = next(change for change in plan.changes if isinstance(change, UpdateKey))
@@ -518,7 +518,7 @@ def test_an_old_generation_goes_although_the_current_one_has_expired_as_well() -
 
 
 def test_what_is_listed_as_due_is_what_an_apply_does_then() -> None:
-    """Not a second before, and at that very second."""
+    """Not a second before, and in exactly that second."""
     files = [
         key("payments", "llama3", every=days(60), overlap=days(7)),
         key("payments", "llama3", every=days(60), overlap=days(7), lifetime=days(67)),

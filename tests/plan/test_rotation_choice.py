@@ -1,4 +1,4 @@
-"""Which keys a rotation is about that is asked for by a pattern, or by the sink that leaked."""
+"""Which keys a pattern, or a sink that leaked, rotates."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def test_a_sink_stands_for_every_key_whose_secret_it_holds_or_held(
 
 @pytest.mark.parametrize("sink", ["vault", "ci"])
 def test_of_a_sink_that_cannot_be_read_every_key_that_names_it_is_meant(sink: str) -> None:
-    """And what cannot be known is said."""
+    """And the plan names what is unknown."""
     state = file("a", "b", "c", a=(sink,), b=("local",), c=("local",))
     place = {"vault": IN_VAULT, "ci": IN_CI}[sink]
     keys = (one("a", IN_LOCAL), one("b", IN_LOCAL), one("c", place))
@@ -186,7 +186,7 @@ def test_a_pattern_rotates_what_is_live_and_makes_no_key(mutable: tuple[str, ...
 
 
 def test_what_cannot_be_rotated_is_named_and_the_rest_is() -> None:
-    """`prevent_destroy` does not stand in the way: the key stays, with another secret."""
+    """`prevent_destroy` does not prevent it: the key stays, with another secret."""
     state = desired(
         key("a", "llama3", sinks=("vault",), prevent_destroy=True),
         key("b", "llama3", sinks=("vault",), expires_at=NOW - days(1)),

@@ -1,4 +1,4 @@
-"""How a stack stands is judged by the rules that make a plan."""
+"""The standing of a stack follows the rules that make a plan."""
 
 from dataclasses import replace
 from datetime import timedelta

@@ -17,7 +17,7 @@ KINDS_OF_CHANGE = ["Added", "Changed", "Deprecated", "Removed", "Fixed", "Securi
 
 
 def _files(root: Path) -> list[Path]:
-    """All that is or will be in git; in a source distribution, which has no git, all that it holds."""
+    """Everything that is or will be in git; in a source distribution, which has no git, everything that it holds."""
     if not (root / ".git").exists():
         return [path for path in root.rglob("*") if path.is_file() and not {".venv", "dist"} & set(path.parts)]
     listed = subprocess.run(
@@ -140,7 +140,7 @@ def test_the_readme_lists_the_commands_that_there_are(project_root: Path) -> Non
 
 
 def test_the_readme_lists_the_options_that_there_are(project_root: Path) -> None:
-    """An option stands in the row of each command that has it, or beside the table when several share it."""
+    """An option is in the row of each command that has it, or outside the table when several share it."""
     from reconciler.cli import build_parser
 
     parser = build_parser()

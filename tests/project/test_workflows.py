@@ -1,4 +1,4 @@
-"""What is checked before a merge is what is checked in CI, whoever runs it."""
+"""A check before a merge, on any machine, is the check of CI."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan and outcomes as JSON. The whole expected text stands in `everything.json` beside this file."""
+"""Plan and outcomes as JSON. The whole expected text is in `everything.json` next to this file."""
 
 import json
 from dataclasses import replace

@@ -109,7 +109,7 @@ def test_every_kind_of_step_has_its_words():
 
 
 def on_terminal(events, *, width=100):
-    """What the terminal got; the clock goes on by a second at every look."""
+    """The terminal's content; the clock moves by a second at every look."""
     screen, ticks = StringIO(), iter(range(1_000_000))
     console = Console(file=screen, force_terminal=True, width=width, height=30, get_time=lambda: float(next(ticks)))
     with LiveProgress(console, total=len(EVERYTHING.changes)) as progress:

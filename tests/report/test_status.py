@@ -1,4 +1,4 @@
-"""How a stack stands: the view, its tables, and its JSON."""
+"""The standing of a stack: the view, its tables, and its JSON."""
 
 import json
 from datetime import timedelta

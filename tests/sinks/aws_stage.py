@@ -41,7 +41,7 @@ class Aws:
         self.client: Any = session.client("secretsmanager", endpoint_url=url)
 
     def open(
-        self, *, stack: str = STACK, project: int = PROJECT, effects: Effects | None = None, **options: str | int
+        self, *, stack: str = STACK, project: int = PROJECT, effects: Effects | None = None, **options: Any
     ) -> Sink:
         """The sink, as a run opens it."""
         given = {"region": REGION, **options}
@@ -93,7 +93,7 @@ class Killed(BaseException):
 
 
 class Counted(System):
-    """The calls to AWS in order; `before` and `after` are told of each and may raise.
+    """The calls to AWS in order; `before` and `after` get each and may raise.
 
     They share the first client that a sink made: each takes 100 ms to make, and some megabytes for good.
     """

@@ -1,4 +1,4 @@
-"""One face for the tests over every kind of sink that can be read back: how it is opened, and what stands in it."""
+"""One face for the tests over every kind of sink that can be read back: how it is opened, and what it holds."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class FilePlace(ReadablePlace):
             words = f"{form} {STACK}/{KEY} and more=yes"
         self.kind.write_users_own(
             self.path,
-            f"# keyform {words}\nPAYMENTS_API={secret}\n"
+            f"# keyform {words}\nPAYMENTS_API_KEY={secret}\n"
             if self.kind is DOTENV
             else json.dumps({KEY: {"secret": secret, "keyform": fields_of(form)}}),
         )

@@ -6,8 +6,8 @@ import json
 import os
 import re
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,10 @@ class Kind:
     """The secret of a key, as a program gets it that knows nothing of keyform."""
     damage: Callable[[str], tuple[str, ...]]
     """Ways in which a file with payments-api alone can be hurt so that the secret cannot be vouched for."""
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What the file says of it beside its path."""
+    mode: int = 0o600
+    """That of its file."""
 
     def open(
         self,
@@ -71,13 +75,17 @@ class Kind:
         **options: str | bool,
     ) -> Sink:
         """The sink as a file in a folder declares it."""
-        settings = SinkSettings("local", self.type, {"path": str(path), **options}, Place(str(folder / "keyform.yaml")))
+        settings = SinkSettings(
+            "local", self.type, {"path": str(path), **self.options, **options}, Place(str(folder / "keyform.yaml"))
+        )
         return open_sinks([settings], owner=owner(stack, project=project), effects=effects or System())["local"]
 
     def write_users_own(self, path: Path, text: str = "") -> None:
-        """A file of the user's own, for nobody else to read."""
+        """A file of the user's own, for nobody else to read than who reads the sink's."""
         path.write_text(text or self.users_own)
-        path.chmod(0o600)
+        if "group" in self.options:
+            os.chown(path, -1, GID)
+        path.chmod(self.mode)
 
     def secret_in(self, path: Path, key: str) -> str | None:
         """The secret in the file, if there is a file."""
@@ -85,7 +93,7 @@ class Kind:
 
 
 def _from_dotenv(text: str, key: str) -> str | None:
-    found = re.search(rf"(?m)^{key.upper().replace('-', '_')}=(.*)$", text)
+    found = re.search(rf"(?m)^{key.upper().replace('-', '_')}_KEY=(.*)$", text)
     return found[1].strip("'\"") if found else None
 
 
@@ -98,10 +106,10 @@ def _damaged_dotenv(text: str) -> tuple[str, ...]:
     head, value = text.splitlines()
     return (
         f"{head}\n",
-        f"{head}\nPAYMENTS_API=\n",
-        f"{head}\nPAYMENTS_API=''\n",
-        f"{head}\nPAYMENTS_API=$(cat elsewhere)\n",
-        f"{head}\nPAYMENTS_API='torn\n",
+        f"{head}\nPAYMENTS_API_KEY=\n",
+        f"{head}\nPAYMENTS_API_KEY=''\n",
+        f"{head}\nPAYMENTS_API_KEY=$(cat elsewhere)\n",
+        f"{head}\nPAYMENTS_API_KEY='torn\n",
         f"{head[:-9]}\n{value}\n",
         f"{head.replace(' g1 ', ' g0 ')}\n{value}\n",
         f"# keyform {STACK}/payments-api\n{value}\n",
@@ -130,7 +138,7 @@ def _damaged_json(text: str) -> tuple[str, ...]:
 DOTENV = Kind(
     "dotenv",
     "secrets.env",
-    "HOST=example.org\nPAYMENTS_API={secret}\n",
+    "HOST=example.org\nPAYMENTS_API_KEY={secret}\n",
     "# by hand\nHOST=example.org\n",
     _from_dotenv,
     _damaged_dotenv,
@@ -144,6 +152,14 @@ JSON = Kind(
     _damaged_json,
 )
 KINDS = (DOTENV, JSON)
+GID = 12345 if os.geteuid() == 0 else os.getegid()
+"""A group that a file can be given to here."""
+
+
+def for_group(kind: Kind) -> Kind:
+    """The kind with a file that a group may read."""
+    return replace(kind, options={"mode": "0640", "group": str(GID)}, mode=0o640)
+
 
 # --- Worlds in which an effect goes wrong -----------------------------------------------------------------------------
 
@@ -159,7 +175,7 @@ class Killed(BaseException):
 
 
 class Watched(System):
-    """The real world, in which `before` is told of each effect and may raise; counts how often each was asked for."""
+    """The real world, in which `before` gets each effect and may raise; counts how often each was requested."""
 
     def __init__(self) -> None:
         super().__init__()

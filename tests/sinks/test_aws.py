@@ -290,7 +290,7 @@ def test_no_log_has_a_secret_in_it(aws: Aws, caplog: pytest.LogCaptureFixture, o
         {"name": "{key}" + "x" * 512},
         {"name": "{key}/{generation}"},
         {"field": "a b"},
-        {"field": "x" * 65},
+        {"field": "x" * 129},
         {"recovery_days": 3},
         {"recovery_days": 31},
         {"recovery_days": -1},

@@ -1,4 +1,4 @@
-"""What is told when AWS says no, or nothing: in one place, with a way out, and without a secret."""
+"""The message if AWS says no, or nothing: in one place, with a way out, and without a secret."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_an_address_where_nobody_listens_is_told(aws: Aws, monkeypatch: pytest.M
 
 @contextmanager
 def answering(monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, dict[str, str]]) -> Iterator[list[str]]:
-    """AWS is a server that gives these answers in turn, the last one for ever; gives what it was asked."""
+    """AWS is a server that gives these answers in turn, the last one forever; returns the requests."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):

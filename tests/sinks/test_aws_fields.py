@@ -1,4 +1,4 @@
-"""A field of a JSON object in AWS Secrets Manager: ours is kept, and so is all that others have there."""
+"""A field of a JSON object in AWS Secrets Manager: ours is kept, and so is everything that others have there."""
 
 from __future__ import annotations
 

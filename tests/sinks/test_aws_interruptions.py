@@ -1,4 +1,4 @@
-"""A run dies, or loses an answer, at any call to AWS: what is said to be held is held, and the next run converges."""
+"""A run dies, or loses an answer, at any call to AWS: what counts as held is held, and the next run converges."""
 
 from __future__ import annotations
 
@@ -55,7 +55,13 @@ def remove(sink: Sink) -> None:
     sink.remove("payments-api")
 
 
+def tagged_before(aws: Aws, options: dict[str, Any]) -> None:
+    """By a file that said others."""
+    held(aws, {**options, "tags": {"old": "tag"}})
+
+
 FIELD = {"field": "api_key"}
+TAGS = {"tags": {"team": "payments", "key": "{key}"}}
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ STORIES = {
     "second write": Story({}, held, write, 2, ["describe_secret", *REPLACE]),
     "second write of a field": Story(FIELD, held, write, 2, ["describe_secret", "get_secret_value", *REPLACE]),
     "write into what others edited": Story(FIELD, edited, write, 2, ["describe_secret", "get_secret_value", *REPLACE]),
+    "second write with tags": Story(TAGS, tagged_before, write, 2, ["describe_secret", "untag_resource", *REPLACE]),
     "write after a removal": Story(
         {}, removed, write, 2, ["describe_secret", "restore_secret", "describe_secret", *REPLACE]
     ),
@@ -90,7 +97,7 @@ each_story = pytest.mark.parametrize("story", STORIES.values(), ids=STORIES)
 def secret_of(aws: Aws, story: Story) -> str | None:
     """What a consumer gets."""
     text = aws.value()
-    if text is None or not story.options:
+    if text is None or "field" not in story.options:
         return text
     value = json.loads(text).get("api_key")
     return value if value is None else str(value)

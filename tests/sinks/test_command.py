@@ -1,4 +1,4 @@
-"""The command sink, with real child processes: what they are given, and what their end is taken for."""
+"""The command sink, with real child processes: what they get, and what their exit status means."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ def test_a_full_system_is_told_as_what_it_is(tmp_path: Path) -> None:
 
 
 def starts(program: Path) -> bool:
-    """What the system makes of it."""
+    """What the system does with it."""
     try:
         return System().run([str(program)], folder=program.parent).returncode == 0
     except OSError:

@@ -1,8 +1,9 @@
-"""The format of the dotenv sink, and what its readers make of it."""
+"""The format of the dotenv sink, and what its readers get."""
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import string
 import subprocess
@@ -16,7 +17,7 @@ from sinks.stage import CREATED_AT, DOTENV, STACK, Killed, record, save
 
 from reconciler.effects import Completed, System
 from reconciler.errors import SinkError
-from reconciler.model import Secret, SinkRecord
+from reconciler.model import ForeignRecord, Secret, SinkRecord
 from reconciler.sinks.dotenv import DotenvSink
 
 MARK = b"\xef\xbb\xbf"
@@ -52,7 +53,7 @@ def put(content: str, key: str = "payments-api", secret: str = "abc", generation
 def test_the_secret_stands_below_its_record() -> None:
     assert put("", secret="qLyjWDarjtT1zdp7dc", generation=2) == (
         "# keyform 2 inference-prod/payments-api g2 payments-api-g2 2026-11-21T10:00:00Z api.gcore.com/1234\n"
-        "PAYMENTS_API=qLyjWDarjtT1zdp7dc\n"
+        "PAYMENTS_API_KEY=qLyjWDarjtT1zdp7dc\n"
     )
 
 
@@ -61,9 +62,9 @@ def test_a_new_secret_comes_last_and_a_replaced_one_stays_in_its_place() -> None
     assert first == (
         "HOST=a\n\n# note\n"
         "# keyform 2 inference-prod/payments-api g1 payments-api 2026-11-21T10:00:00Z api.gcore.com/1234\n"
-        "PAYMENTS_API=abc\n"
+        "PAYMENTS_API_KEY=abc\n"
         "# keyform 2 inference-prod/batch-jobs g1 batch-jobs 2026-11-21T10:00:00Z api.gcore.com/1234\n"
-        "BATCH_JOBS=def\n"
+        "BATCH_JOBS_KEY=def\n"
     )
     assert put(first, secret="xyz", generation=2) == first.replace("g1 payments-api", "g2 payments-api-g2").replace(
         "=abc", "=xyz"
@@ -83,7 +84,7 @@ def test_a_template_that_names_no_variable_of_its_own_for_each_key_is_refused(te
 
 
 def test_a_key_that_gives_no_name_for_a_shell_is_refused() -> None:
-    with pytest.raises(SinkError, match="the key 1st-key would give the variable 1ST_KEY"):
+    with pytest.raises(SinkError, match="the key 1st-key would give the variable 1ST_KEY_KEY"):
         pure().check(b"", ["1st-key"])
     pure(variable="KEY_{KEY}").check(b"", ["1st-key"])
 
@@ -91,18 +92,18 @@ def test_a_key_that_gives_no_name_for_a_shell_is_refused() -> None:
 def test_after_a_change_of_the_template_the_secret_is_missing_and_what_was_written_before_stays() -> None:
     """Another sink may have written it: two sinks can share a file."""
     before = put("")
-    sink = pure(variable="NEW_{KEY}")
+    sink = pure(variable="NEW_{KEY}_KEY")
     assert sink.records(before.encode()) == {}
-    after = put(before, secret="def", generation=2, variable="NEW_{KEY}")
+    after = put(before, secret="def", generation=2, variable="NEW_{KEY}_KEY")
     assert after.startswith(before)
-    assert after.splitlines()[3:] == ["NEW_PAYMENTS_API=def"]
+    assert after.splitlines()[3:] == ["NEW_PAYMENTS_API_KEY=def"]
     assert set(sink.records(after.encode())) == {"payments-api"}
 
 
 def test_two_sinks_of_one_file_keep_out_of_each_others_way() -> None:
-    one, two = pure(), pure(variable="NEW_{KEY}")
+    one, two = pure(), pure(variable="NEW_{KEY}_KEY")
     first = put("")
-    both = put(first, variable="NEW_{KEY}")
+    both = put(first, variable="NEW_{KEY}_KEY")
     for content in (first, both):
         two.check(content.encode(), ["payments-api"])
         assert one.put(content.encode(), record("payments-api"), Secret("abc")) == content.encode()
@@ -114,17 +115,17 @@ def test_two_sinks_of_one_file_keep_out_of_each_others_way() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "PAYMENTS_API=x",
-        "  PAYMENTS_API=x",
-        "export PAYMENTS_API=x",
-        "PAYMENTS_API = x",
-        "'PAYMENTS_API'=x",
-        "PAYMENTS_API=",
-        "PAYMENTS_API",
-        "export PAYMENTS_API",
-        "PAYMENTS_API # none",
-        "PAYMENTS_API=x\r",
-        "PAYMENTS_API=größe",
+        "PAYMENTS_API_KEY=x",
+        "  PAYMENTS_API_KEY=x",
+        "export PAYMENTS_API_KEY=x",
+        "PAYMENTS_API_KEY = x",
+        "'PAYMENTS_API_KEY'=x",
+        "PAYMENTS_API_KEY=",
+        "PAYMENTS_API_KEY",
+        "export PAYMENTS_API_KEY",
+        "PAYMENTS_API_KEY # none",
+        "PAYMENTS_API_KEY=x\r",
+        "PAYMENTS_API_KEY=größe",
     ],
 )
 def test_every_way_of_setting_the_variable_is_seen(line: str) -> None:
@@ -136,13 +137,15 @@ def test_every_way_of_setting_the_variable_is_seen(line: str) -> None:
         with pytest.raises(SinkError) as refusal:
             refused()
         assert refusal.value.diagnostics() == (
-            "sink local: /secrets.env:3: PAYMENTS_API stands here without a keyform record in the line above\n"
-            "  Remove PAYMENTS_API, or set `variable` (such as KEYFORM_{KEY}) or another path for this sink."
+            "sink local: /secrets.env:3: PAYMENTS_API_KEY stands here without a keyform record in the line above\n"
+            "  Remove PAYMENTS_API_KEY, or set `variable` (such as INFERENCE_{KEY}_KEY) or another path for this sink."
         )
     assert pure().drop(content, "payments-api") == content
 
 
-@pytest.mark.parametrize("line", ["PAYMENTS_API_2=x", "MY_PAYMENTS_API=x", "# PAYMENTS_API=x", "A=PAYMENTS_API=x"])
+@pytest.mark.parametrize(
+    "line", ["PAYMENTS_API_KEY_2=x", "MY_PAYMENTS_API_KEY=x", "# PAYMENTS_API_KEY=x", "A=PAYMENTS_API_KEY=x"]
+)
 def test_other_variables_are_in_nobodys_way(line: str) -> None:
     assert put(f"{line}\n").startswith(f"{line}\n# keyform ")
 
@@ -151,45 +154,69 @@ def test_a_line_between_record_and_variable_makes_it_nobodys() -> None:
     above, below = put("").splitlines()
     content = f"{above}\n# mine\n{below}\n".encode()
     assert pure().records(content) == {}
-    with pytest.raises(SinkError, match=r":3: PAYMENTS_API stands here without a keyform record"):
+    with pytest.raises(SinkError, match=r":3: PAYMENTS_API_KEY stands here without a keyform record"):
         pure().put(content, record("payments-api"), Secret("abc"))
     assert pure().drop(content, "payments-api") == f"# mine\n{below}\n".encode()
 
 
 def test_what_belongs_to_another_stack_is_named() -> None:
     content = put("").replace(STACK, "other").encode()
-    with pytest.raises(SinkError, match=r":2: PAYMENTS_API belongs to other/payments-api "):
+    with pytest.raises(SinkError, match=r":2: PAYMENTS_API_KEY belongs to other/payments-api "):
         pure().check(content, ["payments-api"])
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("PAYMENTS_API=y\n", r":4: PAYMENTS_API stands here a second time \(lines 2 and 4\)"),
-        (put(""), r":4: inference-prod/payments-api stands here a second time \(lines 1 and 4\)"),
+        ("PAYMENTS_API_KEY=y\n", r":4: PAYMENTS_API_KEY is there more than once \(lines 2 and 4\)"),
+        (put(""), r":4: inference-prod/payments-api is there more than once \(lines 1 and 4\)"),
     ],
 )
 def test_what_stands_twice_is_refused_since_readers_would_differ(more: str, message: str) -> None:
     content = (put("") + "\n" * (more[0] != "#") + "\n" * (more[0] == "#") + more).encode()
     for refused in (
-        lambda: pure().records(content),
         lambda: pure().held(content, "payments-api"),
         lambda: pure().check(content, ["payments-api"]),
         lambda: pure().put(content, record("payments-api"), Secret("abc")),
     ):
         with pytest.raises(SinkError, match=message):
             refused()
+    assert pure().records(content) == {}
+    assert re.search(message, pure().foreign(content, ["payments-api"])["payments-api"].message)
+
+
+def test_what_is_there_twice_holds_up_no_other_key(path: Path) -> None:
+    DOTENV.write_users_own(path, put(put("") + "PAYMENTS_API_KEY=y\n", key="batch-jobs", secret="def"))
+    sink = DOTENV.open(path, effects=WithoutGit())
+    found = sink.read(["batch-jobs", "payments-api"])
+    assert found["batch-jobs"] == record("batch-jobs")
+    assert isinstance(found["payments-api"], ForeignRecord)
+    assert found["payments-api"].way_out == "Remove all but one."
+    assert list(sink.read_secrets(["batch-jobs", "payments-api"])) == ["batch-jobs"]
+    sink.probe(["batch-jobs"])
+    with pytest.raises(SinkError, match="is there more than once"):
+        sink.probe(["payments-api"])
+    save(sink, "batch-jobs", "ghi", 2)
+    assert DOTENV.secret_in(path, "batch-jobs") == "ghi"
+
+
+def test_a_key_that_left_the_file_and_is_there_twice_is_still_known_and_removed(path: Path) -> None:
+    DOTENV.write_users_own(path, put(put("") + "PAYMENTS_API_KEY=y\n", key="batch-jobs", secret="def"))
+    sink = DOTENV.open(path, effects=WithoutGit())
+    assert sink.read(["batch-jobs"])["payments-api"] == record("payments-api")
+    sink.remove("payments-api")
+    assert path.read_text() == "PAYMENTS_API_KEY=y\n" + put("", key="batch-jobs", secret="def")
 
 
 def test_removing_takes_all_of_ours_however_often_it_stands_there() -> None:
-    content = put("A=b\n") + put("") + "PAYMENTS_API=users\n"
-    assert pure().drop(content.encode(), "payments-api") == b"A=b\nPAYMENTS_API=users\n"
+    content = put("A=b\n") + put("") + "PAYMENTS_API_KEY=users\n"
+    assert pure().drop(content.encode(), "payments-api") == b"A=b\nPAYMENTS_API_KEY=users\n"
 
 
 def test_an_export_that_the_user_put_before_the_variable_stays() -> None:
-    content = put("").replace("PAYMENTS_API=", "export PAYMENTS_API=")
+    content = put("").replace("PAYMENTS_API_KEY=", "export PAYMENTS_API_KEY=")
     assert pure().records(content.encode()) == {"payments-api": record("payments-api")}
-    assert put(content, secret="def", generation=2).splitlines()[1] == "export PAYMENTS_API=def"
+    assert put(content, secret="def", generation=2).splitlines()[1] == "export PAYMENTS_API_KEY=def"
 
 
 def test_the_same_secret_in_the_users_own_quotes_is_left_as_it_is() -> None:
@@ -241,7 +268,7 @@ def test_a_binary_file_is_refused() -> None:
     ],
 )
 def test_a_secret_is_written_as_plainly_as_all_readers_allow(secret: str, written: str) -> None:
-    assert put("", secret=secret).splitlines()[1] == f"PAYMENTS_API={written}"
+    assert put("", secret=secret).splitlines()[1] == f"PAYMENTS_API_KEY={written}"
 
 
 @pytest.mark.parametrize(
@@ -276,7 +303,7 @@ def sourced(shell: str, path: Path) -> dict[str, str]:
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(secrets, min_size=1, max_size=25))
 def test_all_readers_get_the_very_secret(path: Path, values: list[str]) -> None:
-    """By really sourcing the file in each shell that is here, and by python-dotenv with all that it does by default."""
+    """By really sourcing the file in each shell on this machine, and by python-dotenv with all its defaults."""
     sink = pure()
     content, expected = b"HOST=example.org\n", {}
     for number, value in enumerate(values):
@@ -284,22 +311,23 @@ def test_all_readers_get_the_very_secret(path: Path, values: list[str]) -> None:
             content = sink.put(content, record(f"key-{number}"), Secret(value))
         except SinkError:
             continue
-        expected[f"KEY_{number}"] = value
+        expected[f"KEY_{number}_KEY"] = value
     path.write_bytes(content)
     for shell in SHELLS:
         got = sourced(shell, path)
         assert {name: got.get(name) for name in expected} == expected, shell
     got = dotenv.dotenv_values(path)
     assert {name: got.get(name) for name in expected} == expected
-    assert set(sink.records(content)) == {name.lower().replace("_", "-") for name in expected}
+    keys = {name: name.removesuffix("_KEY").lower().replace("_", "-") for name in expected}
+    assert set(sink.records(content)) == set(keys.values())
     for name, value in expected.items():
-        key = name.lower().replace("_", "-")
+        key = keys[name]
         assert sink.put(content, record(key), Secret(value)) == content  # what was written is what is read
 
 
 @given(value=st.text(string.ascii_letters + string.digits + "_./+=:@%-", min_size=1))
 def test_a_plain_secret_needs_no_quotes_so_that_docker_reads_it_too(value: str) -> None:
-    """`docker run --env-file` takes all after the first `=` as it stands."""
+    """`docker run --env-file` keeps everything after the first `=` unchanged."""
     assert put("", secret=value).split("\n")[1].split("=", 1)[1] == value
 
 

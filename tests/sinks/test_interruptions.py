@@ -7,7 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from sinks.stage import CANARY, FailsAt, Killed, KilledAt, Kind, Watched, git, git_would_add, record, save
+from sinks.stage import (
+    CANARY,
+    GID,
+    KINDS,
+    FailsAt,
+    Killed,
+    KilledAt,
+    Kind,
+    Watched,
+    for_group,
+    git,
+    git_would_add,
+    record,
+    save,
+)
 
 from reconciler.effects import Completed, System
 from reconciler.errors import SinkError
@@ -15,6 +29,14 @@ from reconciler.sinks import Sink
 from reconciler.sinks.local_file import TEMPORARY_FOLDER
 
 OLD, NEW = "0ld-" + CANARY, "n3w-" + CANARY
+
+
+@pytest.fixture(
+    params=[*KINDS, *map(for_group, KINDS)], ids=lambda kind: f"{kind.type}{' for a group' if kind.options else ''}"
+)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    """Each type of local sink in turn, for its owner alone and for a group."""
+    return request.param
 
 
 class QuickGit(System):
@@ -107,10 +129,11 @@ def assert_whole(kind: Kind, path: Path, old: bytes | None, after: str | None) -
         assert old is None or after is None
     elif path.read_bytes() != old:
         assert kind.secret_in(path, "payments-api") == after
-        assert path.stat().st_mode & 0o777 == 0o600
+        assert_access(kind, path)
     for other in path.parent.rglob("*"):
         if other.is_file() and other != path and other.name != ".gitignore":
-            assert other.stat().st_mode & 0o777 == 0o600
+            assert other.stat().st_mode & 0o777 in (0o600, kind.mode)
+            assert other.parent.stat().st_mode & 0o777 == 0o700
 
 
 def error_of(act: Act, sink: Sink) -> SinkError | None:
@@ -128,7 +151,13 @@ def assert_converges(kind: Kind, path: Path, act: Act, after: str | None) -> Non
     if after is None:
         save(kind.open(path, effects=QuickGit()), "payments-api", "again")
     assert [entry.name for entry in path.parent.iterdir()] == [kind.name]
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert_access(kind, path)
+
+
+def assert_access(kind: Kind, path: Path) -> None:
+    """Whoever is to read the file can, and nobody else."""
+    assert path.stat().st_mode & 0o777 == kind.mode
+    assert path.stat().st_gid == GID or not kind.options
 
 
 @STORIES
@@ -146,7 +175,7 @@ def test_killed_at_any_effect(kind: Kind, anywhere: Path, before: Before, act: A
 
 @STORIES
 def test_interrupted_at_any_effect(kind: Kind, anywhere: Path, before: Before, act: Act, after: str | None) -> None:
-    """Ctrl-C: what stands in a `finally` still runs."""
+    """Ctrl-C: a `finally` still runs."""
     for number, path in each_effect(kind, anywhere, before, act):
         old = path.read_bytes() if path.exists() else None
         effects = FailsAt(number, KeyboardInterrupt())

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from sinks.stage import DOTENV, record
 
 from reconciler.errors import SinkError
-from reconciler.model import Secret, variable_name
+from reconciler.model import Secret
 from reconciler.sinks.reserved import who_owns
+from reconciler.sinks.templates import fill
 
 ROOT = Path(__file__).parents[2]
 
@@ -105,7 +106,7 @@ def test_whatever_keyform_reads_is_known() -> None:
 
 @given(key=st.from_regex(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", fullmatch=True))
 def test_the_template_that_is_proposed_makes_free_names_alone(key: str) -> None:
-    assert who_owns(variable_name("INFERENCE_{KEY}", key)) == ""
+    assert who_owns(fill("INFERENCE_{KEY}", key=key)) == ""
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ def test_the_sink_refuses_it_whatever_the_template(tmp_path: Path, key: str, tem
         with pytest.raises(SinkError) as refusal:
             act()
         assert f"the key {key} would give the variable {variable}, which " in refusal.value.message
-        assert refusal.value.way_out == "Set `variable` for this sink, such as INFERENCE_{KEY}."
+        assert refusal.value.way_out == "Set `variable` for this sink, such as INFERENCE_{KEY}_KEY."
     assert not path.exists()
     free = DOTENV.open(path, variable="INFERENCE_{KEY}")
     free.probe([key])

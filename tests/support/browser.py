@@ -119,7 +119,7 @@ class Browser:
                 pass
 
     def attach(self) -> None:
-        """Open a page, and listen to all that it has to say."""
+        """Open a page, and record everything that it reports."""
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Log", "Runtime", "Network"):

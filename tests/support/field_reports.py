@@ -14,11 +14,11 @@ URL = re.compile(r"https://github\.com/([\w.-]+/[\w.-]+)/issues/([1-9]\d*)")
 HEAD = """\
 # Public bug reports carried over
 
-Here are {reports} public reports of faults in {projects} projects that do a job like keyform's: they keep something
-live as a file says, or look after secrets. Each row says what the same fault would be in keyform, what keyform does,
-and which test shows it, on the emulator. `make reports` makes this page from [field-reports.toml](field-reports.toml).
+This page lists {reports} public reports of faults in {projects} projects that do a job like keyform's: they keep live
+objects in line with a file, or manage secrets. Each row gives the equivalent fault in keyform, what keyform does, and
+the test that shows it, on the emulator. `make reports` writes this page from [field-reports.toml](field-reports.toml).
 
-The words are ours. What became of a report, its own page says.
+The summaries are ours. Each report's own page shows what became of it.
 """
 
 

@@ -31,7 +31,7 @@ class Tried:
 
 @dataclass(slots=True)
 class Record:
-    """All that was tried in one run, by test, and what the tests measured, by name."""
+    """Everything that was tried in one run, by test, and the tests' measurements, by name."""
 
     tried: dict[tuple[str, str, str], Tried] = field(default_factory=dict)
     measured: dict[str, str] = field(default_factory=dict)
@@ -95,11 +95,11 @@ def write_page(figures: dict[str, Any]) -> str:
     table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
     return f"""# Hostile input
 
-What the table in [SECURITY.md](../SECURITY.md#who-is-trusted-with-what) says, tried as somebody would who wants it to
-be wrong. Each case of a test in [tests/hostile](../tests/hostile) is an attempt; one that fails got through. Fuzzers
-draw samples: files, markers, dates, records, answers. `make hostile` makes this page from
-[hostile.json](hostile.json); `make test` tries all of it, with the same samples each time, and `make fuzz` draws many
-more.
+The tests in [tests/hostile](../tests/hostile) attack the table in
+[SECURITY.md](../SECURITY.md#who-is-trusted-with-what). Each case is an attempt; one that fails got through. Fuzzers
+draw samples: files, markers, dates, records, answers. `make hostile` writes this page from
+[hostile.json](hostile.json); `make test` makes every attempt, with the same samples each time, and `make fuzz` draws
+many more.
 
 **These figures are measured on the bundled emulator and on servers made to misbehave, not on the real API.**
 

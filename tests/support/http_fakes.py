@@ -110,7 +110,7 @@ class VirtualEffects(System):
 
 
 class ScriptedEffects(VirtualEffects):
-    """Each request meets the next step of the script, the last one again and again; or what `respond` makes of it."""
+    """Each request gets the next step of the script, the last one again and again; or the result of `respond`."""
 
     def __init__(self, *steps: Step, respond: Callable[[httpx.Request], Step] | None = None) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """The house rules about who may import whom, as a table, and a checker that reads source text and runs nothing.
 
-The rules hold for every import statement, at the top of a file, in a function, or under `if TYPE_CHECKING:`. An import
+The rules apply to every import statement, at the top of a file, in a function, or under `if TYPE_CHECKING:`. An import
 for type checking only has no effect at run time, so `never` (the modules that stand for effects) does not apply to it;
 the layers do.
 """
@@ -32,7 +32,7 @@ INPUT_AND_OUTPUT = frozenset(
 class Layer:
     """What one stage may know. `name` is a module of the package; the longest name that fits a module counts.
 
-    `stages` are modules of the package, each with all that is below it; a stage always knows itself.
+    `stages` are modules of the package, each with everything below it; a stage always knows itself.
     """
 
     name: str
@@ -104,7 +104,7 @@ LAYERS = (
     Layer(name="encoder", never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
     # Which variables of an environment, that it is given, are credentials.
     Layer(name="credentials", stages=_names("model"), never=CLOCK_AND_CHANCE | INPUT_AND_OUTPUT, opens_files=False),
-    # What is said of others' words, in the API's stage and in the sinks; and what no output holds.
+    # How others' words are shown, in the API's stage and in the sinks; and what no output holds.
     Layer(
         name="redaction",
         stages=_names("encoder model"),
@@ -136,7 +136,7 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
-    # What each of them declares of itself, for whoever reads the file: found in the package, by no list.
+    # What each of them declares about itself: found in the package, by no list.
     Layer(
         name="sinks.declared",
         stages=_names("model") | {COMPUTED},
@@ -201,7 +201,7 @@ LAYERS = (
         opens_files=False,
     ),
     # Written from the API's documentation alone, so that a mistake about the API cannot cancel itself out.
-    Layer(name="emulator", libraries=_names("anyio jsonschema starlette uvicorn yaml"), tells_time=True),
+    Layer(name="emulator", libraries=_names("anyio h11 jsonschema starlette uvicorn yaml"), tells_time=True),
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",

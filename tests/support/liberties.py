@@ -49,7 +49,7 @@ MORTAL = key("payments", "llama3", "whisper", text="Checkout & co", lifetime=day
 
 @dataclass
 class Stage:
-    """One project of a server, and keyform's runs there, each a process of its own."""
+    """One project of a server, and keyform's runs there, each a separate process."""
 
     folder: Path
     modes: Modes

@@ -41,8 +41,8 @@ def anchors(text: str) -> set[str]:
 
 
 def section(text: str, title: str) -> str:
-    """What stands under a heading, down to the next one of its level or above; ValueError when there is none."""
-    # Code is blanked line by line, so that a comment in a shell block is not taken for a heading.
+    """The text under a heading, down to the next one of its level or above; ValueError if there is none."""
+    # Code is blanked line by line, so that a comment in a shell block does not count as a heading.
     masked = FENCE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
     headings = list(HEADING.finditer(masked))
     for index, heading in enumerate(headings):

@@ -27,7 +27,7 @@ class Step:
     """A row: what is done in the `portal`, the `files` and `commands` that replace it, and what they do.
 
     `files` follow the head of keyform.yaml; if there are two, `between` says what is done between them. Below the
-    table, under `title` and after the `details`, stand `code`, which is (language, program), and what keyform `says`.
+    table, under `title` and after the `details`, come `code`, which is (language, program), and what keyform `says`.
     """
 
     portal: str
@@ -77,7 +77,7 @@ def rows_of(tests: ModuleType) -> list[Row]:
 
 
 def steps_of(marks: Iterable[Any]) -> list[Step]:
-    """What stands in a test's markers, from the topmost on."""
+    """The content of a test's markers, from the topmost on."""
     return [Step(**mark.kwargs) for mark in marks if mark.name == "step"][::-1]
 
 
@@ -105,16 +105,16 @@ You describe your keys in a file, `keyform.yaml`, which begins with
 
 If your account has only the [older generation of the API](older-api.md), add the line `api: v2`. To change something,
 edit the file and run `keyform apply`: it shows what it will do, and asks. `keyform plan` only shows it. In the table,
-the column *keyform* has the rest of the file as it is after the step, or a command. A key that is edited or deleted was
-this one before:
+the column *keyform* shows the rest of the file after the step, or a command. Steps that edit or delete a key start from
+this one:
 
 ```yaml
 {START}```
 
-Its secret is in `secrets.env`, as `PAYMENTS=…`.
+Its secret is in `secrets.env`, as `PAYMENTS_KEY=…`.
 
 Each row names the test that runs it on the emulator that comes with keyform, in each generation of the API that the
-row names. None has been run on the real API. `make portal` makes this page from
+row names. None has been run on the real API. `make portal` writes this page from
 [the tests](../tests/cli/test_portal.py).
 
 | In the portal | API | keyform | What it does | Test |

@@ -1,4 +1,4 @@
-"""Servers of a few lines, each on a port of this machine: a proxy for CONNECT, and whatever stands behind it."""
+"""Servers of a few lines, each on a port of this machine: a proxy for CONNECT, and servers behind it."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def over_tls(serve: Serve, certificate: Path) -> Serve:
 
 
 def proxying(port: int, *, heads: list[bytes], refuses: bytes | None = None) -> Serve:
-    """A proxy for CONNECT: whatever host is asked for, it connects to this port; or it answers with `refuses`."""
+    """A proxy for CONNECT: it connects to this port, whatever host the request names; or it answers with `refuses`."""
 
     def serve(connection: socket.socket) -> None:
         heads.append(read_head(connection))

@@ -54,7 +54,7 @@ class TokenBucket:
 
 @dataclass
 class Window:
-    """`most` requests in each `seconds`, counted anew at the end of each."""
+    """`most` requests in each `seconds`, counted again from the end of each."""
 
     most: int
     seconds: float

@@ -125,7 +125,7 @@ def live(
 ) -> LiveKey:
     """A live key; with `of`, a generation of that key, owned by the stack; made before it was marked.
 
-    One that is published was published to what the file says, where that has no sinks, unless said otherwise.
+    By default, a published one was published to what the file says, if that has no sinks.
     """
     if published_to is None:
         published_to = digest([]) if phase is Phase.PUBLISHED else ""
@@ -134,7 +134,7 @@ def live(
 
 
 def endpoint(name: str, *bound: str, public: bool | None = None, application: str | None = None) -> EndpointReading:
-    """A live endpoint and the ids of its keys; public when no key is bound, unless said otherwise."""
+    """A live endpoint and the ids of its keys; public by default if no key is bound."""
     is_public = not bound if public is None else public
     return EndpointReading(LiveEndpoint(ref(name), not is_public, (), "ACTIVE", application), bound)
 

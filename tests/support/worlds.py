@@ -41,7 +41,7 @@ class WorldEffects(EmulatedEffects):
 
 
 class OtherProcess(WorldEffects):
-    """Those of one of several processes, each of which has a chance of its own."""
+    """Those of one of several processes, each with a separate chance."""
 
     def __init__(self, emulator: Emulator, chance: float) -> None:
         super().__init__(emulator)
@@ -150,7 +150,7 @@ class World:
         path = Path(str(self.settings[0].options["path"]))
         if not path.exists():
             return None
-        prefix = f"{key.upper().replace('-', '_')}="
+        prefix = f"{key.upper().replace('-', '_')}_KEY="
         lines = [line for line in path.read_text().splitlines() if line.startswith(prefix)]
         return lines[0].removeprefix(prefix).strip("'\"") if lines else None
 
@@ -166,7 +166,7 @@ def states(result: Result) -> dict[str, OutcomeState]:
 
 
 def apply_locked(world: World, file: DesiredState, effects: WorldEffects) -> Result:
-    """One run of a process of its own, with a lock, from its plan to its end."""
+    """One run as a separate process, with a lock, from its plan to its end."""
     api, sinks = make_api(effects, base_url=BASE_URL, workers=1), world.sinks(effects)
 
     def look() -> Plan:
@@ -231,7 +231,7 @@ def patch_in_portal(world: World, deployment: str, names: list[str]) -> None:
 
 
 class BrokenSink(Sink):
-    """A sink around another one that fails when it is told to."""
+    """A sink around another one that fails on demand."""
 
     def __init__(self, sink: Sink, *, error: Exception, after: bool = False) -> None:
         self._sink = sink

@@ -1,4 +1,4 @@
-"""Files as somebody writes them who wants `validate` to take for ever: each shape fills as many bytes as it may."""
+"""Files that try to make `validate` run forever: each shape fills as many bytes as it may."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ SHAPES: dict[str, tuple[str, ...]] = {
     "a control at the end": (HEAD, "\n", "\x00"),
 }
 # fmt: on
-"""Texts that stand as they are, and in turn with them units that are repeated: `@` is a number, `<` the one before."""
+"""Texts that are used once, alternating with units that are repeated: `@` is a number, `<` the one before."""
 
 
 def make_shape(name: str, size: int) -> str:

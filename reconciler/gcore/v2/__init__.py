@@ -1,4 +1,4 @@
-"""Inference API v2: deprecated by the vendor, and what older accounts have scripts against."""
+"""Inference API v2: deprecated by the vendor, but used by the scripts of older accounts."""
 
 from reconciler.gcore.v2.dialect import V2
 

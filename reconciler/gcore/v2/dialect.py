@@ -1,4 +1,4 @@
-"""What v2 does in its own way: a key has an id, lists the deployments that it opens, and is written as a whole."""
+"""What is different in v2: a key has an id, lists the deployments that it opens, and is written as a whole."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Resend
 from reconciler.gcore.generations import CAPABILITIES
 from reconciler.gcore.project import Project
-from reconciler.gcore.rewriting import INVALID, rewrite
+from reconciler.gcore.rewriting import INVALID, PAUSES, rewrite
 from reconciler.gcore.v2 import wire
 from reconciler.gcore.v2.lists import KeyList, read_key
 from reconciler.gcore.wire import Entry, new_key, write_instant
@@ -62,24 +62,26 @@ class V2:
         self._there: frozenset[str] = frozenset()
         """The deployments that the last list showed."""
         self._last: dict[str, wire.KeyEntry] = {}
-        """Each key as it was last seen, or written."""
+        """Each key as it was last read, or written."""
         self._written: dict[str, wire.KeyEntry] = {}
-        """Each key of keyform's that was last written from here, with an answer, as it was written."""
+        """Each of keyform's keys that this process last wrote, with an answer, as it was written."""
         self._guard = threading.Lock()
         self._writing: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def key_id_of(self, name: str) -> None:
-        """The API gives ids."""
+        """The API generates ids."""
 
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
-        """Without deployments: were the answer lost, a key would stay that opens them, and whose secret nobody has."""
+        """Without deployments: if the answer were lost, a key would remain that opens them, and whose secret nobody
+        has.
+        """
         return {**new_key(name, description, expires_at), "project_id": self._number}
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
-        """Write the whole key, with what it opens as it is read just before.
+        """Write the whole key, with what it opens as read just before.
 
-        An answer may leave out what a key opens [D]. Where it seems to open nothing that is there, the lists of the
-        deployments count, or the write would take it off them.
+        An answer may leave out what a key opens [D]. If it seems to open nothing that exists, the lists of the
+        deployments count; otherwise the write would unlink them.
         """
         with self.writing(key_id):
             entry = self.as_written(self.look_at(project, key_id))
@@ -96,11 +98,11 @@ class V2:
         return project.read_one(answer, self.keys, key_id, in_doubt=True).item
 
     def look_at(self, project: Project, key_id: str) -> wire.KeyEntry:
-        """A key as a write of it is to rest on.
+        """The key on which a write is based.
 
-        If it differs from what was last seen, it is read again: a write that rests on one stale reading would undo all
-        that was written since. If the marker differs, the write is refused: the plan rests on the marker that it saw.
-        Raises PlanIsStale.
+        If it differs from what was last read, it is read again: a write that depends on one stale reading would undo
+        everything written since. If the marker differs, the write is refused: the plan depends on the marker that it
+        saw. Raises PlanIsStale.
         """
         entry, last = read_key(project, self, key_id), self._last.get(key_id)
         if last is not None and not entry.is_like(last):
@@ -112,7 +114,9 @@ class V2:
         return entry
 
     def as_written(self, entry: wire.KeyEntry) -> wire.KeyEntry:
-        """A key of keyform's as this process wrote it last, whatever a reading shows since; others as they are read."""
+        """One of keyform's keys as this process last wrote it, whatever a reading shows since; others as they
+        are read.
+        """
         written = self._written.get(entry.id)
         if written is None:
             return entry
@@ -121,7 +125,7 @@ class V2:
     def send(self, project: Project, wanted: wire.KeyEntry, write: Callable[[dict[str, Any]], Sent]) -> Sent:
         """Write a key. If it has expired, and the API refuses an expiry in the past [U], leave the expiry out.
 
-        What that means is unknown, too [U]. If the key would then never expire, it is set to expire in a minute.
+        The effect of that is unknown, too [U]. If the key would then never expire, it is set to expire in a minute.
         """
         now, body = project.exchange.clock.now, wire.body(wanted, self._number)
         self._written.pop(wanted.id, None)
@@ -157,7 +161,7 @@ class V2:
         return EndpointReading(entry.item, tuple(dict.fromkeys((*entry.links, *(key.id for key in listing)))))
 
     def group(self, moves: Iterable[Move]) -> tuple[tuple[Move, ...], ...]:
-        """All of a key: it is written as a whole; and all keys of an endpoint that opens, with all that is theirs."""
+        """All of a key: it is written as a whole; and all keys of an endpoint that opens, with all their moves."""
         moves = tuple(moves)
         opens = {move for move in moves if isinstance(move, EndpointRef)}
         groups: list[tuple[set[object], list[Move]]] = []
@@ -172,7 +176,9 @@ class V2:
         return tuple(tuple(group[1]) for group in groups)
 
     def rebind(self, project: Project, wanted: Rebinding) -> Mapping[Move, KeyformError]:
-        """Write each key of the group, one after the other, and see whether endpoints ask for a key as they should."""
+        """Write each key of the group, one after the other, and check that endpoints require a key, or not, as they
+        should.
+        """
         moves: list[Move] = [*sorted(wanted.add | wanted.remove), *sorted(wanted.opens)]
         errors: dict[Move, KeyformError] = {}
         seen: tuple[Entry[LiveEndpoint], ...] = ()
@@ -187,18 +193,24 @@ class V2:
                 errors |= dict.fromkeys((*own.add, *own.remove), error)
         if wanted.opens and not seen:
             seen = project.list_all(self.deployments)
-        errors |= find_unswitched(project, wanted, errors, seen)
+        unswitched = find_unswitched(project, wanted, errors, seen)
+        for pause in PAUSES if unswitched else ():
+            project.effects.sleep(pause)
+            unswitched = find_unswitched(project, wanted, errors, project.list_all(self.deployments))
+            if not unswitched:
+                break
+        errors |= unswitched
         if all(move in errors for move in moves):
             raise max(errors.values(), key=lambda error: error.effect_is_unknown)
         return errors
 
     def writing(self, key_id: str) -> threading.RLock:
-        """One write of a key at a time: each rests on a reading of all its fields."""
+        """One write of a key at a time: each depends on a reading of all its fields."""
         with self._guard:
             return self._writing[key_id]
 
     def still_there(self, project: Project, links: Iterable[str]) -> list[str]:
-        """These deployments without those that are gone: whether a key goes on to list them is unknown [U]."""
+        """These deployments without those that are gone: whether a key still lists them is unknown [U]."""
 
         def is_there(link: str) -> bool:
             if link in self._there:
@@ -214,14 +226,14 @@ class V2:
         return found
 
     def _of_the_project(self, entries: tuple[Entry[LiveKey], ...]) -> tuple[Entry[LiveKey], ...]:
-        """Keys of other projects are left out, should the API list them."""
+        """Keys of other projects are left out, in case the API lists them."""
         found = [entry for entry in entries if isinstance(entry, wire.KeyEntry) and entry.is_in(self._number)]
         self._last |= {entry.id: entry for entry in found}
         return tuple(found)
 
 
 def _of_key(wanted: Rebinding, key_id: str) -> Rebinding:
-    """What is wanted of one key."""
+    """The changes of one key."""
 
     def own(bindings: frozenset[Binding]) -> frozenset[Binding]:
         return frozenset(binding for binding in bindings if binding.key_id == key_id)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class KeyList:
     """What one key opens, by its own word or a deployment's: both list a binding [D].
 
-    `asked` are the bindings that are to be there. `seen` are the deployments as they were read last.
+    `asked` are the requested bindings. `seen` are the deployments as they were last read.
     """
 
     dialect: V2
@@ -32,7 +32,7 @@ class KeyList:
     has_tasks: ClassVar[bool] = False
     _entry: wire.KeyEntry | None = field(default=None, init=False)
     _lost: frozenset[str] | None = field(default=None, init=False)
-    """What a write had for the list that nobody knows the outcome of, until a reading."""
+    """Writes to the list whose outcome is unknown until a reading."""
     _may_be_late: bool = field(default=False, init=False)
     """A reading did not show such a write: it may still arrive."""
 
@@ -40,7 +40,7 @@ class KeyList:
         return self.project.words(self.dialect.keys, self.key_id)
 
     def read(self) -> Listed:
-        """What it opens now. Raises NotFound when it is gone."""
+        """What it opens now. Raises NotFound if it is gone."""
         self.seen = self.project.list_all(self.dialect.deployments)
         refs = {each.id: each.item.ref for each in self.seen}
         self._entry = self.dialect.look_at(self.project, self.key_id)
@@ -51,7 +51,7 @@ class KeyList:
         return Listed(tuple(Binding(self.key_id, ref) for ref in dict.fromkeys([*ids, *listing])), ids=ids)
 
     def left_on(self, endpoint: EndpointRef, after: Sequence[Binding]) -> Sequence[Binding]:  # noqa: ARG002
-        """The deployment's other keys: it loses this one. Where it does not list this one, those that list it."""
+        """The deployment's other keys: it loses this one. If it does not list this one, those that list it."""
         place = next((each for each in self.seen if each.item.ref == endpoint), None)
         links = place.links if place else ()
         if place and self.key_id not in links:  # an answer may leave its keys out [D]
@@ -61,12 +61,12 @@ class KeyList:
     def write(self, bindings: Sequence[Binding]) -> None:
         """Write the whole key, with deployments that no list shows as they were.
 
-        What only a deployment lists is not added to a key that is seen to list others, unless it was asked for. Raises
-        NotFound when a deployment is gone since the plan was made, or goes by another name or its id.
+        A binding that only a deployment lists is not added to a key that is seen to list others, unless it was
+        requested. Raises NotFound if a deployment is gone since the plan was made, or goes by another name or its id.
 
         A generation that is not published yet is not bound by a second write while the first may still arrive: that
-        repeats the whole key, so that one which is published by then would count as pending again, and be discarded by
-        the next apply.
+        write repeats the whole key, so if the generation is published by then, it would count as pending again, and the
+        next apply would discard it.
         """
         ids = {each.item.ref: each.id for each in self.seen}
         entry = self._entry or self.dialect.look_at(self.project, self.key_id)
@@ -99,7 +99,7 @@ class KeyList:
 
 
 def read_key(project: Project, dialect: V2, key_id: str) -> wire.KeyEntry:
-    """A key as it is now. Raises NotFound when there is none in the project: a write would bring it back there."""
+    """A key as it is now. Raises NotFound if there is none in the project: a write would bring it back there."""
     entry = project.get(dialect.keys, key_id)
     if not isinstance(entry, wire.KeyEntry) or not entry.is_in(project.number):
         raise NotFound(f"There is no key {project.name_of(key_id)} in project {project.number}", way_out=LOOK_AGAIN)

@@ -1,4 +1,4 @@
-"""What v2 shows of keys and deployments, and what it takes."""
+"""What v2 shows of keys and deployments, and what it accepts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ KEY_DEFAULTS: dict[str, Any] = {
     "inference_instance_ids": [],
     "project_id": None,
 }
-"""[D] Fields that an answer may leave out, with what that means."""
+"""[D] Fields that an answer may omit, with what that means."""
 DELETED = "DELETED"
-"""[D] A status of deployments; one that has it is not there any more [I]."""
+"""[D] A status of deployments; one that has it no longer exists [I]."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class KeyEntry(Entry[LiveKey]):
     expires_at: datetime | None = None
 
     def is_like(self, other: KeyEntry) -> bool:
-        """Whether a PATCH that rests on either has the same to repeat."""
+        """Whether a PATCH based on either repeats the same values."""
         same = (self.description, self.expires_at) == (other.description, other.expires_at)
         return same and set(self.links) == set(other.links)
 
@@ -45,7 +45,7 @@ class KeyEntry(Entry[LiveKey]):
 
 
 def key(fields: Fields) -> Entry[LiveKey]:
-    """A key, which is known by its `key_id`, and names the deployments that it opens [D]."""
+    """A key, which has the id `key_id`, and names the deployments that it opens [D]."""
     filled = replace(fields, values={**KEY_DEFAULTS, **fields.values})
     key_id = filled.name("key_id")
     live = replace(read_key(filled, key_id), status=filled.word("status"))
@@ -62,10 +62,10 @@ def key(fields: Fields) -> Entry[LiveKey]:
 
 
 def deployment(fields: Fields) -> Entry[LiveEndpoint]:
-    """A deployment, which is known by its `id`, and names the keys that open it [D].
+    """A deployment, which has the id `id`, and names the keys that open it [D].
 
-    `auth_enabled` is false where it is left out [D]; whether a key without it closes anything is unknown [U], and the
-    API's word is taken.
+    `auth_enabled` is false if it is omitted [D]; whether a key without it closes anything is unknown [U], and the API's
+    word counts.
     """
     filled = replace(fields, values={"address": None, "api_key_ids": [], **fields.values})
     ref = EndpointRef(EndpointKind.DEPLOYMENT, filled.name("name"))
@@ -80,7 +80,9 @@ def deployment(fields: Fields) -> Entry[LiveEndpoint]:
 
 
 def body(entry: KeyEntry, project: int) -> dict[str, Any]:
-    """A PATCH that makes a key this: every field, since what leaving one out means, or null, is unknown [U]."""
+    """A PATCH that gives a key this state: every field, since the meaning of a missing field, or null, is
+    unknown [U].
+    """
     return {
         "description": entry.description,
         "expires_at": entry.expires_at and write_whole_instant(entry.expires_at),
@@ -90,12 +92,12 @@ def body(entry: KeyEntry, project: int) -> dict[str, Any]:
 
 
 def listing(entries: Iterable[Entry[Item]], entry_id: str) -> tuple[Entry[Item], ...]:
-    """Those of one side of the bindings that list one of the other side."""
+    """The objects of one side of the bindings that list an object of the other side."""
     return tuple(entry for entry in entries if entry_id in entry.links)
 
 
 def write_whole_instant(instant: datetime) -> str:
-    """As the document writes it, with the fraction of a second that somebody else's key may have."""
+    """As the document writes it, with the fraction of a second that other people's keys may have."""
     fraction = f".{instant.microsecond:06}" if instant.microsecond else ""
     return f"{write_instant(instant).removesuffix('Z')}{fraction}Z"
 
@@ -103,7 +105,7 @@ def write_whole_instant(instant: datetime) -> str:
 def name_deployments(
     entries: tuple[Entry[LiveEndpoint], ...], named: Container[str]
 ) -> tuple[Entry[LiveEndpoint], ...]:
-    """What the file may call each: its name, or its id where several have that name, or the file says its id."""
+    """What the file may call each: its name, or its id if several share that name, or the file uses its id."""
     there = [entry for entry in entries if entry.item.status != DELETED]
     names = [entry.name for entry in there]
 

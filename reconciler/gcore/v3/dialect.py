@@ -1,4 +1,4 @@
-"""What v3 does in its own way: a key is its name, and an endpoint lists its keys, which one PATCH writes at once."""
+"""What is different in v3: a key is its name, and an endpoint lists its keys, which one PATCH writes at once."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from reconciler.model import Binding, Capabilities, EndpointKind, EndpointRef, L
 class V3:
     """One project of Inference API v3; see `Dialect`."""
 
-    capabilities = Capabilities(mutable_key_fields=frozenset({"description"}))  # [D] PATCH takes nothing else
+    capabilities = Capabilities(mutable_key_fields=frozenset({"description"}))  # [D] PATCH accepts nothing else
 
     def __init__(self, project: int, named: Container[str] = ()) -> None:  # noqa: ARG002 - no id stands for a name
-        # [D] limit is 100 unless said, 1000 at most; for deployments 1000 either way; applications have no paging.
+        # [D] limit is 100 by default, 1000 at most; for deployments 1000 either way; applications have no paging.
         self.keys: Collection[LiveKey] = Collection(
             noun="key",
             words="key {}",
             path=f"/cloud/v3/inference/{project}/api_keys",
             read=wire.key,
             page_limit=1000,
-            # [D] a create takes names with dots, the path parameter of GET, PATCH and DELETE does not.
+            # [D] a create accepts names with dots, the path parameter of GET, PATCH and DELETE does not.
             addressable=r"[a-z0-9]([-a-z0-9]*[a-z0-9])?",
         )
         self.endpoints: tuple[Collection[LiveEndpoint], ...] = (
@@ -55,11 +55,11 @@ class V3:
         )
 
     def key_id_of(self, name: str) -> str:
-        """A key is known by its name."""
+        """A key's id is its name."""
         return name
 
     def create_body(self, name: str, description: str, expires_at: datetime | None) -> dict[str, Any]:
-        """[D] Neither of the two may be null: what is not there is left out."""
+        """[D] Neither of the two may be null: an empty one is left out."""
         return new_key(name, description, expires_at)
 
     def update_key(self, project: Project, key_id: str, update: KeyUpdate) -> LiveKey:
@@ -69,7 +69,9 @@ class V3:
         return project.read_one(answer, self.keys, key_id, in_doubt=True).item
 
     def require_unbound(self, project: Project, key_id: str, *, sees_all: bool) -> None:
-        """The API refuses to delete a key that is attached [D]; where applications are not shown, the key tells too."""
+        """The API refuses to delete a key that is attached [D]; if applications are not visible, the key itself is
+        read, too.
+        """
         entry = None if sees_all else project.get(self.keys, key_id)
         if isinstance(entry, wire.KeyEntry) and entry.deployments:
             opened = ", ".join(entry.deployments[:5])
@@ -98,6 +100,6 @@ class V3:
         return rewrite(project, target, replace(wanted, keep=keep))
 
     def place_of(self, ref: EndpointRef) -> Collection[LiveEndpoint]:
-        """Where endpoints of its kind live."""
+        """Where endpoints of its kind are."""
         deployments, applications = self.endpoints
         return deployments if ref.kind is EndpointKind.DEPLOYMENT else applications

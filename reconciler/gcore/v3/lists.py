@@ -17,7 +17,7 @@ from reconciler.model import Binding, EndpointRef, LiveEndpoint
 
 
 def read_endpoint(project: Project, place: Collection[LiveEndpoint], ref: EndpointRef) -> EndpointReading | None:
-    """An endpoint, which lists the names of its keys [D]; None when there is none."""
+    """An endpoint, which lists the names of its keys [D]; None if there is none."""
     entry = project.get(place, ref.name)
     return None if entry is None else EndpointReading(entry.item, entry.links)
 
@@ -36,7 +36,7 @@ class EndpointList:
         return str(self.ref)
 
     def read(self) -> Listed:
-        """The list as it is now. Raises KeyformError where the endpoint's keys are not its own to set."""
+        """The list as it is now. Raises KeyformError if the endpoint's keys cannot be set on it."""
         reading = require_settable(self.ref, read_endpoint(self.project, self.place, self.ref))
         closed = {self.ref} if reading.bound or reading.endpoint.auth_enabled else set[EndpointRef]()
         return Listed(tuple(Binding(name, self.ref) for name in reading.bound), frozenset(closed))
@@ -49,17 +49,17 @@ class EndpointList:
         """Write the whole list, and wait for the tasks.
 
         An empty list turns authentication off [D]: without `opens` it is a ValueError, and nothing is sent. Raises
-        TaskFailed when a task ends in ERROR, in no state that is known, or not in time.
+        TaskFailed if a task ends in ERROR, in an unknown state, or not in time.
         """
         if not bindings and not self.opens:
             raise ValueError(f"an empty list would make {self.ref} public, and `opens` does not say so")
-        # [D] never null, and never `auth_enabled` beside it.
+        # [D] never null, and never together with `auth_enabled`.
         body = {"api_keys": [binding.key_id for binding in bindings]}
         call = self.project.call("PATCH", self.place, self.ref.name, "set the keys of", body)
 
         def settle(answer: Answer) -> None:
             if answer.payload is None or self._is_shown_by(answer.payload):
-                return  # no task: the reading that follows tells
+                return  # no task: the reading that follows decides
             tasks = self.project.read(
                 answer, lambda payload: task_ids(payload, f"the write to {self.ref}"), in_doubt=True
             )
@@ -68,5 +68,5 @@ class EndpointList:
         self.project.write_bindings(call, settle)
 
     def _is_shown_by(self, payload: object) -> bool:
-        """Whether an answer is the endpoint itself, as of an API that does it at once."""
+        """Whether an answer is the endpoint itself, as of an API without tasks."""
         return isinstance(payload, dict) and "tasks" not in payload and payload.get("name") == self.ref.name

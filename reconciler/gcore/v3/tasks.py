@@ -24,15 +24,15 @@ def await_tasks(project: Project, task_ids: Sequence[str], call: Call) -> None:
     """Wait until every task of a write is FINISHED, at most `project.task_timeout` seconds for all of them.
 
     The fence is kept alive before each look. Raises TaskFailed for a task that ends in ERROR, after the others have
-    ended too. All other errors say `effect_is_unknown`: the task goes on without being watched, or is in a state that
-    the documents do not have.
+    ended too. All other errors say `effect_is_unknown`: the task continues unobserved, or is in a state that the
+    documents do not have.
     """
     deadline = project.effects.monotonic() + project.task_timeout
     for task_id in task_ids:
         tell(project, call, EventKind.TASK_STARTED, project.redactor.clean(task_id))
     failures = [failure for task_id in task_ids if (failure := await_task(project, task_id, call, deadline))]
     if failures:
-        # One that leaves the effect open tells the caller to look; it must not hide behind one that does not.
+        # An error with an unknown effect tells the caller to look; an error without one must not hide it.
         raise max(failures, key=lambda failure: failure.effect_is_unknown)
 
 
@@ -79,7 +79,7 @@ def await_task(project: Project, task_id: str, call: Call, deadline: float) -> A
 
 
 def look_at(project: Project, task_id: str, shown: str, call: Call) -> Task | ApiError:
-    """The task as it is now, or why that cannot be seen: then the effect is unknown."""
+    """The task as it is now, or why it cannot be read: then the effect is unknown."""
     look = Call(
         method="GET",
         path=PATH.format(quote(task_id, safe="")),
@@ -101,7 +101,7 @@ def look_at(project: Project, task_id: str, shown: str, call: Call) -> Task | Ap
 
 
 def tell(project: Project, call: Call, kind: EventKind, shown: str, *, looks: int = 1, pause: float = 0.0) -> None:
-    """Tell the listener of a task, whose id is fit to be shown."""
+    """Notify the listener of a task, whose id is safe to show."""
     project.exchange.tell(ApiEvent(kind, call.method, call.subject, looks, pause, shown))
 
 

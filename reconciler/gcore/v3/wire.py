@@ -17,9 +17,9 @@ MOST_TASKS = 100
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A task as far as waiting for it needs: NEW, RUNNING, FINISHED or ERROR, and the API's `error` text [D].
+    """The part of a task that waiting for it needs: NEW, RUNNING, FINISHED or ERROR, and the API's `error` text [D].
 
-    Another state, `""` too, is not in the documents.
+    Any other state, including `""`, is not in the documents.
     """
 
     state: str
@@ -28,20 +28,20 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class KeyEntry(Entry[LiveKey]):
-    """A key, and the deployments that it says it opens [D]: maybe not all, so that they are no `links`."""
+    """A key, and the deployments that it says it opens [D]: maybe not all, so they are not its `links`."""
 
     deployments: tuple[str, ...] = ()
 
 
 def key(fields: Fields) -> KeyEntry:
-    """A key, which is known by its name [D]. The deployments that it names are not all that it opens."""
+    """A key, whose id is its name [D]. It may name only some of the deployments that it opens."""
     name = fields.name("name")
     deployments = fields.nullable_names("deployment_names") if fields.has("deployment_names") else ()
     return KeyEntry(name, name, read_key(fields, name), deployments=deployments)
 
 
 def deployment(fields: Fields) -> Entry[LiveEndpoint]:
-    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts while it is there [D].
+    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts if it exists [D].
 
     The deployment belongs to the application that an `AppDeployment` reference names [I].
     """
@@ -63,7 +63,7 @@ def deployment(fields: Fields) -> Entry[LiveEndpoint]:
 
 
 def application(fields: Fields) -> Entry[LiveEndpoint]:
-    """An application has no `auth_enabled`: authentication is on when it has keys [I]."""
+    """An application has no `auth_enabled`: authentication is on if it has keys [I]."""
     name = fields.name("name")
     api_keys = fields.nullable_names("api_keys")
     status = fields.inner("status")

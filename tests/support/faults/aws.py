@@ -76,7 +76,7 @@ class FakeAws:
         return FakeAws(deepcopy(self.secrets))
 
     def outline(self) -> tuple[Any, ...]:
-        """All that is in it, to compare."""
+        """Everything in it, to compare."""
         return tuple(
             (name, *(tuple(sorted(part.items())) for part in (one.tags, one.versions, one.labels)), one.deleted)
             for name, one in sorted(self.secrets.items())
@@ -89,7 +89,7 @@ class FakeAws:
 
 
 def refusal(code: str, operation: str, status: int = 400, message: str = "refused", *, retries: int = 0) -> Exception:
-    """An error as botocore raises it, after so many further tries of its own."""
+    """An error as botocore raises it, after that many retries by botocore itself."""
     from botocore.exceptions import ClientError
 
     about = {"HTTPStatusCode": status, "RetryAttempts": retries}

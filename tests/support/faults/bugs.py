@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reconciler.api import KeyUpdate
-from reconciler.apply import execute, steps
+from reconciler.apply import creation, execute, steps
 from reconciler.apply.api_lock import ApiLock
 from reconciler.apply.run import Run
 from reconciler.emulator import Modes
@@ -73,7 +73,7 @@ def retry_the_create(patch: pytest.MonkeyPatch) -> None:
         run.created[change.live] = made
 
     patch.setattr(steps, "create", create)
-    patch.setattr(steps, "CREATES", 1)
+    patch.setattr(creation, "CREATES", 1)
 
 
 def send_an_empty_list(patch: pytest.MonkeyPatch) -> None:
@@ -109,12 +109,12 @@ def merge(bindings: Iterable[Any], wanted: Any) -> list[Any]:
 def delete_before_the_unbind_is_verified(patch: pytest.MonkeyPatch) -> None:
     """The key is to go although it is still bound."""
     reorder(patch, *(step for step in Step if step is not Step.UNBIND), Step.UNBIND)
-    patch.setattr(steps, "read_bindings", lambda run: frozenset())
+    patch.setattr(steps, "is_listed_as_bound", lambda run, key_id: False)
 
 
 def log_the_body(patch: pytest.MonkeyPatch) -> None:
     """Progress tells what was created."""
-    whole = steps.create
+    whole = creation.create
 
     def create(run: Any, change: Any) -> None:
         whole(run, change)
@@ -126,7 +126,7 @@ def log_the_body(patch: pytest.MonkeyPatch) -> None:
 
 def log_the_body_in_base64(patch: pytest.MonkeyPatch) -> None:
     """The same, where nobody would see it at a glance."""
-    whole = steps.create
+    whole = creation.create
 
     def create(run: Any, change: Any) -> None:
         whole(run, change)
@@ -137,7 +137,7 @@ def log_the_body_in_base64(patch: pytest.MonkeyPatch) -> None:
 
 
 def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
-    """A task that ended is taken for one that was done."""
+    """A task that ended counts as one that was done."""
 
     def rewrite(project: Any, target: Any, wanted: Any) -> Any:
         with suppress(TaskFailed):
@@ -148,7 +148,7 @@ def ignore_a_tasks_error(patch: pytest.MonkeyPatch) -> None:
 
 
 def take_404_for_a_failure(patch: pytest.MonkeyPatch) -> None:
-    """A delete whose answer was lost is done; sent again, it is told that there is no such key."""
+    """A delete whose answer was lost is done; sent again, its answer is that there is no such key."""
 
     def delete(self: Any, key_id: str) -> bool:
         project = self._project
@@ -163,7 +163,7 @@ def take_404_for_a_failure(patch: pytest.MonkeyPatch) -> None:
 
 
 def skip_the_locks_second_look(patch: pytest.MonkeyPatch) -> None:
-    """Whoever has made a lock goes on, whether or not somebody else has one."""
+    """A run that has made a lock continues, even if another run has one."""
     patch.setattr(ApiLock, "_others", lambda self, found: [])
 
 
@@ -193,7 +193,7 @@ def never_retire(patch: pytest.MonkeyPatch) -> None:
 
 
 def write_the_file_in_place(patch: pytest.MonkeyPatch) -> None:
-    """The file is removed and written anew."""
+    """The file is removed and written again."""
 
     def replace_in_place(self: Any, content: bytes) -> None:
         self._effects.remove_file(self._path)
@@ -235,7 +235,7 @@ def begin_nothing_after_a_signal(patch: pytest.MonkeyPatch) -> None:
 
 def use_the_name_that_was_lost(patch: pytest.MonkeyPatch) -> None:
     """A lost create's key is left where it is."""
-    patch.setattr(steps, "discard", lambda run, name, mark: None)
+    patch.setattr(creation, "discard", lambda run, name, mark: None)
 
 
 def take_what_lost_its_marker_for_foreign(patch: pytest.MonkeyPatch) -> None:
@@ -263,7 +263,7 @@ def leave_out_what_a_key_opens(patch: pytest.MonkeyPatch) -> None:
 
 
 def bind_at_create(patch: pytest.MonkeyPatch) -> None:
-    """A key is made with all that it opens, as the API offers."""
+    """A key is created with everything that it opens, as the API offers."""
     whole = V2.create_body
 
     def create_body(self: Any, name: str, description: str, expires_at: Any) -> Any:
@@ -279,13 +279,13 @@ def forget_the_expiry(patch: pytest.MonkeyPatch) -> None:
 
 
 def believe_one_old_reading(patch: pytest.MonkeyPatch) -> None:
-    """A write of a key rests on whatever one reading shows."""
+    """A write of a key depends on whatever one reading shows."""
     patch.setattr(V2, "look_at", lambda self, project, key_id: lists.read_key(project, self, key_id))
     patch.setattr(V2, "as_written", lambda self, entry: entry)
 
 
 def publish_what_may_be_written_late(patch: pytest.MonkeyPatch) -> None:
-    """A write without an answer is sent again, and then all goes on."""
+    """A write without an answer is sent again, and then everything continues."""
     whole = lists.KeyList.read
 
     def read(self: Any) -> Any:
@@ -296,7 +296,7 @@ def publish_what_may_be_written_late(patch: pytest.MonkeyPatch) -> None:
 
 
 def bind_what_has_expired(patch: pytest.MonkeyPatch) -> None:
-    """A key gets its new expiry when all else is written on it: after it is bound."""
+    """A key gets its new expiry with the last write on it: after it is bound."""
     patch.setattr(execute, "turn_of", lambda change: (execute.turn_of_step(change.step), 1))
 
 

@@ -1,4 +1,4 @@
-"""P4: secrets and the token are searched in all that a run said, in every form in which they could be recognised."""
+"""P4: secrets and the token are searched for in everything that a run printed, in every recognisable form."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ def forms(value: str) -> frozenset[str]:
 
 
 def texts(ran: Ran, world: FaultWorld) -> Iterator[str]:
-    """All that a run showed, and every file and description that others may read."""
+    """Everything that a run showed, and every file and description that others may read."""
     yield from ran.said
     secret_files = world.secret_files()
     for path, content in world.files().items():
-        # The new file is 0600 in a folder of 0700, like the one that it replaces.
-        if path not in secret_files and not path.endswith("/.keyform.tmp/new"):
+        # The new file is in a folder of 0700, and has the mode of the one that it replaces.
+        is_secret = path in secret_files or path.endswith("/.keyform.tmp/new")
+        if not is_secret or world.is_open(path):
             yield content.decode("utf-8", "replace")
     from support.http_fakes import PROJECT
 

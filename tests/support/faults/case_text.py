@@ -31,7 +31,7 @@ _NTH = re.compile(r"(?P<name>.+) \((?P<nth>[1-9]\d*)\)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """An effect of a run, by its name; `nth` counts from 1 among those of that name."""
+    """An effect of a run, by its name; `nth` is its number (from one) among those of that name."""
 
     name: str
     nth: int = 1

@@ -67,7 +67,7 @@ class Tally:
     reached: Counter[str] = field(default_factory=Counter)
     """Branches of recovery."""
     told: Callable[[str, Ran], None] | None = None
-    """Is given each run, for whoever reads along."""
+    """Called with each run, for an observer."""
 
     def add(self, other: Tally) -> None:
         """Take another's figures in."""
@@ -82,7 +82,9 @@ class Tally:
         self.reached += other.reached
 
     def note(self, what: str, ran: Ran, world: FaultWorld, watch: Watch) -> None:
-        """A run is over: P4 (no secret in what it showed, or in what others can read), and what it sent was right."""
+        """A run has ended: P4 (no secret in what it showed, or in what others can read), and its requests
+        were right.
+        """
         if self.told is not None:
             self.told(what, ran)
         self.effects += len(ran.trace)
@@ -97,7 +99,7 @@ class Tally:
             watch.violate(4, hit)
 
     def close(self, kind: str, case: Case, watch: Watch, runs: int) -> None:
-        """A case is over."""
+        """A case has ended."""
         self.injected[kind] += 1
         self.injected_in[watch.after.api, kind] += 1
         self.evaluations += watch.evaluations
@@ -105,7 +107,7 @@ class Tally:
         self.failures += [Failure(case, violation) for violation in watch.violations]
 
     def require_no_failures(self) -> None:
-        """AssertionError with all that tells of them."""
+        """AssertionError with everything about them."""
         assert not self.failures, "\n".join(map(str, self.failures[:30]))
 
 
@@ -151,7 +153,7 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
         if file.keys or file.farewells:
             ran = run(file, watch)
             assert ran.code == 0, ran.said
-        world.clock.advance(pause)
+        world.clock.advance(max(pause, world.emulator.modes.lists_lag))
         assert not watch.violations, watch.violations
         is_last = number == len(files)
         for sink, key in scenario.lost if is_last else ():
@@ -161,6 +163,7 @@ def bring_about(world: FaultWorld, scenario: Scenario, run: Callable[[DesiredSta
         watch = watch.edit(following, {*(sink for sink, _ in scenario.lost), *scenario.moved} if is_last else ())
     for live_name, edit in scenario.edits:
         describe_in_portal(world, live_name, EDITS[edit])
+    world.clock.advance(world.emulator.modes.lists_lag)
     return watch
 
 
@@ -259,7 +262,7 @@ def judge_double(
 
 
 def after_first(prepared: Prepared, first: Injection, tally: Tally) -> Prepared:
-    """The world in which a run recovers from a first fault: a plain apply, whatever was asked for before."""
+    """The world in which a run recovers from a first fault: a plain apply, whatever the first command was."""
     world, watch = prepared.fork()
     strike(prepared, first, world, watch, tally)
     case = prepared.case(first.strike)
@@ -280,7 +283,7 @@ def after_first(prepared: Prepared, first: Injection, tally: Tally) -> Prepared:
 def finish(  # noqa: PLR0917 - each is another thing
     prepared: Prepared, world: FaultWorld, watch: Watch, case: Case, tally: Tally, kind: str
 ) -> None:
-    """Time passes, a run without faults follows, and another; then the case is over."""
+    """Time passes, a run without faults follows, and another; then the case has ended."""
     scenario = prepared.scenario
     runs = 1
     pass_time(world)

@@ -13,7 +13,9 @@ EVERY = {SECOND_PROCESS: 4, PORTAL_EDIT: 3, FIRST_SIGNAL: 2}
 
 
 def find_failures(bug: Bug) -> list[Failure]:
-    """All that breaks in the bug's scenario under its faults, until its promise does; the state before has no bug."""
+    """Everything that breaks in the bug's scenario under its faults, until its promise does; the state before has no
+    bug.
+    """
     prepared = prepare(BY_NAME[bug.scenario], bug.modes)
     tally = Tally()
     done = pass_through(prepared, None if bug.faults else tally)

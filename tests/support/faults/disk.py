@@ -10,28 +10,37 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+GROUP, GID = "app", 1001
+"""The group of a consumer, which reads the files of `json` sinks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inode:
-    """A folder (content None) or a file."""
+    """A folder (content None) or a file, with its permissions and its group (None: the process's own)."""
 
     number: int
     content: bytes | None = None
+    permissions: int = 0o600
+    gid: int | None = None
 
     @property
     def mode(self) -> int:
-        """As `st_mode` has it; nothing here is open to others, which the file sinks' own tests check on a real disk."""
-        return stat.S_IFDIR | 0o700 if self.content is None else stat.S_IFREG | 0o600
+        """As `st_mode` has it."""
+        return (stat.S_IFDIR if self.content is None else stat.S_IFREG) | self.permissions
+
+    def is_read_by(self, gid: int) -> bool:
+        """Whether members of a group can read it."""
+        return self.gid == gid and bool(self.permissions & stat.S_IRGRP)
 
 
 class Disk:
     """Files and folders by path: as they are seen now, and as a crash would leave them."""
 
     def __init__(self) -> None:
-        self.seen: dict[str, Inode] = {"/": Inode(1)}
+        self.seen: dict[str, Inode] = {"/": Inode(1, permissions=0o755)}
         self.durable: dict[str, Inode] = dict(self.seen)
         self.locks: set[str] = set()
         self.stored: dict[tuple[str, str], str] = {}
@@ -75,11 +84,11 @@ class Disk:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         return content
 
-    def create(self, path: Path, content: bytes) -> None:
+    def create(self, path: Path, content: bytes, permissions: int = 0o600, gid: int | None = None) -> None:
         self._need_folder(path.parent)
         if str(path) in self.seen:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        self.seen[str(path)] = self._inode(content)
+        self.seen[str(path)] = replace(self._inode(content), permissions=permissions, gid=gid)
 
     def rename(self, source: Path, target: Path) -> None:
         node = self._node(source)
@@ -102,11 +111,12 @@ class Disk:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         self.seen.pop(str(path), None)
 
-    def make_folder(self, path: Path) -> None:
+    def make_folder(self, path: Path, gid: int | None = None) -> None:
         self._need_folder(path.parent)
         if str(path) in self.seen:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
-        self.seen[str(path)] = self._inode(None)
+        made = self._inode(None)
+        self.seen[str(path)] = made if gid is None else replace(made, permissions=0o710, gid=gid)
 
     def remove_folder(self, path: Path) -> None:
         self._need_folder(path)
@@ -124,7 +134,8 @@ class Disk:
     def stat(self, path: Path) -> os.stat_result:
         node = self._node(path)
         size = len(node.content or b"")
-        return os.stat_result((node.mode, node.number, 1, 1, os.geteuid(), os.getegid(), size, 0, 0, 0))
+        gid = os.getegid() if node.gid is None else node.gid
+        return os.stat_result((node.mode, node.number, 1, 1, os.geteuid(), gid, size, 0, 0, 0))
 
     def exists(self, path: Path) -> bool:
         return str(path) in self.seen
@@ -141,4 +152,4 @@ class Disk:
 
     def _inode(self, content: bytes | None) -> Inode:
         self._last += 1
-        return Inode(self._last, content)
+        return Inode(self._last, content, 0o700 if content is None else 0o600)

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 
-from reconciler.effects import Completed
+from reconciler.effects import Completed, Group
 from reconciler.emulator import Answer, ConnectionLost, Request
 from support.faults import aws
 from support.faults.aws import FakeClient
 from support.faults.case_text import Spot
+from support.faults.disk import GID, GROUP
 
 if TYPE_CHECKING:
     from support.faults.world import FaultWorld
@@ -64,7 +65,7 @@ class Kind(StrEnum):
     CLOUD_LIST = "cloud_list"
     CLOUD_READ = "cloud_read"
     CLOUD_WRITE = "cloud_write"
-    """Calls of a library that speaks to a server itself: boto3's."""
+    """Calls of a library that contacts a server itself: boto3's."""
     GIT = "git"
     SLEEP = "sleep"
     CLOCK = "clock"
@@ -82,7 +83,7 @@ FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
 CLOUD = frozenset({Kind.CLOUD_LIST, Kind.CLOUD_READ, Kind.CLOUD_WRITE})
 WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
-"""After these the world may be another: requests and sleeping let tasks go on."""
+"""After these the world may have changed: tasks progress during requests and sleep."""
 COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
 """These cannot fail; they are numbered and named all the same."""
 
@@ -116,7 +117,7 @@ Hook = Callable[[Effect, Callable[[], Any], "TracedEffects"], Any]
 
 
 class TracedEffects:
-    """One process's effects. `hook` stands around each of them; `watch` looks at the world after those that matter."""
+    """One process's effects. `hook` wraps each of them; `watch` looks at the world after those that matter."""
 
     def __init__(
         self,
@@ -133,7 +134,7 @@ class TracedEffects:
         self.dead = False
         self.deliver_at: int | None = None
         """The number of the effect before which late requests arrive."""
-        self._writing = (Path(), b"")
+        self._writing: tuple[Path, bytes, int, int | None] = (Path(), b"", 0o600, None)
         self.refused: set[int] = set()
         """Numbers of requests that surely were not processed: no connection, or 429."""
         self.said: list[str] = []
@@ -205,14 +206,14 @@ class TracedEffects:
     def read_file(self, path: Path) -> bytes:
         return self._do(Kind.READ_FILE, f"read {path}", lambda: self.world.disk.read(path))  # type: ignore[no-any-return]
 
-    def create_file(self, path: Path, content: bytes) -> None:
-        self._writing = (path, content)
-        self._do(Kind.CREATE_FILE, f"create {path}", lambda: self.world.disk.create(path, content))
+    def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
+        self._writing = (path, content, mode, gid)
+        self._do(Kind.CREATE_FILE, f"create {path}", lambda: self.world.disk.create(path, content, mode, gid))
 
     def tear(self) -> None:
         """Leave half of the file that is being created, as a kill in the middle of writing it does."""
-        path, content = self._writing
-        self.world.disk.create(path, content[: len(content) // 2])
+        path, content, mode, gid = self._writing
+        self.world.disk.create(path, content[: len(content) // 2], mode, gid)
 
     def rename(self, source: Path, target: Path) -> None:
         self._do(Kind.RENAME, f"rename to {target}", lambda: self.world.disk.rename(source, target))
@@ -261,8 +262,12 @@ class TracedEffects:
     def first_bytes(self, path: Path) -> bytes:
         return b"\x7fELF"
 
-    def make_folder(self, path: Path) -> None:
-        self._do(Kind.MAKE_FOLDER, f"mkdir {path}", lambda: self.world.disk.make_folder(path))
+    def make_folder(self, path: Path, *, gid: int | None = None) -> None:
+        self._do(Kind.MAKE_FOLDER, f"mkdir {path}", lambda: self.world.disk.make_folder(path, gid))
+
+    def find_group(self, name: str) -> Group | None:
+        # Not an effect that could fail here: it is a look into a file that is always there.
+        return Group(GROUP, GID, may_be_given=True) if name in (GROUP, str(GID)) else None
 
     def remove_folder(self, path: Path) -> None:
         self._do(Kind.REMOVE_FOLDER, f"rmdir {path}", lambda: self.world.disk.remove_folder(path))

@@ -48,7 +48,7 @@ class Failure:
         return f"{self.sink}: {self.name}"
 
     def __call__(self, effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
-        """Stand around an effect."""
+        """Wrap an effect."""
         is_struck = effect.kind in self.kinds and self.words in effect.name
         return self.act(effect, perform, effects) if is_struck else perform()
 

@@ -1,8 +1,8 @@
 """Every fault, and the table of which effects it fits.
 
 A fault is injected at one effect of a run, once or for good. For good means: at that effect and at every later one of
-the same run that it fits and that is alike (`family`): a token that is refused is refused for all that follows, a full
-disk is full for every file, while a refused create refuses creates alone.
+the same run that it fits and that is alike (`family`): a refused token stays refused for everything that follows, a
+full disk is full for every file, while a refused create refuses creates alone.
 """
 
 from __future__ import annotations
@@ -392,12 +392,12 @@ class Injection:
         return str(self.strike)
 
     def __call__(self, effect: Effect, perform: Perform, effects: TracedEffects) -> Any:
-        """Stand around an effect."""
+        """Wrap an effect."""
         strikes = effect.spot == self.at or (self.lasting and effect.kind in self._family(effects))
         return self.fault.act(effect, perform, effects) if strikes and effect.kind in self.fault.fits else perform()
 
     def _family(self, effects: TracedEffects) -> frozenset[Kind]:
-        """What it goes on to strike, once it has struck: a fault in writes alone, those of the same kind."""
+        """What it strikes next, once it has struck: a fault in writes alone, those of the same kind."""
         first = next((effect.kind for effect in effects.trace if effect.spot == self.at), None)
         if first is None:
             return frozenset()

@@ -78,7 +78,7 @@ class Counts:
     lost: Counter[int] = field(default_factory=Counter)
     """Bindings that a run which ended with 0 declares, and that are not there in the end."""
     failures: list[str] = field(default_factory=list)
-    """What must not be, in words: lost bindings, and all else."""
+    """What must not be, in words: lost bindings, and everything else."""
     undone: list[str] = field(default_factory=list)
     """Runs that ended with 1, and why."""
     longest: dict[int, float] = field(default_factory=dict)
@@ -203,7 +203,7 @@ class Gathering:
                     yield f"{ref} refuses {declared.name} of {member.after.stack}"
 
     def find_faults(self) -> Iterator[str]:
-        """All else that must not be: what was removed is back, a foreign binding is gone, a lock is left."""
+        """Everything else that must not be: a removed binding is back, a foreign binding is gone, a lock is left."""
         live = self.emulator.live_keys(PROJECT)
         yield from (f"the lock {name} is left" for name in live if name.startswith("keyform-lock-"))
         declared = {key.name for member in self.members for key in member.after.keys}
@@ -226,7 +226,7 @@ class Gathering:
 
 
 def draw_members(size: int, chance: random.Random) -> list[Member]:
-    """So many stacks, each with keys of its own that open some of the deployments that they share."""
+    """That many stacks, each with its keys, which open some of the deployments that they share."""
     return [draw_member(f"team-{number}", chance) for number in range(size)]
 
 
@@ -261,7 +261,7 @@ def name_it(stack: str, keys: list[DesiredKey]) -> DesiredState:
 
 
 def gather(size: int, number: int, seed_of_all: str, *, locks: bool = True) -> Counts:
-    """One meeting of so many stacks, judged; `number` decides the mode, and with the seed all that is drawn."""
+    """One meeting of that many stacks, judged; `number` decides the mode and, with the seed, every draw."""
     name = f"{seed_of_all} {size} {number}"
     chance = random.Random(name)
     counts = Counts()

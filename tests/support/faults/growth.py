@@ -19,7 +19,7 @@ OPENS = 2
 
 
 def measure_growth(keys: int, deployments: int, sink: str = "json", api: str = DEFAULT_API) -> dict[str, Any]:
-    """All keys rotate in one apply, and are retired in another; `sink` is the type of theirs."""
+    """All keys rotate in one apply, and are retired in another; `sink` is the type of their sinks."""
     world = FaultWorld.make(
         {
             "api_keys": [{"name": "portal-made"}],

@@ -27,7 +27,7 @@ SINK_WRITES = FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
 def judge_exit_code(
     ran: Ran, world: FaultWorld, watch: Watch, look: Callable[[datetime | None], Plan], *, saw_less: bool
 ) -> None:
-    """P8: exit code 0 if and only if all that was planned was done.
+    """P8: exit code 0 if and only if everything that was planned was done.
 
     After 0, nothing that was planned is still to be done by a look without faults; and nothing else is either, unless
     the run could not see it (`saw_less`): its readings were stale, or a request took effect after they were made. After
@@ -82,7 +82,7 @@ def judge_requests(ran: Ran, watch: Watch) -> None:
 
 
 def judge_clean_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
-    """P6, first half: a run without faults does all that is to be done; or it is refused as it has to be.
+    """P6, first half: a run without faults does everything that is to be done; or it is refused as it has to be.
 
     Where the API cannot do all of it, it says so of that, and does the rest.
     """
@@ -117,7 +117,7 @@ def judge_second_run(ran: Ran, scenario: Scenario, watch: Watch) -> None:
 def judge_state(world: FaultWorld, scenario: Scenario, watch: Watch, *, settled: bool) -> None:
     """P6, second half: what is live is what the file says, with nothing left over; `settled`: no overlap is pending."""
     watch.evaluations[6] += 1
-    world.clock.advance(world.emulator.modes.data_plane_lag)
+    world.clock.advance(max(world.emulator.modes.data_plane_lag, world.emulator.modes.lists_lag))
     watch.check("recovery")
     limit = find_limit(scenario, world.emulator.modes)
     with world.standing_still():
@@ -197,7 +197,7 @@ def watch_endpoints(world: FaultWorld) -> list:  # type: ignore[type-arg]
 
 
 def longest_overlap(scenario: Scenario) -> timedelta:
-    """After so long, all overlaps of a rotation are over."""
+    """After this time, all overlaps of a rotation have ended."""
     return max((key.overlap for key in scenario.after.keys), default=timedelta(0))
 
 

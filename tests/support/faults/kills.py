@@ -1,4 +1,4 @@
-"""Kills for real: the command line as a process of its own, over HTTP, with files; SIGKILL at one of its effects.
+"""Kills for real: the command line as a separate process, over HTTP, with files; SIGKILL at one of its effects.
 
 Every scenario of the suite without AWS is one, in v2 too, whatever is added to it: the file is made from the scenario's
 data, and the judge is the one that judges in process. What a kill needs beside that is below: stores that fail, which
@@ -197,7 +197,7 @@ def checks_of_the_lock(name: str) -> tuple[int, ...]:
 def judge_stop(name: str, stop_at: int, tally: Tally) -> None:
     """Stop a process right before it looks at its lock, for longer than that lives, while another run does it all.
 
-    Then it goes on: it has to see that the lock is gone, send no write any more, and say so.
+    Then it continues: it has to see that the lock is gone, send no more writes, and say so.
     """
     ready = make_ready(name)
     scenario = ready.story.scenario

@@ -2,7 +2,7 @@
 
 Started once, this script loads keyform and then reads one run per line of its standard input, as JSON (see `Job`). For
 each it forks a process, which is `keyform` from there on: its own arguments, environment, folder and output; and it
-answers with the exit code, negative for a signal. For one that stops itself it answers `stopped`, and lets it go on at
+answers with the exit code, negative for a signal. For one that stops itself it answers `stopped`, and lets it run on at
 the next line. Forking saves every process the half second of loading.
 """
 
@@ -53,7 +53,7 @@ keys: {payments: {sink: [local, vault], deployments: [llama3], expires_at: 2031-
 """A file with something of everything."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 STOPPED = "stopped"
-"""What is said of a process that has stopped itself."""
+"""The report about a process that has stopped itself."""
 SHORTEST = 1
 """Microseconds: a shorter sleep would end at the instant at which it began, again and again."""
 
@@ -129,7 +129,7 @@ class Points:
         """What this thread does that can be cut in two."""
 
     def pass_by(self, name: str, detail: str) -> None:
-        """Die here, or go on."""
+        """Die here, or continue."""
         with self._guard:
             if self._count == self._job.kill_at:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -227,7 +227,7 @@ def plant(job: Job) -> None:
 
 
 def become(job: Job) -> int:
-    """Be `keyform`, in a process of its own."""
+    """Be `keyform`, in a separate process."""
     if job.bug:
         plant(job)
     os.chdir(job.folder)

@@ -26,10 +26,10 @@ class Limit:
     says: str
     """A regular expression for each reason that a run gives for what it has not done."""
     leaves: str
-    """A regular expression for all that is then not as the file says."""
+    """A regular expression for everything that then differs from the file."""
 
     def is_told(self, ran: Ran) -> bool:
-        """Whether a run ends with 1, and gives this reason, and no other, for all that it has not done."""
+        """Whether a run ends with 1, and gives this reason, and no other, for everything that it has not done."""
         reasons = list(find_reasons(ran))
         return ran.code == 1 and bool(reasons) and all(re.search(self.says, reason) for reason in reasons)
 
@@ -68,7 +68,7 @@ def find_limit(scenario: Scenario, modes: Modes) -> Limit | None:
 
 
 def find_reasons(ran: Ran) -> Iterator[str]:
-    """Why a run has not done what it has not done; what only waits for something has no reason of its own."""
+    """Why a run has left things undone; a change that only waits for another has no separate reason."""
     if isinstance(ran.error, PlanRefused | NotAsDeclared):
         yield from (finding.message for finding in ran.error.findings)
     elif ran.error is not None:

@@ -58,7 +58,7 @@ def meet(at: Spot, what: Callable[[], None]) -> Callable[..., Any]:
 
 
 def judge_two_processes(prepared: Prepared, at: Spot, tally: Tally) -> None:
-    """The whole run of a second process, maybe with a file of its own, happens at one effect of the first."""
+    """The whole run of a second process, maybe with another file, happens at one effect of the first."""
     other = MEETINGS.get(prepared.scenario.name, prepared.scenario.after)
     world, watch = prepared.fork()
     second: list[Ran] = []
@@ -77,7 +77,7 @@ def judge_portal_edit(prepared: Prepared, at: Spot, tally: Tally) -> None:
     """A portal user links another foreign key at one effect of a run; in v2 he also edits one that is there.
 
     What is written as a whole, a list of keys or in v2 a key, is so without an ETag: an edit between its reading and
-    the end of the write that rests on it is lost, and nobody can prevent it [I]. At every other instant it has to
+    the end of the write that depends on it is lost, and nobody can prevent it [I]. At every other instant it has to
     survive; and in that window there is no room for any other effect but polling the task. In v2 a key that is linked
     is another key than those that keyform writes: it survives at every instant.
     """

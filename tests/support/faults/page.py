@@ -47,9 +47,9 @@ def write_gatherings(rows: list[dict[str, int]]) -> str:
 
 Several stacks of one project apply at the same time, and share the deployments that their keys open. All begin within
 four seconds, a task takes five, and each request takes a moment. Their files differ: keys come and go, are bound
-elsewhere, or are replaced at once. The API takes, queues or refuses a write while a task runs, and shows it as the task
-begins or as it ends. A binding is lost when a run ended with 0, its file declares the binding, and in the end the
-endpoint refuses what the sink holds.
+elsewhere, or are replaced without an overlap. The API accepts, queues or refuses a write while a task runs, and shows
+it when the task begins or when it ends. A binding is lost if a run exited with 0, its file declares the binding, and in
+the end the endpoint refuses the secret in the sink.
 
 {write_table(names, table)}
 """
@@ -96,32 +96,32 @@ def write_page(figures: dict[str, Any]) -> str:
     promises = "\n".join(f"| {name} | {number:,} |" for name, number in figures["evaluations"].items())
     left = "".join(f"\nNot reached in this run: {name}." for name in branches["not_reached"])
     kinds = "\n".join(
-        f"- {fault}{' (also for good)' if fault.family is not None else ''}: at {', '.join(sorted(fault.fits))}"
+        f"- {fault}{' (also permanently)' if fault.family is not None else ''}: at {', '.join(sorted(fault.fits))}"
         for fault in FAULTS
     )
     return f"""# Faults
 
 Every effect of an apply passes one seam: each HTTP request, file operation, lock, sleep, look at the clock and random
 number. The suite makes each of them fail in every way that fits it, lets the next run recover, and checks the promises
-after every event against the emulator's data plane and what the sinks hold. `make torture` makes this page from
+after every event against the emulator's data plane and what the sinks hold. `make torture` writes this page from
 [faults.json](faults.json). `make test` runs a sample that its seed chooses: some faults of every scenario, and each
-fault at each kind of effect that it fits, once and for good. `make faults` injects every single fault. Each failure
+fault at each kind of effect that it fits, once and permanently. `make faults` injects every single fault. Each failure
 prints the command that replays it alone.
 
-All of it is done in both generations of the API: next to each scenario without an application stands the same in
-[v2](older-api.md), and some are of v2 alone. A clean run has to reach what the file says in every mode of the
-emulator. {len(LIMITS)} scenarios are excepted, each in one mode in which v2 cannot do it: there the run has to end with
-1, say why, and break no other promise.
+All of this runs in both generations of the API: each scenario without an application has a twin in
+[v2](older-api.md), and some scenarios are v2 only. A clean run has to reach what the file says in every mode of the
+emulator. {len(LIMITS)} scenarios are exceptions, each in one mode in which v2 cannot do it: there the run has to exit
+with 1, say why, and break no other promise.
 
-A kill is also done for real, in every scenario whose sinks are not AWS, and in four more: the command line in a process
-of its own, over HTTP, with real files and a real program behind the `command` sink, sends itself SIGKILL before each of
-its effects, and in the middle of making a file or of running that program. The process is also stopped (SIGSTOP) just
-before it checks its lock, for longer than the lock lives, while another process takes the lock over and does all of the
-work. Only the clock is not real. The judge is the same.
+The suite also kills real processes, in every scenario whose sinks are not AWS, and in four more: a keyform process,
+over HTTP, with real files and a real program behind the `command` sink, sends itself SIGKILL before each of its
+effects, and while it creates a file or runs that program. The suite also stops the process (SIGSTOP) just before it
+checks its lock, for longer than the lock lives, while another process takes the lock over and does all of the work.
+Only the clock is not real. The judge is the same.
 
 **These figures are measured on the bundled emulator, not on the real API.**
-They are those of the commit in the table's last row, and do not cover what came after it, be it code, a sink or a
-fault. The list under *What fails* is that of the suite as it is now.
+They are for the commit in the table's last row, and do not cover later code, sinks or faults. The list under
+*What fails* is that of the suite as it is now.
 
 | | |
 |---|---|
@@ -137,24 +137,24 @@ fault. The list under *What fails* is that of the suite as it is now.
 
 {kinds}
 
-## What nobody can keep
+## What nobody can guarantee
 
 - A list of keys is written as a whole, and the API has no ETag. An edit in the portal between keyform's reading of the
   list and the end of its write is lost. keyform reads right before it writes, with no other request in between. Stacks
-  of one project take turns; somebody who writes past their lock, such as a portal user, can undo what keyform wrote.
-  keyform looks once more before it ends, restores that, and does not end with 0 if it does not stay. What is written
-  after that look, the next plan shows.
-- In v2 a key is written as a whole: its description with the marker, its expiry and what it opens. What somebody edits
-  on the same key in the same moment is lost, in the same way. A write of a key that had no answer may arrive later, and
-  bring back what the key was; so a new generation of which that may be is not published, and another is made.
-- In v2 the API may not open a deployment by its last key, close one by its first, or take an expiry back. keyform
-  looks, and the apply ends with 1 and says so.
+  of one project take turns, but a writer that ignores their lock, such as a portal user, can undo what keyform wrote.
+  keyform checks once more before it ends, restores its bindings, and exits with 1 if that does not last. The next plan
+  shows what is written after that.
+- In v2 a key is written as a whole: its description with the marker, its expiry and what it opens. An edit of the same
+  key at the same moment is lost, in the same way. A write of a key that had no answer may arrive later, and restore the
+  key's earlier state. keyform does not publish a new generation to which that may happen, and creates another.
+- In v2 the API may refuse to open a deployment by its last key, close one by its first, or take an expiry back. keyform
+  checks, and the apply reports it and exits with 1.
 - A process can be paused between its last check of the lock and the moment at which a request leaves the machine, and
-  resume after another run has taken the lock over. Then that one request arrives. keyform detects it right afterwards,
-  reports the change as unknown, names every exposure, and exits with 1.
-- When every reading of a run shows the past, a write of a whole list or key can take off what those readings do not
-  show. The next run puts it back. One stale reading does no harm.
-- Where the data plane follows a change only after a while, a new secret is refused for as long: keyform publishes when
-  the API says that the change is done.
-- Where the API turns authentication off as the last key expires, the endpoint opens; keyform has no part in it.
+  continue after another run has taken the lock over. Then that one request arrives. keyform detects it right
+  afterwards, reports the change as unknown, names every exposure, and exits with 1.
+- If every reading of a run is out of date, a write of a whole list or key can remove what those readings do not show.
+  The next run restores it. One stale reading does no harm.
+- If the data plane lags behind the API, it refuses a new secret until it catches up: keyform publishes when the API
+  says that the change is done.
+- If the API turns authentication off when the last key expires, the endpoint opens; keyform cannot prevent that.
 """

@@ -1,4 +1,4 @@
-"""A world that is real but for the API and the clock: keyform in processes of its own, HTTP, files, child processes.
+"""A world that is real but for the API and the clock: keyform in separate processes, HTTP, files, child processes.
 
 It is a `FaultWorld`, so that whoever judges one judges the other. The emulator and the judge are in this process.
 """
@@ -58,6 +58,7 @@ KINDS = {
     "can_write": Kind.LOOK,
     "pinned_by": Kind.LOOK,
     "first_bytes": Kind.LOOK,
+    "find_group": Kind.LOOK,
     "find_program": Kind.LOOK,
     "call": Kind.CLOUD_WRITE,
 }
@@ -80,7 +81,7 @@ class Launcher:
         )
 
     def run(self, job: launcher.Job, meanwhile: Callable[[], None] = lambda: None) -> int:
-        """The exit code of one run; `meanwhile` is called when it stops itself, and then it goes on."""
+        """The exit code of one run; `meanwhile` is called when it stops itself, and then it continues."""
         said = self._say(job.line())
         if said == launcher.STOPPED:
             meanwhile()
@@ -188,7 +189,7 @@ class RealRan(Ran):
 
 @dataclass(frozen=True)
 class Image:
-    """All of a world, to go on from again and again."""
+    """All of a world, to continue from again and again."""
 
     emulator: bytes
     modes: Modes
@@ -217,7 +218,7 @@ class RealWorld(FaultWorld):
         """Every secret that there ever was."""
         self._requests: list[Request] = []
         self.answered: list[Request] = []
-        """All that any process of this world has sent."""
+        """Everything that any process of this world has sent."""
         self._watch: Watch | None = None
         self._trouble: list[BaseException] = []
         self._is_running = False
@@ -236,7 +237,7 @@ class RealWorld(FaultWorld):
 
     @classmethod
     def load(cls, folder: Path, image: Image) -> RealWorld:
-        """A world that goes on from an image, in an empty folder."""
+        """A world that continues from an image, in an empty folder."""
         clock = SharedClock(folder / "clock", image.now)
         emulator = Emulator.load(image.emulator, clock=clock, modes=image.modes, task_seconds=TASK_SECONDS, seed=7)
         world = cls(folder, emulator, clock, image.sinks)
@@ -251,7 +252,7 @@ class RealWorld(FaultWorld):
         return world
 
     def image(self) -> Image:
-        """What `load` goes on from."""
+        """The image for `load`."""
         issued, sinks = frozenset(self.issued), dict(self.sinks)
         files, now = self._files_of_both(), self.clock.now()
         left = frozenset(self.left)
@@ -286,7 +287,7 @@ class RealWorld(FaultWorld):
     ) -> RealRan:
         """One process of keyform, `apply` unless `argv` says otherwise; killed at a point, if that is not negative.
 
-        Or stopped at one: it goes on after `meanwhile`, in which others may run.
+        Or stopped at one: it continues after `meanwhile`, in which others may run.
         """
         (self.work / FILE).write_text(to_yaml(desired, {name: self._settings(name) for name in self.sinks}))
         name = "while-another-is-stopped" if self._is_running else ""
@@ -404,7 +405,7 @@ class RealWorld(FaultWorld):
         return self._log().read_text().count("\n") if self._log().exists() else 0
 
     def _await_calls(self, expected: int) -> None:
-        """A child whose parent is killed goes on: it is waited for, as one that saves within a minute would be."""
+        """A child whose parent is killed continues: it is waited for, as one that saves within a minute would be."""
         deadline = time.monotonic() + LONGEST_CALL
         while self._count_calls() < expected:
             if time.monotonic() > deadline:
@@ -423,6 +424,14 @@ class RealWorld(FaultWorld):
     def path_of(self, sink: str, kind: str = "") -> str:
         """Where a sink's file is, or was when it was of another kind."""
         return str(self.work / sink / f"secrets.{kind or self.sinks[sink]}")
+
+    def is_open(self, path: str) -> bool:
+        """Whether others than its owner can read a file."""
+        return bool(Path(path).lstat().st_mode & 0o077)
+
+    def is_for_group(self, path: str) -> bool:
+        """Here the files are their owner's alone."""
+        return Path(path).exists()
 
     def put_file(self, path: str, content: bytes) -> None:
         """Somebody else's write; of nothing: no file."""

@@ -29,24 +29,24 @@ by lifetime, some by hand; secrets leak and are revoked; the file is edited; and
 changes something, at a random effect: a kill, a crash of the machine, a lost answer, a refused token, a full disk, a
 stale reading.
 
-All the while two clients call every endpoint that a key opens, after every effect. One reads the sink before each call.
-The other reads it once, and goes on with what it has read for {figures["kept_for_hours"]:g} hours, an hour less than
-the shortest overlap. None of them may ever be refused. `make year` makes this page.
+Meanwhile, two clients call every endpoint that a key opens, after every effect. One reads the sink before each call.
+The other reads it once, and keeps using that secret for {figures["kept_for_hours"]:g} hours, an hour less than the
+shortest overlap. No call may ever be refused. `make year` writes this page.
 
 **These figures are measured on the bundled emulator, not on the real API.**
 
 {table}
 
-Left out are two things that nobody can keep, because the API's lists have no ETag: a write of a list that arrives after
-the next run has written it, and a run that is shown nothing but the past.
+The year leaves out two faults that no client can survive, because the API's lists have no ETag: a write of a list that
+arrives after the next run has written it, and a run whose every reading is out of date.
 
 ## What a rotation costs
 
-Requests that change something, when all keys of a stack fall due in the same apply. Each key opens two deployments
-where there are so many. A key costs a create, a description that says `published`, and a delete; a deployment costs one
-write when it gains generations and one when it loses them, however many keys move. The lock is two more for each apply,
-the lock of the lists two more for each time that it writes lists,
-and a key with a sink that cannot be read back costs one description more.
+The table counts requests that change something, when all keys of a stack fall due in the same apply. Each key opens two
+deployments if there are that many. A key costs a create, a description that says `published`, and a delete; a
+deployment costs one write when it gains generations and one when it loses them, however many keys move. The lock costs
+two more for each apply, the lock of the lists two more each time the apply writes lists, and a key with a sink that
+cannot be read back one more description.
 
 | keys | deployments | creates | binds | published | unbinds | deletes | per key |
 |---:|---:|---:|---:|---:|---:|---:|---:|
@@ -83,8 +83,8 @@ def _growth_of_v2(measured: list[dict[str, Any]]) -> str:
         )
         lines.append("| " + " | ".join(f"{cell:,}" for cell in cells) + " |\n")
     return f"""
-In v2 what is written is a key: once with all that it opens, once as `published`, and once when it opens nothing any
-more. So a key costs the same, however many deployments it opens, and however many others move.
+In v2 every write is of a key: one with everything that it opens, one as `published`, and one when it no longer opens
+anything. So a key costs the same, however many deployments it opens, and however many others move.
 
 | keys | deployments | creates | binds and published | unbinds | deletes | per key |
 |---:|---:|---:|---:|---:|---:|---:|

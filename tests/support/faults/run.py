@@ -37,7 +37,9 @@ KEYFORM = Path(reconciler.__file__).parent
 
 @dataclass
 class Ran:
-    """How a run ended: `code` is the process's, None when it was killed; `said` is all that it showed or logged."""
+    """How a run ended: `code` is the process's, None when it was killed; `said` is everything that it showed
+    or logged.
+    """
 
     code: int | None
     trace: list[Effect]
@@ -61,7 +63,7 @@ class Ran:
 
     @property
     def why(self) -> str:
-        """What it said of all that it did not do."""
+        """Its report about everything that it did not do."""
         undone = (
             f"{outcome.change.id} {outcome.state.value}: {outcome.detail}"
             for outcome in (self.result.outcomes if self.result else ())

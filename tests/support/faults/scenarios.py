@@ -78,11 +78,11 @@ class Scenario:
     undone: str = ""
     """A regular expression for each reason why a run leaves something undone, does the rest, and ends with 1."""
     leaves: str = ""
-    """A regular expression for all that is then not as the file says."""
+    """A regular expression for everything that then differs from the file."""
     edits: tuple[tuple[str, str], ...] = ()
     """What somebody does in the portal before `after` is applied: the live key, and which of `edits.EDITS`."""
     demand: Rotate | None = None
-    """What the run with the faults is asked for beside the file; those that recover from it are plain applies."""
+    """The demand of the run with the faults, besides the file; the runs that recover from it are plain applies."""
     promised: DesiredState | None = None
     """What consumers may rely on meanwhile, where that is less than the file says: a revocation leaves no overlap."""
 
@@ -108,7 +108,7 @@ class Scenario:
 
     @property
     def stages(self) -> tuple[tuple[DesiredState, float], ...]:
-        """All that is applied without faults, and how long nothing happens after each."""
+        """Every apply without faults, and how long nothing happens after each."""
         return *self.earlier, (self.before, self.pause)
 
 
@@ -472,7 +472,7 @@ IN_V3: tuple[Scenario, ...] = (
 
 
 def in_v2(scenario: Scenario) -> Scenario:
-    """The same story, told of v2."""
+    """The same story in v2."""
 
     def speak(file: DesiredState) -> DesiredState:
         return replace(file, api="v2")

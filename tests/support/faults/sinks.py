@@ -9,6 +9,7 @@ from reconciler.effects import Effects
 from reconciler.model import DesiredState, Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 from support.faults.aws import REGION
+from support.faults.disk import GROUP
 from support.faults.effects import STORE
 from support.faults.world import FOLDER, FaultWorld
 from support.http_fakes import PROJECT
@@ -33,7 +34,8 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
                 name, "command", {**commands, "check": checks, "timeout": 60}, Place(f"{FOLDER}/{name}/keyform.yaml")
             )
         case "cloud":
-            return SinkSettings(name, "aws-secrets-manager", {"name": "{stack}/{key}", "region": REGION})
+            return SinkSettings(name, "aws-secrets-manager", {"region": REGION, "tags": {"team": "{key}"}})
         case _:
             path = world.path_of(name)
-            return SinkSettings(name, kind, {"path": path}, Place(f"{Path(path).parent}/keyform.yaml"))
+            access = {"mode": "0640", "group": GROUP} if kind == "json" else {}
+            return SinkSettings(name, kind, {"path": path, **access}, Place(f"{Path(path).parent}/keyform.yaml"))

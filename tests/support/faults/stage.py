@@ -1,6 +1,6 @@
-"""Many processes on one clock: each runs until it waits, and whoever wakes first goes on.
+"""Many processes on one clock: each runs until it waits, and the first to wake continues.
 
-Each process has a thread of its own, and only one of them runs at a time. A request takes a moment before and after it
+Each process has a separate thread, and only one of them runs at a time. A request takes a moment before and after it
 arrives, so that those of several processes interleave; a seed decides how. Time passes only while all of them wait.
 """
 
@@ -55,7 +55,7 @@ class Stage:
             raise self._failures[0]
 
     def wait(self, seconds: float) -> None:
-        """Let the others go on for so long; called by the process that runs."""
+        """Let the others run for so long; called by the process that runs."""
         go = self._wake_in(seconds)
         self._back.set()
         assert go.wait(PATIENCE), "no other process waits or ends"

@@ -9,12 +9,12 @@ GENERATIONS = ("v3", "v2")
 
 
 def columns_of(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of each generation: those of v3 stand at the top, and there may be none of another yet."""
+    """The figures of each generation: those of v3 are at the top, and there may be none of another yet."""
     return {"v3": figures, **{api: figures[api] for api in GENERATIONS if api in figures}}
 
 
 def write_table(names: Sequence[str], rows: Mapping[str, Iterable[str]]) -> str:
-    """Markdown. One column has no name; a row with fewer values than there are columns holds for all of them."""
+    """Markdown. One column has no name; a row with fewer values than columns is about all of them."""
     names = names if len(names) > 1 else [""]
     lines = [["", *names], ["---"] * (len(names) + 1)]
     for name, values in rows.items():

@@ -1,7 +1,7 @@
 """The promises, checked after every event against the data plane and the sinks; keyform's own opinion does not count.
 
-A consumer may read a sink at any instant and go on using what it read. What a sink showed at some instant is therefore
-relied on until the overlap after its replacement is over, or until the file takes the key, or the binding, away.
+A consumer may read a sink at any instant and keep using what it read. What a sink showed at some instant is therefore
+relied on until the overlap after its replacement has ended, or until the file takes the key, or the binding, away.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Watch:
     keyed: frozenset[EndpointRef] = frozenset()
     """Endpoints that had keys; what asks for keys and has none may not ask any more, whatever it does now."""
     suspended: set[EndpointRef] = field(default_factory=set)
-    """Endpoints at which nobody can keep P3 until the next run (where, and why, is said where they are put here)."""
+    """Endpoints at which nobody can guarantee P3 until the next run (the code that adds them says where, and why)."""
     is_blinded: bool = False
     """In v2 a run that was shown nothing but the past may have unbound keys by writing anything on them: they stay so
     until a run without faults has come to its end."""
@@ -138,7 +138,7 @@ class Watch:
 
     @property
     def endpoints(self) -> list[EndpointRef]:
-        """Every deployment and application that has keys of its own."""
+        """Every deployment and application that has separate keys."""
         children = {f"{name}-web" for name in self.world.names(EndpointKind.APPLICATION)}
         return [
             EndpointRef(kind, name) for kind in EndpointKind for name in self.world.names(kind) if name not in children
@@ -250,7 +250,7 @@ class Watch:
         return found[-1].secret if found and found[-1].until is None else None
 
     def check_closed(self, after: str) -> None:
-        """P2: an endpoint that asks for keys goes on doing so, unless the file declares it open.
+        """P2: an endpoint that requires keys keeps doing so, unless the file declares it open.
 
         Where the server takes expired keys off by itself and then turns authentication off, that is its own doing: an
         endpoint all of whose keys have expired is left out in that mode.
@@ -277,11 +277,11 @@ class Watch:
     def check_relied(self, after: str) -> None:
         """P3: each endpoint that a key opens accepts what consumers of the key rely on.
 
-        That is what the sink shows, and what it showed before until the overlap is over. A secret from before the file
-        was changed is relied on where the file bound the key before and binds it still; a newer one, wherever the file
-        binds it. Where the data plane follows with a lag, a new secret has that lag. One that expired is not relied on
-        any more, should the API let it live again: it opens all that it is to once a run has come to its end.
-        """
+        That is what the sink shows, and what it showed before until the overlap has ended. A secret from before the
+        file was changed is relied on where the file bound the key before and binds it still; a newer one, wherever the
+        file binds it. Where the data plane follows with a lag, a new secret has that lag. One that expired is not
+        relied on any longer, if the API lets it live again: it opens everything that it should once a run has come to
+        its end."""
         now = self.world.now()
         lag = timedelta(seconds=self.world.emulator.modes.data_plane_lag)
         self.expiries |= {key.secret: key.expires_at for key in self.world.live_keys().values()}

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from reconciler.emulator import Answer, Emulator, LiveKey, Modes, Request, VirtualClock, seed
 from reconciler.model import EndpointKind, EndpointRef
 from support.faults.aws import FakeAws, LateCall
-from support.faults.disk import Disk
+from support.faults.disk import GID, Disk
 from support.faults.effects import SECONDS_PER_REQUEST
 from support.http_fakes import PROJECT, START, TOKEN
 from support.worlds import BASE_URL
@@ -72,7 +72,7 @@ class FaultWorld:
         self.names_by_id: dict[str, str] = {}
         """What the objects are called that were ever asked for by an id."""
         self.edited: dict[str, str] = {}
-        """What stood in the descriptions that somebody edited: they are generations by that, whatever is left of it."""
+        """Descriptions before they were edited: they are generations by that, whatever is left of it."""
         self._known: dict[Hashable, Any] = {}
         self._known_as_of: object = None
         self._is_still = False
@@ -115,7 +115,7 @@ class FaultWorld:
         return self.emulator.respond(request)
 
     def chance(self) -> float:
-        """Repeatable, and never the same twice: a lock's holder is told by it."""
+        """Repeatable, and never the same twice: it identifies a lock's holder."""
         self.chances += 1
         digest = hashlib.blake2b(str(self.chances).encode(), digest_size=6).digest()
         return int.from_bytes(digest, "big") / 256**6
@@ -165,9 +165,10 @@ class FaultWorld:
     def put_file(self, path: str, content: bytes) -> None:
         """Somebody else's write, durable at once; of nothing: no file."""
         for there in (self.disk.seen, self.disk.durable):
-            there.pop(path, None)
+            before = there.pop(path, None)
             if content:
-                there[path] = self.disk._inode(content)
+                made = self.disk._inode(content)
+                there[path] = replace(before, number=made.number, content=content) if before else made
 
     def of_old(self) -> Iterator[Emulator]:
         """The emulator as it was before each write so far, the newest first, at the present instant."""
@@ -205,7 +206,7 @@ class FaultWorld:
 
     @contextmanager
     def standing_still(self) -> Iterator[None]:
-        """Within the block nothing changes, so that what the emulator is asked for twice is asked for once.
+        """Within the block nothing changes, so that repeated questions reach the emulator once.
 
         It is asked again in a later block only if it has changed, or time has passed.
         """
@@ -277,7 +278,21 @@ class FaultWorld:
         if self.sinks[sink] == "cloud":
             return {name.rpartition("/")[2]: secret for name, secret in self.aws.held().items()}
         content = self.files().get(self.path_of(sink), b"")
-        return read_json(content) if self.sinks[sink] == "json" else read_dotenv(content)
+        if self.sinks[sink] != "json":
+            return read_dotenv(content)
+        if content and not self.is_for_group(self.path_of(sink)):
+            raise ValueError("the group that the file is for cannot read it")
+        return read_json(content)
+
+    def is_open(self, path: str) -> bool:
+        """Whether others than its owner, and the group that it is for, can read a file."""
+        inode = self.disk.seen[path]
+        others = 0o007 if path.endswith(".json") and inode.is_read_by(GID) else 0o077
+        return path in self.secret_files() and bool(inode.permissions & others)
+
+    def is_for_group(self, path: str) -> bool:
+        """Whether the group of the consumers can read a file."""
+        return self.disk.seen[path].is_read_by(GID)
 
     def marked(self) -> list[Marked]:
         """All live keys that keyform owns."""
@@ -321,5 +336,6 @@ def read_dotenv(content: bytes) -> Mapping[str, str]:
         if not equals or not value or value.count("'") not in (0, 2) or not content.endswith(b"\n"):
             raise ValueError("a line is not whole")
         quoted = value[0] == value[-1] and value[0] in "'\"" and len(value) > 1
-        found[name.lower().replace("_", "-")] = value[1:-1] if quoted else value
+        key = name.removesuffix("_KEY").lower().replace("_", "-")
+        found[key] = value[1:-1] if quoted else value
     return found

@@ -57,7 +57,7 @@ UNKEEPABLE = frozenset({Kind.BIND})
 """A list that arrives late overwrites what was written since, and the API has no ETag: nobody can keep that.
 
 In v2 it is a key that is written as a whole, and only this stack writes it: one that arrives late is put right before
-anything rests on it.
+anything depends on it.
 """
 
 
@@ -174,7 +174,7 @@ class Year:
             self.kept.pop(name, None)
 
     def apply(self, demand: Rotate | None = None) -> None:
-        """One run of the pipeline; sometimes with a fault, and then again, as its user is told to."""
+        """One run of the pipeline; sometimes with a fault, and then again, as its message says."""
         turn = Turn(self)
         ran = turn.run(demand)
         self.figures.runs += 1
