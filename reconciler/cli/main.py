@@ -26,6 +26,7 @@ COMMANDS = {
     "rotate": "reconciler.cli.rotate",
     "unlock": "reconciler.cli.unlock",
     "verify": "reconciler.cli.verify",
+    "doctor": "reconciler.cli.doctor",
     "emulator": "reconciler.cli.emulator",
     "schema": "reconciler.cli.schema",
     "completion": "reconciler.cli.completion",

@@ -203,29 +203,7 @@ def build_parser() -> Parser:
     waiting_options(apply)
 
     rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
-    rotate.add_argument(
-        "keys",
-        nargs="*",
-        metavar="KEY",
-        help="a key to rotate, as the file has it under `keys:`, or a pattern ('payments-*')",
-    )
-    rotate.add_argument("--all", action="store_true", help="rotate all keys that the file declares")
-    rotate.add_argument(
-        "--sink",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="rotate all keys whose secret this sink holds, or held; may be given several times",
-    )
-    rotate.add_argument(
-        "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
-    )
-    rotate.add_argument(
-        "--due", metavar="TIME", type=length, help="only show what falls due within this time, such as 14d"
-    )
-    rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
-    rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
-
+    rotate_options(rotate)
     waiting_options(rotate)
 
     destroy = command("destroy", "remove all that the stack owns", files, api, output)
@@ -235,9 +213,16 @@ def build_parser() -> Parser:
     waiting_options(destroy)
 
     unlock = command("unlock", "show who holds the stack's lock, and release it", files, api, output)
-    unlock.add_argument("--release", action="store_true", help="release the lock, once its holder no longer runs")
-    unlock.add_argument("--auto-approve", action="store_true", help="do not ask")
-    unlock.add_argument("--json", action="store_true", help="the locks, and what was released, as JSON")
+    unlock_options(unlock)
+
+    doctor = command(
+        "doctor", "check that everything is in place, and say what to do where it is not", files, api, output
+    )
+    doctor.add_argument("--json", action="store_true", help="what was found as JSON")
+    doctor.add_argument(
+        "--api", choices=["v3", "v2"], help="the generation of the API (default: what the file says, or v3)"
+    )
+    live_test_options(doctor)
 
     emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -311,6 +296,39 @@ def api_options() -> Parser:
     return options
 
 
+def rotate_options(rotate: argparse.ArgumentParser) -> None:
+    """Options of `rotate`: which keys, and how."""
+    rotate.add_argument(
+        "keys",
+        nargs="*",
+        metavar="KEY",
+        help="a key to rotate, as the file has it under `keys:`, or a pattern ('payments-*')",
+    )
+    rotate.add_argument("--all", action="store_true", help="rotate all keys that the file declares")
+    rotate.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="rotate all keys whose secret this sink holds, or held; may be given several times",
+    )
+    rotate.add_argument(
+        "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
+    )
+    rotate.add_argument(
+        "--due", metavar="TIME", type=length, help="only show what falls due within this time, such as 14d"
+    )
+    rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
+    rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
+
+
+def unlock_options(unlock: argparse.ArgumentParser) -> None:
+    """Options of `unlock`."""
+    unlock.add_argument("--release", action="store_true", help="release the lock, once its holder no longer runs")
+    unlock.add_argument("--auto-approve", action="store_true", help="do not ask")
+    unlock.add_argument("--json", action="store_true", help="the locks, and what was released, as JSON")
+
+
 def waiting_options(command: argparse.ArgumentParser) -> None:
     """Options of commands that change something: how long they wait for others."""
     command.add_argument(
@@ -327,6 +345,34 @@ def waiting_options(command: argparse.ArgumentParser) -> None:
         default="30m",
         help="how long a task of the API may take, such as 20m (default: %(default)s)",
     )
+
+
+def live_test_options(command: argparse.ArgumentParser) -> None:
+    """Options of the command that asks a real API what its documents leave open."""
+    live = command.add_argument_group("live test")
+    live.add_argument(
+        "--live-test",
+        action="store_true",
+        help="find out what the API's documents leave open, with keys that are deleted afterwards, and write a report",
+    )
+    live.add_argument("--deployment", metavar="NAME", help="a disposable deployment that the keys may be attached to")
+    live.add_argument(
+        "--keep-keys", action="store_true", help="the deployment has keys of others: leave them on, and ask less"
+    )
+    live.add_argument(
+        "--foreign-project",
+        metavar="ID",
+        type=project_number,
+        help="a project that the token has no part in, to see how it is refused",
+    )
+    live.add_argument(
+        "--patience",
+        metavar="TIME",
+        type=waiting_time,
+        help="how long to wait for a task, or for a key to expire (default: 5m)",
+    )
+    live.add_argument("--out", metavar="FILE", help="write the report to this file (default: keyform-doctor-report.md)")
+    live.add_argument("--auto-approve", action="store_true", help="do not ask")
 
 
 def waiting_time(text: str) -> float:

@@ -138,10 +138,12 @@ class Interruption:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self, abandon: Callable[[], None], tell: Callable[..., None]) -> None:
+    def __init__(self, abandon: Callable[[], None], tell: Callable[..., None], *, stopping: str = STOPPING) -> None:
+        """`stopping` says what the first signal leads to, once something is being changed."""
         self.stop = threading.Event()
         self._abandon = abandon
         self._tell = tell
+        self._stopping = stopping
         self._changes = False
         self._before: dict[int, Any] = {}
 
@@ -173,4 +175,4 @@ class Interruption:
         if not self._changes:
             self._abandon()
             raise KeyboardInterrupt
-        self._tell("", STOPPING)
+        self._tell("", self._stopping)

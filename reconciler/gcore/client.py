@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self, TypeVar
 
 import httpx
@@ -113,6 +113,26 @@ class GcoreApi:
     def check(self) -> None:
         """Check that the API can be reached, accepts the token and knows the project: one cheap read."""
         self._of_keys(lambda: self._project.list_page(self._dialect.keys, 0, 1))
+
+    def check_each(self) -> dict[str, ApiError | None]:
+        """The same for each list that a plan reads, by the noun of what it holds: why it cannot be read, or None."""
+        found: dict[str, ApiError | None] = {}
+        places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
+        for place in places:
+            found[place.noun] = None
+            try:
+                self._project.list_page(place, 0, 1)
+            except ApiError as error:
+                found[place.noun] = error
+        failed = [(place, why) for place in places if (why := found[place.noun]) is not None]
+        if len(failed) == len(places):
+            found[self._dialect.keys.noun] = explain(self._project.number, failed, ())  # they say it of the project
+        return found
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far the API's clock is ahead of the machine's, by the answers so far; None when none told the time."""
+        return self._project.exchange.clock.skew
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 

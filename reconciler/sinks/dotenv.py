@@ -113,7 +113,7 @@ class DotenvSink(LocalFileSink):
             self._placed(lines, key, records, variables)
 
     def foreign(self, content: bytes, keys: Collection[str]) -> dict[str, ForeignRecord]:
-        """Variables of these keys' names that have no record of theirs in the line above, or that are there twice."""
+        """Variables of these keys' names without their record in the line above, or that are there twice."""
         lines = self._lines(content)
         wanted = {self._variable_of(key): key for key in keys}
         found = {}
@@ -239,7 +239,7 @@ class DotenvSink(LocalFileSink):
         return _Found(records[0], self._variable_at(lines, records[0] + 1, key))
 
     def _not_ours(self, lines: list[str], key: str, line: int) -> SinkError:
-        """What is said of a variable of this key's name without its record in the line above."""
+        """The error for a variable of this key's name without its record in the line above."""
         name, other = self._variable_of(key), self._record_above(lines, line)
         return self._file.error(
             f"{name} belongs to {owner_in(other).of(other['key'])}"
@@ -314,7 +314,7 @@ class DotenvSink(LocalFileSink):
         return split_lines(content)
 
     def _twice(self, key: str, records: list[int], variables: list[int]) -> SinkError | None:
-        """What is said of a key whose record or variable is there more than once: readers differ about its secret."""
+        """The error for a key whose record or variable is there more than once: readers differ about its secret."""
         for what, places in ((f"{self._stack}/{key}", records), (self._variable_of(key), variables)):
             if len(places) > 1:
                 lines = " and ".join(str(number + 1) for number in places)

@@ -24,7 +24,7 @@ RECORD = re.compile(
 )
 # What stays true of every form: a number (none in the first), then stack and key.
 BEGINNING = re.compile(r"# keyform (?:(?P<form>[0-9]{1,9}) )?(?P<stack>[^ \t\r\n/]+)/(?P<key>[^ \t\r\n]*).*")
-# All that some reader takes as setting the variable; `export` is the user's to add, and stays.
+# Every form that some reader takes as setting the variable; `export` is the user's to add, and stays.
 ASSIGNMENT = re.compile(
     r"[ \t]*(?P<export>export[ \t]+)?(?P<quote>['\"]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=quote)"
     r"(?P<rest>[ \t]*(?:[=#].*)?\r?)"

@@ -159,7 +159,7 @@ class FileAccess:
         return f"has {has}, and should have {self.mode:04o}: an apply sets it{kept}"
 
     def refuse_strangers(self, found: os.stat_result) -> tuple[str, str]:
-        """What is said of a file without a record of this stack that has another access, and the way out."""
+        """The message for a file without a record of this stack that has another access, and the way out."""
         mode = stat.S_IMODE(found.st_mode)
         if not self.words:
             return (
@@ -170,7 +170,7 @@ class FileAccess:
         fix = f"`chgrp {printable(self.group)}` and `chmod {self.mode:o}`" if self.group else f"`chmod {self.mode:o}`"
         return (
             f"already exists without a record of this stack, and its mode {mode:03o}{group} left as it is",
-            f"If its group may read all that is in it, {fix} it; or choose another path.",
+            f"If its group may read everything in it, {fix} it; or choose another path.",
         )
 
     def find_barrier(self, folder: Path) -> str:

@@ -165,7 +165,7 @@ class LocalFile(LocalPlace):
     def edit(self, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by the result of `change`, durably; `b""` means no file, on both sides.
 
-        Content that stays as it is is not written again, unless its mode or group has to change. Missing folders are
+        Unchanged content is not written again, unless its mode or group has to change. Missing folders are
         made: 0700, or 0710 for the group that may read the file.
         """
         with self._told("cannot be written"):

@@ -1,4 +1,4 @@
-"""A path that a local sink may use: where it leads, what is there, and what git makes of it."""
+"""A path that a local sink may use: where it leads, what is there, and whether git could commit it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class LocalPlace:
     @property
     def destination(self) -> str:
         """Where it is, as a plan shows it: from the folder of the configuration file on, or whole."""
-        with suppress(OSError, SinkError):  # those who read or write it are told
+        with suppress(OSError, SinkError):  # reading or writing it raises
             self._find()
         return show_path(self._path, self._home)
 

@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(r"\{(key|KEY|stack|STACK|generation)\}")
 
 
 def fill(template: str, *, key: str | None = None, stack: str | None = None, generation: int | None = None) -> str:
-    """The template with what is given in place of its placeholders; all else stays, other braces too."""
+    """The template with what is given in place of its placeholders; the rest stays, other braces too."""
     values = {
         "key": key,
         "KEY": None if key is None else _upper(key),
