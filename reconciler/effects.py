@@ -52,7 +52,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of users; `may_be_given`: this process can give files of its own to it."""
+    """A group of users; `may_be_given`: this process can give its files to that group."""
 
     name: str
     number: int
@@ -93,9 +93,9 @@ class Effects(Protocol):
         ...
 
     def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
-        """A new file with this content, synced to disk; FileExistsError when there is one.
+        """A new file with this content, synced to disk; FileExistsError if the path exists.
 
-        It has mode 0600, or the mode and the group that are given, before anything is in it.
+        It has mode 0600, or the given mode and group, before it has any content.
         """
         ...
 
@@ -156,7 +156,7 @@ class Effects(Protocol):
         ...
 
     def make_folder(self, path: Path, *, gid: int | None = None) -> None:
-        """A new folder, its parent being there: 0700, or 0710 for a group; FileExistsError when there is something."""
+        """A new folder in an existing one: 0700, or 0710 for a group; FileExistsError if the path exists."""
         ...
 
     def find_group(self, name: str) -> Group | None:
@@ -278,7 +278,7 @@ class System:
             os.close(descriptor)
 
     def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
-        """Synced; FileExistsError when there is something, OSError when it cannot be written whole."""
+        """Synced; FileExistsError if the path exists, OSError if it cannot be written whole."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             if gid is not None:
@@ -457,7 +457,7 @@ class System:
 
 
 def _drop_acl(descriptor: int) -> None:
-    """Take off what a new file inherits from its folder: with a mode for a group, such a list lets others in, too."""
+    """Remove what a new file inherits from its folder: with a mode for a group, such a list lets others in, too."""
     if hasattr(os, "removexattr"):  # Linux
         with suppress(OSError):  # there is none, or the file system has no such thing
             os.removexattr(descriptor, "system.posix_acl_access")

@@ -58,9 +58,9 @@ MAY_BE_LATE = timedelta(seconds=2)
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
 NO_ROOM = 30.0
-"""Seconds before the lock is renewed where a quota of keys was used up."""
+"""Seconds before the next attempt to renew the lock after a quota of keys was used up."""
 TRIES = 12
-"""How many numbers are tried where the API refuses names that no key has."""
+"""How many numbers are tried if the API refuses names that no key has."""
 REFUSALS = 5
 """How often the API may refuse the release because of a rate limit alone."""
 
@@ -100,9 +100,9 @@ class ApiLock(Lock):
         """By a clock that keeps running while the machine sleeps: until then no other run takes our lock over."""
         self._is_lost = False
         self._renews_from = 0.0
-        """By the monotonic clock: not before is it tried again to renew the lock, where a quota was used up."""
+        """By the monotonic clock: the lock is not renewed before this, after a quota was used up."""
         self._unused = 0
-        """Where the API gives no name twice: the first number that this run has not tried yet; else zero."""
+        """If the API reserves names: the first number that this run has not tried yet; else zero."""
         self._to_give_back: dict[str, datetime] = {}
         """The locks that this run holds, or may hold, with their expiry, by name: from before the create until seen
         gone.
@@ -292,10 +292,10 @@ class ApiLock(Lock):
         return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
 
     def _take(self, number: int) -> bool:
-        """Create the lock of this number, and say whether it is ours now.
+        """Create the lock of this number, and return whether this run holds it now.
 
-        Where the API refuses the name and shows no key that has it, a later number is tried: the name may be reserved
-        for the lock that was deleted under it [U].
+        If the API refuses the name and shows no key with it, a later number is tried: the name may be reserved for a
+        deleted lock [U].
         """
         numbers = self._scope.numbers(max(number, self._unused), self._api.now(), self._effects.random)
         for each in islice(numbers, TRIES):
@@ -312,7 +312,7 @@ class ApiLock(Lock):
         return False
 
     def _create(self, number: int) -> bool:
-        """Whether this number is ours now. Raises Conflict where the name is taken."""
+        """Whether this run now holds this number. Raises Conflict if the name is taken."""
         if number > LAST_NUMBER:
             raise LockHeld(
                 f"{self._scope.lock} has no number left: the key {lock_name(self._scope.name, number - 1)} has"

@@ -87,7 +87,7 @@ class Scope:
     def numbers(first: int, now: datetime, chance: Callable[[], float]) -> Iterator[int]:
         """The numbers to try: the first, that of the minute, and greater ones; for `chance` see `count_on`.
 
-        An API may reserve the names of deleted keys [U], and each lock before has left one behind.
+        An API may reserve the names of deleted keys [U], and each earlier lock has left one behind.
         """
         yield first
         yield from count_on(max(first + 1, minute_of(now)), chance)
@@ -166,7 +166,7 @@ def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> st
 
 
 def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
-    """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
+    """Why there is no lock; if a quota or a role forbids it, with another kind of lock as the way out."""
     if not isinstance(error, Forbidden | QuotaReached):
         return error
     return type(error)(

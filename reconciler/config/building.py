@@ -282,7 +282,7 @@ def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
 def _build_option(
     build: _Build, path: TreePath, kind: Kind
 ) -> str | bool | int | tuple[str, ...] | Mapping[str, str] | None:
-    """The value of an option, as its kind says; None where there is none."""
+    """The value of an option, by its kind; None if it is not set."""
     node = find_node(build.root, path)
     if kind is Kind.TEXTS:
         texts = {name: build.text(*path, name) for name in entries_of(build.root, *path)}

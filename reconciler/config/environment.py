@@ -136,19 +136,19 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:
 def _misplaced(mark: Mark, path: Path) -> Found:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
     if path[0] == "sinks" and len(path) > 3 and not _has_texts(path[:3]):
-        # Others can see arguments, so that a variable with a secret in it must not get there.
+        # Others can see arguments, so a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Found(mark, path, "`${…}` is not read here", way_out)
 
 
 def _has_texts(path: Path) -> bool:
-    """Whether texts of the user's own are there, by name."""
+    """Whether the user chooses the names of the texts there."""
     options = (option.name for each in sink_types().values() for option in each.options if option.kind is Kind.TEXTS)
     return len(path) == 3 and path[0] == "sinks" and path[2] in set(options)
 
 
 def _is_known(path: Path) -> bool:
-    """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
+    """Whether the file has such a field: a field that it does not have is reported as unknown, and nothing else."""
     return (
         path[0] != "sinks"
         or _has_texts(path[:-1])

@@ -150,7 +150,7 @@ def _baseline(
 
 
 def _bound_elsewhere(bench: Bench, own: Sequence[Made]) -> list[Made]:
-    """Those that open something else than the named deployment, or of which that cannot be seen."""
+    """Those that open something other than the named deployment, or whose bindings cannot be seen."""
     if isinstance(bench.form, V2):
         named = bench.form.ids.get(bench.baseline.name, "") if bench.baseline else ""
         return [made for made in own if {*_links(made.shown, "inference_instance_ids")} - {named}]

@@ -1,4 +1,4 @@
-"""What things are called: endpoints, and the live names of a key's generations and of locks."""
+"""Names: endpoints, and the live names of a key's generations and of locks."""
 
 from __future__ import annotations
 

@@ -199,8 +199,8 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
-    # Asking a real API what its documents leave open: it must not rest on how keyform reads an answer, nor on what the
-    # emulator makes of it.
+    # Asking a real API what its documents leave open: it must not depend on how keyform reads an answer, nor on the
+    # emulator.
     Layer(
         name="livetest",
         stages=_names("__init__ effects errors gcore.addresses gcore.clock gcore.wire http_client http_failures")

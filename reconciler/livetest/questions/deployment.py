@@ -49,7 +49,7 @@ def ask_no_keys(bench: Bench) -> Sights:
 
 
 def ask_unknown_key(bench: Bench) -> Sights:
-    """Set a list in which one name is no key's."""
+    """Set a list with one name that no key has."""
     made = bench.make()
     name = bench.new_name("none")
     unknown = Made(name, name, {}, Said(0))
