@@ -6,6 +6,7 @@ in keyform may bypass it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -34,6 +35,8 @@ _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTO
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
 _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 """The error of fsync for a folder if the file system cannot sync folders."""
+LOCK_NOTE = b"held by "
+"""What the note in a lock file begins with."""
 LONGEST_FILE = 10 * 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -112,8 +115,12 @@ class Effects(Protocol):
         """Wait for the exclusive lock on a lock file (created if missing, 0600); returns a handle for `unlock_file`."""
         ...
 
-    def try_lock_file(self, path: Path) -> int | None:
-        """The exclusive lock on a lock file (created if missing, 0600), or None if another process has it."""
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
+        """The exclusive lock on a lock file (created if missing, 0600), or None if another process has it.
+
+        `note` (`held by …`) is then what the file holds, for whoever finds it locked. A file that holds anything but
+        such a note stays as it is.
+        """
         ...
 
     def lock_folder(self, path: Path) -> int:
@@ -314,7 +321,7 @@ class System:
             raise
         return handle
 
-    def try_lock_file(self, path: Path) -> int | None:
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
         """By flock, without waiting; returns a descriptor, or None. OSError if the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
@@ -324,6 +331,10 @@ class System:
         except BlockingIOError:
             os.close(handle)
             return None
+        with contextlib.suppress(OSError):  # a disk that is full keeps nobody from having the lock
+            if note and os.pread(handle, len(LOCK_NOTE), 0) in (b"", LOCK_NOTE):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, note.encode("ascii", "replace"), 0)
         return handle
 
     def lock_folder(self, path: Path) -> int:

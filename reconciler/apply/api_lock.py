@@ -64,6 +64,7 @@ TRIES = 12
 REFUSALS = 5
 """How often the API may refuse the release because of a rate limit alone."""
 
+RELEASED = "somebody released it, or took it over"
 ANOTHER_LOCK = "declare another lock, `lock: {type: file}`, or report it to Gcore"
 
 
@@ -93,6 +94,7 @@ class ApiLock(Lock):
         self._nonce = f"{int(effects.random() * 16**12):012x}"
         self._request_limit = request_limit
         self._own: LiveKey | None = None
+        self._since = api.now()
         self._number = 0
         self._lives_until = 0.0
         """By a clock that keeps running while the machine sleeps: until then no other run takes our lock over."""
@@ -113,7 +115,7 @@ class ApiLock(Lock):
             self._api,
             self._effects,
             stack=self._stack,
-            holder=self._holder,
+            holder=f"{self._holder} for stack {self._stack}",
             request_limit=self._request_limit,
             tell=self._tell,
             scope=Scope.of_lists(project),
@@ -129,6 +131,7 @@ class ApiLock(Lock):
             found = self._find(keys)
             in_force = self._others(found)
             number = 1 + max(lock.number for lock in found) if found else self._scope.first_number(self._api.now())
+            self._since = self._api.now()
             if not in_force and self._take(number):
                 found = self._find(self._api.list_keys())
                 in_force = self._others(found)
@@ -154,8 +157,10 @@ class ApiLock(Lock):
                 raise self._lost("it was given back")
             live = self._api.get_key(self._own.id)
             if live is None or not self._made_by_us(live):
+                other = read_lock(live, self._scope.name) if live is not None else None
                 is_altered = live is not None and live.created_at == self._own.created_at
-                raise self._lost("its description was changed" if is_altered else "somebody took it over")
+                is_altered = is_altered and not (other and other.nonce)
+                raise self._lost("its description was changed" if is_altered else RELEASED)
             self.keep_alive()
 
     def hold(self) -> None:
@@ -171,7 +176,11 @@ class ApiLock(Lock):
             raise self._lost("it expires too soon for another request")
 
     def keep_alive(self) -> None:
-        """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D]."""
+        """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D].
+
+        A lock that somebody released is not renewed: its successor would have another number than the lock of the run
+        that took its place, and each of the two would find its own.
+        """
         with self._guard:
             if self._own is None or self._own.expires_at is None:
                 return
@@ -181,14 +190,17 @@ class ApiLock(Lock):
                 raise self._lost("it expired")
             if left > LIFETIME / 2 or self._effects.monotonic() < self._renews_from:
                 return
-            old, following = self._own, self._number + 1
+            old = self._own
+            live = self._api.get_key(old.id)
+            if live is None or not self._made_by_us(live):
+                raise self._lost(RELEASED)
             try:
-                is_ours = self._take(following)
+                is_ours = self._take(self._number + 1)
             except QuotaReached:
                 # A project that is full has no room for two locks: this one holds until it expires.
                 self._renews_from = self._effects.monotonic() + NO_ROOM
                 return
-            if not is_ours or (self._number != following and self._others(self._find(self._api.list_keys()))):
+            if not is_ours or self._others(self._find(self._api.list_keys())):
                 self._own = None
                 raise self._lost("somebody took it over")
             if self._delete(old):
@@ -308,7 +320,8 @@ class ApiLock(Lock):
                 way_out="delete that key in the portal",
             )
         name, now = lock_name(self._scope.name, number), self._api.now()
-        text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
+        since = self._since.astimezone(UTC)
+        text = f"held by {self._holder} since {since:%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
         expires_at = shift(now, LIFETIME).replace(microsecond=0)
         lives_until = self._effects.monotonic() + (LIFETIME - timedelta(seconds=1)).total_seconds()
         is_new = name not in self._to_give_back

@@ -12,8 +12,8 @@ from reconciler.cli.files import regular_mode, write_whole
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.session import DEFAULT_BASE_URL, Interruption, read_configuration
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import CredentialsMissing, Finding, Interrupted, KeyformError, NotAsDeclared
-from reconciler.model import DEFAULT_API, DesiredState, EndpointKind, Secret
+from reconciler.errors import Finding, Interrupted, KeyformError, NotAsDeclared
+from reconciler.model import DEFAULT_API, DesiredState, EndpointKind
 
 if TYPE_CHECKING:
     from reconciler.effects import System
@@ -139,14 +139,10 @@ def _prepare(
     from reconciler.doctor.asking import find_project
     from reconciler.gcore import GcoreApi
     from reconciler.gcore.generations import dialect_of
+    from reconciler.gcore.tokens import read_token
     from reconciler.livetest import RawApi, prepare
 
-    token = terminal.env.get("GCORE_API_KEY", "").strip()
-    if not token:
-        raise CredentialsMissing(
-            "GCORE_API_KEY is not set: keyform needs an API token.",
-            way_out="make a permanent API token in the portal, and export GCORE_API_KEY=…",
-        )
+    token = read_token(terminal.env.get("GCORE_API_KEY"))
     named = find_project(desired, terminal.env)
     if named.number is None:
         raise KeyformError("No project is named.", way_out="export GCORE_CLOUD_PROJECT_ID=…, or write a file")
@@ -155,16 +151,14 @@ def _prepare(
     # Its errors for what is wrong with address, token or project are those of every command.
     GcoreApi(
         base_url=base_url,
-        token=Secret(token),
+        token=token,
         project=named.number,
         effects=effects,
         dialect=dialect_of(api),
         redactor=terminal.redactor,
         listener=ShownProgress(terminal).on_api_event,
     ).check()
-    raw = RawApi(
-        base_url=base_url, token=Secret(token), effects=effects, redactor=terminal.redactor, stop=interruption.stop
-    )
+    raw = RawApi(base_url=base_url, token=token, effects=effects, redactor=terminal.redactor, stop=interruption.stop)
     return prepare(
         raw,
         effects,

@@ -211,6 +211,19 @@ class KeyCase:
         return self.facts.rotates(self.name)
 
     @property
+    def is_rotated_by_name(self) -> bool:
+        """A person named this key, or a secret of it leaked; a pattern or a sink does not name it."""
+        demand = self.facts.demand
+        is_chosen = isinstance(demand, Rotate) and (self.name in demand.matching or bool(self.why_rotated))
+        return self.is_revoked or (self.is_rotated and not is_chosen)
+
+    @property
+    def why_rotated(self) -> str:
+        """Why a leaked sink concerns this key; empty if none does."""
+        demand = self.facts.demand
+        return dict(demand.because).get(self.name, "") if isinstance(demand, Rotate) else ""
+
+    @property
     def is_revoked(self) -> bool:
         """The demand rotates it because the secret leaked."""
         return self.facts.revokes(self.name)

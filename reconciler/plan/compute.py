@@ -27,6 +27,7 @@ from reconciler.plan.moving import expose_takeovers, judge_forgotten, judge_move
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
+from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
 from reconciler.plan.verdicts import Verdict, judge
 
@@ -34,10 +35,11 @@ from reconciler.plan.verdicts import Verdict, judge
 def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
     """The plan that changes the live state to the desired one; deterministic to the byte, and without secrets.
 
-    With `Rotate`, the keys that it names are rotated, and everything else stays as it is, including endpoints' own
+    With `Rotate`, the keys that it asks for are rotated, and everything else stays as it is, including endpoints' own
     settings. With `Destroy`, everything that the stack owns is removed.
     """
     whole = desired
+    demand, found = (resolved := resolve_demand(desired, snapshot, now, demand)).demand, resolved.notes
     desired = narrow(desired, demand)
     facts = gather_facts(desired, snapshot, now, demand)
     verdicts, bindings = decide(facts)
@@ -82,6 +84,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             ),
         ),
         warnings=(
+            *found,
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),

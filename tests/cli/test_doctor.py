@@ -156,7 +156,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
     "a token with a space": (
         env(GCORE_API_KEY="two words"),
         {"token": "failed", "project": "skipped", "api": "skipped", **SKIPPED_WITHOUT_API},
-        "The token in GCORE_API_KEY",
+        "GCORE_API_KEY holds a space",
         "Set it again",
     ),
     "a wrong token": (

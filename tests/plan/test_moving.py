@@ -434,3 +434,24 @@ def test_no_consumer_is_cut_before_the_overlap_whatever_is_renamed_and_forgotten
             if each.ownership and each.ownership.into and relied.get(each.name) is None:
                 relied[each.name] = now + HOUR
         now += pause
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [Rotate(matching=frozenset({"checkout"})), Rotate(sinks=frozenset({"local"})), Rotate(frozenset({"checkout"}))],
+    ids=["pattern", "sink", "name"],
+)
+@pytest.mark.parametrize("revoke", [False, True], ids=["rotate", "revoke"])
+@pytest.mark.parametrize("is_applied", [False, True], ids=["renamed now", "renamed before"])
+def test_a_rotation_covers_what_a_key_is_under_its_former_name(demand: Rotate, revoke: bool, is_applied: bool) -> None:
+    file = moved("payments -> checkout", state=desired(key("checkout", "llama3", overlap=HOUR)))
+    found = snapshot(PAYMENTS, LLAMA, held=["payments"])
+    if is_applied:
+        found = step(file, found)[1]
+    plan = compute_plan(file, found, NOW, replace(demand, revoke=revoke))
+    assert messages(plan) == []
+    assert "key_is_not_live" not in codes(plan)
+    made = "checkout-g2" if is_applied else "checkout"
+    names = {each.name for each in simulate(plan, found, NOW).keys}
+    assert made in names
+    assert names == {made} if revoke else "payments" in names
