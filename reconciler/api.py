@@ -79,10 +79,10 @@ def require_settable(ref: EndpointRef, reading: EndpointReading | None) -> Endpo
     Raises NotFound if it is gone, and KeyformError if its keys are now set on an application.
     """
     if reading is None:
-        raise NotFound(f"{ref} is gone since the plan was made", way_out="run plan again")
+        raise NotFound(f"{ref} was removed after the plan was made", way_out="run plan again")
     if reading.endpoint.application is not None:
         raise KeyformError(
-            f"{ref} belongs to the application {reading.endpoint.application} by now",
+            f"{ref} now belongs to the application {reading.endpoint.application}",
             way_out="bind the key to the application instead",
         )
     return reading
@@ -172,7 +172,7 @@ class Api(Protocol):
         ...
 
     def list_bindings(self) -> frozenset[Binding]:
-        """Which key opens which endpoint, as far as the API shows endpoints to this token."""
+        """Bindings of keys to endpoints, as far as the API shows endpoints to this token."""
         ...
 
     def get_key(self, key_id: str) -> LiveKey | None:

@@ -56,11 +56,11 @@ def find_trouble(address: str, token: str) -> str:
     if parts.scheme not in ("http", "https") or not host or port == 0:
         return "is not a URL that begins with https:// and names a host"
     if user is not None or password is not None:
-        return f"holds a user name or a password: the token goes into {token}"
+        return f"contains a user name or a password: set the token in {token}"
     if parts.query or parts.fragment:
         return "has a query or a fragment"
     if not address.isprintable() or " " in address:
         return "is not a URL"
     if parts.scheme == "http" and not is_loopback(host):
-        return f"would send the token unencrypted to {host}: plain http is for this machine only"
+        return f"would send the token unencrypted to {host}: plain http is allowed for this machine only"
     return ""

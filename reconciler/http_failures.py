@@ -21,7 +21,7 @@ from reconciler.sockets import AnswerTooLong
 
 FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 """The exceptions with which a request of `http_client` fails."""
-AGAIN = "Run keyform again: it goes on from what is live."
+AGAIN = "Run keyform again: it continues from the live state."
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _explain_cause(failure: BaseException, server: Server, redactor: Redactor) -
             case ssl.SSLError() if type(cause) is ssl.SSLError:  # others are of sockets that wait, or that closed
                 return "TLS could not be set up", server.check_address, True
             case AnswerTooLong():
-                return "it answered with more than keyform reads", server.check_address, False
+                return "it returned more than keyform accepts", server.check_address, False
             case ConnectionRefusedError():
                 return "it refused the connection", network, True
             case _:
@@ -114,22 +114,22 @@ def _explain(failure: Exception, server: Server, redactor: Redactor) -> tuple[st
     network = f"Check the network. {server.check_address}"
     match failure:
         case httpx.ConnectTimeout():
-            return f"it could not be connected to {_limit(failure, 'connect')}", network, True
+            return f"could not connect {_limit(failure, 'connect')}", network, True
         case httpx.WriteTimeout():
-            return f"it did not take the request {_limit(failure, 'whole')}", AGAIN, True
+            return f"it did not accept the request {_limit(failure, 'whole')}", AGAIN, True
         case httpx.ReadTimeout():
             return f"it did not answer {_limit(failure, 'whole')}", AGAIN, True
         case httpx.TimeoutException():
-            return f"its answer was not whole {_limit(failure, 'whole')}", AGAIN, True
+            return f"its answer was not complete {_limit(failure, 'whole')}", AGAIN, True
         case httpx.ProxyError():
             said = redactor.clean(str(failure), longest=100)
             # The proxy's own status: that of a gateway may pass, "log in" and "forbidden" do not.
             return f"the proxy did not connect it ({said})", "Check HTTPS_PROXY and NO_PROXY.", said.startswith("5")
         case httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            return "its address is not one for HTTP", server.check_address, False
+            return "its address is not an HTTP address", server.check_address, False
         case httpx.LocalProtocolError():
             # httpx's own words would show the header.
-            return "the request is not one that HTTP allows", f"Check {server.token} for stray characters.", False
+            return "the request is not valid HTTP", f"Check {server.token} for stray characters.", False
         case FileNotFoundError():
             return "the trusted certificates cannot be read", "Check SSL_CERT_FILE and SSL_CERT_DIR.", False
         case httpx.DecodingError():
@@ -137,7 +137,7 @@ def _explain(failure: Exception, server: Server, redactor: Redactor) -> tuple[st
         case httpx.ConnectError():
             return "no connection was made", network, True
         case _:
-            return "the connection broke off", AGAIN, True
+            return "the connection was lost", AGAIN, True
 
 
 def _extension(failure: Exception, name: str) -> Any:

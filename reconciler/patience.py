@@ -12,7 +12,7 @@ from reconciler.model.verification import Admission, Reply
 
 ASLEEP = "PENDING"
 """[D] A deployment's status while it is scaled to zero; a request wakes it."""
-NO_REQUESTS = {"DISABLED": "it is disabled, and takes no requests", "DELETING": "it is being deleted"}
+NO_REQUESTS = {"DISABLED": "it is disabled", "DELETING": "it is being deleted"}
 """Statuses in which a deployment does not answer [D], in words."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
@@ -34,7 +34,7 @@ def addresses_of(endpoint: LiveEndpoint) -> tuple[str, ...]:
 def too_many_addresses(endpoint: LiveEndpoint) -> str:
     """A sentence if it has more of them than are called; nothing if it has not."""
     count = len(set(endpoint.addresses))
-    return f"it has {count} addresses, and at most {MOST_ADDRESSES} are called" if count > MOST_ADDRESSES else ""
+    return f"it has {count} addresses, but keyform calls at most {MOST_ADDRESSES}" if count > MOST_ADDRESSES else ""
 
 
 class Asks(Protocol):

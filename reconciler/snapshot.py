@@ -63,8 +63,8 @@ def find_one_place_twice(sinks: Mapping[str, Sink], contents: Mapping[str, SinkC
             other = first.setdefault((sinks[sink].place, record), sink)
             if other != sink:
                 for one, twin in ((sink, other), (other, sink)):
-                    message = f"sink {one}: it is the same place as the sink {twin}: {contents[one].destination}"
-                    way_out = "Take one of the two out of the file, or give them different places."
+                    message = f"sink {one}: it writes to the same place as sink {twin}: {contents[one].destination}"
+                    way_out = "Remove one of the two from the file, or give them different places."
                     found.setdefault(one, Trouble(message, way_out))
     return found
 
@@ -81,7 +81,7 @@ def read_sink(sink: Sink, keys: list[str]) -> SinkContents:
     return SinkContents(
         records={key: record for key, record in found.items() if isinstance(record, SinkRecord)},
         later={
-            key: f"sink {sink.name} holds a record of form {record.form}, which a later version of keyform wrote"
+            key: f"sink {sink.name} holds a record in format {record.form}, written by a later version of keyform"
             for key, record in found.items()
             if isinstance(record, LaterRecord)
         },

@@ -171,7 +171,7 @@ class _Bodies:
             left_out = "in an encoding that was not asked for"
         except httpx.HTTPError as failure:
             if is_success and isinstance(failure, httpx.TimeoutException):
-                raise httpx.TimeoutException("the answer was not whole in time") from None
+                raise httpx.TimeoutException("the answer was not complete in time") from None
             if is_success:
                 raise
             left_out = "not whole"

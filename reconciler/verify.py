@@ -39,7 +39,7 @@ from reconciler.model.verification import (
 from reconciler.patience import NO_REQUESTS, Question, addresses_of, ask_until, is_asleep, too_many_addresses
 from reconciler.plan.cases import KeyCase, gather_cases, gather_facts
 from reconciler.plan.fields import instant
-from reconciler.plan.holdings import find_holdings
+from reconciler.plan.holdings import describe_deleted, find_deleted, find_holdings
 from reconciler.plan.owners import record_is_of
 from reconciler.sinks.protocol import HeldSecret, Sink
 from reconciler.workers import side_by_side
@@ -90,7 +90,10 @@ def verify(
         ]
         if any(trial.held for trial in trials):
             bindings = read_bindings(api)
-            trials = [inquiry.hold_back(trial, trial.held, bindings) if trial.held else trial for trial in trials]
+            trials = [
+                inquiry.hold_back(trial, trial.held, bindings, cases[trial.check.key]) if trial.held else trial
+                for trial in trials
+            ]
         distinct = {(trial.ref, trial.held.secret): trial for trial in trials if trial.held}
         replies = side_by_side(inquiry.try_secret, list(distinct.values()), parallelism)
         answers = dict(zip(distinct, replies, strict=True))
@@ -299,14 +302,14 @@ class Inquiry:
         says_on = live.auth_enabled
         match reply.admission:
             case Admission.REFUSED:
-                return replace(check, access=Access.NOT_OPEN, reason="the file declares it open, and it asks for a key")
+                return replace(check, access=Access.NOT_OPEN, reason="it is declared `auth: open`, but requires a key")
             case Admission.BEYOND if says_on:
-                reason = f"without a key, it {reply.detail}, although the API says that it asks for keys"
+                reason = f"without a key, it {reply.detail}, although its authentication is on"
                 return replace(check, access=Access.UNCLEAR, reason=reason)
             case Admission.ADMITTED | Admission.BEYOND if check.auth is Auth.OPEN:
                 return replace(check, access=Access.OPEN, reason="as declared")
             case Admission.ADMITTED | Admission.BEYOND:
-                although = ", although the API says that it asks for keys" if says_on else ""
+                although = ", although its authentication is on" if says_on else ""
                 reason = f"without a key, it {reply.detail}{although}"
                 return replace(check, access=Access.PUBLIC, reason=reason)
             case Admission.UNCLEAR:
@@ -323,7 +326,7 @@ class Inquiry:
         if held is not None:
             blank = replace(blank, generation=held.record.generation, live_name=held.record.live_name)
             if held.damage:
-                reason = f"{sink} has {held.damage}, so that not all readers get it: apply writes it again"
+                reason = f"{sink} has {held.damage}, so some readers cannot use it: the next apply rewrites it"
                 return Trial(ref, replace(blank, state=SecretState.DAMAGED, reason=reason))
             if endpoint.access is Access.PROTECTED:
                 return Trial(ref, blank, held)
@@ -333,7 +336,9 @@ class Inquiry:
         if shelf.is_fault:
             return Trial(ref, replace(blank, state=SecretState.UNREADABLE, reason=shelf.trouble))
         if current is None:
-            reason = f"no generation of {case.name} is published: run apply"
+            deleted = find_deleted(case)
+            why = describe_deleted(case, deleted) if deleted else f"no generation of {case.name} is published"
+            reason = f"{why}: run apply"
             return Trial(ref, replace(blank, state=SecretState.UNPUBLISHED, reason=reason))
         found = find_holdings(case, case.desired, current) if case.desired else None
         if found is not None and found.is_elsewhere and sink in found.lacking:
@@ -342,30 +347,32 @@ class Inquiry:
         if shelf.trouble:
             return Trial(ref, replace(blank, reason=shelf.trouble))
         if current.phase is Phase.ADOPTED:
-            reason = f"{current.name} was adopted, and its secret is unknown to keyform"
+            reason = f"{current.name} is adopted, and keyform does not know its secret"
             return Trial(ref, replace(blank, reason=reason))
         action = "copies it there" if found is not None and found.source else "makes a new generation"
         reason = f"{sink} does not hold it: apply {action}"
         if sink in self._absent:
-            reason = f"{sink} is not there at all: is this another machine, or another folder?"
+            reason = f"{sink} does not exist: run this on the machine and in the folder where it is"
         return Trial(ref, replace(blank, state=SecretState.LOST, reason=reason))
 
-    def hold_back(self, trial: Trial, held: HeldSecret, bindings: Bindings) -> Trial:
+    def hold_back(self, trial: Trial, held: HeldSecret, bindings: Bindings, case: KeyCase) -> Trial:
         """The same trial, or why the secret is not sent: it is sent only if the API lists its key there."""
         live, record = bindings.endpoints.get(trial.ref), held.record
         key = next((key for key in bindings.keys.get(record.live_name, ()) if record_is_of(record, key)), None)
         state, reason = SecretState.UNCLEAR, ""
         if bindings.trouble:
-            reason = f"whether it is bound there could not be read again: {bindings.trouble}"
+            reason = f"whether it is bound could not be read: {bindings.trouble}"
         elif key is None:
             state = SecretState.NOT_BOUND
-            reason = f"the live key {record.live_name} that the sink's record names is gone: run plan"
+            deleted = find_deleted(case)
+            what = "was deleted outside keyform" if deleted == record else "no longer exists"
+            reason = f"the live key {record.live_name} {what}: run plan"
         elif live is None or Binding(key.id, trial.ref) not in bindings.pairs:
             state, reason = SecretState.NOT_BOUND, f"{key.name} is not bound to it: run plan"
         elif not live.auth_enabled:
-            reason = f"the API says that authentication is off on {trial.ref}, so no secret was sent there"
+            reason = f"authentication is off on {trial.ref}, so no secret was sent to it"
         elif addresses_of(live) != addresses_of(self._live[trial.ref]):
-            reason = f"the addresses of {trial.ref} have changed since it was called without a key: run verify again"
+            reason = f"the addresses of {trial.ref} changed during the run: run verify again"
         else:
             return replace(trial, key=key)
         return Trial(trial.ref, replace(trial.check, state=state, reason=reason))
@@ -401,7 +408,7 @@ class Inquiry:
             return ""
         if key.is_expired(self._api.now()):
             return f"{key.name} expired {instant(key.expires_at)}"
-        return f"{key.name} is bound to it and valid: what the sink holds is not its secret"
+        return f"{key.name} is bound and valid, so the secret in the sink is not its secret"
 
     # --- Asking -------------------------------------------------------------------------------------------------------
 
@@ -415,9 +422,7 @@ class Inquiry:
             spent = self._spent.setdefault(phase, Stopwatch())
             left = self._timeout - spent.seconds(now)
             if left < -OVERTIME:
-                detail = (
-                    f"got no further requests after {self._timeout - left:.0f} seconds: a longer --timeout may help"
-                )
+                detail = f"was not called again after {self._timeout - left:.0f} seconds: try a longer --timeout"
                 return Reply(Admission.UNCLEAR, detail=detail)
             spent.start(now)
         deadline = now + max(left, 0.0)
@@ -448,7 +453,7 @@ class Inquiry:
 
     def _excuse(self, live: LiveEndpoint, reason: str) -> str:
         if is_asleep(live, self._endpoints):
-            return f"{reason}; it is scaled to zero, and a request may wake it"
+            return f"{reason}; it is scaled to zero, and this request may wake it"
         return f"{reason}; its status is {live.status}" if live.status.upper() not in ("ACTIVE", "") else reason
 
 
@@ -457,10 +462,10 @@ def _of(reply: Reply) -> str:
 
 
 _POINTLESS = {
-    Access.PUBLIC: "the endpoint lets everyone in",
-    Access.OPEN: "the endpoint lets everyone in, as declared",
-    Access.ANY_KEY: "the endpoint lets any key in",
-    Access.NOT_OPEN: "the file declares the endpoint open",
+    Access.PUBLIC: "the endpoint is public",
+    Access.OPEN: "the endpoint is public, as declared",
+    Access.ANY_KEY: "the endpoint accepts any key",
+    Access.NOT_OPEN: "the endpoint is declared `auth: open`",
     Access.ASLEEP: "the endpoint is asleep",
     Access.UNCLEAR: "the endpoint gives no clear answer",
 }

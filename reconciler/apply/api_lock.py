@@ -64,8 +64,8 @@ TRIES = 12
 REFUSALS = 5
 """How often the API may refuse the release because of a rate limit alone."""
 
-RELEASED = "somebody released it, or took it over"
-ANOTHER_LOCK = "declare another lock, `lock: {type: file}`, or report it to Gcore"
+RELEASED = "it was released, or another run took it over"
+ANOTHER_LOCK = "use another lock (`lock: {type: file}`), or report this to Gcore"
 
 
 class ApiLock(Lock):
@@ -154,7 +154,7 @@ class ApiLock(Lock):
         """Check that the lock is live, held by this run, and has time left; renew it after half its lifetime."""
         with self._guard:
             if self._own is None:
-                raise self._lost("it was given back")
+                raise self._lost("it was released")
             live = self._api.get_key(self._own.id)
             if live is None or not self._made_by_us(live):
                 other = read_lock(live, self._scope.name) if live is not None else None
@@ -173,7 +173,7 @@ class ApiLock(Lock):
         limit = timedelta(seconds=self._request_limit)
         is_late = self._effects.monotonic() + self._request_limit >= self._lives_until
         if own is None or own.expires_at is None or is_late or own.expires_at - self._api.now() <= limit:
-            raise self._lost("it expires too soon for another request")
+            raise self._lost("it expires before another request could finish")
 
     def keep_alive(self) -> None:
         """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D].
@@ -202,7 +202,7 @@ class ApiLock(Lock):
                 return
             if not is_ours or self._others(self._find(self._api.list_keys())):
                 self._own = None
-                raise self._lost("somebody took it over")
+                raise self._lost("another run took it over")
             if self._delete(old):
                 self._to_give_back.pop(old.name, None)  # otherwise it is tried again at the end
 
@@ -271,7 +271,7 @@ class ApiLock(Lock):
 
     def _lost(self, why: str) -> LockLost:
         self._is_lost = True
-        return LockLost(f"{self._scope.lock} is no longer ours: {why}.", way_out="run apply again")
+        return LockLost(f"{self._scope.lock} was lost: {why}.", way_out="run apply again")
 
     def _find(self, keys: Sequence[LiveKey]) -> list[Holding]:
         """Every lock of this scope, the newest last."""
@@ -363,7 +363,7 @@ class ApiLock(Lock):
             return
         lock = self._scope.lock[:1].lower() + self._scope.lock[1:]
         raise NotKept(
-            f"The API made {lock} with another {field} than it was asked to (asked: {wanted}, kept: {found}).",
+            f"The API created {lock} with another {field} than requested (asked: {wanted}, kept: {found}).",
             way_out=ANOTHER_LOCK,
         )
 

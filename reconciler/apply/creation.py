@@ -29,7 +29,7 @@ CREATES = 2
 def create(run: Run, change: CreateGeneration) -> None:
     """Create the generation, marked pending, and check that it was created as requested."""
     if change.expires_at is not None and change.expires_at <= run.api.now():
-        raise PlanIsStale(f"{change.live.name} would be expired by now: the plan is too old", way_out="run plan again")
+        raise PlanIsStale(f"{change.live.name} would already be expired: the plan is too old", way_out="run plan again")
     made, description = make(run, change)
     asked = KeyUpdate(description, change.expires_at, change.length)
     if unkept := find_unkept(made.key, asked, run.api.now()):
@@ -96,9 +96,9 @@ def is_shown(run: Run, name: str) -> bool:
 def name_is_taken(run: Run, name: str, refused: Conflict, *, is_seen: bool) -> Conflict:
     """Why the API creates no key of a name: it is taken since the plan was made, or by a key that no list shows."""
     if is_seen:
-        finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
+        finding, way_out = f"the name {name} was taken after the plan was made", "run plan again to see by whom"
     else:
-        finding = f"the API says that the name {name} is taken, and shows no such key in project {run.plan.project}"
+        finding = f"the API reports that the name {name} is taken, but shows no such key in project {run.plan.project}"
         way_out = "find it in the portal, maybe in another project, or declare the key under another name"
     return Conflict(finding, way_out=way_out, status=refused.status)
 
@@ -111,8 +111,8 @@ def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
     would have no owner. This one is new: it is bound nowhere, and nobody has its secret.
     """
     field, _, values = unkept.partition(" ")
-    finding = f"the API made {made.name} with another {field} than it was asked to {values}"
-    way_out = "write in the file what the API keeps; nothing rests on that key"
+    finding = f"the API created {made.name} with another {field} than requested {values}"
+    way_out = "use a value in the file that the API keeps; the new key was not used"
     try:
         run.api.delete_key(made.id)
     except ApiError as error:

@@ -59,7 +59,7 @@ MOVES = (Step.BIND, Step.UNBIND, Step.OPEN_ENDPOINT)
 def check_plan(plan: Plan) -> None:
     """Raise PlanRefused for a plan that safety refuses: before anything is changed, the lock included."""
     if plan.refusals:
-        raise PlanRefused("The plan is refused; nothing was changed.", plan.refusals)
+        raise PlanRefused("The plan is refused. Nothing was changed.", plan.refusals)
 
 
 def rehearse(run: Run) -> Iterator[tuple[ChangeId, KeyformError]]:
@@ -254,7 +254,7 @@ def attempt(run: Run, changes: Sequence[Change]) -> list[Outcome]:
 
 def not_begun(run: Run, change: Change) -> Outcome:
     """The outcome of a change that no longer begins."""
-    why = "the lock was lost before its turn" if run.lock_was_lost else "interrupted before its turn"
+    why = "the lock was lost before it started" if run.lock_was_lost else "the run was interrupted before it started"
     return Outcome(change, OutcomeState.NOT_STARTED, why)
 
 
@@ -280,8 +280,8 @@ def conclude(run: Run, change: Change, result: KeyformError | str, seconds: floa
         case str():
             return Outcome(change, OutcomeState.DONE, result, seconds=seconds)
         case Interrupted():
-            way_out = "run apply again: it looks at what is live"
-            return Outcome(change, OutcomeState.UNKNOWN, "interrupted while it ran", way_out, seconds)
+            way_out = "run apply again: it starts from what is live"
+            return Outcome(change, OutcomeState.UNKNOWN, "the run was interrupted during this step", way_out, seconds)
         case LockLost():
             run.lock_was_lost = True
         case _:
@@ -307,11 +307,11 @@ def find_exposures(result: Result, api: Api, look_again: Callable[[], Plan]) -> 
             if live is not None:
                 bound = name_some([names.get(key_id, key_id) for key_id in live.bound])
                 finding = f"it takes {bound}" if live.endpoint.auth_enabled else "it is PUBLIC"
-                sentence = f"may have been written after the lock was lost, and {finding}"
+                sentence = f"may have been changed after the lock was lost: {finding}"
                 yield Note("written_without_the_lock", str(ref), sentence)
         now = look_again()
     except KeyformError as error:
-        yield Note("exposures_are_unknown", "", f"what is live could not be read again: {error.message}")
+        yield Note("exposures_are_unknown", "", f"the live state could not be read again: {error.message}")
         return
     yield from now.exposures
     for address, sentence in dict.fromkeys((change.address, change.reason.sentence) for change in now.changes):

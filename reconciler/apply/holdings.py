@@ -66,14 +66,14 @@ class Scope:
             LISTS,
             f"The lock of the lists of keys in project {project}",
             f"The lists of keys in project {project} are locked by",
-            "waiting for the lists of keys, which are written by",
+            "waiting for the lock of the lists of keys, held by",
             3.0,
         )
 
     @property
     def way_out(self) -> str:
         """What to do about another holder."""
-        return f"wait for it, or give --lock-timeout; {SEE_UNLOCK}"
+        return f"wait, or use --lock-timeout; {SEE_UNLOCK}"
 
     def first_number(self, now: datetime) -> int:
         """The number of a lock if none is left.
@@ -150,7 +150,7 @@ def _read_since(key: LiveKey) -> datetime:
 def describe_holder(scope: Scope, locks: list[Holding]) -> str:
     """Who has the lock, and until when."""
     if not locks:
-        return f"{scope.lock} could not be taken: others keep taking it."
+        return f"{scope.lock} could not be acquired: other runs keep acquiring it."
     lock = locks[-1]
     until = f", until {lock.key.expires_at:%Y-%m-%dT%H:%M:%SZ} at the latest" if lock.key.expires_at else ""
     return f"{scope.is_held} {lock.holder}{until}."
@@ -160,7 +160,7 @@ def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> st
     """What happens to a lock that was not seen gone."""
     until = shift(expires_at, GRACE)
     return (
-        f"{scope.lock} may be left behind. {why} If so, it expires: other runs are kept out until"
+        f"{scope.lock} may still exist. {why} If so, it blocks other runs until"
         f" {until:%Y-%m-%dT%H:%M:%SZ}, or until `keyform unlock --release` deletes the key {name}."
     )
 
@@ -170,8 +170,8 @@ def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
     if not isinstance(error, Forbidden | QuotaReached):
         return error
     return type(error)(
-        f"{scope.lock} could not be made. {error.message}",
-        way_out=f"{error.way_out} Or declare another lock: `lock: {{type: file}}`.",
+        f"{scope.lock} could not be acquired. {error.message}",
+        way_out=f"{error.way_out} Or use another lock: `lock: {{type: file}}`.",
         status=error.status,
         request_id=error.request_id,
     )

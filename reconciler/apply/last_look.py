@@ -20,8 +20,8 @@ from reconciler.model import Binding
 from reconciler.plan.changes import Bind, OpenEndpoint, Unbind
 from reconciler.plan.outcomes import Outcome, OutcomeState, StepNote
 
-OTHERS = "somebody else writes its list of keys, past the lock"
-WAY_OUT = "find out who else writes it, and run apply again"
+OTHERS = "someone else changes its list of keys without the lock"
+WAY_OUT = "find out who changes it, and run apply again"
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,9 @@ class Undone:
         """What is wrong with one."""
         name = self.names[binding.key_id]
         return (
-            f"{name} is on {binding.endpoint} again" if binding in self.back else f"{binding.endpoint} has lost {name}"
+            f"{name} is bound to {binding.endpoint} again"
+            if binding in self.back
+            else (f"{name} is no longer bound to {binding.endpoint}")
         )
 
     def __bool__(self) -> bool:
@@ -67,9 +69,9 @@ def look_once_more(run: Run) -> None:
             undone = look_until_restored(run, moved)
     except KeyformError as error:
         run.lock_was_lost |= isinstance(error, LockLost)
-        why = "interrupted before its last look" if isinstance(error, Interrupted) else error.message
+        why = "interrupted before the final check" if isinstance(error, Interrupted) else error.message
         for change in moved:
-            detail = f"it was done, and could not be looked at once more: {why}"
+            detail = f"it was done, but the final check failed: {why}"
             run.outcomes[change.id] = Outcome(change, OutcomeState.UNKNOWN, detail, "run apply again")
         return
     for binding, change in {**undone.lost, **undone.back}.items():
@@ -125,7 +127,7 @@ def tell(run: Run, undone: Undone) -> None:
     """Report what is restored."""
     for binding, change in {**undone.lost, **undone.back}.items():
         if binding not in undone.strange:
-            run.listener(StepNote(change.id, f"{undone.describe(binding)}, and is put right"))
+            run.listener(StepNote(change.id, f"{undone.describe(binding)}; this was corrected"))
 
 
 def restore(run: Run, undone: Undone) -> Mapping[Move, KeyformError]:
@@ -147,7 +149,9 @@ def restore(run: Run, undone: Undone) -> Mapping[Move, KeyformError]:
         if isinstance(change, OpenEndpoint) and change.endpoint in emptied and run.is_in(change.id, OutcomeState.DONE)
     }
     errors: dict[Move, KeyformError] = {
-        binding: PlanIsStale(f"the live key {undone.names[binding.key_id]} is not this stack's any more", way_out=AGAIN)
+        binding: PlanIsStale(
+            f"the live key {undone.names[binding.key_id]} no longer belongs to this stack", way_out=AGAIN
+        )
         for binding in undone.strange
     }
     for group in run.api.group(moves):

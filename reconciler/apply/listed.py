@@ -20,7 +20,7 @@ from reconciler.plan.changes import Change, Publish
 from reconciler.plan.fields import instant
 from reconciler.plan.outcomes import Finished, OutcomeState
 
-WAY_OUT = "run apply again: it looks at what is live; report it to Gcore if it stays so"
+WAY_OUT = "run apply again; if this persists, report it to Gcore"
 
 
 def look_at_made(run: Run, changes: Sequence[Change]) -> None:
@@ -84,9 +84,9 @@ def find_otherwise(run: Run, left: Left, listed: dict[str, LiveKey]) -> str:
     if left.written is None:
         # Someone has since created one with another marker, under the same name.
         is_there = live is not None and live.ownership == former.ownership
-        return f"the API said that it deleted {former.name}, and still lists it" if is_there else ""
+        return f"the API reported that it deleted {former.name}, but still lists it" if is_there else ""
     if live is None:
-        return f"the API does not list {former.name}, which was written just now"
+        return f"the API does not list {former.name}, which was just written"
     wanted = left.written
     if isinstance(wanted.expires_at, Unchanged):
         wanted = replace(wanted, expires_at=former.expires_at)
@@ -104,6 +104,6 @@ def find_moved(left: Left, listed: dict[str, LiveKey]) -> str:
     if are_close(live.created_at, left.former.created_at):
         return ""
     return (
-        f"the API lists {left.former.name} with another created_at than before, when its secret was published"
+        f"the API lists {left.former.name} with another created_at than when its secret was published"
         f" ({instant(live.created_at)} and not {instant(left.former.created_at)})"
     )

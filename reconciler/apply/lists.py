@@ -66,7 +66,7 @@ def lists_locked(run: Run) -> Iterator[None]:
     def meanwhile() -> None:
         stack.keep_alive()
         if run.stop.is_set():
-            raise Interrupted("Interrupted while it waited for the lists of keys.")
+            raise Interrupted("Interrupted while waiting for the lock of the lists of keys.")
 
     with run.lists.held(timeout=max(PATIENCE, run.lock_timeout), meanwhile=meanwhile) as lists:
         stack.check()  # the waiting may have been longer than the stack's lock lives

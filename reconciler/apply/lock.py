@@ -140,7 +140,7 @@ class FileLock(Lock):
             if left <= 0:
                 raise LockHeld(
                     f"Another keyform holds the lock file {self._path}.",
-                    way_out=f"wait for it, or give --lock-timeout; {SEE_UNLOCK}",
+                    way_out=f"wait, or use --lock-timeout; {SEE_UNLOCK}",
                 )
             meanwhile()
             self._effects.sleep(min(FIRST_WAIT, left))
@@ -151,8 +151,8 @@ class FileLock(Lock):
         """The kernel holds the file for us; that is a lock as long as others find the same file at its path."""
         if self._identity is None or self._identify() != self._identity:
             raise LockLost(
-                f"The lock file {self._path} was removed or replaced: another run may have one of its own.",
-                way_out="put it where nothing clears it away, and run apply again",
+                f"The lock file {self._path} was removed or replaced: another run may hold a lock, too.",
+                way_out="choose a path that nothing cleans up, and run apply again",
             )
 
     def hold(self) -> None:

@@ -40,9 +40,9 @@ def move(run: Run, changes: Sequence[Change]) -> Mapping[ChangeId, KeyformError 
     moves: dict[Move, Change] = {}
     for change in changes:
         if isinstance(change, Unbind) and change.is_disposable and is_in_use(run, change):
-            failed[change.id] = PlanIsStale(f"the live key {change.live.name} is in use by now", way_out=AGAIN)
+            failed[change.id] = PlanIsStale(f"the live key {change.live.name} is in use now", way_out=AGAIN)
         elif isinstance(change, OpenEndpoint) and any(each in failed for each in change.depends_on):
-            failed[change.id] = PlanIsStale(f"{change.endpoint} keeps a key, so it is not opened", way_out=AGAIN)
+            failed[change.id] = PlanIsStale(f"{change.endpoint} still has a key, so it is not opened", way_out=AGAIN)
         else:
             moves[move_of(run, change)] = change
     if not moves:

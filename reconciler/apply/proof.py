@@ -58,7 +58,7 @@ def prove(run: Run, change: Prove) -> str:
     until = run.effects.monotonic() + PATIENCE_WITH_SLEEPERS
     slept_on = [ref for ref in asleep if _try(run, change, _read_bound(run, change, ref, until), until)]
     spared += [f"{ref}: asleep, scaled to zero" for ref in slept_on]
-    return f"not proven at {'; '.join(spared)}" if spared else ""
+    return f"not tried at {'; '.join(spared)}" if spared else ""
 
 
 def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> LiveEndpoint:
@@ -76,16 +76,16 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
             return live
         key = run.api.get_key(made.id)
         if key is None or key.ownership != made.ownership or not run.is_as_old(made, key):
-            finding = f"the API does not show {made.name} any more"
+            finding = f"the API no longer shows {made.name}"
         elif made.id not in reading.bound:
             finding = f"{ref} does not list {made.name}"
         elif not live.auth_enabled:
-            finding = f"the API says that authentication is off on {ref}"
+            finding = f"authentication is off on {ref}"
         else:
             return live
         left = until - run.effects.monotonic()
         if left <= 0:
-            raise _not_proven(change, f"{finding}, so the new secret was not sent there")
+            raise _not_proven(change, f"{finding}, so the new secret was not sent to it")
         pause = min(pause * 2, LONGEST_PAUSE, left)
         _while_waiting(run, change, finding, pause)
         run.effects.sleep(pause)
@@ -129,18 +129,19 @@ def _try(run: Run, change: Prove, live: LiveEndpoint, until: float) -> str:
         if reply.admission is Admission.REFUSED:
             raise _not_proven(change, f"{ref} refuses the new secret (status 401)")
         if reply.admission is Admission.UNCLEAR:
-            return f"{ref} does not say whether it takes the new secret: it {reply.detail}"
+            return f"{ref} did not confirm the new secret: it {reply.detail}"
         if door.admission is not Admission.REFUSED:
-            finding = f"{ref} does not say whether it takes the new secret: with it, it {reply.detail}"
-            raise _not_proven(change, f"{finding}, and without any key, it {door.detail}")
+            finding = f"{ref} did not confirm the new secret: with it, it {reply.detail}"
+            raise _not_proven(change, f"{finding}; without a key, it {door.detail}")
     return ""
 
 
 def _not_proven(change: Prove, finding: str) -> NotProven:
     return NotProven(
         finding,
-        way_out=f"nothing of {change.key} was published, and what its sinks hold stays as it is; see to the endpoint "
-        f"and run apply again, which makes another secret in place of {change.live.name}, or take `prove` out",
+        way_out="the secret was not published, and the sinks are unchanged; fix the endpoint and"
+        " run apply again, which"
+        f" replaces {change.live.name}, or remove `prove`",
     )
 
 
@@ -160,5 +161,5 @@ def _while_waiting(run: Run, change: Prove, finding: str, seconds: float) -> Non
         now = run.effects.monotonic()
         run.proofs_end_at = run.proofs_end_at or now + PATIENCE_WHEN_STOPPING
         if run.lock_was_lost or now + seconds > run.proofs_end_at:
-            raise Interrupted("Interrupted while a secret was proven.")
-    run.listener(StepNote(change.id, f"{finding}; asked again in {seconds:.1f}s"))
+            raise Interrupted("Interrupted while trying a new secret.")
+    run.listener(StepNote(change.id, f"{finding}; trying again in {seconds:.1f}s"))

@@ -61,12 +61,14 @@ def update(run: Run, change: UpdateKey) -> None:
     """Change the live key in place, unless it changed hands since the plan."""
     live = run.api.get_key(change.live.id)
     if live is None:
-        raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
+        raise PlanIsStale(
+            f"the live key {change.live.name} was removed after the plan was made", way_out="run plan again"
+        )
     # A marker of this stack does not prevent an adoption: the plan found that nothing confirms it.
     by_marker = live.ownership.key if change.adopts and live.ownership else change.key
     require_same_owner(live, change.taken_from or change.ownership.stack, by_marker)
     if live.claimed_by is not None and not change.adopts:
-        raise PlanIsStale(f"the marker of {live.name} cannot be read any more", way_out="run plan again")
+        raise PlanIsStale(f"the marker of {live.name} can no longer be read", way_out="run plan again")
     text = compose(live.name, change.text, change.ownership)
     write(run, change, live, KeyUpdate(text, change.expires_at, change.length))
 
@@ -84,9 +86,9 @@ def write(run: Run, change: Change, former: LiveKey, update: KeyUpdate) -> None:
         try:
             run.api.update_key(former.id, KeyUpdate(former.description, expires_at))
         except KeyformError as again:
-            error.message += f" What was there before could not be put back: {again.message}"
+            error.message += f" The previous content could not be restored: {again.message}"
         else:
-            error.message += " What was there before was put back."
+            error.message += " The previous content was restored."
             error.effect_is_unknown = False
         raise
     run.left[former.id] = Left(change, former, update)
@@ -160,7 +162,7 @@ def require_kept(run: Run, name: str, record: SinkRecord) -> None:
     if sink.traits.readable and sink.read_one(record.key) != record:
         raise SinkError(
             f"sink {name} does not hold what was written to it for {record.key}",
-            way_out="see who else writes there, and run apply again",
+            way_out="find out what else writes to it, and run apply again",
             effect_is_unknown=True,
         )
     require_lock(run)
@@ -173,15 +175,17 @@ def copy(run: Run, change: Copy) -> None:
     """
     live = find_key(run, change.live.id)
     if live is None:
-        raise PlanIsStale(f"the live key {change.live.name} is gone since the plan was made", way_out="run plan again")
+        raise PlanIsStale(
+            f"the live key {change.live.name} was removed after the plan was made", way_out="run plan again"
+        )
     own = live.ownership
     require_same_owner(live, change.ownership.stack, change.key)
     if own is None or own.phase is not change.ownership.phase:
-        raise PlanIsStale(f"the marker of {live.name} is another since the plan was made", way_out="run plan again")
+        raise PlanIsStale(f"the marker of {live.name} changed after the plan was made", way_out="run plan again")
     held = run.sinks[change.source].read_secret(change.key)
     if held is None or not record_is_of(held.record, live):
         raise SinkError(
-            f"sink {change.source} does not give the secret of {live.name} back any more, so it cannot be copied",
+            f"sink {change.source} no longer returns the secret of {live.name}, so it cannot be copied",
             way_out=f"restore it there, or run `keyform rotate {change.key}` for a new secret",
         )
     generation, place = change.ownership.generation, (run.api.host, run.plan.project)
@@ -201,8 +205,8 @@ def require_as_made(run: Run, made: LiveKey) -> LiveKey:
     live = run.api.get_key(made.id)
     if live is not None and (unlike := unlike_made(run, live, made)):
         raise KeyformError(
-            f"the API shows {made.name} with another {unlike} than when it was made, so its secret is not published",
-            way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
+            f"the API shows {made.name} with another {unlike} than when it was created, so its secret is not published",
+            way_out="the key is not used: the next apply creates another; if this persists, report it to Gcore",
         )
     return live or made  # an old reading
 
@@ -221,11 +225,11 @@ def require_ours(run: Run, made: LiveKey, markers: Sequence[Ownership | None], *
     live = look_for(run, made.id, is_ours)
     if is_ours(live):
         return
-    finding = f"the live key {made.name} that this run made is gone"
+    finding = f"the live key {made.name} that this run created no longer exists"
     if live is not None:
-        finding = f"{made.name} does not have the marker any more that this run wrote on it: somebody made it anew"
+        finding = f"{made.name} lost the marker that this run wrote: the key was recreated"
     rest = "although a sink has its secret" if is_saved else "so its secret is not published"
-    error = PlanIsStale(f"{finding}, {rest}", way_out="see in the portal who did it, and run plan again")
+    error = PlanIsStale(f"{finding}, {rest}", way_out="find out who did it, and run plan again")
     error.effect_is_unknown = is_saved
     raise error
 
@@ -239,8 +243,8 @@ def require_marked(run: Run, marked: LiveKey) -> None:
     if live is not None and live.ownership == marked.ownership:
         return
     raise KeyformError(
-        f"the API does not show the marker that was written on {marked.name}, so its secret is not published",
-        way_out="nothing rests on that key: the next apply makes another; report this to Gcore if it stays so",
+        f"the API does not show the marker written on {marked.name}, so its secret is not published",
+        way_out="the key is not used: the next apply creates another; if this persists, report it to Gcore",
     )
 
 
@@ -288,7 +292,7 @@ def delete(run: Run, change: DeleteKey) -> None:
     if is_listed_as_bound(run, live.id):
         raise Conflict(
             f"the live key {live.name} is still bound, so it is not deleted",
-            way_out="run apply again; if it stays, someone else binds it",
+            way_out="run apply again; if this persists, someone else binds it",
         )
     run.api.delete_key(live.id)
     run.left[live.id] = Left(change, live, None)
@@ -324,4 +328,4 @@ def require_same_owner(live: LiveKey, stack: str, key: str) -> None:
     """Refuse a live key whose marker names another key or stack; no marker is fine for an adoption."""
     own = live.ownership
     if own is not None and (own.stack, own.key) != (stack, key):
-        raise PlanIsStale(f"the live key {live.name} belongs to {own.stack}/{own.key} by now", way_out="run plan again")
+        raise PlanIsStale(f"the live key {live.name} now belongs to {own.stack}/{own.key}", way_out="run plan again")

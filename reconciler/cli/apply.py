@@ -51,7 +51,7 @@ def run(
         if plan.refusals:
             if args.json:
                 terminal.show(plan_to_json(plan), is_json=True)
-            raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
+            raise PlanRefused("The plan is refused. Nothing was changed:", plan.refusals)
         if not plan.is_empty and not args.auto_approve:
             if args.json:
                 terminal.show_aside(text)
@@ -82,12 +82,12 @@ def approve(terminal: Terminal, question: str) -> None:
     """Ask for `yes`, on a terminal."""
     if not terminal.interactive:
         raise KeyformError(
-            "There is nobody to ask: this is not a terminal. Nothing was changed.",
-            way_out="review the plan, and run again with --auto-approve",
+            "stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.",
+            way_out="review the plan, then run again with --auto-approve",
         )
-    answer = terminal.ask(f"\n{question} Only 'yes' is accepted: ")
+    answer = terminal.ask(f"\n{question} Only 'yes' will be accepted: ")
     if answer != "yes":
-        raise KeyformError("Not approved: nothing was changed.")
+        raise KeyformError("Not approved. Nothing was changed.")
 
 
 def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Lock:
@@ -183,7 +183,7 @@ def execute(
         told = render_result(terminal.masked(result), colour=terminal.colour, width=terminal.width)
         terminal.show(f"\n{told}")
     if result.plan.unmet:
-        raise NotAsDeclared("Part of what the file asks for was left undone:", result.plan.unmet)
+        raise NotAsDeclared("Apply left part of the configuration undone:", result.plan.unmet)
     return 0 if result.complete else 1
 
 
@@ -195,11 +195,11 @@ def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal
     differences = explain_difference(terminal.masked(plan), terminal.masked(moved))
     if not args.auto_approve:
         raise PlanIsStale(
-            "What is live has changed since the plan was shown. Nothing was changed.",
+            "Live objects changed after the plan was shown. Nothing was changed.",
             differences=differences,
-            way_out="run again: the new plan shows what is to be done now",
+            way_out="run again to review the new plan",
         )
     show = terminal.show_aside if args.json else terminal.show
     listed = "".join(f"  {shown(each)}\n" for each in differences)
-    show(f"\nWhat is live has changed meanwhile:\n{listed}\nThe plan is now:\n")
+    show(f"\nLive objects changed after the plan was made:\n{listed}\nThe plan is now:\n")
     show(render_plan(terminal.masked(moved), colour=terminal.colour, width=terminal.width))

@@ -17,6 +17,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     try:
         import shtab
     except ImportError:
-        raise ExtraMissing("Completion needs its extra.", way_out="pip install 'keyform[completion]'") from None
+        raise ExtraMissing(
+            "Shell completion is an optional extra that is not installed.", way_out="pip install 'keyform[completion]'"
+        ) from None
     terminal.show(shtab.complete(build_parser(), shell=args.shell))
     return 0

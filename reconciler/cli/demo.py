@@ -1,4 +1,4 @@
-"""`keyform demo`: the whole story in one command, on an embedded emulator. Nothing leaves this machine."""
+"""`keyform demo`: run a guided demo on a built-in emulator. Nothing leaves this machine."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def working_folder(keep: str | None) -> Iterator[None]:
         folder = Path(keep) if keep else Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         if (folder / "keyform.yaml").exists():
-            raise KeyformError(f"{folder} has a keyform.yaml already.", way_out="give --keep an empty folder")
+            raise KeyformError(f"{folder} already has a keyform.yaml.", way_out="give --keep an empty folder")
         os.chdir(folder)
         try:
             yield
@@ -127,22 +127,25 @@ class Story:
 
     def tell(self) -> None:
         """From two keys in a file to a working call, and back to one key."""
-        self.say("A stack is a file in git: two keys, and what each opens. (The API is an emulator on this machine.)")
+        self.say(
+            "A stack is a file in git: it declares two keys, and what each one opens. (The API is"
+            " an emulator on this machine.)"
+        )
         self.write(FIRST)
         self.keyform("plan")
-        self.say("Apply it. Each secret is shown by the API once, and goes straight into the sink.")
+        self.say("Apply it. The API shows each secret once, and keyform writes it straight to the sink.")
         self.keyform("apply", "--auto-approve")
         self.show_sink()
-        self.say("Call the deployment: with no key, and with the secret from the sink.")
+        self.say("Call the deployment without a key, then with the secret from the sink.")
         self.call("llama3", None)
         self.call("llama3", "PAYMENTS_API_KEY")
-        self.say("Nothing is left to do: the live API is the state.")
+        self.say("Plan again: nothing to do. The live API is the state.")
         self.keyform("plan")
-        self.say("In a pull request, payments-api leaves whisper, and batch-jobs goes.")
+        self.say("A pull request unbinds payments-api from whisper, and removes batch-jobs.")
         batch = self.secrets()["BATCH_JOBS_KEY"]
         self.write(SECOND)
         self.keyform("apply", "--auto-approve")
-        self.say("Its secret is refused from now on; the other one, and the key made in the portal, go on.")
+        self.say("Its secret no longer works. The other key, and the key made in the portal, still do.")
         self.call("llama3", "BATCH_JOBS_KEY", secret=batch, expect=401)
         self.call("llama3", "PAYMENTS_API_KEY")
         self.keyform("status")

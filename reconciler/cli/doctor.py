@@ -216,8 +216,8 @@ def approve(terminal: Terminal) -> None:
     """Ask for `yes`, on a terminal."""
     if not terminal.interactive:
         raise KeyformError(
-            "There is nobody to ask: this is not a terminal. Nothing was changed.",
+            "stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.",
             way_out="read what the live test will do, and run again with --auto-approve",
         )
-    if terminal.ask("\nDo you want keyform to do this? Only 'yes' is accepted: ") != "yes":
-        raise KeyformError("Not approved: nothing was changed.")
+    if terminal.ask("\nDo you want keyform to do this? Only 'yes' will be accepted to approve: ") != "yes":
+        raise KeyformError("Not approved. Nothing was changed.")

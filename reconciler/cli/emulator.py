@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     except OSError as error:
         raise KeyformError(
             f"The emulator cannot listen on {args.host}:{args.port}: {error.strerror or error}.",
-            way_out="give another --port; 0 takes a free one",
+            way_out="choose another --port; 0 picks a free one",
         ) from None
     return 0
 
@@ -75,4 +75,6 @@ def list_modes(width: int) -> Iterator[str]:
 
 def extra_missing() -> ExtraMissing:
     """The message if the emulator's libraries are missing."""
-    return ExtraMissing("The emulator needs its extra.", way_out="pip install 'keyform[emulator]'")
+    return ExtraMissing(
+        "The emulator is an optional extra that is not installed.", way_out="pip install 'keyform[emulator]'"
+    )

@@ -52,7 +52,9 @@ def regular_mode(path: Path, *, way_out: str) -> int | None:
     try:
         folder, here = Path(os.path.abspath(path)).parent, Path.cwd()  # noqa: PTH100 - `resolve` would follow links
         if folder.is_relative_to(here) and not folder.resolve().is_relative_to(here):
-            raise KeyformError(f"{path}: a link leads out of this folder. Nothing was written.", way_out=way_out)
+            raise KeyformError(
+                f"{path}: a symbolic link leads out of this folder. Nothing was written.", way_out=way_out
+            )
         mode = path.lstat().st_mode
     except FileNotFoundError:
         return None
@@ -61,5 +63,5 @@ def regular_mode(path: Path, *, way_out: str) -> int | None:
         raise KeyformError(f"{path} cannot be written: {why}.", way_out=way_out) from None
     if not stat.S_ISREG(mode):
         kind = next((name for is_one, name in _KINDS if is_one(mode)), "not a regular file")
-        raise KeyformError(f"{path} is {kind}. It was left as it is.", way_out=way_out)
+        raise KeyformError(f"{path} is {kind}. It was not changed.", way_out=way_out)
     return stat.S_IMODE(mode)

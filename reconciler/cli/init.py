@@ -16,7 +16,7 @@ from reconciler.errors import KeyformError
 IGNORED = ("secrets.env", "secrets.json")
 """What the template's local sinks write, and people copy: never for git."""
 
-WAY_OUT = f"make it a file that holds {' and '.join(IGNORED)}"
+WAY_OUT = f"replace it with a regular file that lists {' and '.join(IGNORED)}"
 SCHEMA = Path("schemas", "keyform.schema.json")
 """Next to keyform.yaml, where its first line tells an editor to look. It is in git, so that it works for the whole
 team.
@@ -48,10 +48,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         with path.open("x", encoding="utf-8") as file:  # which follows no link, a dangling one neither
             file.write(text)
     except FileExistsError:
-        way_out = "remove it, or give another --file"
-        raise KeyformError(f"{path} is there already; it was left as it is.", way_out=way_out) from None
+        way_out = "remove it, or choose another --file"
+        raise KeyformError(f"{path} already exists; it was not changed.", way_out=way_out) from None
     except OSError as error:
-        raise KeyformError(f"{path} cannot be written: {error.strerror}.", way_out="give another --file") from None
+        raise KeyformError(f"{path} cannot be written: {error.strerror}.", way_out="choose another --file") from None
     terminal.say(f"Wrote {path}.")
     if ignored is not None and ignored.missing:
         ignored.add()
@@ -102,7 +102,7 @@ class Ignored:
             except OSError as error:
                 raise KeyformError(f"{path} cannot be read: {error.strerror}.", way_out=WAY_OUT) from None
         if content is None or len(content) > MAX_BYTES:
-            raise KeyformError(f"{path} is larger than 1 MB. It was left as it is.", way_out=WAY_OUT)
+            raise KeyformError(f"{path} is larger than 1 MB. It was not changed.", way_out=WAY_OUT)
         lines = content.splitlines()
         return cls(path, content, tuple(name for name in IGNORED if name.encode() not in lines))
 

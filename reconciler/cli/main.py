@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         code = error.exit_code
     except KeyboardInterrupt:
         # Only while nothing is being changed: apply handles the signals itself.
-        terminal.tell("", "Interrupted: nothing was changed.")
+        terminal.tell("", "Interrupted. Nothing was changed.")
         code = Interrupted.exit_code
     except OSError as error:
         # What no stage expects, such as a missing working folder.
@@ -102,10 +102,11 @@ def show_as_json(error: KeyformError, args: argparse.Namespace, terminal: Termin
 def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:
     """An unexpected error, by its kind and its place: its text could hold anything."""
     ours = [frame for frame in frames if frame.startswith("reconciler")]
-    place = next(reversed(ours or frames), "an unknown place")
+    place = next(reversed(ours or frames), "an unknown location")
     return KeyformError(
-        f"keyform has a bug: {type(error).__name__} at {place}.",
-        way_out="Run plan to see what is live. Report this bug with what --log-level debug adds: it holds no values.",
+        f"Internal error: {type(error).__name__} at {place}. This is a bug in keyform.",
+        way_out="Run plan to see what is live. Report this bug with the output of --log-level"
+        " debug, which holds no values.",
     )
 
 

@@ -13,17 +13,17 @@ from reconciler import __version__
 DESCRIPTION = "Terraform for inference API keys, without the state file."
 EPILOG = """\
 environment:
-  GCORE_API_KEY        the API token (required by all commands that talk to the API)
-  GCORE_BASE_URL       the API's address (default: https://api.gcore.com)
+  GCORE_API_KEY        the API token; required by every command that calls the API
+  GCORE_BASE_URL       the API's base URL (default: https://api.gcore.com)
   GCORE_CLOUD_PROJECT_ID
-                       the project, where the file says ${GCORE_CLOUD_PROJECT_ID};
-                       a file with another project is refused
-  KEYFORM_VAR_...      what the file reads with ${KEYFORM_VAR_...}; not for secrets
-  NO_COLOR             no colours; FORCE_COLOR: colours in a pipe, too
-  CI                   plain lines, and nobody is asked
+                       the project; the file can read it as ${GCORE_CLOUD_PROJECT_ID},
+                       and a file that names another project is refused
+  KEYFORM_VAR_...      values that the file can read as ${KEYFORM_VAR_...}; not for secrets
+  NO_COLOR             disable colors; FORCE_COLOR enables them in a pipe
+  CI                   print plain lines, and never prompt
 
 exit codes:
-  0 done   1 error, or not all was done   2 changes (plan --detailed-exitcode)   130 interrupted
+  0 success   1 error, or not everything was done   2 changes (plan --detailed-exitcode)   130 interrupted
 """
 
 
@@ -152,51 +152,55 @@ def build_parser() -> Parser:
     init = command(
         "init", "write a commented keyform.yaml and its schema, and ignore local secret files in git", output
     )
-    init.add_argument("--stack", metavar="NAME", help="the stack's name (default: the folder's)")
+    init.add_argument("--stack", metavar="NAME", help="the stack's name (default: the name of the folder)")
     init.add_argument(
-        "--project", metavar="ID", type=project_number, help="the project's number (default: from the environment)"
+        "--project", metavar="ID", type=project_number, help="the project's number (default: $GCORE_CLOUD_PROJECT_ID)"
     )
     init.add_argument(
         "--api", choices=["v3", "v2"], default="v3", help="the generation of the API (default: %(default)s)"
     )
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
-    validate = command("validate", "check the file, its schema and its meaning, offline", files, api, output)
-    validate.add_argument("--json", action="store_true", help="what is wrong as JSON, in Terraform's form")
+    validate = command("validate", "check the configuration, offline", files, api, output)
+    validate.add_argument("--json", action="store_true", help="print the diagnostics as JSON, in Terraform's format")
     validate.add_argument(
-        "--live", action="store_true", help="ask the API which keys are live: theirs may have dates in the past"
+        "--live",
+        action="store_true",
+        help="also ask the API which keys exist: those may have an expires_at in the past",
     )
 
-    plan = command("plan", "show what apply would change", files, api, output)
-    plan.add_argument("--json", action="store_true", help="the plan as JSON")
-    plan.add_argument("--detailed-exitcode", action="store_true", help="exit with 2 when there are changes")
+    plan = command("plan", "show the changes that apply would make", files, api, output)
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    plan.add_argument("--detailed-exitcode", action="store_true", help="exit with code 2 if there are changes")
 
-    apply = command("apply", "make what is live what the file says", files, api, output)
-    apply.add_argument("--auto-approve", action="store_true", help="do not ask")
-    apply.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
+    apply = command("apply", "make the API match the file", files, api, output)
+    apply.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
+    apply.add_argument("--json", action="store_true", help="print the plan and its outcome as JSON")
 
-    status = command("status", "show keys, generations, where each is bound, and public endpoints", files, api, output)
+    status = command(
+        "status", "show keys, generations, bindings, expiry dates and public endpoints", files, api, output
+    )
     shape = status.add_mutually_exclusive_group()
     shape.add_argument(
         "--format",
         choices=["text", "json", "html"],
         default="text",
-        help="tables, data, or a page (default: %(default)s)",
+        help="the output format (default: %(default)s)",
     )
-    shape.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
-    status.add_argument("--out", metavar="FILE", help="write it to this file (default: to standard output)")
+    shape.add_argument("--json", action="store_const", dest="format", const="json", help="short for --format json")
+    status.add_argument("--out", metavar="FILE", help="write the output to this file (default: stdout)")
 
     verify = command(
-        "verify", "see on the endpoints that keys are asked for, and that what the sinks hold is accepted",
+        "verify", "call every endpoint to check that it requires a key, and accepts the secrets in the sinks",
         files, api, output,
     )  # fmt: skip
-    verify.add_argument("--json", action="store_true", help="what was found as JSON")
+    verify.add_argument("--json", action="store_true", help="print the results as JSON")
     verify.add_argument(
         "--timeout",
         metavar="TIME",
         type=waiting_time,
         default="60s",
-        help="how long to wait for an endpoint that gives no clear answer, such as one that is scaled to zero"
+        help="how long to wait for an endpoint that does not answer yet, such as one scaled to zero"
         " (default: %(default)s)",
     )
 
@@ -206,9 +210,9 @@ def build_parser() -> Parser:
     rotate_options(rotate)
     waiting_options(rotate)
 
-    destroy = command("destroy", "remove all that the stack owns", files, api, output)
-    destroy.add_argument("--auto-approve", action="store_true", help="do not ask")
-    destroy.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
+    destroy = command("destroy", "delete every key that the stack owns", files, api, output)
+    destroy.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
+    destroy.add_argument("--json", action="store_true", help="print the plan and its outcome as JSON")
 
     waiting_options(destroy)
 
@@ -218,17 +222,19 @@ def build_parser() -> Parser:
     doctor = command(
         "doctor", "check that everything is in place, and say what to do where it is not", files, api, output
     )
-    doctor.add_argument("--json", action="store_true", help="what was found as JSON")
+    doctor.add_argument("--json", action="store_true", help="print the results as JSON")
     doctor.add_argument(
         "--api", choices=["v3", "v2"], help="the generation of the API (default: what the file says, or v3)"
     )
     live_test_options(doctor)
 
-    emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
+    emulator = command("emulator", "run a local API server for demos and tests", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    emulator.add_argument("--port", type=port_number, default=8080, help="the port; 0 takes a free one (default: 8080)")
-    emulator.add_argument("--db", metavar="FILE", help="keep everything in this file (default: in memory)")
-    emulator.add_argument("--seed", metavar="FILE", help="start with what this YAML or JSON file holds")
+    emulator.add_argument(
+        "--port", type=port_number, default=8080, help="the port to listen on; 0 picks a free one (default: 8080)"
+    )
+    emulator.add_argument("--db", metavar="FILE", help="store all data in this file (default: in memory)")
+    emulator.add_argument("--seed", metavar="FILE", help="load the initial state from this YAML or JSON file")
     emulator.add_argument(
         "--task-seconds", metavar="S", type=seconds, default=1.0, help="how long tasks take (default: %(default)s)"
     )
@@ -244,11 +250,11 @@ def build_parser() -> Parser:
 
     command("schema", "print the JSON Schema of the file, for an editor", output)
 
-    completion = command("completion", "print what completes keyform's commands and options in a shell", output)
-    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell to print it for")
+    completion = command("completion", "print a shell completion script", output)
+    completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")
 
-    demo = command("demo", "the whole story in one command, on an embedded emulator", output)
-    demo.add_argument("--keep", metavar="FOLDER", help="work in this folder, and leave it there")
+    demo = command("demo", "run a guided demo on a built-in emulator", output)
+    demo.add_argument("--keep", metavar="FOLDER", help="run in this folder, and keep it")
     parser.commands = commands.choices
     return parser
 
@@ -256,12 +262,12 @@ def build_parser() -> Parser:
 def output_options() -> Parser:
     """Options of every command."""
     options = Parser(add_help=False)
-    options.add_argument("--no-color", action="store_true", help="no colours")
+    options.add_argument("--no-color", action="store_true", help="disable colors")
     options.add_argument(
         "--log-level",
         choices=["error", "warning", "info", "debug"],
         default="warning",
-        help="what to tell on stderr: info adds retries, debug every request (default: %(default)s)",
+        help="how much to log to stderr: info adds retries, debug adds every request (default: %(default)s)",
     )
     return options
 
@@ -274,8 +280,7 @@ def file_options() -> Parser:
         "--file",
         action="append",
         metavar="FILE",
-        help="a configuration file, a folder of them, or - for standard input; may be given several times"
-        " (default: keyform.yaml)",
+        help="a configuration file, a folder of them, or - for stdin; can be repeated (default: keyform.yaml)",
     )
     return options
 
@@ -284,14 +289,18 @@ def api_options() -> Parser:
     """Options of commands that call the API."""
     options = Parser(add_help=False)
     options.add_argument(
-        "--parallelism", type=worker_count, default=10, metavar="N", help="requests in flight (default: %(default)s)"
+        "--parallelism",
+        type=worker_count,
+        default=10,
+        metavar="N",
+        help="the number of concurrent requests (default: %(default)s)",
     )
     options.add_argument(
         "--request-timeout",
         metavar="TIME",
         type=request_time,
         default="30s",
-        help="how long a request and its whole answer may take, such as 10s (default: %(default)s)",
+        help="the timeout of a request, such as 10s (default: %(default)s)",
     )
     return options
 
@@ -336,14 +345,14 @@ def waiting_options(command: argparse.ArgumentParser) -> None:
         metavar="TIME",
         type=waiting_time,
         default="0s",
-        help="how long to wait while another apply has the stack's lock, such as 5m (default: %(default)s)",
+        help="how long to wait for the stack's lock, such as 5m (default: %(default)s)",
     )
     command.add_argument(
         "--task-timeout",
         metavar="TIME",
         type=task_time,
         default="30m",
-        help="how long a task of the API may take, such as 20m (default: %(default)s)",
+        help="the timeout of an API task, such as 20m (default: %(default)s)",
     )
 
 
@@ -372,7 +381,7 @@ def live_test_options(command: argparse.ArgumentParser) -> None:
         help="how long to wait for a task, or for a key to expire (default: 5m)",
     )
     live.add_argument("--out", metavar="FILE", help="write the report to this file (default: keyform-doctor-report.md)")
-    live.add_argument("--auto-approve", action="store_true", help="do not ask")
+    live.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
 
 
 def waiting_time(text: str) -> float:

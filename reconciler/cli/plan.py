@@ -24,7 +24,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     else:
         terminal.show(render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width))
     if plan.refusals:
-        raise PlanRefused("Apply would change nothing, because the plan is refused:", plan.refusals)
+        raise PlanRefused("The plan is refused: apply would change nothing:", plan.refusals)
     if plan.unmet:
-        raise NotAsDeclared("Apply would leave part of what the file asks for undone:", plan.unmet)
+        raise NotAsDeclared("Apply would leave part of the configuration undone:", plan.unmet)
     return CHANGES if args.detailed_exitcode and (plan.repairs or not plan.is_empty) else 0

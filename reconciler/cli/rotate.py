@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -13,7 +13,7 @@ from reconciler.cli import apply
 from reconciler.cli.session import open_session
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import KeyformError, NotAsDeclared
-from reconciler.model import DesiredState
+from reconciler.model import DesiredState, key_of_name
 
 if TYPE_CHECKING:
     from reconciler.plan.changes import Demand
@@ -35,7 +35,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
         names = [name for name in args.keys if WILD.isdisjoint(name)]
         declared = [key.name for key in desired.keys]
-        require_declared(names, declared)
+        require_declared(names, declared, explain=lambda unknown: _explain(unknown, desired))
         require_declared(args.sink, [sink.name for sink in desired.sinks], noun="sink")
         matching = require_all(declared) if args.all else find_matching(args.keys, declared)
         return Rotate(frozenset(names), args.revoke, frozenset(matching) - set(names), frozenset(args.sink))
@@ -112,18 +112,40 @@ def show_due(args: argparse.Namespace, terminal: Terminal) -> int:
     else:
         terminal.show(render_due(terminal.masked(found), now, args.due))
     if held_up:
-        raise NotAsDeclared("An apply would not rotate all of them, since keys are held up:", terminal.masked(held_up))
+        raise NotAsDeclared(
+            "Apply would not rotate all of them, because some keys are held up:", terminal.masked(held_up)
+        )
     return 0
 
 
-def require_declared(names: Sequence[str], declared: Sequence[str], *, noun: str = "key") -> None:
+def require_declared(
+    names: Sequence[str],
+    declared: Sequence[str],
+    *,
+    noun: str = "key",
+    explain: Callable[[Sequence[str]], str] = lambda _: "",
+) -> None:
     """Only declared keys are rotated: the file says where the new secret goes."""
     unknown = [name for name in names if name not in declared]
     if unknown:
         near = list(dict.fromkeys(chain.from_iterable(get_close_matches(name, declared, n=1) for name in unknown)))
         raise KeyformError(
             f"The file declares no {noun} {', '.join(map(ascii, unknown))}. {NOTHING_CHANGED}",
-            way_out=f"did you mean {', '.join(near)}?"
-            if near
-            else f"name {noun}s as the file has them under `{noun}s:`",
+            way_out=explain(unknown)
+            or (f"did you mean {', '.join(near)}?" if near else f"use a name under `{noun}s:`"),
         )
+
+
+def _explain(names: Sequence[str], desired: DesiredState) -> str:
+    """What a name is instead of a key: a former name or a generation of one, an endpoint or a sink."""
+    declared = {key.name for key in desired.keys}
+    refs = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
+    kinds = {ref.name: ref.kind.value for ref in refs} | {sink.name: "sink" for sink in desired.sinks}
+    for name in names:
+        if heir := desired.heirs.get(name):
+            return f"{name} is now {heir}: name that key"
+        if (owner := key_of_name(name)) in declared:
+            return f"{name} is a generation of {owner}: name the key"
+        if kind := kinds.get(name):
+            return f"{name} is {'an' if kind[0] in 'aeiou' else 'a'} {kind}: use a name under `keys:`"
+    return ""

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from reconciler.sinks import Sink
 
 STOPPING = (
-    "Stopping: running steps are being finished, and what is bound by then is published. Interrupt again to no longer"
-    " wait for that."
+    "Stopping after the running steps; keys that are already bound are still published. Interrupt again to stop"
+    " immediately."
 )
 DEFAULT_BASE_URL = "https://api.gcore.com"
 
@@ -72,7 +72,7 @@ def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredS
 
     paths = [STDIN if name == "-" else Path(name) for name in args.file or ["keyform.yaml"]]
     for folder in find_unread(paths):
-        terminal.tell(f"note: {folder} is not read: give it to --file, too, if it is a part of the stack.")
+        terminal.tell(f"note: {folder} is not read. If it is part of the stack, pass it to --file too.")
     return load_config(paths, terminal.env, terminal.read_input)
 
 

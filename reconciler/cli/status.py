@@ -35,10 +35,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             text = render_status(standing, colour=terminal.colour and not to_file, width=terminal.width)
     if to_file:
         whole = terminal.fit(text, is_json=args.format == "json").encode("utf-8", "backslashreplace")
-        write_whole(Path(args.out), whole, way_out="give another file to --out, or leave it out to see the result here")
-        terminal.tell(f"Written to {args.out}.")
+        write_whole(Path(args.out), whole, way_out="choose another file for --out, or omit it to print to stdout")
+        terminal.tell(f"Wrote {args.out}.")
     else:
         terminal.show(text, is_json=args.format == "json")
     if standing.troubles:
-        raise NotAsDeclared("Not all of the stack could be looked at:", standing.troubles)
+        raise NotAsDeclared("Part of the stack could not be read, or belongs to another stack:", standing.troubles)
     return 0

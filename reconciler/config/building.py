@@ -51,7 +51,7 @@ from reconciler.model import (
 from reconciler.model import LONGEST_TEXT as LONGEST_DESCRIPTION
 from reconciler.sinks.declared import Kind, sink_types
 
-_CHECK_PATH = "Write the path of a file in visible characters, and check the values of its variables."
+_CHECK_PATH = "Use visible characters, and check the values of its variables."
 MAX_SINKS = 20
 DEFAULT_LOCK_FILE = ".keyform.lock"
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
@@ -122,7 +122,7 @@ def _build_project(build: _Build) -> int:
             message = f"the environment variable `{PROJECT}` does not hold a project's number"
             build.refuse(("project",), message, way_out_of_project(said))
         elif allowed != number:
-            message = f"is not the project of this environment: `{PROJECT}` says {allowed}"
+            message = f"is not the project of this environment: `{PROJECT}` is {allowed}"
             build.refuse(
                 ("project",), message, f"Write `${{{PROJECT}}}`, or set it to this project where keyform runs."
             )
@@ -213,8 +213,8 @@ def _build_description(build: _Build, path: TreePath) -> str | None:
         return None
     text = as_kept(written)
     if len(text) > LONGEST_DESCRIPTION >= len(written):  # a longer one is refused already
-        message = f"has {len(text)} characters in Unicode's composed form (NFC), in which it is kept"
-        build.refuse(path, message, f"Shorten it to {LONGEST_DESCRIPTION} of them.")
+        message = f"has {len(text)} characters in Unicode's composed form (NFC), which the API keeps"
+        build.refuse(path, message, f"Shorten it to {LONGEST_DESCRIPTION} characters.")
     return text
 
 
@@ -243,7 +243,7 @@ def _build_duration(build: _Build, path: TreePath) -> timedelta | None:
 def _read_duration(build: _Build, text: str, path: TreePath) -> timedelta | None:
     duration = parse_duration(text)
     if duration is None:
-        build.refuse(path, "is longer than ten years (`3650d`)", "Write a shorter one.")
+        build.refuse(path, "is longer than ten years (`3650d`)", "Use a shorter one.")
     return duration
 
 
@@ -322,7 +322,7 @@ def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str |
     if text.startswith("~"):
         home = build.env.get("HOME", "")
         if not text.startswith("~/"):
-            build.refuse(path, "of all home folders, only `~/` is read", "Write the path out.")
+            build.refuse(path, "only `~/` is supported, not the home folder of another user", "Write the path out.")
             return None
         if not home.startswith("/") or not home.isprintable():
             message = "`~/` cannot be expanded: `HOME` is not set, or is not an absolute path"
@@ -332,7 +332,7 @@ def _resolve_path(build: _Build, text: str, mark: Mark, path: TreePath) -> str |
     folder = os.path.abspath(PurePath(mark.file).parent)  # noqa: PTH100 - Path.resolve() would follow links
     whole = os.path.abspath(os.path.join(folder, text))  # noqa: PTH100, PTH118
     if is_in_git_folder(whole, folder):
-        build.refuse(path, "is in a `.git` folder, where keyform writes no files", "Choose another folder.")
+        build.refuse(path, "is in a `.git` folder, where keyform never writes", "Choose another folder.")
         return None
     return whole
 

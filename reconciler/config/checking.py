@@ -58,5 +58,5 @@ def _tell_repetitions(root: Node, path: Path, items: list[Any]) -> Iterator[Foun
     places: dict[str, int] = {}
     for index, item in enumerate(items):
         if isinstance(item, str) and (first := places.setdefault(item, index)) < index:
-            message = f"stands twice in this list; the first is at {find_mark(root, (*path, first))}"
+            message = f"is a duplicate of the item at {find_mark(root, (*path, first))}"
             yield Found(find_mark(root, (*path, index)), (*path, index), message, "Remove one of them.")

@@ -76,18 +76,18 @@ def way_out_of_project(text: str) -> str:
 
 def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) -> list[Found]:
     if len(text) > MAX_LENGTH:
-        return [Found(node.mark, path, f"has more than {MAX_LENGTH} characters", "Write a shorter one.")]
+        return [Found(node.mark, path, f"has more than {MAX_LENGTH} characters", "Use a shorter one.")]
     findings = [
         Found(node.mark, path, *finding)
         for name in dict.fromkeys(_REFERENCE.findall(text))
         if (finding := _check_variable(name, env, is_project=path == ("project",)))
     ]
     if "${" in _REFERENCE.sub("", text):
-        message = "`${` begins a variable that is not written as `${NAME}`"
-        findings.append(Found(node.mark, path, message, "A name has letters, digits and underscores."))
+        message = "invalid variable: use `${NAME}`"
+        findings.append(Found(node.mark, path, message, "A name consists of letters, digits and underscores."))
     if _is_file_path(path) and _UNBRACED.match(text):
         # Nobody wants a folder that is literally named `$HOME`, with secrets in it.
-        message = "begins with a variable without braces, which is not read"
+        message = "begins with a variable without braces, which is not supported"
         findings.append(Found(node.mark, path, message, f"Write `${{{PREFIX}NAME}}/…`; `~/` is your home folder."))
     return findings
 
@@ -106,7 +106,7 @@ def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> t
         message = f"{the_variable} does not hold a project's number"
         return (message, way_out_of_project(value)) if parse_project(value) is None else None
     if not value.isprintable() or "{" in value or "}" in value or len(value) > MAX_LENGTH:
-        message = f"{the_variable} has a value that cannot be used here"
+        message = f"{the_variable} has an invalid value"
         return message, f"Its value must be one line of at most {MAX_LENGTH} printable characters, without braces."
     return None
 
@@ -134,11 +134,11 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:
 
 
 def _misplaced(mark: Mark, path: Path) -> Found:
-    way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
+    way_out = "Variables are supported in `project` and in the settings of a sink; write the value itself here."
     if path[0] == "sinks" and len(path) > 3 and not _has_texts(path[:3]):
         # Others can see arguments, so a variable with a secret in it must not get there.
-        way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
-    return Found(mark, path, "`${…}` is not read here", way_out)
+        way_out = "A command can use `{key}`, `{stack}` and `{generation}`, and can read its environment."
+    return Found(mark, path, "`${…}` is not supported here", way_out)
 
 
 def _has_texts(path: Path) -> bool:

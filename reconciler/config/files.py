@@ -28,7 +28,7 @@ _NOT_ALLOWED = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U000100
 """What YAML does not count as printable (YAML 1.1, 5.1)."""
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_ONE_FILE = "Give fewer files, or split them into several stacks."
+_ONE_FILE = "Use fewer files, or split them into several stacks."
 
 
 def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Found]]:
@@ -42,9 +42,9 @@ def find_files(paths: Sequence[Path]) -> tuple[list[Path], list[Found]]:
             findings.append(_unreadable(path, error))
             continue
         if not found:
-            message, way_out = "the folder holds no *.yaml or *.yml file", "`keyform init` writes a first one."
+            message, way_out = "the folder holds no *.yaml or *.yml file", "Run `keyform init` to create one."
             if unread := find_unread([path]):
-                way_out = f"Folders in it are not read: give {', '.join(map(str, unread[:5]))} instead."
+                way_out = f"Its subfolders are not read: pass {', '.join(map(str, unread[:5]))} instead."
             findings.append(_fault(path, message, way_out))
         for absolute, file in found.items():
             files.setdefault(absolute, file)
@@ -86,19 +86,19 @@ def _files_in(folder: Path) -> list[Path]:
 def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Found:
     """The text of a file, without a byte order mark, and its size in bytes, `room` at most; or why there is none."""
     if not re.sub("[\udc80-\udcff]", "", str(path)).isprintable():  # a byte that is not text here may be text elsewhere
-        return _fault(path, "the file's name has characters that cannot be shown", "Rename it.")
+        return _fault(path, "the file's name has unprintable characters", "Rename it.")
     try:
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(os.path.realpath(path.parent)):
-            way_out = "Put the file itself there, or give the path that the link leads to."
-            return _fault(path, "is a symbolic link that leads out of its folder, and is not followed", way_out)
+            way_out = "Replace the link with the file, or use the path that it points to."
+            return _fault(path, "is a symbolic link that leads out of its folder; keyform does not follow it", way_out)
         content = read_regular_file(real, room + 1)
     except FileNotFoundError:
-        return _fault(path, "there is no such file", "`keyform init` writes a first one.")
+        return _fault(path, "no such file", "Run `keyform init` to create one.")
     except (OSError, ValueError) as error:
         return _unreadable(path, error)
     if content is None:
-        return _fault(path, "is not a regular file", "Is it the right path?")
+        return _fault(path, "is not a regular file", "Check the path.")
     return decode(content, path, room)
 
 
@@ -124,7 +124,7 @@ def _fault(path: Path, message: str, way_out: str) -> Found:
 
 
 def _unreadable(path: Path, error: Exception) -> Found:
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name is not one of a file"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else "its name is not valid"
     return _fault(path, f"cannot be read: {reason}", "Check the path and its permissions.")
 
 
@@ -133,11 +133,11 @@ def _decode(content: bytes, file: str) -> str | Found:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = content[: error.start].decode("utf-8-sig", "replace")
-        kind = "UTF-16" if content.startswith(_UTF_16) else "something that is not UTF-8"
+        kind = "UTF-16" if content.startswith(_UTF_16) else "not UTF-8"
         return Found(_mark_after(before, file), (), f"the file is {kind}", "Save it as UTF-8 text.")
     if match := _NOT_ALLOWED.search(text):
-        message = "a control character stands here, which YAML does not allow"
-        return Found(_mark_after(text[: match.start()], file), (), message, "Is it the right file? It must be text.")
+        message = "YAML does not allow this control character"
+        return Found(_mark_after(text[: match.start()], file), (), message, "Check the file: it must be text.")
     return text
 
 

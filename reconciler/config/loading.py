@@ -31,7 +31,7 @@ def load_config(
     """
     files, findings = find_files(paths)
     if not paths:
-        findings.append(Found(None, (), "no configuration file is given", "`keyform init` writes a first one."))
+        findings.append(Found(None, (), "no configuration file was given", "Run `keyform init` to create one."))
     trees, more = _read_trees(files, read_stdin)
     findings += more
     if not trees or len(trees) < len(files) or any(finding.mark is None for finding in findings):
@@ -62,8 +62,8 @@ def _read_trees(files: Sequence[Path], read_stdin: Callable[[int], bytes]) -> tu
         if isinstance(node, Table):
             trees.append(node)
         elif node is not None:
-            message = f"the file holds {describe_node(node)}, and must be a map (`name: value` lines)"
-            way_out = "`keyform init` writes a first one."
+            message = f"the file contains {describe_node(node)}, but must be a map (`name: value` lines)"
+            way_out = "Run `keyform init` to create one."
             findings.add(Found(node.mark, (), message, way_out))
     return trees, findings
 
@@ -95,6 +95,6 @@ def _refuse(findings: Sequence[Found], files: Sequence[Path]) -> ConfigError:
 def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> ConfigError:
     """The error with the first findings of `count`; if the search stopped early, there are at least as many."""
     told, least = findings[:MAX_TOLD], "" if is_all else "at least "
-    things = "1 thing is" if count == 1 else f"{least}{count} things are"
+    things = "1 error" if count == 1 else f"{least}{count} errors"
     more = [Finding("", "", f"and {least}{count - len(told)} more")] if count > len(told) else []
-    return ConfigError(f"The configuration is not valid: {things} wrong.", [*told, *more])
+    return ConfigError(f"The configuration is invalid: {things}.", [*told, *more])

@@ -45,15 +45,15 @@ def _merge_entries(first: Entry, second: Entry, path: Path, findings: Findings) 
     elif isinstance(first.node, Table) and _is_empty(second.node):
         return first
     elif not is_same(first.node, second.node):
-        message = f"differs from what another file of the stack says at {first.node.mark}"
-        findings.add(Found(second.node.mark, path, message, "Say it in one file, or the same in both."))
+        message = f"conflicts with another file of the stack, at {first.node.mark}"
+        findings.add(Found(second.node.mark, path, message, "Set it in one file, or to the same value in both."))
     return first
 
 
 def _declared_twice(first: Entry, second: Entry, path: Path) -> Found:
     name = shown_name(str(path[1]))
     what = f"the {DECLARATIONS[str(path[0])]} {f'`{name}`' if name else 'of this name'}"
-    return Found(second.mark, path, f"{what} is declared twice; the first is at {first.mark}", "Remove one of them.")
+    return Found(second.mark, path, f"{what} is already declared at {first.mark}", "Remove one of them.")
 
 
 def _is_empty(node: Node) -> bool:

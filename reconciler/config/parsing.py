@@ -126,8 +126,8 @@ def _read_document(reading: _Reading) -> Node:
     reading.next_event()  # the document's end
     event = reading.next_event()
     if not isinstance(event, yaml.StreamEndEvent):
-        message = "a second document begins here, and a file holds one"
-        way_out = "Put it in a file of its own, and give both files."
+        message = "a second document begins here, but a file can hold only one"
+        way_out = "Move it to a separate file, and pass both files."
         raise ParsingStops(Found(reading.mark_of(event), (), message, way_out))
     return root
 
@@ -178,15 +178,17 @@ def _follow_alias(reading: _Reading, event: yaml.AliasEvent, path: Path) -> Node
     mark = reading.mark_of(event)
     if event.anchor not in reading.anchors:
         way_out = "Put a value that begins with `*` in quotes."
-        raise ParsingStops(Found(mark, path, "no `&anchor` of this name stands above", way_out))
+        raise ParsingStops(Found(mark, path, "there is no `&anchor` of this name above", way_out))
     anchor = reading.anchors[event.anchor]
     if anchor is None:
-        raise ParsingStops(Found(mark, path, "the alias stands inside of what it stands for", "Write the value out."))
+        raise ParsingStops(Found(mark, path, "the alias refers to a value that contains it", "Write the value out."))
     _go_down(reading, len(path) + anchor.height, mark)
     reading.unfolded += anchor.size
     _count(reading, anchor.size, mark)
     if reading.unfolded > MAX_UNFOLDED:
-        raise ParsingStops(Found(mark, path, "the aliases of this file unfold to too much", "Write the values out."))
+        raise ParsingStops(
+            Found(mark, path, "the aliases of this file expand to too many values", "Write the values out.")
+        )
     return anchor.node
 
 
@@ -208,7 +210,7 @@ def _resolve(text: str) -> str | int | bool | None:
 
 
 def _refuse_tag(reading: _Reading, mark: Mark, path: Path) -> None:
-    message = "a value that begins with `!` has a meaning of its own in YAML, which is not used in this file"
+    message = "YAML tags (values that begin with `!`) are not supported"
     reading.findings.add(Found(mark, path, message, "Remove the `!…`, or put the value in quotes."))
 
 
@@ -244,7 +246,7 @@ def _read_name(reading: _Reading, event: yaml.Event, path: Path) -> Scalar:
     node = _read_node(reading, event, (*path, ""))
     if isinstance(node, Scalar):
         return node
-    message = "a list or a map stands where a name is expected"
+    message = "expected a name, found a list or a map"
     raise ParsingStops(Found(node.mark, path, message, "Write `name: value`."))
 
 
@@ -259,5 +261,5 @@ def _tables_to_merge(reading: _Reading, node: Node, path: Path) -> list[Table]:
 
 def _refuse_repetition(reading: _Reading, path: Path, mark: Mark, first: Mark) -> None:
     name = shown_name(str(path[-1]))
-    message = f"{f'`{name}`' if name else 'this name'} stands twice in one map; the first is at {first}"
+    message = f"{f'`{name}`' if name else 'this name'} is a duplicate of the entry at {first}"
     reading.findings.add(Found(mark, path, message, "Remove one of them."))

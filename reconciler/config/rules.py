@@ -7,7 +7,7 @@ again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import partial
 from itertools import islice
@@ -43,8 +43,8 @@ def key_has_no_sink(state: DesiredState, root: Table) -> Iterator[Found]:
     """Without a sink the secret, shown once, would be lost."""
     for key in state.keys:
         if not key.sinks and _says_nothing(root, "keys", key.name, "sink") and _says_nothing(root, "defaults", "sink"):
-            way_out = "Name one in `sink`, here or in `defaults`."
-            yield _at_name(root, ("keys", key.name), "the key has no sink, so its secret could not be saved", way_out)
+            way_out = "Set `sink`, here or in `defaults`."
+            yield _at_name(root, ("keys", key.name), "the key has no sink, so its secret cannot be saved", way_out)
 
 
 def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Found]:
@@ -53,10 +53,14 @@ def sink_is_not_declared(state: DesiredState, root: Table) -> Iterator[Found]:
     for path in _sink_references(state, root):
         node = find_node(root, path)
         if isinstance(node, Scalar) and isinstance(node.value, str) and node.value not in known:
-            yield Found(node.mark, path, "this sink is not declared", partial(_suggest_sink, node.value, known))
+            others = {"key": [key.name for key in state.keys], "type of sink": sink_types()}
+            yield Found(node.mark, path, "there is no such sink", partial(_suggest_sink, node.value, known, others))
 
 
-def _suggest_sink(name: str, known: Iterable[str]) -> str:
+def _suggest_sink(name: str, known: Iterable[str], others: Mapping[str, Collection[str]]) -> str:
+    for what, names in others.items():
+        if name in names and shown_name(name):
+            return f"`{name}` is a {what}: name one of the sinks under `sinks:`."
     return ask_for(nearest_name(name, filter(shown_name, known))) or "Declare it in `sinks`."
 
 
@@ -67,7 +71,7 @@ def key_opens_an_open_endpoint(state: DesiredState, root: Table) -> Iterator[Fou
         for binding, path in _bindings(root, key):
             if endpoint := opened.get(binding):
                 message = f"this {binding.kind.value} is declared `auth: open` at {endpoint.place.where}"
-                way_out = "A public endpoint needs no key: take it off this list, or declare it `auth: required`."
+                way_out = "A public endpoint needs no key: remove it from this list, or declare it `auth: required`."
                 yield Found(find_mark(root, path), path, message, way_out)
 
 
@@ -75,15 +79,15 @@ def api_has_no_applications(state: DesiredState, root: Table) -> Iterator[Found]
     """The older generation of the API has only deployments."""
     for ref, path, mark in _named_endpoints(state, root) if state.api not in _HAS_APPLICATIONS else ():
         if ref.kind is EndpointKind.APPLICATION:
-            message = f"there are no applications in `api: {state.api}`"
-            yield Found(mark, path, message, "Take it out, or write `api: v3`.")
+            message = f"`api: {state.api}` has no applications"
+            yield Found(mark, path, message, "Remove it, or set `api: v3`.")
 
 
 def api_has_no_ids(state: DesiredState, root: Table) -> Iterator[Found]:
     """A deployment's id, if the API does not accept one."""
     for ref, path, mark in _named_endpoints(state, root) if state.api not in _HAS_IDS else ():
         if _ID.fullmatch(ref.name):
-            yield Found(mark, path, f"there are no ids in `api: {state.api}`", "Write the deployment's name.")
+            yield Found(mark, path, f"`api: {state.api}` has no ids", "Write the deployment's name.")
 
 
 def live_key_cannot_be_addressed(state: DesiredState, root: Table) -> Iterator[Found]:
@@ -92,9 +96,9 @@ def live_key_cannot_be_addressed(state: DesiredState, root: Table) -> Iterator[F
         if key.adopt is not None and not _LIVE_NAMES[state.api].fullmatch(key.adopt):
             path: Path = ("keys", key.name, "adopt")
             message = (
-                f"`api: {state.api}` can change no live key of this name: it must have 4 to 63 characters, and no dot"
+                f"`api: {state.api}` cannot change a live key of this name: it must have 4 to 63 characters, and no dot"
             )
-            yield Found(find_mark(root, path), path, message, "Make a new key, and delete that one in the portal.")
+            yield Found(find_mark(root, path), path, message, "Declare a new key, and delete this one in the portal.")
 
 
 def _named_endpoints(state: DesiredState, root: Table) -> Iterator[tuple[EndpointRef, Path, Mark]]:
@@ -111,8 +115,10 @@ def key_says_two_expiries(state: DesiredState, root: Table) -> Iterator[Found]:
     for key in state.keys:
         path = ("keys", key.name, "rotation", "lifetime")
         if not _says_nothing(root, *path) and not _says_nothing(root, "keys", key.name, "expires_at"):
-            message = f"excludes `expires_at`, which stands at {find_mark(root, ('keys', key.name, 'expires_at'))}"
-            yield Found(find_mark(root, path), path, message, "Leave one of them out.")
+            message = (
+                f"conflicts with `expires_at`, which is set at {find_mark(root, ('keys', key.name, 'expires_at'))}"
+            )
+            yield Found(find_mark(root, path), path, message, "Remove one of them.")
 
 
 def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
@@ -136,8 +142,11 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
             message = f"is too short: {parts} not fit in it, so a generation would expire while it is in use"
             way_out = f"Write {'more than ' if key.every is None else ''}{write_duration(needed)}, or rotate sooner."
             if is_late:
-                message = f"leaves no time to rotate: `overlap`{of} is `0s`, so none is due before one expires"
-                way_out = "Write an overlap in which a scheduled apply comes for sure, or an `every` that is shorter."
+                message = (
+                    f"leaves no time to rotate: `overlap`{of} is `0s`, so no rotation is due"
+                    " before a generation expires"
+                )
+                way_out = "Set an overlap that is longer than the time between two applies, or a shorter `every`."
             yield Found(find_mark(root, path), path, message, way_out)
 
 
@@ -196,8 +205,8 @@ def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Foun
             path: Path = ("keys", key.name, "adopt")
             mark = find_mark(root, path)
             if first.setdefault(key.adopt, mark) != mark:
-                message = f"the same live key is adopted twice; the first is at {first[key.adopt]}"
-                yield Found(mark, path, message, "Each live key becomes one key.")
+                message = f"the same live key is already adopted at {first[key.adopt]}"
+                yield Found(mark, path, message, "Adopt each live key once.")
 
 
 def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Found]:
@@ -208,7 +217,7 @@ def adopted_name_is_taken(state: DesiredState, root: Table) -> Iterator[Found]:
         if owner is not None and owner.name != key.name:
             path: Path = ("keys", key.name, "adopt")
             at = find_name_mark(root, ("keys", owner.name))
-            message = f"this is the name of another key, or of a generation of it, declared at {at}"
+            message = f"this is the name of another key, or of one of its generations, declared at {at}"
             yield Found(find_mark(root, path), path, message, "Rename that key, or adopt the live key under its name.")
 
 
@@ -228,13 +237,11 @@ def two_secrets_share_a_slot(state: DesiredState, root: Table) -> Iterator[Found
                 first[slot] = key
                 continue
             other = "this key" if first[slot] is key else f"the key at {first[slot].place.where}"
-            message = f"its secret would stand at the same place as that of {other}, by another sink"
-            way_out = f"Give the sinks different places: see {sink.place.where}."
+            message = f"its secret would overwrite that of {other}, which another sink writes to the same place"
+            way_out = f"Set different places: see {sink.place.where}."
             if sink.name in files:
-                message = (
-                    f"its secret would stand at the same place of the same file as that of {other}, by another sink"
-                )
-                way_out = f"Give the sinks different files, or different `variable`s: see {sink.place.where}."
+                message = f"its secret would overwrite that of {other}, which another sink writes to the same file"
+                way_out = f"Set different files, or a different `variable`: see {sink.place.where}."
             yield _at_name(root, ("keys", key.name), message, way_out)
 
 
@@ -244,8 +251,8 @@ def file_has_two_formats(state: DesiredState, root: Table) -> Iterator[Found]:
     for sink, option, file in _files(state):
         if sink.type != (other := first.setdefault(file, sink)).type:
             at: Path = ("sinks", sink.name, option)
-            message = f"another sink writes this file in another format, declared at {other.place.where}"
-            yield Found(find_mark(root, at), at, message, "Give each its own file.")
+            message = f"another sink writes this file in another format, at {other.place.where}"
+            yield Found(find_mark(root, at), at, message, "Use a separate file for each.")
 
 
 def sink_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Found]:

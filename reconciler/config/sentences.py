@@ -27,19 +27,19 @@ KEYWORDS: dict[str, Callable[[Any], str]] = {
     "type": lambda types: f"must be {_any_type(types)}",
     "const": lambda value: f"must be `{value}`",
     "enum": lambda values: f"must be {listed(map(str, values), word='or')}",
-    "pattern": lambda _: "is not written as it must be",
-    "minLength": lambda length: f"must have {length} characters or more",
-    "maxLength": lambda length: f"must have {length} characters or less",
+    "pattern": lambda _: "has an invalid format",
+    "minLength": lambda length: f"must have at least {length} characters",
+    "maxLength": lambda length: f"must have at most {length} characters",
     "minimum": lambda number: f"must be {number} or more",
     "minItems": lambda _: "is an empty list",
-    "maxProperties": lambda number: f"must have {number} entries or fewer",
-    "maxItems": lambda number: f"must have {number} items or fewer",
-    "not": lambda _: "is not a name that is possible here",
+    "maxProperties": lambda number: f"must have at most {number} entries",
+    "maxItems": lambda number: f"must have at most {number} items",
+    "not": lambda _: "is not an allowed name",
 }
 
 FIELDS = {
     "version": "Write `version: 1` at the top.",
-    "stack": "Write `stack: NAME`, the owner that is written on every key.",
+    "stack": "Write `stack: NAME`, the owner written on every key.",
     "project": "Write `project: NUMBER`, or `project: ${GCORE_CLOUD_PROJECT_ID}`.",
     "type": "Write `type: dotenv`, or another type of sink.",
     "stacks": "Write `exclusive: {stacks: [NAME]}`, or `exclusive: true`.",
@@ -69,7 +69,7 @@ def say_violation(violation: Violation, node: Node | None) -> tuple[str, WayOut]
     """What is wrong with a value, and the way out."""
     sentence = _sentence(violation)
     if violation.keyword == "minItems":
-        return sentence, "Put a name in it, or leave the field out."
+        return sentence, "Add a name, or remove the field."
     if not isinstance(node, Scalar):
         return sentence, ""
     match violation.keyword:
@@ -77,13 +77,13 @@ def say_violation(violation: Violation, node: Node | None) -> tuple[str, WayOut]
             return sentence, _about_type(violation, node)
         case "enum" if set(violation.expected) == set(sink_types()) and node.text in NOT_YET_SINKS:
             way_out = f"Use {listed(violation.expected, word='or')}."
-            return "this type of sink is not in this version of keyform yet", way_out
+            return "keyform does not support this type of sink yet", way_out
         case "enum":
             return sentence, lambda: ask_for(nearest_name(node.text, map(str, violation.expected)))
         case "const" if isinstance(violation.expected, int) and node.is_quoted:
             return sentence, "Write it without quotes."
         case "pattern" if "never" in violation.expected and lacks_zone(node.text):
-            return "does not say in which zone it is", "End it with `Z` for UTC, or with an offset such as `+02:00`."
+            return "has no time zone", "Add `Z` for UTC, or an offset such as `+02:00`."
         case "not" | "pattern":
             return sentence, _about_name(violation, node.text)
         case _:
@@ -99,9 +99,9 @@ def say_unknown_field(name: str, violation: Violation) -> tuple[str, WayOut]:
     """A field that does not exist, with the one that was probably meant."""
     known, sink = sorted(violation.schema["properties"]), _sink_type(violation)
     if sink is not None and name in sink.elsewhere:
-        return f"`{name}` is not read from this file: it decides where credentials go", sink.elsewhere[name]
+        return f"`{name}` cannot be set in this file: it decides where credentials are sent", sink.elsewhere[name]
     shown = shown_name(name)
-    what = f"unknown field `{shown}`" if shown else "unknown field (its name is not shown: it could be a secret)"
+    what = f"unknown field `{shown}`" if shown else "unknown field (name not shown, because it could be a secret)"
     fields = "The field here is" if len(known) == 1 else "The fields here are"
     return what, lambda: ask_for(nearest_name(name, known)) or f"{fields} {listed(known)}."
 
@@ -129,22 +129,22 @@ def _about_type(violation: Violation, node: Scalar) -> str:
     """The way out if YAML read a value differently than its author meant it."""
     types = violation.expected
     if node.value is None:
-        return "It is empty here: write the value behind the `:`, or leave the field out."
+        return "It is empty: write a value after the `:`, or remove the field."
     if "string" not in types:
         return "Write it without quotes." if node.is_quoted and types in ("boolean", "integer") else ""
     if not compile_pattern(violation.schema.get("pattern", "")).search(node.text):
         return ""
     if isinstance(node.value, bool):
-        return "YAML reads this word as true or false: put it in quotes."
+        return "YAML reads this word as a boolean: put it in quotes."
     return "YAML reads this as a number: put it in quotes." if isinstance(node.value, int) else ""
 
 
 def _about_name(violation: Violation, name: str) -> str:
     """The way out for a name that is refused for a reason that surprises."""
     if violation.keyword == "not" and name.startswith(LOCK_PREFIX):
-        return f"A name does not begin with `{LOCK_PREFIX}`: that is what the locks of stacks are named."
+        return f"Names that begin with `{LOCK_PREFIX}` are reserved for locks."
     if violation.keyword == "not":
-        return "A name does not end in `-g` and a number: that is how the generations of a key are named."
+        return "Names that end in `-g` and a number are reserved for generations."
     if "." in name and "name of a key" in _sentence(violation):
-        return "The API makes a key with a dot in its name, but can then neither read nor delete it: use hyphens."
+        return "The API can neither read nor delete a key with a dot in its name: use hyphens."
     return ""

@@ -13,38 +13,38 @@ _QUOTE = "Put the value in quotes."
 
 SENTENCES: tuple[tuple[str, str, str], ...] = (
     ("cannot start any token", "a value cannot begin with this character", _QUOTE),
-    ("tab character", "a tab stands in the indentation", "Indent with spaces."),
+    ("tab character", "the indentation contains a tab", "Indent with spaces."),
     ("mapping values are not", "a `:` is not expected here", f"{_INDENTATION} Put a value with `: ` in it in quotes."),
     ("sequence entries", "a `-` is not expected here", _INDENTATION),
     ("block mapping entries", "a name is not expected here", _INDENTATION),
     ("mapping keys are not", "a name is not expected here", _INDENTATION),
-    ("find expected ':'", "a name has no `:` behind it", "Write `name: value`."),
+    ("find expected ':'", "a name is not followed by `:`", "Write `name: value`."),
     ("unexpected end of stream", "the file ends inside a quoted value", _CLOSE_QUOTES),
     ("document separator", "the document ends inside a quoted value", _CLOSE_QUOTES),
     ("document indicator", "the document ends inside a quoted value", _CLOSE_QUOTES),
-    ("unknown escape", "a backslash in double quotes begins an escape that YAML does not know", _SINGLE_QUOTES),
-    ("escape code", "an escape in double quotes is not a character", _SINGLE_QUOTES),
-    ("hexdecimal", "an escape in double quotes is not complete", _SINGLE_QUOTES),
-    ("escape sequence", "an escape in double quotes is not complete", _SINGLE_QUOTES),
-    ("',' or ']'", "a list in brackets goes wrong here", "Put commas between its items, and close it with `]`."),
-    ("',' or '}'", "a map in braces goes wrong here", "Put commas between its entries, and close it with `}`."),
-    ("expected '-' indicator", "this does not fit what stands above it", _CLOSED),
-    ("expected <block end>", "this does not fit what stands above it", _CLOSED),
-    ("expected key", "this does not fit what stands above it", _CLOSED),
-    ("expected <document start>", "this does not fit what stands above it", _CLOSED),
-    ("expected '<document start>'", "this does not fit what stands above it", _CLOSED),
+    ("unknown escape", "unknown escape in double quotes", _SINGLE_QUOTES),
+    ("escape code", "invalid escape in double quotes", _SINGLE_QUOTES),
+    ("hexdecimal", "incomplete escape in double quotes", _SINGLE_QUOTES),
+    ("escape sequence", "incomplete escape in double quotes", _SINGLE_QUOTES),
+    ("',' or ']'", "invalid list in brackets", "Put commas between its items, and close it with `]`."),
+    ("',' or '}'", "invalid map in braces", "Put commas between its entries, and close it with `}`."),
+    ("expected '-' indicator", "this does not match the structure above it", _CLOSED),
+    ("expected <block end>", "this does not match the structure above it", _CLOSED),
+    ("expected key", "this does not match the structure above it", _CLOSED),
+    ("expected <document start>", "this does not match the structure above it", _CLOSED),
+    ("expected '<document start>'", "this does not match the structure above it", _CLOSED),
     ("node content", "a value is missing here", "Check brackets and commas."),
     ("directive", "a line that begins with `%` is not expected here", "Remove it, or put the value in quotes."),
-    ("incompatible YAML", "the file asks for a version of YAML that is not 1.x", "Remove the `%YAML` line."),
+    ("incompatible YAML", "unsupported version of YAML: only 1.x is supported", "Remove the `%YAML` line."),
     ("tag", "a value that begins with `!` is not expected here", _QUOTE),
     ("alphabetic or numeric", "a `&` or `*` is not followed by a name", _QUOTE),
-    ("comment or line break", "something stands behind `|` or `>`", "Begin the text on the next line."),
-    ("chomping", "something stands behind `|` or `>`", "Begin the text on the next line."),
+    ("comment or line break", "unexpected text after `|` or `>`", "Begin the text on the next line."),
+    ("chomping", "unexpected text after `|` or `>`", "Begin the text on the next line."),
     ("indentation indicator", "a text block begins with an indentation of 0", "Write `|` or `>` alone."),
 )
 """A part of the parser's sentence; our sentence; the way out. The first row that matches is used."""
 
-TAB = ("a tab stands in the indentation", "Indent with spaces.")
+TAB = ("the indentation contains a tab", "Indent with spaces.")
 OTHERWISE = ("this is not valid YAML", "Check the indentation, and that quotes and brackets are closed.")
 
 

@@ -64,5 +64,5 @@ def _parse_zone(text: str) -> timezone:
     hours, minutes = int(text[1:3]), int(text[3:].lstrip(":") or 0)
     offset = timedelta(hours=hours, minutes=minutes)
     if minutes >= 60 or offset > timedelta(hours=14):
-        raise ValueError("no zone is that far from UTC")
+        raise ValueError("no time zone is that far from UTC")
     return timezone(-offset if text[0] == "-" else offset)

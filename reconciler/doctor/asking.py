@@ -115,7 +115,7 @@ def _unasked(token: str, project: Project, why: str) -> Iterator[Check]:
     if token:
         yield Check("token", State.SKIPPED, f"GCORE_API_KEY is set; {why}")
     else:
-        way_out = "make a permanent API token in the portal, and export GCORE_API_KEY=…"
+        way_out = "create a permanent API token in the portal, and export GCORE_API_KEY=…"
         yield Check("token", State.FAILED, "GCORE_API_KEY is not set", way_out)
     yield project.trouble or Check("project", State.SKIPPED, f"project {project.number}: {why}")
 

@@ -33,7 +33,7 @@ def check_lock(desired: DesiredState | None, api: Api | None, effects: Effects) 
         case LockKind.FILE:
             return _check_lock_file(Path(desired.lock.path), effects)
         case _:
-            return Check("lock", State.OK, "the file declares none: nothing keeps two applies apart")
+            return Check("lock", State.OK, "the file declares none: two applies can run at the same time")
 
 
 def _check_api_lock(desired: DesiredState, api: Api) -> Check:

@@ -34,13 +34,13 @@ def trouble_with_endpoint(address: str, *, api_is_here: bool) -> str:
     except ValueError:
         host, parts = None, urlsplit("")
     if not host or not address.isprintable() or " " in address or "\\" in address:
-        return "has an address that is no URL"
+        return "has an address that is not a URL"
     if parts.username is not None or parts.query or parts.fragment:
-        return "has an address with more in it than host and path, and was not called"
+        return "has an address with more than a host and a path, and was not called"
     if api_is_here and is_loopback(host):
-        return "" if parts.scheme in ("http", "https") else "has an address that is no URL"
+        return "" if parts.scheme in ("http", "https") else "has an address that is not a URL"
     if parts.scheme != "https":
         return "has an address that is not https, and was not called"
     if locate(host) is not Whereabouts.ELSEWHERE:
-        return "has an address that no endpoint of this API can have, and was not called"
+        return "has an address outside this API, and was not called"
     return ""

@@ -129,9 +129,7 @@ def read_answer(
     if 200 <= status < 300:
         return _read_success(response, call, host)
     if 300 <= status < 400 or status < 200:
-        return _strange(
-            call, status, f"{host} answered with a redirect or another interim status ({status})", _CHECK_URL
-        )
+        return _strange(call, status, f"{host} returned a redirect or another interim status ({status})", _CHECK_URL)
     said = _read_error(response, redactor)
     if status == 404 and not said.is_json:
         # Some proxy's 404 does not mean "this key does not exist".
@@ -166,7 +164,7 @@ def read_answer(
 def not_asked(call: Call, seconds: float) -> Failure:
     """The request was not sent: the API has refused everything for a while, and asks for that many more seconds."""
     error = RateLimited(
-        f"The API is asked too often, and has refused everything for a while: it was not asked to {call.doing}.",
+        f"The API is refusing all requests (too many), so keyform did not {call.doing}.",
         way_out=LESS_OFTEN,
     )
     error.retry_after = seconds
@@ -177,23 +175,23 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
     """The error of a status, its sentence without the full stop, and the way out [D for all but 408]."""
     match status:
         case 401:
-            way_out = "Check that it is complete, unexpired and not revoked, or make another in the Gcore portal."
+            way_out = "Check that it is complete and not expired or revoked, or create another in the Gcore portal."
             return NotAuthenticated, "The API did not accept the token in GCORE_API_KEY", way_out
         case 403:
-            way_out = "Give the token a role that may do this in the project, or raise the quota that is used up."
-            return Forbidden, f"The API forbids this token to {call.doing}", way_out
+            way_out = "Give the token a role with this permission in the project, or raise the exceeded quota."
+            return Forbidden, f"The token has no permission to {call.doing}", way_out
         case 404:
             return NotFound, call.missing, call.missing_way_out
         case 408:
-            return ApiFailed, f"The API did not wait for the request to {call.doing}", AGAIN
+            return ApiFailed, f"The API timed out waiting for the request to {call.doing}", AGAIN
         case 409:
             finding = f"The API refused to {call.doing}: it conflicts with what is live"
             return Conflict, finding, "Run plan again to see what is live now."
         case 429:
-            finding = f"The API is asked too often, and would not {call.doing} now"
+            finding = f"The API refused to {call.doing}: too many requests"
             return RateLimited, finding, LESS_OFTEN
         case _ if status < 500:
-            way_out = "Change what it objects to, and run keyform again."
+            way_out = "Fix the cause, and run keyform again."
             return ApiRefused, f"The API refused to {call.doing}", way_out
         case _:
             return ApiFailed, f"The API failed to {call.doing}", AGAIN
@@ -217,16 +215,16 @@ def _read_success(response: httpx.Response, call: Call, host: str) -> Answer | F
     if payload is not _NOT_JSON:
         return Answer(payload, len(body))
     if _holds_too_much(body):
-        return _strange(call, status, f"{host} answered with more values than keyform reads", _CHECK_URL)
+        return _strange(call, status, f"{host} returned more values than keyform accepts", _CHECK_URL)
     if _is_html(response):
-        return _strange(call, status, f"{host} answered with HTML, not JSON", _CHECK_URL)
+        return _strange(call, status, f"{host} returned HTML, not JSON", _CHECK_URL)
     # Nothing of the body: that of a create holds the secret.
-    return _strange(call, status, f"{host} answered with a body that is not JSON, or cut short", AGAIN, transient=True)
+    return _strange(call, status, f"{host} returned a body that is not JSON, or was cut short", AGAIN, transient=True)
 
 
 def _strange(call: Call, status: int, finding: str, way_out: str, *, transient: bool = False) -> Failure:
     error = UnexpectedAnswer(
-        f"Asked to {call.doing}, {finding}.", way_out=way_out, effect_is_unknown=call.writes, status=status
+        f"Could not {call.doing}: {finding}.", way_out=way_out, effect_is_unknown=call.writes, status=status
     )
     return Failure(error, is_transient=transient, may_have_happened=True)
 

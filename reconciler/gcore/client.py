@@ -40,7 +40,7 @@ from reconciler.workers import side_by_side
 
 Item = TypeVar("Item")
 NO_EXPIRY = "Rotate the key, with `keyform rotate`: the new generation never expires."
-OTHERWISE = "Write in the file what the API keeps. If it should keep this, report it to Gcore."
+OTHERWISE = "Use a value in the file that the API keeps, or report this to Gcore."
 
 
 class GcoreApi:
@@ -190,7 +190,7 @@ class GcoreApi:
         raise explain(self._project.number, [(self._dialect.keys, missing)], seen).with_traceback(None)
 
     def list_bindings(self) -> frozenset[Binding]:
-        """Which key opens which endpoint; only the lists that show bindings are read."""
+        """Bindings of keys to endpoints; only the lists that show bindings are read."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
         telling = [place for place in places if place.shows_bindings]
         lists = self._read(telling)

@@ -92,7 +92,7 @@ def describe(offset: timedelta) -> str:
     side = "behind" if offset > _NONE else "ahead of"
     return (
         f"This machine's clock is {_length(abs(offset))} {side} the API's."
-        " What is due, and since when, is decided by the API's clock; set this machine's."
+        " keyform uses the API's clock; correct this machine's."
     )
 
 

@@ -49,7 +49,7 @@ def ask_endpoint(
     try:
         response = make_client(effects, headers=headers).get(f"{url.rstrip('/')}{PROBE}", extensions=limits)
     except (httpx.InvalidURL, UnicodeError):  # UnicodeError: a host like xn--…, which is not a valid name
-        return Reply(Admission.UNCLEAR, detail="has an address that is no URL")
+        return Reply(Admission.UNCLEAR, detail="has an address that is not a URL")
     except FAILURES as failure:
         found = explain(failure, ENDPOINT, "list its models", Redactor(*([secret] if secret else [])))
         detail = f"could not be reached: {found.reason}"
@@ -64,11 +64,11 @@ def _read(response: httpx.Response, effects: Effects) -> Reply:
     if 200 <= status < 300:
         if _is_json(response):
             return Reply(Admission.ADMITTED, status, f"answered (status {status})")
-        return Reply(Admission.BEYOND, status, f"answered with something that is no list of models (status {status})")
+        return Reply(Admission.BEYOND, status, f"returned something other than a list of models (status {status})")
     if 300 <= status < 400:
-        return Reply(Admission.UNCLEAR, status, f"answered with a redirect, which is not followed (status {status})")
+        return Reply(Admission.UNCLEAR, status, f"returned a redirect, which keyform does not follow (status {status})")
     if status in (403, 407, 451):
-        return Reply(Admission.UNCLEAR, status, f"answered with status {status}, where 401 is what a missing key gets")
+        return Reply(Admission.UNCLEAR, status, f"answered with status {status}, instead of 401")
     if status in (408, 425, 429) or not 400 <= status < 500:
         retry_after = read_retry_after(response.headers.get("retry-after"), effects.now)
         return Reply(
@@ -98,7 +98,7 @@ def _trouble_in(secret: Secret | None) -> str:
     value = secret.reveal()
     if value.isascii() and value.isprintable() and value == value.strip():
         return ""
-    return "was not called: the secret holds characters that cannot stand in a request"
+    return "was not called: the secret contains characters that a request cannot contain"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ def ask_model(effects: Effects, address: str, secret: Secret | None, *, model: s
     try:
         response = make_client(effects, headers=_key(secret)).post(f"{address.rstrip('/')}{CHAT}", json=body)
     except FAILURES:
-        raise ApiUnreachable("The endpoint could not be reached.", way_out="See whether it is deployed.") from None
+        raise ApiUnreachable("The endpoint could not be reached.", way_out="Check whether it is deployed.") from None
     try:
         text = str(response.json()["choices"][0]["message"]["content"]) if response.status_code == 200 else ""
     except (ValueError, RecursionError, KeyError, IndexError, TypeError):

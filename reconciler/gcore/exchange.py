@@ -193,8 +193,8 @@ def _final_error(call: Call, resend: Resend, failure: Failure, earlier: Sequence
     if earlier and resend is Resend.IF_TOO_OFTEN and isinstance(error, Conflict):
         # Either the name was taken meanwhile, or the API refused what it had already done. There is no way to know.
         return UnexpectedAnswer(
-            f"The API was asked too often to {call.doing}, and when asked again said that it is there"
-            f" (status {error.status}): it may have been made the first time.",
+            f"The API refused to {call.doing} (too many requests), then reported that it exists"
+            f" (status {error.status}): the first request may have created it.",
             way_out=AGAIN,
             effect_is_unknown=True,
             status=error.status,

@@ -58,8 +58,8 @@ def read_whole_list(
             effects.sleep(wait)
             wait *= 2
     raise UnexpectedAnswer(
-        f"The API's list of {what} never held as many as it said, in {READINGS} readings.",
-        way_out="Someone may be changing many of them: run keyform again when that is done.",
+        f"The API's list of {what} did not match its own count in {READINGS} readings.",
+        way_out="Someone may be changing it: run keyform again later.",
     )
 
 

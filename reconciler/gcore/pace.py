@@ -228,7 +228,9 @@ class Gate:
             after, pause = self._pace.limit, self._pace.pause(now)
         if is_new:
             limit = f"{before} -> {after}" if after != before else f"{after}"
-            self._tell(f"The API asks for fewer requests: {limit} in flight, next in {pause:.1f}s.", pause, after)
+            self._tell(
+                f"The API asks for fewer requests: at most {limit} in flight, next in {pause:.1f}s.", pause, after
+            )
         return pause
 
     def _enter(self, ticket: int) -> int:

@@ -96,7 +96,7 @@ class Project:
         def read(payload: object) -> Entry[Item]:
             entry = place.read(Fields.of(payload, what))
             if (entry.name != name) if entry_id is None else (entry.id != entry_id):
-                raise unexpected(what, "it is about another one")
+                raise unexpected(what, "it is for another one")
             self.learn_names((entry,))
             return entry
 
@@ -182,7 +182,7 @@ class Project:
             path=place.path,
             doing=doing,
             subject=subject,
-            missing=f"The API knows no project {self.number} for this token",
+            missing=f"There is no project {self.number}, or this token cannot access it",
             missing_way_out=CHECK_PROJECT,
             body=body,
         )
@@ -192,6 +192,6 @@ class Project:
         """Refuse an object that no path leads to, such as a key with a dot in its name."""
         if not place.can_address(entry_id):
             raise ApiRefused(
-                f"Not asked to {doing}: the API cannot address a {place.noun} of such a name.",
-                way_out="See in the portal what it is called, and who made it; Gcore's support can deal with it.",
+                f"Could not {doing}: the API cannot address a {place.noun} of this name.",
+                way_out="Check its name in the portal, or ask Gcore's support.",
             )

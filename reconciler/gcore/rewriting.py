@@ -187,15 +187,17 @@ def find_undone(
     )
     others = [project.name_of(binding.key_id) for binding in live.bindings if binding not in wanted.remove]
     if others and trouble is None:
-        error = KeyformError(f"{target} stays closed: {', '.join(others)} opens it by now", way_out="run plan again")
+        error = KeyformError(
+            f"{target} was not opened: {', '.join(others)} is bound to it now", way_out="run plan again"
+        )
     return errors | dict.fromkeys(sorted(wanted.opens & live.closed), error)
 
 
 def unkept(target: WholeList) -> KeyformError:
     """Why a list is not as it was written, if nothing else explains it."""
     return KeyformError(
-        f"{target} does not keep what is written to it: someone else may keep changing it",
-        way_out="find out who does, and run apply again; if nobody does, report it to Gcore",
+        f"{target} does not keep what is written to it; someone else may be changing it",
+        way_out="find out who, and run apply again; if nobody is, report this to Gcore",
     )
 
 
@@ -243,8 +245,8 @@ def find_valid_keys(
         if proof is None:
             names = ", ".join(project.name_of(binding.key_id) for binding in goes)
             return KeyformError(
-                f"{endpoint} would be left without a valid key, so {names} stays on it",
-                way_out="bind another key to it, or declare it `auth: open` to make it public",
+                f"{endpoint} would be left without a valid key, so {names} stays bound to it",
+                way_out="bind another key to it, or declare `auth: open` to make it public",
             )
         found.add(proof)
     return found

@@ -256,6 +256,6 @@ Value = TypeVar("Value", str, int, bool, list[Any])
 def unexpected(what: str, finding: str) -> UnexpectedAnswer:
     """The answer about `what` differs from the API's document."""
     return UnexpectedAnswer(
-        f"The API's answer about {what} is not in its documented form: {finding}.",
+        f"The API's answer about {what} has an unexpected format: {finding}.",
         way_out="Check that GCORE_BASE_URL is right. If it is, the API has changed: update keyform, or report this.",
     )

@@ -109,11 +109,13 @@ class Holds:
 class BindingPlan:
     """The endpoints on which something changes, in order of address, and what was found on the way.
 
-    `conflicts` are the endpoints that must not lose their keys; `holding`, part of `unmet`, are those found before.
-    `keeps` are the stack's bindings that stay, including those on endpoints on which nothing changes.
+    `compared` are all endpoints, including those on which nothing changes. `conflicts` are the endpoints that must not
+    lose their keys; `holding`, part of `unmet`, are those found before. `keeps` are the stack's bindings that stay,
+    including those on endpoints on which nothing changes.
     """
 
     comparisons: tuple[Comparison, ...] = ()
+    compared: tuple[Comparison, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     exposures: tuple[Note, ...] = ()
     warnings: tuple[Note, ...] = ()
@@ -122,11 +124,11 @@ class BindingPlan:
     keeps: frozenset[Binding] = frozenset()
 
 
-NEVER_SWITCHED = "in this generation of the API, keyform would have to replace the deployment for that, and does not"
+NEVER_SWITCHED = "this version of the API can only do so by replacing the deployment, which keyform never does"
 IS_DECLARED = Reason("binding_is_declared", "the file binds it")
 IS_NOT_DECLARED = Reason("binding_is_not_declared", "the file no longer binds it")
-SUCCEEDS = Reason("generation_succeeds", "the new generation opens what the key opens")
-IS_FOREIGN = Reason("endpoint_is_exclusive", "the endpoint is exclusive, and this stack does not own the key")
+SUCCEEDS = Reason("generation_succeeds", "the new generation gets every binding of the key")
+IS_FOREIGN = Reason("endpoint_is_exclusive", "the endpoint is exclusive, and the key is foreign")
 IS_OPEN = Reason("endpoint_is_open", "the file declares the endpoint open")
 
 
@@ -143,7 +145,7 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
     valid = {ref for ref, key in keys.items() if not key.is_expired(facts.now)}
     valid |= {verdict.successor.live for verdict in verdicts if verdict.successor}
     switches = snapshot.capabilities.switches_authentication
-    comparisons, exposures, warnings = [], [], []
+    comparisons, compared, exposures, warnings = [], [], [], []
     keeps: set[Binding] = set()
     unmet = [*find_unusable_declarations(facts)]
     for ref in sorted(live):
@@ -177,11 +179,13 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
         warnings += new_warnings
         unmet += find_spared(found, keys, suspects, desired.stack)
         keeps.update(Binding(live.id, ref) for live in found.stays)
+        compared.append(found)
         if found.gains or found.losses or found.opens:
             comparisons.append(found)
     holding = tuple(holds.findings[ref] for ref in sorted(holds.findings))
     return BindingPlan(
         comparisons=tuple(comparisons),
+        compared=tuple(compared),
         conflicts=tuple(conflicts),
         exposures=tuple(exposures),
         warnings=tuple(warnings),
@@ -272,8 +276,8 @@ def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[
         return Finding(
             place_of(found),
             str(endpoint.ref),
-            f"is declared open, but foreign keys are bound to it ({name_some(foreign)})",
-            "unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
+            f"is declared `auth: open`, but foreign keys are bound to it ({name_some(foreign)})",
+            "unlink them in the portal, or declare the endpoint `exclusive` too; keys of other stacks need"
             " `exclusive: {stacks: [NAME]}`",
         )
     lost = [link.live.name for link in found.losses]
@@ -310,7 +314,7 @@ def find_unprotected(found: Comparison, *, switches: bool) -> Iterator[Finding]:
     """Endpoints that should require a key and do not, if no key is bound that could turn that on."""
     if not found.closes or found.gains:
         return
-    message, way_out = "and no key is bound to it", "bind a key to it: the first one turns authentication on"
+    message, way_out = "and no key is bound to it", "bind a key to it: the first key turns authentication on"
     if found.remain:
         message, way_out = "although keys are bound to it", "turn its authentication on in the portal"
         message += "" if switches else f": {NEVER_SWITCHED}"
@@ -327,23 +331,23 @@ def find_unusable_declarations(facts: Facts) -> Iterator[Finding]:
 
 def explain_closed(declaration: DesiredEndpoint) -> Finding:
     """An endpoint that should open has lost its last key, and still requires one: that holds up nothing else."""
-    message = f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
+    message = f"is declared `auth: open`, but its authentication is on: {NEVER_SWITCHED}"
     return Finding(declaration.place.where, str(declaration.ref), message, "turn its authentication off in the portal")
 
 
 def note_exposure(found: Comparison, *, is_managed: bool, switches: bool = True) -> tuple[list[Note], list[Note]]:
     """Report which endpoints become public or are already, and which stop being public."""
     if found.opens:
-        sentence = "becomes PUBLIC: anyone who knows its address may call it without a key"
+        sentence = "becomes PUBLIC: anyone who knows its address can call it without a key"
         if not switches:
-            sentence += "; if the API leaves its authentication on instead, nobody can, and apply says so"
+            sentence += "; if the API leaves authentication on instead, nobody can, and apply reports it"
         return [Note("endpoint_becomes_public", found.address, sentence)], []
     if not found.endpoint.is_public or not is_managed:
         return [], []
     if found.gains:
-        sentence = "is public now; once a key is bound, callers without one are refused"
+        sentence = "is public now; once a key is bound, requests without a key are refused"
         if not switches:
-            told = "apply says so if it does not" if found.closes else "plan again to see whether it did"
+            told = "apply reports it if not" if found.closes else "run plan again to check"
             sentence = f"is public now; binding a key may turn its authentication on: {told}"
         return [], [Note("endpoint_becomes_protected", found.address, sentence)]
     if found.declaration.auth is Auth.OPEN:
@@ -357,10 +361,16 @@ def note_unswitched(desired: DesiredState, *, switches: bool) -> Iterator[Note]:
     """What the file asks for and keys may not achieve, reported without the live state."""
     for endpoint in desired.endpoints if not switches else ():
         if endpoint.auth is not None:
-            sentence = "`auth: required` holds only if authentication is on, or the deployment's first key turns it on"
+            sentence = (
+                "`auth: required` takes effect only if authentication is on already, or"
+                " the deployment's first key turns it on"
+            )
             if endpoint.auth is Auth.OPEN:
-                sentence = "`auth: open` holds only if authentication is off, or losing the last key turns it off"
-            sentence += "; keyform replaces no deployment to switch it"
+                sentence = (
+                    "`auth: open` takes effect only if authentication is off already, or"
+                    " unlinking the last key turns it off"
+                )
+            sentence += "; keyform never replaces a deployment to switch it"
             yield Note("authentication_is_not_switched", str(endpoint.ref), sentence)
 
 
@@ -407,5 +417,5 @@ def find_spared(
         why, way_out = explain_spared(keys.get(live), suspects.get(live, ""), own_stack)
         yield Finding(where, path, f"is exclusive, but the key {live.name} stays bound to it: {why}", way_out)
     if len(found.spared) > MOST_TOLD:
-        message = f"is exclusive, but {len(found.spared) - MOST_TOLD} more such keys stay on it"
+        message = f"is exclusive, but {len(found.spared) - MOST_TOLD} more foreign keys stay bound to it"
         yield Finding(where, path, message, "check its keys in the portal")

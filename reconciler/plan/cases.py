@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 
 from reconciler.model import (
     DesiredKey,
@@ -26,6 +25,7 @@ from reconciler.model import (
     shift,
 )
 from reconciler.plan.changes import Demand, KeyRef, Rotate
+from reconciler.plan.endpoint_names import find_unusable
 from reconciler.plan.owners import find_claims, find_lookalikes, own_keys, record_is_of
 from reconciler.plan.takeovers import take_over
 
@@ -455,36 +455,14 @@ def gather_bound(snapshot: Snapshot) -> dict[str, frozenset[EndpointRef]]:
     return {key_id: frozenset(refs) for key_id, refs in bound.items()}
 
 
-def find_unusable(desired: DesiredState, snapshot: Snapshot) -> dict[EndpointRef, Trouble]:
-    """Endpoints that the file names and no key can be bound to: missing, misspelt, an application's own, or not
-    visible.
-    """
-    named = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
-    live = {endpoint.ref: endpoint for endpoint in snapshot.endpoints}
-    by_alias: dict[str, list[str]] = defaultdict(list)
-    for endpoint in snapshot.endpoints:
-        by_alias[endpoint.alias].append(endpoint.ref.name)
-    found = {}
-    for ref in sorted(named):
-        kind, name = ref.kind.value, ref.name
-        if ref in live:
-            if application := live[ref].application:
-                message = f"deployment {name} belongs to the application {application}"
-                found[ref] = Trouble(message, f"name the application instead: `applications: [{application}]`")
-        elif unseen := snapshot.unseen.get(ref.kind):
-            found[ref] = Trouble(f"{kind} {name} is not shown: {unseen.message}", unseen.way_out)
-        elif others := by_alias[name]:
-            message = f"there are {len(others)} {kind}s {name}" if len(others) > 1 else f"there is no {kind} {name}"
-            found[ref] = Trouble(message, f"name it by its id: {' or '.join(sorted(others)[:5])}")
-        else:
-            near = get_close_matches(name, snapshot.endpoint_names(ref.kind), n=1)
-            hint = f"did you mean {near[0]}?" if near else f"create the {kind} first, or remove it here"
-            found[ref] = Trouble(f"there is no {kind} {name}", hint)
-    return found
-
-
 MOST_TOLD = 20
 """How many keys a plan lists before it counts the rest: anyone can create a thousand."""
+
+
+def name_sinks(names: Sequence[str], one: str, many: str) -> str:
+    """`sink local holds`, `sinks local and vault hold`."""
+    *first, last = names
+    return f"sinks {', '.join(first)} and {last} {many}" if first else f"sink {last} {one}"
 
 
 def name_some(names: Sequence[str]) -> str:

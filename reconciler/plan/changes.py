@@ -316,13 +316,36 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the plan does to keys, each counted once by its strongest action, and to endpoints' own settings."""
+    """What the plan does to keys, each counted once by its strongest action.
+
+    `deployments` and `applications` count those whose own settings change: their authentication, and foreign keys.
+    """
 
     add: int = 0
     change: int = 0
     rotate: int = 0
     destroy: int = 0
     forget: int = 0
+    deployments: int = 0
+    applications: int = 0
+
+
+Object = dict[str, object]
+"""A key or an endpoint with all of its attributes, as JSON has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A key or an endpoint before and after a plan; None where it does not exist.
+
+    `made` is the live name of the generation that an apply makes, `adopts` that of a live key that the file takes over.
+    """
+
+    address: str
+    before: Object | None
+    after: Object | None
+    made: str = ""
+    adopts: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,7 +369,9 @@ class Plan:
     have expired or soon will, and that nothing rotates: neither a change nor an error. `keeps` are all of the stack's
     bindings that stay: a write never removes one of them, and a run that writes lists checks them before it ends.
     `renames` are renamed keys that still have generations, each with the key that replaces it. `repairs` say what an
-    apply writes again in sinks, because it is damaged: they change no key.
+    apply writes again in sinks, because it is damaged: they change no key. `notes` ask for nothing: a generation in its
+    overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` those
+    that were changed outside keyform, before and after that.
     """
 
     stack: str
@@ -365,6 +390,9 @@ class Plan:
     key_count: int = 0
     renames: tuple[tuple[str, str], ...] = ()
     repairs: tuple[Note, ...] = field(default=(), compare=False)
+    notes: tuple[Note, ...] = ()
+    resources: tuple[Resource, ...] = field(default=(), compare=False)
+    drift: tuple[Resource, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:

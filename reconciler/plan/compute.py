@@ -24,9 +24,11 @@ from reconciler.plan.changes import (
 )
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
 from reconciler.plan.moving import expose_takeovers, judge_forgotten, judge_moved, note_done, refuse_partial_rename
+from reconciler.plan.notes import NEUTRAL
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
+from reconciler.plan.resources import describe_resources
 from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
 from reconciler.plan.verdicts import Verdict, judge
@@ -66,6 +68,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
+    notes = (*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings)
+    resources, drift = describe_resources(facts, verdicts, bindings)
     repairs = tuple(find_repairs(snapshot))
     touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
@@ -85,8 +89,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         ),
         warnings=(
             *found,
-            *(note for verdict in verdicts for note in verdict.warnings),
-            *bindings.warnings,
+            *(note for note in notes if note.code not in NEUTRAL),
             *note_broken_sinks(facts, unmet),
             *(
                 Note("sink_is_out_of_reach", f"sink.{name}", contents.warning)
@@ -109,6 +112,9 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         key_count=len(desired.keys),
         renames=tuple((verdict.case.name, verdict.case.heir) for verdict in verdicts if verdict.case.heir),
         repairs=repairs,
+        notes=tuple(note for note in notes if note.code in NEUTRAL),
+        resources=resources,
+        drift=drift,
     )
 
 
@@ -165,7 +171,7 @@ def note_broken_sinks(facts: Facts, unmet: Sequence[Finding]) -> Iterator[Note]:
     """Sinks that could not be read, and hold up no key."""
     for name, trouble in sorted(facts.broken.items()):
         if not any(trouble.message in finding.message for finding in unmet):
-            yield Note("sink_is_not_read", f"sink.{name}", f"{trouble.message}: what it holds is unknown")
+            yield Note("sink_is_not_read", f"sink.{name}", f"{trouble.message}: its contents are unknown")
 
 
 def find_left(whole: DesiredState, facts: Facts, told: Collection[str]) -> Iterator[Finding]:
@@ -186,7 +192,7 @@ def find_foreign_records(keys: Iterable[DesiredKey], facts: Facts) -> Iterator[F
         for sink, trouble in sorted(facts.foreign.get(key.name, {}).items()):
             if sink in key.sinks:
                 path = key.place.path or f"keys.{key.name}"
-                message = f"nothing of it is removed in sink {sink}: {trouble.message}"
+                message = f"its record in sink {sink} is not removed: {trouble.message}"
                 yield Finding(key.place.where, path, message, trouble.way_out)
 
 
@@ -209,9 +215,9 @@ def describe_lock(lock: LockSettings) -> str:
         case LockKind.API:
             return ""
         case LockKind.FILE:
-            return f"the file {lock.path}, which keeps no other stack off a list of keys that they share"
+            return f"the file {lock.path}; it does not protect lists of keys that other stacks share"
         case LockKind.NONE:
-            return "none: nothing keeps two applies apart"
+            return "none: two applies can run at the same time"
 
 
 def sinks_written(changes: Iterable[Change]) -> set[str]:
@@ -236,5 +242,5 @@ def note_claims(facts: Facts, held_up: Collection[str], told: Collection[str]) -
         sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
         yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {way_out_of_claim(live)}")
     if len(claims) > MOST_TOLD:
-        sentence = f"so are {len(claims) - MOST_TOLD} more live keys with markers of this stack that nothing bears out"
+        sentence = f"{len(claims) - MOST_TOLD} more live keys have an unverified marker of this stack"
         yield Note("marker_is_not_borne_out", f"key.{claims[MOST_TOLD][0]}", sentence)

@@ -27,12 +27,12 @@ def explain_difference(before: Plan, after: Plan) -> tuple[str, ...]:
     for each, change in now.items():
         name = f"{change.address}: {each.in_words}"
         if each not in then:
-            found.append(f"{name} is needed now, since {change.reason.sentence}")
+            found.append(f"{name} is now needed: {change.reason.sentence}")
         elif change != then[each]:
             found.append(f"{name} differs in {', '.join(_fields(then[each], change))}")
     if len(found) > MOST_TOLD:
         found = [*found[:MOST_TOLD], f"and {len(found) - MOST_TOLD} more"]
-    return tuple(found) or ("what the plan says beside its changes differs",)
+    return tuple(found) or ("the notes of the plan differ",)
 
 
 def _fields(then: Change, now: Change) -> Iterator[str]:

@@ -43,10 +43,10 @@ def find_past_dates(desired: DesiredState, live_keys: tuple[LiveKey, ...] | None
 def _explain(said: str, newest: LiveKey | None, live_keys: tuple[LiveKey, ...] | None) -> tuple[str, str]:
     """The finding's message, and the way out."""
     if live_keys is None:
-        way_out = "Give a later date, or never. If the key is live already, `keyform validate --live` sees that."
-        return f"{said}, so a new key would open nothing", way_out
+        way_out = "Set a later date, or `never`. If the key is already live, run `keyform validate --live`."
+        return f"{said}, so a new key would be unusable", way_out
     if newest is None:
-        return f"{said}, and no live key has it, so a new one would open nothing", "Give a later date, or never."
-    has = f"expires {instant(newest.expires_at)}" if newest.expires_at else "never expires"
-    message = f"{said}, and the live key {newest.name} {has}: a new generation with that date would open nothing"
-    return message, "Give a later date, or never. To take the key's access away now, remove it from the file."
+        return f"{said}, and the key does not exist yet: it would be unusable", "Set a later date, or `never`."
+    has = f"expires on {instant(newest.expires_at)}" if newest.expires_at else "never expires"
+    message = f"{said}, and the live key {newest.name} {has}: a new generation with that date would be unusable"
+    return message, "Set a later date, or `never`. To revoke access now, remove the key from the file."

@@ -96,19 +96,21 @@ def rule_on(
         return Ruling(
             generation,
             Fate.DISCARD,
-            Reason("generation_was_never_published", f"the secret of {generation.name} reached no sink"),
+            Reason("generation_was_never_published", f"the secret of {generation.name} was never published"),
         )
     if generation is newest and successor is None:
-        return Ruling(generation, Fate.CURRENT, Reason("generation_is_current", "nothing newer is published"))
+        return Ruling(
+            generation, Fate.CURRENT, Reason("generation_is_current", "it is the newest published generation")
+        )
     if generation.phase is Phase.REVOKED:
         reason = Reason("key_is_revoked", f"{generation.name} is revoked", is_urgent=True)
         return Ruling(generation, Fate.RETIRE, reason)
     end = overlap_end(case, key, generation.number)
     if key.overlap <= timedelta(0) or (end is not None and end <= case.now):
-        sentence = f"{generation.name} has been replaced, and the overlap is over"
+        sentence = f"{generation.name} has been replaced, and its overlap has ended"
         return Ruling(generation, Fate.RETIRE, Reason("overlap_is_over", sentence))
     if generation.live.is_expired(case.now):
-        sentence = f"{generation.name} has been replaced, and expired {instant(generation.live.expires_at)}"
+        sentence = f"{generation.name} has been replaced, and it expired on {instant(generation.live.expires_at)}"
         return Ruling(generation, Fate.RETIRE, Reason("generation_has_expired", sentence))
     expires = generation.live.expires_at
     if end is not None:
@@ -117,7 +119,7 @@ def rule_on(
         newer = successor.live.name if successor else "its successor"
         sentence = f"{generation.name} stays valid for {duration(key.overlap)} after {newer} is published"
         if expires and expires < shift(case.now, key.overlap):
-            sentence = f"{generation.name} stays valid until it expires {instant(expires)}, before the overlap is over"
+            sentence = f"{generation.name} stays valid until it expires on {instant(expires)}, before its overlap ends"
     return Ruling(generation, Fate.OVERLAP, Reason("generation_is_in_overlap", sentence))
 
 

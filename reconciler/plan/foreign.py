@@ -76,7 +76,7 @@ def gather_markers(facts: Facts) -> dict[KeyRef, str | None]:
 def explain_spared(live: LiveKey | None, suspicion: str, own_stack: str) -> tuple[str, str]:
     """Why a key stays on an exclusive endpoint, and the way out; `suspicion` says why it may be this stack's."""
     if live is None:
-        return "the list of keys does not show it", "run plan again; if nothing changes, unlink the key in the portal"
+        return "it is missing from the list of keys", "run plan again; if this persists, unlink the key in the portal"
     stack, off = live.marked_by, "unlink the key in the portal"
     if live.released is not None:
         take = f"`moved: [{{from: {live.released.stack}/{live.released.key}, to: KEY}}]`"
@@ -84,14 +84,17 @@ def explain_spared(live: LiveKey | None, suspicion: str, own_stack: str) -> tupl
             take = f"`adopt: {live.name}`"
         return describe_owner(live), f"{off} once nobody uses it, or take it over with {take}"
     if stack is None:
-        more = suspicion or "it is called like a key of this stack, or a sink may have a record of it"
-        way_out = f"a key that says `adopt: {live.name}` takes it over; if nobody uses it, {off}"
+        more = suspicion or "its name is that of a key of this stack, or a sink may have a record of it"
+        way_out = f"declare a key with `adopt: {live.name}` to take it over; if nobody uses it, {off}"
         return f"it has no marker, but {more}", way_out
     if stack == own_stack:
-        why = "it seems to be this stack's, and its marker cannot be read, or nothing bears it out"
-        return why, f"give it back its marker, or {off}"
+        why = "it may belong to this stack, but its marker cannot be read or verified"
+        return why, f"restore its marker, or {off}"
     if suspicion:
-        return f"{describe_owner(live)}, but {suspicion}", f"if it is this stack's, correct its marker; if not, {off}"
+        return (
+            f"{describe_owner(live)}, but {suspicion}",
+            f"if it belongs to this stack, correct its marker; otherwise {off}",
+        )
     off += ", or remove its marker there"
     if not stack:
         return describe_owner(live), off

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, combinations, islice
 
-from reconciler.model import DesiredKey, Phase, digest
-from reconciler.plan.cases import Generation, KeyCase
+from reconciler.model import DesiredKey, Phase, SinkRecord, digest
+from reconciler.plan.cases import Generation, KeyCase, name_sinks
 
 MOST_SETS = 5000
 """How many sets of sinks are tried for a digest, small ones first: all sets of twelve sinks."""
@@ -114,15 +114,47 @@ def find_losses(case: KeyCase, key: DesiredKey) -> Holdings:
     return Holdings(found.lacking, tuple(s for s in found.lost if s not in newer), found.published_to, found.source)
 
 
+def find_deleted(case: KeyCase) -> SinkRecord | None:
+    """What a sink still holds of the newest generation, whose live key was deleted outside keyform; None if no sink
+    proves that.
+
+    keyform itself removes the record before the live key, except from a sink that removes nothing. A live key that was
+    renamed, or made again under its name, is not gone for sure.
+    """
+    facts, newest = case.facts, case.newest_in_use
+    gone = [
+        record
+        for sink, record in case.records.items()
+        if sink not in facts.lasting_sinks
+        and record.generation > (newest.number if newest else 0)
+        and record.live_name not in facts.by_name
+    ]
+    return max(gone, key=lambda record: record.generation, default=None) if not case.claims else None
+
+
+def holds_deleted(case: KeyCase, sink: str) -> bool:
+    """Whether what a sink holds of the key is of a live key that was deleted outside keyform."""
+    record, deleted = case.records.get(sink), find_deleted(case)
+    return record is not None and deleted is not None and record.live_name == deleted.live_name
+
+
+def describe_deleted(case: KeyCase, deleted: SinkRecord) -> str:
+    """What was deleted outside keyform, and what proves that it existed."""
+    sinks = [sink for sink in sorted(case.records) if holds_deleted(case, sink)]
+    what = "" if deleted.live_name == case.name else f"generation {deleted.live_name} "
+    return f"{what}was deleted outside keyform: {name_sinks(sinks, 'still holds', 'still hold')} its secret"
+
+
 def describe_lack(found: Holdings, generation: Generation, unreadable: frozenset[str]) -> str:
     """Why the secret has to get to a sink, in words."""
-    seen = ", ".join(sink for sink in found.lacking if sink not in unreadable)
+    seen = [sink for sink in found.lacking if sink not in unreadable]
     unseen = ", ".join(sink for sink in found.lacking if sink in unreadable)
-    parts = [f"sink {seen} does not hold the secret of {generation.name}"] if seen else []
+    parts = [f"{name_sinks(seen, 'does', 'do')} not hold the secret of {generation.name}"] if seen else []
     if unseen and found.published_to is None:
         parts.append(
-            f"the secret of {generation.name} is to leave another sink, and nobody can see whether {unseen} holds it"
+            f"the secret of {generation.name} is about to be removed from another sink, and"
+            f" {unseen} cannot be read back"
         )
     elif unseen:
-        parts.append(f"{generation.name} was published before the file named this place for sink {unseen}")
+        parts.append(f"{generation.name} was published before the file set this place for sink {unseen}")
     return ", and ".join(parts)

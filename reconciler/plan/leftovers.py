@@ -64,11 +64,11 @@ def explain_old(case: KeyCase, left: Sequence[LiveKey]) -> Iterator[Finding]:
     for live in left[:MOST_TOLD]:
         way_out = "delete it in the portal once nobody uses its secret"
         if case.desired is not None:
-            way_out = f"if it is this key's, write `adopt: {live.name}` on it to have it retired; or {way_out}"
-        message = f"is not deleted: the live key {live.name}; {describe_doubt(case, live)}"
+            way_out = f"if it belongs to this key, set `adopt: {live.name}` to have it retired; otherwise {way_out}"
+        message = f"the live key {live.name} is not deleted: {describe_doubt(case, live)}"
         yield Finding(*place_of(case), message, way_out)
     if len(left) > MOST_TOLD:
-        message = f"nor are {len(left) - MOST_TOLD} more live keys that are called like generations of it"
+        message = f"{len(left) - MOST_TOLD} more live keys are named like its generations and are not deleted"
         yield Finding(*place_of(case), message, "check them in the portal")
 
 
@@ -92,17 +92,20 @@ def find_left_claims(facts: Facts, cases: Sequence[KeyCase], told: Collection[st
             left.append((live, name, describe_claim(live), way_out))
         if marker is not None and marker.names(live.name) and live.id not in known:
             why = (
-                f"its marker says that it was adopted as g{marker.generation} of {name}, and the file adopts it no more"
+                f"its marker says that it was adopted as g{marker.generation} of {name}, but the"
+                " file no longer adopts it"
             )
-            way_out = f"to keep it, write `adopt: {live.name}` on a key `{name}`"
+            way_out = f"to keep it, declare the key `{name}` with `adopt: {live.name}`"
             if name in declared:
-                way_out = f"if it is this key's, write `adopt: {live.name}` on it until it is retired"
-            left.append((live, name, why, f"{way_out}; or unlink and delete it in the portal once nobody uses it"))
+                way_out = f"if it belongs to this key, set `adopt: {live.name}` until it is retired"
+            left.append(
+                (live, name, why, f"{way_out}; otherwise unlink and delete it in the portal once nobody uses it")
+            )
     left.sort(key=lambda each: each[0].name)
     for live, name, why, way_out in left[:MOST_TOLD]:
         where = place_of(by_name[name]) if name in by_name else ("", f"key.{name}")
         yield live.id, Finding(*where, f"the live key {live.name} is neither changed nor deleted: {why}", way_out)
     if len(left) > MOST_TOLD:
         live, name, _, way_out = left[MOST_TOLD]
-        message = f"nor are {len(left) - MOST_TOLD} more live keys with markers of this stack"
+        message = f"{len(left) - MOST_TOLD} more live keys with markers of this stack are neither changed nor deleted"
         yield live.id, Finding("", f"key.{name}", message, way_out)

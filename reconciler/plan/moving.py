@@ -29,15 +29,15 @@ from reconciler.plan.obstacles import find_obstacles_to_removal, hold_up_by_prot
 from reconciler.plan.updates import KeyWriting
 from reconciler.plan.verdicts import Verdict, hold_up, keep
 
-FORGOTTEN = Reason("key_is_forgotten", "the file no longer manages it, and leaves it as it is")
+FORGOTTEN = Reason("key_is_forgotten", "the file forgets it: it is no longer managed, and not changed")
 
 
 def judge_moved(case: KeyCase, heir: Verdict, *, stays_at: frozenset[EndpointRef], is_stopped: bool) -> Verdict:
     """Decide about a key that another one replaces; `heir` is the verdict on that one."""
     if case.is_set_aside:
-        return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
+        return keep(case, Reason("key_is_not_asked_for", "it was not named on the command line"))
     if is_stopped or heir.is_held_up:
-        kept = keep(case, Reason("key_is_held_up", "the key that takes its place is held up"))
+        kept = keep(case, Reason("key_is_held_up", "the key that replaces it is held up"))
         leaked = (ruling for ruling in kept.rulings if ruling.generation.phase is Phase.REVOKED)
         marks = (_write(case, heir, ruling) for ruling in leaked if not _is_written(heir, ruling))
         return replace(kept, writings=tuple(filter(is_writable, marks)), is_held_up=True)
@@ -48,7 +48,7 @@ def judge_moved(case: KeyCase, heir: Verdict, *, stays_at: frozenset[EndpointRef
     if ends and (found := tuple(find_obstacles_to_removal(case))):
         return hold_up(case, found)
     writings = tuple(_write(case, heir, ruling) for ruling in rulings if not _is_written(heir, ruling))
-    reason = Reason("key_was_renamed", f"{heir.case.name} has taken its place")
+    reason = Reason("key_was_renamed", f"{heir.case.name} has replaced it")
     sinks = {*case.records, *case.facts.unreadable_sinks} - case.facts.lasting_sinks if ends else ()
     return Verdict(
         case,
@@ -68,7 +68,7 @@ def _rule(case: KeyCase, heir: Verdict, generation: Generation) -> Ruling:
     key, name = heir.case.desired, heir.case.name
     overlap = key.overlap if key else timedelta(0)
     if not generation.is_in_use:
-        sentence = f"the secret of {generation.name} reached no sink"
+        sentence = f"the secret of {generation.name} was never published"
         return Ruling(generation, Fate.DISCARD, Reason("generation_was_never_published", sentence))
     if generation.phase is Phase.REVOKED:
         sentence = f"{generation.name} is revoked"
@@ -78,7 +78,7 @@ def _rule(case: KeyCase, heir: Verdict, generation: Generation) -> Ruling:
         sentence = f"{generation.name} has been replaced by {name}, and expired {instant(generation.live.expires_at)}"
         return Ruling(generation, Fate.RETIRE, Reason("generation_has_expired", sentence))
     if overlap <= timedelta(0) or (end and end <= case.now):
-        sentence = f"{generation.name} has been replaced by {name}, and the overlap has passed"
+        sentence = f"{generation.name} has been replaced by {name}, and its overlap has ended"
         return Ruling(generation, Fate.RETIRE, Reason("overlap_is_over", sentence))
     sentence = f"{generation.name} stays valid for {duration(overlap)} after {name} is published"
     if end:
@@ -117,14 +117,14 @@ def _write(case: KeyCase, heir: Verdict, ruling: Ruling) -> KeyWriting:
     )
     own = replace(marker, generation=generation.number, phase=generation.phase).on(generation.name)
     if generation.phase is Phase.REVOKED:
-        sentence = f"its secret leaked: it is cut as soon as {name} is published"
+        sentence = f"its secret leaked: it stops working once {name} is published"
         reason = Reason("key_is_revoked", sentence, is_urgent=True)
     else:
         is_moved = own.into == digest([name])
         own = own.moved_into(name, generation.since if is_moved else case.now)
-        reason = Reason("key_is_renamed", f"the file calls it {name} from now on")
+        reason = Reason("key_is_renamed", f"it is renamed to {name}")
         if is_moved:
-            reason = Reason("key_is_taken_over", f"the file takes it over from the stack {generation.live.taken_from}")
+            reason = Reason("key_is_taken_over", f"it is taken over from the stack {generation.live.taken_from}")
     taken = bool(generation.live.taken_from)
     return KeyWriting(generation.live, generation.text, own, (), reason, adopts=taken)
 
@@ -143,14 +143,14 @@ def _expose_move(case: KeyCase, heir: Verdict, rulings: tuple[Ruling, ...]) -> I
     if all(ruling.goes for ruling in rulings):
         when = "until this plan is applied"
     sinks = ", ".join(key.sinks) if key else ""
-    sentence = f"is {name} by now: its secret is accepted {when}; its consumers need the one of {name} (sink {sinks})"
+    sentence = f"is renamed to {name}: its secret works {when}; its consumers need the secret of {name} (sink {sinks})"
     yield Note("key_is_renamed", case.address, sentence)
 
 
 def judge_forgotten(case: KeyCase, *, is_stopped: bool) -> Verdict:
     """Release a key: nothing is deleted, and nobody rotates or retires it any longer."""
     if case.is_set_aside:
-        return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
+        return keep(case, Reason("key_is_not_asked_for", "it was not named on the command line"))
     found = tuple(_find_obstacles_to_forgetting(case))
     if found or is_stopped:
         return hold_up(case, found)
@@ -177,8 +177,10 @@ def _find_obstacles_to_forgetting(case: KeyCase) -> Iterator[Finding]:
     """What has to be done before: what leaked is not left behind, and what cannot be read is not let go of."""
     leaked = [each.name for each in case.generations if each.leaks(case.now)]
     if leaked:
-        message = f"is not forgotten: what leaked ({name_some(leaked)}) still opens something"
-        yield Finding("", case.address, message, "declare the key, apply until that is cut, and forget it then")
+        message = f"cannot be forgotten: its leaked secret ({name_some(leaked)}) still works"
+        yield Finding(
+            "", case.address, message, "declare the key, apply until the secret no longer works, then forget it"
+        )
     yield from find_obstacles_to_removal(case)
 
 
@@ -186,9 +188,9 @@ def _expose_farewell(case: KeyCase) -> Iterator[Note]:
     """What still opens something although nobody manages it."""
     for each in case.generations:
         if each.bound_to:
-            sentence = f"{each.name} goes on opening {name_some(sorted(map(str, each.bound_to)))}"
-            end = f", until it expires {instant(each.live.expires_at)}" if each.live.expires_at else " without an end"
-            yield Note("key_is_forgotten", case.address, f"{sentence}{end}: nobody rotates or retires it any more")
+            sentence = f"{each.name} still opens {name_some(sorted(map(str, each.bound_to)))}"
+            end = f", until it expires on {instant(each.live.expires_at)}" if each.live.expires_at else " indefinitely"
+            yield Note("key_is_forgotten", case.address, f"{sentence}{end}: keyform no longer rotates or retires it")
 
 
 def expose_takeovers(facts: Facts) -> Iterator[Note]:
@@ -196,7 +198,7 @@ def expose_takeovers(facts: Facts) -> Iterator[Note]:
     for stack in sorted({move.stack for move in facts.desired.moves if move.stack}):
         taken = sorted({live.name for live in facts.snapshot.keys if live.taken_from == stack})
         if taken:
-            sentence = f"{name_some(taken)} from the stack {stack}: this stack manages them from now on"
+            sentence = f"{name_some(taken)} from the stack {stack}"
             yield Note("keys_change_hands", f"stack.{facts.desired.stack}", f"takes over {sentence}")
 
 
@@ -212,7 +214,7 @@ def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
             }
             if left:
                 message = f"the stack {move.stack} has keys that this file does not declare: {name_some(sorted(left))}"
-                way_out = "declare them, or name them in `forget`; what is to be deleted is deleted before the rename"
+                way_out = "declare them, or name them in `forget`; delete keys before you rename the stack"
                 yield Finding(move.place.where, move.place.path, message, way_out)
 
 
@@ -221,12 +223,12 @@ def note_done(facts: Facts) -> Iterator[Note]:
     for move in facts.desired.moves:
         if not any(_is_open(facts, move, live) for live in facts.snapshot.keys):
             address = f"key.{move.to}" if move.key else f"stack.{move.to}"
-            sentence = f"the move from {move.source} has nothing left to do: remove it from `moved`"
+            sentence = f"the move from {move.source} is complete: remove it from `moved`"
             yield Note("move_is_done", address, sentence)
     present = {identity.key for identity in facts.own.values()}
     for each in facts.desired.farewells:
         if each.key not in present and each.key not in facts.records:
-            yield Note("farewell_is_done", f"key.{each.key}", "has nothing left to forget: remove it from `forget`")
+            yield Note("farewell_is_done", f"key.{each.key}", "is already forgotten: remove it from `forget`")
 
 
 def _is_open(facts: Facts, move: Move, live: LiveKey) -> bool:

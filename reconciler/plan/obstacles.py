@@ -201,14 +201,16 @@ def describe_doubt(case: KeyCase, live: LiveKey) -> str:
     if live.marked_by in (case.stack, ""):
         return describe_claim(live)
     holders = sorted(holders_of(case.facts, case.name, live))
-    seems = f"sink {', '.join(holders)} has a record of it" if holders else "it is called like a generation of this key"
+    seems = (
+        f"sink {', '.join(holders)} has a record of it" if holders else "its name is that of a generation of this key"
+    )
     return f"{seems}, but {describe_owner(live)}"
 
 
 def describe_claim(live: LiveKey) -> str:
     """Why a marker of this stack does not count."""
     if live.ownership is None:
-        return "it seems to belong to this stack, but its marker cannot be read"
+        return "it may belong to this stack, but its marker cannot be read"
     own = live.ownership
     return f"its marker says that it is g{own.generation} of {own.key}, but its name does not match"
 
@@ -216,8 +218,8 @@ def describe_claim(live: LiveKey) -> str:
 def way_out_of_claim(live: LiveKey) -> str:
     """What a person can do about a live key whose marker does not count."""
     return (
-        "give it back its name or its marker in the portal, remove a marker that is not its own, or write"
-        f" `adopt: {live.name}` on the key that it belongs to"
+        "restore its name or its marker in the portal, remove the marker if it is wrong, or set"
+        f" `adopt: {live.name}` on the key that owns it"
     )
 
 
@@ -226,14 +228,16 @@ def way_out_of_doubt(case: KeyCase, live: LiveKey) -> str:
     if live.marked_by in (case.stack, ""):
         return way_out_of_claim(live)
     if live.marked_by is not None:
-        return "if it is this key's, correct its marker in the portal; if not, declare the key under another name"
+        return (
+            "if it belongs to this key, correct its marker in the portal; otherwise declare the key under another name"
+        )
     if case.desired is None:
         return (
-            "if it is to go, delete it in the portal, or declare the key once more, apply, and remove it then; if it is"
-            " to stay, remove the record from the sink"
+            "to delete it, use the portal, or declare the key again, apply, and then remove it; to"
+            " keep it, remove the record from the sink"
         )
     return (
-        f"if it is this key's, write `adopt: {live.name}` on it; if it is not, delete it in the portal once nobody"
+        f"if it belongs to this key, set `adopt: {live.name}`; otherwise delete it in the portal once nobody"
         " uses it, or declare the key under another name"
     )
 
@@ -254,8 +258,10 @@ def find_uncut(case: KeyCase) -> list[LiveKey]:
 
 def explain_uncut(case: KeyCase, live: LiveKey) -> Finding:
     """Keys that may have leaked as well, and are not deleted on suspicion."""
-    message = f"may have another secret that leaked: the live key {live.name} stays, since {describe_doubt(case, live)}"
-    way_out = "if it is this key's, delete it in the portal: only whoever has the old secret needs it"
+    message = (
+        f"another secret may have leaked: the live key {live.name} is not deleted, because {describe_doubt(case, live)}"
+    )
+    way_out = "if it belongs to this key, delete it in the portal"
     return Finding(*place_of(case), message, way_out)
 
 
@@ -280,11 +286,11 @@ def hold_up_by_attempts(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     if len(tried) >= MOST_UNCERTAIN:
         names, sinks = name_some([each.name for each in reversed(tried)]), ", ".join(key.sinks)
         message = f"is held up: the last {len(tried)} generations ({names}) may or may not have reached sink {sinks}"
-        yield Finding(*place_of(case), message, f"see why it fails, {way_out}")
+        yield Finding(*place_of(case), message, f"find out why publishing fails, {way_out}")
     if len(unused) >= MOST_UNUSED:
         names = name_some([each.name for each in unused])
-        message = f"is held up: {len(unused)} generations that were never published are still there ({names})"
-        yield Finding(*place_of(case), message, f"see why they could not be deleted, {way_out}")
+        message = f"is held up: {len(unused)} unpublished generations could not be deleted ({names})"
+        yield Finding(*place_of(case), message, f"find out why, {way_out}")
 
 
 def hold_up_by_source(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
@@ -315,8 +321,8 @@ def hold_up_by_instants(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
                 f" {instant(record.created_at)}, and the API says {instant(newest.live.created_at)}"
             )
             way_out = (
-                f"if somebody made {newest.name} anew, `keyform rotate {case.name}` makes a new secret; if not, report"
-                " to Gcore that its created_at moves"
+                f"if {newest.name} was recreated, run `keyform rotate {case.name}`; otherwise report"
+                " to Gcore that its created_at changes"
             )
             yield Finding(*place_of(case), message, way_out)
 
@@ -330,7 +336,7 @@ def explain_kept_record(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
         named = find_holdings(case, key, newest).published_to or frozenset()
         for sink in sorted((named & case.facts.broken.keys()) - set(key.sinks)):
             trouble = case.facts.broken[sink]
-            yield Finding(*place_of(case), f"its secret stays in a sink: {trouble.message}", trouble.way_out)
+            yield Finding(*place_of(case), f"its old secret is not removed: {trouble.message}", trouble.way_out)
 
 
 def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:
@@ -338,8 +344,8 @@ def explain_last_number(case: KeyCase, key: DesiredKey) -> Finding:
     last = generation_name(case.name, LAST_GENERATION)
     if last not in case.facts.by_name and case.generations:
         last = case.generations[-1].name
-    message = f"needs a new generation, but {last} has the last possible number"
-    way_out = f"delete {last} in the portal if it is not yours, or declare the key under another name"
+    message = f"needs a new generation, but {last} has the highest possible number"
+    way_out = f"declare the key under another name, or delete {last} in the portal if nobody uses it"
     return Finding(key.place.where, key.place.path, message, way_out)
 
 
@@ -351,13 +357,13 @@ def find_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None)
     holder = holders[0]
     if holder.released is not None:
         source = f"{holder.released.stack}/{holder.released.key}"
-        message = f"the live key {holder.name} exists already: it was {source} until that stack released it"
+        message = f"the live key {holder.name} already exists: the stack of {source} released it"
         way_out = f"write `moved: [{{from: {source}, to: {case.name}}}]` to take it over"
         if holder.released.stack == case.stack:
-            way_out = f"write `adopt: {holder.name}` to take it back"
+            way_out = f"set `adopt: {holder.name}` to take it back"
     elif holder.ownership is None or holder.ownership.stack == case.stack:
-        message = f"the live key {holder.name} exists already, and this stack does not own it"
-        way_out = f"write `adopt: {holder.name}` to take it over"
+        message = f"the live key {holder.name} already exists, and this stack does not own it"
+        way_out = f"set `adopt: {holder.name}` to take it over"
     else:
         message = f"the live key {holder.name} belongs to {holder.ownership.stack}/{holder.ownership.key}"
         way_out = release_by(holder.ownership, case.name)
@@ -403,13 +409,13 @@ def find_past_expiry(
         return
     effect = ""
     if successor is not None:
-        effect = "so the new key would open nothing"
+        effect = "so the new key would be unusable"
     elif any(writing.expires_at == key.expires_at for writing in writings):
-        effect = "so the live key would be cut at once"
+        effect = "so the live key would stop working immediately"
     if effect:
-        whose = ", that of the key that was adopted," if key.keeps_expiry else ""
+        whose = ", kept from the adopted key," if key.keeps_expiry else ""
         message = f"expires_at {instant(key.expires_at)}{whose} is in the past, {effect}"
-        yield Finding(key.place.where, f"{key.place.path}.expires_at", message, "give a later date, or never")
+        yield Finding(key.place.where, f"{key.place.path}.expires_at", message, "set a later date, or `never`")
 
 
 def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
@@ -441,14 +447,12 @@ def find_unadoptable(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
             if marker.stack == case.stack:
                 way_out = f"to rename that key, remove it, and write `moved: [{{from: {marker.key}, to: {key.name}}}]`"
             else:
-                way_out += f"; if there is no stack {marker.stack} any more, remove the marker in the portal"
+                way_out += f"; if the stack {marker.stack} no longer exists, remove the marker in the portal"
         yield Finding(where, path, message, way_out)
     elif own:
-        message = (
-            f"the live key {key.adopt} is not taken over: the key has {', '.join(own)}, and by its name and its age"
-        )
-        message += " that one is not another generation of it"
-        way_out = "remove `adopt`; delete that live key in the portal once nobody uses it"
+        message = f"the live key {key.adopt} cannot be adopted: the key has {', '.join(own)}, and by name and age"
+        message += " it is not another generation of the key"
+        way_out = "remove `adopt`, and delete the live key in the portal once nobody uses it"
         yield Finding(where, path, message, way_out)
 
 
@@ -477,7 +481,7 @@ def find_long_text(case: KeyCase, key: DesiredKey, successor: Successor | None) 
         compose_description(key.description or "", replace(mark, published_to=case.destinations))
     except UnwritableDescription:
         message = f"is held up: the description of the live key {case.newest_in_use.name} leaves no room for a marker"
-        way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line, or say another in the file"
+        way_out = f"shorten it in the portal to {LONGEST_TEXT} characters on one line, or set another in the file"
         yield Finding(*place_of(case), message, way_out)
 
 
@@ -488,6 +492,6 @@ def refuse_protected(case: KeyCase) -> Iterator[Finding]:
             yield Finding(
                 "",
                 case.address,
-                f"prevent_destroy is set on the live key {generation.name}, so it is not destroyed",
-                "declare the key with `prevent_destroy: false`, apply, and then remove it",
+                f"prevent_destroy is set on the live key {generation.name}",
+                "declare the key with `prevent_destroy: false`, apply, then remove it",
             )

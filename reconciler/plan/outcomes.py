@@ -20,7 +20,7 @@ class OutcomeState(StrEnum):
     UNKNOWN = "unknown"
     """It was sent, and never confirmed: the next run reads the live state."""
     NOT_STARTED = "not_started"
-    """The run was interrupted before its turn."""
+    """The run was interrupted before it started."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -152,7 +152,7 @@ def describe_owner(live: LiveKey | None) -> str:
         return f"the stack {live.released.stack} released it"
     if live is None or live.marked_by is None:
         return "it has no keyform marker"
-    return f"it has a marker of the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"
+    return f"its marker names the stack {live.marked_by}" if live.marked_by else "its marker cannot be read"
 
 
 def record_is_of(record: SinkRecord, live: LiveKey) -> bool:

@@ -2,6 +2,7 @@
 
 The first that finds something decides:
 
+    key_was_deleted              a sink still holds its secret, and its live key is gone      create
     key_is_missing               it has no live key                                           create
     date_is_reached              it expired on its own date, and nothing else is asked for    leave it
     key_is_revoked               its secret leaked                                            rotate
@@ -26,7 +27,7 @@ from reconciler.model import CLOSE, DesiredKey, Phase, Unchanged, shift
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import Action, Reason
 from reconciler.plan.fields import duration, instant
-from reconciler.plan.holdings import describe_lack, find_holdings
+from reconciler.plan.holdings import describe_deleted, describe_lack, find_deleted, find_holdings
 
 Rule = Callable[[KeyCase, DesiredKey, Generation], Reason | None]
 
@@ -52,24 +53,24 @@ def date_is_reached(case: KeyCase, key: DesiredKey, newest: Generation) -> Reaso
     is_over = newest.live.expires_at == key.expires_at and newest.live.is_expired(case.now)
     if key.lifetime is not None or key.expires_at is None or not is_over or case.is_rotated:
         return None
-    return Reason("date_is_reached", f"{newest.name} expired {instant(key.expires_at)}, as the file says")
+    return Reason("date_is_reached", f"{newest.name} expired on {instant(key.expires_at)}, as declared")
 
 
 def key_is_revoked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
     """`rotate --revoke` marked it, in this run or in one that did not finish."""
     if newest.phase is Phase.REVOKED:
         why = f" ({case.why_rotated})" if case.why_rotated else ""
-        sentence = f"{newest.name} is revoked{why}: it is cut as soon as another is published"
+        sentence = f"the secret of {newest.name} leaked{why}: it stops working once a new one is published"
         return Reason("key_is_revoked", sentence, is_urgent=True)
     return None
 
 
-def rotation_is_asked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
+def rotation_is_asked(case: KeyCase, _key: DesiredKey, _newest: Generation) -> Reason | None:
     """`rotate` names the key, matches its name, or names a sink that its secret was in."""
     if not case.is_rotated:
         return None
     why = f": {case.why_rotated}" if case.why_rotated else ""
-    return Reason("rotation_is_asked", f"a rotation of {newest.name} is asked for{why}")
+    return Reason("rotation_is_asked", f"`keyform rotate` was run for it{why}")
 
 
 def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
@@ -89,7 +90,7 @@ def expiry_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason
         return Reason(
             "expiry_differs",
             f"expires_at changes from {instant(newest.live.expires_at)} to {instant(key.expires_at)}, "
-            "which takes a new generation",
+            "which requires a new generation",
         )
     return None
 
@@ -99,7 +100,7 @@ def lifetime_differs(case: KeyCase, key: DesiredKey, newest: Generation) -> Reas
     expires = expiry_after(case, key, newest)
     if key.lifetime is None or (expires is not None and expires <= shift(newest.since, key.lifetime + CLOSE)):
         return None
-    outlives = f"{newest.name} expires {instant(expires)}" if expires else f"{newest.name} never expires"
+    outlives = f"{newest.name} expires on {instant(expires)}" if expires else f"{newest.name} never expires"
     return Reason("lifetime_differs", f"{outlives}, and rotation.lifetime is {duration(key.lifetime)}")
 
 
@@ -132,7 +133,8 @@ def secret_is_not_in_sink(case: KeyCase, key: DesiredKey, newest: Generation) ->
     found = find_holdings(case, key, newest)
     if not found.lacking or found.source:
         return None
-    return Reason("secret_is_not_in_sink", describe_lack(found, newest, case.facts.unreadable_sinks))
+    lack, deleted = describe_lack(found, newest, case.facts.unreadable_sinks), find_deleted(case)
+    return Reason("secret_is_not_in_sink", f"{describe_deleted(case, deleted)}, and {lack}" if deleted else lack)
 
 
 def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
@@ -140,7 +142,7 @@ def rotation_is_due(case: KeyCase, key: DesiredKey, newest: Generation) -> Reaso
     due = due_by_age(key, newest)
     if key.every is None or due is None or due > case.now:
         return None
-    return because_of_age(key.every, f"{newest.name} was published {instant(newest.since)}, and ")
+    return because_of_age(key.every, f"{newest.name} was published on {instant(newest.since)}, and ")
 
 
 def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason | None:
@@ -150,7 +152,7 @@ def expiry_is_near(case: KeyCase, key: DesiredKey, newest: Generation) -> Reason
         return None
     expires = expiry_after(case, key, newest)
     word = "expired" if expires is not None and expires <= case.now else "expires"
-    return because_of_expiry(key, f"{newest.name} {word} {instant(expires)}")
+    return because_of_expiry(key, f"{newest.name} {word} on {instant(expires)}")
 
 
 def because_of_age(every: timedelta, since: str = "") -> Reason:
@@ -160,7 +162,7 @@ def because_of_age(every: timedelta, since: str = "") -> Reason:
 
 def because_of_expiry(key: DesiredKey, expires: str) -> Reason:
     """Why a generation is replaced before it expires; `expires`, which says when, begins the sentence."""
-    return Reason("expiry_is_near", f"{expires}, and the overlap takes {duration(key.overlap)}")
+    return Reason("expiry_is_near", f"{expires}, and the overlap is {duration(key.overlap)}")
 
 
 def due_by_age(key: DesiredKey, newest: Generation) -> datetime | None:
@@ -194,11 +196,17 @@ def next_rotation(case: KeyCase) -> Coming | None:
     if key.every is not None and (at := due_by_age(key, newest)) is not None:
         coming.append(Coming(at, because_of_age(key.every)))
     if (at := due_by_expiry(case, key, newest)) is not None:
-        expires = f"it expires {instant(expiry_after(case, key, newest))}"
+        expires = f"it expires on {instant(expiry_after(case, key, newest))}"
         coming.append(Coming(at, because_of_expiry(key, expires)))
     first = min(coming, key=lambda each: each.at, default=None)
     last = key.expires_at if key.lifetime is None else None
     return None if first is None or (last is not None and max(first.at, case.now) >= last) else first
+
+
+def key_was_deleted(case: KeyCase) -> Reason | None:
+    """Somebody deleted its live key in the portal, or by another tool."""
+    deleted = find_deleted(case) if case.newest_in_use is None else None
+    return Reason("key_was_deleted", describe_deleted(case, deleted)) if deleted else None
 
 
 def key_is_missing(case: KeyCase) -> Reason | None:
@@ -206,8 +214,11 @@ def key_is_missing(case: KeyCase) -> Reason | None:
     if case.newest_in_use is not None:
         return None
     if case.former:
-        return Reason("key_is_renamed", f"it takes the place of {', '.join(case.former)}")
-    return Reason("key_is_missing", "no live key embodies it")
+        return Reason("key_is_renamed", f"it replaces {', '.join(case.former)}")
+    unseen = case.facts.unknown_sinks.intersection(case.desired.sinks if case.desired else ())
+    if any(each.is_unfinished for each in case.generations):
+        return Reason("key_is_missing", "no generation of it is published yet")
+    return Reason("key_is_missing", "does not exist" if unseen else "does not exist yet")
 
 
 def _of_newest(rule: Rule) -> Callable[[KeyCase], Reason | None]:
@@ -221,6 +232,7 @@ def _of_newest(rule: Rule) -> Callable[[KeyCase], Reason | None]:
 
 
 RULES: tuple[tuple[Callable[[KeyCase], Reason | None], Action | None], ...] = (
+    (key_was_deleted, Action.CREATE),
     (key_is_missing, Action.CREATE),
     (_of_newest(date_is_reached), None),
     (_of_newest(key_is_revoked), Action.ROTATE),

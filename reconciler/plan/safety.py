@@ -24,11 +24,11 @@ def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, .
     where, safety = desired.place.where, desired.safety
     if removed and not desired.keys and not safety.allow_empty:
         message = f"the file declares no keys, but the stack has {len(removed)} live: {name_some(removed)}"
-        return (Finding(where, "keys", message, "set `safety: {allow_empty: true}` if all of them are to go"),)
+        return (Finding(where, "keys", message, "set `safety: {allow_empty: true}` to delete all of them"),)
     if safety.max_deletes is not None and len(removed) > safety.max_deletes:
-        message = f"{len(removed)} keys would be deleted, and at most {safety.max_deletes} may: {name_some(removed)}"
+        message = f"{len(removed)} keys would be deleted, but at most {safety.max_deletes} may be: {name_some(removed)}"
         return (
-            Finding(where, "safety.max_deletes", message, f"set `safety: {{max_deletes: {len(removed)}}}` if so meant"),
+            Finding(where, "safety.max_deletes", message, f"set `safety: {{max_deletes: {len(removed)}}}` to allow it"),
         )
     return ()
 
@@ -50,10 +50,10 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
         place = next((one.place for one in desired.sinks if one.name == sink), desired.place)
         what = facts.snapshot.sinks[sink].destination or f"sink {sink}"
         were = "1 key was" if len(keys) == 1 else f"{len(keys)} keys were"
-        message = f"{what} is not there, although {were} published to it ({name_some(keys)})"
+        message = f"{what} does not exist, although {were} published to it ({name_some(keys)})"
         way_out = (
-            "is this another machine, or another folder? Run apply where it is, or restore it; if it is lost,"
-            f" `keyform rotate {' '.join(keys[:5])}{' …' if len(keys) > 5 else ''}` makes new secrets"
+            "run apply on the machine and in the folder where it is, or restore it; if it is lost,"
+            f" `keyform rotate {' '.join(keys[:5])}{' …' if len(keys) > 5 else ''}` creates new secrets"
         )
         yield Finding(place.where, f"sinks.{sink}", message, way_out)
     told = {key for keys in absent.values() for key in keys}
@@ -64,12 +64,12 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
         sinks = sorted({sink for verdict in others for sink in verdict.losses.lost})
         have = "1 secret that was published is" if len(names) == 1 else f"{len(names)} secrets that were published are"
         message = (
-            f"{have} no longer in sink {name_some(sinks)}, and at most {desired.safety.max_replacements} may be"
+            f"{have} no longer in sink {name_some(sinks)}, but at most {desired.safety.max_replacements} may be"
             f" replaced: {name_some(names)}"
         )
         way_out = (
-            "run apply where the secrets are, or restore them; `keyform rotate KEY` replaces one that is lost, and"
-            f" `safety: {{max_replacements: {len(names)}}}` all of them"
+            "run apply where the secrets are, or restore them; if they are lost, run `keyform rotate KEY`, or set"
+            f" `safety: {{max_replacements: {len(names)}}}` to replace all of them"
         )
         yield Finding(desired.place.where, "safety.max_replacements", message, way_out)
 

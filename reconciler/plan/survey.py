@@ -16,7 +16,7 @@ from reconciler.plan.cases import Facts, Generation, KeyCase, gather_facts
 from reconciler.plan.compute import decide, find_repairs
 from reconciler.plan.due import find_due
 from reconciler.plan.fates import Fate, overlap_end
-from reconciler.plan.holdings import find_holdings
+from reconciler.plan.holdings import find_deleted, find_holdings, holds_deleted
 from reconciler.plan.moving import end_of_former
 from reconciler.plan.obstacles import path_of
 from reconciler.plan.owners import find_claims
@@ -74,7 +74,7 @@ def _key(verdict: Verdict) -> KeyStatus:
         name=case.name,
         description=(case.desired.description or "") if case.desired else current.text if current else "",
         desired=case.desired,
-        state=_state(current, case.now),
+        state=_state(case, current),
         generations=tuple(
             GenerationStatus(
                 live_name=each.name,
@@ -108,10 +108,10 @@ def _expiry(current: Generation | None, verdict: Verdict) -> Expiry:
     return Expiry.SOON if verdict.expiring else Expiry.LATER
 
 
-def _state(current: Generation | None, now: datetime) -> KeyState:
+def _state(case: KeyCase, current: Generation | None) -> KeyState:
     if current is None:
-        return KeyState.MISSING
-    if current.live.is_expired(now):
+        return KeyState.DELETED if find_deleted(case) else KeyState.MISSING
+    if current.live.is_expired(case.now):
         return KeyState.EXPIRED
     return KeyState(current.phase.value)
 
@@ -132,12 +132,14 @@ def _why(verdict: Verdict) -> tuple[str, ...]:
     """Why it is held up; what endpoints hold up is reported with them."""
     if not verdict.is_held_up:
         return ()
-    return tuple(finding.message for finding in verdict.unmet) or ("is held up by what an endpoint would lose",)
+    return tuple(finding.message for finding in verdict.unmet) or ("an endpoint would be left without a valid key",)
 
 
 def _sink_state(case: KeyCase, current: Generation | None, sink: str) -> SinkState:
     if sink in case.facts.foreign.get(case.name, {}):
         return SinkState.FOREIGN
+    if holds_deleted(case, sink):
+        return SinkState.STALE
     if current is None:
         return SinkState.NOT_YET
     if sink in current.sinks_that_hold_it:

@@ -14,8 +14,8 @@ from reconciler.plan.fields import compare_fields, instant
 from reconciler.plan.holdings import find_holdings
 from reconciler.plan.rules import expiry_in_place
 
-ADOPTION = Reason("key_is_adopted", "the file takes over a live key that was made elsewhere")
-RESTORATION = Reason("marker_is_restored", "its marker is gone, and what a sink holds proves which generation it is")
+ADOPTION = Reason("key_is_adopted", "the file adopts a live key")
+RESTORATION = Reason("marker_is_restored", "its marker is gone, and a sink's record proves which generation it is")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def mark(
         return marked, ADOPTION
     published = replace(marked, phase=Phase.PUBLISHED, since=case.now, published_to=case.destinations)
     if is_newly_revoked:
-        sentence = "its secret leaked: it is cut as soon as another is published"
+        sentence = "its secret leaked: it stops working once a new one is published"
         return marked, Reason("key_is_revoked", sentence, is_urgent=True)
     if live.ownership is None:
         return marked, RESTORATION
@@ -136,15 +136,17 @@ def mark(
     if live.taken_from:
         return marked, Reason("key_is_taken_over", f"the file takes it over from the stack {live.taken_from}")
     if generation.is_unfinished and generation.has_replaced(key.sinks):
-        return published, Reason("publication_is_unfinished", "an earlier run ended before it marked this as published")
+        return published, Reason(
+            "publication_is_unfinished", "an earlier run was interrupted before it marked this generation published"
+        )
     if generation.phase is Phase.PENDING:
         partial = replace(marked, phase=Phase.PARTIAL, since=case.now)
-        return partial, Reason("publication_is_uncertain", "an earlier run ended while it was being published")
+        return partial, Reason("publication_is_uncertain", "an earlier run was interrupted while publishing it")
     if live.ownership.generation != number:
         return marked, Reason("marker_differs", f"its marker says g{live.ownership.generation}, and its name g{number}")
     marked = replace(marked, published_to=find_place(case, key, generation))
     if live.ownership.form != FORM:
-        return marked, Reason("marker_is_old", "its marker is in the form of an earlier version")
+        return marked, Reason("marker_is_old", "its marker has an older format")
     if marked.published_to != live.ownership.published_to:
         return marked, Reason("sinks_differ", "its marker does not name the sinks that the file names")
     return marked, None

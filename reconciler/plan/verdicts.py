@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from reconciler.errors import Finding
 from reconciler.model import LAST_GENERATION, DesiredKey, EndpointRef, generation_name, number_in_name
 from reconciler.plan.cases import KeyCase
-from reconciler.plan.changes import Action, KeyRef, Note, Reason
+from reconciler.plan.changes import Action, Destroy, KeyRef, Note, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor, rule_on
-from reconciler.plan.holdings import NOTHING_LOST, Holdings, find_losses
+from reconciler.plan.holdings import NOTHING_LOST, Holdings, describe_deleted, find_deleted, find_losses
 from reconciler.plan.leftovers import explain_old, find_unretired
 from reconciler.plan.notes import (
     expose_leak,
@@ -47,7 +47,7 @@ from reconciler.plan.owners import record_is_of
 from reconciler.plan.rules import expiry_of_successor, find_cause
 from reconciler.plan.updates import Copying, KeyWriting, mark_revoked, plan_copying, plan_writings
 
-CUT_NOW = "to cut what leaked before that, take the key out of the file and apply"
+CUT_NOW = "to revoke the leaked secret first, remove the key from the file and apply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def judge(case: KeyCase, *, stays_at: frozenset[EndpointRef] = frozenset(), is_s
     change.
     """
     if case.is_set_aside:
-        return keep(case, Reason("key_is_not_asked_for", "only the keys that are asked for change"))
+        return keep(case, Reason("key_is_not_asked_for", "it was not named on the command line"))
     if case.desired is None:
         found = tuple(find_obstacles_to_removal(case))
         return hold_up(case, found) if found or is_stopped else judge_removed(case)
@@ -118,9 +118,7 @@ def hold_up(case: KeyCase, findings: tuple[Finding, ...]) -> Verdict:
 
     A leak is at least marked, so that every later apply knows to cut it.
     """
-    kept = replace(
-        keep(case, Reason("key_is_held_up", "a person has to look at it first")), unmet=findings, is_held_up=True
-    )
+    kept = replace(keep(case, Reason("key_is_held_up", "it is held up")), unmet=findings, is_held_up=True)
     if case.desired is None or not case.is_urgent:
         return kept
     told = (replace(each, way_out="; ".join(filter(None, (each.way_out.rstrip(". "), CUT_NOW)))) for each in findings)
@@ -131,7 +129,7 @@ def hold_up(case: KeyCase, findings: tuple[Finding, ...]) -> Verdict:
 
 def judge_removed(case: KeyCase) -> Verdict:
     """The file does not declare the key: everything of it goes, sink records before live keys."""
-    gone = Reason("key_is_not_declared", "it is no longer declared")
+    gone = explain_removal(case)
     sinks = {*case.records, *case.facts.unreadable_sinks} if case.generations else set(case.records)
     lasting, uncut = case.facts.lasting_sinks, find_doubtful(case)
     sinks -= {sink for sink, record in case.records.items() if any(record_is_of(record, live) for live in uncut)}
@@ -153,6 +151,16 @@ def judge_removed(case: KeyCase) -> Verdict:
             *explain_old(case, find_unretired(case)),
         ),
     )
+
+
+def explain_removal(case: KeyCase) -> Reason:
+    """Why a key goes, and what is left of it where somebody deleted its live key already."""
+    why, deleted = "is no longer declared", None if case.generations else find_deleted(case)
+    if isinstance(case.facts.demand, Destroy):
+        why = "is destroyed with its stack"
+    if deleted is not None:
+        return Reason("key_is_not_declared", f"{why}, and {describe_deleted(case, deleted)}")
+    return Reason("key_is_not_declared", why)
 
 
 def judge_declared(case: KeyCase, key: DesiredKey, stays_at: frozenset[EndpointRef]) -> Verdict:

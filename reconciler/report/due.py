@@ -15,14 +15,14 @@ from reconciler.report.times import relative
 def render_due(found: tuple[Due, ...], now: datetime, within: timedelta) -> str:
     """One line for each: when, how long until then, which key, and why."""
     if not found:
-        return f"Nothing falls due within {duration(within)}.\n"
+        return f"No rotation is due within {duration(within)}.\n"
     column = widest(due.key for due in found)
     lines = [
         f"{instant(due.due_at.replace(microsecond=0))}  {pad(when(due, now), 10)}  "
         f"{pad(shown(due.key), column)}  {one_line(due.reason.sentence)}"
         for due in found
     ]
-    return "\n".join([*lines, "", "An apply rotates each of them once it is due."]) + "\n"
+    return "\n".join([*lines, "", "The next apply after that time rotates the key."]) + "\n"
 
 
 def when(due: Due, now: datetime) -> str:

@@ -1,9 +1,9 @@
 """Plan and outcomes as JSON: Terraform's plan representation, so that its tools read it, and under `keyform` the rest.
 
-A policy written for Terraform finds `resource_changes[]`, one for each key, and one for each endpoint whose own setting
-changes. `before` and `after` hold what the plan's changes carry and no more: an update names the fields that differ,
-not the whole resource. `endpoints` are those that the plan touches. `keyform.changes[]` are the plan's own: each is
-about one generation and, where it binds or unbinds, one endpoint.
+A policy written for Terraform finds `resource_changes[]`, one for each key and each endpoint of the stack, also for
+those that stay as they are (`no-op`), and `resource_drift[]`, one for each key that was deleted outside keyform.
+`before` and `after` are whole objects: all attributes are there, null where there is no value; docs/json.md lists them.
+`keyform.changes[]` are the plan's own: each is about one generation and, where it binds or unbinds, one endpoint.
 
 A plan holds no secret, so nothing here can. The text is ASCII: no escape sequence from the API reaches a terminal.
 """
@@ -17,7 +17,7 @@ from datetime import datetime
 
 from reconciler.encoder import disarm_json
 from reconciler.errors import Finding
-from reconciler.model import EndpointRef, Unchanged
+from reconciler.model import Unchanged
 from reconciler.plan.changes import (
     Action,
     Bind,
@@ -31,6 +31,7 @@ from reconciler.plan.changes import (
     Publish,
     Reason,
     RemoveRecord,
+    Resource,
     Summary,
     Unbind,
     UpdateKey,
@@ -92,7 +93,8 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
     return {
         "format_version": FORMAT_VERSION,
         "applyable": bool(plan.changes) and not plan.refusals,
-        "resource_changes": [_resource(block, plan) for block in group_changes(plan.changes)],
+        "resource_changes": _resources(plan),
+        "resource_drift": [_drift(each) for each in plan.drift],
         "keyform": {
             "stack": plan.stack,
             "project": plan.project,
@@ -103,6 +105,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
             "unmet": [_finding(finding) for finding in plan.unmet],
             "held_up": [f"key.{name}" for name in plan.held_up],
             "warnings": [{**asdict(note)} for note in plan.warnings],
+            "notes": [{**asdict(note)} for note in plan.notes],
             "repairs": [{**asdict(note)} for note in plan.repairs],
             "expiring": [{**asdict(note)} for note in plan.expiring],
             "destinations": [{"sink": each.sink, "destination": each.place} for each in plan.destinations],
@@ -112,88 +115,93 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
     }
 
 
-def _resource(block: Block, plan: Plan) -> Value:
-    before, after = _endpoint(block, block.endpoint) if block.endpoint else _key(block)
-    makes = any(isinstance(change, CreateGeneration) for change in block.changes)
-    former = [name for name, heir in plan.renames if heir == block.name and not block.endpoint]
+def _resources(plan: Plan) -> list[Value]:
+    """Every key and endpoint of the stack, also those that stay as they are (`no-op`)."""
+    blocks = {block.address: block for block in group_changes(plan.changes)}
+    reasons: dict[str, str] = {}
+    for change in plan.changes:
+        if change.endpoint is not None:
+            reasons.setdefault(str(change.endpoint), change.reason.code)
+    found = []
+    for each in plan.resources:
+        tree = _resource(each, blocks.get(each.address), reasons.get(each.address))
+        former = [f"key.{name}" for name, heir in plan.renames if f"key.{heir}" == each.address]
+        found.append({**tree, "previous_address": former[0]} if former else tree)
+    return [*found]
+
+
+def _resource(found: Resource, block: Block | None, reason: str | None) -> dict[str, Value]:
+    """One of them; an endpoint without a separate block changes in its list of keys."""
+    change = _change_of(found, [*_ACTIONS[block.action]] if block else ["no-op" if reason is None else "update"])
+    change["replace_paths"] = _replace_paths(found, block)
+    if found.adopts:
+        change["importing"] = {"id": found.adopts}
+    tree: dict[str, Value] = {**_identity(found), "change": change}
+    code = block.reason.code if block else reason
+    return {**tree, "action_reason": code} if code else tree
+
+
+def _drift(found: Resource) -> Value:
+    """What was changed outside keyform, since the sinks got what they hold."""
+    return {**_identity(found), "change": _change_of(found, ["delete" if found.after is None else "update"])}
+
+
+def _identity(found: Resource) -> dict[str, Value]:
+    kind, _, name = found.address.partition(".")
+    type_ = "keyform_key" if kind == "key" else "keyform_endpoint"
+    return {"address": found.address, "mode": "managed", "type": type_, "name": name}
+
+
+def _change_of(found: Resource, actions: list[Value]) -> dict[str, Value]:
+    is_key = found.address.startswith("key.")
     return {
-        "address": block.address,
-        **({"previous_address": f"key.{former[0]}"} if former else {}),
-        "mode": "managed",
-        "type": "keyform_endpoint" if block.endpoint else "keyform_key",
-        "name": block.name,
-        "change": {
-            "actions": [*_ACTIONS[block.action]],
-            "before": before,
-            "after": after,
-            "after_unknown": {"created_at": True, "secret": True} if makes else {},
-            "before_sensitive": {"secret": True} if before is not None and not block.endpoint else {},
-            "after_sensitive": {"secret": True} if after is not None and not block.endpoint else {},
-            "replace_paths": _replace_paths(block),
-        },
-        "action_reason": block.reason.code,
+        "actions": actions,
+        "before": _value(found.before),
+        "after": _value(found.after),
+        "after_unknown": _unknown(found),
+        "before_sensitive": {"secret": True} if is_key and found.before is not None else {},
+        "after_sensitive": {"secret": True} if is_key and found.after is not None else {},
     }
 
 
-def _key(block: Block) -> tuple[Value, Value]:
-    """What is known of a key before and after; null if there is no such key."""
-    before: dict[str, Value] = {"name": block.name}
-    after: dict[str, Value] = {"name": block.name}
-    for change in block.changes:
-        if isinstance(change, CreateGeneration):
-            after["description"] = change.text
-            after["expires_at"] = instant(change.expires_at)
-            after["prevent_destroy"] = change.ownership.protected
-            after["generation"] = change.live.name
-        elif isinstance(change, Publish):
-            after["sinks"] = [*change.sinks]
-        elif isinstance(change, Copy):
-            after["copied"] = {"from": change.source, "to": [*change.sinks]}
-        if not isinstance(change, DeleteKey):
-            before |= {diff.path: diff.live for diff in change.diff}
-            after |= {diff.path: diff.desired for diff in change.diff}
-    going: list[Value] = [change.live.name for change in block.changes if isinstance(change, DeleteKey)]
-    if going and block.action is Action.DELETE:
-        before["generations"] = going
-    elif going:
-        before["old_generations"], after["old_generations"] = going, []
-    gained = sorted({str(change.endpoint) for change in block.changes if isinstance(change, Bind)})
-    lost = sorted({str(change.endpoint) for change in block.changes if isinstance(change, Unbind)})
-    if block.action is Action.ROTATE:
-        # Old and new generation overlap: the changes do not show where the key was bound before.
-        after["endpoints"] = [*gained]
-    elif gained or lost:
-        before["endpoints"] = [*lost]
-        after["endpoints"] = [*gained]
-    match block.action:
-        case Action.CREATE:
-            return None, after
-        case Action.DELETE:
-            return before, None
-        case Action.FORGET:
-            return before, None
-        case Action.UPDATE | Action.ROTATE:
-            return before, after
+def _unknown(found: Resource) -> Value:
+    """What only an apply gives, in the form of `after`: a list has as many entries as there."""
+    if not found.made or found.after is None:
+        return {}
+    generations = found.after["generations"]
+    new: dict[str, Value] = {"created_at": True, "marker": True}
+    names = [each["name"] for each in generations if isinstance(each, dict)] if isinstance(generations, list) else []
+    return {"created_at": True, "secret": True, "generations": [new if n == found.made else {} for n in names]}
 
 
-def _endpoint(block: Block, ref: EndpointRef) -> tuple[Value, Value]:
-    """What is known of an endpoint: foreign keys that are unlinked, and authentication that goes off."""
-    before: dict[str, Value] = {"name": ref.name, "kind": ref.kind.value}
-    after = dict(before)
-    if names := [change.live.name for change in block.changes if isinstance(change, Unbind)]:
-        before["foreign_keys"] = [*names]
-        after["foreign_keys"] = []
-    for diff in (diff for change in block.changes for diff in change.diff):
-        before[diff.path], after[diff.path] = diff.live, diff.desired
-    return before, after
+_REPLACES = {
+    "expiry_differs": "expires_at",
+    "lifetime_differs": "expires_at",
+    "expiry_is_near": "expires_at",
+    "secret_is_not_in_sink": "sinks",
+}
+"""The attribute that takes a new generation, by the reason for that."""
 
 
-def _replace_paths(block: Block) -> Value:
-    """The fields that cannot be changed in place, each as a path."""
-    if block.action is not Action.ROTATE:
+def _replace_paths(found: Resource, block: Block | None) -> Value:
+    """The attributes that differ and cannot be changed in place, each as a path."""
+    if block is None or block.action is not Action.ROTATE or found.before is None or found.after is None:
         return []
-    made = (change for change in block.changes if isinstance(change, CreateGeneration))
-    return [[diff.path] for change in made for diff in change.diff if diff.path != "generation"]
+    field = _REPLACES.get(block.reason.code, "")
+    return [[field]] if field and found.before[field] != found.after[field] else []
+
+
+def _value(tree: object) -> Value:
+    """A tree as JSON takes it. TypeError for anything else: only data gets into an output."""
+    match tree:
+        case None | bool() | int() | str():
+            return tree
+        case list():
+            return [_value(each) for each in tree]
+        case dict():
+            return {str(name): _value(each) for name, each in tree.items()}
+        case _:
+            raise TypeError(f"{type(tree).__name__} is not JSON")
 
 
 def _change(change: Change) -> dict[str, Value]:

@@ -16,13 +16,13 @@ from reconciler.report.terminal import Palette, items, pad, widest, wrap
 from reconciler.report.text import ACTIONS, NO_CHANGES, render_notes, symbol_of
 from reconciler.report.verbs import doing, subject_of
 
-AGAIN = "It is safe to run apply again: every step looks at what is live first, so what is done stays done"
+AGAIN = "It is safe to run apply again: completed steps are not repeated"
 _MOST_STEPS = 20
 _TITLES = {
-    OutcomeState.DONE: ("Done, as far as it could be", Role.WARNING),
+    OutcomeState.DONE: ("Done, with remarks", Role.WARNING),
     OutcomeState.FAILED: ("Failed", Role.DANGER),
     OutcomeState.UNKNOWN: ("Sent, but not confirmed", Role.DANGER),
-    OutcomeState.SKIPPED: ("Skipped, because a step before was not done", Role.WARNING),
+    OutcomeState.SKIPPED: ("Skipped, because an earlier step was not done", Role.WARNING),
     OutcomeState.NOT_STARTED: ("Not started", Role.WARNING),
 }
 
@@ -62,10 +62,10 @@ def describe_again(result: Result) -> str:
     made = [each for each in result.plan.changes if isinstance(each, CreateGeneration) and each.id in done]
     lost = [change.live.name for change in made if ChangeId(Step.PUBLISH, change.live) not in done]
     if not lost:
-        return f"{AGAIN}, and nothing is done twice."
+        return f"{AGAIN}."
     more = f" and {len(lost) - _MOST_STEPS} more" if len(lost) > _MOST_STEPS else ""
     names = ", ".join(map(shown, lost[:_MOST_STEPS])) + more
-    return f"{AGAIN}. Only what was made and not published is made again, since nobody has its secret: {names}."
+    return f"{AGAIN}. These generations were not published, and are created again: {names}."
 
 
 def complete_outcomes(result: Result) -> tuple[Outcome, ...]:
@@ -122,7 +122,7 @@ def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterat
         if detail:
             lines += _hanging([palette.paint(word, role) for word in detail.split(" ")], "why:", width)
         if way_out:
-            lines += _hanging(way_out.split(" "), "way out:", width)
+            lines += _hanging(way_out.split(" "), "fix:", width)
     yield "\n".join(lines)
 
 

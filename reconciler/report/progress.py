@@ -182,15 +182,18 @@ class LiveProgress:
         from rich.text import Text  # noqa: PLC0415
 
         running, finished, now = self._running, list(self._finished.values()), self._console.get_time()
-        steps = Table.grid(padding=(0, 1))
+        times = [elapsed(now - row.since) for row in running[:_MOST_RUNNING]]
+        # Where a line is too long, its text is cut, and neither the spinner before it nor the time behind it.
+        room = self._console.width - 4 - max(map(len, times), default=0)
+        steps = Table.grid(padding=(0, 1, 0, 0))
         steps.add_column(no_wrap=True)
-        steps.add_column(no_wrap=True, overflow="ellipsis")
+        steps.add_column(no_wrap=True, overflow="ellipsis", max_width=max(1, room))
         steps.add_column(no_wrap=True, justify="right")
-        for row in running[:_MOST_RUNNING]:
+        for row, time in zip(running, times, strict=False):
             text = Text.assemble((shown(row.subject), STYLES[Role.NAME]), "  ", doing(row.changes))
             if row.note:
                 text.append(f"  {row.note}", STYLES[Role.WARNING])
-            steps.add_row(self._spinner, text, Text(elapsed(now - row.since), STYLES[Role.QUIET]))
+            steps.add_row(self._spinner, text, Text(time, STYLES[Role.QUIET]))
         if len(running) > _MOST_RUNNING:
             steps.add_row("", Text(f"and {len(running) - _MOST_RUNNING} more", STYLES[Role.QUIET]), "")
         counts = Text(f"{finished.count(OutcomeState.DONE)} of {self._total} done")

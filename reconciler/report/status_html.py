@@ -34,7 +34,7 @@ def status_to_html(standing: Standing) -> str:
     sections = [
         _header(standing),
         tag("main", join(_sections(standing), "\n")),
-        tag("footer", f"Written by keyform {__version__}. It shows names and times, and never a secret."),
+        tag("footer", f"Written by keyform {__version__}. It contains no secrets."),
     ]
     return page(f"{standing.stack}: inference keys", STYLE + style_lines(window), *sections)
 
@@ -48,7 +48,7 @@ def _sections(standing: Standing) -> Iterator[Html]:
         class_="two",
     )
     yield _section("timeline", "Generations over time", _timeline(standing))
-    yield _section("matrix", "Who opens what", draw_matrix(standing))
+    yield _section("matrix", "Bindings", draw_matrix(standing))
     yield _section("details", "In detail", join((_generations(standing), _endpoints(standing)), "\n"))
 
 
@@ -105,43 +105,46 @@ class _Finding:
 def _look(standing: Standing) -> Html:
     found = [finding for finding in _findings(standing) if finding.names]
     if not found:
-        return tag("p", "Nothing: every key is published, in its sinks, and opens what the file says.", class_="well")
+        return tag("p", "Nothing: every key is published, saved in its sinks, and bound as declared.", class_="well")
     return tag("ul", *(_show_finding(finding) for finding in found), class_="findings")
 
 
 def _findings(standing: Standing) -> Iterator[_Finding]:
     """The worst first."""
     meant = [endpoint for endpoint in standing.public if endpoint.is_meant_to_be_public]
-    yield _Finding(Role.DANGER, "Public, and the file does not say so", _addresses(set(standing.public) - set(meant)))
+    yield _Finding(Role.DANGER, "Public, but not declared `auth: open`", _addresses(set(standing.public) - set(meant)))
     yield _Finding(Role.DANGER, "Expired", tuple(tell_expiry(key, standing.now) for key in standing.expired))
-    yield _Finding(Role.DANGER, "Revoked, and not yet cut", standing.leaked)
-    yield _Finding(Role.WARNING, "Not active, the API says", standing.inactive)
-    yield _Finding(Role.DANGER, "Marked as this stack's, and not counted as its own: see plan", standing.claims)
-    yield _Finding(Role.DANGER, "Held up until somebody has looked: see plan", standing.held_up)
+    yield _Finding(Role.DANGER, "Revoked, but still working", standing.leaked)
+    yield _Finding(Role.WARNING, "Not active according to the API", standing.inactive)
+    yield _Finding(Role.DANGER, "Has an unverified marker of this stack: see plan", standing.claims)
+    yield _Finding(Role.DANGER, "Held up: see plan", standing.held_up)
     troubles = tuple(f"{trouble.path}: {trouble.message}" for trouble in standing.troubles)
-    yield _Finding(Role.DANGER, "Could not be read, or is somebody else's", troubles)
-    yield _Finding(Role.WARNING, "Endpoints that are not shown", standing.unseen)
+    yield _Finding(Role.DANGER, "Could not be read, or belongs to another stack", troubles)
+    yield _Finding(Role.WARNING, "Endpoints that the API does not show", standing.unseen)
     repairs = tuple(f"{note.address}: {note.sentence}" for note in standing.repairs)
     yield _Finding(Role.WARNING, "To be repaired by the next apply", repairs)
-    yield _Finding(Role.DANGER, "Declared, and not live", _in_state(standing, KeyState.MISSING))
-    yield _Finding(Role.DANGER, "The sink is not there", _in_sink_state(standing, SinkState.ABSENT))
+    yield _Finding(Role.DANGER, "Deleted outside keyform", _in_state(standing, KeyState.DELETED))
+    yield _Finding(Role.DANGER, "The sink does not exist", _in_sink_state(standing, SinkState.ABSENT))
     yield _Finding(Role.DANGER, "The secret is not in its sink", _in_sink_state(standing, SinkState.LOST))
-    yield _Finding(Role.WARNING, "The sink is at another place", _in_sink_state(standing, SinkState.ELSEWHERE))
+    yield _Finding(Role.WARNING, "The sink has moved", _in_sink_state(standing, SinkState.ELSEWHERE))
     yield _Finding(
         Role.WARNING,
-        "Expires soon, and nothing rotates it",
+        "Expires soon, without a rotation",
         tuple(tell_expiry(key, standing.now) for key in standing.expiring),
     )
-    yield _Finding(Role.WARNING, "A run ended while it published", _in_state(standing, KeyState.PARTIAL))
-    yield _Finding(Role.WARNING, "Made, and not yet published", _in_state(standing, KeyState.PENDING))
-    yield _Finding(Role.WARNING, "Live, and in no file", tuple(key.name for key in standing.keys if not key.declared))
+    yield _Finding(Role.WARNING, "Does not exist yet", _in_state(standing, KeyState.MISSING))
+    yield _Finding(Role.WARNING, "A run was interrupted while publishing", _in_state(standing, KeyState.PARTIAL))
+    yield _Finding(Role.WARNING, "Created, but not published yet", _in_state(standing, KeyState.PENDING))
+    yield _Finding(Role.WARNING, "Live, but not declared", tuple(key.name for key in standing.keys if not key.declared))
     yield _Finding(
         Role.WARNING,
-        "Foreign keys open",
+        "Foreign keys are bound",
         tuple(f"{endpoint.ref} ({_some(endpoint.foreign, 3)})" for endpoint in standing.with_foreign_keys),
     )
-    yield _Finding(Role.NOTE, "Public, as the file says", _addresses(meant))
-    yield _Finding(Role.NOTE, "Adopted: the secret is unknown until it rotates", _in_state(standing, KeyState.ADOPTED))
+    yield _Finding(Role.NOTE, "Public, as declared", _addresses(meant))
+    yield _Finding(
+        Role.NOTE, "Adopted: keyform knows the secret after the next rotation", _in_state(standing, KeyState.ADOPTED)
+    )
 
 
 _WORDS = {Role.DANGER: "Problem", Role.WARNING: "Warning", Role.NOTE: "Note"}
@@ -208,7 +211,7 @@ def _events(standing: Standing) -> Iterator[_Event]:
             if each.until is not None:
                 yield _Event(max(each.until, standing.now), key.name, f"overlap of g{each.generation} ends")
         if key.expiry in (Expiry.LATER, Expiry.SOON) and key.expires_at is not None and key.next_rotation is None:
-            yield _Event(key.expires_at, key.live_name, "expires, and nothing rotates it")
+            yield _Event(key.expires_at, key.live_name, "expires, without a rotation")
 
 
 def _when(at: datetime, now: datetime) -> Html:
@@ -323,7 +326,7 @@ def _beside(endpoint: EndpointStatus) -> str:
 
 
 def _endpoints(standing: Standing) -> Html:
-    heads = ("Endpoint", "Access", "The file says", "Keys of this stack", "Foreign keys", "Status")
+    heads = ("Endpoint", "Access", "The file says", "Live keys of this stack", "Foreign keys", "Status")
     rows = [
         tag(
             "tr",

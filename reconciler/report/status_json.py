@@ -4,7 +4,7 @@ format_version, stack, project
 now                             the instant that all lengths are counted from, by the API's clock
 keys[]                          sorted by their names
   name, description, declared   as in the file; `declared` false: live or in a sink, and in no file
-  state                         published, pending, adopted, partial, revoked, expired or missing
+  state                         published, pending, adopted, partial, revoked, expired, missing or deleted (by others)
   expiry                        never, later, soon (and nothing rotates it before) or expired
   live_name, generation         of the current generation, as are the next five; null when the key is missing
   created_at, age_seconds, expires_at, expires_in_seconds (negative once it has expired), bound_to[]
@@ -15,9 +15,9 @@ keys[]                          sorted by their names
     phase, since                pending, published, adopted, partial or revoked, and since when
     fate                        what the next apply does with it: current, overlap, retire, discard, remove or keep
     overlap_ends_at, overlap_left_seconds (0 once it has ended)
-  sinks                         {name: ok, lost, absent, elsewhere, unknown, foreign or not yet}
+  sinks                         {name: ok, lost, absent, elsewhere, stale, unknown, foreign or not yet}
   held_up[]                     why nothing of it changes until a person has looked; empty: nothing holds it up
-endpoints[]                     in order of address, its keys in order of name
+endpoints[]                     in order of address, its live keys in order of name
   address, kind, name, public, keys[], foreign_keys[], status, application
   alias                         its name where `name` is its id, as v2 has it; or null
   managed                       the stack has to do with it: an entry in the file, or a key that opens it

@@ -22,10 +22,10 @@ FEW = 6
 FOREIGN = "foreign"
 CELLS: dict[str, str] = {
     Opening.BOUND: "bound",
-    Opening.BOTH: "bound, by two generations",
-    Opening.OTHER: "only another generation is bound",
+    Opening.BOTH: "bound by two generations",
+    Opening.OTHER: "bound by another generation only",
     Opening.WANTED: "declared, not bound yet",
-    Opening.EXTRA: "bound, and no longer declared",
+    Opening.EXTRA: "bound, but no longer declared",
     FOREIGN: "foreign key",
 }
 """A screen reader's words for a cell, by the cell's class."""
@@ -35,7 +35,7 @@ def draw_matrix(standing: Standing) -> Html:
     """The table, in a frame that scrolls if it is too wide."""
     columns = choose_columns(standing)
     if not columns:
-        return tag("p", "No endpoint has to do with this stack.", class_=as_role(Role.QUIET))
+        return tag("p", "No endpoint is managed by this stack.", class_=as_role(Role.QUIET))
     heads = [_head(endpoint) for endpoint in columns]
     corner = tag("th", tag("span", "Key", class_="vh"), scope="col", class_="corner")
     rows = [_row(key, columns) for key in standing.keys]
@@ -43,7 +43,7 @@ def draw_matrix(standing: Standing) -> Html:
     few = " few" if len(columns) <= FEW else ""
     table = tag(
         "table",
-        tag("caption", "Which key opens which endpoint", class_="vh"),
+        tag("caption", "Bindings of keys to endpoints", class_="vh"),
         tag("thead", tag("tr", corner, *heads)),
         NEWLINE,
         tag("tbody", join(rows, "\n")),
@@ -56,8 +56,8 @@ def draw_matrix(standing: Standing) -> Html:
     )
     notes = [legend(has_foreign=bool(foreign))]
     if rest:
-        noun = "endpoint has" if rest == 1 else "endpoints have"
-        notes.append(tag("p", f"{rest} more {noun} nothing to do with this stack.", class_=as_role(Role.QUIET)))
+        noun = "endpoint is" if rest == 1 else "endpoints are"
+        notes.append(tag("p", f"{rest} more {noun} not managed by this stack.", class_=as_role(Role.QUIET)))
     tall = " tall" if len(rows) > MANY else ""
     frame = tag("div", table, class_=f"frame{tall}", role="region", aria_label="Keys and endpoints", tabindex=0)
     return join((frame, *notes), "\n")

@@ -125,7 +125,10 @@ border-top:1px solid var(--line);align-items:center}
 .row .warn{color:var(--warn);font-weight:600}
 .row .bad{color:var(--bad);font-weight:600}
 .row .badge.bad,.row .badge.warn{font-weight:600}
-.lane{align-self:stretch;display:flex;align-items:center;background-repeat:no-repeat;overflow:hidden}
+.lane{align-self:stretch;display:flex;align-items:center;background-repeat:no-repeat;background-origin:content-box;
+overflow:hidden}
+.lane,.row.head>div:nth-child(2){padding:0 9px}
+.lane svg,.axis{overflow:visible}
 svg{display:block}
 .bar.current{fill:var(--main)}
 .bar.current.ahead{fill:var(--main-soft)}

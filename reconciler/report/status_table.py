@@ -89,27 +89,31 @@ def head_of(stack: str, project: int) -> Text:
 
 def _alarm(standing: Standing) -> Iterator[Text]:
     now = standing.now
-    if standing.public:
-        yield alarm_of_public([str(endpoint.ref) for endpoint in standing.public])
+    meant = [str(endpoint.ref) for endpoint in standing.public if endpoint.is_meant_to_be_public]
+    if others := [str(endpoint.ref) for endpoint in standing.public if not endpoint.is_meant_to_be_public]:
+        yield alarm_of_public(others)
+    if meant:
+        what = _count(meant, "endpoint is", "endpoints are")
+        yield Text(f"{what} public, as declared: {', '.join(map(shown, meant))}\n", Role.NOTE)
     if leaked := standing.leaked:
         what = _count(leaked, "live key is", "live keys are")
-        yield Text(f"{what} REVOKED, and not yet cut: {some_of(leaked)}. Run apply.\n", Role.DANGER)
+        yield Text(f"{what} REVOKED, but still working: {some_of(leaked)}. Run apply.\n", Role.DANGER)
     if inactive := standing.inactive:
         what = _count(inactive, "live key is", "live keys are")
-        yield Text(f"{what} not active, the API says: {some_of(inactive)}\n", Role.WARNING)
+        yield Text(f"{what} not active according to the API: {some_of(inactive)}\n", Role.WARNING)
     if expired := standing.expired:
         names = some_of([tell_expiry(key, now) for key in expired])
         yield Text(f"{_count(expired, 'key has', 'keys have')} EXPIRED: {names}\n", Role.DANGER)
     if expiring := standing.expiring:
         names = some_of([tell_expiry(key, now) for key in expiring])
-        what, them = _count(expiring, "key expires", "keys expire"), "it" if len(expiring) == 1 else "them"
-        yield Text(f"{what} soon, with nothing to rotate {them}: {names}\n", Role.WARNING)
+        what = _count(expiring, "key expires", "keys expire")
+        yield Text(f"{what} soon, without a rotation: {names}\n", Role.WARNING)
     if claims := standing.claims:
         what = _count(claims, "live key has", "live keys have")
-        yield Text(f"{what} this stack's marker without being its own: {some_of(claims)}. See plan.\n", Role.DANGER)
+        yield Text(f"{what} an unverified marker of this stack: {some_of(claims)}. See plan.\n", Role.DANGER)
     if held_up := standing.held_up:
         what = _count(held_up, "key is", "keys are")
-        yield Text(f"{what} HELD UP until somebody has looked: {some_of(held_up)}. See plan.\n", Role.DANGER)
+        yield Text(f"{what} HELD UP: {some_of(held_up)}. See plan.\n", Role.DANGER)
     for trouble in standing.troubles:
         yield Text(f"{shown(trouble.path)}: {one_line(trouble.message)}\n", Role.DANGER)
     told = " ".join(trouble.message for trouble in standing.troubles)
@@ -119,14 +123,14 @@ def _alarm(standing: Standing) -> Iterator[Text]:
         yield Text(f"{shown(note.address)}: {one_line(note.sentence)}\n", Role.WARNING)
     if endpoints := standing.with_foreign_keys:
         bound = [f"{shown(str(endpoint.ref))} ({some_of(endpoint.foreign)})" for endpoint in endpoints]
-        yield Text(f"Foreign keys open endpoints of this stack: {some_of(bound)}\n", Role.WARNING)
+        yield Text(f"Foreign keys are bound to endpoints of this stack: {some_of(bound)}\n", Role.WARNING)
 
 
 def alarm_of_public(addresses: Sequence[str]) -> Text:
     """Public endpoints, by name, above everything else."""
     names = ", ".join(map(shown, addresses))
     what = _count(addresses, "endpoint is", "endpoints are")
-    return Text(f"{what} PUBLIC, open to anyone who knows the address: {names}\n", Role.DANGER)
+    return Text(f"{what} PUBLIC, and can be called without a key: {names}\n", Role.DANGER)
 
 
 def _count(found: Sequence[object], one: str, many: str) -> str:
@@ -194,7 +198,7 @@ def _rotation(key: KeyStatus, standing: Standing, *, wide: bool) -> Text:
     """When the next rotation is due."""
     due = key.next_rotation
     if due is None:
-        is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING)
+        is_settled = key.declared and key.state not in (KeyState.PENDING, KeyState.MISSING, KeyState.DELETED)
         return Text("never" if is_settled else "-", Role.QUIET)
     return Text("due", Role.WARNING) if due.is_due(standing.now) else Text(_when(due.due_at, standing.now, wide=wide))
 
@@ -247,8 +251,8 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
             ("Endpoint", _fits((endpoint.ref.name for endpoint in endpoints), _LONGEST_ID)),
             ("Kind", True),
             ("Access", True),
-            ("Keys", False),
-            ("Foreign", False),
+            ("Live keys", False),
+            ("Foreign keys", False),
             ("Status", False),
         ]
     )
@@ -274,4 +278,4 @@ def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
 def _footer(standing: Standing) -> Text:
     count = len(standing.foreign_keys)
     keys = "1 foreign key" if count == 1 else f"{count or 'No'} foreign keys"
-    return Text(f"{keys} in the project{', not owned by this stack' if count else ''}.", Role.QUIET)
+    return Text(f"{keys} in the project.", Role.QUIET)

@@ -24,7 +24,7 @@ MOST_TICKS = 7
 LONGEST_WITHOUT_YEAR = 330 * DAY
 """In a longer window two ticks could have the same month."""
 LANE, GAP, MARGIN = 10, 4, 8
-"""Pixels."""
+"""Pixels. A mark reaches up to 9 of them to each side: lanes and axis keep that free beside what they show."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +280,6 @@ def tell_what_comes(key: KeyStatus, now: datetime) -> list[tuple[Role, str]]:
         if each.until is not None and each.until > now
     ]
     lines += [(Role.QUIET, f"g{each.generation} to {each.fate.value}") for each in key.generations if each.fate.goes]
-    if not lines and key.state is not KeyState.MISSING:
+    if not lines and key.state not in (KeyState.MISSING, KeyState.DELETED):
         lines.append((Role.QUIET, "neither rotates nor expires"))
     return lines

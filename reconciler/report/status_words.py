@@ -15,7 +15,8 @@ KEY_ROLES = {
     KeyState.PARTIAL: Role.WARNING,
     KeyState.REVOKED: Role.DANGER,
     KeyState.EXPIRED: Role.DANGER,
-    KeyState.MISSING: Role.DANGER,
+    KeyState.DELETED: Role.DANGER,
+    KeyState.MISSING: Role.WARNING,
 }
 EXPIRY_ROLES = {
     Expiry.NEVER: Role.QUIET,
@@ -27,6 +28,7 @@ SINK_ROLES = {
     SinkState.OK: Role.GOOD,
     SinkState.LOST: Role.DANGER,
     SinkState.ABSENT: Role.DANGER,
+    SinkState.STALE: Role.DANGER,
     SinkState.ELSEWHERE: Role.WARNING,
     SinkState.UNKNOWN: Role.WARNING,
     SinkState.FOREIGN: Role.DANGER,

@@ -23,9 +23,11 @@ ACTIONS = {
 }
 """The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."
-NOTHING_MORE = "No changes other than those left undone."
-REPAIRS_ONLY = "No changes but the repairs. The live API matches the file."
-REFUSED = "This plan is refused, for the reasons at its top."
+NOTHING_MORE = "No other changes."
+REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+REFUSED = "This plan is refused, for the reasons above."
+_MARKS = {Role.NOTE: "i"}
+"""What a line that asks for nothing begins with; all others have `!`."""
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
 _WIDEST_LABEL = 24
@@ -38,6 +40,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     blocks = group_changes(plan.changes)
     addresses = {block.address for block in blocks}
     elsewhere = [note for note in plan.warnings if note.address not in addresses]
+    notes = [note for note in plan.notes if note.address not in addresses]
     parts = [
         *_section(palette, "Exposures", Role.DANGER, [_note_words(note) for note in plan.exposures], width),
         *_section(palette, "Refused", Role.DANGER, [_finding_words(finding) for finding in plan.refusals], width),
@@ -45,6 +48,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
         *_section(palette, "Warnings", Role.WARNING, [_note_words(note) for note in elsewhere], width),
         *_section(palette, "Repairs", Role.WARNING, [_note_words(note) for note in plan.repairs], width),
         *_section(palette, "Expiring", Role.WARNING, [_note_words(note) for note in plan.expiring], width),
+        *_section(palette, "Notes", Role.NOTE, [_note_words(note) for note in notes], width),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
@@ -74,9 +78,10 @@ def _opening(plan: Plan) -> list[str]:
 
 
 def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> str:
-    lines = [palette.paint(plan_line(count_blocks(blocks)), Role.TITLE)]
+    summary = wrap(plan_line(count_blocks(blocks)).split(" "), width)
+    lines = [palette.paint(line, Role.TITLE) for line in summary]
     if plan.refusals:
-        verdict = "This plan is refused, for the reasons at its top: nothing of it may be applied."
+        verdict = "This plan is refused, for the reasons above, and cannot be applied."
         lines += [palette.paint(line, Role.DANGER) for line in wrap(verdict.split(" "), width)]
     return "\n".join(lines)
 
@@ -109,7 +114,7 @@ def _section(
     column = max(cells(subject) for subject, _, _ in entries)
     beside = 4 + column + 2 + _NARROWEST_TEXT <= width
     indent = (4 + column + 2 if column else 4) if beside else 6
-    mark = palette.paint("!", role)
+    mark = palette.paint(_MARKS.get(role, "!"), role)
     for subject, sentence, way_out in entries:
         text = [palette.paint(line, role) for line in wrap(sentence.split(" "), width - indent)]
         text += [palette.paint(line, Role.QUIET) for line in wrap(way_out.split(" "), width - indent) if line]
@@ -130,9 +135,10 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
         lines = list(_head(palette, block, column, width))
         for row in rows[block.address]:
             lines += _render_row(palette, row, labels, width)
-        for note in plan.warnings:
-            if note.address == block.address:
-                lines += _remark(palette, one_line(note.sentence), width)
+        for role, notes in ((Role.WARNING, plan.warnings), (Role.NOTE, plan.notes)):
+            for note in notes:
+                if note.address == block.address:
+                    lines += _remark(palette, role, one_line(note.sentence), width)
         yield "\n".join(lines)
 
 
@@ -181,8 +187,8 @@ def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator
     yield from (" " * indent + line for line in rest)
 
 
-def _remark(palette: Palette, sentence: str, width: int) -> Iterable[str]:
+def _remark(palette: Palette, role: Role, sentence: str, width: int) -> Iterable[str]:
     indent = _ADDRESS_COLUMN + 2
-    first, *rest = [palette.paint(line, Role.WARNING) for line in wrap(sentence.split(" "), width - indent)]
-    mark = palette.paint("!", Role.WARNING)
+    first, *rest = [palette.paint(line, role) for line in wrap(sentence.split(" "), width - indent)]
+    mark = palette.paint(_MARKS.get(role, "!"), role)
     return [f"{' ' * _ADDRESS_COLUMN}{mark} {first}", *(" " * indent + line for line in rest)]

@@ -22,7 +22,7 @@ _ACCESS = {
     Access.PROTECTED: ("protected", Role.GOOD),
     Access.OPEN: ("open, as declared", Role.NOTE),
     Access.PUBLIC: ("PUBLIC", Role.DANGER),
-    Access.ANY_KEY: ("ANY KEY OPENS IT", Role.DANGER),
+    Access.ANY_KEY: ("ACCEPTS ANY KEY", Role.DANGER),
     Access.NOT_OPEN: ("not open", Role.DANGER),
     Access.ASLEEP: ("asleep", Role.WARNING),
     Access.UNCLEAR: ("unclear", Role.WARNING),
@@ -36,7 +36,7 @@ _SECRET = {
     SecretState.LOST: ("lost", Role.DANGER),
     SecretState.DAMAGED: ("damaged", Role.DANGER),
     SecretState.UNREADABLE: ("cannot be read", Role.DANGER),
-    SecretState.FOREIGN: ("somebody else's", Role.DANGER),
+    SecretState.FOREIGN: ("foreign", Role.DANGER),
     SecretState.UNPUBLISHED: ("not published", Role.DANGER),
     SecretState.ASLEEP: ("asleep", Role.WARNING),
     SecretState.UNCLEAR: ("unclear", Role.WARNING),
@@ -82,12 +82,12 @@ def _endpoint_table(checks: tuple[EndpointCheck, ...]) -> Table:
 
 
 def _answer(status: int | None) -> Text:
-    """`401 refused`, `200 let in`, or the status of an answer that means nothing by itself."""
+    """`401 refused`, `200 accepted`, or the status of an answer that means nothing by itself."""
     if status is None:
         return Text("-", Role.QUIET)
     if status == 401:
         return Text("401 refused")
-    return Text(f"{status} let in" if 200 <= status < 300 else str(status), Role.WARNING)
+    return Text(f"{status} accepted" if 200 <= status < 300 else str(status), Role.WARNING)
 
 
 def _secret_table(checks: tuple[SecretCheck, ...]) -> Table:
@@ -137,7 +137,7 @@ def _left_out(found: Verification) -> Iterator[RenderableType]:
         if secret.state is SecretState.NOT_CHECKED:
             groups.setdefault(secret.reason, []).append(f"key.{secret.key} at {secret.endpoint} ({secret.sink})")
     if found.in_overlap:
-        groups["in overlap: no sink holds its secret any more"] = [*found.in_overlap]
+        groups["in its overlap, and its secret is no longer in any sink"] = [*found.in_overlap]
     if not groups:
         return
     lines = [f"Not checked: {some_of(subjects)}: {one_line(reason)}" for reason, subjects in groups.items()]
@@ -152,7 +152,7 @@ def _verdict(found: Verification) -> Text:
     if problems:
         return Text(f"Not as declared: {problems} of {total} checks.", Role.DANGER)
     if not total:
-        return Text("Nothing to verify: the file declares no endpoint.", Role.TITLE)
+        return Text("Nothing to verify: the file names no endpoint.", Role.TITLE)
     if skipped == total:
         return Text("Nothing could be checked.", Role.WARNING)
     text = Text.assemble((f"All as declared: {total - skipped} of {total} checks.", Role.GOOD))

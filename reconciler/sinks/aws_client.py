@@ -28,12 +28,12 @@ _MOST_PAGES = 1000
 _UNREADABLE = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 """The exceptions of botocore's parsers for an answer in another form than AWS's model has."""
 
-_CREDENTIALS = "Give keyform credentials as the AWS command line takes them: environment, profile, or role."
-_AGAIN = "Apply again: it looks at what AWS holds."
+_CREDENTIALS = "Provide AWS credentials: environment variables, a profile, or a role."
+_AGAIN = "Run apply again."
 _SAYS: dict[str, tuple[str, str]] = {
     **dict.fromkeys(
         ("ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded"),
-        ("AWS asks for fewer requests", "Apply again in some minutes, with a lower --parallelism."),
+        ("AWS asks for fewer requests", "Run apply again in a few minutes, with a lower --parallelism."),
     ),
     **dict.fromkeys(
         (
@@ -44,20 +44,20 @@ _SAYS: dict[str, tuple[str, str]] = {
     ),
     **dict.fromkeys(
         ("ExpiredTokenException", "ExpiredToken", "RequestExpired"),
-        ("the credentials have expired", "Sign in again, or refresh them; see that the clock is right."),
+        ("the credentials have expired", "Sign in again, or refresh them, and check this machine's clock."),
     ),
     **dict.fromkeys(
         ("EncryptionFailure", "DecryptionFailure"),
         (
             "AWS cannot use the secret's KMS key",
-            "See that the key is there and enabled, and allow kms:GenerateDataKey and kms:Decrypt on it.",
+            "Check that the key exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt on it.",
         ),
     ),
     "ResourceNotFoundException": ("AWS has no such secret, or no such version of it", _AGAIN),
-    "ResourceExistsException": ("the secret, or this version of it, is there with something else in it", _AGAIN),
+    "ResourceExistsException": ("the secret, or this version of it, already exists with other content", _AGAIN),
     "LimitExceededException": (
         "a quota of AWS is used up",
-        "See the quotas of Secrets Manager: secrets, versions of one, staging labels.",
+        "Check the quotas of Secrets Manager: secrets, versions per secret, staging labels.",
     ),
     "PreconditionNotMetException": ("AWS refuses it because of an earlier error", _AGAIN),
 }
@@ -139,13 +139,13 @@ class AwsClient:
                 break
             seen.add(token)
             page = {"NextToken": token}
-        raise self._error("AWS returns an endless list of secrets", "Check which server answers as AWS.")
+        raise self._error("AWS returns an endless list of secrets", "Check that AWS_ENDPOINT_URL is right.")
 
     def _nonsense(self, operation: str, *, saves: bool) -> SinkError:
         action = "".join(part.capitalize() for part in operation.split("_"))
         return self._error(
-            f"AWS answered with something that cannot be read ({action})",
-            "Check which server answers as AWS.",
+            f"AWS returned an unreadable answer ({action})",
+            "Check that AWS_ENDPOINT_URL is right.",
             effect_is_unknown=saves,
         )
 
@@ -202,12 +202,12 @@ class AwsClient:
         elif code in _SAYS:
             what, way_out = _SAYS[code]
         elif operation == "create_secret" and code == "InvalidRequestException":
-            what, way_out = "AWS may still be deleting an earlier one of this name", "Apply again in some minutes."
+            what, way_out = "AWS may still be deleting an earlier one of this name", "Run apply again in a few minutes."
         elif is_fault:
             what, way_out = "AWS failed", _AGAIN
         else:
             said = "" if operation in CALLS_THAT_HOLD_SECRETS else self._redactor.clean(words)
-            what, way_out = f"AWS refuses it{': ' if said else ''}{said}", "Put it right, and apply again."
+            what, way_out = f"AWS refuses it{': ' if said else ''}{said}", "Fix the cause, and run apply again."
         where = f"{name}: " if name else ""
         return AwsRefusal(
             f"sink {self._sink}: {where}{what} ({action}: {self._redactor.clean(code, longest=60)})",
@@ -237,9 +237,9 @@ class AwsClient:
             case boto.HTTPClientError() | boto.ReadTimeoutError() | boto.ConnectionError():
                 what, way_out = "AWS did not answer", _AGAIN
             case boto.ParamValidationError():
-                return self._error("the request is not one that AWS takes", "Report this as a bug of keyform.")
+                return self._error("AWS does not accept the request", "Report this as a bug of keyform.")
             case _:
                 # Credentials fail in a dozen ways, each with its own class, whose name says which.
                 name = type(trouble).__name__
-                return self._error(f"there are no AWS credentials that can be used ({name})", _CREDENTIALS)
+                return self._error(f"no usable AWS credentials were found ({name})", _CREDENTIALS)
         return self._error(what, way_out, effect_is_unknown=saves)

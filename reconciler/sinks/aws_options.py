@@ -73,7 +73,7 @@ OPTIONS = (
     Option(
         name="tags",
         kind=Kind.TEXTS,
-        description="Tags of your own on each secret, kept as they are here. `{key}`, `{KEY}`, `{stack}` and "
+        description="Your tags on each secret, kept as they are here. `{key}`, `{KEY}`, `{stack}` and "
         "`{STACK}` in a value stand for the key and the stack; `${KEYFORM_VAR_NAME}` reads an environment variable. "
         "Tags that others put stay. A tag that leaves this file leaves the secrets.",
         schema={
@@ -123,7 +123,7 @@ def check(state: DesiredState) -> Iterator[Complaint]:
                 filled = fill(template(sink), key=key, stack=state.stack)
                 if filled and not pattern.fullmatch(filled):
                     message = f"is too long, or not allowed in AWS, once the key {key} is filled in"
-                    yield Complaint(("sinks", sink.name, option), message, "Write a shorter one.")
+                    yield Complaint(("sinks", sink.name, option), message, "Use a shorter one.")
 
 
 def _may_be_one_region(one: SinkSettings, other: SinkSettings) -> bool:

@@ -75,14 +75,16 @@ class AwsSecretsManagerSink(Store):
         self._tags = OwnTags(settings, self._stack)
         if not placeholders_in(self._template) & {*OF_A_KEY} or not NAME.fullmatch(self._secret_name("k")):
             raise self.error(
-                "`name` is no template of a secret's name",
+                "`name` is not a valid template",
                 'Letters, digits, /_+=.@- and {key}, such as `name: "{stack}/{key}"`.',
             )
         if self._field_template and not FIELD.fullmatch(self._field("k")):
-            raise self.error("`field` is no name of a field", "Letters, digits, `_`, `.` and `-`, at most 128.")
+            raise self.error(
+                "`field` is not a valid name of a field", "Letters, digits, `_`, `.` and `-`, at most 128."
+            )
         days = options.get("recovery_days", 7)
         if not isinstance(days, int) or isinstance(days, bool) or not (days == 0 or 7 <= days <= 30):
-            raise self.error("`recovery_days` is not 0, and not 7 to 30", "AWS takes nothing else.")
+            raise self.error("`recovery_days` must be 0, or 7 to 30", "AWS accepts no other value.")
         self._recovery_days = days
 
     @property
@@ -379,8 +381,8 @@ class AwsSecretsManagerSink(Store):
 
     def _not_an_object(self, key: str) -> SinkError:
         return self.error(
-            f"the secret {self._secret_name(key)} is not a JSON object with each name once, so it has no fields",
-            "Repair it, or leave `field` out, or choose another `name` for this sink.",
+            f"the secret {self._secret_name(key)} is not a JSON object with unique names, so it has no fields",
+            "Repair it, remove `field`, or set another `name` for this sink.",
         )
 
 

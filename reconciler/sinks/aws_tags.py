@@ -96,7 +96,7 @@ def find_faults(settings: SinkSettings, stack: str, keys: Collection[str]) -> It
             yield name, "the value has a character that AWS does not take in a tag", _SETTLE_IT
         elif any(len(each) > LONGEST_VALUE for each in filled):
             message = f"has more than {LONGEST_VALUE} characters once its placeholders are filled in"
-            yield name, message, "Write a shorter one."
+            yield name, message, "Use a shorter one."
 
 
 def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:

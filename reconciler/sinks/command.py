@@ -72,9 +72,11 @@ _LIKE_A_TOKEN = re.compile(
     re.ASCII,
 )
 
-_SAVED_OR_NOT = "Put it right and apply again: a new generation is then published, whether or not this one was saved."
-_CHECK_AGAIN = "Put it right and apply again: nothing was written there, and no key was made for it."
-_REMOVED_OR_NOT = "Put it right and apply again: it is called once more, and must take a missing secret for done."
+_SAVED_OR_NOT = "Fix the cause and run apply again: it publishes a new generation, whether or not this one was saved."
+_CHECK_AGAIN = "Fix the cause and run apply again: nothing was written, and no key was created."
+_REMOVED_OR_NOT = (
+    "Fix the cause and run apply again: it runs the command again, which must succeed if the secret is already gone."
+)
 
 
 class CommandSink(Sink):
@@ -89,16 +91,14 @@ class CommandSink(Sink):
         self.traits = Traits(readable=False, removable=bool(self._remove), reads_secrets=False)
         if any(_GENERATION & placeholders_in(argument) for argument in self._remove):
             raise self.error(
-                "`remove` names {generation}, but what is removed is the key, in whichever generation",
-                "Take it out; `{key}` and `{stack}` are known.",
+                "`remove` names {generation}, but it removes the key in every generation",
+                "Remove it; `{key}` and `{stack}` are available.",
             )
         if any(_OF_ONE_KEY & placeholders_in(argument) for argument in self._check):
-            raise self.error(
-                "`check` names a key, but it is run once for all of them", "Take it out; `{stack}` is known."
-            )
+            raise self.error("`check` names a key, but runs once for all keys", "Remove it; `{stack}` is available.")
         timeout = settings.options.get("timeout", _DEFAULT_TIMEOUT)
         if not isinstance(timeout, int) or timeout < 1:
-            raise self.error("`timeout` is no time that a command could run", "Write it such as `timeout: 60s`.")
+            raise self.error("`timeout` is not a valid duration", "Write it such as `timeout: 60s`.")
         self._timeout = timeout
 
     @property
@@ -114,8 +114,8 @@ class CommandSink(Sink):
             found = self._effects.find_program(self._program(argv))
             if found is None:
                 raise self.error(
-                    f"there is no program {argv[0]} that can be executed",
-                    "Install it, or make it executable; a path with a slash starts at the configuration file's folder.",
+                    f"the program {argv[0]} does not exist, or is not executable",
+                    "Install it, or make it executable; a path with a slash is relative to the configuration file.",
                 )
             if why := why_not_started(found, self._folder, self._effects):
                 message, way_out = why
@@ -172,7 +172,7 @@ class CommandSink(Sink):
         except OSError as trouble:
             error = self.error(
                 f"{argv[0]} could not be started: {trouble.strerror or 'the system refused'}",
-                "See that it is there and can be executed, and apply again.",
+                "Check that it exists and is executable, and run apply again.",
             )
         else:
             if done.returncode == 0:
@@ -190,7 +190,7 @@ class CommandSink(Sink):
         if secret:
             self._redactor.learn(secret)  # it may have repeated its input
         words = self._words(done.stderr) or self._words(done.stdout)
-        return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without a word"
+        return f"{program} {how}, saying: {words}" if words else f"{program} {how}, without any output"
 
     def _words(self, output: str) -> str:
         """The end of a program's output, safe to show: also without an earlier secret that it may have found."""
@@ -214,7 +214,7 @@ class CommandSink(Sink):
         argv = settings.options.get(option)
         if not isinstance(argv, tuple) or not argv or not argv[0] or any("\0" in argument for argument in argv):
             raise self.error(
-                f"`{option}` is no command: a list of the program and its arguments",
+                f"`{option}` must be a list of a program and its arguments",
                 f'Write it such as `{option}: [./{option}-secret.sh, "{{key}}"]`.',
             )
         return argv
@@ -257,14 +257,14 @@ def _check(state: DesiredState) -> Iterator[Complaint]:
             arguments = sink.options.get(option, ())
             for index, argument in enumerate(arguments if isinstance(arguments, tuple) else ()):
                 if unknown & placeholders_in(argument):
-                    yield Complaint(("sinks", sink.name, option, index), message, f"Take it out; it is given {known}.")
+                    yield Complaint(("sinks", sink.name, option, index), message, f"Remove it; {known} are available.")
 
 
 SINK = SinkType(
     type="command",
     opens=CommandSink,
     title="A command.",
-    description="A program that takes a secret on its standard input and saves it. What it did cannot be read back.",
+    description="A program that reads a secret from its standard input and saves it. keyform cannot read it back.",
     options=(
         Option(
             name="write",
@@ -288,7 +288,7 @@ SINK = SinkType(
         Option(
             name="check",
             kind=Kind.COMMAND,
-            description="The program that an apply runs once before it makes or removes a key, and its arguments. If "
+            description="The program that an apply runs once before it creates or removes a key, and its arguments. If "
             "its exit status is not 0, no key is made whose secret this sink should hold. It gets no secret. A plan "
             "never runs it.",
             examples=(["./can-save.sh"], ["pass", "ls"]),

@@ -83,7 +83,7 @@ class DotenvSink(LocalFileSink):
         self._template = _template_of(settings)
         if "{KEY}" not in self._template or not is_variable_name(self._variable_of("k")):
             raise self._file.error(
-                "`variable` is no template of a variable's name",
+                "`variable` is not a valid template",
                 "Letters, digits, underscores and {KEY}, such as `variable: GCORE_{KEY}_TOKEN`.",
             )
 
@@ -180,12 +180,12 @@ class DotenvSink(LocalFileSink):
         above = write_record(record)
         if read_record(above) != record:
             raise self._file.error(
-                f"the record of {record.key} does not fit in a line of a .env file", "Choose another sink for this key."
+                f"the record of {record.key} does not fit on a line of a .env file", "Choose another sink for this key."
             )
         name, value, export = self._name(record.key), write_value(secret.reveal()), ""
         if value is None:
             raise self._file.error(
-                f"the secret of {record.key} has characters that readers of .env files disagree about",
+                f"the secret of {record.key} has characters that readers of .env files interpret differently",
                 "Choose another sink for this key, such as one of type json.",
             )
         if found.record is not None and found.variable is not None:
@@ -244,7 +244,7 @@ class DotenvSink(LocalFileSink):
         return self._file.error(
             f"{name} belongs to {owner_in(other).of(other['key'])}"
             if other
-            else f"{name} stands here without a keyform record in the line above",
+            else f"{name} exists without a keyform record in the line above",
             f"Remove {name}, or set `variable` (such as {_FREE}) or another path for this sink.",
             line=line + 1,
         )
@@ -277,8 +277,8 @@ class DotenvSink(LocalFileSink):
             return None
         if "\r" in line[:-1]:
             raise self._file.error(
-                "has lines that end in CR alone, so that readers take all of them for a comment",
-                "Save it with the line ends of Unix (LF).",
+                "has lines that end in CR alone, so readers treat all of them as one comment",
+                "Save it with Unix line endings (LF).",
             )
         whole = RECORD.fullmatch(line)
         return match if whole is None or self._owner.owns(owner_in(whole), whole["key"]) else None
@@ -339,7 +339,7 @@ def _check(state: DesiredState) -> Iterator[Complaint]:
     for sink in (each for each in state.sinks if each.type == SINK.type):
         path, name = ("sinks", sink.name, "variable"), name_in(sink, _ANY)
         if not is_variable_name(name):
-            message = "does not give the name of a variable: letters, digits and underscores, no digit first"
+            message = "must give a name of letters, digits and underscores that does not begin with a digit"
             yield Complaint(path, message, f"Write it such as `{VARIABLE_TEMPLATE}`.")
         elif owner := who_owns(name):
             yield Complaint(path, f"would make variables such as {name}, which {owner}", f"Write it such as `{_FREE}`.")

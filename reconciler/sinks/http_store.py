@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from reconciler.http_failures import Server
 
-_AGAIN = "Apply again: it looks at what the store holds."
+_AGAIN = "Run apply again."
 
 
 class HttpStore(Store):

@@ -129,7 +129,7 @@ class JsonFileSink(LocalFileSink):
         except NotAnObject:
             error = self._file.error("is JSON, but not an object", "Choose another path.")
         except NameStandsTwice:
-            error = self._file.error("has an object in which a name stands twice", "Remove all but one of them.")
+            error = self._file.error("has an object with a duplicate name", "Remove all but one of them.")
         except (ValueError, RecursionError):
             error = self._not_json()
         raise error

@@ -164,7 +164,7 @@ class FileAccess:
         if not self.words:
             return (
                 f"already exists without a record of this stack, and its mode {mode:03o} is left as it is",
-                "A secret needs a file that is yours alone: `chmod 600` it, or choose another path.",
+                "Run `chmod 600` on it, or choose another path.",
             )
         group = f" and its group {self._name(found.st_gid)} are" if self.group else " is"
         fix = f"`chgrp {printable(self.group)}` and `chmod {self.mode:o}`" if self.group else f"`chmod {self.mode:o}`"

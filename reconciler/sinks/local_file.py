@@ -208,7 +208,7 @@ class LocalFile(LocalPlace):
             self._effects.sync_folder(self._folder)
             if content and self._effects.read_file(self._path) != content:
                 raise self.error(
-                    "something else was read back than was written",
+                    "it contains something other than what was written",
                     "Another program writes this file: stop it and run again.",
                     effect_is_unknown=True,
                 )
@@ -242,7 +242,7 @@ class LocalFile(LocalPlace):
             mode = f"{stat.S_IMODE(made.st_mode):03o}"
             raise self.error(
                 f"cannot be written: its file system shows a new file with mode {mode}, which others may read",
-                "Mount it so that files are their owner's alone (`file_mode=0600`), or choose another path.",
+                "Mount it with `file_mode=0600`, or choose another path.",
             )
         if not self._access.words:
             self._effects.create_file(temporary / name, content)

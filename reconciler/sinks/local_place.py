@@ -67,7 +67,7 @@ class LocalPlace:
             raise self.error(refused.message, refused.way_out) from None
         if self._is_found and reach.path != self._path:
             raise self.error(
-                "leads to another place than when it was first checked", "Check who changes its symbolic links."
+                "no longer leads to the place that was checked", "Find out what changes its symbolic links."
             )
         self._path, self._is_inside, self._is_found = reach.path, reach.is_inside, True
 
@@ -77,18 +77,18 @@ class LocalPlace:
         if found is None:
             return None
         if stat.S_ISLNK(found.st_mode):
-            raise self.error("is a symbolic link, which is not followed", "Give the path of the file itself.")
+            raise self.error("is a symbolic link, which keyform does not follow", "Use the path of the file itself.")
         if not stat.S_ISREG(found.st_mode):
-            raise self.error("is not a regular file", "Give the path of a file.")
+            raise self.error("is not a regular file", "Use the path of a file.")
         if found.st_uid != os.geteuid():
             raise self.error(
                 "belongs to another user, who could read what is written to it",
-                "Give it to the user that keyform runs as, or choose another path.",
+                "Change its owner to the user that runs keyform, or choose another path.",
             )
         if found.st_nlink > 1:
             raise self.error(
-                "has a second name (a hard link), under which an old secret would stay",
-                "Remove the other name, or choose another path.",
+                "has a hard link, which would keep an old secret",
+                "Remove the link, or choose another path.",
             )
         if found.st_size > MAX_BYTES:
             raise self._too_big()
@@ -106,7 +106,7 @@ class LocalPlace:
             return False
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
             raise self.error(
-                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
+                f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a keyform folder",
                 "Remove it, or choose another path.",
             )
         # The next `commit --all` adds a new file with a name that git tracks, whatever is ignored.
@@ -116,7 +116,7 @@ class LocalPlace:
         if says is GitSays.TRACKED:
             raise self.error(
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is tracked by git",
-                f"Take it out with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
+                f"Remove it with `git -C {printable(str(self._folder))} rm -r --cached {TEMPORARY_FOLDER}`.",
             )
         return True
 
@@ -133,7 +133,7 @@ class LocalPlace:
                 raise self._is_tracked(folder, name)
             case GitSays.UNTRACKED:
                 raise self.error(
-                    "is not ignored by git, and could be committed by accident",
+                    "is not ignored by git, so it could be committed by accident",
                     f"Add a line for it to .gitignore: {printable(self._path.name)}",
                 )
             case _:
@@ -141,8 +141,8 @@ class LocalPlace:
 
     def _is_tracked(self, folder: Path, name: str) -> SinkError:
         return self.error(
-            "is tracked by git, and must not hold secrets",
-            f"Take it out with `git -C {printable(str(folder))} rm --cached {printable(name)}`, "
+            "is tracked by git, so it must not contain secrets",
+            f"Remove it with `git -C {printable(str(folder))} rm --cached {printable(name)}`, "
             "and add it to .gitignore.",
         )
 

@@ -112,8 +112,10 @@ class LocalFileSink(Sink):
         if self._file.drift:
             found.append(Repair("sink_access_differs", f"{self._file.destination} {self._file.drift}"))
         if self._damage:
-            sentence = f"{self._file.destination} has {describe_damages(self._damage)}: not all readers get its secrets"
-            found.append(Repair("sink_is_damaged", f"{sentence}; an apply writes these lines again"))
+            sentence = (
+                f"{self._file.destination} has {describe_damages(self._damage)}: not every reader can use its secrets"
+            )
+            found.append(Repair("sink_is_damaged", f"{sentence}; the next apply rewrites these lines"))
         return tuple(found)
 
     @property

@@ -13,7 +13,7 @@ from reconciler.sinks.git_ignore import SECONDS, GitSays
 MAX_BYTES = LONGEST_FILE
 TEMPORARY_FOLDER = ".keyform.tmp"
 
-ACCESS = "Give the user that keyform runs as the right to read and write it and its folder, or choose another path."
+ACCESS = "Give the user that runs keyform read and write access to it and its folder, or choose another path."
 _MOUNT_ITS_FOLDER = "Mount its folder, so that the file can be replaced in one step."
 _TROUBLE: dict[int, tuple[str, str]] = {
     errno.ENOSPC: ("the disk is full", "Free some space and run again."),
@@ -21,13 +21,13 @@ _TROUBLE: dict[int, tuple[str, str]] = {
     errno.EACCES: ("permission was denied", ACCESS),
     errno.EPERM: ("permission was denied", ACCESS),
     errno.EROFS: ("the file system is read-only", "Choose a path that can be written."),
-    errno.ELOOP: ("there is a symbolic link in the way", "Give the path of the file itself."),
-    errno.ENOTDIR: ("a part of its path is no folder", "Correct the path."),
-    errno.EISDIR: ("it is a folder", "Give the path of a file."),
+    errno.ELOOP: ("there is a symbolic link in the way", "Use the path of the file itself."),
+    errno.ENOTDIR: ("a part of its path is not a folder", "Correct the path."),
+    errno.EISDIR: ("it is a folder", "Use the path of a file."),
     errno.ENAMETOOLONG: ("its path is too long", "Choose a shorter path."),
     errno.EEXIST: (f"{TEMPORARY_FOLDER} beside it could not be cleared", "Remove it and run again."),
     errno.ENOLCK: ("its folder cannot be locked", "Choose a path on a local disk."),
-    errno.EINVAL: ("it is not a regular file", "Give the path of a file."),
+    errno.EINVAL: ("it is not a regular file", "Use the path of a file."),
     errno.EFBIG: (f"it is bigger than {MAX_BYTES >> 20} MB", "Choose another path, or split the stack."),
     errno.EXDEV: ("the file is mounted by itself", _MOUNT_ITS_FOLDER),
     errno.EBUSY: ("the file is mounted by itself", _MOUNT_ITS_FOLDER),
@@ -36,7 +36,7 @@ _TROUBLE: dict[int, tuple[str, str]] = {
 
 def explain_errno(number: int) -> tuple[str, str]:
     """The system's error in words, by its number; it completes "cannot be written: …"."""
-    return _TROUBLE.get(number, (os.strerror(number), "Put it right, or choose another path."))
+    return _TROUBLE.get(number, (os.strerror(number), "Fix the cause, or choose another path."))
 
 
 def explain_pin(pin: str, path: Path) -> tuple[str, str]:
@@ -44,7 +44,7 @@ def explain_pin(pin: str, path: Path) -> tuple[str, str]:
     if pin == "a mount":
         return "cannot be written: the file is mounted by itself", _MOUNT_ITS_FOLDER
     return (
-        f"cannot be written: {pin} of the file forbids to replace it",
+        f"cannot be written: {pin} of the file prevents replacing it",
         f"Take it off with `chattr -i -a {printable(str(path))}`, or choose another path.",
     )
 
@@ -54,15 +54,15 @@ def explain_silence(says: GitSays, asked: Path, folder: Path) -> tuple[str, str]
     place = printable(str(asked))
     match says:
         case GitSays.NO_GIT:
-            message = f"{place} is there, and no git program that could say whether it would be ignored"
-            way_out = "Install git on PATH, outside of the checkout; or choose a path that is in no repository."
+            message = f"{place} exists, but there is no git program to tell whether it is ignored"
+            way_out = "Install git on PATH, outside of the checkout, or choose a path outside of any repository."
         case GitSays.BROKEN:
-            message = f"git cannot say whether it would be ignored, since {place} is no repository that it can read"
-            way_out = "Repair it, or remove it if it is none; or choose another path."
+            message = f"git cannot tell whether it is ignored, because it cannot read the repository {place}"
+            way_out = "Repair or remove it, or choose another path."
         case GitSays.TOO_SLOW:
-            message = f"git did not say within {SECONDS} seconds whether it would be ignored"
-            way_out = "Look for a pipe, or an endless pattern, in its .gitignore files; or choose another path."
+            message = f"git did not tell within {SECONDS} seconds whether it is ignored"
+            way_out = "Look for a pipe or an endless pattern in its .gitignore files, or choose another path."
         case _:
-            message = "git cannot say whether it would be ignored"
+            message = "git cannot tell whether it is ignored"
             way_out = f"Check what `git -C {printable(str(folder))} status` says, and fix it."
     return message, way_out

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[A-Za-z0-9_.+][A-Za-z0-9_.+-]*")
 _INSTALL = "Install it, or correct the script's first line."
-_SAVE = "Save the script with the line ends of Unix (LF), as `sed -i 's/\\r$//' FILE` does."
+_SAVE = "Save the script with Unix line endings (LF), for example with `sed -i 's/\\r$//' FILE`."
 
 
 def why_not_started(program: Path, folder: Path, effects: Effects) -> tuple[str, str] | None:
@@ -34,7 +34,7 @@ def why_not_started(program: Path, folder: Path, effects: Effects) -> tuple[str,
             return None
         first = "begins with a byte order mark" if head.startswith(b"\xef\xbb\xbf") else "does not begin with `#!`"
         return (
-            f"is a script that the system cannot start: it {'is empty' if not head else first}",
+            f"cannot be started: it {'is empty' if not head else first}",
             "Begin it with the program that runs it, such as `#!/bin/sh`.",
         )
     line = head[2:].partition(b"\n")[0]
@@ -45,7 +45,7 @@ def why_not_started(program: Path, folder: Path, effects: Effects) -> tuple[str,
     # The system expects a path, and does not search PATH.
     if not interpreter or effects.find_program(str(folder / interpreter)) is None:
         named = printable(interpreter) or "no program"
-        return f"cannot be started: its first line names {named}, which is not there", _INSTALL
+        return f"cannot be started: its first line names {named}, which does not exist", _INSTALL
     asked = arguments[0].strip() if arguments and Path(interpreter).name == "env" else ""
     if _NAME.fullmatch(asked) and effects.find_program(asked) is None:
         return f"cannot be started: its first line asks env for {asked}, which is not on PATH", _INSTALL

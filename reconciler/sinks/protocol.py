@@ -74,7 +74,7 @@ class HeldSecret:
 def refuse_foreign(record: SinkRecord, owner: Owner, error: Callable[[str, str], SinkError]) -> None:
     """Write only the run's own record: another one would have no owner to remove it."""
     if not record.owner.is_same(owner):
-        raise error(f"{record.key} is a record of another owner", "Report this as a bug of keyform.")
+        raise error(f"{record.key} belongs to another owner", "Report this as a bug of keyform.")
 
 
 def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[str, str], SinkError]) -> None:
@@ -85,7 +85,7 @@ def refuse_older(held: SinkRecord | None, record: SinkRecord, error: Callable[[s
     if held is not None and held.created_at > record.created_at:
         raise error(
             f"already holds a newer generation of {record.key}: {held.live_name}",
-            "Run plan again: another run has published it meanwhile. If that is not so, remove its record by hand.",
+            "Run plan again: another run may have published it. Otherwise, remove its record by hand.",
         )
 
 
@@ -143,7 +143,9 @@ class Sink(ABC):
         """
         if other is None or other.stack != self._stack:
             return way_out
-        hint = "Check GCORE_CLOUD_PROJECT_ID (or `project`) and GCORE_BASE_URL: they may not be those of this secret."
+        hint = (
+            "Check GCORE_CLOUD_PROJECT_ID (or `project`) and GCORE_BASE_URL: they may belong to another project or API."
+        )
         return f"{hint} If they are right: {way_out[:1].lower()}{way_out[1:]}"
 
     @property

@@ -19,9 +19,7 @@ API_FORM = "[!-.0-~]{1,300}"
 HIGHEST_GENERATION = 999_999_999
 HIGHEST_PROJECT = 10**18
 HIGHEST_FORM = 999_999_999
-UPDATE_KEYFORM = (
-    f"Update keyform: this version reads records up to form {RECORD_FORM}, and leaves later ones as they are."
-)
+UPDATE_KEYFORM = f"Update keyform: this version reads records up to format {RECORD_FORM}."
 _KEY = re.compile(KEY_FORM)
 _LIVE_NAME = re.compile(LIVE_NAME_FORM)
 _API = re.compile(API_FORM)
@@ -95,4 +93,4 @@ def _place_from_fields(fields: object) -> tuple[str, int, int] | None:
 
 def explain_later(later: LaterRecord) -> str:
     """Why a key is held up whose record a later version of keyform wrote."""
-    return f"the record of {later.key} has the form {later.form}, which a later version of keyform wrote"
+    return f"the record of {later.key} has the format {later.form} of a later version of keyform"

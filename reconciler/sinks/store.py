@@ -333,8 +333,8 @@ class Store(Sink):
         """The final result, after as many attempts as it takes; an outcome that was once unknown stays so."""
         is_unknown, wait = False, FIRST_WAIT
         error: SinkError = self.error(
-            f"the entry of {key} was changed by somebody else each time that it was to be written",
-            "See who else writes it, and apply again.",
+            f"the entry of {key} was changed by someone else at each attempt to write it",
+            "Find out who, and run apply again.",
         )
         for number in range(ATTEMPTS):
             try:

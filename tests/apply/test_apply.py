@@ -613,7 +613,9 @@ def test_one_that_came_into_use_since_the_plan_is_not_discarded(world: World) ->
 def test_a_sink_that_cannot_be_written_is_noticed_before_a_key_is_made(world: World) -> None:
     (world.folder / ".keyform.tmp").write_text("in the way of every write")
     result = world.apply(desired(key("payments", "llama3")))
-    assert ["is needed for writing, but is not a folder" in finding.message for finding in result.plan.unmet] == [True]
+    assert [
+        "is needed for writing, but is not a keyform folder" in finding.message for finding in result.plan.unmet
+    ] == [True]
     assert result.plan.held_up == ("payments",)
     assert world.calls == []
 
@@ -699,8 +701,8 @@ def test_a_key_that_is_made_anew_before_it_is_published_is_not_ours(
     assert done
     (outcome,) = [each for each in result.outcomes if each.change.step is Step.PUBLISH]
     assert outcome.state is OutcomeState.FAILED
-    gone = "the live key payments that this run made is gone"
-    anew = "payments does not have the marker any more that this run wrote on it: somebody made it anew"
+    gone = "the live key payments that this run created no longer exists"
+    anew = "payments lost the marker that this run wrote: the key was recreated"
     assert outcome.detail == f"{anew if api == 'v3' else gone}, so its secret is not published"
     assert world.held("payments") is None
     assert world.emulator.live_keys(PROJECT)["payments"].description == description, "nothing is written on it"

@@ -103,7 +103,7 @@ def test_in_any_world_two_good_ends_leave_nothing_to_do(
 
 ASKED = "2026-12-21T10:07:09Z"
 MADE_OTHERWISE = (
-    "the API made payments with another {} than it was asked to (asked: {}, kept: {}), so it was deleted again"
+    "the API created payments with another {} than requested (asked: {}, kept: {}), so it was deleted again"
 )
 
 
@@ -199,7 +199,7 @@ def test_what_was_there_before_is_put_back_where_an_update_is_not_kept(tmp_path:
         assert 'the API lists payments with another description (asked: "a & b' in stage.said[0]
     else:
         assert 'kept: "a &amp; b' in stage.said[0]
-        assert stage.said[0].endswith("What was there before was put back.")
+        assert stage.said[0].endswith("The previous content was restored.")
         assert after == before
 
 
@@ -210,7 +210,7 @@ def test_an_expiry_that_is_not_kept_in_place_is_put_back(tmp_path: Path) -> None
     stage.take_liberties(expiry_kept="dropped")
     # The restored value is dropped as well, and that is reported.
     assert stage.apply(desired(replace(DATED, expires_at=START + days(60)))) == 1
-    assert "kept: never). What was there before could not be put back:" in stage.said[0]
+    assert "kept: never). The previous content could not be restored:" in stage.said[0]
     stage.take_liberties(expiry_kept="exact")
     assert stage.apply(desired(DATED)) == 0
     assert stage.world.emulator.live_keys(PROJECT)["payments"].expires_at == before.expires_at
@@ -222,7 +222,7 @@ def test_a_delete_that_is_only_answered_is_not_done(tmp_path: Path, api: str) ->
     assert stage.apply(desired(MORTAL, key("batch", "llama3"))) == 0
     stage.take_liberties(key_delete="ignored")
     assert [stage.apply(desired(MORTAL)), stage.apply(desired(MORTAL))] == [1, 1]
-    assert set(stage.said) == {"the API said that it deleted batch, and still lists it"}
+    assert set(stage.said) == {"the API reported that it deleted batch, but still lists it"}
     stage.take_liberties(key_delete="done")
     assert stage.apply(desired(MORTAL)) == 0
     assert stage.names() == ["payments"]
@@ -235,7 +235,7 @@ def test_a_secret_goes_to_no_sink_that_cannot_be_read_while_its_marker_is_only_e
     sinks["local"].traits = replace(sinks["local"].traits, readable=False)
     result = world.apply(desired(key("payments", "llama3")), sinks=sinks)
     assert [outcome.detail for outcome in result.outcomes if outcome.state is OutcomeState.FAILED] == [
-        "the API does not show the marker that was written on payments, so its secret is not published"
+        "the API does not show the marker written on payments, so its secret is not published"
     ]
     assert world.held("payments") is None
 
@@ -303,7 +303,7 @@ def test_a_created_at_that_moves_while_a_key_is_published_is_told(tmp_path: Path
     stage.world.emulator.interceptor = move
     assert stage.apply(desired(key("payments", "llama3"))) == 1
     (said,) = stage.said
-    assert said.startswith("the API lists payments with another created_at than before, when its secret was published")
+    assert said.startswith("the API lists payments with another created_at than when its secret was published")
     assert "2026-11-21T10:07:00Z and not 2026-11-21T10:00:" in said
 
 
@@ -321,7 +321,7 @@ def test_a_leaked_key_is_not_deleted_on_the_word_of_a_list_whose_task_does_not_e
     assert "payments" in stage.names()
     assert stage.world.held("payments") == held, "the new secret is published where it is known to open all"
     assert stage.world.accepts("llama3", old)
-    assert any("it may still finish" in said.lower() or "Nobody knows what it did" in said for said in stage.said)
+    assert any("it may still finish" in said.lower() or "Its effect is unknown" in said for said in stage.said)
     stage.take_liberties(task_end="finished")
     assert stage.apply(file) == 0
     assert stage.world.held("payments") == stage.world.secret_of("payments-g3")
@@ -335,18 +335,18 @@ def test_a_leaked_key_is_not_deleted_on_the_word_of_a_list_whose_task_does_not_e
 @pytest.mark.parametrize(
     ("liberty", "said"),
     [
-        ({"expiry_kept": "dropped"}, "expires_at than it was asked to (asked: 2026-11-21T10:10:00Z, kept: never)."),
+        ({"expiry_kept": "dropped"}, "expires_at than requested (asked: 2026-11-21T10:10:00Z, kept: never)."),
         (
             {"expiry_kept": "end_of_day"},
-            "expires_at than it was asked to (asked: 2026-11-21T10:10:00Z, kept: 2026-11-21T23:59:59Z).",
+            "expires_at than requested (asked: 2026-11-21T10:10:00Z, kept: 2026-11-21T23:59:59Z).",
         ),
         (
             {"expiry_kept": "midnight"},
-            "expires_at than it was asked to (asked: 2026-11-21T10:10:00Z, kept: 2026-11-21T00:00:00Z).",
+            "expires_at than requested (asked: 2026-11-21T10:10:00Z, kept: 2026-11-21T00:00:00Z).",
         ),
         (
             {"description_kept": "dropped"},
-            'description than it was asked to (asked: "held by ci & co since 2026-11-21T10:00:00Z [keyform-lock'
+            'description than requested (asked: "held by ci & co since 2026-11-21T10:00:00Z [keyform-lock'
             ' 028f5c28f5c2]", kept: "").',
         ),
     ],
@@ -359,8 +359,8 @@ def test_a_lock_that_is_none_is_told_with_another_way_and_is_gone(
     assert stage.apply(desired(DATED)) == 1
     (told,) = stage.said
     assert told == (
-        f"The API made the lock of stack prod with another {said}   declare another lock, `lock: {{type: file}}`, or"
-        " report it to Gcore"
+        f"The API created the lock of stack prod with another {said}   use another lock (`lock:"
+        f" {{type: file}}`), or report this to Gcore"
     )
     assert stage.names() == []
 
@@ -377,7 +377,7 @@ def test_a_lock_whose_description_is_changed_while_it_is_held_is_not_said_to_be_
     lock = ApiLock(world.api, world.effects, stack=STACK, holder="ci")
     lock.acquire(timeout=0)
     world.api.update_key("keyform-lock-prod-e1", KeyUpdate("edited"))
-    with pytest.raises(LockLost, match="no longer ours: its description was changed"):
+    with pytest.raises(LockLost, match="was lost: its description was changed"):
         lock.check()
 
 

@@ -148,7 +148,7 @@ def test_who_waits_for_the_lists_is_told_for_whom_and_goes_on_when_it_is_their_t
     begun = world.clock.now()
     assert apply(world, FIRST, lock).complete
     waited.append((world.clock.now() - begun).total_seconds())
-    assert told == ["waiting for the lists of keys, which are written by other@ci for stack other"]
+    assert told == ["waiting for the lock of the lists of keys, held by other@ci for stack other"]
     assert waited[0] < 30
 
 
@@ -185,7 +185,7 @@ def test_at_the_end_of_the_wait_the_binds_fail_and_name_the_holder_and_all_else_
     assert bind.state is OutcomeState.FAILED
     assert bind.detail == "The lists of keys in project 1234 are locked by other@ci."
     assert bind.way_out == (
-        "wait for it, or give --lock-timeout; `keyform unlock` shows who holds it, and releases it if its holder is"
+        "wait, or use --lock-timeout; `keyform unlock` shows who holds it, and releases it if its holder is"
         " dead"
     )
     assert states(result)["publish payments"] is OutcomeState.SKIPPED
@@ -299,7 +299,7 @@ def test_a_binding_that_somebody_takes_off_during_the_run_is_made_once_more(worl
 
     assert apply(world, FIRST, on_event=on_event).complete
     assert world.bound("llama3") == ["payments", "portal-made"]
-    assert notes == ["deployment.llama3 has lost payments, and is put right"]
+    assert notes == ["payments is no longer bound to deployment.llama3; this was corrected"]
     assert world.converges(FIRST)
 
 
@@ -330,8 +330,10 @@ def test_who_keeps_writing_the_list_is_told_of_and_the_run_does_not_end_with_0(w
     found = {str(each.change.id): each for each in result.outcomes}
     lost = found.pop("bind payments deployment.llama3")
     assert lost.state is OutcomeState.FAILED
-    assert lost.detail == ("deployment.llama3 has lost payments: somebody else writes its list of keys, past the lock")
-    assert lost.way_out == "find out who else writes it, and run apply again"
+    assert lost.detail == (
+        "payments is no longer bound to deployment.llama3: someone else changes its list of keys without the lock"
+    )
+    assert lost.way_out == "find out who changes it, and run apply again"
     assert {each.state for each in found.values()} == {OutcomeState.DONE}
 
 
@@ -382,7 +384,7 @@ def test_a_last_look_that_fails_is_told_and_nothing_counts_as_done(world: World)
     assert states(result)["publish payments"] is OutcomeState.DONE
     bind = next(each for each in result.outcomes if each.change.step.value == "bind")
     assert bind.state is OutcomeState.UNKNOWN
-    assert bind.detail.startswith("it was done, and could not be looked at once more: ")
+    assert bind.detail.startswith("it was done, but the final check failed: ")
 
 
 def test_a_key_that_the_server_takes_off_when_it_expires_was_not_undone_by_anybody(tmp_path: Path) -> None:
@@ -439,7 +441,7 @@ def test_a_list_that_the_run_did_not_write_is_put_right_too(tmp_path: Path, left
     assert apply(world, file, NoLock(), on_event=on_event).complete
     assert {"payments", "search"} <= set(world.bound("whisper"))
     lost = sorted({"payments", "search"} - set(left))
-    assert notes == [f"deployment.whisper has lost {name}, and is put right" for name in lost]
+    assert notes == [f"{name} is no longer bound to deployment.whisper; this was corrected" for name in lost]
 
 
 def test_who_keeps_writing_a_list_that_the_run_did_not_write_is_told_of(world: World) -> None:
@@ -455,7 +457,10 @@ def test_who_keeps_writing_a_list_that_the_run_did_not_write_is_told_of(world: W
     result = apply(world, MORE, on_event=at_publication(lambda: on.__setitem__(0, True)))
     assert not result.complete
     (failed,) = [each for each in result.outcomes if each.state is not OutcomeState.DONE]
-    assert failed.detail == "deployment.whisper has lost search: somebody else writes its list of keys, past the lock"
+    assert (
+        failed.detail
+        == "search is no longer bound to deployment.whisper: someone else changes its list of keys without the lock"
+    )
 
 
 def test_a_key_that_somebody_made_anew_is_not_bound_again(world: World) -> None:
@@ -474,7 +479,10 @@ def test_a_key_that_somebody_made_anew_is_not_bound_again(world: World) -> None:
 
     result = apply(world, MORE, on_event=on_event)
     (failed,) = [each for each in result.outcomes if each.state is not OutcomeState.DONE]
-    assert failed.detail == "deployment.whisper has lost search: the live key search is not this stack's any more"
+    assert (
+        failed.detail
+        == "search is no longer bound to deployment.whisper: the live key search no longer belongs to this stack"
+    )
     assert world.bound("whisper") == ["payments", "portal-made"]
     assert notes == []
 

@@ -112,7 +112,7 @@ def test_a_long_apply_renews_its_lock(world: World, ours: ApiLock, theirs: ApiLo
 def test_a_lock_that_the_portal_deleted_is_lost(world: World, ours: ApiLock) -> None:
     ours.acquire(timeout=0)
     world.api.delete_key(locks(world)[0])
-    with pytest.raises(LockLost, match="no longer ours"):
+    with pytest.raises(LockLost, match="was lost"):
         ours.check()
 
 
@@ -156,7 +156,7 @@ def test_a_lock_is_given_back_though_the_api_has_refused_everything_for_a_while(
     world.emulator.interceptor = lambda request, proceed: too_often(retry_after)
     with pytest.raises(RateLimited):
         lock.check()
-    with pytest.raises(RateLimited, match="it was not asked"):
+    with pytest.raises(RateLimited, match="so keyform did not"):
         lock.check()
     begun = world.clock.now()
     opens = begun + timedelta(seconds=20)
@@ -190,9 +190,9 @@ def test_a_lock_that_cannot_be_given_back_is_told_with_the_end_of_it(world: Worl
     assert world.clock.now() - begun <= timedelta(seconds=150)
     assert locks(world) == ["keyform-lock-prod-e1"]
     (sentence,) = told
-    assert sentence.startswith("The lock of stack prod may be left behind. The API is asked too often")
+    assert sentence.startswith("The lock of stack prod may still exist. The API ")
     assert sentence.endswith(
-        " If so, it expires: other runs are kept out until 2026-11-21T10:11:00Z, or until `keyform unlock"
+        " If so, it blocks other runs until 2026-11-21T10:11:00Z, or until `keyform unlock"
         " --release` deletes the key keyform-lock-prod-e1."
     )
     lock.release()
@@ -213,7 +213,7 @@ def test_who_waits_no_longer_does_not_wait_to_give_the_lock_back(world: World) -
     lock._effects.sleep = abandoned  # type: ignore[method-assign]
     lock.release()
     (sentence,) = told
-    assert "may be left behind. Interrupted while waiting. If so, it expires: " in sentence
+    assert "may still exist. Interrupted while waiting. If so, it blocks other runs until " in sentence
 
 
 def test_an_old_lock_that_a_renewal_left_behind_goes_with_the_new_one(world: World, ours: ApiLock) -> None:
@@ -363,7 +363,7 @@ def test_a_plan_that_no_longer_fits_is_seen_under_the_lock_and_explained(world: 
     world.calls.clear()
     with locked(ours, plan, world.sinks(), lambda: world.plan(state)) as now:
         assert explain_difference(plan, now) == (
-            "the live key payments exists already, and this stack does not own it",
+            "the live key payments already exists, and this stack does not own it",
             "key.payments: create generation payments is no longer needed",
             "key.payments: bind payments deployment.llama3 is no longer needed",
             "key.payments: publish payments is no longer needed",

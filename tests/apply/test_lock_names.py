@@ -91,7 +91,7 @@ def test_an_api_that_refuses_every_name_is_asked_a_few_times_only(tmp_path: Path
         return proceed(request)
 
     world.emulator.interceptor = refuse
-    with pytest.raises(LockHeld, match="could not be taken"):
+    with pytest.raises(LockHeld, match="could not be acquired"):
         make_lock(world, "ci@one", 0.25).acquire(timeout=0)
     assert len(creates(world)) == TRIES
 
@@ -120,7 +120,7 @@ def test_a_project_without_room_has_no_lock(tmp_path: Path) -> None:
     world = make(tmp_path, key_quota=3)
     world.api.create_key("payments", "", None)
     world.api.create_key("search", "", None)
-    with pytest.raises(QuotaReached, match="The lock of stack prod could not be made") as caught:
+    with pytest.raises(QuotaReached, match="The lock of stack prod could not be acquired") as caught:
         make_lock(world, "ci@one", 0.25).acquire(timeout=0)
-    assert caught.value.way_out.endswith("Or declare another lock: `lock: {type: file}`.")
+    assert caught.value.way_out.endswith("Or use another lock: `lock: {type: file}`.")
     assert [*world.emulator.live_keys(PROJECT)] == ["portal-made", "payments", "search"]

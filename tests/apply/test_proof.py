@@ -138,7 +138,7 @@ def test_keys_that_are_still_on_their_way_are_waited_for(tmp_path: Path) -> None
     assert world.apply(FIRST).complete
     assert len(asked) > 2
     assert any(
-        note.startswith("deployment.llama3 refused it (status 401); asked again in ") for note in notes(world)
+        note.startswith("deployment.llama3 refused it (status 401); trying again in ") for note in notes(world)
     ), notes(world)
 
 
@@ -167,11 +167,11 @@ def test_a_model_server_without_a_list_of_models_proves_as_much(world: World, as
     ("status", "detail"),
     [
         (401, "deployment.llama3 refuses the new secret (status 401)"),
-        (503, "deployment.llama3 does not say whether it takes the new secret: it answered with status 503"),
+        (503, "deployment.llama3 did not confirm the new secret: it answered with status 503"),
         (
             404,
-            "deployment.llama3 does not say whether it takes the new secret: with it, it answered with status 404, and"
-            " without any key, it answered with status 404",
+            "deployment.llama3 did not confirm the new secret: with it, it answered with status"
+            " 404; without a key, it answered with status 404",
         ),
     ],
 )
@@ -188,7 +188,7 @@ def test_a_secret_that_is_not_taken_is_not_published_and_the_old_one_stays(
     assert states(result)["prove payments-g2"] is OutcomeState.FAILED
     assert states(result)["publish payments-g2"] is OutcomeState.SKIPPED
     assert outcome_of(result, "prove payments-g2").detail == detail
-    assert "nothing of payments was published" in outcome_of(result, "prove payments-g2").way_out
+    assert "the secret was not published" in outcome_of(result, "prove payments-g2").way_out
     assert outcome_of(result, "publish payments-g2").detail == "waits for prove payments-g2"
     assert world.held("payments") == old
     assert world.accepts("whisper", old)
@@ -309,14 +309,14 @@ def test_an_endpoint_that_stays_asleep_is_named_and_holds_nothing_up(world: Worl
     result = world.apply(SLEEPY)
     assert timedelta(seconds=60) <= world.clock.now() - begun <= timedelta(seconds=75)
     assert result.complete
-    assert outcome_of(result, "prove payments").detail == "not proven at deployment.sleeper: asleep, scaled to zero"
+    assert outcome_of(result, "prove payments").detail == "not tried at deployment.sleeper: asleep, scaled to zero"
     assert world.held("payments") == world.secret_of("payments")
     assert render_result(result, colour=False) == (
         "Apply complete! Keys: 1 added, 0 changed, 0 rotated, 0 destroyed.\n"
         "\n"
-        "Done, as far as it could be\n"
+        "Done, with remarks\n"
         "  ! key.payments  proving payments at deployment.llama3, deployment.sleeper\n"
-        "      why:     not proven at deployment.sleeper: asleep, scaled to zero\n"
+        "      why:     not tried at deployment.sleeper: asleep, scaled to zero\n"
     )
 
 
@@ -360,7 +360,7 @@ def test_an_application_whose_deployment_is_asleep_is_named(world: World) -> Non
     answers(world, "webui-web", refusing(503))
     result = world.apply(desired(key("payments", "app:webui", prove=True)))
     assert result.complete
-    assert outcome_of(result, "prove payments").detail == "not proven at application.webui: asleep, scaled to zero"
+    assert outcome_of(result, "prove payments").detail == "not tried at application.webui: asleep, scaled to zero"
 
 
 def test_a_disabled_endpoint_is_named_and_not_called(world: World, asked: list[tuple[str, str]]) -> None:
@@ -368,4 +368,4 @@ def test_a_disabled_endpoint_is_named_and_not_called(world: World, asked: list[t
     assert result.complete
     assert asked == []
     detail = outcome_of(result, "prove payments").detail
-    assert detail == "not proven at deployment.closed: it is disabled, and takes no requests"
+    assert detail == "not tried at deployment.closed: it is disabled"

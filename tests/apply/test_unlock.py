@@ -130,7 +130,7 @@ def test_a_lock_that_is_released_and_taken_while_it_is_renewed_is_lost(world: Wo
         return proceed(request)
 
     world.emulator.interceptor = meet
-    with pytest.raises(LockLost, match="somebody took it over"):
+    with pytest.raises(LockLost, match="another run took it over"):
         ours.keep_alive()
     ours.release()
     theirs.check()

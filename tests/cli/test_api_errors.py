@@ -26,8 +26,7 @@ def test_a_missing_token_is_told_before_anything_is_asked(
     ran = keyform(*command, env={"GCORE_API_KEY": ""})
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "Error: GCORE_API_KEY is not set: keyform needs an API token.\n"
-        "  make a permanent API token in the portal, and export GCORE_API_KEY=…\n"
+        "Error: GCORE_API_KEY is not set.\n  create a permanent API token in the portal, and export GCORE_API_KEY=…\n"
     )
     assert world.calls == []
 
@@ -47,7 +46,7 @@ def test_a_wrong_token_is_named_by_its_variable_and_never_shown(
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("Error: The API did not accept the token in GCORE_API_KEY (status 401")
     assert ran.err.endswith(
-        "\n  Check that it is complete, unexpired and not revoked, or make another in the Gcore portal.\n"
+        "\n  Check that it is complete and not expired or revoked, or create another in the Gcore portal.\n"
     )
     assert "canary" not in ran.err
     assert "wrong" not in ran.err
@@ -72,18 +71,18 @@ def test_a_project_of_somebody_else_is_told_with_its_number(
     ran = InProcess(world, monkeypatch, capsys)("apply", "--auto-approve")
     assert (ran.code, ran.out) == (1, "")
     if mode == "not_found":
-        assert ran.err.startswith("Error: The API knows no project 99 for this token (status 404")
+        assert ran.err.startswith("Error: There is no project 99, or this token cannot access it (status 404")
         assert "  Check `project` in the file (or GCORE_CLOUD_PROJECT_ID), and that the token belongs to it." in ran.err
     else:
-        assert ran.err.startswith("Error: The API forbids this token to list ")
-        assert "  Give the token a role that may do this in the project" in ran.err
+        assert ran.err.startswith("Error: The token has no permission to list ")
+        assert "  Give the token a role with this permission in the project" in ran.err
 
 
 def test_an_unknown_project_is_an_error_with_its_number(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY.replace(f"project: {PROJECT}", "project: 777"))
     ran = keyform("plan")
     assert (ran.code, ran.out) == (1, "")
-    assert "777" in ran.err or "forbids this token" in ran.err
+    assert "777" in ran.err or "has no permission" in ran.err
 
 
 @pytest.mark.parametrize("address", ["http://api.gcore.example", "ftp://x", "https://me:canary@x", "::"])
@@ -131,17 +130,20 @@ def test_a_host_that_does_not_exist_is_told_by_its_name(
 
 
 STRANGE: dict[str, tuple[Answer, str]] = {
-    "429": (refusal(429, "Too many requests"), "The API is asked too often, and would not list "),
+    "429": (refusal(429, "Too many requests"), "The API refused to list "),
     "500": (refusal(500, "boom"), "The API failed to list "),
     "503": (Answer(503, {"Content-Type": "text/html"}, b"<h1>Down</h1>"), "The API failed to list "),
-    "HTML": (Answer(200, {"Content-Type": "text/html"}, b"<html>Log in</html>"), "answered with HTML, not JSON."),
+    "HTML": (Answer(200, {"Content-Type": "text/html"}, b"<html>Log in</html>"), "returned HTML, not JSON."),
     "HTML and 404": (
         Answer(404, {"Content-Type": "text/html"}, b"<html>?</html>"),
         "answered with HTML and status 404",
     ),
-    "redirect": (Answer(302, {"Location": "https://elsewhere.example"}), "answered with a redirect"),
-    "no JSON": (Answer(200, {"Content-Type": "application/json"}, b'{"count": 1, "resu'), "is not JSON, or cut short."),
-    "another shape": (Answer(200, {"Content-Type": "application/json"}, b"[]"), "is not in its documented form"),
+    "redirect": (Answer(302, {"Location": "https://elsewhere.example"}), "returned a redirect"),
+    "no JSON": (
+        Answer(200, {"Content-Type": "application/json"}, b'{"count": 1, "resu'),
+        "is not JSON, or was cut short.",
+    ),
+    "another shape": (Answer(200, {"Content-Type": "application/json"}, b"[]"), "has an unexpected format"),
 }
 
 

@@ -82,10 +82,10 @@ def test_a_quota_that_ends_after_some_creates_stops_those_keys_alone(world: Worl
     assert ran.code == 1
     said = " ".join(ran.out.split())
     assert (
-        'why: The API forbids this token to create key key-3 (status 403, request req-1). It says: "Quota exceeded'
+        'why: The token has no permission to create key key-3 (status 403, request req-1). It says: "Quota exceeded'
         in said
     )
-    assert "or raise the quota that is used up." in said
+    assert "or raise the exceeded quota." in said
     assert "Keys: 3 added, 0 changed, 0 rotated, 0 destroyed." in said
     assert "Done + key.key-0, key.key-1, key.key-2" in said
     assert "! deployment.llama3 binding key-3 ! key.key-3 publishing key-3 to local why: waits for create" in said
@@ -169,7 +169,7 @@ def test_a_token_that_stops_working_midway_leaves_a_stack_that_a_good_one_repair
         world.fail(revoked)
         ran = keyform("apply", "--auto-approve")
         assert ran.code == 1
-        assert ("The lock of stack shop may be left behind. The API did not accept " in ran.err) == bool(world.locks)
+        assert ("The lock of stack shop may still exist. The API did not accept " in ran.err) == bool(world.locks)
         world.fail(None)
         world.break_lock()
         assert keyform("apply", "--auto-approve").code == 0

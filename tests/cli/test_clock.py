@@ -123,7 +123,7 @@ def test_it_is_said_once_how_far_the_clocks_are_apart_and_which_counts(story: St
     way = "2 hours ahead of" if story.wrong_by > timedelta(0) else "3 days behind"
     told = story.done(*command).err
     assert [line for line in told.splitlines() if "clock" in line] == [
-        f"{WARNING} {way} the API's. What is due, and since when, is decided by the API's clock; set this machine's."
+        f"{WARNING} {way} the API's. keyform uses the API's clock; correct this machine's."
     ]
 
 

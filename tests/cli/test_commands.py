@@ -120,7 +120,7 @@ def test_init_overwrites_nothing_and_repeats_nothing(world: World, keyform: Keyf
     ran = keyform("init")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "Error: keyform.yaml is there already; it was left as it is.\n  remove it, or give another --file\n"
+        "Error: keyform.yaml already exists; it was not changed.\n  remove it, or choose another --file\n"
     )
     assert mine.read_text() == "mine"
     assert not (world.folder / ".gitignore").exists()
@@ -168,10 +168,10 @@ def test_validate_refuses_a_date_in_the_past_and_says_where_it_stands(world: Wor
     ran = keyform("validate")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
-        "Error: The configuration is not valid: 1 thing is wrong.\n"
+        "Error: The configuration is invalid: 1 error.\n"
         "  keyform.yaml:9:3: keys.payments.expires_at: expires_at 2020-01-31T00:00:00Z is in the past,"
-        " so a new key would open nothing\n"
-        "    Give a later date, or never. If the key is live already, `keyform validate --live` sees that.\n"
+        " so a new key would be unusable\n"
+        "    Set a later date, or `never`. If the key is already live, run `keyform validate --live`.\n"
     )
     assert world.calls == []
 
@@ -199,7 +199,7 @@ def test_validate_accepts_the_past_date_of_a_key_that_is_live_when_it_may_ask(
     world.write(dated("2026-12-02"))
     other = keyform("validate", "--live")
     assert other.code == 1
-    assert "the live key payments expires 2026-12-01T00:00:00Z: a new generation with that date" in other.err
+    assert "the live key payments expires on 2026-12-01T00:00:00Z: a new generation with that date" in other.err
     monkeypatch.setattr(System, "now", lambda self: clock.now() - timedelta(days=15))
     world.write(dated("2026-12-05"))
     assert keyform("validate").code == 0, "by this machine's clock it is to come"
@@ -222,11 +222,11 @@ def test_status_shows_keys_endpoints_and_what_is_public(world: World, keyform: K
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("status")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Foreign keys open endpoints of this stack: application.webui (portal-made), ")
+    assert ran.out.startswith("Foreign keys are bound endpoints of this stack: application.webui (portal-made), ")
     assert "\nStack shop (project 1234)\n" in ran.out
     assert re.search(r"payments +g1 published .* never +never +2 +llama3, whisper +local ok", ran.out)
     assert re.search(r"llama3 +deployment +protected +payments, search +portal-made +active", ran.out)
-    assert ran.out.endswith("1 foreign key in the project, not owned by this stack.\n")
+    assert ran.out.endswith("1 foreign key in the project.\n")
     shown = keyform("status", "--json").json
     assert shown["stack"] == "shop"
     (world.folder / "secrets.env").unlink()
@@ -255,7 +255,7 @@ def test_a_status_that_cannot_be_written_is_an_error_that_names_the_file(world: 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         "Error: nowhere/status.html cannot be written: No such file or directory.\n"
-        "  give another file to --out, or leave it out to see the result here\n"
+        "  choose another file for --out, or omit it to print to stdout\n"
     )
 
 
@@ -309,7 +309,7 @@ def test_destroy_without_a_terminal_needs_auto_approve(world: World, keyform: Ke
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("destroy")
     assert ran.code == 1
-    assert "There is nobody to ask" in ran.err
+    assert "stdin is not a terminal" in ran.err
     assert world.owned() == ["payments"]
 
 
@@ -354,7 +354,7 @@ def test_the_emulator_says_when_its_port_is_taken(keyform: Keyform) -> None:
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == (
         f"Error: The emulator cannot listen on 127.0.0.1:{port}: Address already in use.\n"
-        "  give another --port; 0 takes a free one\n"
+        "  choose another --port; 0 picks a free one\n"
     )
 
 
@@ -464,7 +464,7 @@ def test_the_demo_can_be_kept_and_does_not_overwrite(
     assert secret not in ran.out + ran.err
     ran = keyform("demo", "--keep", "kept")
     assert ran.code == 1
-    assert ran.err == "Error: kept has a keyform.yaml already.\n  give --keep an empty folder\n"
+    assert ran.err == "Error: kept already has a keyform.yaml.\n  give --keep an empty folder\n"
 
 
 @pytest.mark.process("it is signalled")

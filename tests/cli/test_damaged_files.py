@@ -64,8 +64,8 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "utf-16 without a mark": (lambda content: content.decode().encode("utf-16-le"), "is not a text file"),
     "nul": (lambda content: content + b"\0", "is not a text file"),
     "cr alone": (lambda content: content.replace(b"\n", b"\r"), "has lines that end in CR alone"),
-    "variable twice": (lambda content: content + b"PAYMENTS_KEY=other\n", "PAYMENTS_KEY is there more than once"),
-    "both lines twice": (lambda content: content + content, "shop/payments is there more than once"),
+    "variable twice": (lambda content: content + b"PAYMENTS_KEY=other\n", "PAYMENTS_KEY is defined twice"),
+    "both lines twice": (lambda content: content + content, "shop/payments is defined twice"),
 }
 LOST: dict[str, Edit] = {
     "torn quote": between(b"PAYMENTS_KEY", b"='"),
@@ -111,11 +111,11 @@ def test_a_damaged_line_is_told_by_all_and_written_again_without_another_key(
     secret = world.secret_of("payments")
     content = edit(path.read_bytes())
     path.write_bytes(content)
-    told = f"secrets.env has {damage}: not all readers get its secrets"
+    told = f"secrets.env has {damage}: not every reader can use its secrets"
     planned = keyform("plan", "--detailed-exitcode")
     assert planned.code == 2
     assert told in " ".join(planned.out.replace("!", "").split())
-    assert "No changes but the repairs." in planned.out
+    assert "No changes except repairs." in planned.out
     [note] = json.loads(keyform("plan", "--json").out)["keyform"]["repairs"]
     assert note["sentence"].startswith(told)
     shown = keyform("status")
@@ -238,7 +238,7 @@ def test_a_json_file_that_was_saved_by_another_editor_keeps_its_secret(
     [
         pytest.param(lambda content: content.decode().encode("utf-16"), "is not valid JSON in UTF-8", id="utf-16"),
         pytest.param(lambda content: content.replace(b"}\n}", b"},\n}"), "is not valid JSON in UTF-8", id="comma"),
-        pytest.param(lambda content: b'{"payments": 1,' + content[1:], "a name stands twice", id="twice"),
+        pytest.param(lambda content: b'{"payments": 1,' + content[1:], "a duplicate name", id="twice"),
     ],
 )
 def test_a_json_file_that_readers_differ_about_is_refused_by_all(

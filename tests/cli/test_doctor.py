@@ -151,7 +151,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
         env(GCORE_API_KEY=""),
         {"token": "failed", "project": "skipped", "api": "skipped", **SKIPPED_WITHOUT_API},
         "GCORE_API_KEY is not set",
-        "make a permanent API token in the portal, and export GCORE_API_KEY=…",
+        "create a permanent API token in the portal, and export GCORE_API_KEY=…",
     ),
     "a token with a space": (
         env(GCORE_API_KEY="two words"),
@@ -170,7 +170,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
             "lock": "skipped",
         },
         "The API did not accept the token in GCORE_API_KEY (status 401",
-        "Check that it is complete, unexpired and not revoked",
+        "Check that it is complete and not expired or revoked",
     ),
     "an address that is none": (
         env(GCORE_BASE_URL="ftp://somewhere"),
@@ -193,7 +193,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
             **SKIPPED_WITHOUT_API,
             **{f"rights.{name}": "failed" for name in ("keys", "deployments", "applications")},
         },
-        "answered with HTML, not JSON.",
+        "returned HTML, not JSON.",
         "Check GCORE_BASE_URL",
     ),
     "another project": (
@@ -203,7 +203,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
             "lock": "skipped",
             **{f"rights.{name}": "failed" for name in ("keys", "deployments", "applications")},
         },
-        "The API knows no project 77 for this token",
+        "There is no project 77, or this token cannot access it",
         "Check `project` in the file (or GCORE_CLOUD_PROJECT_ID)",
     ),
     "no part in the project": (
@@ -220,14 +220,14 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
     "no right to see keys": (
         refuse(403, "/api_keys"),
         {"rights.keys": "failed", "lock": "skipped"},
-        "The API forbids this token to list keys (status 403",
-        "Give the token a role that may do this in the project",
+        "The token has no permission to list keys (status 403",
+        "Give the token a role with this permission in the project",
     ),
     "no right to see deployments": (
         refuse(403, f"/{PROJECT}/deployments"),
         {"rights.deployments": "failed", "rights.applications": "warning"},
-        "The API forbids this token to list deployments (status 403",
-        "Give the token a role that may do this in the project",
+        "The token has no permission to list deployments (status 403",
+        "Give the token a role with this permission in the project",
     ),
     "no right to see applications": (
         refuse(403, "/applications/"),
@@ -251,7 +251,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
         lock_it,
         {"lock": "warning"},
         "The stack shop is locked by ci@runner, for ",
-        "wait for it, or give --lock-timeout",
+        "wait, or use --lock-timeout",
     ),
     "a sink that cannot be written": (
         lambda world: (world.folder / "jobs.json").mkdir() or {},  # type: ignore[func-returns-value]
@@ -396,9 +396,9 @@ def test_nobody_is_asked_where_there_is_no_terminal(world: World, keyform: Keyfo
     ("argv", "env", "message"),
     [
         (["--deployment", "llama3"], {}, "deployment.llama3 is in the file: keyform manages it. Nothing was changed."),
-        ([], {"GCORE_API_KEY": ""}, "GCORE_API_KEY is not set: keyform needs an API token."),
+        ([], {"GCORE_API_KEY": ""}, "GCORE_API_KEY is not set."),
         ([], {"GCORE_API_KEY": "wrong-token-altogether"}, "The API did not accept the token in GCORE_API_KEY"),
-        (["--out", "folder"], {}, "folder is a folder. It was left as it is."),
+        (["--out", "folder"], {}, "folder is a folder. It was not changed."),
         (["--out", "no/such.md"], {}, "no/such.md cannot be written"),
     ],
 )
@@ -448,7 +448,7 @@ def test_a_signal_ends_it_with_everything_put_back(make_world: MakeWorld, number
 def test_on_a_terminal_it_asks(make_world: MakeWorld, answer: str) -> None:
     world = make_world(SPARE)
     with on_terminal(world, *LIVE_TEST, env=WITHOUT_FILE) as terminal:
-        terminal.wait_for("Do you want keyform to do this? Only 'yes' is accepted: ")
+        terminal.wait_for("Do you want keyform to do this? Only 'yes' will be accepted to approve: ")
         assert world.writes == []
         terminal.type(f"{answer}\n")
         assert terminal.end() == (0 if answer == "yes" else 1)

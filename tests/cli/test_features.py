@@ -50,7 +50,7 @@ def test_a_record_that_a_command_cannot_remove_is_told_and_is_no_step(
     said = " ".join(ran.out.split())
     assert ("records pager" in said) is removes
     assert "removing the record" not in ran.err or removes
-    by_hand = "what sink pager holds of search stays there: this sink removes nothing, so remove it by hand"
+    by_hand = "what sink pager holds of search, which cannot remove secrets: remove it by hand"
     assert (by_hand in said) is not removes
     assert (world.folder / "removed").exists() is removes
     assert world.owned() == ["payments"]
@@ -165,10 +165,10 @@ def test_auth_open_is_said_at_the_top_and_makes_the_endpoint_public(world: World
     text = ONE_KEY + "deployments:\n  whisper: {auth: open, exclusive: true}\n"
     world.write(text)
     ran = keyform("plan")
-    assert ran.out.startswith("Exposures\n  ! deployment.whisper  becomes PUBLIC: anyone who knows its address may")
+    assert ran.out.startswith("Exposures\n  ! deployment.whisper  becomes PUBLIC: anyone who knows its address can")
     apply(world, keyform, text)
     assert world.opens("whisper", None)
-    assert keyform("status").out.startswith("1 endpoint is PUBLIC")
+    assert keyform("status").out.startswith("1 endpoint is public, as declared")
     # And back.
     world.write(ONE_KEY + "deployments:\n  whisper: {auth: required}\n")
     ran = keyform("plan")
@@ -187,7 +187,9 @@ def test_adopt_takes_a_key_over_without_a_word_to_its_users(world: World, keyfor
     )
     world.write(text)
     ran = keyform("plan")
-    assert "its secret is unknown, and no sink is written until the next generation" in " ".join(ran.out.split())
+    assert ("keyform does not know its secret, and writes it to no sink before the next rotation") in " ".join(
+        ran.out.split()
+    )
     assert keyform("apply", "--auto-approve").code == 0
     assert world.writes == ["PATCH portal-made"]
     assert world.opens("llama3", secret)

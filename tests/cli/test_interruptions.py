@@ -20,10 +20,10 @@ from reconciler.emulator import Answer, Request
 
 pytestmark = pytest.mark.process("it is signalled or killed")
 STOPPING = (
-    "Stopping: running steps are being finished, and what is bound by then is published. Interrupt again to no longer"
-    " wait for that.\n"
+    "Stopping after the running steps; keys that are already bound are still published. Interrupt again to stop"
+    " immediately.\n"
 )
-INTERRUPTED = "\nInterrupted: nothing was changed.\n"
+INTERRUPTED = "\nInterrupted. Nothing was changed.\n"
 
 
 def wait_for_tasks(running: Running) -> None:
@@ -62,8 +62,8 @@ def test_the_first_signal_finishes_the_running_steps_publishes_what_is_bound_and
     said = " ".join(ran.out.split())
     assert "Apply was interrupted: 220 of 223 steps done. Keys: 60 added" in said
     assert "Not started ! deployment.llama3 unbinding retired" in said
-    assert "why: interrupted before its turn" in said
-    assert "so what is done stays done, and nothing is done twice." in said
+    assert "why: the run was interrupted before it started" in said
+    assert "completed steps are not repeated." in said
     live = world.emulator.live_keys(PROJECT)
     published = {f"KEY_{n}": live[f"key-{n}"].secret for n in range(MANY)}
     assert world.held() == published | {"RETIRED": live["retired"].secret}
@@ -96,7 +96,7 @@ def test_what_is_made_and_not_bound_when_the_signal_comes_is_made_again_and_that
     ran = running.finish()
     assert ran.code == 1
     said = " ".join(ran.out.split())
-    assert "Only what was made and not published is made again, since nobody has its secret: payments." in said
+    assert "These generations were not published, and are created again: payments." in said
     assert "done twice" not in said
     assert world.held() == {}
     assert keyform("apply", "--auto-approve").code == 0
@@ -116,8 +116,8 @@ def test_the_second_signal_no_longer_waits_for_tasks(held: HeldTasks) -> None:
     said = " ".join(ran.out.split())
     assert "Apply was interrupted: 2 of 8 steps done." in said
     assert "Sent, but not confirmed ! application.webui binding search" in said
-    assert "why: interrupted while it ran" in said
-    assert "way out: run apply again: it looks at what is live" in said
+    assert "why: the run was interrupted during this step" in said
+    assert "fix: run apply again: it starts from what is live" in said
     assert world.held() == {}
 
 
@@ -299,14 +299,14 @@ def test_two_applies_take_turns(world: World, keyform: Keyform) -> None:
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
     assert ran.err.startswith("Error: The stack shop is locked by ")
-    assert "  wait for it, or give --lock-timeout; " in ran.err
+    assert "  wait, or use --lock-timeout; " in ran.err
     second = world.start("apply", "--auto-approve", "--lock-timeout", "60s")
     second.wait_for("waiting for the lock, held by ")
     answer.set()
     assert first.finish().code == 0
     ran = second.finish()
     assert ran.code == 0, ran.err
-    assert "What is live has changed meanwhile:\n" in ran.out
+    assert "Live objects changed after the plan was made:\n" in ran.out
     assert re.search(r"\n  key\.payments: create generation payments\S* is no longer needed\n", ran.out)
     assert "\nThe plan is now:\n" in ran.out
     assert ran.out.endswith("No changes. The live API matches the file.\n")

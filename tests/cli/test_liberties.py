@@ -30,12 +30,12 @@ def words(text: str) -> str:
     [
         (
             {"expiry_kept": "end_of_day"},
-            "the API made payments with another expires_at than it was asked to (asked: 2099-06-30T10:07:09Z, kept:"
+            "the API created payments with another expires_at than requested (asked: 2099-06-30T10:07:09Z, kept:"
             " 2099-06-30T23:59:59Z), so it was deleted again",
         ),
         (
             {"expiry_kept": "dropped"},
-            "the API made payments with another expires_at than it was asked to (asked: 2099-06-30T10:07:09Z, kept:"
+            "the API created payments with another expires_at than requested (asked: 2099-06-30T10:07:09Z, kept:"
             " never), so it was deleted again",
         ),
         ({"description_kept": "escaped"}, 'kept: "a &amp; b [keyform 2 shop/payments g1 pending'),
@@ -61,8 +61,8 @@ def test_a_lock_that_never_expires_is_an_error_that_names_another_lock(make_worl
     world.write(HEAD + "keys:\n  payments: {deployments: [llama3]}\n")
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "The API made the lock of stack shop with another expires_at than it was asked to" in words(ran.err)
-    assert "declare another lock, `lock: {type: file}`" in words(ran.err)
+    assert "The API created the lock of stack shop with another expires_at than requested" in words(ran.err)
+    assert "use another lock (`lock: {type: file}`" in words(ran.err)
     assert set(world.emulator.live_keys(1234)) == {"portal-made"}
     world.write(FILE_LOCK + "keys:\n  payments: {deployments: [llama3]}\n")
     assert keyform("apply", "--auto-approve").code == 0
@@ -77,6 +77,6 @@ def test_a_leaked_key_is_not_deleted_while_a_task_is_cancelled(make_world: MakeW
     world.emulator._world.modes = Modes(task_end="cancelled")
     ran = keyform("rotate", "payments", "--revoke", "--auto-approve")
     assert ran.code == 1
-    assert "is in a state that the API does not have: CANCELLED. Nobody knows what it did." in words(ran.out)
+    assert "is in an unknown state: CANCELLED. Its effect is unknown." in words(ran.out)
     assert "payments" in world.emulator.live_keys(1234)
     assert "payments" in world.emulator.api_keys_of(1234, "deployment", "llama3")

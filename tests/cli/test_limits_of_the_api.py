@@ -109,7 +109,7 @@ def test_a_name_that_somebody_else_took_meanwhile_is_still_an_error(make_world: 
     world.fail(meddle)
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "the name payments was taken since the plan was made" in words(ran.out)
+    assert "the name payments was taken after the plan was made" in words(ran.out)
     assert (world.owned(), world.held()) == ([], {})
 
 
@@ -189,7 +189,7 @@ def test_a_project_without_room_for_the_lock_names_another_lock(
         "The lock of stack shop could not be made. A quota is used up (quota inference_api_key_count_limit, limit 3,"
         f" usage 3), so the API refused to create key keyform-lock-shop-e1 (status {status}, request"
     )
-    assert "and run keyform again. Or declare another lock: `lock: {type: file}`." in words(ran.err)
+    assert "and run keyform again. Or use another lock: `lock: {type: file}`." in words(ran.err)
     assert len([call for call in world.calls if call.method == "POST"]) == 1
     assert world.live_names() == ["portal-made", "second", "third"]
 

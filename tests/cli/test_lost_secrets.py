@@ -68,9 +68,9 @@ def test_the_same_file_in_an_empty_folder_rotates_nothing(world: World, keyform:
     for argv in (["plan"], ["apply", "--auto-approve"], ["apply", "--auto-approve", "--json"]):
         ran = keyform(*argv, "-f", "elsewhere/keyform.yaml")
         assert ran.code == 1
-        assert "secrets.env is not there, although 3 keys were published to it (key-0, key-1, key-2)" in ran.err
-        assert "is this another machine, or another folder? Run apply where it is, or restore it" in ran.err
-        assert "`keyform rotate key-0 key-1 key-2` makes new secrets" in ran.err
+        assert "secrets.env does not exist, although 3 keys were published to it (key-0, key-1, key-2)" in ran.err
+        assert "run apply on the machine and in the folder where it is, or restore it" in ran.err
+        assert "`keyform rotate key-0 key-1 key-2` creates new secrets" in ran.err
     assert world.writes == before
     assert sorted(path.name for path in other.iterdir()) == ["keyform.yaml"]
     assert [world.secret_of(f"key-{number}") for number in range(3)] == secrets
@@ -115,7 +115,7 @@ def test_verify_says_that_a_file_is_not_there(world: World, keyform: Keyform) ->
     (world.folder / "secrets.env").unlink()
     ran = keyform("verify")
     assert ran.code == 1
-    assert "local is not there at all: is this another machine, or another folder?" in " ".join(ran.out.split())
+    assert "local does not exist: run this on the machine and in the folder where it is" in " ".join(ran.out.split())
 
 
 # --- Swapped ----------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def test_a_file_that_becomes_a_program_gets_a_new_secret(world: World, keyform: 
     checked = keyform("verify", "--timeout", "5s")
     assert "local was somewhere else when key-0 was published: run apply" in " ".join(checked.out.split())
     told = apply(world, keyform, stack(head, sinks=f"  local: {{{PROGRAM}}}\n"))
-    assert "sink local was somewhere else when key-0 was published: what it held there stays" in told
+    assert "sink local was somewhere else when key-0 was published: the record there stays" in told
     assert world.owned() == ["key-0", "key-0-g2"]
     assert given(world) == world.secret_of("key-0-g2")
     assert world.held() == {"KEY_0": world.secret_of("key-0")}
@@ -192,7 +192,7 @@ def test_a_program_that_keeps_failing_leaves_three_generations(world: World, key
         assert ran.code == 1
         assert len(world.owned()) == min(run + 1, 3)
     assert "the last 3 generations (key-0, key-0-g2, key-0-g3) may or may not have reached sink ci" in ran.err
-    assert "see why it fails, then run `keyform rotate key-0`" in ran.err
+    assert "find out why publishing fails, then run `keyform rotate key-0`" in ran.err
     assert len([name for name in world.writes if name == "POST api_keys"]) == 3
     fixed = stack(head, sinks=f"  ci: {{{PROGRAM}}}\n", sink="ci")
     world.write(fixed)
@@ -221,7 +221,7 @@ def test_a_file_that_keeps_failing_leaves_one_generation_beside_the_one_in_use(
         ran = keyform("apply", "--auto-approve")
         assert ran.code == 1
     assert len(world.owned()) == 1 + 6
-    assert "6 generations that were never published are still there" in ran.err
+    assert "6 unpublished generations could not be deleted" in ran.err
     world.fail(None)
     monkeypatch.undo()
     assert keyform("rotate", "key-0", "--auto-approve").code == 0

@@ -42,7 +42,7 @@ def test_stacks_that_apply_at_once_lose_no_binding(make_world: MakeWorld, size: 
     running = [world.start("apply", "--auto-approve", "-f", f"{stack}.yaml") for stack in stacks]
     ended = [each.finish() for each in running]
     assert [ran.code for ran in ended] == [0] * size, [ran.err for ran in ended]
-    assert any("waiting for the lists of keys, which are written by " in ran.err for ran in ended)
+    assert any("waiting for the lock of the lists of keys, held by " in ran.err for ran in ended)
     for stack, keys in stacks.items():
         held = world.held(f"{stack}.env")
         assert len(held) == keys

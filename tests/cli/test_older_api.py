@@ -14,7 +14,7 @@ from cli.stage import HEAD, LIVE, ONE_KEY, PROJECT, TWO_KEYS, Proceed, World
 from reconciler.emulator import Answer, Modes, Request
 
 OLDER = HEAD.replace("version: 1\n", "version: 1\napi: v2\n")
-NEVER_SWITCHED = "keyform replaces no deployment to switch it"
+NEVER_SWITCHED = "keyform never replaces a deployment to switch it"
 DEPLOYMENTS: dict[str, Any] = {"api_keys": LIVE["api_keys"], "deployments": LIVE["deployments"]}
 
 
@@ -82,9 +82,9 @@ def test_an_expiry_that_does_not_go_has_a_way_out(make_world: MakeWorld, in_proc
     assert ran.code == 1
     assert (
         "why: The API did not keep the expires_at that was sent for key payments (asked: never, kept:"
-        " 2099-01-31T00:00:00Z). What was there before was put back." in said
+        " 2099-01-31T00:00:00Z). The previous content was restored." in said
     )
-    assert "way out: Rotate the key, with `keyform rotate`: the new generation never expires." in said
+    assert "fix: Rotate the key, with `keyform rotate`: the new generation never expires." in said
     assert keyform("rotate", "payments", "--auto-approve").code == 0
     assert world.emulator.live_keys(PROJECT)["payments-g2"].expires_at is None
 
@@ -140,9 +140,9 @@ def test_a_deployment_that_stays_public_is_told_and_turned_on_in_the_portal(
     ran = keyform("apply", "--auto-approve")
     said = " ".join(ran.out.split())
     assert ran.code == 1
-    assert "binding a key may turn its authentication on: apply says so if it does not" in said
-    assert "deployment.public has the key payments now, and asks nobody for a key" in said
-    assert "way out: turn its authentication on in the portal, and run apply again" in said
+    assert "binding a key may turn its authentication on: apply reports it if not" in said
+    assert "deployment.public has the key payments now, but is still public for a key" in said
+    assert "fix: turn its authentication on in the portal, and run apply again" in said
     assert world.held() == {}
     world.write(file)
     ran = keyform("apply", "--auto-approve")
@@ -164,8 +164,8 @@ def test_a_key_that_is_not_active_is_told(make_world: MakeWorld, in_process: Any
     assert keyform("apply", "--auto-approve").code == 0
     with world.emulator.editing() as store:
         store.run("UPDATE keys SET expires_at = 0 WHERE name = 'payments'")
-    assert "the API says that payments is 'EXPIRED'" in " ".join(keyform("plan").out.split())
-    assert "1 live key is not active, the API says: payments (EXPIRED)" in keyform("status").out
+    assert "the API reports payments is 'EXPIRED'" in " ".join(keyform("plan").out.split())
+    assert "1 live key is not active according to the API: payments (EXPIRED)" in keyform("status").out
     assert keyform("status", "--json").json["inactive_live_keys"] == ["payments (EXPIRED)"]
 
 
@@ -178,14 +178,14 @@ def test_a_name_that_is_taken_is_told_by_whom_where_the_api_shows_it(world: Worl
     for fault, finding, way_out in (
         (
             always(refusal(409)),
-            "the API says that the name payments is taken, and shows no such key in project 1234",
+            "the API reports that the name payments is taken, but shows no such key in project 1234",
             "find it in the portal, maybe in another project, or declare the key under another name",
         ),
-        (taken_first, "the name payments was taken since the plan was made", "run plan again: it shows by whom"),
+        (taken_first, "the name payments was taken after the plan was made", "run plan again to see by whom"),
     ):
         world.fail(on("POST", "/api_keys", fault))
         ran = keyform("apply", "--auto-approve")
         said = " ".join(ran.out.split())
         assert ran.code == 1
-        assert f"why: {finding} way out: {way_out}" in said
+        assert f"why: {finding} fix: {way_out}" in said
     assert world.held() == {}

@@ -211,7 +211,7 @@ def test_expire_on_a_date(portal: Portal) -> None:
     for days in (30, 7):
         portal.clock.advance((midnight - portal.clock.now()).total_seconds() - days * A_DAY)
         said = " ".join(portal.run("keyform plan").out.split())
-        assert f"payments expires 2026-12-24T00:00:00Z, in less than {days}d, and nothing rotates it" in said
+        assert f"payments expires on 2026-12-24T00:00:00Z, in less than {days}d, and no rotation is configured" in said
     portal.clock.advance(7 * A_DAY - 1)
     assert portal.world.opens("llama3", portal.secret)
     portal.clock.advance(1)
@@ -283,10 +283,10 @@ keys:
     title="A key that was renamed in the portal",
     details="Someone has renamed `payments` to `checkout`. `keyform apply` reports it, and exits with 1:",
     says="""\
-Error: Part of what the file asks for was left undone:
+Error: Apply left part of the configuration undone:
   keyform.yaml:9:3: keys.payments: is held up by the live key checkout: its marker says that it is g1 of payments, but\
  its name does not match
-    give it back its name or its marker in the portal, remove a marker that is not its own, or write `adopt: checkout`\
+    restore its name or its marker in the portal, remove the marker if it is wrong, or set `adopt: checkout`\
  on the key that it belongs to
 """,
 )
@@ -415,7 +415,7 @@ keys:
     " unlinks the key, removes its secret from `secrets.env`, and deletes it.",
     title="The question before a key is deleted",
     details="Any answer but `yes` changes nothing.",
-    says="Do you want keyform to make these changes? Only 'yes' is accepted:",
+    says="Do you want keyform to perform these actions? Only 'yes' will be accepted to approve:",
 )
 @pytest.mark.step(
     portal="**Delete**, in a pipeline",
@@ -425,8 +425,8 @@ keys:
     " runs with `--auto-approve`. [The plan](../README.md#the-plan) lists what else prevents a mistake.",
     title="A pipeline that does not approve",
     says="""\
-Error: There is nobody to ask: this is not a terminal. Nothing was changed.
-  review the plan, and run again with --auto-approve
+Error: stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.
+  review the plan, then run again with --auto-approve
 """,
 )
 def test_delete_a_key_once_it_is_approved(portal: Portal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -438,7 +438,7 @@ def test_delete_a_key_once_it_is_approved(portal: Portal, monkeypatch: pytest.Mo
         patch.setattr("reconciler.cli.terminal._is_terminal", lambda stream: True)
         no = portal.run("keyform apply --no-color", stdin="y\n", code=1)
         assert "- key.payments" in no.out
-        assert no.err.endswith("Error: Not approved: nothing was changed.\n")
+        assert no.err.endswith("Error: Not approved. Nothing was changed.\n")
         assert len(portal.world.writes) == before
         portal.run("keyform apply", stdin="yes\n")
     assert sorted(portal.live) == ["portal-made", "search"]
@@ -552,7 +552,7 @@ deployments:
     details="The plan begins with it:",
     says="""\
 Exposures
-  ! deployment.playground  becomes PUBLIC: anyone who knows its address may call it without a key\
+  ! deployment.playground  becomes PUBLIC: anyone who knows its address can call it without a key\
 """,
 )
 def test_disable_authentication(portal: Portal) -> None:
@@ -583,9 +583,9 @@ LOCKED = OPEN.replace("playground", "locked")
     " with 1, and you switch authentication in the portal. See [the older API](older-api.md#what-v2-cannot-promise). If"
     " a deployment has no key to begin with, the apply does everything else, and reports:",
     says="""\
-Error: Part of what the file asks for was left undone:
-  keyform.yaml:12:3: deployment.locked: is declared open, but its authentication is on: in this generation of the API,\
- keyform would have to replace the deployment for that, and does not
+Error: Apply left part of the configuration undone:
+  keyform.yaml:12:3: deployment.locked: is declared `auth: open`, but its authentication is on: this version of the\
+ API can only do so by replacing the deployment, which keyform never does
     turn its authentication off in the portal
 """,
 )
@@ -597,12 +597,12 @@ def test_keys_do_not_switch_the_authentication(portal: Portal) -> None:
     assert portal.world.opens("llama3", portal.world.held()["PAYMENTS"])
     portal.apply("keys: {}\nsafety: {allow_empty: true}\n")
     ran = portal.apply(PROTECTED, code=1)
-    assert "deployment.playground has the key payments now, and asks nobody for a key" in ran.err
+    assert "deployment.playground has the key payments now, but is still public for a key" in ran.err
     assert (portal.world.opens("playground", None), portal.world.held()) == (True, {})
     portal.apply("keys:\n  search:\n    deployments: [locked]\n" + OPEN.removeprefix("keys:\n"))
     assert portal.world.opens("locked", portal.world.held()["SEARCH"])
     ran = portal.apply(LOCKED, code=1)
-    assert "deployment.locked still asks for a key" in ran.err
+    assert "deployment.locked still requires a key" in ran.err
     assert portal.world.bound("locked") == []
     assert not portal.world.opens("locked", None)
 

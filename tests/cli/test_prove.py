@@ -85,8 +85,8 @@ def test_the_official_client_goes_on_with_the_old_secret_when_the_new_one_is_ref
     said = " ".join(ran.out.split())
     assert "Failed ! key.payments proving payments-g2 at deployment.llama3, deployment.whisper" in said
     assert "why: deployment.whisper refuses the new secret (status 401)" in said
-    assert "way out: nothing of payments was published, and what its sinks hold stays as it is" in said
-    assert "key.payments: deployment.whisper refused it (status 401); asked again in" in ran.err
+    assert "fix: the secret was not published, and the sinks are unchanged" in said
+    assert "key.payments: deployment.whisper refused it (status 401); trying again in" in ran.err
     assert applied.held()["PAYMENTS"] == old
     address = f"{applied.url}/dataplane/{PROJECT}/deployments/whisper/v1"
     with openai.OpenAI(base_url=address, api_key="unused", default_headers={"X-API-Key": old}) as client:
@@ -108,7 +108,7 @@ def test_the_secret_goes_to_no_other_address(world: World, keyform: Keyform, tmp
         world.fail(on("GET", "llama3/v1/models", always(Answer(307, to, b""))))
         ran = keyform("apply", "--auto-approve")
         assert ran.code == 1
-        assert "answered with a redirect, which is not followed (status 307)" in " ".join(ran.out.split())
+        assert "returned a redirect, which keyform does not follow (status 307)" in " ".join(ran.out.split())
         world.fail(None)
         world.emulator.base_url = f"http://localhost.example.com:{port}"
         ran = keyform("apply", "--auto-approve")
@@ -124,7 +124,7 @@ def test_a_signal_ends_the_waiting_and_nothing_is_published(world: World, keyfor
     world.write(PROVEN)
     world.fail(on("GET", "llama3/v1/models", always(refusal(503))))
     running = world.start("apply", "--auto-approve")
-    running.wait_for("asked again in")
+    running.wait_for("trying again in")
     begun = time.monotonic()
     for _ in range(signals):
         running.send(signal.SIGINT)
@@ -145,7 +145,7 @@ def test_a_run_that_is_killed_while_it_proves_leaves_nothing_that_the_next_one_d
     world.write(PROVEN)
     world.fail(on("GET", "llama3/v1/models", always(refusal(503))))
     running = world.start("apply", "--auto-approve")
-    running.wait_for("asked again in")
+    running.wait_for("trying again in")
     running.send(signal.SIGKILL)
     wait_until(lambda: running.process.poll() is not None, "its end")
     running.finish()

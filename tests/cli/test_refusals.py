@@ -14,8 +14,8 @@ from cli.stage import HEAD, ONE_KEY, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Request
 
-WOULD_BE_UNDONE = "Error: Apply would leave part of what the file asks for undone:\n"
-LEFT_UNDONE = "Error: Part of what the file asks for was left undone:\n"
+WOULD_BE_UNDONE = "Error: Apply would leave part of the configuration undone:\n"
+LEFT_UNDONE = "Error: Apply left part of the configuration undone:\n"
 
 
 def git(folder: Path, *argv: str) -> None:
@@ -30,9 +30,9 @@ def test_a_file_that_is_not_there_is_told_with_the_command_that_writes_one(world
         ran = keyform(*command)
         assert (ran.code, ran.out) == (1, "")
         assert ran.err == (
-            "Error: The configuration is not valid: 1 thing is wrong.\n"
-            "  keyform.yaml: there is no such file\n"
-            "    `keyform init` writes a first one.\n"
+            "Error: The configuration is invalid: 1 error.\n"
+            "  keyform.yaml: no such file\n"
+            "    Run `keyform init` to create one.\n"
         )
 
 
@@ -50,7 +50,7 @@ def test_everything_that_is_wrong_with_a_file_is_told_at_once_with_its_place(wor
     ran = keyform("validate", env={"GCORE_API_KEY": "", "GCORE_BASE_URL": ""})
     assert (ran.code, ran.out) == (1, "")
     first, *findings = [line for line in ran.err.splitlines() if not line.startswith("    ")]
-    assert re.fullmatch(r"Error: The configuration is not valid: \d things are wrong\.", first)
+    assert re.fullmatch(r"Error: The configuration is invalid: \d errors\.", first)
     assert [line.split(": ")[0] for line in findings] == [
         "  keyform.yaml:1:10",
         "  keyform.yaml:5:17",
@@ -112,8 +112,8 @@ def test_a_name_that_was_made_in_the_portal_is_refused_with_the_way_to_take_it_o
     world.write(ONE_KEY.replace("payments", "portal-made"))
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "the live key portal-made exists already, and this stack does not own it\n" in ran.err
-    assert "    write `adopt: portal-made` to take it over, or declare the key under another name\n" in ran.err
+    assert "the live key portal-made already exists, and this stack does not own it\n" in ran.err
+    assert "    set `adopt: portal-made` to take it over, or declare the key under another name\n" in ran.err
     assert world.writes == []
 
 
@@ -134,13 +134,13 @@ def test_more_deletes_than_allowed_are_refused_with_the_switch(world: World, key
     world.write(HEAD + "keys:\n  other:\n    deployments: [llama3, whisper]\nsafety: {max_deletes: 1}\n")
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "2 keys would be deleted, and at most 1 may: payments, search\n" in ran.err
-    assert "    set `safety: {max_deletes: 2}` if so meant\n" in ran.err
+    assert "2 keys would be deleted, but at most 1 may: payments, search\n" in ran.err
+    assert "    set `safety: {max_deletes: 2}` to allow it\n" in ran.err
     world.write(HEAD + "keys: {}\n")
     ran = keyform("plan")
     assert ran.code == 1
     assert "the file declares no keys, but the stack has 2 live: payments, search\n" in ran.err
-    assert "    set `safety: {allow_empty: true}` if all of them are to go\n" in ran.err
+    assert "    set `safety: {allow_empty: true}` to delete all of them\n" in ran.err
     assert world.owned() == ["payments", "search"]
 
 
@@ -170,8 +170,8 @@ def test_without_a_terminal_nobody_is_asked_and_nothing_is_changed(world: World,
         assert ran.code == 1
         assert "Plan: 1 to add" in ran.out
         assert ran.err == (
-            "Error: There is nobody to ask: this is not a terminal. Nothing was changed.\n"
-            "  review the plan, and run again with --auto-approve\n"
+            "Error: stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.\n"
+            "  review the plan, then run again with --auto-approve\n"
         )
     assert world.writes == []
 
@@ -210,7 +210,9 @@ def test_a_sink_that_git_tracks_is_refused(world: World, keyform: Keyform) -> No
     sink.chmod(0o600)
     git(world.folder, "add", "secrets.env")
     world.write(ONE_KEY)
-    refuses_sink(world, keyform, "secrets.env: is tracked by git, and must not hold secrets", "rm --cached secrets.env")
+    refuses_sink(
+        world, keyform, "secrets.env: is tracked by git, so it must not contain secrets", "rm --cached secrets.env"
+    )
     git(world.folder, "rm", "--quiet", "--cached", "secrets.env")
     world.write("secrets.env\n", ".gitignore")
     repaired(world, keyform)
@@ -230,7 +232,9 @@ def test_a_sink_that_is_a_symbolic_link_is_refused(world: World, keyform: Keyfor
     elsewhere.write_text("")
     (world.folder / "secrets.env").symlink_to(elsewhere)
     world.write(ONE_KEY)
-    refuses_sink(world, keyform, "secrets.env: is a symbolic link, which is not followed", "Give the path of the file")
+    refuses_sink(
+        world, keyform, "secrets.env: is a symbolic link, which keyform does not follow", "Give the path of the file"
+    )
     assert elsewhere.read_text() == ""
     (world.folder / "secrets.env").unlink()
     repaired(world, keyform)
@@ -239,7 +243,7 @@ def test_a_sink_that_is_a_symbolic_link_is_refused(world: World, keyform: Keyfor
 def test_a_sink_at_whose_path_a_folder_stands_is_refused(world: World, keyform: Keyform) -> None:
     (world.folder / "secrets.env").mkdir()
     world.write(ONE_KEY)
-    refuses_sink(world, keyform, "secrets.env: is not a regular file", "Give the path of a file.")
+    refuses_sink(world, keyform, "secrets.env: is not a regular file", "Use the path of a file.")
     (world.folder / "secrets.env").rmdir()
     repaired(world, keyform)
 
@@ -247,14 +251,14 @@ def test_a_sink_at_whose_path_a_folder_stands_is_refused(world: World, keyform: 
 def test_a_sink_below_a_file_is_refused(world: World, keyform: Keyform) -> None:
     world.write("", "store")
     world.write(ONE_KEY.replace("path: secrets.env", "path: store/secrets.env"))
-    refuses_sink(world, keyform, "store/secrets.env: ", "a part of its path is no folder")
+    refuses_sink(world, keyform, "store/secrets.env: ", "a part of its path is not a folder")
 
 
 def test_a_variable_that_is_not_keyforms_is_not_overwritten(world: World, keyform: Keyform) -> None:
     sink = world.write("PAYMENTS_KEY=my-own\n", "secrets.env")
     sink.chmod(0o600)
     world.write(ONE_KEY)
-    refuses_sink(world, keyform, "secrets.env:1", "PAYMENTS_KEY stands here without a keyform record")
+    refuses_sink(world, keyform, "secrets.env:1", "PAYMENTS_KEY exists without a keyform record")
     assert sink.read_text() == "PAYMENTS_KEY=my-own\n"
 
 

@@ -47,7 +47,7 @@ def test_a_leaked_secret_is_cut_in_the_same_run(applied: World, keyform: Keyform
     before = len(applied.writes)
     ran = keyform("rotate", "payments", "--revoke", "--auto-approve")
     assert ran.code == 0, ran.err
-    assert "payments-g2 is revoked: it is cut as soon as another is published" in " ".join(ran.out.split())
+    assert "payments-g2 leaked: it stops working once a new one is published" in " ".join(ran.out.split())
     assert applied.owned() == ["payments-g3", "search"]
     new = applied.secret_of("payments-g3")
     assert applied.held()["PAYMENTS"] == new
@@ -107,7 +107,9 @@ def test_without_a_terminal_a_rotation_has_to_be_approved_on_the_command_line(ap
     before = len(applied.writes)
     ran = keyform("rotate", "payments", "--revoke")
     assert ran.code == 1
-    assert ran.err.startswith("Error: There is nobody to ask: this is not a terminal. Nothing was changed.")
+    assert ran.err.startswith(
+        "Error: stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed."
+    )
     assert len(applied.writes) == before
 
 
@@ -132,11 +134,11 @@ def test_a_rotation_tells_its_result_as_json(applied: World, keyform: Keyform) -
 def test_what_falls_due_is_shown_and_nothing_is_changed(applied: World, keyform: Keyform) -> None:
     applied.write(TWO.replace("  search:\n", "  search:\n    rotation: {every: 2h, overlap: 1h}\n"))
     before = len(applied.writes)
-    assert keyform("rotate", "--due", "1h").out == "Nothing falls due within 1h.\n"
+    assert keyform("rotate", "--due", "1h").out == "No rotation is due within 1h.\n"
     day = keyform("rotate", "--due", "1d")
     assert re.fullmatch(
         r"[0-9TZ:-]+  in (1 hour|2 hours|119 minutes) +search  rotation.every is 2h\n"
-        r"\nAn apply rotates each of them once it is due.\n",
+        r"\nThe next apply after that time rotates the key.\n",
         day.out,
     )
     year = json.loads(keyform("rotate", "--due", "52w", "--json").out)

@@ -111,7 +111,7 @@ GOOD = b'#!/bin/sh\ncat > "../saved.$1"\n'
     ("content", "message"),
     [
         (GOOD.replace(b"\n", b"\r\n"), "its first line ends in CR"),
-        (b"#!/opt/none/bash\n", "its first line names /opt/none/bash, which is not there"),
+        (b"#!/opt/none/bash\n", "its first line names /opt/none/bash, which does not exist"),
         (b"cat\n", "it does not begin with `#!`"),
     ],
 )
@@ -183,8 +183,8 @@ def not_ignored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (no_git, "no git program that could say whether it would be ignored"),
-        (broken, "git cannot say whether it would be ignored, since"),
+        (no_git, "there is no git program to tell whether it is ignored"),
+        (broken, "git cannot tell whether it is ignored, because"),
         (not_ignored, "is not ignored by git"),
     ],
 )

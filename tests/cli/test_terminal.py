@@ -16,7 +16,7 @@ from cli.terminals import on_terminal
 from reconciler.emulator import Answer, Request
 
 pytestmark = pytest.mark.process("a terminal belongs to a process")
-QUESTION = "Do you want keyform to make these changes? Only 'yes' is accepted: "
+QUESTION = "Do you want keyform to perform these actions? Only 'yes' will be accepted to approve: "
 
 
 def test_a_plan_is_coloured_and_no_line_is_wider_than_the_terminal(world: World) -> None:
@@ -115,7 +115,7 @@ def test_yes_is_the_only_yes(world: World, keyform: Keyform) -> None:
             terminal.wait_for(QUESTION)
             terminal.type(answer)
             assert terminal.end() == 1
-            assert terminal.text.rstrip().endswith("Error: Not approved: nothing was changed.")
+            assert terminal.text.rstrip().endswith("Error: Not approved. Nothing was changed.")
     assert world.writes == []
     with on_terminal(world, "apply") as terminal:
         terminal.wait_for(QUESTION)
@@ -134,7 +134,7 @@ def test_what_is_live_may_not_change_between_plan_and_approval(world: World) -> 
         before = len(world.writes)
         terminal.type("yes\n")
         assert terminal.end() == 1
-        assert "Error: What is live has changed since the plan was shown. Nothing was changed.\n" in terminal.text
+        assert "Error: Live objects changed after the plan was shown. Nothing was changed.\n" in terminal.text
     assert len(world.writes) == before
 
 
@@ -144,7 +144,7 @@ def test_ctrl_c_at_the_question_changes_nothing(world: World) -> None:
         terminal.wait_for(QUESTION)
         terminal.running.send(signal.SIGINT)
         assert terminal.end() == 130
-        assert terminal.text.endswith("\nInterrupted: nothing was changed.\n")
+        assert terminal.text.endswith("\nInterrupted. Nothing was changed.\n")
     assert world.writes == []
 
 
@@ -156,7 +156,7 @@ def test_ctrl_c_during_live_progress_ends_with_a_clean_screen(held: HeldTasks) -
         terminal.wait_for("Stopping")
         held.let_go()
         assert terminal.end() == 0
-        assert "Stopping: running steps are being finished, and what is bound by then is published." in terminal.text
+        assert "Stopping after the running steps; keys that are already bound are still published." in terminal.text
         assert "Apply complete! Keys: 2 added" in terminal.text
         assert terminal.raw.rindex("\x1b[?25h") > terminal.raw.rindex("\x1b[?25l")
 
@@ -180,7 +180,7 @@ def test_destroy_asks_in_its_own_words(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY)
     assert keyform("apply", "--auto-approve").code == 0
     with on_terminal(world, "destroy") as terminal:
-        terminal.wait_for("Do you want keyform to remove all of the above? Only 'yes' is accepted: ")
+        terminal.wait_for("Do you want keyform to destroy all of the above? Only 'yes' will be accepted to approve: ")
         terminal.type("yes\n")
         assert terminal.end() == 0
     assert world.live_names() == ["portal-made"]

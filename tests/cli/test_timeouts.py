@@ -67,7 +67,7 @@ def test_a_request_that_always_hangs_is_an_error_that_names_the_limit(
     error, way_out = ran.err[ran.err.index("Error: ") :].splitlines()
     assert error.startswith("Error: The API at 127.0.0.1:")
     assert error.endswith(" could not be reached to list deployments: it did not answer within 5 seconds.")
-    assert way_out == "  Run keyform again: it goes on from what is live."
+    assert way_out == "  Run keyform again: it continues from the live state."
 
 
 def test_a_write_that_hangs_is_an_unconfirmed_step_that_the_next_run_repairs(
@@ -98,8 +98,10 @@ def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(
     said = " ".join(ran.out.split())
     assert "Apply is not complete: 1 of 3 steps done." in said
     assert "Sent, but not confirmed ! deployment.llama3 binding payments why: Task " in said
-    assert ", which is to set the keys of deployment.llama3, was not done within 1 second. It may still finish." in said
-    assert "way out: Wait until it ends in the Gcore portal, and run keyform again." in said
+    assert (
+        ", which is to set the keys of deployment.llama3, did not finish within 1 second. It may still finish."
+    ) in said
+    assert "fix: Wait until it ends in the Gcore portal, and run keyform again." in said
     assert world.held() == {}, "nothing is published that may not open what it is to open"
     assert world.locks == []
     held.let_go()
@@ -109,5 +111,5 @@ def test_a_task_that_takes_longer_than_it_may_is_given_up_with_a_clear_outcome(
 
 def test_the_limits_stand_in_the_help(keyform: Keyform) -> None:
     said = " ".join(keyform("apply", "--help").out.split())
-    assert "--request-timeout TIME how long a request and its whole answer may take, such as 10s (default: 30s)" in said
-    assert "--task-timeout TIME how long a task of the API may take, such as 20m (default: 30m)" in said
+    assert "--request-timeout TIME the timeout of a request, such as 10s (default: 30s)" in said
+    assert "--task-timeout TIME the timeout of an API task, such as 20m (default: 30m)" in said

@@ -226,9 +226,7 @@ def test_an_endpoint_that_lets_everyone_in_is_public(applied: World, keyform: Ke
     applied.emulator.respond(Request.build("PATCH", path, token=TOKEN, json_body={"api_keys": []}))
     ran = keyform("verify")
     assert ran.code == 1
-    assert ran.out.startswith(
-        "1 endpoint is PUBLIC, open to anyone who knows the address: deployment.whisper\n\nStack shop"
-    )
+    assert ran.out.startswith("1 endpoint is PUBLIC, and can be called without a key: deployment.whisper\n\nStack shop")
     assert "  ! deployment.whisper  PUBLIC\n    without a key, it answered (status 200)\n" in ran.out
     assert ran.out.endswith("\nNot as declared: 1 of 9 checks.\n")
     ran = keyform("verify", "--json")
@@ -298,8 +296,8 @@ def test_where_everyone_gets_an_error_nobody_can_tell_who_is_let_in(applied: Wor
     assert (ran.code, access(ran)["deployment.llama3"]) == (1, "unclear")
     (check,) = [endpoint for endpoint in ran.json["endpoints"] if endpoint["name"] == "llama3"]
     assert check["reason"] == (
-        "without a key, it answered with something that is no list of models (status 200), although the API says that"
-        " it asks for keys"
+        "without a key, it returned something other than a list of models (status 200), although its"
+        " authentication is on"
     )
     assert "Welcome" not in ran.out
 
@@ -326,7 +324,7 @@ def test_a_wrong_secret_in_a_sink_is_refused_and_the_other_sink_is_not_blamed(ap
     assert states(ran)["search", "deployment.llama3", "local"] == "accepted"
     ran = keyform("verify")
     assert "  ! key.search at deployment.llama3 (jobs)  REFUSED\n" in ran.out
-    assert "search is bound to it and valid: what the sink holds is not its secret" in ran.out
+    assert "search is bound and valid, so the secret in the sink is not its secret" in ran.out
     assert "not-the-secret" not in ran.out + ran.err
 
 
@@ -399,7 +397,7 @@ def test_an_adopted_key_whose_secret_is_unknown_is_told_and_fails_nothing(world:
     ran = keyform("verify", "--json")
     assert ran.code == 0
     assert set(states(ran).values()) == {"not_checked"}
-    assert ran.json["bindings"][0]["reason"] == "portal-made was adopted, and its secret is unknown to keyform"
+    assert ran.json["bindings"][0]["reason"] == "portal-made is adopted, and keyform does not know its secret"
 
 
 def test_a_generation_in_overlap_is_named_as_not_checked(applied: World, keyform: Keyform) -> None:
@@ -407,7 +405,7 @@ def test_a_generation_in_overlap_is_named_as_not_checked(applied: World, keyform
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("verify")
     assert ran.code == 0
-    assert "Not checked: payments: in overlap: no sink holds its secret any more" in ran.out
+    assert "Not checked: payments: in its overlap, and its secret is no longer in any sink" in ran.out
     ran = keyform("verify", "--json")
     assert ran.json["in_overlap"] == ["payments"]
     assert ran.json["bindings"][0]["live_name"] == "payments-g2"
@@ -447,7 +445,7 @@ def test_an_endpoint_that_is_scaled_to_zero_is_woken_and_waited_for(begin: Begin
     ran = keyform("verify")
     assert ran.code == 0, ran.out
     waited = (
-        "deployment.sleeper answered with status 503; it is scaled to zero, and a request may wake it; "
+        "deployment.sleeper answered with status 503; it is scaled to zero, and this request may wake it; "
         "waiting for it, at most 60 seconds.\n"
     )
     assert ran.err == ("" if mode == "held" else waited)
@@ -466,7 +464,7 @@ def test_an_endpoint_that_does_not_wake_in_time_is_named_and_fails(begin: Begin,
     expected = "asleep" if door == "protected" else "not_checked"
     assert states(ran)["payments", "deployment.sleeper", "local"] == expected
     assert states(ran)["payments", "deployment.llama3", "local"] == "accepted"
-    assert "it is scaled to zero, and a request may wake it" in ran.out
+    assert "it is scaled to zero, and this request may wake it" in ran.out
     clock.advance(30)
     assert keyform("verify").code == 0, "by then it is awake"
 
@@ -489,7 +487,7 @@ def test_an_endpoint_that_is_down_is_unclear_and_waited_for_once(applied: World,
     ("address", "told"),
     [
         ("http://llama3.example.com", "has an address that is not https, and was not called"),
-        ("https://somebody:password@example.com", "has an address with more in it than host and path"),
+        ("https://somebody:password@example.com", "has an address with more than a host and a path"),
         ("https://llama3.invalid", "could not be reached: its name cannot be resolved"),
     ],
 )
@@ -544,7 +542,7 @@ def test_a_signal_ends_it_at_once_while_an_endpoint_is_waited_for(applied: World
     ran = running.finish()
     assert time.monotonic() - begun < 5
     assert (ran.code, ran.out) == (130, "")
-    assert ran.err.endswith("\nInterrupted: nothing was changed.\n")
+    assert ran.err.endswith("\nInterrupted. Nothing was changed.\n")
 
 
 @pytest.mark.parametrize("text", ["1", "soon", "1.5s", ""])

@@ -77,7 +77,7 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: command, write: []}",
-            "5:31: sinks.one.write: is an empty list\n    Put a name in it, or leave the field out.",
+            "5:31: sinks.one.write: is an empty list\n    Add a name, or remove the field.",
         ),
         (
             '{type: command, write: [""]}',
@@ -91,13 +91,13 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             '{type: command, write: [a, "${TOKEN}"]}',
-            "5:35: sinks.one.write[1]: `${…}` is not read here\n"
-            "    A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment.",
+            "5:35: sinks.one.write[1]: `${…}` is not supported here\n"
+            "    A command can use `{key}`, `{stack}` and `{generation}`, and can read its environment.",
         ),
         (
             '{type: command, write: [a], remove: [b, "{generation}"]}',
             "5:48: sinks.one.remove[1]: a command that removes gets no generation: it removes the key\n"
-            "    Take it out; it is given `{key}` and `{stack}`.",
+            "    Remove it; `{key}` and `{stack}` are available.",
         ),
         (
             "{type: command, write: [a], timeout: 0s}",
@@ -106,7 +106,7 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: command, write: [a], timeout: 9999d}",
-            "5:45: sinks.one.timeout: is longer than ten years (`3650d`)\n    Write a shorter one.",
+            "5:45: sinks.one.timeout: is longer than ten years (`3650d`)\n    Use a shorter one.",
         ),
         (
             "{type: command, write: [a], wirte: [b]}",
@@ -128,12 +128,13 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: aws-secrets-manager, endpoint_url: localhost}",
-            "5:36: sinks.one.endpoint_url: `endpoint_url` is not read from this file: it decides where credentials go\n"
+            "5:36: sinks.one.endpoint_url: `endpoint_url` cannot be set in this file: it decides"
+            " where credentials are sent\n"
             "    Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
         ),
         (
             "{type: aws-secrets-manager, profile: team}",
-            "5:36: sinks.one.profile: `profile` is not read from this file: it decides where credentials go\n"
+            "5:36: sinks.one.profile: `profile` cannot be set in this file: it decides where credentials are sent\n"
             "    Set AWS_PROFILE where keyform runs.",
         ),
         (

@@ -34,7 +34,7 @@ def _both_parsers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     ("text", "told", "way_out"),
     [
         pytest.param(
-            "a:\n\tb: 1", "2:1: a tab stands in the indentation", "Indent with spaces.", id="a tab does not indent"
+            "a:\n\tb: 1", "2:1: the indentation contains a tab", "Indent with spaces.", id="a tab does not indent"
         ),
         pytest.param(
             "a: b: c",
@@ -51,7 +51,7 @@ def _both_parsers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         pytest.param('a: "x', "1:6: the file ends inside a quoted value", "Close the quotes.", id="quotes are closed"),
         pytest.param(
             'a: "\\x"',
-            "1:7: an escape in double quotes is not complete",
+            "1:7: incomplete escape in double quotes",
             "Use 'single quotes', or write \\\\ for a backslash.",
             id="an escape is one that YAML has",
         ),
@@ -63,38 +63,38 @@ def _both_parsers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         ),
         pytest.param(
             "- a\nb: 1",
-            "2:1: this does not fit what stands above it",
+            "2:1: this does not match the structure above it",
             "Check the indentation, and that quotes and brackets are closed.",
             id="a list is not mixed with a map",
         ),
         pytest.param("a: - b", "1:4: a `-` is not expected here", "Check the indentation.", id="a dash begins a line"),
         pytest.param(
             "a: |q\n x",
-            "1:5: something stands behind `|` or `>`",
+            "1:5: unexpected text after `|` or `>`",
             "Begin the text on the next line.",
             id="a text block begins on the next line",
         ),
         pytest.param(
             "a: *nothing",
-            "1:4: a: no `&anchor` of this name stands above",
+            "1:4: a: there is no `&anchor` of this name above",
             "Put a value that begins with `*` in quotes.",
             id="an alias has an anchor above",
         ),
         pytest.param(
             "a: &x [*x]",
-            "1:8: a[0]: the alias stands inside of what it stands for",
+            "1:8: a[0]: the alias refers to a value that contains it",
             "Write the value out.",
             id="an alias does not hold itself",
         ),
         pytest.param(
             "a: 1\n---\nb: 2\n",
-            "2:1: a second document begins here, and a file holds one",
-            "Put it in a file of its own, and give both files.",
+            "2:1: a second document begins here, but a file can hold only one",
+            "Move it to a separate file, and pass both files.",
             id="a file holds one document",
         ),
         pytest.param(
             "? [a]\n: b",
-            "1:3: a list or a map stands where a name is expected",
+            "1:3: expected a name, found a list or a map",
             "Write `name: value`.",
             id="a name is a text",
         ),
@@ -118,7 +118,7 @@ def _both_parsers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         ),
         pytest.param(
             A_BILLION_LAUGHS,
-            "6:10: a5[0]: the aliases of this file unfold to too much",
+            "6:10: a5[0]: the aliases of this file expand to too many values",
             "Write the values out.",
             id="aliases do not unfold to gigabytes",
         ),
@@ -131,15 +131,15 @@ def test_what_is_not_yaml_is_told_in_a_sentence(text: str, told: str, way_out: s
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (b"", "1:1: the file holds nothing, and must be a map (`name: value` lines)"),
-        (b"# only a comment\n", "1:1: the file holds nothing, and must be a map (`name: value` lines)"),
-        (b"- a\n", "1:1: the file holds a list, and must be a map (`name: value` lines)"),
-        (b"version\n", "1:1: the file holds a single value, and must be a map (`name: value` lines)"),
-        (b"a: 1\nb: \xff", "2:4: the file is something that is not UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\x00", "1:1: the file is something that is not UTF-8"),
+        (b"", "1:1: the file contains nothing, but must be a map (`name: value` lines)"),
+        (b"# only a comment\n", "1:1: the file contains nothing, but must be a map (`name: value` lines)"),
+        (b"- a\n", "1:1: the file contains a list, but must be a map (`name: value` lines)"),
+        (b"version\n", "1:1: the file contains a single value, but must be a map (`name: value` lines)"),
+        (b"a: 1\nb: \xff", "2:4: the file is not UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00", "1:1: the file is not UTF-8"),
         (codecs.BOM_UTF16_LE + "version: 1".encode("utf-16-le"), "1:1: the file is UTF-16"),
-        (b"a: 1\nb: \x00", "2:4: a control character stands here, which YAML does not allow"),
-        (b"a: \x1b[31m", "1:4: a control character stands here, which YAML does not allow"),
+        (b"a: 1\nb: \x00", "2:4: YAML does not allow this control character"),
+        (b"a: \x1b[31m", "1:4: YAML does not allow this control character"),
         (b" " * 4_000_001, " the stack's files are larger than 4 MB together"),
     ],
 )
@@ -158,14 +158,14 @@ def test_an_escape_that_is_no_character_is_refused(escape: str, refusal: Refusal
 
 def test_a_name_that_stands_twice_is_told_with_both_places(refusal: Refusal) -> None:
     assert refusal(f"{GOOD}keys:\n  payments: {{}}\n  payments: {{}}\n") == (
-        "keyform.yaml:8:3: keys.payments: `payments` stands twice in one map; the first is at keyform.yaml:7:3\n"
+        "keyform.yaml:8:3: keys.payments: `payments` is a duplicate of the entry at keyform.yaml:7:3\n"
         "    Remove one of them."
     )
 
 
 def test_a_name_that_stands_twice_and_could_be_a_secret_is_not_shown(refusal: Refusal) -> None:
     assert refusal(f"{GOOD}sk-9fQ2xLr7VbT4mN8c: 1\nsk-9fQ2xLr7VbT4mN8c: 2\n").splitlines()[2] == (
-        "keyform.yaml:7:1: (name not shown): this name stands twice in one map; the first is at keyform.yaml:6:1"
+        "keyform.yaml:7:1: (name not shown): this name is a duplicate of the entry at keyform.yaml:6:1"
     )
 
 
@@ -198,14 +198,14 @@ def test_what_an_alias_stands_for_is_told_where_it_is_written(refusal: Refusal) 
 @pytest.mark.parametrize("merge", ["<<: 3", "<<: [1]", "<<: {}\n    <<: {}"])
 def test_a_merge_key_takes_maps_once(merge: str, refusal: Refusal) -> None:
     lines = refusal(f"{GOOD}keys:\n  payments:\n    {merge}\n").splitlines()
-    assert "`<<` takes a map" in lines[0] or "stands twice in one map" in lines[0]
+    assert "`<<` takes a map" in lines[0] or "is a duplicate of the entry" in lines[0]
 
 
 def test_a_tag_is_not_used_in_this_file(refusal: Refusal) -> None:
     text = f"{GOOD}keys: {{payments: {{description: !!python/object:os.system x}}}}\n"
     assert refusal(text) == (
-        "keyform.yaml:6:32: keys.payments.description: a value that begins with `!` has a meaning of its own in YAML, "
-        "which is not used in this file\n    Remove the `!…`, or put the value in quotes."
+        "keyform.yaml:6:32: keys.payments.description: YAML tags (values that begin with `!`) are"
+        " not supported\n    Remove the `!…`, or put the value in quotes."
     )
 
 

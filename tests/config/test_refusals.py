@@ -51,7 +51,7 @@ def test_the_error_counts_its_findings(folder: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_config([Path("keyform.yaml")], {})
     assert caught.value.diagnostics() == (
-        "The configuration is not valid: 1 thing is wrong.\n"
+        "The configuration is invalid: 1 error.\n"
         "  keyform.yaml:1:1: the field `project` is missing\n"
         "    Write `project: NUMBER`, or `project: ${GCORE_CLOUD_PROJECT_ID}`."
     )

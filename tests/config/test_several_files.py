@@ -63,11 +63,11 @@ def test_an_empty_folder_a_missing_file_and_no_file_at_all_are_told_with_the_way
     (folder / "empty").mkdir()
     assert refuse(Path("empty"), Path("nowhere.yaml")) == (
         "empty: the folder holds no *.yaml or *.yml file\n"
-        "    `keyform init` writes a first one.\n"
-        "nowhere.yaml: there is no such file\n"
-        "    `keyform init` writes a first one."
+        "    Run `keyform init` to create one.\n"
+        "nowhere.yaml: no such file\n"
+        "    Run `keyform init` to create one."
     )
-    assert refuse() == "no configuration file is given\n    `keyform init` writes a first one."
+    assert refuse() == "no configuration file was given\n    Run `keyform init` to create one."
 
 
 def test_a_file_that_may_not_be_read_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,12 +82,12 @@ def test_a_file_that_may_not_be_read_is_told(folder: Path, monkeypatch: pytest.M
 
 
 def test_a_name_that_no_file_can_have_is_told(folder: Path) -> None:
-    assert refuse(Path("a\0b")) == "a\\x00b: the file's name has characters that cannot be shown\n    Rename it."
+    assert refuse(Path("a\0b")) == "a\\x00b: the file's name has unprintable characters\n    Rename it."
 
 
 def test_what_is_wrong_in_every_file_is_told_in_their_order(folder: Path) -> None:
     write(folder, b="a: b: c\n", a="- a\n", c=TOP)
     assert [line for line in refuse(Path("b.yaml"), Path("a.yaml"), Path("c.yaml")).splitlines() if line[0] != " "] == [
         "b.yaml:1:5: a `:` is not expected here",
-        "a.yaml:1:1: the file holds a list, and must be a map (`name: value` lines)",
+        "a.yaml:1:1: the file contains a list, but must be a map (`name: value` lines)",
     ]

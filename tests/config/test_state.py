@@ -62,7 +62,7 @@ warnings: {expiry: [1d, 2w]}
 """
 
 NO_HOME = "`~/` cannot be expanded: `HOME` is not set, or is not an absolute path"
-NOT_FILLED_IN = "the environment variable `KEYFORM_VAR_D` has a value that cannot be used here"
+NOT_FILLED_IN = "the environment variable `KEYFORM_VAR_D` has an invalid value"
 DEPLOYMENT, APPLICATION = EndpointKind.DEPLOYMENT, EndpointKind.APPLICATION
 
 
@@ -224,7 +224,7 @@ def test_a_path_begins_at_the_folder_of_its_file(folder: Path) -> None:
         ("${KEYFORM_VAR_D}/a.env", {"KEYFORM_VAR_D": "a\nb"}, NOT_FILLED_IN),
         ("a/${KEYFORM_VAR_D}", {"KEYFORM_VAR_D": "b/"}, "must be the path of a file, such as `secrets/team.env`"),
         ("a/\u00a0b", {}, "is not the path of a file: it ends like a folder, or has characters that cannot be seen"),
-        ("$HOME/a.env", {"HOME": "/somewhere"}, "begins with a variable without braces, which is not read"),
+        ("$HOME/a.env", {"HOME": "/somewhere"}, "begins with a variable without braces, which is not supported"),
     ],
 )
 def test_a_path_that_is_none_is_refused(path: str, env: dict[str, str], expected: str, folder: Path) -> None:
@@ -260,6 +260,6 @@ def test_a_description_is_read_as_the_api_keeps_it(load: Load, refusal: Callable
     # A letter without a composed form becomes two by that.
     assert load(file % ("\u0958" * 50)).keys[0].description == "\u0915\u093c" * 50
     assert refusal(file % ("\u0958" * 51)) == (
-        "keyform.yaml:6:32: keys.payments.description: has 102 characters in Unicode's composed form (NFC), in which it"
-        " is kept\n    Shorten it to 100 of them."
+        "keyform.yaml:6:32: keys.payments.description: has 102 characters in Unicode's composed"
+        " form (NFC), which the API keeps\n    Shorten it to 100 characters."
     )

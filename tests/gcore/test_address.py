@@ -56,8 +56,8 @@ def test_a_host_is_named_with_its_port_where_that_is_not_the_schemes_own(base_ur
         ("api.gcore.com", "is not a URL that begins with https:// and names a host"),
         ("ftp://api.gcore.com", "is not a URL that begins with https:// and names a host"),
         ("https://", "is not a URL that begins with https:// and names a host"),
-        ("https://user:hunter2@api.gcore.com", "holds a user name or a password: the token goes into GCORE_API_KEY"),
-        ("https://hunter2@api.gcore.com", "holds a user name or a password: the token goes into GCORE_API_KEY"),
+        ("https://user:hunter2@api.gcore.com", "contains a user name or a password: set the token in GCORE_API_KEY"),
+        ("https://hunter2@api.gcore.com", "contains a user name or a password: set the token in GCORE_API_KEY"),
         ("https://user:hunter2/x@api.gcore.com", "is not a URL"),
         ("https://api.gcore.com?token=hunter2", "has a query or a fragment"),
         ("https://api.gcore.com/#hunter2", "has a query or a fragment"),
@@ -65,11 +65,11 @@ def test_a_host_is_named_with_its_port_where_that_is_not_the_schemes_own(base_ur
         ("https://api gcore.com", "is not a URL"),
         (
             "http://api.gcore.com",
-            "would send the token unencrypted to api.gcore.com: plain http is for this machine only",
+            "would send the token unencrypted to api.gcore.com: plain http is allowed for this machine only",
         ),
         (
             "http://127.0.0.1.example",
-            "would send the token unencrypted to 127.0.0.1.example: plain http is for this machine only",
+            "would send the token unencrypted to 127.0.0.1.example: plain http is allowed for this machine only",
         ),
     ],
 )

@@ -139,7 +139,7 @@ class KeyList:
     def read(self) -> Listed:
         entry = self.project.get(self.dialect.keys, self.key_id)
         if entry is None:
-            raise NotFound("the key is gone since the plan was made")
+            raise NotFound("the key was removed after the plan was made")
         self.refs = {door.id: door.item.ref for door in self.project.list_all(self.dialect.doors)}
         return Listed(tuple(Binding(self.key_id, self.refs[door]) for door in entry.links))
 

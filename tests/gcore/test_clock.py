@@ -176,7 +176,7 @@ def test_a_clock_that_is_far_off_is_told_once_and_only_when_something_is_decided
     ],
 )
 def test_the_sentence_says_how_far_and_which_way(offset, words):
-    assert describe(offset).startswith(f"This machine's clock {words} What is due")
+    assert describe(offset).startswith(f"This machine's clock {words} keyform uses")
 
 
 # --- Behind the client ------------------------------------------------------------------------------------------------

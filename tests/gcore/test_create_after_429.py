@@ -65,7 +65,7 @@ def test_a_create_that_fails_otherwise_after_a_429_is_not_sent_a_third_time(trou
 
 def test_a_name_that_is_taken_after_a_429_may_have_been_taken_by_the_create_itself() -> None:
     api, effects = scripted_api(refusal(429), refusal(409))
-    with pytest.raises(UnexpectedAnswer, match="it may have been made the first time") as caught:
+    with pytest.raises(UnexpectedAnswer, match="the first request may have created it") as caught:
         create(api)
     assert (len(effects.sent), caught.value.effect_is_unknown, caught.value.status) == (2, True, 409)
     assert caught.value.__context__ is None

@@ -97,7 +97,7 @@ def test_a_retry_after_is_heard(said: str, seconds: float | None) -> None:
 def test_a_redirect_is_not_followed() -> None:
     effects = ScriptedEffects(answer(307, headers={"Location": "https://elsewhere.example.com"}), answer(200, {}))
     reply = ask_endpoint(effects, ADDRESS, SECRET, timeout=7)
-    assert reply.detail == "answered with a redirect, which is not followed (status 307)"
+    assert reply.detail == "returned a redirect, which keyform does not follow (status 307)"
     assert len(effects.sent) == 1
 
 
@@ -145,7 +145,7 @@ def test_a_secret_that_no_header_can_hold_is_not_sent(value: str) -> None:
     effects = ScriptedEffects(answer(200, {}))
     reply = ask_endpoint(effects, ADDRESS, Secret(value), timeout=7)
     assert effects.sent == []
-    assert reply.detail == "was not called: the secret holds characters that cannot stand in a request"
+    assert reply.detail == "was not called: the secret contains characters that a request cannot contain"
 
 
 # --- Over real connections --------------------------------------------------------------------------------------------

@@ -18,28 +18,28 @@ CASES: dict[str, tuple[Step, str]] = {
         refusal(401, "Token 1234$0badca... is unknown"),
         (
             "The API did not accept the token in GCORE_API_KEY (status 401, request req-1).\n"
-            "  Check that it is complete, unexpired and not revoked, or make another in the Gcore portal."
+            "  Check that it is complete and not expired or revoked, or create another in the Gcore portal."
         ),
     ),
     "a quota is used up": (
         refusal(403, "Quota of api keys exceeded"),
         (
-            "The API forbids this token to create key payments (status 403, request req-1)."
+            "The token has no permission to create key payments (status 403, request req-1)."
             ' It says: "Quota of api keys exceeded"\n'
-            "  Give the token a role that may do this in the project, or raise the quota that is used up."
+            "  Give the token a role with this permission in the project, or raise the exceeded quota."
         ),
     ),
     "a firewall forbids": (
         answer(403, text="<html>blocked</html>"),
         (
-            "The API forbids this token to create key payments (status 403).\n"
-            "  Give the token a role that may do this in the project, or raise the quota that is used up."
+            "The token has no permission to create key payments (status 403).\n"
+            "  Give the token a role with this permission in the project, or raise the exceeded quota."
         ),
     ),
     "there is no such project": (
         refusal(404, "Project not found"),
         (
-            "The API knows no project 1234 for this token (status 404, request req-1)."
+            "There is no project 1234, or this token cannot access it (status 404, request req-1)."
             ' It says: "Project not found"\n'
             "  Check `project` in the file (or GCORE_CLOUD_PROJECT_ID), and that the token belongs to it."
         ),
@@ -57,7 +57,7 @@ CASES: dict[str, tuple[Step, str]] = {
         (
             "The API refused to create key payments (status 400, request req-1)."
             ' It says: "Validation error" Fields: expires_at, name.\n'
-            "  Change what it objects to, and run keyform again."
+            "  Fix the cause, and run keyform again."
         ),
     ),
     "fields in another form": (
@@ -65,20 +65,20 @@ CASES: dict[str, tuple[Step, str]] = {
         (
             "The API refused to create key payments (status 422, request req-1)."
             ' It says: "Validation error" Fields: name, expires_at.\n'
-            "  Change what it objects to, and run keyform again."
+            "  Fix the cause, and run keyform again."
         ),
     ),
     "the short form of an error": (
         answer(400, {"code": 17, "message": "bad"}, headers={"X-Request-Id": "edge-7"}),
         (
             'The API refused to create key payments (status 400, request edge-7). It says: "bad"\n'
-            "  Change what it objects to, and run keyform again."
+            "  Fix the cause, and run keyform again."
         ),
     ),
     "too many requests": (
         refusal(429, "slow down"),
         (
-            "The API is asked too often, and would not create key payments now (status 429, request req-1)."
+            "The API refused to create key payments: too many requests (status 429, request req-1)."
             ' It says: "slow down"\n'
             "  Wait a moment and run keyform again, or lower --parallelism."
         ),
@@ -88,45 +88,45 @@ CASES: dict[str, tuple[Step, str]] = {
         (
             "The API failed to create key payments (status 500, request req-1)."
             ' It says: "Traceback (most recent call last) boom"\n'
-            "  Run keyform again: it goes on from what is live."
+            "  Run keyform again: it continues from the live state."
         ),
     ),
     "a gateway fails, in HTML": (
         answer(502, text="<html>Bad Gateway</html>"),
-        "The API failed to create key payments (status 502).\n  Run keyform again: it goes on from what is live.",
+        "The API failed to create key payments (status 502).\n  Run keyform again: it continues from the live state.",
     ),
     "another site answers": (
         answer(200, text="<!doctype html><title>Welcome</title>"),
         (
-            "Asked to create key payments, api.gcore.com answered with HTML, not JSON.\n"
+            "Could not create key payments: api.gcore.com returned HTML, not JSON.\n"
             "  Check GCORE_BASE_URL, and any proxy on the way."
         ),
     ),
     "another site redirects": (
         answer(301, text="", headers={"location": "https://www.example.com/"}),
         (
-            "Asked to create key payments, api.gcore.com answered with a redirect or another interim status (301).\n"
+            "Could not create key payments: api.gcore.com returned a redirect or another interim status (301).\n"
             "  Check GCORE_BASE_URL, and any proxy on the way."
         ),
     ),
     "the answer is cut short": (
         answer(200, text='{"name": "payments", "secret": "hush'),
         (
-            "Asked to create key payments, api.gcore.com answered with a body that is not JSON, or cut short.\n"
-            "  Run keyform again: it goes on from what is live."
+            "Could not create key payments: api.gcore.com returned a body that is not JSON, or was cut short.\n"
+            "  Run keyform again: it continues from the live state."
         ),
     ),
     "the answer is empty": (
         answer(200, text=""),
         (
-            "The API's answer about key payments is not in its documented form: it is not an object.\n"
+            "The API's answer about key payments has an unexpected format: it is not an object.\n"
             "  Check that GCORE_BASE_URL is right. If it is, the API has changed: update keyform, or report this."
         ),
     ),
     "a field is missing": (
         answer(200, {"name": "payments", "description": None, "secret": "hush", "expires_at": None}),
         (
-            "The API's answer about key payments is not in its documented form: 'created_at' is missing.\n"
+            "The API's answer about key payments has an unexpected format: 'created_at' is missing.\n"
             "  Check that GCORE_BASE_URL is right. If it is, the API has changed: update keyform, or report this."
         ),
     ),
@@ -134,13 +134,13 @@ CASES: dict[str, tuple[Step, str]] = {
         httpx.ReadTimeout("timed out"),
         (
             "The API at api.gcore.com could not be reached to create key payments: it did not answer in time.\n"
-            "  Run keyform again: it goes on from what is live."
+            "  Run keyform again: it continues from the live state."
         ),
     ),
     "it cannot be connected to in time": (
         httpx.ConnectTimeout("timed out"),
         (
-            "The API at api.gcore.com could not be reached to create key payments: it could not be connected to in"
+            "The API at api.gcore.com could not be reached to create key payments: could not connect in"
             " time.\n"
             "  Check the network. Check GCORE_BASE_URL, and any proxy on the way."
         ),
@@ -148,15 +148,14 @@ CASES: dict[str, tuple[Step, str]] = {
     "the connection breaks": (
         httpx.RemoteProtocolError("peer closed connection without sending complete message body"),
         (
-            "The API at api.gcore.com could not be reached to create key payments: the connection broke off.\n"
-            "  Run keyform again: it goes on from what is live."
+            "The API at api.gcore.com could not be reached to create key payments: the connection was lost.\n"
+            "  Run keyform again: it continues from the live state."
         ),
     ),
     "the header is not one": (
         httpx.LocalProtocolError("Illegal header value b'APIKey 1234$0badcafe/42+management=token'"),
         (
-            "The API at api.gcore.com could not be reached to create key payments: the request is not one that HTTP"
-            " allows.\n"
+            "The API at api.gcore.com could not be reached to create key payments: the request is not valid HTTP.\n"
             "  Check GCORE_API_KEY for stray characters."
         ),
     ),

@@ -115,7 +115,7 @@ def test_after_a_refusal_no_more_than_the_new_limit_are_admitted() -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(send, range(8)))
     assert most == [4]
-    assert told[0][0].startswith("The API asks for fewer requests: 8 -> 4 in flight, next in 0.")
+    assert told[0][0].startswith("The API asks for fewer requests: at most 8 -> 4 in flight, next in 0.")
 
 
 def test_who_came_first_goes_first_also_when_it_comes_back() -> None:
@@ -257,7 +257,7 @@ def test_when_nothing_gets_through_the_next_requests_are_not_even_sent_until_it_
         api.create_key("payments", "x", None)
     assert len(effects.sent) == sent
     assert caught.value.message == (
-        "The API is asked too often, and has refused everything for a while: it was not asked to create key payments."
+        "The API is refusing all requests (too many), so keyform did not create key payments."
     )
     assert (caught.value.effect_is_unknown, caught.value.retry_after) == (False, 6.0)
     effects.sleep(6.0)
@@ -338,7 +338,7 @@ def test_recovery_is_told_too() -> None:
     for _ in range(5):
         api.get_key("payments")
     assert [(event.detail, event.in_flight, event.most) for event in events if event.kind is EventKind.PACE] == [
-        ("The API asks for fewer requests: 4 -> 2 in flight, next in 0.4s.", 2, 4),
+        ("The API asks for fewer requests: at most 4 -> 2 in flight, next in 0.4s.", 2, 4),
         ("The API takes 3 requests in flight.", 3, 4),
         ("The API takes 4 requests in flight again.", 4, 4),
     ]

@@ -33,7 +33,7 @@ def failure_of(step: Step) -> NoAnswer:
         (httpx.ReadTimeout(""), "it did not answer in time", "Run keyform again:", True, True),
         (
             httpx.LocalProtocolError("hush"),
-            "the request is not one that HTTP allows",
+            "the request is not valid HTTP",
             "Check VAULT_TOKEN",
             False,
             False,

@@ -105,7 +105,7 @@ def test_a_reading_that_fails_leaves_the_failure_of_the_write(server: Server) ->
         server.api.update_key(server.key_id, WRITTEN)
     server.patched = answer(204, text="")
     server.asked.clear()  # v2 reads before it writes
-    with pytest.raises(ApiError, match="not in its documented form") as caught:
+    with pytest.raises(ApiError, match="has an unexpected format") as caught:
         server.api.update_key(server.key_id, WRITTEN)
     assert caught.value.effect_is_unknown
 

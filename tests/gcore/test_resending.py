@@ -242,7 +242,7 @@ def test_every_attempt_and_every_wait_is_told() -> None:
             wait_seconds=0.375,
             in_flight=5,
             most=10,
-            detail="The API asks for fewer requests: 10 -> 5 in flight, next in 0.4s.",
+            detail="The API asks for fewer requests: at most 10 -> 5 in flight, next in 0.4s.",
         ),
         ApiEvent(
             EventKind.RETRY,
@@ -309,7 +309,7 @@ def test_a_write_of_bindings_that_is_answered_without_tasks_leaves_the_effect_in
 @pytest.mark.parametrize("name", ["", ".", ".."])
 def test_a_name_that_would_be_another_path_is_not_sent(name: str) -> None:
     api, effects = scripted_api(KEY)
-    with pytest.raises(ApiRefused, match="cannot address a deployment of such a name"):
+    with pytest.raises(ApiRefused, match="cannot address a deployment of this name"):
         write_list(api, EndpointRef(EndpointKind.DEPLOYMENT, name), ["payments"])
     assert effects.sent == []
 
@@ -331,6 +331,6 @@ def test_a_dotted_key_is_found_in_the_list_and_never_written() -> None:
         lambda name: api.update_key(name, KeyUpdate("x")),
         lambda n: api.create_key(n, "x", None),
     ):
-        with pytest.raises(ApiRefused, match="cannot address a key of such a name"):
+        with pytest.raises(ApiRefused, match="cannot address a key of this name"):
             write("a.b")
     assert len(effects.sent) == sent

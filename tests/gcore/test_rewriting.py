@@ -155,7 +155,7 @@ def test_a_write_that_crosses_somebody_elses_is_noticed_and_made_again() -> None
 def test_a_list_that_never_keeps_what_is_written_ends_after_five_writes() -> None:
     door = Door("portal-made", meddle=lambda names: ["portal-made"])
     error = failure(door, add=at("new"))
-    assert error.message == ("deployment.llama3 does not keep what is written to it: someone else may keep changing it")
+    assert error.message == ("deployment.llama3 does not keep what is written to it; someone else may be changing it")
     assert len(door.written) == 5
 
 
@@ -293,7 +293,7 @@ def test_an_endpoint_that_is_gone_or_somebody_elses_is_not_written() -> None:
     door = Door(readings=[refusal(404)])
     assert isinstance(failure(door, add=at("new")), NotFound)
     owned = Door(object_references=[{"kind": "AppDeployment", "name": "webui"}])
-    assert "belongs to the application webui by now" in failure(owned, add=at("new")).message
+    assert "now belongs to the application webui" in failure(owned, add=at("new")).message
     assert door.written == owned.written == []
 
 
@@ -318,7 +318,7 @@ def test_a_user_who_waits_no_longer_is_heard_before_each_write() -> None:
 def test_the_last_valid_key_stays(left: list[str], trouble: dict[str, list[str]]) -> None:
     door = Door("payments", *left, **trouble)
     error = failure(door, remove=at("payments"))
-    assert error.message == "deployment.llama3 would be left without a valid key, so payments stays on it"
+    assert error.message == "deployment.llama3 would be left without a valid key, so payments stays bound to it"
     assert door.written == []
 
 
@@ -360,7 +360,7 @@ def test_an_endpoint_that_somebody_bound_a_key_to_stays_closed_and_that_is_told(
     door = Door("payments", "late-comer")
     undone = rebind(door, remove=at("payments"), opens=frozenset({LLAMA}))
     assert {move: error.message for move, error in undone.items()} == {
-        LLAMA: "deployment.llama3 stays closed: late-comer opens it by now"
+        LLAMA: "deployment.llama3 was not opened: late-comer is bound to it now"
     }
     assert door.written == [["late-comer"]]
 
@@ -393,7 +393,7 @@ class Journal(OpenFence):
         self.seen = len(sent)
         self.asked.append(question)
         if len(self.asked) == self.lost_at:
-            raise LockLost("The lock is no longer ours.")
+            raise LockLost("The lock was lost.")
 
     def check(self) -> None:
         self.note("check")

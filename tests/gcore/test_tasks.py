@@ -67,7 +67,8 @@ def test_a_task_that_is_not_done_in_time_may_still_finish() -> None:
     effects = Tasks(one=[task("RUNNING")])
     error = trouble(effects, task_timeout=10.0)
     assert error.message == (
-        "Task one, which is to set the keys of deployment.llama3, was not done within 10 seconds. It may still finish."
+        "Task one, which is to set the keys of deployment.llama3, did not finish within 10"
+        " seconds. It may still finish."
     )
     assert (type(error), error.effect_is_unknown) == (TaskFailed, True)
     assert effects.monotonic() == pytest.approx(10)
@@ -101,8 +102,8 @@ def test_a_state_that_nobody_knows_ends_the_wait_and_leaves_the_effect_in_doubt(
     effects = Tasks(one=[task("RUNNING"), answer(200, {"id": "t", "state": state, "error": None}), task("FINISHED")])
     error = trouble(effects)
     assert error.message == (
-        "Task one, which is to set the keys of deployment.llama3, is in a state that the API does not have:"
-        f" {state if state and isinstance(state, str) else 'none at all'}. Nobody knows what it did."
+        "Task one, which is to set the keys of deployment.llama3, is in an unknown state:"
+        f" {state if state and isinstance(state, str) else 'none at all'}. Its effect is unknown."
     )
     assert (type(error), error.effect_is_unknown, effects.looks) == (TaskFailed, True, {"one": 2})
 

@@ -82,7 +82,7 @@ def test_an_answer_that_trickles_in_for_ever_is_given_up_after_the_request_timeo
 
     with serving(trickling) as port:
         error = failure(f"http://127.0.0.1:{port}", request_timeout=0.2)
-    assert error.message.endswith("its answer was not whole within 0.2 seconds.")
+    assert error.message.endswith("its answer was not complete within 0.2 seconds.")
 
 
 def test_a_connection_that_is_not_made_is_given_up_after_five_seconds_or_the_request_timeout() -> None:
@@ -95,7 +95,7 @@ def test_a_connection_that_is_not_made_is_given_up_after_five_seconds_or_the_req
             client.connect_ex(listener.getsockname())
         port = listener.getsockname()[1]
         error = failure(f"http://127.0.0.1:{port}", request_timeout=0.2)
-    assert error.message.endswith("it could not be connected to within 0.2 seconds.")
+    assert error.message.endswith("could not connect within 0.2 seconds.")
 
 
 # --- Proxies ----------------------------------------------------------------------------------------------------------

@@ -432,7 +432,7 @@ def test_a_key_that_a_deployment_goes_on_to_list_is_not_told_to_be_off(make_proj
     project.bind("payments", LLAMA, WHISPER)
     stuck = project.id_of("payments")
     project.shows(DEPLOYMENTS, lambda shown: shown | {"api_key_ids": sorted({*shown["api_key_ids"], stuck})})
-    with pytest.raises(KeyformError, match="does not keep what is written to it: someone else may keep changing it"):
+    with pytest.raises(KeyformError, match="does not keep what is written to it; someone else may be changing it"):
         project.api.rebind(Rebinding(remove=frozenset({project.binding("payments")})))
     assert project.bound(WHISPER) == ["payments", "portal-made"]
     assert project.bound(deployment("public")) == [], "what nobody asked for is not written"
@@ -451,9 +451,9 @@ def test_a_deployment_opens_or_it_is_told_that_it_does_not(make_project: MakePro
         assert project.emulator.accepts(PROJECT, "deployment", "llama3", None)
     else:
         assert list(errors) == [LLAMA]
-        assert "still asks for a key" in errors[LLAMA].message
+        assert "still requires a key" in errors[LLAMA].message
         assert "in the portal" in errors[LLAMA].way_out
-    with pytest.raises(KeyformError, match="still asks for a key"):
+    with pytest.raises(KeyformError, match="still requires a key"):
         project.api.rebind(Rebinding(opens=frozenset({WHISPER})))
     assert not [request for request in project.effects.sent if request.method == "PUT"]
 
@@ -467,7 +467,7 @@ def test_a_first_key_closes_a_deployment_or_it_is_told_that_it_does_not(make_pro
         assert project.api.rebind(wanted) == {}
         assert not project.emulator.accepts(PROJECT, "deployment", "public", None)
     else:
-        with pytest.raises(KeyformError, match=r"deployment\.public has the key payments now, and asks nobody"):
+        with pytest.raises(KeyformError, match=r"deployment\.public has the key payments now, but is still public"):
             project.api.rebind(wanted)
     assert project.bound(public) == ["payments"]
 
@@ -491,14 +491,14 @@ def test_a_key_that_was_moved_to_another_project_stays_there(make_project: MakeP
         project.api.update_key(key_id, KeyUpdate("new"))
     with pytest.raises(NotFound, match="There is no key payments in project 1234"):
         project.api.rebind(Rebinding(remove=frozenset({binding})))
-    with pytest.raises(Conflict, match="key payments is in another project by now"):
+    with pytest.raises(Conflict, match="key payments is now in another project"):
         project.api.delete_key(key_id)
     assert {request.method for request in project.effects.sent[begun:]} == {"GET"}
 
 
 def test_a_deployment_that_is_gone_is_not_linked(make_project: MakeProject) -> None:
     project = make_project(*SEVERAL)
-    with pytest.raises(NotFound, match=r"deployment\.nowhere is gone since the plan was made, or was renamed, or"):
+    with pytest.raises(NotFound, match=r"deployment\.nowhere was removed or renamed after the plan was made, or"):
         project.api.rebind(Rebinding(add=frozenset({project.binding("payments", deployment("nowhere"))})))
 
 
@@ -575,7 +575,7 @@ def test_a_marker_that_is_another_than_the_plan_saw_is_not_written_over(make_pro
     project.ask("PATCH", old.item, {"description": marked(Phase.PUBLISHED)})
     old.api.list_keys()
     old.left = 2
-    with pytest.raises(PlanIsStale, match="the live key payments was changed since the plan was made"):
+    with pytest.raises(PlanIsStale, match="the live key payments was changed after the plan was made"):
         old.api.rebind(Rebinding(add=frozenset({project.binding("payments")})))
     assert project.emulator.live_keys(PROJECT)["payments"].description == marked(Phase.PUBLISHED)
 
@@ -600,7 +600,7 @@ def test_a_write_that_may_still_arrive_keeps_a_generation_from_being_published(
         assert api.rebind(wanted) == {}
         assert project.bound(LLAMA) == ["payments", "portal-made"]
     else:
-        with pytest.raises(KeyformError, match="had no answer, and may still arrive") as caught:
+        with pytest.raises(KeyformError, match="got no answer, and may still take effect") as caught:
             api.rebind(wanted)
         assert caught.value.effect_is_unknown
         assert project.bound(LLAMA) == ["portal-made"]

@@ -176,7 +176,7 @@ def test_a_list_in_another_shape_names_the_field(shown: Any, finding: str) -> No
     api, _ = scripted_api(answer(200, shown))
     with pytest.raises(UnexpectedAnswer) as caught:
         api.list_keys()
-    assert caught.value.message == f"The API's answer about the list of keys is not in its documented form: {finding}."
+    assert caught.value.message == f"The API's answer about the list of keys has an unexpected format: {finding}."
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_list_in_another_shape_names_the_field(shown: Any, finding: str) -> No
         (LLAMA, deployment_json(status=None), "'status' is not a string"),
         (LLAMA, deployment_json(object_references=None), "'object_references' is not a list"),
         (LLAMA, deployment_json(object_references=[{"kind": "x"}, 1]), "'object_references[1]' is not an object"),
-        (LLAMA, deployment_json("other"), "it is about another one"),
+        (LLAMA, deployment_json("other"), "it is for another one"),
         (WEBUI, {"name": "webui"}, "'api_keys' is missing"),
         (WEBUI, application_json(status="Active"), "'status' is not an object"),
         (WEBUI, application_json(status={"expose_addresses": {}}), "'status.consolidated_status' is missing"),
@@ -202,7 +202,7 @@ def test_a_list_in_another_shape_names_the_field(shown: Any, finding: str) -> No
 def test_an_endpoint_in_another_shape_names_the_field(ref: EndpointRef, shown: Any, finding: str) -> None:
     with pytest.raises(UnexpectedAnswer) as caught:
         endpoint(ref, shown)
-    assert caught.value.message == f"The API's answer about {ref} is not in its documented form: {finding}."
+    assert caught.value.message == f"The API's answer about {ref} has an unexpected format: {finding}."
 
 
 FIELD_NAMES = st.sampled_from(

@@ -105,7 +105,7 @@ def test_the_first_findings_are_listed_and_the_others_counted(tmp_path: Path) ->
     with pytest.raises(ConfigError) as caught:
         load_config([file], {})
     lines = caught.value.diagnostics().splitlines()
-    assert lines[0] == "The configuration is not valid: 60 things are wrong."
+    assert lines[0] == "The configuration is invalid: 60 errors."
     assert [line.split(": ")[1] for line in lines[1:-1:2]] == [f"f{number}" for number in range(50)]
     assert lines[-1] == "  and 10 more"
 
@@ -120,7 +120,7 @@ def test_dates_that_are_past_are_counted_too(
     (tmp_path / "keyform.yaml").write_text(f"version: 1\nstack: demo\nproject: 1\n{sinks}keys:\n{keys}")
     assert main(["validate"], {"NO_COLOR": "1"}) == 1
     lines = capsys.readouterr().err.splitlines()
-    assert (len(lines), lines[0]) == (102, "Error: The configuration is not valid: 60 things are wrong.")
+    assert (len(lines), lines[0]) == (102, "Error: The configuration is invalid: 60 errors.")
     assert lines[-1] == "  and 10 more"
 
 

@@ -105,7 +105,7 @@ def test_a_variable_that_is_not_set_is_not_told_with_the_names_of_others(tmp_pat
 )  # fmt: skip
 def test_what_a_variable_holds_is_no_better_than_what_the_file_says(place: str, value: str, tmp_path: Path) -> None:
     said = told(stack_with(place, "${KEYFORM_VAR_X}"), tmp_path, {"KEYFORM_VAR_X": value, "GCORE_API_KEY": CANARY})
-    assert said.startswith("The configuration is not valid: 1 thing is wrong.\n")
+    assert said.startswith("The configuration is invalid: 1 error.\n")
     assert value not in said or value == "}"
     assert CANARY not in said
 
@@ -153,7 +153,7 @@ def test_no_sink_has_a_setting_for_an_address_an_identity_or_a_credential() -> N
 @pytest.mark.parametrize("field", ["endpoint_url", "profile"])
 def test_what_decides_where_credentials_go_belongs_in_the_environment(field: str, tmp_path: Path) -> None:
     said = told(stack_with(field, "x"), tmp_path, {})
-    assert f"sinks.s.{field}: `{field}` is not read from this file: it decides where credentials go" in said
+    assert f"sinks.s.{field}: `{field}` cannot be set in this file: it decides where credentials are sent" in said
     assert "where keyform runs" in said
 
 

@@ -46,7 +46,7 @@ def test_a_key_that_moves_to_another_name_of_its_file_keeps_its_secret(
     for command in (["plan"], ["apply", "--auto-approve"]):
         ran = keyform(*command)
         assert ran.code == 1
-        assert f"sink other: it is the same place as the sink first: secrets.{kind}" in ran.err
+        assert f"sink other: it writes to the same place as sink first: secrets.{kind}" in ran.err
     assert (world.folder / f"secrets.{kind}").read_bytes() == held
 
 

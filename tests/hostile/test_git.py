@@ -440,7 +440,7 @@ def test_a_record_that_was_committed_is_not_read(
         checkout.add(checkout.deploy / ".gitignore", "*\n")
     sink = kind.open(path)
     for act in (lambda: sink.read([]), lambda: sink.read_one("payments-api"), lambda: sink.probe(["payments-api"])):
-        with pytest.raises(SinkError, match="is tracked by git, and must not hold secrets") as refusal:
+        with pytest.raises(SinkError, match="is tracked by git, so it must not contain secrets") as refusal:
             act()
         assert "chosen-by-a-stranger" not in refusal.value.diagnostics()
     assert not checkout.ran.exists()
@@ -493,5 +493,5 @@ def test_git_that_waits_for_ever_is_not_waited_for(
     if what == "include":
         with (dot_git / "config").open("a") as file:
             file.write(f"[include]\n\tpath = {pipe}\n")
-    with pytest.raises(SinkError, match=r"git (did not say within|cannot say)"):
+    with pytest.raises(SinkError, match=r"git (did not tell within|cannot tell)"):
         DOTENV.open(checkout.deploy / "secrets.env").probe([])

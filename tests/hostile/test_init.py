@@ -60,8 +60,8 @@ def test_a_gitignore_that_is_no_file_is_left_alone(what: str, folder: Path, caps
     is_what = what if what in {"a pipe", "a folder"} else "a symbolic link"
     assert (code, err) == (
         1,
-        f"Error: .gitignore is {is_what}. It was left as it is.\n"
-        "  make it a file that holds secrets.env and secrets.json\n",
+        f"Error: .gitignore is {is_what}. It was not changed.\n"
+        "  replace it with a regular file that lists secrets.env and secrets.json\n",
     )
     assert [path.name for path in folder.iterdir()] == [".gitignore"]
     assert stat.S_IFMT((folder / ".gitignore").lstat().st_mode) == kind
@@ -76,7 +76,7 @@ def test_a_keyform_yaml_that_is_there_is_left_alone(
     code, err = init(folder, capsys)
     assert (code, err) == (
         1,
-        "Error: keyform.yaml is there already; it was left as it is.\n  remove it, or give another --file\n",
+        "Error: keyform.yaml already exists; it was not changed.\n  remove it, or choose another --file\n",
     )
     assert [path.name for path in folder.iterdir()] == ["keyform.yaml"]
 
@@ -127,7 +127,7 @@ def test_a_gitignore_of_gigabytes_is_not_read(folder: Path, capsys: pytest.Captu
     with (folder / ".gitignore").open("wb") as file:
         file.truncate(2**40)
     code, err = init(folder, capsys)
-    assert (code, err.splitlines()[0]) == (1, "Error: .gitignore is larger than 1 MB. It was left as it is.")
+    assert (code, err.splitlines()[0]) == (1, "Error: .gitignore is larger than 1 MB. It was not changed.")
 
 
 @pytest.mark.attack("pull request author")

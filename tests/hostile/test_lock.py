@@ -131,7 +131,7 @@ def test_nothing_is_sent_with_too_little_of_the_locks_life_left(world: World) ->
     lock.acquire(timeout=0)
     lock.hold()
     world.clock.advance(LIFETIME.total_seconds() - 45)
-    with pytest.raises(LockLost, match="expires too soon for another request"):
+    with pytest.raises(LockLost, match="expires before another request could finish"):
         lock.hold()
     lock.release()
     with pytest.raises(LockLost):

@@ -70,7 +70,7 @@ def test_a_foreign_key_with_a_copied_marker_is_reported_and_never_touched(marker
     assert status.claims == ("billing-prod",)
     for shown in (render_status(status, colour=False, width=100), status_to_json(status), status_to_html(status)):
         assert "billing-prod" in shown
-    assert "this stack's marker without being its own: billing-prod" in render_status(status, colour=False, width=200)
+    assert "an unverified marker of this stack: billing-prod" in render_status(status, colour=False, width=200)
 
 
 @pytest.mark.attack("project member")

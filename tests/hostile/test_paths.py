@@ -372,7 +372,7 @@ def test_a_path_outside_that_leads_elsewhere_meanwhile_is_refused(machine: Machi
     save(sink, "payments-api")
     (machine.root / "link").unlink()
     (machine.root / "link").symlink_to("home")
-    refuses(sink, machine.root, "leads to another place than when it was first checked")
+    refuses(sink, machine.root, "no longer leads to the place that was checked")
 
 
 @pytest.mark.attack("pull request author")

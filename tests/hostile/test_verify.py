@@ -277,7 +277,7 @@ def test_a_key_that_was_made_again_under_its_name_is_another_key(watched: tuple[
     remake(world, "payments")
     found = run_verify(world, BOUND)
     assert states(found)["payments at llama3"] is SecretState.NOT_BOUND
-    assert found.secrets[0].reason == "the live key payments that the sink's record names is gone: run plan"
+    assert found.secrets[0].reason == "the live key payments was deleted outside keyform: run plan"
     assert "llama3" not in [endpoint for endpoint, _ in watch.arrived]
 
 
@@ -539,7 +539,10 @@ def test_of_hundreds_of_addresses_some_are_asked_and_the_rest_is_no_success(tmp_
     assert sorted(effects.asked) == sorted(2 * list(dict.fromkeys(effects.asked)))
     assert len(effects.asked) == 2 * MOST_ADDRESSES
     (check,) = found.endpoints
-    assert (check.access, check.reason) == (Access.UNCLEAR, "it has 500 addresses, and at most 20 are called")
+    assert (check.access, check.reason) == (
+        Access.UNCLEAR,
+        "it has 500 addresses, but keyform calls at most 20 are called",
+    )
     assert states(found) == {"payments at webui": SecretState.NOT_CHECKED}
 
 

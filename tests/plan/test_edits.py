@@ -125,7 +125,7 @@ def test_a_marker_that_cannot_be_read_holds_up_its_key_alone(edit: str, sink: st
     plan = compute_plan(FILE, before, NOW)
     finding = next(f for f in plan.unmet if f.path == "keys.app-two")
     assert finding.message == (
-        "is held up by the live key app-two-g2: it seems to belong to this stack, but its marker cannot be read"
+        "is held up by the live key app-two-g2: it may belong to this stack, but its marker cannot be read"
     )
     assert "adopt" in finding.way_out
     status = compute_standing(FILE, before, NOW)
@@ -163,7 +163,7 @@ def test_a_marker_is_restored_where_a_record_proves_whose_it_was(edit: str) -> N
 def test_without_such_a_record_its_key_is_held_up(edit: str, sink: str) -> None:
     plan = compute_plan(FILE, world(WIPING[edit](TEXT), sink), NOW)
     finding = next(f for f in plan.unmet if f.path == "keys.app-two")
-    why = "it is called like a generation of this key" if sink == "a program" else "sink local has a record of it"
+    why = "its name is that of a generation of this key" if sink == "a program" else "sink local has a record of it"
     assert finding.message == f"is held up by the live key app-two-g2: {why}, but it has no keyform marker"
     assert "`adopt: app-two-g2`" in finding.way_out
 
@@ -266,7 +266,9 @@ def test_an_old_secret_that_stays_when_a_key_is_revoked_is_told(old: str, *, is_
         desired(key("app-two", "llama3", text="Checkout")), before, NOW, Rotate(frozenset({"app-two"}), revoke=True)
     )
     assert losses(plan) == {"app-two-g2"}
-    assert [f"the live key {older.name} stays" in finding.message for finding in plan.unmet] == [True] * is_bound
+    assert [f"the live key {older.name} is not deleted" in finding.message for finding in plan.unmet] == [
+        True
+    ] * is_bound
 
 
 @pytest.mark.parametrize("sink", SINKS)
@@ -302,7 +304,7 @@ def test_a_record_of_a_live_key_that_another_stack_has_by_its_marker_holds_up_th
     plan = compute_plan(FILE, world(TEXT.replace("prod/", "prd/")), NOW)
     finding = next(f for f in plan.unmet if f.path == "keys.app-two")
     assert finding.message == (
-        "is held up by the live key app-two-g2: sink local has a record of it, but it has a marker of the stack prd"
+        "is held up by the live key app-two-g2: sink local has a record of it, but its marker names the stack prd"
     )
     assert losses(plan) == {"other"}
 
@@ -452,10 +454,10 @@ def test_what_was_adopted_is_named_once_the_file_says_no_more_of_it(
     [finding] = [each for each in plan.unmet if f"live key {name} is" in each.message]
     assert (finding.path, finding.message) == (
         "key.gone",
-        f"the live key {name} is neither changed nor deleted: its marker says that it was adopted as g1 of gone, and"
-        " the file adopts it no more",
+        f"the live key {name} is neither changed nor deleted: its marker says that it was adopted"
+        " as g1 of gone, but the file no longer adopts it",
     )
-    assert f"`adopt: {name}` on a key `gone`" in finding.way_out
+    assert f"the key `gone` with `adopt: {name}`" in finding.way_out
     assert losses(plan) <= {"gone-g2"}
     assert "marker_is_not_borne_out" not in {note.code for note in plan.warnings}
     copied = replace(before, keys=tuple(replace(each, name="copied") if each is old else each for each in keys))
@@ -506,18 +508,27 @@ def test_an_old_generation_without_a_marker_is_named_once_it_would_be_gone(
     plan = compute_plan(file, before, NOW)
     assert plan.changes == ()
     assert [each.message for each in plan.unmet] == is_told * [
-        "is not deleted: the live key app-two; it is called like a generation of this key, but it has no keyform marker"
+        "the live key app-two is not deleted: its name is that of a generation of this key, but"
+        " it has no keyform marker"
     ]
     assert all("`adopt: app-two`" in each.way_out for each in plan.unmet)
     assert bool(plan.warnings) is not is_told
     is_accepted = is_bound and not is_expired
     revoked = compute_plan(file, before, NOW, Rotate(frozenset({"app-two"}), revoke=True))
-    assert any("live key app-two stays" in each.message for each in revoked.unmet) == is_accepted
+    assert (
+        any(
+            "another secret may have leaked: the live key app-two is not deleted" in each.message
+            for each in revoked.unmet
+        )
+        == is_accepted
+    )
     for then, demand in ((file, Destroy()), (EMPTY, None)):
         gone = compute_plan(then, before, NOW, demand)
         if sink == "a sink that proves" and is_bound:
             assert losses(gone) == {"app-two-g2"}
-        assert [each.path for each in gone.unmet if "app-two;" in each.message] == is_accepted * ["key.app-two"]
+        assert [each.path for each in gone.unmet if "app-two is not deleted" in each.message] == is_accepted * [
+            "key.app-two"
+        ]
 
 
 def test_so_is_one_whose_marker_names_another_key() -> None:
@@ -526,7 +537,7 @@ def test_so_is_one_whose_marker_names_another_key() -> None:
     plan = compute_plan(file, world(TEXT, "a sink that proves", older), NOW)
     assert losses(plan) == set()
     assert [each.message for each in plan.unmet if each.path == "keys.app-two"] == [
-        "is not deleted: the live key app-two; its marker says that it is g1 of search, but its name does not match"
+        "the live key app-two is not deleted: its marker says that it is g1 of search, but its name does not match"
     ]
 
 
@@ -535,7 +546,7 @@ def test_a_second_destroy_names_an_old_generation_as_well() -> None:
     plan = compute_plan(FILE, before, NOW, Destroy())
     assert plan.changes == ()
     [finding] = plan.unmet
-    assert "is not deleted: the live key app-two; " in finding.message
+    assert "the live key app-two is not deleted: " in finding.message
 
 
 BESIDE = [
@@ -568,8 +579,8 @@ def test_an_adopt_that_has_done_its_work_is_told() -> None:
     )
     plan = compute_plan(adopting("portal-made"), before, NOW)
     assert plan.changes == ()
-    assert [note.code for note in plan.warnings] == ["adopt_is_done"]
-    assert compute_plan(adopting("app-two-g2"), before, NOW).warnings == ()
+    assert [note.code for note in plan.notes] == ["adopt_is_done"]
+    assert compute_plan(adopting("app-two-g2"), before, NOW).notes == ()
 
 
 # --- What an adopted key keeps ----------------------------------------------------------------------------------------
@@ -588,13 +599,13 @@ def test_an_adopted_key_keeps_its_description_and_expiry_and_so_do_its_successor
     plan = compute_plan(adopting(name), before, NOW)
     assert [str(change.id) for change in plan.changes] == [f"update_key {name}"]
     assert plan.changes[0].diff == ()
-    assert "expiry_is_kept" in {note.code for note in plan.warnings}
+    assert "expiry_is_kept" in {note.code for note in plan.notes}
     after = simulate(plan, before, NOW)
     rotated = compute_plan(adopting(name), after, NOW, Rotate(frozenset({"app-two"})))
     made = next(change for change in rotated.changes if isinstance(change, CreateGeneration))
     assert (made.text, made.expires_at) == ("of the portal", EXPIRY)
     assert [diff.path for diff in made.diff] == ["generation"]
-    assert "2027-02-19T10:00:00Z" in next(n.sentence for n in rotated.warnings if n.code == "expiry_is_kept")
+    assert "2027-02-19T10:00:00Z" in next(n.sentence for n in rotated.notes if n.code == "expiry_is_kept")
     later = simulate(rotated, after, NOW)
     gone = desired(key("app-two", "llama3", text=None, overlap=timedelta(0)))
     assert [change.step.value for change in compute_plan(gone, later, NOW).changes] == (
@@ -624,7 +635,7 @@ def test_what_was_adopted_and_has_expired_needs_another_date_for_its_next_genera
     after = simulate(compute_plan(state, before, NOW), before, NOW)
     plan = compute_plan(state, after, NOW, Rotate(frozenset({"app-two"})))
     assert not any(isinstance(change, CreateGeneration) for change in plan.changes)
-    assert "that of the key that was adopted, is in the past" in plan.unmet[0].message
+    assert "kept from the adopted key, is in the past" in plan.unmet[0].message
     assert plan.unmet[0].path.endswith("expires_at")
 
 

@@ -12,13 +12,13 @@ FILE = desired(key("payments", expires_at=PAST), key("later", expires_at=NOW + d
 @pytest.mark.parametrize(
     ("alive", "refused"),
     [
-        (None, "so a new key would open nothing"),
-        ((), "and no live key has it"),
+        (None, "so a new key would be unusable"),
+        ((), "and the key does not exist yet"),
         ((live("payments", of="payments", expires_at=PAST),), None),
         ((live("payments", of="payments"),), "the live key payments never expires"),
-        ((live("payments", of="payments", expires_at=NOW + days(9)),), "the live key payments expires 2026-11-30"),
-        ((live("payments", expires_at=PAST),), "and no live key has it"),
-        ((live("payments", of="payments", stack="other", expires_at=PAST),), "and no live key has it"),
+        ((live("payments", of="payments", expires_at=NOW + days(9)),), "the live key payments expires on 2026-11-30"),
+        ((live("payments", expires_at=PAST),), "and the key does not exist yet"),
+        ((live("payments", of="payments", stack="other", expires_at=PAST),), "and the key does not exist yet"),
         (
             (
                 live("payments", of="payments", expires_at=PAST),

@@ -11,7 +11,7 @@ from reconciler.model import DesiredState, SinkContents, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Plan, Rotate
 
-SENTENCE = "sink local holds a record of form 3, which a later version of keyform wrote"
+SENTENCE = "sink local holds a record in format 3, written by a later version of keyform"
 LATER = SinkContents(later={"payments": SENTENCE})
 
 

@@ -115,7 +115,7 @@ CASES = [
         (FILE,),
         {"local": UNSEEN},
         ROTATES,
-        ("generation_is_in_overlap", "place_is_another"),
+        ("place_is_another", "generation_is_in_overlap"),
     ),
     Case(
         "swapped-back",
@@ -124,7 +124,7 @@ CASES = [
         (PROGRAM,),
         {"local": there()},
         ROTATES,
-        ("generation_is_in_overlap", "place_is_another"),
+        ("place_is_another", "generation_is_in_overlap"),
     ),
     Case(
         "another-program",
@@ -133,7 +133,7 @@ CASES = [
         (PROGRAM,),
         {"ci": UNSEEN},
         ROTATES,
-        ("generation_is_in_overlap", "place_is_another"),
+        ("place_is_another", "generation_is_in_overlap"),
     ),
     Case(
         "another-path",
@@ -142,7 +142,7 @@ CASES = [
         (FILE,),
         {"local": there(is_absent=True)},
         ROTATES,
-        ("generation_is_in_overlap", "place_is_another"),
+        ("place_is_another", "generation_is_in_overlap"),
     ),
     Case(
         "program-added",
@@ -270,7 +270,7 @@ def test_what_a_sink_lacks(case: Case) -> None:
     plan = compute_plan(case.desired, before, NOW)
     assert plan.refusals == ()
     assert told(plan.changes) == case.changes
-    assert tuple(note.code for note in plan.warnings) == case.notes
+    assert tuple(note.code for note in (*plan.warnings, *plan.notes)) == case.notes
     again = compute_plan(case.desired, simulate(plan, before, NOW), NOW)
     assert (told(again.changes), again.refusals) == ([], ())
 
@@ -283,9 +283,9 @@ def test_a_copy_says_from_where_to_where() -> None:
 
 def test_a_swapped_sink_says_what_stays_where() -> None:
     plan = compute_plan(file("local", places={"local": PROGRAM}), world(IN_FILE, {"local": UNSEEN}), NOW)
-    assert plan.changes[0].reason.sentence == "payments was published before the file named this place for sink local"
+    assert plan.changes[0].reason.sentence == "payments was published before the file set this place for sink local"
     assert plan.warnings[-1].sentence == (
-        "sink local was somewhere else when payments was published: what it held there stays; remove it by hand"
+        "sink local was somewhere else when payments was published: the record there stays; remove it by hand"
     )
 
 
@@ -354,7 +354,7 @@ def test_a_sink_that_cannot_be_read_this_time_has_lost_nothing() -> None:
     alone = file("local", places={"jobs": OTHER, "local": FILE}, max_replacements=0)
     plan = compute_plan(alone, world(both, {"jobs": broken, "local": HELD}), NOW)
     assert (plan.changes, plan.refusals, plan.held_up) == ((), (), ())
-    assert [finding.message for finding in plan.unmet] == ["its secret stays in a sink: sink jobs: no"]
+    assert [finding.message for finding in plan.unmet] == ["its old secret is not removed: sink jobs: no"]
 
 
 @pytest.mark.parametrize("places", [(OTHER,), ()])
@@ -397,10 +397,10 @@ def told_refusals(plan: Plan) -> list[str]:
 
 def test_the_same_file_in_an_empty_folder_is_refused() -> None:
     expected = [
-        "sinks.local: secrets.env is not there, although 6 keys were published to it (key-0, key-1, key-2, key-3, "
+        "sinks.local: secrets.env does not exist, although 6 keys were published to it (key-0, key-1, key-2, key-3, "
         "key-4 and 1 more)\n"
-        "is this another machine, or another folder? Run apply where it is, or restore it; if it is lost, "
-        "`keyform rotate key-0 key-1 key-2 key-3 key-4 …` makes new secrets"
+        "run apply on the machine and in the folder where it is, or restore it; if it is lost, "
+        "`keyform rotate key-0 key-1 key-2 key-3 key-4 …` creates new secrets"
     ]
     before = in_folder(6, held=0, is_absent=True)
     for allowed in (0, 1, 99):
@@ -414,16 +414,17 @@ def test_the_same_file_in_an_empty_folder_is_refused() -> None:
 def test_more_lost_secrets_than_the_file_allows_are_refused() -> None:
     before = in_folder(4, held=1)
     assert told_refusals(compute_plan(several(4), before, NOW)) == [
-        "safety.max_replacements: 3 secrets that were published are no longer in sink local, and at most 1 may be "
-        "replaced: key-1, key-2, key-3\n"
-        "run apply where the secrets are, or restore them; `keyform rotate KEY` replaces one that is lost, and "
-        "`safety: {max_replacements: 3}` all of them"
+        "safety.max_replacements: 3 secrets that were published are no longer in sink local, but"
+        " at most 1 may be replaced: key-1,"
+        " key-2, key-3\n"
+        "run apply where the secrets are, or restore them; if they are lost, run `keyform rotate"
+        " KEY`, or set `safety: {max_replacements: 3}` to replace all of them"
     ]
     assert not compute_plan(several(4, max_replacements=3), before, NOW).refusals
     assert not compute_plan(several(4), in_folder(4, held=3), NOW).refusals
     one = compute_plan(several(4, max_replacements=0), in_folder(4, held=3), NOW)
     assert told_refusals(one)[0].startswith(
-        "safety.max_replacements: 1 secret that was published is no longer in sink local, and at most 0 may be"
+        "safety.max_replacements: 1 secret that was published is no longer in sink local, but at most 0 may be"
     )
 
 
@@ -489,7 +490,7 @@ def test_after_three_publications_of_unknown_outcome_a_key_is_held_up() -> None:
     assert finding.message == (
         "is held up: the last 3 generations (payments-g2, payments-g3, payments-g4) may or may not have reached sink ci"
     )
-    assert finding.way_out == "see why it fails, then run `keyform rotate payments`"
+    assert finding.way_out == "find out why publishing fails, then run `keyform rotate payments`"
     for revoke in (False, True):
         asked = compute_plan(state, before, NOW, Rotate(frozenset({"payments"}), revoke=revoke))
         assert not asked.unmet
@@ -503,7 +504,7 @@ def test_generations_that_the_api_does_not_delete_do_not_pile_up() -> None:
     held = compute_plan(state, attempts(Phase.PARTIAL, *[Phase.PENDING] * 6), NOW)
     (finding,) = held.unmet
     assert finding.message == (
-        "is held up: 6 generations that were never published are still there "
+        "is held up: 6 unpublished generations could not be deleted "
         "(payments-g2, payments-g3, payments-g4, payments-g5, payments-g6 and 1 more)"
     )
 
@@ -524,8 +525,8 @@ def test_a_record_of_the_same_generation_with_another_instant_holds_the_key_up()
         " 2026-11-01T10:00:00Z"
     )
     assert finding.way_out == (
-        "if somebody made payments anew, `keyform rotate payments` makes a new secret; if not, report to Gcore that its"
-        " created_at moves"
+        "if payments was recreated, run `keyform rotate payments`; otherwise report to Gcore that"
+        " its created_at changes"
     )
     assert told(compute_plan(state, now, NOW, Rotate(frozenset({"payments"}))).changes)[0].startswith("create:")
     leaked = compute_plan(state, now, NOW, Rotate(frozenset({"payments"}), revoke=True))

@@ -249,7 +249,7 @@ def test_a_former_name_is_forgotten_with_the_key_that_took_its_place() -> None:
 def test_a_leaked_key_is_not_forgotten() -> None:
     found = snapshot(live("payments", of="payments", phase=Phase.REVOKED), LLAMA)
     plan = compute_plan(forgetting(desired(), "payments"), found, NOW)
-    assert messages(plan) == ["is not forgotten: what leaked (payments) still opens something"]
+    assert messages(plan) == ["cannot be forgotten: its leaked secret (payments) still works"]
     assert plan.changes == ()
 
 

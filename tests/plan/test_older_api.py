@@ -15,7 +15,7 @@ from reconciler.plan.changes import Action, ChangeId, KeyRef, Step
 
 OURS = live("payments", of="payments")
 LATER = NOW + days(90)
-NEVER_SWITCHED = "in this generation of the API, keyform would have to replace the deployment for that, and does not"
+NEVER_SWITCHED = "this version of the API can only do so by replacing the deployment, which keyform never does"
 
 
 def older(*parts: LiveKey | EndpointReading) -> Snapshot:
@@ -53,7 +53,7 @@ def test_an_expired_key_that_is_accepted_again_is_an_exposure(after: datetime | 
         assert len(notes) == told
         for note in notes:
             assert note.code == "expired_key_is_accepted_again"
-            assert note.sentence.startswith("payments expired 2026-11-20T10:00:00Z, and its secret is accepted again")
+            assert note.sentence.startswith("payments expired 2026-11-20T10:00:00Z, and its secret will work again")
     assert not compute_plan(state, snapshot(replace(OURS, expires_at=NOW - days(1)), held=["payments"]), NOW).exposures
 
 
@@ -66,7 +66,7 @@ def test_a_rotation_is_a_new_generation_here_too() -> None:
 def test_what_a_first_key_does_to_a_public_deployment_is_left_to_the_apply() -> None:
     plan = compute_plan(desired(key("payments", "llama3")), older(endpoint("llama3")), NOW)
     (note,) = [note for note in plan.warnings if note.code == "endpoint_becomes_protected"]
-    assert note.sentence.endswith("binding a key may turn its authentication on: plan again to see whether it did")
+    assert note.sentence.endswith("binding a key may turn its authentication on: run plan again to check")
     assert not plan.refusals
 
 
@@ -85,10 +85,10 @@ def test_a_deployment_that_is_to_open_loses_its_last_key_or_is_left_closed_where
     plan = compute_plan(state, older(OURS, endpoint("llama3", "payments")), NOW)
     assert Step.OPEN_ENDPOINT in {change.step for change in plan.changes}
     (note,) = [note for note in plan.exposures if note.code == "endpoint_becomes_public"]
-    assert note.sentence.endswith("if the API leaves its authentication on instead, nobody can, and apply says so")
+    assert note.sentence.endswith("if the API leaves authentication on instead, nobody can, and apply reports it")
     plan = compute_plan(state, older(OURS, endpoint("llama3", public=False)), NOW)
     (unmet,) = plan.unmet
-    assert unmet.message == f"is declared open, but its authentication is on: {NEVER_SWITCHED}"
+    assert unmet.message == f"is declared `auth: open`, but its authentication is on: {NEVER_SWITCHED}"
     assert unmet.way_out == "turn its authentication off in the portal"
     assert not plan.refusals
     assert {change.step for change in plan.changes} == {Step.REMOVE_RECORD, Step.DELETE_KEY}, "it holds up nothing else"
@@ -110,7 +110,7 @@ def test_a_status_that_is_not_active_is_told() -> None:
     )
     warnings = compute_plan(desired(key("payments", "llama3")), there, NOW).warnings
     assert [(note.code, note.sentence) for note in warnings] == [
-        ("key_is_not_active", "the API says that payments is 'SUSPENDED'")
+        ("key_is_not_active", "the API reports payments as 'SUSPENDED'")
     ]
     for word in ("ACTIVE", "active", ""):
         there = older(replace(OURS, status=word), endpoint("llama3", "payments"))

@@ -79,7 +79,7 @@ ROTATION_OF_BATCH = ids(compute_plan(desired(BATCH), two_keys(payments=False), N
     "contents",
     [
         pytest.param({"trouble": DAMAGED}, id="damaged"),
-        pytest.param({"later": {"payments": "sink vault holds a record of form 3"}}, id="later"),
+        pytest.param({"later": {"payments": "sink vault holds a record in format 3"}}, id="later"),
         pytest.param({"foreign": {"payments": THEIRS}}, id="foreign"),
         pytest.param({"unwritable": {"payments": Trouble("sink vault: no", "allow it")}}, id="unwritable"),
     ],
@@ -151,7 +151,7 @@ def test_destroy_names_what_is_somebody_elses_and_leaves_it() -> None:
     there = in_vault(two_keys(), foreign={"payments": THEIRS})
     plan = compute_plan(desired(IN_VAULT, BATCH), there, NOW, Destroy())
     assert ids(plan, "payments") == ["unbind payments deployment.whisper", "delete_key payments"]
-    assert [finding.message for finding in plan.unmet] == [f"nothing of it is removed in sink vault: {THEIRS.message}"]
+    assert [finding.message for finding in plan.unmet] == [f"its record in sink vault is not removed: {THEIRS.message}"]
 
 
 # --- Endpoints --------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_an_endpoint_that_cannot_open_keeps_the_keys_of_the_stack() -> None:
     world = snapshot(live("payments", of="payments"), OTHER, endpoint("llama3", "payments", "other"), held=["payments"])
     plan = compute_plan(file, world, NOW)
     assert ids(plan) == []
-    assert ["is declared open, but foreign keys" in finding.message for finding in plan.unmet] == [True]
+    assert ["is declared `auth: open`, but foreign keys" in finding.message for finding in plan.unmet] == [True]
 
 
 def unseen(world: Snapshot) -> Snapshot:
@@ -275,7 +275,7 @@ def test_what_leaked_is_marked_where_no_successor_can_be_published(payments: Des
     assert isinstance(update, UpdateKey)
     assert update.ownership.phase is Phase.REVOKED
     assert plan.unmet
-    assert all("take the key out of the file" in finding.way_out for finding in plan.unmet)
+    assert all("remove the key from the file" in finding.way_out for finding in plan.unmet)
     assert not any(".;" in finding.way_out for finding in plan.unmet)
     assert [note.code for note in plan.exposures] == ["leaked_secret_opens"]
     marked = tuple(replace(one, ownership=update.ownership) if one.name == "payments" else one for one in world.keys)

@@ -46,8 +46,8 @@ CASES = [
         desired(PAYMENTS),
         snapshot(live("payments"), live("other"), endpoint("llama3", "other")),
         [
-            "keyform.yaml:9:3: keys.payments: the live key payments exists already, and this stack does not own it\n"
-            "    write `adopt: payments` to take it over, or declare the key under another name"
+            "keyform.yaml:9:3: keys.payments: the live key payments already exists, and this stack does not own it\n"
+            "    set `adopt: payments` to take it over, or declare the key under another name"
         ],
     ),
     Case(
@@ -77,8 +77,8 @@ CASES = [
         [
             "keyform.yaml:9:3: keys.payments.adopt: the live key theirs belongs to staging/theirs\n"
             "    to have it handed over, write `forget: [theirs]` in the file of staging in place of the key, apply"
-            " there, and then write `moved: [{from: staging/theirs, to: payments}]` here; if there is no stack staging"
-            " any more, remove the marker in the portal"
+            " there, and then write `moved: [{from: staging/theirs, to: payments}]` here; if the stack staging"
+            " no longer exists, remove the marker in the portal"
         ],
     ),
     Case(
@@ -107,8 +107,8 @@ CASES = [
         desired(replace(PAYMENTS, expires_at=NOW - days(1))),
         snapshot(live("other"), endpoint("llama3", "other")),
         [
-            "keyform.yaml:9:3: keys.payments.expires_at: expires_at 2026-11-20T10:00:00Z is in the past, so the new "
-            "key would open nothing\n    give a later date, or never"
+            "keyform.yaml:9:3: keys.payments.expires_at: expires_at 2026-11-20T10:00:00Z is in"
+            " the past, so the new key would be unusable\n    set a later date, or `never`"
         ],
     ),
     Case(
@@ -167,7 +167,7 @@ CASES = [
         snapshot(endpoint("llama3")),
         [
             "deployment.llama3: is declared `auth: required`, but it is public, and no key is bound to it\n"
-            "    bind a key to it: the first one turns authentication on"
+            "    bind a key to it: the first key turns authentication on"
         ],
     ),
     Case(
@@ -176,8 +176,8 @@ CASES = [
         desired(endpoints=[declared("llama3", Auth.OPEN)]),
         snapshot(live("other"), endpoint("llama3", "other")),
         [
-            "deployment.llama3: is declared open, but foreign keys are bound to it (other)\n"
-            "    unlink them in the portal, or declare the endpoint `exclusive` as well; keys of other stacks need"
+            "deployment.llama3: is declared `auth: open`, but foreign keys are bound to it (other)\n"
+            "    unlink them in the portal, or declare the endpoint `exclusive` too; keys of other stacks need"
             " `exclusive: {stacks: [NAME]}`"
         ],
     ),
@@ -192,8 +192,8 @@ CASES = [
             held=["payments", "batch"],
         ),
         [
-            "key.payments: prevent_destroy is set on the live key payments, so it is not destroyed\n"
-            "    declare the key with `prevent_destroy: false`, apply, and then remove it"
+            "key.payments: prevent_destroy is set on the live key payments\n"
+            "    declare the key with `prevent_destroy: false`, apply, then remove it"
         ],
         is_refused=True,
     ),
@@ -203,8 +203,9 @@ CASES = [
         desired(key("payments", "llama3"), max_deletes=6),
         snapshot(OWNED, *REMOVED, endpoint("llama3", "payments"), held=["payments"]),
         [
-            "safety.max_deletes: 7 keys would be deleted, and at most 6 may: key0, key1, key2, key3, key4 and 2 more\n"
-            "    set `safety: {max_deletes: 7}` if so meant"
+            "safety.max_deletes: 7 keys would be deleted, but at most 6 may be: key0, key1, key2,"
+            " key3, key4 and 2 more\n"
+            "    set `safety: {max_deletes: 7}` to allow it"
         ],
         is_refused=True,
     ),
@@ -215,7 +216,7 @@ CASES = [
         snapshot(OWNED, live("other"), endpoint("llama3", "payments", "other"), held=["payments"]),
         [
             "keys: the file declares no keys, but the stack has 1 live: payments\n"
-            "    set `safety: {allow_empty: true}` if all of them are to go"
+            "    set `safety: {allow_empty: true}` to delete all of them"
         ],
         is_refused=True,
     ),

@@ -201,8 +201,8 @@ def test_an_overlap_that_an_expiry_cuts_short_is_not_promised() -> None:
     before = world(since=NOW - days(29), expires_at=NOW + days(1))
     plan = compute_plan(state, before, NOW)
     after = compute_plan(state, simulate(plan, before, NOW), NOW)
-    assert [note.sentence for note in (*plan.warnings, *after.warnings)] == [
-        "payments stays valid until it expires 2026-11-22T10:00:00Z, before the overlap is over; "
+    assert [note.sentence for note in (*plan.notes, *after.notes)] == [
+        "payments stays valid until it expires on 2026-11-22T10:00:00Z, before its overlap ends; "
         "a later apply retires it",
         "payments stays valid until 2026-11-22T10:00:00Z; a later apply retires it",
     ]
@@ -301,8 +301,8 @@ def test_what_leaked_is_an_exposure_until_it_is_cut(overlapping: Snapshot) -> No
         (
             "leaked_secret_opens",
             "key.payments",
-            "what leaked (payments, payments-g2) opens deployment.llama3; it is cut once payments-g3 is published, "
-            "without an overlap",
+            "the leaked secret (payments, payments-g2) opens deployment.llama3; it stops working"
+            " once payments-g3 is published, without an overlap",
         )
     ]
     finishing = snapshot(
@@ -313,11 +313,11 @@ def test_what_leaked_is_an_exposure_until_it_is_cut(overlapping: Snapshot) -> No
     )
     plan = compute_plan(desired(FILE), finishing, NOW)
     assert [note.sentence.partition("; ")[2] for note in plan.exposures] == [
-        "it is cut by this plan, without an overlap"
+        "it stops working with this plan, without an overlap"
     ]
     status = compute_standing(desired(FILE), finishing, NOW)
     assert status.leaked == ("payments",)
-    assert "1 live key is REVOKED, and not yet cut: payments. Run apply." in render_status(status, colour=False)
+    assert "1 live key is REVOKED, but still working: payments. Run apply." in render_status(status, colour=False)
     after = simulate(plan, finishing, NOW)
     assert compute_plan(desired(FILE), after, NOW).exposures == ()
     assert compute_standing(desired(FILE), after, NOW).leaked == ()
@@ -430,17 +430,17 @@ def test_what_is_asked_for_a_key_that_is_not_live_is_to_make_it() -> None:
     ("left", "sentence"),
     [
         (days(31), ""),
-        (days(30), "payments expires 2026-12-21T10:00:00Z, in less than 30d, and nothing rotates it"),
-        (days(8), "payments expires 2026-11-29T10:00:00Z, in less than 30d, and nothing rotates it"),
-        (days(7), "payments expires 2026-11-28T10:00:00Z, in less than 7d, and nothing rotates it"),
-        (timedelta(0), "payments expired 2026-11-21T10:00:00Z, and nothing rotates it"),
+        (days(30), "payments expires on 2026-12-21T10:00:00Z, in less than 30d, and no rotation is configured"),
+        (days(8), "payments expires on 2026-11-29T10:00:00Z, in less than 30d, and no rotation is configured"),
+        (days(7), "payments expires on 2026-11-28T10:00:00Z, in less than 7d, and no rotation is configured"),
+        (timedelta(0), "payments expired on 2026-11-21T10:00:00Z, and no rotation is configured"),
     ],
 )
 def test_a_key_that_expires_without_rotation_is_warned_of(left: timedelta, sentence: str) -> None:
     plan = compute_plan(desired(key("payments", "llama3", expires_at=NOW + left)), world(expires_at=NOW + left), NOW)
     assert plan.is_empty
     assert [note.sentence.partition(": ")[0] for note in plan.expiring] == ([sentence] if sentence else [])
-    assert plan.warnings == ()
+    assert plan.warnings == plan.notes == ()
 
 
 def test_one_that_rotates_before_is_not_warned_of() -> None:

@@ -75,9 +75,9 @@ CASES = [
         file("a", "b", b=("local",)),
         world(A, B, held={"vault": [A], "local": [B]}),
         ["a"],
-        "a rotation of a is asked for: sink vault holds its secret",
+        "`keyform rotate` was run for it: sink vault holds its secret",
     ),
-    Case("lost", file("a"), world(A), ["a"], "a rotation of a is asked for: a was published to sink vault"),
+    Case("lost", file("a"), world(A), ["a"], "`keyform rotate` was run for it: a was published to sink vault"),
     Case(
         "one of two sinks",
         file("a", a=("vault", "local")),
@@ -142,7 +142,7 @@ def test_a_sink_stands_for_every_key_whose_secret_it_holds_or_held(
     assert set(case.notes) <= codes(plan)
     made = [change for change in plan.changes if isinstance(change, CreateGeneration)]
     assert [change.key for change in made] == case.rotated
-    assert all(case.why.removeprefix("a rotation of a is asked for: ") in change.reason.sentence for change in made)
+    assert all(case.why.removeprefix("`keyform rotate` was run for it: ") in change.reason.sentence for change in made)
     if case.why and not revoke:
         assert made[0].reason.sentence.endswith(case.why)
     if revoke and case.rotated:
@@ -201,7 +201,7 @@ def test_what_cannot_be_rotated_is_named_and_the_rest_is() -> None:
     assert rotated(plan) == ["a", "c"]
     assert plan.held_up == ("b",)
     assert [finding.message for finding in plan.unmet] == [
-        "expires_at 2026-11-20T10:00:00Z is in the past, so the new key would open nothing"
+        "expires_at 2026-11-20T10:00:00Z is in the past, so the new key would be unusable"
     ]
 
 
@@ -223,7 +223,7 @@ def test_on_another_machine_only_names_and_a_leak_rotate(demand: Rotate, is_refu
     plan = compute_plan(file("a", "b"), replace(before, sinks={**before.sinks, "vault": absent}), NOW, demand)
     assert bool(plan.refusals) == is_refused
     if is_refused:
-        assert "`keyform rotate a b` makes new secrets" in plan.refusals[0].way_out
+        assert "`keyform rotate a b` creates new secrets" in plan.refusals[0].way_out
 
 
 @pytest.mark.parametrize(

@@ -28,13 +28,13 @@ from reconciler.plan.changes import (
 NOW = datetime(2026, 11, 21, 10, 0, tzinfo=UTC)
 NEXT_YEAR = datetime(2027, 6, 30, tzinfo=UTC)
 
-MISSING = Reason("key_is_missing", "no live key embodies it")
+MISSING = Reason("key_is_missing", "does not exist yet")
 EXPIRY = Reason("expiry_differs", "expires_at differs and cannot be changed in place")
 TEXT = Reason("description_differs", "description differs")
 GONE = Reason("key_is_not_declared", "the file no longer declares it")
 FOREIGN = Reason("endpoint_is_exclusive", "exclusive: foreign keys are unlinked")
 BOUND = Reason("binding_is_declared", "the file binds it")
-SUCCEEDS = Reason("generation_succeeds", "the new generation opens what the key opens")
+SUCCEEDS = Reason("generation_succeeds", "the new generation gets every binding of the key")
 
 
 def deployment(name: str) -> EndpointRef:
@@ -45,8 +45,8 @@ def owner(key: str, generation: int = 1, phase: Phase = Phase.PENDING, *, protec
     return Ownership("inference-prod", key, generation, phase, NOW, protected)
 
 
-def plan(*changes, exposures=(), refusals=(), warnings=()) -> Plan:
-    return Plan("inference-prod", 1234, NOW, changes, refusals, exposures, warnings)
+def plan(*changes, exposures=(), refusals=(), warnings=(), notes=()) -> Plan:
+    return Plan("inference-prod", 1234, NOW, changes, refusals, exposures, warnings, notes=notes)
 
 
 def new(name: str) -> KeyRef:
@@ -157,7 +157,7 @@ OVERLAP = Note("generation_is_in_overlap", "key.batch-jobs", "batch-jobs stays v
 TOO_MANY = Finding(
     "keyform.yaml:3:1",
     "safety.max_deletes",
-    "6 keys would be deleted, and at most 5 may",
+    "6 keys would be deleted, but at most 5 may",
     "set `safety: {max_deletes: 6}` if so meant",
 )
 
@@ -178,5 +178,5 @@ EVERYTHING = plan(
     REMOVE_RECORD,
     DELETE,
     exposures=(BECOMES_PUBLIC,),
-    warnings=(OVERLAP,),
+    notes=(OVERLAP,),
 )

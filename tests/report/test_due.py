@@ -39,11 +39,12 @@ def test_the_next_comes_first_and_what_is_due_already_is_due_now():
 
 def test_it_reads_as_a_list():
     assert render_due(list_due(FILE, WORLD, NOW, days(10)), NOW, days(10)) == (
-        "2026-11-21T10:00:00Z  now         late   late was published 2026-08-23T10:00:00Z, and rotation.every is 60d\n"
+        "2026-11-21T10:00:00Z  now         late   late was published on 2026-08-23T10:00:00Z, and"
+        " rotation.every is 60d\n"
         "2026-11-21T10:00:00Z  now         lost   sink local does not hold the secret of lost\n"
-        "2026-11-29T10:00:00Z  in 8 days   brief  it expires 2026-11-30T10:00:00Z, and the overlap takes 1d\n"
+        "2026-11-29T10:00:00Z  in 8 days   brief  it expires on 2026-11-30T10:00:00Z, and the overlap is 1d\n"
         "2026-12-01T10:00:00Z  in 10 days  aged   rotation.every is 60d\n"
         "\n"
-        "An apply rotates each of them once it is due.\n"
+        "The next apply after that time rotates the key.\n"
     )
-    assert render_due((), NOW, days(10)) == "Nothing falls due within 10d.\n"
+    assert render_due((), NOW, days(10)) == "No rotation is due within 10d.\n"

@@ -27,7 +27,9 @@ def text(of):
 
 def test_a_complete_apply_counts_what_was_done():
     assert result().complete
-    assert text(result()) == "Apply complete! Keys: 1 added, 3 changed, 1 rotated, 1 destroyed.\n"
+    assert (
+        text(result()) == "Apply complete! Keys: 1 added, 1 changed, 1 rotated, 1 destroyed. 2 deployments changed.\n"
+    )
 
 
 def test_an_apply_of_nothing_says_so():
@@ -48,8 +50,8 @@ def test_an_incomplete_apply_says_what_was_done_what_was_not_why_and_what_now():
     assert not partial.complete
     assert text(partial) == dedent(
         """\
-        Apply is not complete: 10 of 15 steps done. Keys: 0 added, 2 changed, 0 rotated,
-        0 destroyed.
+        Apply is not complete: 10 of 15 steps done. Keys: 0 added, 1 changed, 0 rotated,
+        0 destroyed. 1 deployment changed.
 
         Done
             ~ key.search, deployment.playground
@@ -63,19 +65,19 @@ def test_an_incomplete_apply_says_what_was_done_what_was_not_why_and_what_now():
           ! key.batch-jobs    publishing batch-jobs-g2 to vault
           ! key.payments-api  publishing payments-api to vault, local
               why:     vault: 503 Service Unavailable sealed
-              way out: unseal Vault, then apply again
+              fix:     unseal Vault, then apply again
 
         Sent, but not confirmed
           ! deployment.llama3  unbinding old-demo, portal-made
               why:     the connection broke before the answer came
 
-        Skipped, because a step before was not done
+        Skipped, because an earlier step was not done
           ! key.old-demo  deleting old-demo
               why:     waits for unbind old-demo deployment.llama3
 
-        It is safe to run apply again: every step looks at what is live first, so what
-        is done stays done. Only what was made and not published is made again, since
-        nobody has its secret: batch-jobs-g2, payments-api.
+        It is safe to run apply again: completed steps are not repeated. These
+        generations were not published, and are created again: batch-jobs-g2,
+        payments-api.
         """
     )
 
@@ -89,11 +91,11 @@ def test_of_a_write_for_several_keys_each_key_has_an_outcome_of_its_own():
         other("publish batch-jobs-g2", OutcomeState.SKIPPED, waits),
     )
     shown = text(partial)
-    assert "Keys: 1 added, 3 changed, 0 rotated" in shown.replace("\n", " ")
+    assert "Keys: 1 added, 1 changed, 0 rotated, 1 destroyed. 2 deployments changed." in shown.replace("\n", " ")
     assert (
         dedent(
             """\
-            Skipped, because a step before was not done
+            Skipped, because an earlier step was not done
               ! deployment.llama3  binding batch-jobs-g2
               ! key.batch-jobs     publishing batch-jobs-g2 to vault
                   why:     waits for create generation batch-jobs-g2
@@ -112,8 +114,8 @@ def test_an_interrupted_apply_counts_changes_without_an_outcome_as_not_started()
     interrupted = Result(EVERYTHING, tuple(DONE.values())[:13], interrupted=True)
     assert text(interrupted) == dedent(
         """\
-        Apply was interrupted: 13 of 15 steps done. Keys: 1 added, 3 changed, 1 rotated,
-        0 destroyed.
+        Apply was interrupted: 13 of 15 steps done. Keys: 1 added, 1 changed, 1 rotated,
+        0 destroyed. 2 deployments changed.
 
         Done
             + key.payments-api
@@ -127,8 +129,7 @@ def test_an_interrupted_apply_counts_changes_without_an_outcome_as_not_started()
           ! key.old-demo  removing the record in vault
           ! key.old-demo  deleting old-demo
 
-        It is safe to run apply again: every step looks at what is live first, so what
-        is done stays done, and nothing is done twice.
+        It is safe to run apply again: completed steps are not repeated.
         """
     )
 
@@ -146,7 +147,7 @@ def test_colour_changes_no_word():
 
 def test_what_is_exposed_after_a_lost_lock_comes_first():
     lost = replace(
-        result(other("delete_key old-demo", OutcomeState.UNKNOWN, "The lock is no longer ours.")),
+        result(other("delete_key old-demo", OutcomeState.UNKNOWN, "The lock was lost.")),
         exposures=(Note("lock_was_lost", "deployment.llama3", "is PUBLIC"),),
     )
     said = text(lost)

@@ -143,6 +143,24 @@ def test_on_a_terminal_what_runs_is_shown_with_its_time_its_note_and_the_bar():
     assert bar.endswith("0 of 4 done, 1 failed")
 
 
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0.4s"), (9.0, "9.0s"), (59.4, "59s"), (75.0, "1m 15s"), (3599.0, "59m 59s")]
+)
+def test_on_a_terminal_a_long_line_is_cut_and_its_time_never(width, seconds, said):
+    screen, now = StringIO(), [0.0]
+    console = Console(file=screen, width=width, get_time=lambda: now[0])
+    progress = LiveProgress(console, total=4)
+    progress(Started((BIND_SUCCESSOR, BIND)))
+    progress(StepNote(BIND.id, "waiting for task 7f " * 10))
+    now[0] = seconds
+    console.print(progress.draw())
+    line = screen.getvalue().splitlines()[0]
+    assert line.rstrip().endswith(f" {said}")
+    assert "deployment.llama3" in line
+    assert "\u2026" in line
+
+
 def test_on_a_terminal_the_pace_that_the_api_asks_for_is_shown_until_it_is_over():
     screen, now = StringIO(), [0.0]
     console = Console(file=screen, width=90, get_time=lambda: now[0])

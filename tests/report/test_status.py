@@ -119,14 +119,14 @@ BY_KEY = {key.name: key for key in VIEW.keys}
 def test_the_tables_at_80_columns():
     assert render_status(VIEW, colour=False, width=80) == dedent(
         """\
-        1 endpoint is PUBLIC, open to anyone who knows the address: deployment.forgotten
+        1 endpoint is PUBLIC, and can be called without a key: deployment.forgotten
 
         1 key has EXPIRED: old-demo (2 days ago)
 
-        1 key expires soon, with nothing to rotate it: batch-jobs (in 9 days)
+        1 key expires soon, without a rotation: batch-jobs (in 9 days)
 
-        Foreign keys open endpoints of this stack: deployment.llama3 (portal-made),
-          deployment.whisper (elsewhere)
+        Foreign keys are bound to endpoints of this stack: deployment.llama3
+          (portal-made), deployment.whisper (elsewhere)
 
         Stack inference-prod (project 1234)
 
@@ -145,21 +145,21 @@ def test_the_tables_at_80_columns():
                                                             whisper
 
 
-         Endpoint       Kind         Access     Keys            Foreign      Status
+         Endpoint       Kind         Access     Live keys       Foreign keys  Status
          ───────────────────────────────────────────────────────────────────────────────
-         webui          application  protected  batch-jobs      -            active
-         forgotten      deployment   PUBLIC     -               -            active
-         llama3         deployment   protected  assistants,     portal-made  active
+         webui          application  protected  batch-jobs      -             active
+         forgotten      deployment   PUBLIC     -               -             active
+         llama3         deployment   protected  assistants,     portal-made   active
                                                 assistants-g2,
                                                 batch-jobs and
                                                 1 more
-         webui-backend  deployment   protected  batch-jobs      -            pending
+         webui-backend  deployment   protected  batch-jobs      -             pending
          in webui
-         whisper        deployment   protected  adopted-one,    elsewhere    \\x1b[31mevi
-                                                old-demo,                    l
+         whisper        deployment   protected  adopted-one,    elsewhere     \\x1b[31mev
+                                                old-demo,                     l
                                                 search
 
-        2 foreign keys in the project, not owned by this stack.
+        2 foreign keys in the project.
         """
     )
 
@@ -167,13 +167,14 @@ def test_the_tables_at_80_columns():
 def test_the_tables_at_110_columns():
     assert render_status(VIEW, colour=False, width=110) == dedent(
         """\
-        1 endpoint is PUBLIC, open to anyone who knows the address: deployment.forgotten
+        1 endpoint is PUBLIC, and can be called without a key: deployment.forgotten
 
         1 key has EXPIRED: old-demo (2 days ago)
 
-        1 key expires soon, with nothing to rotate it: batch-jobs (in 9 days)
+        1 key expires soon, without a rotation: batch-jobs (in 9 days)
 
-        Foreign keys open endpoints of this stack: deployment.llama3 (portal-made), deployment.whisper (elsewhere)
+        Foreign keys are bound to endpoints of this stack: deployment.llama3 (portal-made), deployment.whisper
+          (elsewhere)
 
         Stack inference-prod (project 1234)
 
@@ -191,17 +192,17 @@ def test_the_tables_at_110_columns():
          search        g1 published    40 days    due         never       2  llama3, whisper  vault lost
 
 
-         Endpoint       Kind         Access     Keys                                       Foreign      Status
+         Endpoint       Kind         Access     Live keys                                 Foreign keys  Status
          ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-         webui          application  protected  batch-jobs                                 -            active
-         forgotten      deployment   PUBLIC     -                                          -            active
-         llama3         deployment   protected  assistants, assistants-g2, batch-jobs and  portal-made  active
-                                                1 more
-         webui-backend  deployment   protected  batch-jobs                                 -            pending
+         webui          application  protected  batch-jobs                                -             active
+         forgotten      deployment   PUBLIC     -                                         -             active
+         llama3         deployment   protected  assistants, assistants-g2, batch-jobs     portal-made   active
+                                                and 1 more
+         webui-backend  deployment   protected  batch-jobs                                -             pending
          in webui
-         whisper        deployment   protected  adopted-one, old-demo, search              elsewhere    \\x1b[31mevil
+         whisper        deployment   protected  adopted-one, old-demo, search             elsewhere     \\x1b[31mevil
 
-        2 foreign keys in the project, not owned by this stack.
+        2 foreign keys in the project.
         """
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support.browser import Browser, find_chromium, open_browser
 from support.stacks import make_stack
-from support.states import NOW
+from support.states import NOW, days, desired, key, live, snapshot
 
 from reconciler.plan.survey import compute_standing
 from reconciler.report.status_html import status_to_html
@@ -25,6 +25,9 @@ BELOW = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.fra
 SMALL = """[...document.querySelectorAll('body *')].filter(e => [...e.childNodes].some(n => n.nodeType == 3
  && n.data.trim()) && parseFloat(getComputedStyle(e).fontSize) < 12).map(e => e.outerHTML.slice(0, 80))"""
 
+CUT = """[...document.querySelectorAll('.lane .cross, .lane .diamond')].filter(e => (
+(m, l) => m.left - 1 < l.left || m.right + 1 > l.right
+)(e.getBoundingClientRect(), e.closest('.lane').getBoundingClientRect())).map(e => e.outerHTML)"""
 OVERLAPPING = """(b => b.filter((r, n) => n && r.left < b[n - 1].right + 3).map(r => r.left))(
 [...document.querySelectorAll('.tick')].map(e => e.getBoundingClientRect()).filter(r => r.width))"""
 
@@ -73,11 +76,25 @@ def test_the_present_stands_where_its_line_is(browser: Browser, page: Path) -> N
     browser.show(page, width=1280)
     label = browser.ask("(r => (r.left + r.right) / 2)(document.querySelector('.axis .now').getBoundingClientRect())")
     start, width = browser.ask(
-        "(r => [r.left, r.width])(document.querySelector('.rows .lane').getBoundingClientRect())"
+        "(r => [r.left, r.width])(document.querySelector('.rows .lane svg').getBoundingClientRect())"
     )
     style = browser.ask("getComputedStyle(document.querySelector('.rows .lane')).backgroundImage")
     place = float(style.split("calc(")[1].split("%")[0]) if "calc(" in style else float("nan")
     assert abs(start + width * place / 100 - label) < 3
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_every_mark_is_whole(browser: Browser, tmp_path: Path, width: int) -> None:
+    """Also that of an expiry at the edge of the timeline."""
+    found = []
+    for edge in range(10, 60):
+        keys = [live(f"k{n}", of=f"k{n}", expires_at=NOW + days(length)) for n, length in enumerate((edge, edge / 1.1))]
+        world = snapshot(*keys, held=[each.name for each in keys])
+        page = tmp_path / "page.html"
+        page.write_text(status_to_html(compute_standing(desired(*(key(each.name) for each in keys)), world, NOW)))
+        browser.show(page, width=width)
+        found += browser.ask(CUT)
+    assert found == []
 
 
 def test_a_phone_scrolls_the_matrix_and_not_the_page(browser: Browser, page: Path) -> None:

@@ -8,7 +8,10 @@ from datetime import timedelta
 from html.parser import HTMLParser
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from report.test_status import VIEW
+from support.fuzzing import fuzz
 from support.stacks import make_stack
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
@@ -208,15 +211,15 @@ def test_what_needs_a_look_comes_with_the_worst_first():
     said = Page(status_to_html(VIEW)).said
     look = said[said.index("Needs a look") : said.index("Generations over time")]
     order = [
-        "Problem Public, and the file does not say so: deployment.forgotten",
+        "Problem Public, but not declared `auth: open`: deployment.forgotten",
         "Problem Expired: old-demo (2 days ago)",
-        "Problem Declared, and not live: new-one",
         "Problem The secret is not in its sink: search (vault)",
-        "Warning Expires soon, and nothing rotates it: batch-jobs (in 9 days)",
-        "Warning Made, and not yet published: fresh",
-        "Warning Live, and in no file: old-demo",
-        "Warning Foreign keys open: deployment.llama3 (portal-made), deployment.whisper (elsewhere)",
-        "Note Adopted: the secret is unknown until it rotates: bot",
+        "Warning Expires soon, without a rotation: batch-jobs (in 9 days)",
+        "Warning Does not exist yet: new-one",
+        "Warning Created, but not published yet: fresh",
+        "Warning Live, but not declared: old-demo",
+        "Warning Foreign keys are bound: deployment.llama3 (portal-made), deployment.whisper (elsewhere)",
+        "Note Adopted: keyform knows the secret after the next rotation: bot",
     ]
     places = [look.index(sentence) for sentence in order]
     assert places == sorted(places)
@@ -225,7 +228,7 @@ def test_what_needs_a_look_comes_with_the_worst_first():
 def test_when_all_is_well_it_says_so():
     world = snapshot(live("payments", of="payments"), endpoint("llama3", "payments"), held=["payments"])
     said = Page(status_to_html(compute_standing(desired(key("payments", "llama3")), world, NOW))).said
-    assert "Nothing: every key is published, in its sinks, and opens what the file says." in said
+    assert "Nothing: every key is published, saved in its sinks, and bound as declared." in said
     assert "Problem" not in said
 
 
@@ -245,6 +248,27 @@ def test_the_present_is_never_at_an_edge(name):
     window = choose_window(VIEWS[name])
     assert 20 <= window.percent(window.now) <= 80
     assert timedelta(days=14) <= window.end - window.start <= timedelta(days=800)
+
+
+PADDING = int(re.search(r"\.lane,.*?\{padding:0 (\d+)px\}", STYLE)[1])
+MARK = re.compile(r'<svg x="([0-9.]+)%"[^>]*><path class="(cross|diamond)" d="([^"]+)"')
+STROKES = {"cross": 2.5, "diamond": 2.9}
+"""The widths of their lines, with what round caps and corners add."""
+
+
+@fuzz(200)
+@given(st.lists(st.floats(-400, 800), min_size=1, max_size=12), st.floats(0, 1), st.sampled_from([230, 700]))
+def test_no_mark_is_cut_off_at_an_edge(lengths, part, lane):
+    """An expiry, a rotation: whenever they come, all of a mark is within its lane."""
+    keys = [live(f"k{n}", of=f"k{n}", expires_at=NOW + days(length)) for n, length in enumerate(lengths)]
+    file = desired(
+        *(key(each.name, every=days(1 + abs(length) * part)) for each, length in zip(keys, lengths, strict=True))
+    )
+    page = status_to_html(compute_standing(file, snapshot(*keys, held=[each.name for each in keys]), NOW))
+    for place, kind, path in MARK.findall(page):
+        at = PADDING + (lane - 2 * PADDING) * float(place) / 100
+        reach = max(abs(float(number)) for number in re.findall(r"-?\d+", path)) + STROKES[kind] / 2
+        assert reach <= at <= lane - reach
 
 
 def test_a_page_of_three_hundred_keys_is_still_mailed_in_one_piece():

@@ -81,14 +81,14 @@ def test_a_plan_is_one_block_per_key_and_says_exposure_first():
               ~ expires_at   never -> 2027-06-30T00:00:00Z
               + binds        deployment.llama3
               + publishes    vault
-              ! batch-jobs stays valid until 2026-11-22T10:00:00Z
+              i batch-jobs stays valid until 2026-11-22T10:00:00Z
 
             - key.old-demo            the file no longer declares it
               - unbinds      deployment.llama3, deployment.playground
               - records      vault
               - generation   old-demo
 
-            + key.payments-api        no live key embodies it
+            + key.payments-api        does not exist yet
               + generation   payments-api
               + description  "Checkout summaries, owned by team payments"
               + expires_at   never
@@ -105,7 +105,7 @@ def test_a_plan_is_one_block_per_key_and_says_exposure_first():
             ~ deployment.playground   the file declares the endpoint open
               ~ auth         required -> open (public)
 
-        Plan: 1 to add, 3 to change, 1 to rotate, 1 to destroy.
+        Plan: 1 to add, 1 to change, 1 to rotate, 1 to destroy. 2 deployments to change.
         """
     )
 
@@ -115,10 +115,10 @@ def test_an_empty_plan_says_that_there_is_nothing_to_do():
 
 
 def test_an_empty_plan_still_says_what_a_reader_should_know():
-    assert text(plan(warnings=(OVERLAP,))) == dedent(
+    assert text(plan(notes=(OVERLAP,))) == dedent(
         """\
-        Warnings
-          ! key.batch-jobs  batch-jobs stays valid until 2026-11-22T10:00:00Z
+        Notes
+          i key.batch-jobs  batch-jobs stays valid until 2026-11-22T10:00:00Z
 
         No changes. The live API matches the file.
         """
@@ -130,7 +130,7 @@ def test_a_refused_plan_says_why_at_its_top_and_that_nothing_may_be_applied_at_i
     assert text(plan(DELETE, refusals=refusals)) == dedent(
         """\
         Refused
-          ! safety.max_deletes  6 keys would be deleted, and at most 5 may
+          ! safety.max_deletes  6 keys would be deleted, but at most 5 may
                                 (keyform.yaml:3:1)
                                 set `safety: {max_deletes: 6}` if so meant
           ! key.x               prevent_destroy is set
@@ -142,7 +142,7 @@ def test_a_refused_plan_says_why_at_its_top_and_that_nothing_may_be_applied_at_i
               - generation  old-demo
 
         Plan: 0 to add, 0 to change, 0 to rotate, 1 to destroy.
-        This plan is refused, for the reasons at its top: nothing of it may be applied.
+        This plan is refused, for the reasons above, and cannot be applied.
         """
     )
 
@@ -170,7 +170,7 @@ def test_adoption_and_an_unfinished_publication_are_told_in_words():
 
 
 def test_a_key_of_several_generations_names_the_one_that_is_bound_or_unbound():
-    retired = Reason("overlap_is_over", "batch-jobs has been replaced, and the overlap is over")
+    retired = Reason("overlap_is_over", "batch-jobs has been replaced, and its overlap has ended")
     gone = unbind("batch-jobs", "batch-jobs", "llama3", Action.ROTATE, retired)
     delete = DeleteKey(key="batch-jobs", action=Action.ROTATE, reason=retired, live=there("batch-jobs"))
     assert text(plan(SUCCESSOR, BIND_SUCCESSOR, gone, delete), 100).splitlines()[2:9] == [
@@ -178,8 +178,8 @@ def test_a_key_of_several_generations_names_the_one_that_is_bound_or_unbound():
         "      + generation  batch-jobs-g2",
         "      ~ expires_at  never -> 2027-06-30T00:00:00Z",
         "      + binds       batch-jobs-g2 to deployment.llama3",
-        "      - unbinds     batch-jobs from deployment.llama3 (batch-jobs has been replaced, and the overlap",
-        "                    is over)",
+        "      - unbinds     batch-jobs from deployment.llama3 (batch-jobs has been replaced, and its overlap",
+        "                    has ended)",
         "      - generation  batch-jobs",
     ]
 
@@ -195,7 +195,7 @@ def test_without_colour_there_is_no_escape_code_and_with_colour_the_words_are_th
     painted = render_plan(EVERYTHING, colour=True, width=80)
     assert "\x1b" not in text(EVERYTHING)
     assert "\x1b[1;31mbecomes PUBLIC: no key is asked for\x1b[0m" in painted
-    for code in ("1", "2", "31", "32", "33", "1;31", "1;32", "1;33", "0"):
+    for code in ("1", "2", "31", "32", "33", "36", "1;31", "1;32", "1;33", "0"):
         painted = painted.replace(f"\x1b[{code}m", "")
     assert painted == text(EVERYTHING)
 
@@ -231,7 +231,7 @@ def test_the_same_plan_gives_the_same_text():
 
 
 def test_a_key_is_counted_once_by_the_strongest_of_what_happens_to_it():
-    assert summarise(EVERYTHING) == Summary(add=1, change=3, rotate=1, destroy=1)
+    assert summarise(EVERYTHING) == Summary(add=1, change=1, rotate=1, destroy=1, deployments=2)
     assert summarise(plan()) == Summary()
 
 
@@ -239,8 +239,8 @@ def test_a_binding_alone_is_a_change_of_its_key_and_not_of_the_endpoint():
     assert summarise(plan(BIND_SEARCH)) == Summary(change=1)
 
 
-def test_an_endpoint_that_loses_foreign_keys_is_a_change():
-    assert summarise(plan(UNBIND_FOREIGN)) == Summary(change=1)
+def test_an_endpoint_that_loses_foreign_keys_is_no_change_of_a_key():
+    assert summarise(plan(UNBIND_FOREIGN)) == Summary(deployments=1)
 
 
 @pytest.mark.parametrize(
@@ -272,10 +272,10 @@ def test_a_revocation_is_red():
     red = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in painted.splitlines() if "\x1b[1;31m" in line]
     assert [" ".join(line.split()) for line in red] == [
         "Exposures",
-        "! key.payments what leaked (payments) opens deployment.llama3; it is cut once payments-g2 is published, "
-        "without an",
-        "overlap",
-        "+/- key.payments payments is revoked: it is cut as soon as another is published",
+        "! key.payments the leaked secret (payments) opens deployment.llama3; it stops working"
+        " once payments-g2 is published,",
+        "without an overlap",
+        "+/- key.payments the secret of payments leaked: it stops working once a new one is published",
         "~ marker payments is revoked",
         "- unbinds payments from deployment.llama3",
         "- generation payments",
@@ -287,8 +287,8 @@ def test_keys_that_expire_have_a_section_of_their_own():
     found = compute_plan(desired(key("payments", expires_at=NOW + days(3))), before, NOW)
     assert text(found, width=100) == (
         "Expiring\n"
-        "  ! key.payments  payments expires 2026-11-24T10:00:00Z, in less than 7d, and nothing rotates it:\n"
-        "                  give a later expires_at, or a rotation.lifetime\n"
+        "  ! key.payments  payments expires on 2026-11-24T10:00:00Z, in less than 7d, and no rotation is\n"
+        "                  configured: set a later `expires_at`, or `rotation.lifetime`\n"
         "\n"
         "No changes. The live API matches the file.\n"
     )
@@ -325,7 +325,7 @@ def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
         keyform will perform the following actions in stack inference-prod
         (project 1234):
 
-            + key.payments-api   no live key embodies it
+            + key.payments-api   does not exist yet
               + publishes  vault, local
 
         Sinks
@@ -339,4 +339,4 @@ def test_a_plan_says_where_each_sink_is_and_what_is_left_undone():
 
 def test_a_plan_that_leaves_something_undone_does_not_say_that_all_is_as_declared():
     finding = Finding("", "keys.payments", "is held up by the live key other", "adopt it")
-    assert text(replace(plan(), unmet=(finding,))).endswith("\n\nNo changes other than those left undone.\n")
+    assert text(replace(plan(), unmet=(finding,))).endswith("\n\nNo other changes.\n")

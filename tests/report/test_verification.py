@@ -46,7 +46,7 @@ def test_each_state_of_a_secret_is_told_and_decides(state: SecretState) -> None:
 def test_where_nothing_could_be_checked_it_does_not_look_like_a_success() -> None:
     text = render_verification(found(EndpointCheck(LLAMA, None, "DISABLED", Access.NOT_CHECKED)), colour=False)
     assert text.endswith("\nNothing could be checked.\n")
-    assert render_verification(found(), colour=False).endswith("\nNothing to verify: the file declares no endpoint.\n")
+    assert render_verification(found(), colour=False).endswith("\nNothing to verify: the file names no endpoint.\n")
 
 
 def test_of_many_reasons_the_first_are_told() -> None:

@@ -85,7 +85,7 @@ def test_writing_the_same_again_makes_no_version(aws: Aws) -> None:
 def test_another_secret_under_the_record_that_is_held_is_refused(aws: Aws) -> None:
     aws.open().write(generation(1), Secret("abc"))
     error = refused(lambda: aws.open().write(generation(1), Secret("other")))
-    assert "is there with something else in it" in error.message
+    assert "already exists with other content" in error.message
     assert aws.value() == "abc"
 
 

@@ -62,56 +62,56 @@ def failing(operation: str, trouble: Exception) -> Counted:
         (
             saying("AccessDeniedException", "Access to KMS is not allowed"),
             f"sink cloud: {NAME}: AWS cannot use the secret's KMS key (CreateSecret: AccessDeniedException)",
-            "See that the key is there and enabled, and allow kms:GenerateDataKey and kms:Decrypt on it.",
+            "Check that the key exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt on it.",
             False,
         ),
         (
             saying("ThrottlingException"),
             f"sink cloud: {NAME}: AWS asks for fewer requests (CreateSecret: ThrottlingException)",
-            "Apply again in some minutes, with a lower --parallelism.",
+            "Run apply again in a few minutes, with a lower --parallelism.",
             False,
         ),
         (
             saying("ThrottlingException", retries=2),
             f"sink cloud: {NAME}: AWS asks for fewer requests (CreateSecret: ThrottlingException)",
-            "Apply again in some minutes, with a lower --parallelism.",
+            "Run apply again in a few minutes, with a lower --parallelism.",
             True,  # of the tries before, one may have taken effect
         ),
         (
             saying("ExpiredTokenException"),
             f"sink cloud: {NAME}: the credentials have expired (CreateSecret: ExpiredTokenException)",
-            "Sign in again, or refresh them; see that the clock is right.",
+            "Sign in again, or refresh them, and check this machine's clock.",
             False,
         ),
         (
             saying("UnrecognizedClientException"),
             f"sink cloud: {NAME}: AWS does not accept the credentials (CreateSecret: UnrecognizedClientException)",
-            "Give keyform credentials as the AWS command line takes them: environment, profile, or role.",
+            "Provide AWS credentials: environment variables, a profile, or a role.",
             False,
         ),
         (
             saying("InvalidRequestException", "You can't create this secret because a secret with this name is …"),
             f"sink cloud: {NAME}: AWS may still be deleting an earlier one of this name "
             "(CreateSecret: InvalidRequestException)",
-            "Apply again in some minutes.",
+            "Run apply again in a few minutes.",
             False,
         ),
         (
             saying("ValidationException", f"Value '{CANARY}' at 'secretString' failed"),
             f"sink cloud: {NAME}: AWS refuses it (CreateSecret: ValidationException)",
-            "Put it right, and apply again.",
+            "Fix the cause, and run apply again.",
             False,
         ),
         (
             saying("InternalServiceError", status=500),
             f"sink cloud: {NAME}: AWS failed (CreateSecret: InternalServiceError)",
-            "Apply again: it looks at what AWS holds.",
+            "Run apply again.",
             True,
         ),
         (
             boto.ReadTimeoutError(endpoint_url="http://aws"),
             "sink cloud: AWS did not answer",
-            "Apply again: it looks at what AWS holds.",
+            "Run apply again.",
             True,
         ),
         (
@@ -128,7 +128,7 @@ def failing(operation: str, trouble: Exception) -> Counted:
         ),
         (
             boto.ParamValidationError(report=f"Invalid type, value: {CANARY}"),
-            "sink cloud: the request is not one that AWS takes",
+            "sink cloud: AWS does not accept the request",
             "Report this as a bug of keyform.",
             False,
         ),
@@ -160,7 +160,7 @@ def test_the_right_to_list_is_asked_for_by_its_name(aws: Aws) -> None:
 def test_without_credentials_boto3s_own_ways_are_named(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     error = refused(lambda: aws.open(effects=System()).probe(["payments-api"]))
-    assert error.message == "sink cloud: there are no AWS credentials that can be used (NoCredentialsError)"
+    assert error.message == "sink cloud: no usable AWS credentials were found (NoCredentialsError)"
 
 
 def test_without_a_region_its_places_are_named(aws: Aws) -> None:

@@ -59,7 +59,7 @@ def test_whoever_edits_without_end_is_not_overwritten(aws: Aws) -> None:
             aws.edit(f'{{"api_key": "one", "edit": {number}}}', SHARED)
 
     error = refused(lambda: aws.open(effects=Counted(edit), **FIELD).write(generation(2), Secret("two")))
-    assert "was changed by somebody else each time" in error.message
+    assert "was changed by someone else at each attempt" in error.message
     assert aws.fields(SHARED)["api_key"] == "one"
     assert sink.read([]) == {"payments-api": generation(1)}
 

@@ -123,14 +123,17 @@ def test_a_command_that_fails_may_have_saved_it(tmp_path: Path) -> None:
     error = refused(lambda: save(open_command(tmp_path, write=("sh", "-c", "echo no room >&2; exit 3"))))
     assert error.message == "sink pager: sh ended with status 3, saying: no room"
     assert error.way_out == (
-        "Put it right and apply again: a new generation is then published, whether or not this one was saved."
+        "Fix the cause and run apply again: it publishes a new generation, whether or not this one was saved."
     )
     assert error.effect_is_unknown
 
 
 def test_a_command_that_is_killed_may_have_saved_it(tmp_path: Path) -> None:
     error = refused(lambda: save(open_command(tmp_path, write=("sh", "-c", "kill -9 $$"))))
-    assert (error.message, error.effect_is_unknown) == ("sink pager: sh was killed by SIGKILL, without a word", True)
+    assert (error.message, error.effect_is_unknown) == (
+        "sink pager: sh was killed by SIGKILL, without any output",
+        True,
+    )
 
 
 def test_a_command_that_does_not_end_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
@@ -182,7 +185,7 @@ def test_a_failed_removal_is_told(tmp_path: Path) -> None:
     sink = open_command(tmp_path, write=("true",), remove=("sh", "-c", "echo not today >&2; exit 1"))
     error = refused(lambda: sink.remove("payments-api"))
     assert error.message == "sink pager: sh ended with status 1, saying: not today"
-    assert "must take a missing secret for done" in error.way_out
+    assert "must succeed if the secret is already gone" in error.way_out
     assert error.effect_is_unknown
 
 
@@ -202,7 +205,7 @@ def test_a_program_that_cannot_be_executed_is_found_by_probing(tmp_path: Path, p
     (tmp_path / "folder").mkdir()
     sink = open_command(tmp_path, **{"write": ("true",), option: (program,)})
     error = refused(lambda: sink.probe(["payments-api"]))
-    assert error.message == f"sink pager: there is no program {program} that can be executed"
+    assert error.message == f"sink pager: the program {program} does not exist, or is not executable"
 
 
 @pytest.mark.parametrize(
@@ -292,13 +295,13 @@ def starts(program: Path) -> bool:
             b"#!/usr/bin/env bash\r\n",
             "cannot be started: its first line ends in CR, and there is no program /usr/bin/env bash\\r",
         ),
-        (b"#!/opt/none/python3\n", "cannot be started: its first line names /opt/none/python3, which is not there"),
-        (b"#! \n", "cannot be started: its first line names no program, which is not there"),
-        (b"#!none/sh\n", "cannot be started: its first line names none/sh, which is not there"),
+        (b"#!/opt/none/python3\n", "cannot be started: its first line names /opt/none/python3, which does not exist"),
+        (b"#! \n", "cannot be started: its first line names no program, which does not exist"),
+        (b"#!none/sh\n", "cannot be started: its first line names none/sh, which does not exist"),
         (b"#!/usr/bin/env keyform-none\n", "cannot be started: its first line asks env for keyform-none, which is not"),
-        (b"", "is a script that the system cannot start: it is empty"),
-        (b"exit 0\n", "is a script that the system cannot start: it does not begin with `#!`"),
-        (b"\xef\xbb\xbf#!/bin/sh\n", "is a script that the system cannot start: it begins with a byte order mark"),
+        (b"", "cannot be started: it is empty"),
+        (b"exit 0\n", "cannot be started: it does not begin with `#!`"),
+        (b"\xef\xbb\xbf#!/bin/sh\n", "cannot be started: it begins with a byte order mark"),
     ],
 )
 @pytest.mark.parametrize("option", ["write", "remove", "check"])
@@ -370,7 +373,7 @@ def test_a_check_that_fails_says_why_and_nothing_was_written(tmp_path: Path) -> 
     sink = open_command(tmp_path, write=("true",), check=(name,))
     error = refused(lambda: sink.rehearse(["payments-api"]))
     assert error.message == f"sink pager: {name} ended with status 1, saying: sealed, token (sensitive value)"
-    assert error.way_out == "Put it right and apply again: nothing was written there, and no key was made for it."
+    assert error.way_out == "Fix the cause and run apply again: nothing was written, and no key was created."
     assert not error.effect_is_unknown
     slow = open_command(tmp_path, write=("true",), check=("sleep", "9"), timeout=1)
     error = refused(lambda: slow.rehearse([]))
@@ -387,4 +390,4 @@ def test_without_a_check_nothing_is_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("argument", ["{key}", "--of={generation}"])
 def test_a_check_of_one_key_is_refused(tmp_path: Path, argument: str) -> None:
     error = refused(lambda: open_command(tmp_path, write=("true",), check=("true", argument)))
-    assert error.message == "sink pager: `check` names a key, but it is run once for all of them"
+    assert error.message == "sink pager: `check` names a key, but runs once for all keys"

@@ -95,7 +95,7 @@ def test_opening_and_probing_change_nothing_and_say_where_it_writes(any_place: P
 def test_a_record_that_is_not_the_sinks_own_is_never_written(any_place: Place) -> None:
     for other in (record(KEY, stack="other"), record(KEY, project=77), replace(record(KEY), api="api.example.org")):
         error = refused(lambda given=other: any_place.open().write(given, Secret("abc")))  # type: ignore[misc]
-        assert error.message.endswith("is a record of another owner")
+        assert error.message.endswith("belongs to another owner")
     assert any_place.secret() is None
 
 
@@ -320,6 +320,6 @@ def test_a_record_of_a_later_form_is_neither_absent_nor_touched(place: ReadableP
         lambda: sink.remove(KEY),
     ):
         error = refused(act)
-        assert f"the record of {KEY} has the form {form}, which a later version of keyform wrote" in error.message
+        assert f"the record of {KEY} has the format {form} of a later version of keyform" in error.message
         assert error.way_out.startswith("Update keyform")
     assert (place.secret(), place.record()) == ("abc", before)

@@ -79,7 +79,7 @@ def test_the_variables_name_follows_the_template() -> None:
 
 @pytest.mark.parametrize("template", ["TOKEN", "", "{key}", "A-{KEY}", "1{KEY}", "{KEY} ", "{KEY}\nX"])
 def test_a_template_that_names_no_variable_of_its_own_for_each_key_is_refused(template: str) -> None:
-    with pytest.raises(SinkError, match="`variable` is no template"):
+    with pytest.raises(SinkError, match="`variable` is not a valid template"):
         pure(variable=template)
 
 
@@ -137,7 +137,7 @@ def test_every_way_of_setting_the_variable_is_seen(line: str) -> None:
         with pytest.raises(SinkError) as refusal:
             refused()
         assert refusal.value.diagnostics() == (
-            "sink local: /secrets.env:3: PAYMENTS_API_KEY stands here without a keyform record in the line above\n"
+            "sink local: /secrets.env:3: PAYMENTS_API_KEY exists without a keyform record in the line above\n"
             "  Remove PAYMENTS_API_KEY, or set `variable` (such as INFERENCE_{KEY}_KEY) or another path for this sink."
         )
     assert pure().drop(content, "payments-api") == content
@@ -154,7 +154,7 @@ def test_a_line_between_record_and_variable_makes_it_nobodys() -> None:
     above, below = put("").splitlines()
     content = f"{above}\n# mine\n{below}\n".encode()
     assert pure().records(content) == {}
-    with pytest.raises(SinkError, match=r":3: PAYMENTS_API_KEY stands here without a keyform record"):
+    with pytest.raises(SinkError, match=r":3: PAYMENTS_API_KEY exists without a keyform record"):
         pure().put(content, record("payments-api"), Secret("abc"))
     assert pure().drop(content, "payments-api") == f"# mine\n{below}\n".encode()
 
@@ -168,8 +168,8 @@ def test_what_belongs_to_another_stack_is_named() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("PAYMENTS_API_KEY=y\n", r":4: PAYMENTS_API_KEY is there more than once \(lines 2 and 4\)"),
-        (put(""), r":4: inference-prod/payments-api is there more than once \(lines 1 and 4\)"),
+        ("PAYMENTS_API_KEY=y\n", r":4: PAYMENTS_API_KEY is defined twice \(lines 2 and 4\)"),
+        (put(""), r":4: inference-prod/payments-api is defined twice \(lines 1 and 4\)"),
     ],
 )
 def test_what_stands_twice_is_refused_since_readers_would_differ(more: str, message: str) -> None:
@@ -245,7 +245,7 @@ def test_a_line_that_goes_on_does_not_swallow_the_record() -> None:
 
 def test_a_name_that_does_not_fit_in_a_line_is_refused() -> None:
     for name in ("two words", "line\nbreak", "größe"):
-        with pytest.raises(SinkError, match="does not fit in a line"):
+        with pytest.raises(SinkError, match="does not fit on a line"):
             pure().put(b"", SinkRecord(STACK, "payments-api", 1, name, CREATED_AT), Secret("abc"))
 
 
@@ -275,7 +275,7 @@ def test_a_secret_is_written_as_plainly_as_all_readers_allow(secret: str, writte
     "secret", ["a\nb", "a\rb", "a\0b", "a\tb", "größe", "a\\b", "${HOME}", "it's \"", "it's $1", "it's `", "\x7f"]
 )
 def test_a_secret_that_readers_would_differ_about_is_refused(secret: str) -> None:
-    with pytest.raises(SinkError, match=r"has characters that readers of \.env files disagree about") as refusal:
+    with pytest.raises(SinkError, match=r"has characters that readers of \.env files interpret differently") as refusal:
         put("", secret=secret)
     assert secret not in refusal.value.diagnostics()
 

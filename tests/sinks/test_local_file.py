@@ -44,7 +44,7 @@ def test_a_symbolic_link_is_not_followed(kind: Kind, path: Path) -> None:
 def test_a_second_name_of_the_file_is_refused(kind: Kind, path: Path) -> None:
     save(kind.open(path), "payments-api")
     os.link(path, path.parent / "second-name")
-    refuses_all(kind.open(path), "has a second name")
+    refuses_all(kind.open(path), "has a hard link")
 
 
 def test_a_folder_or_a_pipe_is_refused(kind: Kind, path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_folder_or_a_pipe_is_refused(kind: Kind, path: Path) -> None:
 
 def test_a_part_of_the_path_that_is_no_folder_is_refused(kind: Kind, path: Path) -> None:
     path.touch()
-    refuses_all(kind.open(path / kind.name), "a part of its path is no folder")
+    refuses_all(kind.open(path / kind.name), "a part of its path is not a folder")
 
 
 def test_another_users_file_is_refused(kind: Kind, path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_file_without_a_record_of_ours_keeps_its_mode_and_gets_no_secret(kind:
     for act in (ACTS[0], ACTS[2]):
         with pytest.raises(SinkError, match=f"its mode {mode:03o} is left as it is") as refusal:
             act(sink)
-        assert "`chmod 600` it" in refusal.value.way_out
+        assert "Run `chmod 600` on it" in refusal.value.way_out
     assert look(path.parent) == before
 
 
@@ -198,7 +198,7 @@ def test_without_git_nothing_is_written_where_there_is_a_repository(kind: Kind, 
     path = repository / kind.name
     sink = kind.open(path, effects=Git(FileNotFoundError(errno.ENOENT, "git")))
     for act in (ACTS[0], ACTS[2]):
-        with pytest.raises(SinkError, match="no git program that could say whether it would be ignored") as refusal:
+        with pytest.raises(SinkError, match="there is no git program to tell whether it is ignored") as refusal:
             act(sink)
         assert str(repository / ".git") in refusal.value.message
         assert "Install git" in refusal.value.way_out
@@ -254,7 +254,7 @@ def test_a_repository_that_git_cannot_read_gets_no_secret(
     before = path.read_bytes()
     sink = kind.open(path)
     for act in (ACTS[0], lambda sink: save(sink, "batch-jobs")):
-        with pytest.raises(SinkError, match="git cannot say whether it would be ignored") as refusal:
+        with pytest.raises(SinkError, match="git cannot tell whether it is ignored") as refusal:
             act(sink)
         assert refusal.value.way_out
     assert path.read_bytes() == before
@@ -289,14 +289,14 @@ def test_a_repository_whose_folder_is_elsewhere_is_asked(kind: Kind, repository:
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (Completed(128, "", "fatal: bad config line 1 in file .git/config"), "git cannot say whether it would be ign"),
-        (Completed(-9, "", ""), "git cannot say whether it would be ignored"),
-        (Completed(129, "", "unknown option: --no-pager"), "git cannot say whether it would be ignored"),
+        (Completed(128, "", "fatal: bad config line 1 in file .git/config"), "git cannot tell whether it is ign"),
+        (Completed(-9, "", ""), "git cannot tell whether it is ignored"),
+        (Completed(129, "", "unknown option: --no-pager"), "git cannot tell whether it is ignored"),
         (
             Completed(128, "", "fatal: not a git repository: '.git'"),
-            "git cannot say whether it would be ignored, since",
+            "git cannot tell whether it is ignored, because",
         ),
-        (TimeoutError(errno.ETIMEDOUT, "Timed out"), "git did not say within 10 seconds whether it would be ignored"),
+        (TimeoutError(errno.ETIMEDOUT, "Timed out"), "git did not tell within 10 seconds whether it is ignored"),
     ],
 )
 def test_when_git_cannot_say_the_path_is_refused(
@@ -355,7 +355,7 @@ def test_what_is_not_ours_under_the_temporary_name_is_refused(kind: Kind, path: 
     for make in (temporary.touch, lambda: temporary.symlink_to("elsewhere")):
         make()
         for act in (ACTS[0], ACTS[2]):
-            with pytest.raises(SinkError, match="is not a folder of keyform's own"):
+            with pytest.raises(SinkError, match="is not a keyform folder"):
                 act(kind.open(path))
         temporary.unlink()
 
@@ -427,6 +427,6 @@ def test_something_else_that_is_read_back_is_an_unknown_outcome(kind: Kind, path
             super().sync_folder(folder)
             path.write_text(kind.users_own)
 
-    with pytest.raises(SinkError, match="something else was read back") as failure:
+    with pytest.raises(SinkError, match="it contains something other than") as failure:
         save(kind.open(path, effects=Interferes()), "payments-api")
     assert failure.value.effect_is_unknown

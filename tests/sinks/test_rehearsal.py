@@ -197,7 +197,7 @@ def test_a_folder_that_could_not_be_synced_is_an_error(
     ("pin", "message"),
     [
         ("a mount", "cannot be written: the file is mounted by itself"),
-        ("an attribute", "cannot be written: an attribute of the file forbids to replace it"),
+        ("an attribute", "cannot be written: an attribute of the file prevents replacing it"),
     ],
 )
 def test_a_file_that_cannot_be_replaced_is_found_by_probing_and_read(

@@ -98,7 +98,7 @@ def test_a_foreign_entry_that_appears_meanwhile_is_not_overwritten(shop: Shop) -
 def test_an_entry_that_is_changed_each_time_is_given_up(shop: Shop) -> None:
     StorePlace(shop).plant(1, "old")
     shop.troubles = ["", "raced"] * ATTEMPTS
-    assert "was changed by somebody else each time" in refused(StorePlace(shop)).message
+    assert "was changed by someone else at each attempt" in refused(StorePlace(shop)).message
 
 
 def test_a_store_that_asks_for_fewer_requests_is_waited_for(shop: Shop) -> None:

@@ -68,7 +68,7 @@ def answering(answer: bytes = ANSWER, *, heads: list[bytes] | None = None) -> Se
 
 
 def over_tls(serve: Serve, certificate: Path) -> Serve:
-    """The same, encrypted; the file holds the key too."""
+    """The same, encrypted; the file contains the key too."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
 

@@ -78,7 +78,7 @@ def _make_key(number: int, name: str, opens: list[str]) -> tuple[DesiredKey, lis
     file = key(name, *opens, sinks=("vault",), **traits)  # type: ignore[arg-type]
     made = NOW - age
     newest = live(name, of=name, since=made, created_at=made, expires_at=expires)
-    if number % 31 == 14:  # it has expired, and nothing rotates it
+    if number % 31 == 14:  # it has expired, and no rotation is configured
         past = NOW - days(2)
         return replace(file, expires_at=past, every=None, lifetime=None), [replace(newest, expires_at=past)]
     if number % 10 == 1:

@@ -25,7 +25,7 @@ from reconciler.model import Binding, EndpointRef, LiveEndpoint, LiveKey, Unchan
 Sent = TypeVar("Sent")
 
 A_MINUTE = timedelta(minutes=1)
-NO_PUT = "this generation of the API switches authentication only by replacing the whole deployment"
+NO_PUT = "this version of the API can switch authentication only by replacing the whole deployment"
 
 
 class V2:
@@ -108,7 +108,7 @@ class V2:
         if last is not None and not entry.is_like(last):
             entry = read_key(project, self, key_id)
             if last.is_ours and entry.description != last.description and key_id not in self._written:
-                message = f"the live key {project.name_of(key_id)} was changed since the plan was made"
+                message = f"the live key {project.name_of(key_id)} was changed after the plan was made"
                 raise PlanIsStale(message, way_out="run plan again")
         self._last[key_id] = entry
         return entry
@@ -148,7 +148,7 @@ class V2:
         """An attached key may be deletable [U], and then its deployments lose it."""
         entry = project.get(self.keys, key_id)
         if isinstance(entry, wire.KeyEntry) and not entry.is_in(self._number):
-            raise Conflict(f"{project.words(self.keys, key_id)} is in another project by now", way_out="run plan again")
+            raise Conflict(f"{project.words(self.keys, key_id)} is now in another project", way_out="run plan again")
         if entry is not None and self.still_there(project, entry.links):
             raise Conflict(f"{project.words(self.keys, key_id)} still opens a deployment", way_out="run plan again")
 
@@ -251,11 +251,11 @@ def find_unswitched(
         if binding.endpoint in wanted.closes - closed and binding not in errors:
             name = project.name_of(binding.key_id)
             found[binding] = KeyformError(
-                f"{binding.endpoint} has the key {name} now, and asks nobody for a key: {NO_PUT}",
+                f"{binding.endpoint} has the key {name} now, but is still public: {NO_PUT}",
                 way_out="turn its authentication on in the portal, and run apply again",
             )
     for ref in sorted(wanted.opens & closed):
         found[ref] = KeyformError(
-            f"{ref} still asks for a key: {NO_PUT}", way_out="turn its authentication off in the portal"
+            f"{ref} still requires a key: {NO_PUT}", way_out="turn its authentication off in the portal"
         )
     return found

@@ -62,7 +62,7 @@ class KeyList:
         """Write the whole key, with deployments that no list shows as they were.
 
         A binding that only a deployment lists is not added to a key that is seen to list others, unless it was
-        requested. Raises NotFound if a deployment is gone since the plan was made, or goes by another name or its id.
+        requested. Raises NotFound if a deployment was removed after the plan was made, or has another name or id.
 
         A generation that is not published yet is not bound by a second write while the first may still arrive: that
         write repeats the whole key, so if the generation is published by then, it would count as pending again, and the
@@ -74,15 +74,17 @@ class KeyList:
         bindings = [each for each in bindings if each.endpoint in told or each in self.asked]
         for binding in bindings:
             if binding.endpoint not in ids:
-                finding = f"{binding.endpoint} is gone since the plan was made, or was renamed, or another has its name"
+                finding = (
+                    f"{binding.endpoint} was removed or renamed after the plan was made, or another one has its name"
+                )
                 raise NotFound(finding, way_out="run plan again")
         others = [link for link in entry.links if link not in ids.values()]
         links = [*(ids[binding.endpoint] for binding in bindings), *self.dialect.still_there(self.project, others)]
         own = entry.item.ownership
         if self._may_be_late and own is not None and own.phase is Phase.PENDING and not set(links) <= set(entry.links):
             raise KeyformError(
-                f"a write of the {self} had no answer, and may still arrive, so its secret is not published",
-                way_out="run apply again: it makes another generation",
+                f"a write of the {self} got no answer, and may still take effect, so its secret is not published",
+                way_out="run apply again: it creates another generation",
                 effect_is_unknown=True,
             )
         wanted = replace(self.dialect.as_written(entry), links=tuple(links))

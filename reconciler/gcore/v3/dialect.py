@@ -77,7 +77,7 @@ class V3:
             opened = ", ".join(entry.deployments[:5])
             raise Conflict(
                 f"{project.words(self.keys, key_id)} still opens {opened}, so it is not deleted",
-                way_out="give the token a role that may see applications, or unlink the key in the portal",
+                way_out="give the token a role that can read applications, or unlink the key in the portal",
             )
 
     def read_endpoint(self, project: Project, ref: EndpointRef) -> EndpointReading | None:

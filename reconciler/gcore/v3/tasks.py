@@ -44,7 +44,7 @@ def await_task(project: Project, task_id: str, call: Call, deadline: float) -> A
         left = deadline - project.effects.monotonic()
         if looks and left <= 0:
             return TaskFailed(
-                f"Task {shown}, which is to {call.doing}, was not done within {in_words(project.task_timeout)}."
+                f"Task {shown}, which is to {call.doing}, did not finish within {in_words(project.task_timeout)}."
                 " It may still finish.",
                 way_out="Wait until it ends in the Gcore portal, and run keyform again.",
                 effect_is_unknown=True,
@@ -65,14 +65,13 @@ def await_task(project: Project, task_id: str, call: Call, deadline: float) -> A
             said = f' It says: "{words}"' if words else ""
             return TaskFailed(
                 f"Task {shown}, which was to {call.doing}, failed.{said}",
-                way_out="Change what it objects to, and run keyform again.",
+                way_out="Fix the cause, and run keyform again.",
             )
         if seen.state not in UNFINISHED:
             state = project.redactor.clean(seen.state, longest=40) or "none at all"
             return TaskFailed(
-                f"Task {shown}, which is to {call.doing}, is in a state that the API does not have: {state}."
-                " Nobody knows what it did.",
-                way_out="See what became of it in the Gcore portal, and run keyform again.",
+                f"Task {shown}, which is to {call.doing}, is in an unknown state: {state}. Its effect is unknown.",
+                way_out="Check it in the Gcore portal, and run keyform again.",
                 effect_is_unknown=True,
             )
         wait = min(wait * GROWTH, LONGEST_WAIT)

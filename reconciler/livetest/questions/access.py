@@ -1,4 +1,4 @@
-"""Who is let in to the API, and what those hear who are not. Reads only."""
+"""Who is accepted to the API, and what those hear who are not. Reads only."""
 
 from __future__ import annotations
 

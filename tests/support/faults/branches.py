@@ -139,11 +139,11 @@ def observe_outcome(outcome: Outcome, names: list[str]) -> Iterator[str]:
     change, is_done = outcome.change, outcome.state is OutcomeState.DONE
     if is_done and change.reason.code in REASONS:
         yield REASONS[change.reason.code]
-    if "no longer ours" in outcome.detail:
+    if "was lost: " in outcome.detail:
         yield "a lock that was lost stops the run"
     if "failed." in outcome.detail and "Task" in outcome.detail:
         yield "a task that fails is told"
-    if "was not done within" in outcome.detail:
+    if "did not finish within" in outcome.detail:
         yield "a task that hangs is given up"
     if outcome.state is OutcomeState.SKIPPED:
         yield "a step waits for one that was not done"

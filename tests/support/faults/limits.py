@@ -39,14 +39,14 @@ LIMITS = (
         "open, v2",
         "last_key_unlinked",
         "auth_stays_on",
-        r"still asks for a key: this generation of the API|declared open, but its authentication is on",
+        r"still requires a key: this version of the API|declared `auth: open`, but its authentication is on",
         r"deployment\.llama3 is not open",
     ),
     Limit(
         "the first key of a deployment that has to ask for one, v2",
         "first_key_linked",
         "auth_unchanged",
-        r"deployment\.llama3 has the key payments(-g\d+)? now, and asks nobody for a key",
+        r"deployment\.llama3 has the key payments(-g\d+)? now, but is still public",
         r"payments(-g\d+)? is left, pending|sink local does not hold payments",
     ),
     Limit(

@@ -37,7 +37,7 @@ FILE = "keyform.yaml"
 KEEPER = Path(__file__).with_name("keep-secret.sh")
 LONGEST_CALL = 20.0
 """Seconds of real time for a child process that its dead parent left behind."""
-REFUSED = "Nothing was changed, because the plan is refused"
+REFUSED = "The plan is refused. Nothing was changed"
 HOLDER = {"CI_JOB_URL": "https://ci.example/jobs/1"}
 """Who holds the lock: the same in all processes, so that what they leave behind is the same."""
 KINDS = {

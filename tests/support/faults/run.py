@@ -163,7 +163,7 @@ def _run(  # noqa: PLR0917 - each is another thing
     plan = look()
     show(plan)
     if plan.refusals:
-        raise PlanRefused("Nothing was changed, because the plan is refused:", plan.refusals)
+        raise PlanRefused("The plan is refused. Nothing was changed:", plan.refusals)
     lock = ApiLock(api, effects, stack=desired.stack, holder=holder, tell=tell)
     result = apply_under(
         lock,
@@ -179,5 +179,5 @@ def _run(  # noqa: PLR0917 - each is another thing
     ran.result = result
     ran.said += [render_result(result, colour=False), json.dumps(result_tree(result))]
     if result.plan.unmet:
-        raise NotAsDeclared("Part of what the file asks for was left undone:", result.plan.unmet)
+        raise NotAsDeclared("Apply left part of the configuration undone:", result.plan.unmet)
     return 0 if result.complete else 1

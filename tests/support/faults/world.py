@@ -208,7 +208,7 @@ class FaultWorld:
     def standing_still(self) -> Iterator[None]:
         """Within the block nothing changes, so that repeated questions reach the emulator once.
 
-        It is asked again in a later block only if it has changed, or time has passed.
+        It is trying again in a later block only if it has changed, or time has passed.
         """
         outer, self._is_still = self._is_still, True
         as_of = (self.emulator.changes, self.clock.now())
