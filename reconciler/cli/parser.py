@@ -67,7 +67,7 @@ def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
             parser.error(f"unrecognized argument: {first}; {advice}")
     elif first not in parser.commands:
         near = ELSEWHERE.get(first.lower()) or _nearest(first.lower(), parser.commands)
-        advice = f"did you mean {near}?" if near else f"there are {', '.join(parser.commands)}"
+        advice = f"did you mean {near}?" if near else f"the commands are {', '.join(parser.commands)}"
         parser.error(f"there is no command {first!a}; {advice}")
     command = parser.commands.get(first, parser)
     for name in (each.partition("=")[0] for each in argv):
@@ -206,7 +206,7 @@ def build_parser() -> Parser:
 
     waiting_options(apply)
 
-    rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
+    rotate = command("rotate", "rotate keys now, or show which rotations are due", files, api, output)
     rotate_options(rotate)
     waiting_options(rotate)
 
@@ -322,19 +322,23 @@ def rotate_options(rotate: argparse.ArgumentParser) -> None:
         help="rotate all keys whose secret this sink holds, or held; may be given several times",
     )
     rotate.add_argument(
-        "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
+        "--revoke",
+        action="store_true",
+        help="the secret leaked: delete the old generation once the new one is published, without an overlap",
     )
     rotate.add_argument(
-        "--due", metavar="TIME", type=length, help="only show what falls due within this time, such as 14d"
+        "--due", metavar="TIME", type=length, help="only show the rotations that are due within this time, such as 14d"
     )
-    rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
-    rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
+    rotate.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
+    rotate.add_argument(
+        "--json", action="store_true", help="print the plan and its outcome, or the due rotations, as JSON"
+    )
 
 
 def unlock_options(unlock: argparse.ArgumentParser) -> None:
     """Options of `unlock`."""
     unlock.add_argument("--release", action="store_true", help="release the lock, once its holder no longer runs")
-    unlock.add_argument("--auto-approve", action="store_true", help="do not ask")
+    unlock.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
     unlock.add_argument("--json", action="store_true", help="the locks, and what was released, as JSON")
 
 

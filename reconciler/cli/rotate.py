@@ -49,12 +49,12 @@ def require_one_way(args: argparse.Namespace) -> None:
     if args.due is not None:
         if ways or args.revoke:
             raise KeyformError(
-                "--due only shows what falls due.",
+                "--due only lists due rotations.",
                 way_out="leave out the keys, --all, --sink and --revoke, or leave out --due",
             )
     elif not ways:
         raise KeyformError(
-            "No key is named.",
+            "No key was given.",
             way_out="name the keys to rotate, or a pattern such as 'payments-*'; give --all for every key, --sink NAME"
             " for those whose secret a sink holds, or --due 14d to see which fall due by themselves",
         )

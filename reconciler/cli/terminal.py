@@ -165,7 +165,7 @@ def _write_result(text: str) -> KeyformError | None:
     if error is None or isinstance(error, BrokenPipeError):
         return None
     why = error.strerror or type(error).__name__
-    return KeyformError(f"The output cannot be written: {why}.", way_out="check where stdout goes")
+    return KeyformError(f"The output cannot be written: {why}.", way_out="check where stdout is redirected to")
 
 
 def redactor_for(env: Mapping[str, str]) -> Redactor:

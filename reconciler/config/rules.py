@@ -139,7 +139,7 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
             parts = (
                 f"`every` ({write_duration(key.every)}) and {overlap}{of} do" if key.every else f"{overlap}{of} does"
             )
-            message = f"is too short: {parts} not fit in it, so a generation would expire while it is in use"
+            message = f"is too short: {parts} not fit in it, so a generation would expire while in use"
             way_out = f"Write {'more than ' if key.every is None else ''}{write_duration(needed)}, or rotate sooner."
             if is_late:
                 message = (

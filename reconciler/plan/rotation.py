@@ -107,7 +107,7 @@ def note_sink(facts: Facts, cases: Sequence[KeyCase], found: Mapping[str, _Found
     if sink in facts.unknown_sinks:
         trouble = facts.broken.get(sink)
         why = trouble.message if trouble else "it cannot be read back"
-        sentence = f"what it holds is unknown ({why}): of keys that do not name it, only the markers are known"
+        sentence = f"its contents are unknown ({why}): of keys that do not name it, only the markers are known"
         yield Note("sink_is_unknown", address, sentence)
     gone = [case.name for case in cases if sink in case.records and facts.heirs.get(case.name, case.name) not in found]
     if gone:

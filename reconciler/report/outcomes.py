@@ -127,6 +127,6 @@ def _undone(palette: Palette, outcomes: Sequence[Outcome], width: int) -> Iterat
 
 
 def _hanging(words: Sequence[str], label: str, width: int) -> Iterator[str]:
-    first, *rest = wrap(words, width - 15)
-    yield f"      {pad(label, 8)} {first}"
-    yield from (" " * 15 + line for line in rest)
+    first, *rest = wrap(words, width - 11)
+    yield f"      {pad(label, 4)} {first}"
+    yield from (" " * 11 + line for line in rest)

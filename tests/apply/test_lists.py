@@ -185,8 +185,7 @@ def test_at_the_end_of_the_wait_the_binds_fail_and_name_the_holder_and_all_else_
     assert bind.state is OutcomeState.FAILED
     assert bind.detail == "The lists of keys in project 1234 are locked by other@ci."
     assert bind.way_out == (
-        "wait, or use --lock-timeout; `keyform unlock` shows who holds it, and releases it if its holder is"
-        " dead"
+        "wait, or use --lock-timeout; `keyform unlock` shows who holds it, and releases it if its holder is dead"
     )
     assert states(result)["publish payments"] is OutcomeState.SKIPPED
     assert states(result)["publish unbound"] is OutcomeState.DONE

@@ -42,7 +42,7 @@ def test_trouble_midway_leaves_nothing_that_one_clean_run_does_not_repair(
     if ran.code:
         assert "is not complete" in ran.out
         assert "why:" in ran.out
-        assert "way out:" in ran.out
+        assert "fix:" in ran.out
         assert "It is safe to run apply again" in " ".join(ran.out.split())
     world.fail(None)
     if ran.code:

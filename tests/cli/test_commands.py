@@ -222,7 +222,7 @@ def test_status_shows_keys_endpoints_and_what_is_public(world: World, keyform: K
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("status")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.out.startswith("Foreign keys are bound endpoints of this stack: application.webui (portal-made), ")
+    assert ran.out.startswith("Foreign keys are bound to endpoints of this stack: application.webui (portal-made),")
     assert "\nStack shop (project 1234)\n" in ran.out
     assert re.search(r"payments +g1 published .* never +never +2 +llama3, whisper +local ok", ran.out)
     assert re.search(r"llama3 +deployment +protected +payments, search +portal-made +active", ran.out)
@@ -242,7 +242,7 @@ def test_status_comes_in_three_forms_and_goes_to_a_file_when_asked_to(world: Wor
     assert page.out.startswith("<!doctype html>\n")
     assert "payments" in page.out
     written = keyform("status", "--format", "html", "--out", "status.html")
-    assert (written.code, written.out, written.err) == (0, "", "Written to status.html.\n")
+    assert (written.code, written.out, written.err) == (0, "", "Wrote status.html.\n")
     text = (world.folder / "status.html").read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>\n")
     assert text.endswith("</html>\n")

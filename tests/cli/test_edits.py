@@ -147,7 +147,7 @@ def test_a_leaked_secret_goes_or_is_named(world: World, keyform: Keyform, edit: 
         assert not portal.accepts()
     else:
         assert ran.code == 1
-        assert "another secret may have leaked: the live key app-two-g2 stays" in ran.err
+        assert "another secret may have leaked: the live key app-two-g2 is not deleted" in ran.err
 
 
 @pytest.mark.parametrize("api", ["v3", "v2"])
@@ -156,7 +156,7 @@ def test_destroy_says_what_it_leaves(world: World, keyform: Keyform, api: str) -
     portal.describe("ask Bob")
     ran = keyform("destroy", "--auto-approve")
     assert ran.code == 1
-    assert "keys.app-two: the live key app-two-g2; it is called like a generation" in ran.err
+    assert "keys.app-two: the live key app-two-g2 is not deleted: its name is that of a generation" in ran.err
     assert sorted(world.live_names()) == ["app-two-g2", "portal-made"]
 
 
@@ -271,7 +271,7 @@ def test_an_old_generation_whose_marker_is_gone_is_named_until_it_is_adopted(
     world.write(slow.replace("overlap: 7d", "overlap: 0s"))
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "keys.app-two: the live key app-two; " in ran.err
+    assert "keys.app-two: the live key app-two is not deleted: " in ran.err
     world.write(file(api, adopt="app-two"))
     assert keyform("apply", "--auto-approve").code == 0
     assert "app-two" not in world.live_names()

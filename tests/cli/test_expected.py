@@ -93,7 +93,7 @@ def test_hidden_files_of_a_folder_are_skipped_and_folders_in_it_named(world: Wor
     (folder / "keyform.yaml").unlink()
     ran = keyform("validate", "-f", "stack")
     assert ran.code == 1
-    assert "give stack/team instead" in ran.err
+    assert "pass stack/team instead" in ran.err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

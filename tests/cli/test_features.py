@@ -50,7 +50,7 @@ def test_a_record_that_a_command_cannot_remove_is_told_and_is_no_step(
     said = " ".join(ran.out.split())
     assert ("records pager" in said) is removes
     assert "removing the record" not in ran.err or removes
-    by_hand = "what sink pager holds of search, which cannot remove secrets: remove it by hand"
+    by_hand = "the record of search stays in sink pager, which cannot remove secrets: remove it by hand"
     assert (by_hand in said) is not removes
     assert (world.folder / "removed").exists() is removes
     assert world.owned() == ["payments"]

@@ -226,7 +226,7 @@ def test_a_signal_wakes_a_run_that_waits_to_ask_again(world: World) -> None:
     busy = Answer(429, {"Content-Type": "application/json", "Retry-After": "30"}, body)
     world.fail(lambda request, proceed: busy)
     running = world.start("plan")
-    running.wait_for("warning: The API is asked too often")
+    running.wait_for("warning: The API refused to ")
     running.send(signal.SIGINT)
     ran = running.finish()
     assert ran.code == 130

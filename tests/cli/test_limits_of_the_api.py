@@ -186,7 +186,8 @@ def test_a_project_without_room_for_the_lock_names_another_lock(
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
     assert words(ran.err.partition("Error:")[2]).startswith(
-        "The lock of stack shop could not be made. A quota is used up (quota inference_api_key_count_limit, limit 3,"
+        "The lock of stack shop could not be acquired. A quota is used up (quota"
+        " inference_api_key_count_limit, limit 3,"
         f" usage 3), so the API refused to create key keyform-lock-shop-e1 (status {status}, request"
     )
     assert "and run keyform again. Or use another lock: `lock: {type: file}`." in words(ran.err)

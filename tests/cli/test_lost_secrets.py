@@ -95,10 +95,10 @@ def test_one_lost_secret_is_replaced_and_two_are_refused(world: World, keyform: 
     before = world.writes
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "2 secrets that were published are no longer in sink local, and at most 1 may be replaced: key-1, key-2" in (
+    assert "2 secrets that were published are no longer in sink local, but at most 1 may be replaced: key-1, key-2" in (
         ran.err
     )
-    assert "`safety: {max_replacements: 2}` all of them" in ran.err
+    assert "`safety: {max_replacements: 2}` to replace all of them" in ran.err
     assert world.writes == before
     assert keyform("status").out.count("local lost") == 2
     (world.folder / "secrets.env").write_text(whole, encoding="utf-8")
@@ -144,9 +144,10 @@ def test_a_program_beside_a_file_gets_the_same_secret(world: World, keyform: Key
         "      ~ copies  local -> ci\n"
     )
     assert "Plan: 0 to add, 1 to change, 0 to rotate, 0 to destroy." in planned.out
-    (resource,) = keyform("plan", "--json").json["resource_changes"]
-    assert resource["change"]["actions"] == ["update"]
-    assert resource["change"]["after"] == {"name": "key-0", "copied": {"from": "local", "to": ["ci"]}}
+    found = {each["address"]: each["change"] for each in keyform("plan", "--json").json["resource_changes"]}
+    change = found["key.key-0"]
+    assert change["actions"] == ["update"]
+    assert (change["before"]["sinks"], change["after"]["sinks"]) == (["local"], ["ci", "local"])
     ran = keyform("apply", "--auto-approve")
     assert "key.key-0: copying key-0 from local to ci..." in ran.err
     assert (ran.code, world.owned(), world.secret_of("key-0")) == (0, ["key-0"], secret)

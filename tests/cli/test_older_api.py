@@ -141,7 +141,7 @@ def test_a_deployment_that_stays_public_is_told_and_turned_on_in_the_portal(
     said = " ".join(ran.out.split())
     assert ran.code == 1
     assert "binding a key may turn its authentication on: apply reports it if not" in said
-    assert "deployment.public has the key payments now, but is still public for a key" in said
+    assert "deployment.public has the key payments now, but is still public" in said
     assert "fix: turn its authentication on in the portal, and run apply again" in said
     assert world.held() == {}
     world.write(file)
@@ -164,7 +164,7 @@ def test_a_key_that_is_not_active_is_told(make_world: MakeWorld, in_process: Any
     assert keyform("apply", "--auto-approve").code == 0
     with world.emulator.editing() as store:
         store.run("UPDATE keys SET expires_at = 0 WHERE name = 'payments'")
-    assert "the API reports payments is 'EXPIRED'" in " ".join(keyform("plan").out.split())
+    assert "the API reports payments as 'EXPIRED'" in " ".join(keyform("plan").out.split())
     assert "1 live key is not active according to the API: payments (EXPIRED)" in keyform("status").out
     assert keyform("status", "--json").json["inactive_live_keys"] == ["payments (EXPIRED)"]
 

@@ -411,4 +411,4 @@ def test_a_refused_plan_promises_nothing(world: World, keyform: Keyform) -> None
     assert "is refused" in ran.err
     assert "becomes PUBLIC" not in ran.out
     assert "No changes" not in ran.out
-    assert ran.out.rstrip().endswith("nothing of it may be applied.")
+    assert ran.out.rstrip().endswith("and cannot be applied.")

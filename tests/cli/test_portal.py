@@ -287,7 +287,7 @@ Error: Apply left part of the configuration undone:
   keyform.yaml:9:3: keys.payments: is held up by the live key checkout: its marker says that it is g1 of payments, but\
  its name does not match
     restore its name or its marker in the portal, remove the marker if it is wrong, or set `adopt: checkout`\
- on the key that it belongs to
+ on the key that owns it
 """,
 )
 @pytest.mark.parametrize("api", ["v2"])
@@ -597,7 +597,7 @@ def test_keys_do_not_switch_the_authentication(portal: Portal) -> None:
     assert portal.world.opens("llama3", portal.world.held()["PAYMENTS"])
     portal.apply("keys: {}\nsafety: {allow_empty: true}\n")
     ran = portal.apply(PROTECTED, code=1)
-    assert "deployment.playground has the key payments now, but is still public for a key" in ran.err
+    assert "deployment.playground has the key payments now, but is still public" in ran.err
     assert (portal.world.opens("playground", None), portal.world.held()) == (True, {})
     portal.apply("keys:\n  search:\n    deployments: [locked]\n" + OPEN.removeprefix("keys:\n"))
     assert portal.world.opens("locked", portal.world.held()["SEARCH"])

@@ -134,7 +134,7 @@ def test_more_deletes_than_allowed_are_refused_with_the_switch(world: World, key
     world.write(HEAD + "keys:\n  other:\n    deployments: [llama3, whisper]\nsafety: {max_deletes: 1}\n")
     ran = keyform("apply", "--auto-approve")
     assert ran.code == 1
-    assert "2 keys would be deleted, but at most 1 may: payments, search\n" in ran.err
+    assert "2 keys would be deleted, but at most 1 may be: payments, search\n" in ran.err
     assert "    set `safety: {max_deletes: 2}` to allow it\n" in ran.err
     world.write(HEAD + "keys: {}\n")
     ran = keyform("plan")
@@ -233,7 +233,7 @@ def test_a_sink_that_is_a_symbolic_link_is_refused(world: World, keyform: Keyfor
     (world.folder / "secrets.env").symlink_to(elsewhere)
     world.write(ONE_KEY)
     refuses_sink(
-        world, keyform, "secrets.env: is a symbolic link, which keyform does not follow", "Give the path of the file"
+        world, keyform, "secrets.env: is a symbolic link, which keyform does not follow", "Use the path of the file"
     )
     assert elsewhere.read_text() == ""
     (world.folder / "secrets.env").unlink()
@@ -337,7 +337,7 @@ def test_a_removed_key_keeps_its_live_key_until_its_record_can_be_removed(world:
         (["apply", "--autoapprove=yes"], "unrecognized arguments: --autoapprove=yes; did you mean --auto-approve?"),
         (["plan", "extra"], "keyform plan: error: unrecognized arguments: extra"),
         (["plann"], "there is no command 'plann'; did you mean plan?"),
-        (["frobnicate"], "there is no command 'frobnicate'; there are init, validate, plan, "),
+        (["frobnicate"], "there is no command 'frobnicate'; the commands are init, validate, plan, "),
         (["-f", "x.yaml"], "unrecognized argument: -f; name a command first, such as `keyform plan`"),
         (["-f", "x.yaml", "aply"], "there is no command 'aply'; did you mean apply?"),
         (["help", "aply"], "there is no command 'aply'; did you mean apply?"),

@@ -31,7 +31,7 @@ def test_a_key_is_rotated_now_and_nothing_else(applied: World, keyform: Keyform)
     ran = keyform("rotate", "payments", "--auto-approve")
     assert ran.code == 0, ran.err
     assert "Plan: 0 to add, 0 to change, 1 to rotate, 0 to destroy." in ran.out
-    assert "a rotation of payments is asked for" in ran.out
+    assert "`keyform rotate` was run for it" in ran.out
     new = applied.secret_of("payments-g2")
     assert applied.held() == {"PAYMENTS": new, "SEARCH": other}
     assert applied.opens("llama3", old)
@@ -117,18 +117,14 @@ def test_a_rotation_tells_its_result_as_json(applied: World, keyform: Keyform) -
     ran = keyform("rotate", "payments", "search", "--auto-approve", "--json")
     assert ran.code == 0
     tree = json.loads(ran.out)
-    assert {one["address"]: one["action_reason"] for one in tree["resource_changes"]} == {
+    assert {
+        one["address"]: one["action_reason"] for one in tree["resource_changes"] if one["type"] == "keyform_key"
+    } == {
         "key.payments": "rotation_is_asked",
         "key.search": "rotation_is_asked",
     }
     assert tree["keyform"]["complete"] is True
-    assert tree["keyform"]["done"] == {
-        "add": 0,
-        "change": 0,
-        "rotate": 2,
-        "destroy": 0,
-        "forget": 0,
-    }
+    assert {name: count for name, count in tree["keyform"]["done"].items() if count} == {"rotate": 2}
 
 
 def test_what_falls_due_is_shown_and_nothing_is_changed(applied: World, keyform: Keyform) -> None:

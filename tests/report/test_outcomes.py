@@ -64,16 +64,16 @@ def test_an_incomplete_apply_says_what_was_done_what_was_not_why_and_what_now():
         Failed
           ! key.batch-jobs    publishing batch-jobs-g2 to vault
           ! key.payments-api  publishing payments-api to vault, local
-              why:     vault: 503 Service Unavailable sealed
-              fix:     unseal Vault, then apply again
+              why: vault: 503 Service Unavailable sealed
+              fix: unseal Vault, then apply again
 
         Sent, but not confirmed
           ! deployment.llama3  unbinding old-demo, portal-made
-              why:     the connection broke before the answer came
+              why: the connection broke before the answer came
 
         Skipped, because an earlier step was not done
           ! key.old-demo  deleting old-demo
-              why:     waits for unbind old-demo deployment.llama3
+              why: waits for unbind old-demo deployment.llama3
 
         It is safe to run apply again: completed steps are not repeated. These
         generations were not published, and are created again: batch-jobs-g2,
