@@ -170,6 +170,10 @@ portal: venv ## Make docs/portal.md from the tests of the portal's steps
 reports: venv ## Make docs/field-reports.md from docs/field-reports.toml
 	@$(PY) tests/support/field_reports.py
 
+.PHONY: live-report
+live-report: venv ## Make docs/live-reports/emulator.md: the report of a live test, of the emulator
+	@PYTHONPATH=$(CURDIR)/tests $(PY) tests/livetest/example.py docs/live-reports/emulator.md
+
 .PHONY: record
 record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py

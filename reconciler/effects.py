@@ -6,6 +6,7 @@ in keyform may bypass it.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -34,6 +35,8 @@ _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTO
 """On Linux the monotonic clock stops while the machine sleeps; on macOS only Python's own does."""
 _NOT_OFFERED = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF})
 """The error of fsync for a folder if the file system cannot sync folders."""
+LOCK_NOTE = b"held by "
+"""What the note in a lock file begins with."""
 LONGEST_FILE = 10 * 1024 * 1024
 """Bytes of a file that are read."""
 
@@ -49,7 +52,7 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A group of users; `may_be_given`: this process can give files of its own to it."""
+    """A group of users; `may_be_given`: this process can give its files to that group."""
 
     name: str
     number: int
@@ -90,9 +93,9 @@ class Effects(Protocol):
         ...
 
     def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
-        """A new file with this content, synced to disk; FileExistsError when there is one.
+        """A new file with this content, synced to disk; FileExistsError if the path exists.
 
-        It has mode 0600, or the mode and the group that are given, before anything is in it.
+        It has mode 0600, or the given mode and group, before it has any content.
         """
         ...
 
@@ -112,8 +115,12 @@ class Effects(Protocol):
         """Wait for the exclusive lock on a lock file (created if missing, 0600); returns a handle for `unlock_file`."""
         ...
 
-    def try_lock_file(self, path: Path) -> int | None:
-        """The exclusive lock on a lock file (created if missing, 0600), or None if another process has it."""
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
+        """The exclusive lock on a lock file (created if missing, 0600), or None if another process has it.
+
+        `note` (`held by …`) is then what the file holds, for whoever finds it locked. A file that holds anything but
+        such a note stays as it is.
+        """
         ...
 
     def lock_folder(self, path: Path) -> int:
@@ -149,7 +156,7 @@ class Effects(Protocol):
         ...
 
     def make_folder(self, path: Path, *, gid: int | None = None) -> None:
-        """A new folder, its parent being there: 0700, or 0710 for a group; FileExistsError when there is something."""
+        """A new folder in an existing one: 0700, or 0710 for a group; FileExistsError if the path exists."""
         ...
 
     def find_group(self, name: str) -> Group | None:
@@ -271,7 +278,7 @@ class System:
             os.close(descriptor)
 
     def create_file(self, path: Path, content: bytes, *, mode: int = 0o600, gid: int | None = None) -> None:
-        """Synced; FileExistsError when there is something, OSError when it cannot be written whole."""
+        """Synced; FileExistsError if the path exists, OSError if it cannot be written whole."""
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             if gid is not None:
@@ -314,7 +321,7 @@ class System:
             raise
         return handle
 
-    def try_lock_file(self, path: Path) -> int | None:
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
         """By flock, without waiting; returns a descriptor, or None. OSError if the file cannot be opened."""
         import fcntl  # noqa: PLC0415 - see lock_file
 
@@ -324,6 +331,10 @@ class System:
         except BlockingIOError:
             os.close(handle)
             return None
+        with contextlib.suppress(OSError):  # a disk that is full keeps nobody from having the lock
+            if note and os.pread(handle, len(LOCK_NOTE), 0) in (b"", LOCK_NOTE):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, note.encode("ascii", "replace"), 0)
         return handle
 
     def lock_folder(self, path: Path) -> int:
@@ -446,7 +457,7 @@ class System:
 
 
 def _drop_acl(descriptor: int) -> None:
-    """Take off what a new file inherits from its folder: with a mode for a group, such a list lets others in, too."""
+    """Remove what a new file inherits from its folder: with a mode for a group, such a list lets others in, too."""
     if hasattr(os, "removexattr"):  # Linux
         with suppress(OSError):  # there is none, or the file system has no such thing
             os.removexattr(descriptor, "system.posix_acl_access")

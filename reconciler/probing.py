@@ -33,7 +33,7 @@ def plan_what_can_be_written(
 
 
 def without_what_cannot_be_repaired(snapshot: Snapshot, sinks: Mapping[str, Sink]) -> Snapshot:
-    """The snapshot, in which a sink counts as not read that is to be repaired, and could not be written."""
+    """The snapshot, in which a sink that needs a repair and could not be written counts as not read."""
     contents = dict(snapshot.sinks)
     for name in (name for name, each in snapshot.sinks.items() if each.repairs):
         if trouble := _probe(sinks[name], ()):

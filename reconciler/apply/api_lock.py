@@ -58,12 +58,13 @@ MAY_BE_LATE = timedelta(seconds=2)
 LONGEST_REQUEST = 60.0
 """Seconds that a request may take at most (`--request-timeout`)."""
 NO_ROOM = 30.0
-"""Seconds before the lock is renewed where a quota of keys was used up."""
+"""Seconds before the next attempt to renew the lock after a quota of keys was used up."""
 TRIES = 12
-"""How many numbers are tried where the API refuses names that no key has."""
+"""How many numbers are tried if the API refuses names that no key has."""
 REFUSALS = 5
 """How often the API may refuse the release because of a rate limit alone."""
 
+RELEASED = "somebody released it, or took it over"
 ANOTHER_LOCK = "declare another lock, `lock: {type: file}`, or report it to Gcore"
 
 
@@ -93,14 +94,15 @@ class ApiLock(Lock):
         self._nonce = f"{int(effects.random() * 16**12):012x}"
         self._request_limit = request_limit
         self._own: LiveKey | None = None
+        self._since = api.now()
         self._number = 0
         self._lives_until = 0.0
         """By a clock that keeps running while the machine sleeps: until then no other run takes our lock over."""
         self._is_lost = False
         self._renews_from = 0.0
-        """By the monotonic clock: not before is it tried again to renew the lock, where a quota was used up."""
+        """By the monotonic clock: the lock is not renewed before this, after a quota was used up."""
         self._unused = 0
-        """Where the API gives no name twice: the first number that this run has not tried yet; else zero."""
+        """If the API reserves names: the first number that this run has not tried yet; else zero."""
         self._to_give_back: dict[str, datetime] = {}
         """The locks that this run holds, or may hold, with their expiry, by name: from before the create until seen
         gone.
@@ -113,7 +115,7 @@ class ApiLock(Lock):
             self._api,
             self._effects,
             stack=self._stack,
-            holder=self._holder,
+            holder=f"{self._holder} for stack {self._stack}",
             request_limit=self._request_limit,
             tell=self._tell,
             scope=Scope.of_lists(project),
@@ -129,6 +131,7 @@ class ApiLock(Lock):
             found = self._find(keys)
             in_force = self._others(found)
             number = 1 + max(lock.number for lock in found) if found else self._scope.first_number(self._api.now())
+            self._since = self._api.now()
             if not in_force and self._take(number):
                 found = self._find(self._api.list_keys())
                 in_force = self._others(found)
@@ -154,8 +157,10 @@ class ApiLock(Lock):
                 raise self._lost("it was given back")
             live = self._api.get_key(self._own.id)
             if live is None or not self._made_by_us(live):
+                other = read_lock(live, self._scope.name) if live is not None else None
                 is_altered = live is not None and live.created_at == self._own.created_at
-                raise self._lost("its description was changed" if is_altered else "somebody took it over")
+                is_altered = is_altered and not (other and other.nonce)
+                raise self._lost("its description was changed" if is_altered else RELEASED)
             self.keep_alive()
 
     def hold(self) -> None:
@@ -171,7 +176,11 @@ class ApiLock(Lock):
             raise self._lost("it expires too soon for another request")
 
     def keep_alive(self) -> None:
-        """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D]."""
+        """Renew by creating the next lock and then deleting this one: an expiry cannot be changed [D].
+
+        A lock that somebody released is not renewed: its successor would have another number than the lock of the run
+        that took its place, and each of the two would find its own.
+        """
         with self._guard:
             if self._own is None or self._own.expires_at is None:
                 return
@@ -181,14 +190,17 @@ class ApiLock(Lock):
                 raise self._lost("it expired")
             if left > LIFETIME / 2 or self._effects.monotonic() < self._renews_from:
                 return
-            old, following = self._own, self._number + 1
+            old = self._own
+            live = self._api.get_key(old.id)
+            if live is None or not self._made_by_us(live):
+                raise self._lost(RELEASED)
             try:
-                is_ours = self._take(following)
+                is_ours = self._take(self._number + 1)
             except QuotaReached:
                 # A project that is full has no room for two locks: this one holds until it expires.
                 self._renews_from = self._effects.monotonic() + NO_ROOM
                 return
-            if not is_ours or (self._number != following and self._others(self._find(self._api.list_keys()))):
+            if not is_ours or self._others(self._find(self._api.list_keys())):
                 self._own = None
                 raise self._lost("somebody took it over")
             if self._delete(old):
@@ -280,10 +292,10 @@ class ApiLock(Lock):
         return [lock for lock in found if lock.nonce != self._nonce and lock.counts(now)]
 
     def _take(self, number: int) -> bool:
-        """Create the lock of this number, and say whether it is ours now.
+        """Create the lock of this number, and return whether this run holds it now.
 
-        Where the API refuses the name and shows no key that has it, a later number is tried: the name may be reserved
-        for the lock that was deleted under it [U].
+        If the API refuses the name and shows no key with it, a later number is tried: the name may be reserved for a
+        deleted lock [U].
         """
         numbers = self._scope.numbers(max(number, self._unused), self._api.now(), self._effects.random)
         for each in islice(numbers, TRIES):
@@ -300,7 +312,7 @@ class ApiLock(Lock):
         return False
 
     def _create(self, number: int) -> bool:
-        """Whether this number is ours now. Raises Conflict where the name is taken."""
+        """Whether this run now holds this number. Raises Conflict if the name is taken."""
         if number > LAST_NUMBER:
             raise LockHeld(
                 f"{self._scope.lock} has no number left: the key {lock_name(self._scope.name, number - 1)} has"
@@ -308,7 +320,8 @@ class ApiLock(Lock):
                 way_out="delete that key in the portal",
             )
         name, now = lock_name(self._scope.name, number), self._api.now()
-        text = f"held by {self._holder} since {now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
+        since = self._since.astimezone(UTC)
+        text = f"held by {self._holder} since {since:%Y-%m-%dT%H:%M:%SZ} [keyform-lock {self._nonce}]"
         expires_at = shift(now, LIFETIME).replace(microsecond=0)
         lives_until = self._effects.monotonic() + (LIFETIME - timedelta(seconds=1)).total_seconds()
         is_new = name not in self._to_give_back

@@ -1,4 +1,4 @@
-"""Making a generation: once, under a name that is free, and deleted again where the API made something else of it."""
+"""Creating a generation: once, under a free name, and deleted again if the API created something else."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from reconciler.model import (
 from reconciler.plan.changes import CreateGeneration
 
 CREATES = 2
-"""How many generations are tried when the answer to a create is lost."""
+"""How many generation numbers are tried if the answer to a create is lost."""
 
 
 def create(run: Run, change: CreateGeneration) -> None:
-    """Make the generation, marked pending, and see that it was made as it was asked for."""
+    """Create the generation, marked pending, and check that it was created as requested."""
     if change.expires_at is not None and change.expires_at <= run.api.now():
         raise PlanIsStale(f"{change.live.name} would be expired by now: the plan is too old", way_out="run plan again")
     made, description = make(run, change)
@@ -38,10 +38,10 @@ def create(run: Run, change: CreateGeneration) -> None:
 
 
 def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
-    """Make the generation, or one with a later number; the key, and the description that was sent for it.
+    """Create the generation, or one with a later number; returns the key, and the description that was sent for it.
 
-    A create is done at most once. If its answer is lost, the key it may have made is worthless, since its secret was in
-    the answer: it is discarded, and the next generation number is used. Where the API refuses a name that no key has,
+    A create is done at most once. If its answer is lost, the key that may exist is worthless, since its secret was in
+    the answer: it is discarded, and the next generation number is used. If the API refuses a name that no key has,
     later numbers are tried as well.
     """
     ownership, lost = change.ownership, 0
@@ -72,7 +72,7 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
 
 
 def count_keys(run: Run) -> str:
-    """How many keys there are, for a project that may have no more: a sentence behind others; `""` if nobody knows."""
+    """The number of keys in a project that may have no more: a sentence behind others; `""` if unknown."""
     with run.guard:
         if run.keys_counted is None:
             run.keys_counted = ""
@@ -86,7 +86,7 @@ def count_keys(run: Run) -> str:
 
 
 def is_shown(run: Run, name: str) -> bool:
-    """Whether a key has this name; where nobody can tell, one has."""
+    """Whether a key has this name; true if nobody can tell."""
     try:
         return run.api.find_key(name) is not None
     except ApiError:
@@ -94,7 +94,7 @@ def is_shown(run: Run, name: str) -> bool:
 
 
 def name_is_taken(run: Run, name: str, refused: Conflict, *, is_seen: bool) -> Conflict:
-    """Why the API makes no key of a name: another has it since the plan was made, or one that no list shows."""
+    """Why the API creates no key of a name: it is taken since the plan was made, or by a key that no list shows."""
     if is_seen:
         finding, way_out = f"the name {name} was taken since the plan was made", "run plan again: it shows by whom"
     else:
@@ -104,10 +104,11 @@ def name_is_taken(run: Run, name: str, refused: Conflict, *, is_seen: bool) -> C
 
 
 def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
-    """Delete what was made otherwise than it was asked for (`unkept`), before anything rests on it; and say so.
+    """Delete a key that was created differently than requested (`unkept`), before anything depends on it; and report
+    it.
 
     A key that expires at another time than the file says would be replaced at every apply, and one without its marker
-    would be nobody's. It was made just now: it is bound nowhere, and nobody has its secret.
+    would have no owner. This one is new: it is bound nowhere, and nobody has its secret.
     """
     field, _, values = unkept.partition(" ")
     finding = f"the API made {made.name} with another {field} than it was asked to {values}"
@@ -120,7 +121,7 @@ def take_back(run: Run, made: LiveKey, unkept: str) -> KeyformError:
 
 
 def compose(name: str, text: str, ownership: Ownership) -> str:
-    """A live key's description, read back before it is sent: one that cannot be read would make the key foreign."""
+    """A live key's description, parsed before it is sent: one that cannot be read would make the key foreign."""
     try:
         return compose_description(text, ownership)
     except UnwritableDescription:
@@ -132,7 +133,7 @@ def compose(name: str, text: str, ownership: Ownership) -> str:
 
 
 def discard(run: Run, name: str, mark: Ownership) -> None:
-    """Delete the key that a lost create may have made; one that appears only later is found by the next plan."""
+    """Delete the key that a lost create may have created; the next plan finds one that appears only later."""
     live = run.api.find_key(name)
     if live is not None and live.ownership is not None and replace(live.ownership, since=mark.since) == mark:
         run.api.delete_key(live.id)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from reconciler.apply.numbers import count_on
 from reconciler.errors import ApiError, Forbidden, QuotaReached
-from reconciler.model import LISTS, LiveKey, lock_name, read_lock_name, shift
+from reconciler.model import LISTS, LiveKey, read_lock_name, shift
 
 LIFETIME = timedelta(minutes=10)
 """How long a lock lasts unless it is renewed, which happens at half of it."""
@@ -20,6 +20,10 @@ LAST_NUMBER = 99_999_999
 LONGEST_HOLDER = 150
 """Characters of a holder that are shown: anyone can create a lock in the portal."""
 
+SEE_UNLOCK = "`keyform unlock` shows who holds it, and releases it if its holder is dead"
+"""The way out of a lock that somebody has."""
+_STACK = re.compile(r" for stack (?P<stack>[a-z0-9-]+)$")
+_SINCE = re.compile(r" since (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\b", re.ASCII)
 _HOLDER = re.compile(r"held by (?P<holder>.*?) since ")
 _NONCE = re.compile(r"\bkeyform-lock (?P<nonce>[0-9a-f]+)\b")
 """Read separately from everything else: a server may escape, trim or fold the text around it, which others write."""
@@ -69,8 +73,7 @@ class Scope:
     @property
     def way_out(self) -> str:
         """What to do about another holder."""
-        name = lock_name(self.name, 1).removesuffix("1")
-        return f"wait for it, or give --lock-timeout; if its holder is dead, delete the key {name}… in the portal"
+        return f"wait for it, or give --lock-timeout; {SEE_UNLOCK}"
 
     def first_number(self, now: datetime) -> int:
         """The number of a lock if none is left.
@@ -84,7 +87,7 @@ class Scope:
     def numbers(first: int, now: datetime, chance: Callable[[], float]) -> Iterator[int]:
         """The numbers to try: the first, that of the minute, and greater ones; for `chance` see `count_on`.
 
-        An API may reserve the names of deleted keys [U], and each lock before has left one behind.
+        An API may reserve the names of deleted keys [U], and each earlier lock has left one behind.
         """
         yield first
         yield from count_on(max(first + 1, minute_of(now)), chance)
@@ -98,6 +101,10 @@ class Holding:
     number: int
     nonce: str
     holder: str
+    stack: str
+    """The stack whose run holds it; `""` where a lock of the lists does not say."""
+    since: datetime
+    """When its holder took it: renewing it does not change that."""
 
     def counts(self, now: datetime) -> bool:
         """Whether it still keeps others out."""
@@ -115,9 +122,29 @@ def read_lock(key: LiveKey, name: str) -> Holding | None:
     lock = read_lock_name(key.name)
     if lock is None or lock[0] != name:
         return None
-    text, nonce = _HOLDER.search(key.text), _NONCE.search(key.text)
-    holder = text["holder"][:LONGEST_HOLDER] if text else ""
-    return Holding(key, lock[1], nonce["nonce"] if nonce else "", holder or "somebody")
+    text, nonce, stack = _HOLDER.search(key.text), _NONCE.search(key.text), name
+    holder = text["holder"] if text else ""
+    if name == LISTS:
+        said = _STACK.search(holder)
+        stack = said["stack"] if said else ""
+    return Holding(
+        key,
+        lock[1],
+        nonce["nonce"] if nonce else "",
+        holder[:LONGEST_HOLDER] or "somebody",
+        stack=stack,
+        since=_read_since(key),
+    )
+
+
+def _read_since(key: LiveKey) -> datetime:
+    """The instant in the description, where it is one at which the holder may have taken the lock."""
+    match = _SINCE.search(key.text)
+    try:
+        since = datetime.fromisoformat(match["since"]) if match else key.created_at
+    except ValueError:
+        return key.created_at
+    return min(since, key.created_at)
 
 
 def describe_holder(scope: Scope, locks: list[Holding]) -> str:
@@ -134,12 +161,12 @@ def describe_left(scope: Scope, name: str, expires_at: datetime, why: str) -> st
     until = shift(expires_at, GRACE)
     return (
         f"{scope.lock} may be left behind. {why} If so, it expires: other runs are kept out until"
-        f" {until:%Y-%m-%dT%H:%M:%SZ}, or until someone deletes the key {name} in the portal."
+        f" {until:%Y-%m-%dT%H:%M:%SZ}, or until `keyform unlock --release` deletes the key {name}."
     )
 
 
 def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
-    """Why there is no lock; when a quota or a role forbids it, with another kind of lock as the way out."""
+    """Why there is no lock; if a quota or a role forbids it, with another kind of lock as the way out."""
     if not isinstance(error, Forbidden | QuotaReached):
         return error
     return type(error)(

@@ -80,7 +80,7 @@ def look_once_more(run: Run) -> None:
 
 
 def look_until_restored(run: Run, moved: list[Bind | Unbind]) -> Undone:
-    """What is still not as the run left it: lists may be old, and are believed after as many looks as a key is."""
+    """What still differs from what the run left: lists may be old, so this takes as many looks as a key."""
     undone = find_undone(run, moved)
     for look in range(1, LOOKS):
         if not undone:

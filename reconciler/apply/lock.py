@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Self
 
 from reconciler.api import Fence
+from reconciler.apply.holdings import SEE_UNLOCK
 from reconciler.effects import Effects
 from reconciler.errors import LockHeld, LockLost
 
@@ -121,23 +123,24 @@ class Locks(Lock):
 
 
 class FileLock(Lock):
-    """A lock file on this machine; it ends with the process that holds it."""
+    """A lock file on this machine, which ends with the process that holds it; the file names its `holder`."""
 
-    def __init__(self, path: Path, effects: Effects) -> None:
+    def __init__(self, path: Path, effects: Effects, *, holder: str = "somebody") -> None:
         self._path = path
         self._effects = effects
+        self._note = f"held by {holder} since "
         self._handle: int | None = None
         self._identity: tuple[int, int] | None = None
 
     def acquire(self, *, timeout: float, meanwhile: Callable[[], None] = never) -> None:
         """Raises LockHeld if another process has it for longer than the timeout."""
         deadline = self._effects.monotonic() + timeout
-        while (handle := self._effects.try_lock_file(self._path)) is None:
+        while (handle := self._effects.try_lock_file(self._path, self._say())) is None:
             left = deadline - self._effects.monotonic()
             if left <= 0:
                 raise LockHeld(
                     f"Another keyform holds the lock file {self._path}.",
-                    way_out="wait until it is done, or give --lock-timeout",
+                    way_out=f"wait for it, or give --lock-timeout; {SEE_UNLOCK}",
                 )
             meanwhile()
             self._effects.sleep(min(FIRST_WAIT, left))
@@ -167,6 +170,9 @@ class FileLock(Lock):
 
     def sweep(self) -> None:
         """The file stays: without it, two processes could lock two different files of that name."""
+
+    def _say(self) -> str:
+        return f"{self._note}{self._effects.now().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}\n"
 
     def _identify(self) -> tuple[int, int] | None:
         try:

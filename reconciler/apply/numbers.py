@@ -1,4 +1,4 @@
-"""Numbers in the names of live keys, where the API may not give the name of a deleted key again [U]."""
+"""Numbers in the names of live keys, because an API may reserve the name of a deleted key [U]."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 def count_on(first: int, chance: Callable[[], float]) -> Iterator[int]:
     """A first number, and ever greater ones, in steps of at most 1, 4, 16, 64 and so on.
 
-    Few tries go past many names that are reserved, and leave most numbers in between for those who try later. `chance`
-    gives from 0 to 1.
+    Few tries get past many reserved names, and leave most numbers in between for later tries. `chance` gives from 0 to
+    1.
     """
     number, longest = first, 1
     while True:

@@ -99,11 +99,11 @@ class Run:
     endpoints_seen: tuple[LiveEndpoint, ...] | None = None
     """All endpoints, read once, when the first proof needs to know whether an application is asleep."""
     bindings_seen: frozenset[Binding] | None = None
-    """All bindings, read when the first delete asks, after all unbinding."""
+    """All bindings, read for the first delete, after all unbinding."""
     looks_at_bindings: int = 0
-    """How often they were read: what a delete finds in its way may be old."""
+    """How often they were read: a binding that prevents a delete may be old."""
     keys_counted: str | None = None
-    """How many keys the project has, in words, counted when a create is the first to be refused for a quota."""
+    """The number of the project's keys, in words, counted when a quota refuses the first create."""
     lock_was_lost: bool = False
     """Another run may have had the lock while a change of this one was under way: this run writes nothing more."""
     publications: Mapping[ChangeId, list[Publish]] = field(init=False)

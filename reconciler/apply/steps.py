@@ -304,8 +304,8 @@ def find_key(run: Run, key_id: str) -> LiveKey | None:
 def is_listed_as_bound(run: Run, key_id: str) -> bool:
     """Whether any list shows a binding of this key, after all unbinding.
 
-    The lists are read once, when the first delete asks. They may be old: what they show is believed after as many looks
-    as a key is, all deletes of the run together.
+    The lists are read once, for the first delete. They may be old: a difference counts after as many looks as for a
+    key, for all deletes of the run together.
     """
     with run.guard:
         while True:

@@ -55,19 +55,37 @@ def run(
         if not plan.is_empty and not args.auto_approve:
             if args.json:
                 terminal.show_aside(text)
-            approve(terminal, destroys=destroys)
+            approve(terminal, question_of(plan, session.demand))
         return execute(session, plan, args, terminal, progress)
 
 
-def approve(terminal: Terminal, *, destroys: bool) -> None:
+def question_of(plan: Plan, demand: Demand | None) -> str:
+    """What `yes` means."""
+    from reconciler.plan.changes import Destroy, Rotate
+    from reconciler.report.summary import summarise
+
+    match demand:
+        case Destroy():
+            return "Do you want keyform to remove all of the above?"
+        case Rotate(revoke=True):
+            count = summarise(plan).rotate
+            whose = "the secret of 1 key" if count == 1 else f"the secrets of {count} keys"
+            return (
+                f"This revokes {whose}, with no overlap: consumers on the old secret are locked out."
+                "\nDo you want keyform to make these changes?"
+            )
+        case _:
+            return "Do you want keyform to make these changes?"
+
+
+def approve(terminal: Terminal, question: str) -> None:
     """Ask for `yes`, on a terminal."""
     if not terminal.interactive:
         raise KeyformError(
             "There is nobody to ask: this is not a terminal. Nothing was changed.",
             way_out="review the plan, and run again with --auto-approve",
         )
-    what = "remove all of the above" if destroys else "make these changes"
-    answer = terminal.ask(f"\nDo you want keyform to {what}? Only 'yes' is accepted: ")
+    answer = terminal.ask(f"\n{question} Only 'yes' is accepted: ")
     if answer != "yes":
         raise KeyformError("Not approved: nothing was changed.")
 
@@ -95,7 +113,7 @@ def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Loc
         case LockSettings(LockKind.API):
             return lock_of(desired.stack)
         case LockSettings(LockKind.FILE, path):
-            return FileLock(Path(path), session.effects)
+            return FileLock(Path(path), session.effects, holder=name_holder(terminal.env))
         case _:
             return NoLock()
 

@@ -66,7 +66,7 @@ def list_modes(width: int) -> Iterator[str]:
     for is_liberty in (False, True):
         yield ""
         if is_liberty:
-            yield "In these, keyform cannot do all that it is asked, and reports what it could not do:"
+            yield "In these, keyform cannot do everything that it is asked, and reports what it could not do:"
             yield ""
         for mode in (mode for mode in modes if mode.is_liberty is is_liberty):
             yield f"  {mode.name} = {' | '.join(map(str, mode.values))}"

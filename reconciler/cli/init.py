@@ -18,9 +18,10 @@ IGNORED = ("secrets.env", "secrets.json")
 
 WAY_OUT = f"make it a file that holds {' and '.join(IGNORED)}"
 SCHEMA = Path("schemas", "keyform.schema.json")
-"""Beside keyform.yaml: where its first line tells an editor to look. It is in git, so that it works for the whole team.
+"""Next to keyform.yaml, where its first line tells an editor to look. It is in git, so that it works for the whole
+team.
 
-No address is named: an editor would fetch whatever that serves, and not what this version reads.
+The file names no address: an editor would fetch whatever that serves, and not what this version reads.
 """
 _FREE_SCHEMA = f"remove it, or make {SCHEMA.parent} a folder of your own"
 MAX_BYTES = 1_000_000
@@ -28,7 +29,7 @@ MAX_BYTES = 1_000_000
 
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
-    """Write the file, unless there is one, and what belongs to it; what is there already stays as it is."""
+    """Write the file, unless there is one, and what belongs to it; existing files stay as they are."""
     from reconciler.config.template import template
 
     path = Path(args.file)
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         )
     schema = path.parent / SCHEMA
     ignored, has_schema = None, False
-    if not os.path.lexists(path):  # what cannot be written is found before anything is
+    if not os.path.lexists(path):  # an error comes before anything is written
         ignored = Ignored.read(path.parent / ".gitignore")
         has_schema = regular_mode(schema, way_out=_FREE_SCHEMA) is not None
     text = template(stack=stack, project=args.project, schema=f"./{SCHEMA.as_posix()}", api=args.api)
@@ -65,7 +66,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
 
 def write_schema(path: Path) -> None:
-    """Put the schema of this version where the file says that it is."""
+    """Write the schema of this version where the file says that it is."""
     from reconciler.config import schema_path
 
     try:

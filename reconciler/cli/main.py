@@ -24,7 +24,9 @@ COMMANDS = {
     "destroy": "reconciler.cli.apply",
     "status": "reconciler.cli.status",
     "rotate": "reconciler.cli.rotate",
+    "unlock": "reconciler.cli.unlock",
     "verify": "reconciler.cli.verify",
+    "doctor": "reconciler.cli.doctor",
     "emulator": "reconciler.cli.emulator",
     "schema": "reconciler.cli.schema",
     "completion": "reconciler.cli.completion",
@@ -49,7 +51,9 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         complain(error.usage, error.complaint, whole)
         raise SystemExit(1) from None
     except SystemExit:
-        flush_output()  # `keyform --help | head`
+        if (fault := flush_output()) is not None:  # but not for `keyform --help | head`
+            complain("", f"Error: {fault.message}", whole, f"  {fault.way_out}")
+            raise SystemExit(1) from None
         raise
     if args.command is None:
         build_parser().print_help(sys.stderr)

@@ -46,6 +46,10 @@ class Parser(argparse.ArgumentParser):
         """Always raises UsageError, with the usage and the complaint separately."""
         raise UsageError(self.format_usage(), f"{self.prog}: error: {message}")
 
+    def options(self) -> Sequence[argparse.Action]:
+        """What it takes."""
+        return self._actions
+
     def option_names(self) -> list[str]:
         """`--json` and so on."""
         return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
@@ -54,20 +58,78 @@ class Parser(argparse.ArgumentParser):
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     """The parsed arguments. UsageError from the command that does not understand one."""
     parser = build_parser()
+    argv = command_first(list(argv), parser)
     first = argv[0] if argv else "--help"
     if first.startswith("-"):
         if first not in ("-h", "--help", "--version"):
-            parser.error(f"unrecognized argument: {first}; the command comes first, its options behind it")
+            near = _nearest(first, ["--help", "--version"]) or {"-v": "--version", "-V": "--version"}.get(first)
+            advice = f"did you mean {near}?" if near else "name a command first, such as `keyform plan`"
+            parser.error(f"unrecognized argument: {first}; {advice}")
     elif first not in parser.commands:
-        near = _nearest(first, parser.commands)
+        near = ELSEWHERE.get(first.lower()) or _nearest(first.lower(), parser.commands)
         advice = f"did you mean {near}?" if near else f"there are {', '.join(parser.commands)}"
         parser.error(f"there is no command {first!a}; {advice}")
+    command = parser.commands.get(first, parser)
+    for name in (each.partition("=")[0] for each in argv):
+        if not name.startswith("--") and f"-{name}" in command.option_names():
+            command.error(f"unrecognized argument: {name}; did you mean -{name}?")  # not `-f ile`
     args, unknown = parser.parse_known_args(argv)
     if unknown:
-        command = parser.commands.get(args.command, parser)
-        near = _nearest(unknown[0].partition("=")[0], command.option_names())
-        command.error(f"unrecognized arguments: {' '.join(unknown)}" + (f"; did you mean {near}?" if near else ""))
+        option = unknown[0].partition("=")[0]
+        near = OTHER_OPTIONS.get(option) or _nearest(option, command.option_names())
+        advice = f"; did you mean {near}?" if near else ""
+        if "--file" in command.option_names() and unknown[0].endswith((".yaml", ".yml")):
+            advice = "; name a file with -f"
+        command.error(f"unrecognized arguments: {' '.join(unknown)}{advice}")
     return args
+
+
+ELSEWHERE = {
+    "force-unlock": "unlock",
+    "delete": "destroy",
+    "rm": "destroy",
+    "get": "status",
+    "list": "status",
+    "ls": "status",
+    "diff": "plan",
+    "check": "validate",
+    "up": "apply",
+}
+"""What other tools call a command; one that keyform has under the same name comes first."""
+
+
+OTHER_OPTIONS = {
+    "-v": "--log-level debug",
+    "--verbose": "--log-level debug",
+    "--debug": "--log-level debug",
+    "-y": "--auto-approve",
+    "--yes": "--auto-approve",
+}
+"""What other tools call an option."""
+
+
+def command_first(argv: list[str], parser: Parser) -> list[str]:
+    """The arguments with the command before its options; `help plan` is `plan --help`, and `version` `--version`.
+
+    Options before the command are those of kubectl, or of Terraform: they belong to the command that follows.
+    """
+    if not argv:
+        return argv
+    if argv[0] == "help" and "help" not in parser.commands:
+        return [*argv[1:2], "--help"]
+    if argv[0] == "version":
+        return ["--version"]
+    takes_value = {
+        name
+        for command in parser.commands.values()
+        for action in command.options()
+        for name in action.option_strings
+        if action.nargs is None
+    }
+    place = 0
+    while place < len(argv) and argv[place].startswith("-") and argv[place] not in ("-h", "--help", "--version"):
+        place += 2 if argv[place] in takes_value else 1
+    return [argv[place], *argv[:place], *argv[place + 1 :]] if place < len(argv) else argv
 
 
 @cache
@@ -141,16 +203,7 @@ def build_parser() -> Parser:
     waiting_options(apply)
 
     rotate = command("rotate", "make new generations of keys now, or show which fall due", files, api, output)
-    rotate.add_argument("keys", nargs="*", metavar="KEY", help="a key to rotate, as it stands under `keys:`")
-    rotate.add_argument(
-        "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
-    )
-    rotate.add_argument(
-        "--due", metavar="TIME", type=length, help="only show what falls due within this time, such as 14d"
-    )
-    rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
-    rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
-
+    rotate_options(rotate)
     waiting_options(rotate)
 
     destroy = command("destroy", "remove all that the stack owns", files, api, output)
@@ -158,6 +211,18 @@ def build_parser() -> Parser:
     destroy.add_argument("--json", action="store_true", help="the plan and what came of it as JSON")
 
     waiting_options(destroy)
+
+    unlock = command("unlock", "show who holds the stack's lock, and release it", files, api, output)
+    unlock_options(unlock)
+
+    doctor = command(
+        "doctor", "check that everything is in place, and say what to do where it is not", files, api, output
+    )
+    doctor.add_argument("--json", action="store_true", help="what was found as JSON")
+    doctor.add_argument(
+        "--api", choices=["v3", "v2"], help="the generation of the API (default: what the file says, or v3)"
+    )
+    live_test_options(doctor)
 
     emulator = command("emulator", "serve the API on this machine, for trying and testing", output)
     emulator.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
@@ -231,6 +296,39 @@ def api_options() -> Parser:
     return options
 
 
+def rotate_options(rotate: argparse.ArgumentParser) -> None:
+    """Options of `rotate`: which keys, and how."""
+    rotate.add_argument(
+        "keys",
+        nargs="*",
+        metavar="KEY",
+        help="a key to rotate, as the file has it under `keys:`, or a pattern ('payments-*')",
+    )
+    rotate.add_argument("--all", action="store_true", help="rotate all keys that the file declares")
+    rotate.add_argument(
+        "--sink",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="rotate all keys whose secret this sink holds, or held; may be given several times",
+    )
+    rotate.add_argument(
+        "--revoke", action="store_true", help="its secret leaked: cut the old one as soon as it is replaced"
+    )
+    rotate.add_argument(
+        "--due", metavar="TIME", type=length, help="only show what falls due within this time, such as 14d"
+    )
+    rotate.add_argument("--auto-approve", action="store_true", help="do not ask")
+    rotate.add_argument("--json", action="store_true", help="the plan and what came of it, or what falls due, as JSON")
+
+
+def unlock_options(unlock: argparse.ArgumentParser) -> None:
+    """Options of `unlock`."""
+    unlock.add_argument("--release", action="store_true", help="release the lock, once its holder no longer runs")
+    unlock.add_argument("--auto-approve", action="store_true", help="do not ask")
+    unlock.add_argument("--json", action="store_true", help="the locks, and what was released, as JSON")
+
+
 def waiting_options(command: argparse.ArgumentParser) -> None:
     """Options of commands that change something: how long they wait for others."""
     command.add_argument(
@@ -247,6 +345,34 @@ def waiting_options(command: argparse.ArgumentParser) -> None:
         default="30m",
         help="how long a task of the API may take, such as 20m (default: %(default)s)",
     )
+
+
+def live_test_options(command: argparse.ArgumentParser) -> None:
+    """Options of the command that asks a real API what its documents leave open."""
+    live = command.add_argument_group("live test")
+    live.add_argument(
+        "--live-test",
+        action="store_true",
+        help="find out what the API's documents leave open, with keys that are deleted afterwards, and write a report",
+    )
+    live.add_argument("--deployment", metavar="NAME", help="a disposable deployment that the keys may be attached to")
+    live.add_argument(
+        "--keep-keys", action="store_true", help="the deployment has keys of others: leave them on, and ask less"
+    )
+    live.add_argument(
+        "--foreign-project",
+        metavar="ID",
+        type=project_number,
+        help="a project that the token has no part in, to see how it is refused",
+    )
+    live.add_argument(
+        "--patience",
+        metavar="TIME",
+        type=waiting_time,
+        help="how long to wait for a task, or for a key to expire (default: 5m)",
+    )
+    live.add_argument("--out", metavar="FILE", help="write the report to this file (default: keyform-doctor-report.md)")
+    live.add_argument("--auto-approve", action="store_true", help="do not ask")
 
 
 def waiting_time(text: str) -> float:

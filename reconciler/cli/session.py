@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
-from reconciler.errors import CredentialsMissing
-from reconciler.model import DesiredState, Secret, Snapshot
+from reconciler.model import DesiredState, Snapshot
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -85,19 +84,18 @@ def open_session(
     listener: Callable[[ApiEvent], None] | None = None,
     ask: Callable[[DesiredState], Demand | None] = lambda _: None,
     task_timeout: float = 0.0,
+    needs_sinks: bool = True,
 ) -> Iterator[Session]:
     """Everything a command needs, closed at the end. Errors: ConfigError, CredentialsMissing, ApiError.
 
-    `ask` is what the command asks for besides the file. `task_timeout` is for those that wait for tasks.
+    `ask` is what the command asks for besides the file. `task_timeout` is for those that wait for tasks. Without
+    `needs_sinks` none is opened: the command works whatever is wrong with them.
     """
     desired = read_configuration(args, terminal)
     demand = ask(desired)
-    token = terminal.env.get("GCORE_API_KEY", "").strip()
-    if not token:
-        raise CredentialsMissing(
-            "GCORE_API_KEY is not set: keyform needs an API token.",
-            way_out="make a permanent API token in the portal, and export GCORE_API_KEY=…",
-        )
+    from reconciler.gcore.tokens import read_token
+
+    token = read_token(terminal.env.get("GCORE_API_KEY"))
     from reconciler.effects import System
     from reconciler.gcore import GcoreApi
     from reconciler.gcore.generations import dialect_of
@@ -109,7 +107,7 @@ def open_session(
         with interruption.listening():
             api = GcoreApi(
                 base_url=terminal.env.get("GCORE_BASE_URL", "").strip() or DEFAULT_BASE_URL,
-                token=Secret(token),
+                token=token,
                 project=desired.project,
                 effects=effects,
                 dialect=dialect_of(desired.api),
@@ -120,7 +118,7 @@ def open_session(
                 redactor=terminal.redactor,
             )
             sinks = open_sinks(
-                desired.sinks,
+                desired.sinks if needs_sinks else (),
                 owner=desired.owner(api.host),
                 effects=effects,
                 redactor=terminal.redactor,
@@ -140,10 +138,12 @@ class Interruption:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self, abandon: Callable[[], None], tell: Callable[..., None]) -> None:
+    def __init__(self, abandon: Callable[[], None], tell: Callable[..., None], *, stopping: str = STOPPING) -> None:
+        """`stopping` says what the first signal leads to, once something is being changed."""
         self.stop = threading.Event()
         self._abandon = abandon
         self._tell = tell
+        self._stopping = stopping
         self._changes = False
         self._before: dict[int, Any] = {}
 
@@ -175,4 +175,4 @@ class Interruption:
         if not self._changes:
             self._abandon()
             raise KeyboardInterrupt
-        self._tell("", STOPPING)
+        self._tell("", self._stopping)

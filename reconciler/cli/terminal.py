@@ -84,10 +84,9 @@ class Terminal:
     def show(self, text: str, *, is_json: bool = False) -> None:
         """A rendered result, on stdout. KeyformError if it cannot be written, unless the reader went away."""
         self.written.append(True)
-        error = _write(sys.stdout, self.fit(text if text.endswith("\n") else f"{text}\n", is_json=is_json))
-        if error is not None and not isinstance(error, BrokenPipeError):
-            why = error.strerror or type(error).__name__
-            raise KeyformError(f"The output cannot be written: {why}.", way_out="check where stdout goes")
+        fault = _write_result(self.fit(text if text.endswith("\n") else f"{text}\n", is_json=is_json))
+        if fault is not None:
+            raise fault
 
     def show_aside(self, text: str) -> None:
         """The same on stderr, if stdout is for something else; or nowhere."""
@@ -155,9 +154,18 @@ class LastingStream(io.TextIOBase):
         """Nothing is buffered."""
 
 
-def flush_output() -> None:
-    """Write what argparse has left on stdout, so that nothing can fail when the process ends."""
-    _write(sys.stdout, "")
+def flush_output() -> KeyformError | None:
+    """Write what argparse has left on stdout, so that nothing fails when the process ends; why that cannot be done."""
+    return _write_result("")
+
+
+def _write_result(text: str) -> KeyformError | None:
+    """Write on stdout; why that cannot be done, other than for want of a reader."""
+    error = _write(sys.stdout, text)
+    if error is None or isinstance(error, BrokenPipeError):
+        return None
+    why = error.strerror or type(error).__name__
+    return KeyformError(f"The output cannot be written: {why}.", way_out="check where stdout goes")
 
 
 def redactor_for(env: Mapping[str, str]) -> Redactor:
@@ -167,9 +175,9 @@ def redactor_for(env: Mapping[str, str]) -> Redactor:
     return redactor
 
 
-def complain(usage: str, complaint: str, env: Mapping[str, str]) -> None:
-    """A usage error, which repeats arguments; there is no terminal yet."""
-    _write(sys.stderr, last_net(f"{usage}{as_lines([complaint], redactor_for(env))}\n"))
+def complain(usage: str, complaint: str, env: Mapping[str, str], *more: str) -> None:
+    """A usage error, which repeats arguments; there is no terminal yet. `more` are further lines."""
+    _write(sys.stderr, last_net(f"{usage}{as_lines([complaint, *more], redactor_for(env))}\n"))
 
 
 def as_lines(lines: Iterable[str], redactor: Redactor) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path, PurePath
 
-from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project
+from reconciler.config.environment import MAX_LENGTH, PROJECT, parse_project, way_out_of_project
 from reconciler.config.moving import build_farewells, build_moves
 from reconciler.config.paths import is_in_git_folder, leaves_folder
 from reconciler.config.schema import LONGEST_TEXT
@@ -120,7 +120,7 @@ def _build_project(build: _Build) -> int:
         allowed = parse_project(said)
         if allowed is None:
             message = f"the environment variable `{PROJECT}` does not hold a project's number"
-            build.refuse(("project",), message, "Its value must be a whole number of 1 or more.")
+            build.refuse(("project",), message, way_out_of_project(said))
         elif allowed != number:
             message = f"is not the project of this environment: `{PROJECT}` says {allowed}"
             build.refuse(
@@ -282,7 +282,7 @@ def _build_sinks(build: _Build) -> Iterator[SinkSettings]:
 def _build_option(
     build: _Build, path: TreePath, kind: Kind
 ) -> str | bool | int | tuple[str, ...] | Mapping[str, str] | None:
-    """The value of an option, as its kind says; None where there is none."""
+    """The value of an option, by its kind; None if it is not set."""
     node = find_node(build.root, path)
     if kind is Kind.TEXTS:
         texts = {name: build.text(*path, name) for name in entries_of(build.root, *path)}

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import Entry, Findings, Found, Listing, Mark, Node, Path, Scalar, Table, WayOut
+from reconciler.model import is_quoted
 from reconciler.sinks.declared import Kind, sink_types
 
 PREFIX = "KEYFORM_VAR_"
@@ -66,6 +67,13 @@ def parse_project(text: str) -> int | None:
     return int(number) if _PROJECT_NUMBER.fullmatch(number) else None
 
 
+def way_out_of_project(text: str) -> str:
+    """What to do about a variable that holds no project's number."""
+    if is_quoted(text):
+        return "It has quotation marks around it, which are part of the value: set it without them."
+    return "Its value must be a whole number of 1 or more."
+
+
 def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) -> list[Found]:
     if len(text) > MAX_LENGTH:
         return [Found(node.mark, path, f"has more than {MAX_LENGTH} characters", "Write a shorter one.")]
@@ -96,7 +104,7 @@ def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> t
         return f"{the_variable} is {'empty' if name in env else 'not set'}", lambda: _suggest(name, env)
     if is_project:
         message = f"{the_variable} does not hold a project's number"
-        return (message, "Its value must be a whole number of 1 or more.") if parse_project(value) is None else None
+        return (message, way_out_of_project(value)) if parse_project(value) is None else None
     if not value.isprintable() or "{" in value or "}" in value or len(value) > MAX_LENGTH:
         message = f"{the_variable} has a value that cannot be used here"
         return message, f"Its value must be one line of at most {MAX_LENGTH} printable characters, without braces."
@@ -128,19 +136,19 @@ def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:
 def _misplaced(mark: Mark, path: Path) -> Found:
     way_out = "It is read in `project` and in the settings of a sink; write the value itself here."
     if path[0] == "sinks" and len(path) > 3 and not _has_texts(path[:3]):
-        # Others can see arguments, so that a variable with a secret in it must not get there.
+        # Others can see arguments, so a variable with a secret in it must not get there.
         way_out = "A command is given `{key}`, `{stack}` and `{generation}`; it can read its own environment."
     return Found(mark, path, "`${…}` is not read here", way_out)
 
 
 def _has_texts(path: Path) -> bool:
-    """Whether texts of the user's own are there, by name."""
+    """Whether the user chooses the names of the texts there."""
     options = (option.name for each in sink_types().values() for option in each.options if option.kind is Kind.TEXTS)
     return len(path) == 3 and path[0] == "sinks" and path[2] in set(options)
 
 
 def _is_known(path: Path) -> bool:
-    """Whether the file has such a field: of another one, that it is unknown is all there is to tell."""
+    """Whether the file has such a field: a field that it does not have is reported as unknown, and nothing else."""
     return (
         path[0] != "sinks"
         or _has_texts(path[:-1])

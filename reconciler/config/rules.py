@@ -15,6 +15,7 @@ from itertools import islice
 from reconciler.config.moving import forgotten_key_is_declared, move_makes_no_sense
 from reconciler.config.showing import ask_for, nearest_name, shown_name
 from reconciler.config.tree import MAX_FOUND, Found, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
+from reconciler.config.values import write_duration
 from reconciler.model import (
     Auth,
     DesiredKey,
@@ -31,6 +32,9 @@ _LIVE_NAMES = {"v3": re.compile(r"[a-z0-9][-a-z0-9]{2,61}[a-z0-9]"), "v2": re.co
 _HAS_APPLICATIONS = frozenset({"v3"})
 _HAS_IDS = frozenset({"v2"})
 """Generations of the API that also accept a deployment's id."""
+
+AN_APPLY = timedelta(minutes=10)
+"""How long a run has the stack's lock before it has to renew it: `every` and `lifetime` are at least that."""
 
 _GENERATION = re.compile(r"-g[0-9]+\Z", re.ASCII)
 
@@ -120,19 +124,68 @@ def rotation_does_not_fit(state: DesiredState, root: Table) -> Iterator[Found]:
         needed = key.overlap + (key.every or timedelta(0))
         is_late = not key.overlap and (key.every is None or key.every == key.lifetime)
         if needed > key.lifetime or key.overlap == key.lifetime or is_late:
-            own = ("keys", key.name, "rotation", "lifetime")
-            path = ("defaults", "rotation", "lifetime") if _says_nothing(root, *own) else own
+            path = _rotation_path(root, key, "lifetime")
             if path in told:
                 continue
             told.add(path)
             of = f" of the key {key.name}" if path[0] == "defaults" else ""
-            parts = f"`every` and `overlap`{of} do" if key.every else f"`overlap`{of} does"
+            overlap = f"`overlap` ({write_duration(key.overlap)})"
+            parts = (
+                f"`every` ({write_duration(key.every)}) and {overlap}{of} do" if key.every else f"{overlap}{of} does"
+            )
             message = f"is too short: {parts} not fit in it, so a generation would expire while it is in use"
-            way_out = "Write a longer one, or rotate sooner."
+            way_out = f"Write {'more than ' if key.every is None else ''}{write_duration(needed)}, or rotate sooner."
             if is_late:
                 message = f"leaves no time to rotate: `overlap`{of} is `0s`, so none is due before one expires"
                 way_out = "Write an overlap in which a scheduled apply comes for sure, or an `every` that is shorter."
             yield Found(find_mark(root, path), path, message, way_out)
+
+
+def overlaps_pile_up(state: DesiredState, root: Table) -> Iterator[Found]:
+    """An old generation outlives the next rotation, and so on: ever more secrets of one key are valid at a time.
+
+    With an overlap as long as `every`, the old one ends when the next is made, and two are valid all the time.
+    """
+    told: set[Path] = set()
+    for key in state.keys:
+        if not key.every or key.overlap <= key.every:
+            continue
+        places = (_rotation_path(root, key, "overlap"), _rotation_path(root, key, "every"))
+        written = [path for path in places if not _says_nothing(root, *path)]
+        path = max(written, key=lambda path: path[0] == "keys")
+        if path in told:
+            continue
+        told.add(path)
+        every, overlap = write_duration(key.every), write_duration(key.overlap)
+        longer = f"is longer than `every` ({every})"
+        if path[-1] == "every":
+            default = "" if len(written) == 2 else " unless the file says otherwise"
+            longer = f"is shorter than `overlap` ({overlap}{default})"
+        of = f" of the key {key.name}" if path[0] == "defaults" else ""
+        count = -(-key.overlap // key.every) + 1
+        message = f"{longer}{of}: old secrets would stay valid past the next rotation, {count} generations at a time"
+        way_out = f"Write an `overlap` of {every} or less, or an `every` of {overlap} or more."
+        yield Found(find_mark(root, path), path, message, way_out)
+
+
+def rotation_is_too_short(state: DesiredState, root: Table) -> Iterator[Found]:
+    """A rotation with every run, or a generation that expires before it is published."""
+    told: set[Path] = set()
+    for key in state.keys:
+        for name, length in (("every", key.every), ("lifetime", key.lifetime)):
+            path = _rotation_path(root, key, name)
+            if not length or length >= AN_APPLY or path in told:
+                continue
+            told.add(path)
+            so = "the key would rotate in every run" if name == "every" else "a generation could expire unpublished"
+            message = f"is shorter than an apply may take ({write_duration(AN_APPLY)}): {so}"
+            yield Found(find_mark(root, path), path, message, f"Write `{write_duration(AN_APPLY)}` or more.")
+
+
+def _rotation_path(root: Table, key: DesiredKey, name: str) -> tuple[str, ...]:
+    """Where the file says this of a key's rotation: at the key, or else in the defaults."""
+    own = ("keys", key.name, "rotation", name)
+    return ("defaults", "rotation", name) if _says_nothing(root, *own) else own
 
 
 def live_key_is_adopted_twice(state: DesiredState, root: Table) -> Iterator[Found]:
@@ -222,6 +275,8 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
     live_key_cannot_be_addressed,
     key_says_two_expiries,
     rotation_does_not_fit,
+    overlaps_pile_up,
+    rotation_is_too_short,
     live_key_is_adopted_twice,
     adopted_name_is_taken,
     two_secrets_share_a_slot,

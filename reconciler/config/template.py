@@ -1,4 +1,4 @@
-"""The keyform.yaml that `keyform init` writes: small, commented, and ready to be applied as it is."""
+"""The keyform.yaml that `keyform init` writes: small, commented, and ready to apply."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ safety:
 
 
 _READ_AS_SOMETHING_ELSE = frozenset({"false", "n", "no", "null", "off", "on", "true", "y", "yes"})
-"""Of the names that a stack may have, and that begin with a letter."""
+"""Names of stacks that begin with a letter."""
 
 
 def template(stack: str, project: int | None = None, schema: str | None = None, api: str = DEFAULT_API) -> str:
     """A first keyform.yaml for a stack; without a project's number, it is read from `GCORE_CLOUD_PROJECT_ID`.
 
-    `schema` is where an editor finds the schema: a path relative to the file; without it, the file does not say. The
-    key's name is one that no other stack's first file has, and that every sink takes, whatever the stack is called.
+    `schema` is where an editor finds the schema: a path relative to the file; None leaves it out. The key's name is one
+    that no other stack's first file has, and that every sink accepts, whatever the stack's name.
     """
     key = f"my-{stack}-app"
     is_a_word = stack[0].isalpha() and stack not in _READ_AS_SOMETHING_ELSE

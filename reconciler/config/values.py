@@ -27,6 +27,13 @@ def parse_duration(text: str) -> timedelta | None:
     return duration if duration <= LONGEST else None
 
 
+def write_duration(length: timedelta) -> str:
+    """A length of time as the file has it, in the largest unit that divides it: `7d`, `36h`, `90s`."""
+    seconds = round(length.total_seconds())
+    unit, size = next((u, s) for u, s in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)) if seconds % s == 0)
+    return f"{seconds // size}{unit}" if seconds else "0s"
+
+
 def lacks_zone(text: str) -> bool:
     """Whether a text is a date and time without a zone."""
     match = _INSTANT.fullmatch(text)

@@ -81,7 +81,7 @@ class Emulator:
         self.interceptor: Interceptor | None = None
         self._world = World(store, modes or Modes(), base_url, task_seconds, seed)
         self._past: list[tuple[int, bytes]] = []
-        """Where lists lag: what the store held, from which instant on, the oldest that a list may still show first."""
+        """If lists lag: what the store held, from which instant on, the oldest that a list may still show first."""
         self._settled = (0, 0)
         """How much had been written when due effects were last applied, and when more would be due."""
         self._is_shared = isinstance(db, str | Path)
@@ -154,7 +154,7 @@ class Emulator:
         return handler(Call(world, request, now, path, project_id, roles))
 
     def _keep(self, now: int | None = None) -> None:
-        """Commit; and where lists lag, remember what they are to show from `now` on, or at once without it."""
+        """Commit; and if lists lag, remember what they show from `now` on, or at once without it."""
         self._world.db.commit()
         lag = self._world.modes.lists_lag * SECOND
         if not lag:

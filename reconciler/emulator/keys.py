@@ -21,7 +21,7 @@ from reconciler.emulator.wire import NO_CONTENT, Answer, ApiError, conflict, jso
 from reconciler.emulator.world import Call, World
 
 QUOTA = "inference_api_key_count_limit"
-"""What the quota of keys is called [U]."""
+"""The name of the quota of keys [U]."""
 
 
 def create_key(call: Call) -> Answer:
@@ -55,7 +55,7 @@ def read_expiry(call: Call, text: str | None) -> int | None:
 
 
 def check_name(call: Call, project_id: int, name: str) -> None:
-    """Refuse a name that a key has, or had, where that counts: a mode [U]. One that is deleted has no other traces."""
+    """Refuse a name that a key has, or had, if that counts: a mode [U]. A deleted key has no other traces."""
     world = call.world
     since = {"free": call.now, "reserved_for_an_hour": call.now - HOUR, "reserved": 0}[world.modes.deleted_name]
     query = "SELECT 1 FROM deleted_keys WHERE project_id = ? AND name = ? AND deleted_at > ?"
@@ -144,7 +144,7 @@ def delete_key(call: Call) -> Answer:
 
 
 def remove_key(world: World, key_id: int, at: int) -> None:
-    """Take a key that is attached to nothing out of the store; what is left of it is in some modes [U]."""
+    """Remove a key that is attached to nothing from the store; its traces are a mode [U]."""
     if world.modes.data_plane_lag or world.modes.deleted_name != "free":
         world.run(
             "INSERT INTO deleted_keys SELECT id, project_id, name, secret, expires_at, ? FROM keys WHERE id = ?",

@@ -1,4 +1,4 @@
-"""What there is to read about the modes: one text for each, and settings of them from text."""
+"""The texts about the modes, one for each, and how settings are read from text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 60
 
 
 class ModeError(ValueError):
-    """A setting that is no mode's; `way_out` says what there is."""
+    """A setting that is not a mode's; `way_out` lists the possible ones."""
 
     def __init__(self, message: str, way_out: str) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class ModeText:
 
 
 def describe_modes() -> tuple[ModeText, ...]:
-    """Every mode in the order of `Modes`; the texts are those that stand below its fields there."""
+    """Every mode in the order of `Modes`; the texts are those below its fields there."""
     (body,) = (
         node.body
         for node in ast.parse(inspect.getsource(modes)).body
@@ -56,9 +56,9 @@ def describe_modes() -> tuple[ModeText, ...]:
 
 
 def read_modes(settings: Iterable[str]) -> Modes:
-    """The modes that settings such as `deleted_name=reserved` make; of two for one mode, the last counts.
+    """The modes of settings such as `deleted_name=reserved`; of two for one mode, the last counts.
 
-    ModeError for a name, or a value, that there is not.
+    ModeError for an unknown name or value.
     """
     known: Mapping[str, tuple[Choice, ...]] = Modes.choices() | Modes.liberties()
     chosen: dict[str, Any] = {}

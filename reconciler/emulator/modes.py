@@ -60,7 +60,7 @@ class Modes:
     deployment_names: Literal["with_children", "own_only"] = "with_children"
     """Whether a key's `deployment_names` include the deployments that it opens through an application."""
     deleted_name: Literal["free", "reserved_for_an_hour", "reserved"] = "free"
-    """The name of a deleted key: free at once, or refused (409) for an hour, or for ever, although no key has it."""
+    """The name of a deleted key: free at once, or refused (409) for an hour, or forever, although no key has it."""
     secret_shape: Literal["alphanumeric", "symbols"] = "alphanumeric"  # noqa: S105 - the shape of one
     """Letters and digits, or also characters that shells, URLs and dotenv files treat specially."""
 
@@ -121,7 +121,7 @@ class Modes:
     key_status: Literal["always_active", "tells_expiry"] = "always_active"
     """The `status` of a key that has expired: ACTIVE like any other, or EXPIRED."""
 
-    # What a server makes of what it is asked: nothing in the documents allows it, but for a quota.
+    # What a server may do instead of what it is asked: nothing in the documents allows it, except for a quota.
     expiry_kept: Literal["exact", "end_of_day", "midnight", "date", "to_the_minute", "an_hour_later", "dropped"] = (
         _liberty("exact")
     )

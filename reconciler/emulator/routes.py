@@ -61,7 +61,7 @@ LISTS: frozenset[Handler] = frozenset(
         v2_deployments.list_deployments,
     }
 )
-"""What may show the state of a moment ago; a list of tasks does not."""
+"""Whether it may show the state of a moment ago; a list of tasks does not."""
 
 WORKS = deployments.WORKS | applications.WORKS
 """What every type of task does when it takes effect."""

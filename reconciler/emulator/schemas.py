@@ -15,9 +15,9 @@ END = r"\Z"
 LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?\Z"
 """Names of deployments, and of keys in paths."""
 DOTTED = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*\Z"
-"""Names of keys where they are made: dots are allowed here, and only here."""
+"""Names of keys in creates: dots are allowed here, and only here."""
 PRINTABLE = r"^[^/\x00-\x1f\x7f-\x9f]+\Z"
-"""Names of applications, where they are free in form."""
+"""Names of applications, if they are free in form."""
 IMAGE = (
     r"^(?:(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*)"
     r"(?::[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?\Z"
@@ -237,7 +237,7 @@ APPLICATION_CREATE_FREE = record(
     "application_name name regions components_configuration",
     **APPLICATION_CREATE["properties"] | {"name": text(minLength=1, maxLength=200, pattern=PRINTABLE)},
 )
-"""The same, for an API that takes any name."""
+"""The same, for an API that accepts any name."""
 APPLICATION_UPDATE = record(
     api_keys=NAMES,
     regions=listing(whole()),

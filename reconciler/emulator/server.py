@@ -107,7 +107,7 @@ def _make_server(emulator: Emulator) -> uvicorn.Server:
 
     class Protocol(H11Protocol):
         def send_400_response(self, msg: str) -> None:
-            """As uvicorn's, whose text is more than may be sent to a broken HEAD."""
+            """As uvicorn's, whose text is longer than a broken HEAD may get."""
             try:
                 super().send_400_response(msg)
             except LocalProtocolError:

@@ -26,9 +26,9 @@ TIMESTAMP_OF = {"created_at": "naive", "expires_at": "zulu", "created_on": "offs
 ZONE_OF = {"zulu": "Z", "offset": "+0000", "offset_colon": "+00:00", "naive": "", "milliseconds": "Z"}
 """How the forms write UTC."""
 PRECISION = {"naive": "microseconds", "milliseconds": "milliseconds"}
-"""How fine the forms are that are finer than seconds."""
+"""The precision of the forms that are finer than seconds."""
 PER_CALL = ("zulu", "naive", "offset", "milliseconds", "offset_colon", "east")
-"""The form that every timestamp of a call has, where each call has its own."""
+"""The form of every timestamp of a call, if each call has its own."""
 EAST = timezone(timedelta(hours=2))
 
 Table = Literal["keys", "deployments", "applications"]

@@ -5,13 +5,17 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from reconciler.errors import ConfigError
+from reconciler.gcore.tokens import QUOTED
 from reconciler.http_client import find_trouble
 from reconciler.loopback import Whereabouts, is_loopback, locate
+from reconciler.model import is_quoted
 
 
 def api_address(base_url: str) -> str:
     """The base URL without a slash at its end. Raises ConfigError, which never repeats it: it may hold a password."""
     address = base_url.strip().rstrip("/")
+    if is_quoted(address):
+        raise ConfigError(f"GCORE_BASE_URL {QUOTED}.", (), way_out="Set it without them.")
     if trouble := find_trouble(address, "GCORE_API_KEY"):
         raise ConfigError(
             f"GCORE_BASE_URL {trouble}.", (), way_out="Set it to a URL like https://api.gcore.com, or leave it unset."

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import httpx
 
 NOT_OF_QUOTAS = (401, 404, 408)
-"""Statuses of refusals that have a meaning of their own, whatever the body says."""
+"""Statuses of refusals that have one meaning, whatever the body says."""
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 MOST_INFO = 6
 """Facts of an error's `info` that are shown."""
@@ -94,12 +94,12 @@ class Failure:
 
     @property
     def is_too_often(self) -> bool:
-        """Whether the API is asked too often, by its status for that [D]: the request was refused unseen."""
+        """Whether the status means a rate limit [D]: the API refused the request unseen."""
         return self.error.status == 429 and not isinstance(self.error, QuotaReached)
 
     @property
     def asks_for_fewer(self) -> bool:
-        """Whether fewer requests are the way to an answer: 429, and the 503 of a server that has too much to do."""
+        """Whether fewer requests may help: 429, and the 503 of an overloaded server."""
         return self.is_too_often or self.error.status == 503
 
 
@@ -200,7 +200,7 @@ def _explain(status: int, call: Call) -> tuple[type[ApiError], str, str]:
 
 
 def _explain_quota(said: _Said, call: Call) -> tuple[type[ApiError], str, str]:
-    """The same for a quota that is used up, with what the API says of it."""
+    """The same for a quota that is used up, with what the API says about it."""
     details = f" ({', '.join(said.info)})" if said.info else ""
     way_out = "Delete keys that nobody uses, or have the quota raised in the Gcore portal, and run keyform again."
     return QuotaReached, f"A quota is used up{details}, so the API refused to {call.doing}", way_out
@@ -270,7 +270,9 @@ def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
 
 
 def _flatten(info: object, redactor: Redactor, name: str = "", depth: int = 3) -> Iterator[str]:
-    """What `info` says, whose form is undocumented: its names, numbers and short texts, as far as they may be shown."""
+    """The content of `info`, whose form is undocumented: its names, numbers and short texts, as far as they may be
+    shown.
+    """
     match info:
         case dict() if depth:
             for key, value in islice(info.items(), MOST_INFO):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Self
+from datetime import datetime, timedelta
+from typing import Any, Self, TypeVar
 
 import httpx
 
 from reconciler.api import EndpointReading, Fence, KeyUpdate, LiveState, Move, Rebinding, find_unkept
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, Forbidden, KeyformError, NotFound, NotKept, UnexpectedAnswer
+from reconciler.errors import ApiError, KeyformError, NotFound, NotKept, UnexpectedAnswer
 from reconciler.gcore.dataplane import ask_endpoint
 from reconciler.gcore.dialects import Collection, MakeDialect
 from reconciler.gcore.events import Listener
 from reconciler.gcore.exchange import Exchange, Resend
+from reconciler.gcore.missing import explain, is_spared, is_withheld
 from reconciler.gcore.project import Project
 from reconciler.gcore.v3 import V3
 from reconciler.gcore.wire import Entry, Fields
@@ -37,6 +38,7 @@ from reconciler.model.verification import Reply
 from reconciler.redaction import Redactor
 from reconciler.workers import side_by_side
 
+Item = TypeVar("Item")
 NO_EXPIRY = "Rotate the key, with `keyform rotate`: the new generation never expires."
 OTHERWISE = "Write in the file what the API keeps. If it should keep this, report it to Gcore."
 
@@ -110,14 +112,34 @@ class GcoreApi:
 
     def check(self) -> None:
         """Check that the API can be reached, accepts the token and knows the project: one cheap read."""
-        self._project.list_page(self._dialect.keys, 0, 1)
+        self._of_keys(lambda: self._project.list_page(self._dialect.keys, 0, 1))
+
+    def check_each(self) -> dict[str, ApiError | None]:
+        """The same for each list that a plan reads, by the noun of what it holds: why it cannot be read, or None."""
+        found: dict[str, ApiError | None] = {}
+        places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
+        for place in places:
+            found[place.noun] = None
+            try:
+                self._project.list_page(place, 0, 1)
+            except ApiError as error:
+                found[place.noun] = error
+        failed = [(place, why) for place in places if (why := found[place.noun]) is not None]
+        if len(failed) == len(places):
+            found[self._dialect.keys.noun] = explain(self._project.number, failed, ())  # they say it of the project
+        return found
+
+    @property
+    def skew(self) -> timedelta | None:
+        """How far the API's clock is ahead of the machine's, by the answers so far; None when none told the time."""
+        return self._project.exchange.clock.skew
 
     # --- Reading ------------------------------------------------------------------------------------------------------
 
     def read_live(self) -> LiveState:
         """Everything live; the lists are read in parallel, each once."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
-        keys, *lists = side_by_side(self._list, places, self._project.workers)
+        keys, *lists = self._read(places)
         endpoints = [entry for entries in lists for entry in entries]
         return LiveState(
             keys=tuple(entry.item for entry in keys),
@@ -126,28 +148,52 @@ class GcoreApi:
             unseen=dict(self._unseen),
         )
 
-    def _list(self, place: Collection[Any]) -> tuple[Entry[Any], ...]:
-        """A whole list; empty if this token may not see it and the rest of the project works without it."""
+    def _read(self, places: Sequence[Collection[Any]]) -> list[tuple[Entry[Any], ...]]:
+        """Whole lists, in the places' order; an error names those that were not given, in the light of the others."""
+        found = side_by_side(self._list, places, self._project.workers)
+        failed = [(place, each) for place, each in zip(places, found, strict=True) if isinstance(each, ApiError)]
+        if any(not is_spared(place, each) for place, each in failed):
+            unlike = [place for place, each in zip(places, found, strict=True) if not isinstance(each, ApiError)]
+            raise explain(self._project.number, failed, unlike).with_traceback(None)
+        for place, each in failed:
+            if place.spares is not None:
+                self._unseen[place.spares] = Trouble(each.message, each.way_out)
+        return [() if isinstance(each, ApiError) else each for each in found]
+
+    def _list(self, place: Collection[Any]) -> tuple[Entry[Any], ...] | ApiError:
+        """A whole list, or why this list is withheld."""
         try:
             entries = self._project.list_all(place)
-        except Forbidden as error:
-            if place.spares is None:
+        except ApiError as error:
+            if not is_withheld(error):
                 raise
-            self._unseen[place.spares] = Trouble(error.message, error.way_out)
-            return ()
+            return error
         if place.spares is not None:
             self._unseen.pop(place.spares, None)
         return entries
 
     def list_keys(self) -> tuple[LiveKey, ...]:
         """All live keys of the project, in order of name."""
-        return tuple(entry.item for entry in self._project.list_all(self._dialect.keys))
+        return tuple(entry.item for entry in self._of_keys(lambda: self._project.list_all(self._dialect.keys)))
+
+    def _of_keys(self, read: Callable[[], Item]) -> Item:
+        """A reading of the list of keys; where there is none, a look at the other lists says what that means."""
+        try:
+            return read()
+        except NotFound as error:
+            missing = error
+        seen: list[Collection[Any]] = []
+        for place in self._dialect.endpoints:
+            with suppress(ApiError):
+                self._project.list_page(place, 0, 1)
+                seen.append(place)
+        raise explain(self._project.number, [(self._dialect.keys, missing)], seen).with_traceback(None)
 
     def list_bindings(self) -> frozenset[Binding]:
         """Which key opens which endpoint; only the lists that show bindings are read."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
         telling = [place for place in places if place.shows_bindings]
-        lists = side_by_side(self._list, telling, self._project.workers)
+        lists = self._read(telling)
         entries = [entry for some in lists for entry in some]
         keys = [entry for entry in entries if isinstance(entry.item, LiveKey)]
         return relate(keys, [entry for entry in entries if isinstance(entry.item, LiveEndpoint)])

@@ -67,6 +67,11 @@ class ApiClock:
         # Of two in the middle, the one nearer to zero.
         return min(known[(len(known) - 1) // 2], known[len(known) // 2], key=abs) if known else _NONE
 
+    @property
+    def skew(self) -> timedelta | None:
+        """The same; None when nothing tells."""
+        return self.offset if self._offsets else None
+
     def now(self) -> datetime:
         """The instant for a decision, aware and in UTC."""
         offset = self.offset

@@ -7,7 +7,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, Conflict, CredentialsMissing, LockLost, UnexpectedAnswer
+from reconciler.errors import ApiError, Conflict, LockLost, UnexpectedAnswer
 from reconciler.gcore.addresses import api_address
 from reconciler.gcore.answers import (
     Answer,
@@ -22,6 +22,7 @@ from reconciler.gcore.answers import (
 from reconciler.gcore.clock import ApiClock
 from reconciler.gcore.events import ApiEvent, EventKind, Listener
 from reconciler.gcore.pace import LONGEST_RETRY_AFTER, Gate, Shut, backoff
+from reconciler.gcore.tokens import check_token
 from reconciler.http_client import make_client
 from reconciler.http_failures import AGAIN, FAILURES, explain
 from reconciler.loopback import is_loopback
@@ -60,11 +61,7 @@ class Exchange:
 
         Raises ConfigError for a base URL that a token must not go to, CredentialsMissing for an unusable token."""
         address = api_address(base_url)
-        if not (token.reveal().isascii() and token.reveal().isprintable() and " " not in token.reveal()):
-            raise CredentialsMissing(
-                "The token in GCORE_API_KEY holds a space, a line break or another character that no token has.",
-                way_out="Set it again, without quotes or a line break around it.",
-            )
+        check_token(token.reveal())
         self._effects = effects
         self._redactor = redactor
         self._listener = listener

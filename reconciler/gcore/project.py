@@ -14,6 +14,7 @@ from reconciler.gcore.answers import Answer, Call
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Exchange, Resend
 from reconciler.gcore.listing import read_whole_list
+from reconciler.gcore.missing import CHECK_PROJECT, no_list, way_out_of
 from reconciler.gcore.wire import Entry, Fields, Page, read_page, unexpected
 from reconciler.model import LiveKey
 from reconciler.redaction import Redactor
@@ -21,7 +22,6 @@ from reconciler.redaction import Redactor
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
-CHECK_PROJECT = "Check `project` in the file (or GCORE_CLOUD_PROJECT_ID), and that the token belongs to it."
 LOOK_AGAIN = "Run plan again to see what is live now."
 
 
@@ -80,6 +80,8 @@ class Project:
         what = f"{place.noun}s"
         call = replace(
             self.call_list("GET", place, f"list {what}", what),
+            missing=no_list(place, self.number),
+            missing_way_out=way_out_of(place),
             query=place.query if place.page_limit is None else (*place.query, ("limit", limit), ("offset", offset)),
         )
         answer = self.exchange.ask(call, Resend.IF_TRANSIENT)

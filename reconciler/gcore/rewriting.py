@@ -14,7 +14,7 @@ from reconciler.model import Binding, EndpointRef
 ATTEMPTS = 5
 """How often a list is written before giving up on another writer that keeps changing it."""
 INVALID = 400
-"""What the API answers to a list with a key that it does not take."""
+"""The API's statuses for a list with a key that it does not accept."""
 PAUSES = (1.0, 2.0, 4.0)
 """Seconds before the next looks at a list that does not show what was written: a reading may be old."""
 BUSY_WAIT = 2.0
@@ -139,12 +139,12 @@ def rewrite(project: Project, target: WholeList, wanted: Rebinding) -> Mapping[M
                     return sort_out(live, trouble)
                 add, remove, keep = add - expired, remove | expired, keep - expired
             case _:
-                pass  # what came of it, the next reading tells
+                pass  # the next reading shows its effect
     return sort_out(look(), trouble)
 
 
 def waits(project: Project, pauses: Iterator[float]) -> bool:
-    """Wait for the next of these pauses, if there is one: what a reading shows otherwise may be old."""
+    """Wait for the next of these pauses, if there is one: a difference in a reading may be old."""
     pause = next(pauses, None)
     if pause is not None:
         project.effects.sleep(pause)

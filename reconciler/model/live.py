@@ -216,7 +216,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What is not as it should be in a sink, although no secret is lost: the next apply puts it right.
+    """What is not as it should be in a sink, although no secret is lost: the next apply corrects it.
 
     `code` is stable; `sentence` says where, what, and what the apply does.
     """
@@ -249,7 +249,7 @@ class SinkContents:
     is_evidence: bool = True
     repairs: tuple[Repair, ...] = ()
     warning: str = ""
-    """Why consumers may not get what it holds, where keyform changes nothing about that."""
+    """Why consumers may not get what it holds, in a way that keyform does not change."""
     later: Mapping[str, str] = field(default_factory=dict)
     foreign: Mapping[str, Trouble] = field(default_factory=dict)
     trouble: Trouble | None = None

@@ -1,10 +1,11 @@
-"""What things are called: endpoints, and the live names of a key's generations and of locks."""
+"""Names: endpoints, and the live names of a key's generations and of locks."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from unicodedata import category
 
 
 class EndpointKind(StrEnum):
@@ -41,6 +42,12 @@ def number_in_name(key: str, live_name: str) -> int | None:
         return 1
     match = re.fullmatch(r"-g([1-9][0-9]{0,4})", live_name.removeprefix(key)) if live_name.startswith(key) else None
     return int(match[1]) if match and match[1] != "1" else None
+
+
+def is_quoted(text: str) -> bool:
+    """Whether a value of the environment begins or ends with a quotation mark, which a shell would have taken off."""
+    ends = {text.strip()[:1], text.strip()[-1:]} - {""}
+    return any(char in "\"'`" or category(char) in ("Pi", "Pf") for char in ends)
 
 
 LOCK_PREFIX = "keyform-lock-"

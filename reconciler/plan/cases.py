@@ -142,6 +142,8 @@ class Facts:
     """Sinks that hold nothing at all."""
     heirs: Mapping[str, str]
     """By the name of a key that is no longer declared, the declared one that replaces it (`moved`)."""
+    forgotten: frozenset[str]
+    """The keys that the stack lets go of, with those whose place they have taken."""
 
     @property
     def unknown_sinks(self) -> frozenset[str]:
@@ -209,6 +211,19 @@ class KeyCase:
         return self.facts.rotates(self.name)
 
     @property
+    def is_rotated_by_name(self) -> bool:
+        """A person named this key, or a secret of it leaked; a pattern or a sink does not name it."""
+        demand = self.facts.demand
+        is_chosen = isinstance(demand, Rotate) and (self.name in demand.matching or bool(self.why_rotated))
+        return self.is_revoked or (self.is_rotated and not is_chosen)
+
+    @property
+    def why_rotated(self) -> str:
+        """Why a leaked sink concerns this key; empty if none does."""
+        demand = self.facts.demand
+        return dict(demand.because).get(self.name, "") if isinstance(demand, Rotate) else ""
+
+    @property
     def is_revoked(self) -> bool:
         """The demand rotates it because the secret leaked."""
         return self.facts.revokes(self.name)
@@ -263,7 +278,7 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         for name, trouble in contents.unwritable.items():
             unwritable[name][sink] = trouble
     own = own_keys(desired, snapshot, demand.keys if isinstance(demand, Rotate) and demand.revoke else ())
-    bound = gather_bound(snapshot)
+    bound, heirs = gather_bound(snapshot), find_heirs(desired, snapshot, own)
     named = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
     return Facts(
         desired=desired,
@@ -283,14 +298,19 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         unreadable_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.readable),
         lasting_sinks=frozenset(name for name, contents in snapshot.sinks.items() if not contents.removable),
         absent_sinks=frozenset(name for name, contents in snapshot.sinks.items() if contents.is_absent),
-        heirs=find_heirs(desired, snapshot, own),
+        heirs={name: end for name, end in heirs.items() if end not in desired.forgotten},
+        forgotten=desired.forgotten | {name for name, end in heirs.items() if end in desired.forgotten},
     )
 
 
 def find_heirs(desired: DesiredState, snapshot: Snapshot, own: Mapping[str, Identity]) -> dict[str, str]:
-    """By the former name of a key, the declared one that takes its place, as the file says, or a marker."""
+    """By the former name of a key, the one that takes its place, as the file says, or a marker.
+
+    That one is declared, or forgotten: then so is the former one.
+    """
     declared = {key.name for key in desired.keys}
-    names = {digest([name]): name for name in (*declared, *desired.heirs)}
+    ends = declared | desired.forgotten
+    names = {digest([name]): name for name in (*ends, *desired.heirs)}
     heirs = {
         own[live.id].key: names[live.ownership.into]
         for live in snapshot.keys
@@ -298,12 +318,12 @@ def find_heirs(desired: DesiredState, snapshot: Snapshot, own: Mapping[str, Iden
     }
     heirs |= desired.heirs
     found = {}
-    for name in heirs.keys() - declared:
+    for name in heirs.keys() - ends:
         end, seen = heirs[name], {name}
-        while end not in declared and end in heirs and end not in seen:
+        while end not in ends and end in heirs and end not in seen:
             seen.add(end)
             end = heirs[end]
-        if end in declared:
+        if end in ends:
             found[name] = end
     return found
 

@@ -82,8 +82,8 @@ class ChangeId:
 
     @property
     def in_words(self) -> str:
-        """For people: `create generation payments-g2`."""
-        return str(self).replace(self.step.value, self.step.value.replace("_", " "), 1)
+        """For people, who know a live key by its name: `create generation payments-g2`."""
+        return " ".join(filter(None, (self.step.value.replace("_", " "), self.live.name, str(self.at or ""))))
 
     def __str__(self) -> str:
         """As JSON has it: `bind payments-g2 deployment.llama3`."""
@@ -283,10 +283,18 @@ class DeleteKey(Change):
 
 @dataclass(frozen=True, slots=True)
 class Rotate:
-    """A demand besides the file: a rotation of these keys now, and nothing else. `revoke`: no overlap."""
+    """A demand besides the file: a rotation of these keys now, and nothing else. `revoke`: no overlap.
 
-    keys: frozenset[str]
+    `keys` are named one by one, `matching` by a pattern; of `sinks`, it is all keys whose secret they hold, or held.
+    Once it is resolved (see rotation.py), `keys` names every key to rotate, `matching` those that only a pattern names,
+    and `because` says of a key why a sink concerns it.
+    """
+
+    keys: frozenset[str] = frozenset()
     revoke: bool = False
+    matching: frozenset[str] = frozenset()
+    sinks: frozenset[str] = frozenset()
+    because: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

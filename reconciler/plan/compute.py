@@ -27,6 +27,7 @@ from reconciler.plan.moving import expose_takeovers, judge_forgotten, judge_move
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
+from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
 from reconciler.plan.verdicts import Verdict, judge
 
@@ -34,10 +35,11 @@ from reconciler.plan.verdicts import Verdict, judge
 def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
     """The plan that changes the live state to the desired one; deterministic to the byte, and without secrets.
 
-    With `Rotate`, the keys that it names are rotated, and everything else stays as it is, including endpoints' own
+    With `Rotate`, the keys that it asks for are rotated, and everything else stays as it is, including endpoints' own
     settings. With `Destroy`, everything that the stack owns is removed.
     """
     whole = desired
+    demand, found = (resolved := resolve_demand(desired, snapshot, now, demand)).demand, resolved.notes
     desired = narrow(desired, demand)
     facts = gather_facts(desired, snapshot, now, demand)
     verdicts, bindings = decide(facts)
@@ -82,6 +84,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
             ),
         ),
         warnings=(
+            *found,
             *(note for verdict in verdicts for note in verdict.warnings),
             *bindings.warnings,
             *note_broken_sinks(facts, unmet),
@@ -143,7 +146,7 @@ def judge_all(cases: Sequence[KeyCase], holds: Holds) -> list[Verdict]:
         stays_at, is_stopped = holds.stays_at.get(case.name, frozenset()), case.name in holds.stopped
         if case.heir:
             found[case.name] = judge_moved(case, found[case.heir], stays_at=stays_at, is_stopped=is_stopped)
-        elif case.desired is None and case.name in case.facts.desired.forgotten:
+        elif case.desired is None and case.name in case.facts.forgotten:
             found[case.name] = judge_forgotten(case, is_stopped=is_stopped)
         else:
             found[case.name] = judge(case, stays_at=stays_at, is_stopped=is_stopped)

@@ -16,17 +16,20 @@ def explain_difference(before: Plan, after: Plan) -> tuple[str, ...]:
 
     `==` has decided that they differ; this only explains it. It loads deepdiff, which takes 150 ms.
     """
-    then, now = ({change.id.in_words: change for change in plan.changes} for plan in (before, after))
+    then, now = ({change.id: change for change in plan.changes} for plan in (before, after))
     known = (*before.refusals, *before.unmet)
     findings = (finding for finding in (*after.refusals, *after.unmet) if finding not in known)
     found = [": ".join(filter(None, (finding.path, finding.message))) for finding in findings]
     found += [f"{note.address} {note.sentence}" for note in after.exposures if note not in before.exposures]
-    found += [f"{change.address}: {name} is no longer needed" for name, change in then.items() if name not in now]
-    for name, change in now.items():
-        if name not in then:
-            found.append(f"{change.address}: {name} is needed now, since {change.reason.sentence}")
-        elif change != then[name]:
-            found.append(f"{change.address}: {name} differs in {', '.join(_fields(then[name], change))}")
+    found += [
+        f"{change.address}: {each.in_words} is no longer needed" for each, change in then.items() if each not in now
+    ]
+    for each, change in now.items():
+        name = f"{change.address}: {each.in_words}"
+        if each not in then:
+            found.append(f"{name} is needed now, since {change.reason.sentence}")
+        elif change != then[each]:
+            found.append(f"{name} differs in {', '.join(_fields(then[each], change))}")
     if len(found) > MOST_TOLD:
         found = [*found[:MOST_TOLD], f"and {len(found) - MOST_TOLD} more"]
     return tuple(found) or ("what the plan says beside its changes differs",)

@@ -202,7 +202,7 @@ def expose_takeovers(facts: Facts) -> Iterator[Note]:
 
 def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
     """A stack that is renamed takes all its keys along: one that the file leaves out would be lost on the way."""
-    declared = {key.name for key in facts.desired.keys} | facts.heirs.keys() | facts.desired.forgotten
+    declared = {key.name for key in facts.desired.keys} | facts.heirs.keys() | facts.forgotten
     for move in facts.desired.moves:
         if not move.key:
             left = {

@@ -55,17 +55,21 @@ def date_is_reached(case: KeyCase, key: DesiredKey, newest: Generation) -> Reaso
     return Reason("date_is_reached", f"{newest.name} expired {instant(key.expires_at)}, as the file says")
 
 
-def key_is_revoked(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
+def key_is_revoked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
     """`rotate --revoke` marked it, in this run or in one that did not finish."""
     if newest.phase is Phase.REVOKED:
-        sentence = f"{newest.name} is revoked: it is cut as soon as another is published"
+        why = f" ({case.why_rotated})" if case.why_rotated else ""
+        sentence = f"{newest.name} is revoked{why}: it is cut as soon as another is published"
         return Reason("key_is_revoked", sentence, is_urgent=True)
     return None
 
 
 def rotation_is_asked(case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:
-    """`rotate` names the key."""
-    return Reason("rotation_is_asked", f"a rotation of {newest.name} is asked for") if case.is_rotated else None
+    """`rotate` names the key, matches its name, or names a sink that its secret was in."""
+    if not case.is_rotated:
+        return None
+    why = f": {case.why_rotated}" if case.why_rotated else ""
+    return Reason("rotation_is_asked", f"a rotation of {newest.name} is asked for{why}")
 
 
 def publication_is_uncertain(_case: KeyCase, _key: DesiredKey, newest: Generation) -> Reason | None:

@@ -36,11 +36,12 @@ def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, .
 def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]:
     """Secrets that were published and cannot be found: on another machine that is all of them, and none is lost.
 
-    A requested rotation is not counted, nor a leaked secret. A sink that does not exist at all was never partly lost:
-    it is somewhere else, however few keys it had.
+    Keys that a rotation names one by one do not count, nor does a leaked secret. Keys behind a pattern or a sink count:
+    nobody named each of them. A sink that does not exist at all was never partly lost: it is somewhere else,
+    however few keys it had.
     """
     desired, absent = facts.desired, dict[str, list[str]]()
-    lost = [verdict for verdict in verdicts if verdict.losses.lost and not verdict.case.is_rotated]
+    lost = [verdict for verdict in verdicts if verdict.losses.lost and not verdict.case.is_rotated_by_name]
     for verdict in lost:
         for sink in verdict.losses.lost:
             if sink in facts.absent_sinks and verdict.losses.published_to is not None:
@@ -56,7 +57,8 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
         )
         yield Finding(place.where, f"sinks.{sink}", message, way_out)
     told = {key for keys in absent.values() for key in keys}
-    others = [verdict for verdict in lost if verdict.replaces_loss and verdict.case.name not in told]
+    replaced = [each for each in lost if each.replaces_loss or (each.case.is_rotated and not each.case.why_rotated)]
+    others = [verdict for verdict in replaced if verdict.case.name not in told]
     if len(others) > desired.safety.max_replacements:
         names = [verdict.case.name for verdict in others]
         sinks = sorted({sink for verdict in others for sink in verdict.losses.lost})
@@ -75,5 +77,5 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
 def _is_removed(verdict: Verdict) -> bool:
     """Whether a key goes, and no other replaces it."""
     case = verdict.case
-    stays = case.is_set_aside or bool(case.heir) or case.name in case.facts.desired.forgotten
+    stays = case.is_set_aside or bool(case.heir) or case.name in case.facts.forgotten
     return case.desired is None and not stays and bool(case.generations)

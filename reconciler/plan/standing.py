@@ -251,7 +251,7 @@ class Standing:
 
     @property
     def held_up(self) -> tuple[str, ...]:
-        """The keys of which nothing changes until a person has looked."""
+        """The keys that stay as they are until a person has looked."""
         return tuple(key.name for key in self.keys if key.held_up)
 
     @property

@@ -2,7 +2,7 @@
 
 format_version, stack, project
 now                             the instant that all lengths are counted from, by the API's clock
-keys[]                          sorted by name
+keys[]                          sorted by their names
   name, description, declared   as in the file; `declared` false: live or in a sink, and in no file
   state                         published, pending, adopted, partial, revoked, expired or missing
   expiry                        never, later, soon (and nothing rotates it before) or expired

@@ -7,7 +7,8 @@ imported only to draw a table, since rich takes longer to import than a plan to 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from rich.box import SIMPLE_HEAD
@@ -16,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from reconciler.encoder import one_line, shown
-from reconciler.model import Phase
+from reconciler.model import EndpointRef, Phase
 from reconciler.plan.standing import EndpointStatus, GenerationStatus, KeyState, KeyStatus, Standing
 from reconciler.report.roles import Role
 from reconciler.report.status_words import EXPIRY_ROLES, KEY_ROLES, SINK_ROLES, tell_expiry
@@ -28,6 +29,8 @@ _UNIT = re.compile(r" (s|mi|h|d|mo|y)[a-z]+")
 _NARROWEST = 80
 _WIDE = 100
 _LONGEST_WHOLE_NAME = 24
+_LONGEST_ID = 36
+"""Of an id of a deployment, which the older API has; one that is broken across lines cannot be copied."""
 _MOST_RESERVED = 14
 
 
@@ -138,8 +141,8 @@ def new_table(columns: Sequence[tuple[str, bool]]) -> Table:
     return table
 
 
-def _fits(names: Iterable[str]) -> bool:
-    return max(map(cells, names), default=0) <= _LONGEST_WHOLE_NAME
+def _fits(names: Iterable[str], longest: int = _LONGEST_WHOLE_NAME) -> bool:
+    return max(map(cells, names), default=0) <= longest
 
 
 def _key_table(standing: Standing, *, wide: bool) -> Table:
@@ -147,7 +150,8 @@ def _key_table(standing: Standing, *, wide: bool) -> Table:
     columns = [("Key", _fits(key.name for key in standing.keys)), ("Generation", True)]
     columns += [("Age", True)] if wide else []
     table = new_table([*columns, ("Rotates", True), ("Expires", True), ("Bound to", False), ("Sinks", False)])
-    longest = max((cells(ref.name) for key in standing.keys for ref in key.bound_to), default=0)
+    labels = label_endpoints(standing)
+    longest = max((cells(labels.get(ref, ref.name)) for key in standing.keys for ref in key.bound_to), default=0)
     table.columns[-2].min_width = min(longest, _MOST_RESERVED) + 4
     for key in standing.keys:
         name = Text.assemble((shown(key.name), Role.NAME))
@@ -162,7 +166,7 @@ def _key_table(standing: Standing, *, wide: bool) -> Table:
             *([age] if wide else []),
             _rotation(key, standing, wide=wide),
             _expiry(key, standing, wide=wide),
-            _bindings(key, wide=wide),
+            _bindings(key, labels, wide=wide),
             _sinks(key),
         )
     return table
@@ -207,12 +211,25 @@ def _when(instant: datetime, now: datetime, *, wide: bool) -> str:
     return text if wide else _UNIT.sub(lambda unit: "mo" if unit[1] == "mo" else unit[1][0], text)
 
 
-def _bindings(key: KeyStatus, *, wide: bool) -> Text:
+def label_endpoints(standing: Standing) -> Mapping[EndpointRef, str]:
+    """What a row calls an endpoint that is known by an id: its name, or the id's beginning where others have that name.
+
+    The whole id is in the table of endpoints.
+    """
+    names = Counter(endpoint.alias for endpoint in standing.endpoints)
+    return {
+        endpoint.ref: endpoint.alias if names[endpoint.alias] == 1 else f"{endpoint.ref.name[:8]}…"
+        for endpoint in standing.endpoints
+        if endpoint.alias
+    }
+
+
+def _bindings(key: KeyStatus, labels: Mapping[EndpointRef, str], *, wide: bool) -> Text:
     """How many, and the first few names, one per line if a line is too short for them."""
     if not key.bound_to:
         return Text("nowhere", Role.WARNING) if key.live_name else Text("-", Role.QUIET)
     count = str(len(key.bound_to))
-    names = some_of([ref.name for ref in key.bound_to])
+    names = some_of([labels.get(ref, ref.name) for ref in key.bound_to])
     if cells(names) > (_LONGEST_WHOLE_NAME if wide else _LONGEST_WHOLE_NAME // 2):
         indent = "\n" + " " * (len(count) + 2)
         names = names.replace(", ", f",{indent}").replace(" and ", f"{indent}and ")
@@ -227,7 +244,7 @@ def _sinks(key: KeyStatus) -> Text:
 def _endpoint_table(endpoints: Sequence[EndpointStatus]) -> Table:
     table = new_table(
         [
-            ("Endpoint", _fits(endpoint.ref.name for endpoint in endpoints)),
+            ("Endpoint", _fits((endpoint.ref.name for endpoint in endpoints), _LONGEST_ID)),
             ("Kind", True),
             ("Access", True),
             ("Keys", False),

@@ -1,4 +1,4 @@
-"""The options of the `aws-secrets-manager` sink, and what only their meaning shows."""
+"""The options of the `aws-secrets-manager` sink, and errors that only their meaning shows."""
 
 from __future__ import annotations
 
@@ -95,17 +95,17 @@ OPTIONS = (
 
 
 def name_template(settings: SinkSettings) -> str:
-    """What a key's secret is called."""
+    """The name of a key's secret."""
     return str(settings.options.get("name", "{stack}/{key}"))
 
 
 def field_template(settings: SinkSettings) -> str:
-    """The field that holds the key's own; nothing where the whole does."""
+    """The field that holds the key's secret; nothing if the whole value does."""
     return str(settings.options.get("field", ""))
 
 
 def check(state: DesiredState) -> Iterator[Complaint]:
-    """Tags that AWS or keyform keeps for itself, or that two sinks of one secret disagree about; and long names."""
+    """Tags that AWS or keyform reserves, or that two sinks of one secret disagree about; and long names."""
     before: defaultdict[str, list[SinkSettings]] = defaultdict(list)
     for sink in (each for each in state.sinks if each.type == "aws-secrets-manager"):
         for name, message, way_out in find_faults(sink, state.stack, [key.name for key in state.keys]):

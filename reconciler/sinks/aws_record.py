@@ -32,7 +32,7 @@ API_TAG = "keyform:api"
 PROJECT_TAG = "keyform:project"
 VERSION_TAG = "keyform:version:"
 TAGS_TAG = "keyform:tags"
-"""Which of the other tags keyform put: see aws_tags.py."""
+"""Which of the other tags keyform set: see aws_tags.py."""
 OWN_PREFIX = "keyform:"
 _CLAIM = re.compile(
     rf"(?P<form>{RECORD_FORM} )?g(?P<generation>[1-9][0-9]{{0,8}}) "

@@ -67,7 +67,7 @@ class AwsSecretsManagerSink(Store):
         options = settings.options
         region = str(options.get("region", ""))
         self._aws = AwsClient(self.name, region=region, around=around, error=self.error)
-        # It becomes a part of the address that credentials are sent to.
+        # It becomes a part of the address that receives credentials.
         if region and not _REGION.fullmatch(region):
             raise self.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
         self._template, self._field_template = name_template(settings), field_template(settings)
@@ -87,7 +87,7 @@ class AwsSecretsManagerSink(Store):
 
     @property
     def destination(self) -> str:
-        """The secrets' names, what of them is ours, where they are, with the region that was asked; and the tags."""
+        """The secrets' names, what in them is ours, where they are, with the region; and the tags."""
         return ", ".join(filter(None, (self.place, self._tags.words)))
 
     @property
@@ -131,7 +131,7 @@ class AwsSecretsManagerSink(Store):
         return self._field_of(key, current) if self._field(key) else self._whole(key, current)
 
     def check_place(self, key: str, there: Entry) -> None:
-        """Refuse a value that has no place for our field, and a secret that has no room for our tags."""
+        """Refuse a value that cannot hold our field, and a secret without room for our tags."""
         if message := self._tags.find_trouble(there.state.tags, tags_of(self._owner, key)):
             name = self._secret_name(key)
             raise self.error(f"the secret {name} {message}", f"Remove tags of it, or take some out of `tags`: {LIMIT}.")
@@ -139,7 +139,7 @@ class AwsSecretsManagerSink(Store):
             self._members(key, self._value(key, there.state.current))
 
     def put(self, record: SinkRecord, secret: Secret, there: Entry | None) -> None:
-        """Make a version that holds the secret the one that consumers get."""
+        """Create a version with the secret, and make it the one that consumers get."""
         claim = Claim(replace(record, api=as_tagged(record.owner).api), self._field(record.key))
         if there is None:
             done = self._create(claim, secret)
@@ -185,14 +185,14 @@ class AwsSecretsManagerSink(Store):
             self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
 
     def differs(self, key: str, there: Entry) -> str:
-        """Which of our own tags are not as the file says; of a secret on its way out, nothing."""
+        """Our tags that differ from the file; nothing for a secret that is scheduled for deletion."""
         secret: AwsSecret = there.state
         if secret.is_scheduled_for_deletion or not (difference := self._tags.difference(secret.tags, key)):
             return ""
         return f"the tags of {self._secret_name(key)} differ: {difference.words}; an apply corrects them"
 
     def correct(self, key: str, there: Entry) -> None:
-        """Make our own tags what the file says, without the value. What goes, goes first: the list still names it."""
+        """Set our tags as in the file, without reading the value. Removals come first: the list still names them."""
         difference = self._tags.difference(there.state.tags, key)
         if difference and difference.to_remove:
             self._aws.call("untag_resource", SecretId=self._secret_name(key), TagKeys=list(difference.to_remove))
@@ -369,11 +369,11 @@ class AwsSecretsManagerSink(Store):
         return fill(self._template, key=key, stack=self._stack)
 
     def _field(self, key: str) -> str:
-        """Where in the secret the key's own is; nothing where the whole is."""
+        """Where in the secret the key's part is; nothing if it is the whole."""
         return fill(self._field_template, key=key, stack=self._stack)
 
     def _own_tags(self, live: Mapping[str, str], key: str) -> list[dict[str, str]]:
-        """What is to be set of our own tags, with others that are set anyway."""
+        """Our tags that have to be set, together with other tags that are set anyway."""
         difference = self._tags.difference(live, key)
         return as_aws(difference.to_set) if difference else []
 

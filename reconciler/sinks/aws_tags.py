@@ -21,7 +21,7 @@ from reconciler.sinks.templates import fill
 
 _MOST_OF_ALL = 50
 MOST_TAGS = 25
-"""Of the user's own: keyform needs up to 20 for itself, and others may have some."""
+"""The user's own tags: keyform needs up to 20 for itself, and others may have some."""
 LONGEST_NAME, LONGEST_VALUE = 128, 256
 LIMIT = f"AWS keeps {_MOST_OF_ALL} tags on a secret"
 _RESERVED = (OWN_PREFIX, "aws:")
@@ -31,14 +31,14 @@ _SETTLE_IT = "Correct it: letters, digits, spaces and `_.:/=+-@` are what AWS ta
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What has to change in the tags of a secret: names and values to set, and names to take off."""
+    """The changes in the tags of a secret: names and values to set, and names to remove."""
 
     to_set: Mapping[str, str]
     to_remove: tuple[str, ...]
 
     @property
     def words(self) -> str:
-        """Which tags these are, for a plan; values are what the file says, or stay unsaid."""
+        """Which tags these are, for a plan; values of the file are shown, others are not."""
         shown = {name: value for name, value in self.to_set.items() if name != TAGS_TAG}
         of_set = [f"{printable(name)} should be {printable(value)}" for name, value in sorted(shown.items())]
         of_removed = [f"{printable(name)} left the file" for name in self.to_remove if name != TAGS_TAG]
@@ -59,7 +59,7 @@ class OwnTags:
         return f"tags {' '.join(map(printable, pairs))}" if self._templates else ""
 
     def difference(self, live: Mapping[str, str], key: str) -> Difference | None:
-        """What has to change where these tags are live; None for nothing."""
+        """The changes where these tags are live; None for nothing."""
         desired = {name: fill(value, key=key, stack=self._stack) for name, value in self._templates.items()}
         listed = frozenset(live.get(TAGS_TAG, "").split())
         gone = sorted(name for name in live if _digest(name) in listed and name not in desired and not _is_kept(name))
@@ -83,7 +83,7 @@ def templates_of(settings: SinkSettings) -> dict[str, str]:
 
 
 def find_faults(settings: SinkSettings, stack: str, keys: Collection[str]) -> Iterator[tuple[str, str, str]]:
-    """The tags that AWS would refuse or that are not the user's to set, with what is wrong and the way out."""
+    """The tags that AWS would refuse or that the user must not set, with what is wrong and the way out."""
     for name, value in templates_of(settings).items():
         reserved = next((prefix for prefix in _RESERVED if name.lower().startswith(prefix)), "")
         filled = [fill(value, key=key, stack=stack) for key in keys] or [fill(value, key="k", stack=stack)]
@@ -100,12 +100,12 @@ def find_faults(settings: SinkSettings, stack: str, keys: Collection[str]) -> It
 
 
 def as_aws(tags: Mapping[str, str]) -> list[dict[str, str]]:
-    """Tags as AWS takes them."""
+    """Tags in AWS's form."""
     return [{"Key": name, "Value": value} for name, value in sorted(tags.items())]
 
 
 def _is_kept(name: str) -> bool:
-    """Whether it is never taken off, whatever the list says."""
+    """Whether it is never removed, whatever the list says."""
     return name.lower().startswith(_RESERVED)
 
 

@@ -66,7 +66,7 @@ _LONGEST_LOOKED_AT = 4000
 _NEEDS_NO_QUOTES = re.compile(r"[A-Za-z0-9_@%+=:,./{}-]+")
 _GENERATION = frozenset({"generation"})
 _OF_ONE_KEY = frozenset(OF_A_KEY) | _GENERATION
-# An earlier secret, which nobody here knows any more: a long run of letters and digits that no person would write.
+# An earlier secret, which this process no longer knows: a long run of letters and digits that no person would write.
 _LIKE_A_TOKEN = re.compile(
     r"(?=[A-Za-z]*[0-9])(?=[0-9]*[A-Za-z])[A-Za-z0-9]{16,}|(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9])[\w-]{16,}",
     re.ASCII,
@@ -239,7 +239,7 @@ def _quoted(word: str) -> str:
 
 
 def _filled(argv: tuple[str, ...], *, stack: str, key: str | None = None, generation: int | None = None) -> list[str]:
-    """The program as it is, and its arguments with what they ask for; other braces are the program's own."""
+    """The program as it is, and its arguments with their placeholders filled in; other braces are the program's own."""
     program, *arguments = argv
     return [program, *(fill(argument, key=key, stack=stack, generation=generation) for argument in arguments)]
 

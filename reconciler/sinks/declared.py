@@ -121,10 +121,10 @@ def _nothing(_state: DesiredState) -> Iterator[Complaint]:
 class SinkType:
     """One type of sink. `title` and `description` are for editors, `example` is a sink of this type in the file.
 
-    `check` finds what the schema cannot say of the sinks of this type. `slot_of` names, by stack and key, what in such
-    a sink (of one that writes a file: in the file) is the key's; nothing where only the store knows. `elsewhere` are
-    settings that the file must not have, since they decide where credentials go, each with where it is set.
-    `variables` are environment variables that decide what the store is and who asks.
+    `check` finds what the schema cannot say about the sinks of this type. `slot_of` names, by stack and key, what in
+    such a sink (if it writes a file: in the file) belongs to the key; nothing if only the store knows. `elsewhere` are
+    settings that the file must not have, since they decide where credentials go, each with the place to set it.
+    `variables` are environment variables that decide what the store is and who calls it.
     """
 
     type: str

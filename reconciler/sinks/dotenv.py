@@ -62,9 +62,9 @@ if TYPE_CHECKING:
     from reconciler.errors import SinkError
 
 _FREE = "INFERENCE_{KEY}_KEY"
-"""A template of which no name is anybody's."""
+"""A template whose names nobody else owns."""
 _ANY = "some-key"
-"""Stands for whichever key."""
+"""Means any key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class DotenvSink(LocalFileSink):
             self._placed(lines, key, records, variables)
 
     def foreign(self, content: bytes, keys: Collection[str]) -> dict[str, ForeignRecord]:
-        """Variables of these keys' names that have no record of theirs in the line above, or that are there twice."""
+        """Variables of these keys' names without the key's record in the line above, or that appear twice."""
         lines = self._lines(content)
         wanted = {self._variable_of(key): key for key in keys}
         found = {}
@@ -200,7 +200,7 @@ class DotenvSink(LocalFileSink):
         new = [above, f"{export}{name}={value}"]
         if found.record is not None:
             end = found.record + (2 if found.variable else 1)
-            # Our own last line may have lost its end.
+            # Our own last line may have lost its line end.
             return join_lines([*lines[: found.record], *new, *(lines[end:] or [""])])
         if lines[-1] == "":
             lines.pop()
@@ -217,7 +217,7 @@ class DotenvSink(LocalFileSink):
         if not ours:
             return content
         kept = [line for number, line in enumerate(lines) if number not in ours]
-        # Our own last line may have lost its end; the line above it has not.
+        # Our own last line may have lost its line end; the line above it has not.
         return join_lines([*kept, ""] if len(lines) - 1 in ours else kept)
 
     def _find(self, lines: list[str], key: str) -> _Found:
@@ -239,7 +239,7 @@ class DotenvSink(LocalFileSink):
         return _Found(records[0], self._variable_at(lines, records[0] + 1, key))
 
     def _not_ours(self, lines: list[str], key: str, line: int) -> SinkError:
-        """What is said of a variable of this key's name without its record in the line above."""
+        """The message about a variable of this key's name without its record in the line above."""
         name, other = self._variable_of(key), self._record_above(lines, line)
         return self._file.error(
             f"{name} belongs to {owner_in(other).of(other['key'])}"
@@ -251,11 +251,11 @@ class DotenvSink(LocalFileSink):
 
     @staticmethod
     def _record_above(lines: list[str], line: int) -> re.Match[str] | None:
-        """The record in the line above, whosever it is."""
+        """The record in the line above, whoever owns it."""
         return RECORD.fullmatch(lines[line - 1]) if line else None
 
     def _lines_about(self, lines: list[str], key: str) -> Iterator[int]:
-        """Lines that may be a record or a variable of this key, and few others: to look at all takes much longer."""
+        """Lines that may be a record or a variable of this key, and few others: parsing each takes much longer."""
         name, head = self._variable_of(key), f"/{key} "
         yield from (number for number, line in enumerate(lines) if name in line or head in line)
 
@@ -271,7 +271,7 @@ class DotenvSink(LocalFileSink):
         return below is not None and below["name"] != name and core in below["name"]
 
     def _ours(self, line: str) -> re.Match[str] | None:
-        """How a record of this stack begins, be it damaged, unless it names another API or project."""
+        """The beginning of a record of this stack, even a damaged one, unless it names another API or project."""
         match = BEGINNING.fullmatch(line) if line.startswith(HEAD) else None
         if match is None or not self._owner.has(match["stack"], match["key"]):
             return None
@@ -314,7 +314,7 @@ class DotenvSink(LocalFileSink):
         return split_lines(content)
 
     def _twice(self, key: str, records: list[int], variables: list[int]) -> SinkError | None:
-        """What is said of a key whose record or variable is there more than once: readers differ about its secret."""
+        """The message about a key whose record or variable appears more than once: readers differ about its secret."""
         for what, places in ((f"{self._stack}/{key}", records), (self._variable_of(key), variables)):
             if len(places) > 1:
                 lines = " and ".join(str(number + 1) for number in places)

@@ -1,4 +1,4 @@
-"""The text of a .env file: its lines, what is a record of keyform's, and values that all readers read alike."""
+"""The text of a .env file: its lines, keyform's records, and values that all readers read alike."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ RECORD = re.compile(
     rf"g(?P<generation>[1-9][0-9]{{0,8}}) (?P<live_name>{LIVE_NAME_FORM}) (?P<created_at>[0-9TZ:.-]{{1,40}})"
     rf"(?(form)(?: (?P<api>{API_FORM})?/(?P<project>[0-9]{{1,18}}))?)[ \t]*\r?"
 )
-# What stays true of every form: a number (none in the first), then stack and key.
+# The part common to every form: a number (none in the first), then stack and key.
 BEGINNING = re.compile(r"# keyform (?:(?P<form>[0-9]{1,9}) )?(?P<stack>[^ \t\r\n/]+)/(?P<key>[^ \t\r\n]*).*")
-# All that some reader takes as setting the variable; `export` is the user's to add, and stays.
+# Everything that some reader accepts as setting the variable; users may add `export`, and it stays.
 ASSIGNMENT = re.compile(
     r"[ \t]*(?P<export>export[ \t]+)?(?P<quote>['\"]?)(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P=quote)"
     r"(?P<rest>[ \t]*(?:[=#].*)?\r?)"
 )
-# A value that all readers agree about.
+# A value that all readers read alike.
 _PLAIN = r"[A-Za-z0-9_./+=:@%-]+"
 _VALUE = re.compile(
     rf"(?P<before>[ \t]*)=(?P<after>[ \t]*)(?:(?P<plain>{_PLAIN})|'(?P<single>[^'\\]+)'|\"(?P<double>[^\"\\$`]+)\")"
@@ -37,7 +37,7 @@ _VALUE = re.compile(
 )
 _PRINTABLE = re.compile(r"[ -~]+")
 MARK = b"\xef\xbb\xbf"
-"""The byte order mark of UTF-8, by which some editors begin a file."""
+"""The byte order mark of UTF-8, with which some editors begin a file."""
 
 
 def split_lines(content: bytes) -> list[str]:
@@ -60,7 +60,7 @@ def write_record(record: SinkRecord) -> str:
 
 
 def read_record(line: str) -> SinkRecord | None:
-    """The record that a line is, whosever it is; None for anything else."""
+    """The record in a line, whoever owns it; None for anything else."""
     match = RECORD.fullmatch(line) if line.startswith(HEAD) else None
     created_at = parse_instant(match["created_at"]) if match else None
     if match is None or created_at is None:
@@ -72,12 +72,12 @@ def read_record(line: str) -> SinkRecord | None:
 
 
 def owner_in(match: re.Match[str]) -> Owner:
-    """Whose a record line is."""
+    """The owner of a record line."""
     return Owner(match["stack"], match["api"] or "", int(match["project"] or 0))
 
 
 def write_value(secret: str) -> str | None:
-    """The secret in the plainest quotes that all readers read alike; None where there are none."""
+    """The secret in the plainest quotes that all readers read alike; None if there are none."""
     if re.fullmatch(_PLAIN, secret):
         return secret
     if _PRINTABLE.fullmatch(secret):
@@ -89,7 +89,7 @@ def write_value(secret: str) -> str | None:
 
 
 def read_value(assignment: re.Match[str]) -> Secret | None:
-    """The value, where all readers agree about it; None when it is empty, or something that they would interpret."""
+    """The value, if all readers read it alike; None if it is empty, or something that they would interpret."""
     match = _VALUE.fullmatch(assignment["rest"])
     value = (match["plain"] or match["single"] or match["double"]) if match else ""
     # In single quotes, Docker Compose and python-dotenv differ about a variable.

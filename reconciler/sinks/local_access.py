@@ -1,10 +1,10 @@
 """Who may read a local sink's file: its owner alone, or also one group that the file names.
 
-    mode: "0640"     # 0600 unless said; 0400 and 0440 also keep the owner from writing by accident
+    mode: "0640"     # default 0600; 0400 and 0440 also keep the owner from writing by accident
     group: app       # a name, or a number
 
-Nobody else ever reads it, and nobody but keyform writes it: consumers only read. The file has mode and group before the
-secret is in it. Where somebody changed them by hand, an apply sets them back, and a plan says so.
+Nobody else ever reads it, and only keyform writes it: consumers only read. The file has mode and group before it holds
+the secret. If someone changed them by hand, a plan reports it, and an apply resets them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OWNER_ONLY = 0o600
 _GROUP_READS = 0o040
 _MODE = re.compile("0?[0-7]{3}")
 _HIGHEST_GID = 2**32 - 2
-"""The one above stands for "no change" where a file is given to a group."""
+"""The number above means "no change" when a file is given to a group."""
 
 MODE = Option(
     name="mode",
@@ -59,13 +59,13 @@ GROUP = Option(
 
 
 def read_mode(settings: SinkSettings) -> int | None:
-    """The mode as a number, read as octal digits; None for what is no mode."""
+    """The mode as a number, read as octal digits; None if it is not a mode."""
     text = settings.options.get("mode", "0600")
     return int(text, 8) if isinstance(text, str) and _MODE.fullmatch(text) else None
 
 
 def read_group(settings: SinkSettings) -> str:
-    """The group's name or number; nothing where the file names none."""
+    """The group's name or number; nothing if the file names none."""
     return str(settings.options.get("group", ""))
 
 
@@ -83,7 +83,7 @@ def check_access(state: DesiredState, kind: str) -> Iterator[Complaint]:
 
 
 def find_faults(mode: int | None, group: str) -> Iterator[tuple[str, str, str]]:
-    """What is wrong with a mode and a group, each with its option and the way out; of a mode that is none, nothing."""
+    """What is wrong with a mode and a group, each with its option and the way out; nothing about an invalid mode."""
     if mode is None:
         return
     if mode & 0o007:
@@ -112,13 +112,13 @@ class FileAccess:
 
     @property
     def words(self) -> str:
-        """Both, as a plan shows them; nothing for the owner alone."""
+        """Both, as a plan shows them; nothing if only the owner reads the file."""
         mode = "" if self.mode == OWNER_ONLY else f"mode {self.mode:04o}"
         return ", ".join(filter(None, (mode, f"group {printable(self.group)}" if self.group else "")))
 
     @property
     def gid(self) -> int | None:
-        """The group's number; None where the file names none, or there is no such group."""
+        """The group's number; None if the file names none, or there is no such group."""
         found = self._find_group()
         return found.number if found else None
 
@@ -141,13 +141,13 @@ class FileAccess:
         return stat.S_IMODE(found.st_mode) == self.mode and (not self.group or found.st_gid == self.gid)
 
     def widens(self, found: os.stat_result | None) -> bool:
-        """Whether a group gets to read a file that it could not read before; None: there is no file yet."""
+        """Whether a group will read a file that it could not read before; None: there is no file yet."""
         if not self.mode & _GROUP_READS:
             return False
         return found is None or found.st_gid != self.gid or not found.st_mode & _GROUP_READS
 
     def describe_drift(self, found: os.stat_result) -> str:
-        """What was changed by hand, and what an apply does, to complete "FILE …"; nothing where all is right."""
+        """What was changed by hand, and what an apply does, to complete "FILE …"; nothing if all is right."""
         if self.is_given(found):
             return ""
         mode, group = stat.S_IMODE(found.st_mode), self._name(found.st_gid)
@@ -159,7 +159,7 @@ class FileAccess:
         return f"has {has}, and should have {self.mode:04o}: an apply sets it{kept}"
 
     def refuse_strangers(self, found: os.stat_result) -> tuple[str, str]:
-        """What is said of a file without a record of this stack that has another access, and the way out."""
+        """The message about a file without a record of this stack that has another access, and the way out."""
         mode = stat.S_IMODE(found.st_mode)
         if not self.words:
             return (
@@ -170,18 +170,18 @@ class FileAccess:
         fix = f"`chgrp {printable(self.group)}` and `chmod {self.mode:o}`" if self.group else f"`chmod {self.mode:o}`"
         return (
             f"already exists without a record of this stack, and its mode {mode:03o}{group} left as it is",
-            f"If its group may read all that is in it, {fix} it; or choose another path.",
+            f"If its group may read everything in it, {fix} it; or choose another path.",
         )
 
     def find_barrier(self, folder: Path) -> str:
-        """The folder nearest to the file that the group may not pass, to complete "FILE …"; nothing where it may."""
+        """The folder nearest to the file that the group cannot pass, to complete "FILE …"; nothing if it can."""
         if (gid := self.gid) is None:
             return ""
         for place in (folder, *folder.parents):
             try:
                 found = self._effects.stat(place)
             except FileNotFoundError:
-                continue  # keyform makes it, for the group
+                continue  # keyform creates it, for the group
             if not found.st_mode & (stat.S_IXGRP if found.st_gid == gid else stat.S_IXOTH):
                 path, name, mode = printable(str(place)), printable(self.group), stat.S_IMODE(found.st_mode)
                 way_out = f"`chgrp {name}` and `chmod g+x` it, if they cannot"

@@ -1,11 +1,11 @@
 """A local file that holds secrets, and the rules for every touch of it.
 
-- Where it may be is for reach.py to say. Outside of the folder of the configuration file, one that is there already and
-  holds no record of this stack is somebody else's: it is neither read nor written, unless the sink is `shared`.
+- reach.py decides where it may be. Outside the folder of the configuration file, an existing file without a record of
+  this stack has another owner: keyform neither reads nor writes it, unless the sink is `shared`.
 - Ours, a regular file with one name, of mode 0600 or as `mode` and `group` say (local_access.py); a symbolic link is
-  refused. A file without a record of this stack has to have that mode before: nobody else's mode is changed. Git must
-  be unable to commit it, and what it tracks is not read.
-- A change is whole or not at all: a new file is written and synced, renamed over the old one, and the folder is synced.
+  refused. A file without a record of this stack has to have that mode already: keyform changes nobody else's mode. Git
+  must be unable to commit it, and keyform does not read a file that git tracks.
+- A change is whole or not at all: write and sync a new file, rename it over the old one, and sync the folder.
 - Writers take turns by a lock on the *folder* itself (`flock`), threads and processes alike: a lock file would have to
   be left behind, where git sees it; and the file itself cannot be locked, because each change replaces it.
 - The new file is created in a sub-folder `.keyform.tmp` (0700) with a `.gitignore` for everything in it. So it needs no
@@ -45,7 +45,7 @@ _NO_LOCKS = frozenset({errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOS
 
 
 class LocalFile(LocalPlace):
-    """A file at such a path; `has_record` says of a content whether this stack has a record in it, be it damaged.
+    """A file at such a path; `has_record` says whether a content has a record of this stack, even a damaged one.
 
     `access` is who may read it. No error shows the content.
     """
@@ -71,9 +71,9 @@ class LocalFile(LocalPlace):
 
     @property
     def exposure(self) -> str:
-        """What a review should know before this is written, of the file as it was read last.
+        """What a review should know before this is written, about the file as it was last read.
 
-        It was somebody else's; or a group will read it that could not before.
+        It had another owner; or a group will read it that could not before.
         """
         strangers = (
             f"sink {self._sink} writes to {self.destination}, which is outside the folder of the configuration "
@@ -85,14 +85,14 @@ class LocalFile(LocalPlace):
 
     @property
     def drift(self) -> str:
-        """What is wrong with who may read it, as it was seen last, and what an apply does; nothing if all is right."""
+        """What is wrong with its readers, as last seen, and what an apply does; nothing if all is right."""
         if self._seen is None or not self._is_ours:
             return ""
         return self._access.describe_drift(self._seen)
 
     @property
     def barrier(self) -> str:
-        """Why those who may read it may not reach it; nothing if they can, or if that is its owner alone."""
+        """Why its readers may not reach it; nothing if they can, or if only the owner reads it."""
         with suppress(OSError):
             return self._access.find_barrier(self._folder)
         return ""
@@ -165,8 +165,8 @@ class LocalFile(LocalPlace):
     def edit(self, change: Callable[[bytes], bytes]) -> None:
         """Replace the content by the result of `change`, durably; `b""` means no file, on both sides.
 
-        Content that stays as it is is not written again, unless its mode or group has to change. Missing folders are
-        made: 0700, or 0710 for the group that may read the file.
+        Unchanged content is not written again, unless its mode or group has to change. Missing folders are created:
+        0700, or 0710 for the group that may read the file.
         """
         with self._told("cannot be written"):
             self._find()
@@ -315,7 +315,9 @@ class LocalFile(LocalPlace):
             self._effects.make_folder(folder, gid=self._access.gid)
 
     def _check_access(self) -> None:
-        """Refuse what this process could not give the file: a group that is not there, or is not its own."""
+        """Refuse an access that this process could not give the file: a group that does not exist, or is not
+        its own.
+        """
         if trouble := self._access.find_trouble():
             raise self.error(*trouble)
 

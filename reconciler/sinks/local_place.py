@@ -1,4 +1,4 @@
-"""A path that a local sink may use: where it leads, what is there, and what git makes of it."""
+"""A path that a local sink may use: where it leads, what is there, and what git says about it."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ class LocalPlace:
 
     @property
     def destination(self) -> str:
-        """Where it is, as a plan shows it: from the folder of the configuration file on, or whole."""
-        with suppress(OSError, SinkError):  # those who read or write it are told
+        """Its place, as a plan shows it: relative to the folder of the configuration file, or whole."""
+        with suppress(OSError, SinkError):  # its readers and writers get the error
             self._find()
         return show_path(self._path, self._home)
 
     @property
     def place(self) -> str:
-        """The whole path, as far as it was followed."""
+        """The whole path, as far as its links were followed."""
         return str(self._path)
 
     def error(self, message: str, way_out: str, *, line: int = 0, effect_is_unknown: bool = False) -> SinkError:
-        """An error that names the sink and the path, and the line when there is one (counted from 1)."""
+        """An error that names the sink and the path, and the line if there is one (counted from 1)."""
         shown = printable(self._given)
         place = f"{shown}:{line}" if line else shown
         return SinkError(f"sink {self._sink}: {place}: {message}", way_out=way_out, effect_is_unknown=effect_is_unknown)
@@ -60,7 +60,7 @@ class LocalPlace:
     # --- What is looked at -------------------------------------------------------------------------------------------
 
     def _find(self) -> None:
-        """See where the path leads; it must not lead elsewhere later."""
+        """Resolve the path; it must not lead elsewhere later."""
         try:
             reach = check_reach(self._given, self._home, self._effects)
         except PathRefused as refused:
@@ -95,7 +95,7 @@ class LocalPlace:
         return found
 
     def _check_replaceable(self) -> None:
-        """Refuse a file that no other one can take the place of."""
+        """Refuse a file that cannot be replaced."""
         if pin := self._effects.pinned_by(self._path):
             raise self.error(*explain_pin(pin, self._path))
 
@@ -109,7 +109,7 @@ class LocalPlace:
                 f"{TEMPORARY_FOLDER} beside it is needed for writing, but is not a folder of keyform's own",
                 "Remove it, or choose another path.",
             )
-        # A new file of a name that git tracks is part of the next `commit --all`, whatever is ignored.
+        # The next `commit --all` adds a new file with a name that git tracks, whatever is ignored.
         says = self._git_of_temporary.is_tracked(self._folder, TEMPORARY_FOLDER)
         if to_write and not says.is_answer:
             raise self.error(*explain_silence(says, self._git_of_temporary.asked, self._folder))

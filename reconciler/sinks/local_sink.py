@@ -92,7 +92,7 @@ class LocalFileSink(Sink):
 
     @property
     def destination(self) -> str:
-        """The file's path, and who may read it if that is not its owner alone."""
+        """The file's path, and its readers if that is not only its owner."""
         return ", ".join(filter(None, (self._file.destination, self._access.words)))
 
     @property
@@ -102,12 +102,12 @@ class LocalFileSink(Sink):
 
     @property
     def exposure(self) -> str:
-        """A sentence when the file is somebody else's, or a group gets to read it, as it was read last."""
+        """A sentence if the file had another owner, or a group will read it, as it was last read."""
         return self._file.exposure
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """Who may read the file, where somebody changed that; and what was damaged in it when it was read last."""
+        """Changes by hand to who may read the file, and its damage, as it was last read."""
         found = []
         if self._file.drift:
             found.append(Repair("sink_access_differs", f"{self._file.destination} {self._file.drift}"))
@@ -118,7 +118,7 @@ class LocalFileSink(Sink):
 
     @property
     def warning(self) -> str:
-        """A folder on the way that those who may read the file may not pass."""
+        """A folder on the way that the file's readers cannot pass."""
         barrier = self._file.barrier
         return f"{self._file.destination} {barrier}" if barrier else ""
 
@@ -205,8 +205,8 @@ class LocalFileSink(Sink):
     def tidy(self) -> None:
         """Finish an interrupted change of the file; write records in today's form, if others were read.
 
-        Nothing depends on the latter: the next write of such a record does it, too. What is damaged is written as it
-        should be, with mode and group as declared, and it is an error if that cannot be done.
+        Nothing depends on the latter: the next write of such a record does it, too. Damage is repaired, with mode and
+        group as declared, and it is an error if that fails.
         """
         self._file.tidy()
         if self.repairs:
@@ -246,7 +246,7 @@ class LocalFileSink(Sink):
 
     @abstractmethod
     def foreign(self, content: bytes, keys: Collection[str]) -> Mapping[str, ForeignRecord]:
-        """What is in the place of one of these keys without being ours, or is there twice."""
+        """What is in the place of one of these keys without being ours, or appears twice."""
 
     @abstractmethod
     def held(self, content: bytes, only: str | None = None) -> Mapping[str, HeldSecret]:

@@ -60,9 +60,9 @@ def _describe_lines(what: str, lines: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HeldSecret:
-    """A secret as a sink holds it, and the record beside it.
+    """A secret as a sink holds it, with its record.
 
-    With a damage it is there, and not every reader gets it; with a doubt, readers may get different ones.
+    With a damage it exists, but not every reader gets it; with a doubt, readers may get different ones.
     """
 
     record: SinkRecord
@@ -163,12 +163,12 @@ class Sink(ABC):
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """What is not as it should be as of the last `read`, although no secret is lost: `tidy` puts it right."""
+        """What was not as it should be as of the last `read`, although no secret is lost: `tidy` corrects it."""
         return ()
 
     @property
     def warning(self) -> str:
-        """A sentence when consumers may not get what it holds, and keyform changes nothing about that; else nothing."""
+        """A sentence if consumers may not get what it holds, in a way that keyform does not change; else nothing."""
         return ""
 
     @property
@@ -235,6 +235,5 @@ class Sink(ABC):
     def tidy(self) -> None:  # noqa: B027 - for those that leave something behind
         """Make its content durable, remove leftovers, and write records of an earlier form in today's.
 
-        What `repairs` says is put right. Touches nothing when nothing was cut short, and
-        that read found neither.
+        Corrects what `repairs` reports. Touches nothing if no write was interrupted, and that read found neither.
         """

@@ -128,7 +128,7 @@ class Store(Sink):
 
     @property
     def repairs(self) -> tuple[Repair, ...]:
-        """What beside the secrets was not as the file says when the store was read last."""
+        """What besides the secrets differed from the file when the store was last read."""
         return tuple(Repair("sink_entry_differs", self._differing[key]) for key in sorted(self._differing))
 
     @abstractmethod
@@ -174,11 +174,11 @@ class Store(Sink):
             self.put(replace(there.record, form=RECORD_FORM), secret, there)
 
     def differs(self, key: str, there: Entry) -> str:  # noqa: ARG002 - for those that keep more than secrets
-        """What beside the secret is not as the file says, and what an apply does about it; nothing if all is right."""
+        """What besides the secret differs from the file, and what an apply does about it; nothing if all is right."""
         return ""
 
     def correct(self, key: str, there: Entry) -> None:
-        """Make that what the file says."""
+        """Set that as in the file."""
 
     def foreign(self, key: str, there: Entry) -> SinkError:
         """The message about an entry that is not ours."""
@@ -279,7 +279,7 @@ class Store(Sink):
         self._change(key, attempt, is_done)
 
     def tidy(self) -> None:
-        """Put right what `repairs` says; write those records in today's form that the last reading found in another.
+        """Correct what `repairs` reports; write the records in today's form that the last reading found in another.
 
         Nothing depends on the latter.
         """

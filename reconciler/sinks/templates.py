@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 VARIABLE_TEMPLATE = "{KEY}_KEY"
-"""The variable of a key where the file names no other."""
+"""The default variable of a key."""
 NAMES = ("key", "KEY", "stack", "STACK")
 OF_A_KEY = ("key", "KEY")
 UPPER = ("KEY", "STACK")
@@ -27,7 +27,7 @@ _PLACEHOLDER = re.compile(r"\{(key|KEY|stack|STACK|generation)\}")
 
 
 def fill(template: str, *, key: str | None = None, stack: str | None = None, generation: int | None = None) -> str:
-    """The template with what is given in place of its placeholders; all else stays, other braces too."""
+    """The template with its placeholders filled in; everything else stays, including other braces."""
     values = {
         "key": key,
         "KEY": None if key is None else _upper(key),
@@ -49,7 +49,7 @@ def placeholders_in(template: str) -> frozenset[str]:
 
 
 def is_variable_name(text: str) -> bool:
-    """Whether shells and readers of .env files take a text as a variable's name."""
+    """Whether shells and readers of .env files accept a text as a variable's name."""
     return re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", text) is not None
 
 
@@ -67,8 +67,8 @@ def template_option(
 ) -> Option:
     """An option that holds a template: `characters` of a set in a regular expression, and placeholders.
 
-    `words` says in an error which characters these are. `is_for_each_key`: it has to hold a placeholder of the key, so
-    that no two keys share what it names.
+    `words` names these characters in an error. `is_for_each_key`: it has to hold a placeholder of the key, so that no
+    two keys share what it names.
     """
     listed = [f"`{{{each}}}`" for each in takes]
     known = f"{', '.join(listed[:-1])} and {listed[-1]}"

@@ -148,7 +148,7 @@ def test_who_waits_for_the_lists_is_told_for_whom_and_goes_on_when_it_is_their_t
     begun = world.clock.now()
     assert apply(world, FIRST, lock).complete
     waited.append((world.clock.now() - begun).total_seconds())
-    assert told == ["waiting for the lists of keys, which are written by other@ci"]
+    assert told == ["waiting for the lists of keys, which are written by other@ci for stack other"]
     assert waited[0] < 30
 
 
@@ -185,8 +185,8 @@ def test_at_the_end_of_the_wait_the_binds_fail_and_name_the_holder_and_all_else_
     assert bind.state is OutcomeState.FAILED
     assert bind.detail == "The lists of keys in project 1234 are locked by other@ci."
     assert bind.way_out == (
-        "wait for it, or give --lock-timeout; if its holder is dead, delete the key keyform-lock--lists-e… in the"
-        " portal"
+        "wait for it, or give --lock-timeout; `keyform unlock` shows who holds it, and releases it if its holder is"
+        " dead"
     )
     assert states(result)["publish payments"] is OutcomeState.SKIPPED
     assert states(result)["publish unbound"] is OutcomeState.DONE
@@ -269,7 +269,7 @@ def test_in_v2_a_list_belongs_to_a_key_and_so_to_one_stack(tmp_path: Path) -> No
 def test_only_one_of_two_stacks_has_the_lists(world: World) -> None:
     ours, theirs = lists_lock(world, "one", 0.25), lists_lock(world, "two", 0.75)
     ours.acquire(timeout=0)
-    with pytest.raises(LockHeld, match="are locked by one@ci, until 2026-11-21T10:10:00Z"):
+    with pytest.raises(LockHeld, match="are locked by one@ci for stack one, until 2026-11-21T10:10:00Z"):
         theirs.acquire(timeout=0)
     ours.release()
     theirs.acquire(timeout=0)

@@ -192,8 +192,8 @@ def test_a_lock_that_cannot_be_given_back_is_told_with_the_end_of_it(world: Worl
     (sentence,) = told
     assert sentence.startswith("The lock of stack prod may be left behind. The API is asked too often")
     assert sentence.endswith(
-        " If so, it expires: other runs are kept out until 2026-11-21T10:11:00Z, or until someone deletes the key"
-        " keyform-lock-prod-e1 in the portal."
+        " If so, it expires: other runs are kept out until 2026-11-21T10:11:00Z, or until `keyform unlock"
+        " --release` deletes the key keyform-lock-prod-e1."
     )
     lock.release()
     assert len(told) == 1, "what was told is not told again"

@@ -8,7 +8,7 @@ import pytest
 from cli.conftest import Keyform, MakeWorld
 from cli.faults import always, cut_short, on, refusal
 from cli.in_process import InProcess
-from cli.stage import ONE_KEY, PROJECT, TWO_KEYS, Proceed, World
+from cli.stage import ONE_KEY, PROJECT, TOKEN, TWO_KEYS, Proceed, World
 
 from reconciler.emulator import Answer, Modes, Request
 
@@ -189,3 +189,37 @@ def test_a_list_that_is_cut_short_once_is_read_again(world: World, keyform: Keyf
     ran = keyform("plan")
     assert (ran.code, ran.err) == (0, "")
     assert "Plan: 1 to add" in ran.out
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        (
+            "GCORE_API_KEY",
+            f'"{TOKEN}"',
+            "Error: GCORE_API_KEY has quotation marks around it, which are part of the value.",
+        ),
+        ("GCORE_API_KEY", f"Bearer {TOKEN}", "Error: GCORE_API_KEY begins with the word `Bearer`."),
+        ("GCORE_API_KEY", "$GCORE_API_KEY", "Error: GCORE_API_KEY holds the name of a variable, not its value."),
+        ("GCORE_API_KEY", " \n", "Error: GCORE_API_KEY holds nothing but white space."),
+        ("GCORE_API_KEY", "<token>", "Error: GCORE_API_KEY holds a placeholder, not a token."),
+        ("GCORE_BASE_URL", '"https://api.gcore.com"', "Error: GCORE_BASE_URL has quotation marks around it"),
+        ("GCORE_CLOUD_PROJECT_ID", f'"{PROJECT}"', "It has quotation marks around it, which are part of the value"),
+        ("GCORE_CLOUD_PROJECT_ID", "shop", "Its value must be a whole number of 1 or more."),
+    ],
+)
+def test_a_variable_that_is_not_as_a_shell_leaves_it_is_named_before_anything_is_asked(
+    world: World, keyform: Keyform, variable: str, value: str, told: str
+) -> None:
+    for project in ("${GCORE_CLOUD_PROJECT_ID}", str(PROJECT)):
+        world.write(ONE_KEY.replace(f"project: {PROJECT}", f"project: {project}"))
+        ran = keyform("plan", env={"GCORE_CLOUD_PROJECT_ID": str(PROJECT), variable: value})
+        assert (ran.code, ran.out) == (1, "")
+        assert told in ran.err
+        assert world.calls == []
+
+
+def test_a_line_break_at_the_end_of_a_token_is_left_out(world: World, keyform: Keyform) -> None:
+    """As a file, or a secret of a cluster, has it."""
+    world.write(ONE_KEY)
+    assert keyform("plan", env={"GCORE_API_KEY": f"{TOKEN}\n"}).code == 0

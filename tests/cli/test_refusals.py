@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import resource
 import subprocess
@@ -333,7 +334,19 @@ def test_a_removed_key_keeps_its_live_key_until_its_record_can_be_removed(world:
         (["plan", "extra"], "keyform plan: error: unrecognized arguments: extra"),
         (["plann"], "there is no command 'plann'; did you mean plan?"),
         (["frobnicate"], "there is no command 'frobnicate'; there are init, validate, plan, "),
-        (["-f", "x.yaml", "plan"], "unrecognized argument: -f; the command comes first, its options behind it"),
+        (["-f", "x.yaml"], "unrecognized argument: -f; name a command first, such as `keyform plan`"),
+        (["-f", "x.yaml", "aply"], "there is no command 'aply'; did you mean apply?"),
+        (["help", "aply"], "there is no command 'aply'; did you mean apply?"),
+        (["--json", "--nonsense", "plan"], "keyform plan: error: unrecognized arguments: --nonsense"),
+        (["PLAN"], "there is no command 'PLAN'; did you mean plan?"),
+        (["force-unlock", "x"], "there is no command 'force-unlock'; did you mean unlock?"),
+        (["-v"], "unrecognized argument: -v; did you mean --version?"),
+        (["--hlep"], "unrecognized argument: --hlep; did you mean --help?"),
+        (["plan", "-v"], "unrecognized arguments: -v; did you mean --log-level debug?"),
+        (["apply", "-auto-approve"], "unrecognized argument: -auto-approve; did you mean --auto-approve?"),
+        (["apply", "--yes"], "unrecognized arguments: --yes; did you mean --auto-approve?"),
+        (["plan", "-file=x.yaml"], "unrecognized argument: -file; did you mean --file?"),
+        (["plan", "prod.yaml"], "unrecognized arguments: prod.yaml; name a file with -f"),
         (["emulator", "--port", "70000"], "argument --port: give a whole number from 0 to 65535"),
         (["emulator", "--task-seconds", "-1"], "argument --task-seconds: give a number of seconds, 0 or more"),
         (["emulator", "--task-seconds", "nan"], "argument --task-seconds: give a number of seconds, 0 or more"),
@@ -353,6 +366,33 @@ def test_a_usage_error_ends_with_1_and_says_what_is_wrong(
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("usage: keyform")
     assert sentence in ran.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["-f", "stack.yaml", "plan", "--json"],
+        ["--json", "plan", "-f", "stack.yaml"],
+        ["--no-color", "--json", "-f", "stack.yaml", "plan"],
+        ["--log-level", "error", "--file=stack.yaml", "--json", "plan"],
+        ["plan", "-f", "stack.yaml", "-f", "./stack.yaml", "--json"],
+    ],
+)
+def test_options_may_come_before_their_command(world: World, keyform: Keyform, argv: list[str]) -> None:
+    world.write(ONE_KEY, "stack.yaml")
+    ran = keyform(*argv)
+    assert (ran.code, ran.err) == (0, "")
+    assert json.loads(ran.out)["keyform"]["summary"]["add"] == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "same"),
+    [(["help"], ["--help"]), (["help", "plan"], ["plan", "--help"]), (["version"], ["--version"])],
+)
+def test_help_and_version_are_also_words(world: World, keyform: Keyform, argv: list[str], same: list[str]) -> None:
+    ran = keyform(*argv)
+    assert ran.code == 0
+    assert ran.out == keyform(*same).out != ""
 
 
 def test_without_a_command_the_help_is_shown_as_an_error(world: World, keyform: Keyform) -> None:

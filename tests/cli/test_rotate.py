@@ -8,6 +8,7 @@ import re
 import pytest
 from cli.conftest import Keyform
 from cli.stage import HEAD, ONE_KEY, TWO_KEYS, Proceed, World
+from cli.terminals import on_terminal
 
 from reconciler.emulator import Answer, Request
 
@@ -91,7 +92,7 @@ def test_a_revocation_that_fails_midway_is_completed_by_a_plain_apply(applied: W
         (["payment"], "Error: The file declares no key 'payment'. Nothing was changed.\n  did you mean payments?\n"),
         (["payment", "bach"], "Error: The file declares no key 'payment', 'bach'. Nothing was changed.\n"),
         (["payments", "portal-made"], "Error: The file declares no key 'portal-made'."),
-        ([], "Error: No key is named.\n  name the keys to rotate, or give --due 14d"),
+        ([], "Error: No key is named.\n  name the keys to rotate, or a pattern such as 'payments-*'; give"),
     ],
 )
 def test_what_is_not_declared_is_not_rotated(applied: World, keyform: Keyform, argv: list[str], told: str) -> None:
@@ -119,11 +120,17 @@ def test_a_rotation_tells_its_result_as_json(applied: World, keyform: Keyform) -
         "key.search": "rotation_is_asked",
     }
     assert tree["keyform"]["complete"] is True
-    assert tree["keyform"]["done"] == {"add": 0, "change": 0, "rotate": 2, "destroy": 0}
+    assert tree["keyform"]["done"] == {
+        "add": 0,
+        "change": 0,
+        "rotate": 2,
+        "destroy": 0,
+        "forget": 0,
+    }
 
 
 def test_what_falls_due_is_shown_and_nothing_is_changed(applied: World, keyform: Keyform) -> None:
-    applied.write(TWO.replace("  search:\n", "  search:\n    rotation: {every: 2h}\n"))
+    applied.write(TWO.replace("  search:\n", "  search:\n    rotation: {every: 2h, overlap: 1h}\n"))
     before = len(applied.writes)
     assert keyform("rotate", "--due", "1h").out == "Nothing falls due within 1h.\n"
     day = keyform("rotate", "--due", "1d")
@@ -146,3 +153,115 @@ def test_a_look_at_what_falls_due_takes_no_keys(applied: World, keyform: Keyform
     ran = keyform("rotate", "payments", "--due", "1d")
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("Error: --due only shows what falls due.")
+
+
+OLDER = TWO.replace("version: 1\n", "version: 1\napi: v2\n")
+
+
+@pytest.mark.parametrize("file", [TWO, OLDER.replace("    applications: [webui]\n", "")], ids=["v3", "v2"])
+@pytest.mark.parametrize(
+    ("argv", "rotated"),
+    [
+        (["--all"], {"payments", "search"}),
+        (["*"], {"payments", "search"}),
+        (["pay*"], {"payments"}),
+        (["pay*", "search"], {"payments", "search"}),
+        (["p?yments", "s[a-f]arch"], {"payments", "search"}),
+        (["--sink", "jobs"], {"search"}),
+        (["--sink", "local"], {"payments", "search"}),
+        (["--sink", "jobs", "--sink", "local"], {"payments", "search"}),
+    ],
+)
+def test_many_keys_are_rotated_at_once(
+    world: World, keyform: Keyform, file: str, argv: list[str], rotated: set[str]
+) -> None:
+    world.write(file)
+    assert keyform("apply", "--auto-approve").code == 0
+    old = {name: world.secret_of(name) for name in ("payments", "search")}
+    revoke = [] if "--all" in argv else ["--revoke"]
+    ran = keyform("rotate", *argv, *revoke, "--auto-approve", "--json")
+    assert ran.code == 0, ran.err
+    tree = json.loads(ran.out)
+    assert {one["address"] for one in tree["resource_changes"]} == {f"key.{name}" for name in rotated}
+    assert tree["keyform"]["done"]["rotate"] == len(rotated)
+    for name, secret in old.items():
+        assert world.held()[name.upper()] == world.secret_of(f"{name}-g2" if name in rotated else name)
+        assert world.opens("llama3", secret) == (not revoke or name not in rotated)
+    assert keyform("plan", "--detailed-exitcode").code == 0
+
+
+UNCLEAR = "exclude each other: it is not clear which keys are meant."
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["serch-*"], "Error: No key of the file matches 'serch-*'. Nothing was changed.\n  did you mean search?\n"),
+        (
+            ["paymnets*"],
+            "Error: No key of the file matches 'paymnets*'. Nothing was changed.\n  did you mean payments?\n",
+        ),
+        (
+            ["x*"],
+            "Error: No key of the file matches 'x*'. Nothing was changed.\n  name keys as the file has them",
+        ),
+        (["pay*", "bach"], "Error: The file declares no key 'bach'. Nothing was changed.\n"),
+        (["--sink", "jbos"], "Error: The file declares no sink 'jbos'. Nothing was changed.\n  did you mean jobs?\n"),
+        (
+            ["--sink", "*"],
+            "Error: The file declares no sink '*'. Nothing was changed.\n  name sinks as the file has them",
+        ),
+        (["--all", "payments"], f"Error: KEY and --all {UNCLEAR}"),
+        (
+            ["--all", "--sink", "jobs"],
+            f"Error: --all and --sink {UNCLEAR}",
+        ),
+        (
+            ["search", "--sink", "jobs"],
+            f"Error: KEY and --sink {UNCLEAR}",
+        ),
+        (["--all", "--due", "1d"], "Error: --due only shows what falls due."),
+        (["--sink", "jobs", "--due", "1d"], "Error: --due only shows what falls due."),
+    ],
+)
+def test_what_is_not_clear_rotates_nothing(applied: World, keyform: Keyform, argv: list[str], told: str) -> None:
+    before = len(applied.writes)
+    ran = keyform("rotate", *argv, "--auto-approve")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith(told)
+    assert len(applied.writes) == before
+
+
+def test_a_sink_that_leaked_is_rotated_with_what_the_file_no_longer_keeps_there(
+    applied: World, keyform: Keyform
+) -> None:
+    """The key has moved to another sink in the file, and no apply has taken its record away yet."""
+    applied.write(TWO.replace("    sink: [local, jobs]\n", ""))
+    leaked = applied.secret_of("search")
+    ran = keyform("rotate", "--sink", "jobs", "--revoke", "--auto-approve")
+    assert ran.code == 0, ran.err
+    said = " ".join(ran.out.split())
+    assert "search is revoked (sink jobs holds its secret): it is cut as soon as another is published" in said
+    assert "the secret of 1 key, which this rotates: search" in said
+    assert not applied.opens("llama3", leaked)
+    assert applied.owned() == ["payments", "search-g2"]
+    assert applied.held("jobs.json") == {}
+    again = keyform("rotate", "--sink", "jobs", "--auto-approve")
+    assert again.code == 0
+    assert "holds no secret of a key that the file declares" in " ".join(again.out.split())
+    assert applied.owned() == ["payments", "search-g2"]
+
+
+@pytest.mark.process("a terminal belongs to a process")
+def test_a_revocation_of_all_says_what_yes_means(world: World, keyform: Keyform) -> None:
+    world.write(TWO)
+    assert keyform("apply", "--auto-approve").code == 0
+    with on_terminal(world, "rotate", "--all", "--revoke") as terminal:
+        terminal.wait_for("Only 'yes' is accepted: ")
+        said = " ".join(terminal.text.split())
+        assert (
+            "This revokes the secrets of 2 keys, with no overlap: consumers on the old secret are locked out." in said
+        )
+        terminal.type("y\n")
+        assert terminal.end() == 1
+    assert world.owned() == ["payments", "search"]

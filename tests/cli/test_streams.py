@@ -101,10 +101,11 @@ def test_streams_that_are_closed_are_no_trouble(world: World, keyform: Keyform, 
 
 @pytest.mark.process("its stdout is a device")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full, as Linux has it")
-def test_an_output_that_cannot_be_written_is_an_error(world: World) -> None:
+@pytest.mark.parametrize("command", ["plan", "plan --json", "unlock", "--help", "plan --help", "--version"])
+def test_an_output_that_cannot_be_written_is_an_error(world: World, command: str) -> None:
     world.write(TWO_KEYS)
     with Path("/dev/full").open("wb") as full:
-        ran = world.run("plan", stdout=full)
+        ran = world.run(*command.split(), stdout=full)
     assert ran.code == 1
     assert ran.err == ("Error: The output cannot be written: No space left on device.\n  check where stdout goes\n")
 
@@ -151,7 +152,8 @@ def test_the_help_lists_every_command_and_what_it_does(world: World, keyform: Ke
     assert (ran.code, ran.err) == (0, "")
     commands = re.findall(r"^    ([a-z]+) {2,}(\S.*)$", ran.out, re.MULTILINE)
     assert [name for name, _ in commands] == [
-        "init", "validate", "plan", "apply", "status", "verify", "rotate", "destroy", "emulator", "demo",
+        "init", "validate", "plan", "apply", "status", "verify", "rotate", "destroy", "unlock", "doctor", "emulator",
+        "schema", "demo",
     ]  # fmt: skip
     assert "GCORE_API_KEY" in ran.out
     assert "130 interrupted" in ran.out

@@ -466,7 +466,7 @@ def test_a_record_committed_behind_a_link_is_not_read(checkout: Checkout) -> Non
 
 
 @pytest.mark.attack("pull request author")
-def test_where_git_cannot_say_a_record_is_no_evidence(checkout: Checkout) -> None:
+def test_where_git_cannot_say_a_record_is_not_evidence(checkout: Checkout) -> None:
     path = forged(DOTENV, checkout.deploy)
     (checkout.root / ".git" / "config").write_text("not a config")
     sink = DOTENV.open(path)

@@ -138,7 +138,7 @@ def test_a_key_that_is_shown_with_another_expiry_than_it_was_made_is_never_publi
 
 @pytest.mark.attack("API or proxy")
 def test_a_key_that_is_shown_with_another_time_than_it_was_made_at_is_made_once(world: World) -> None:
-    """What the server renders is no identity: what readings show is what the record has to agree with."""
+    """The server's rendering is not an identity: the record has to match what readings show."""
     shown_in_readings(world, {"created_at": "2026-11-21T08:00:00Z"})
     file = desired(key("search", "llama3"))
     assert world.apply(file).complete

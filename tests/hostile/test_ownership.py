@@ -179,7 +179,7 @@ def test_a_key_of_another_stack_goes_from_an_exclusive_endpoint_only_where_the_f
         "x" * 100_000 + "[keyform prod/" + " " * 100_000,
     ],
 )
-def test_what_only_looks_like_a_marker_is_no_marker_and_no_foreign_key_either(text: str) -> None:
+def test_what_only_looks_like_a_marker_is_neither_a_marker_nor_foreign(text: str) -> None:
     assert read_description(text)[1] is None
     assert read_claim(text) is not None
 
@@ -215,7 +215,7 @@ def test_a_key_that_only_its_marker_and_its_name_say_is_ours_is_an_exposure_befo
         live("payments", of="payments"), forged, endpoint("llama3", "billing-prod", "payments"), held=["payments"]
     )
     plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
-    assert [note.address for note in plan.exposures] == ["key.billing-prod"]
+    assert [note.address for note in plan.exposures] == ["key.billing-prod", "deployment.llama3"]
     assert "no sink has a record" in plan.exposures[0].sentence
 
 

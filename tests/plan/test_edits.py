@@ -441,7 +441,7 @@ def test_a_generation_that_was_published_is_not_made_disposable_by_a_word(words:
 def test_what_was_adopted_is_named_once_the_file_says_no_more_of_it(
     name: str, newer: bool, demand: Destroy | None
 ) -> None:
-    """Its marker says so, which is no proof: it is not deleted, and the plan does not pass over it."""
+    """Its marker says so, which is not a proof: it is not deleted, and the plan does not pass over it."""
     marker = live(name, of="gone").ownership
     assert marker is not None
     old = replace(live(name, created_at=A_MONTH_AGO - days(1)), ownership=marker.on(name))

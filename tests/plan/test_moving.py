@@ -232,6 +232,20 @@ def test_a_forgotten_key_is_left_as_it_is_and_its_entry_can_go() -> None:
     assert step(desired(allow_empty=True), after, days(400))[0] == []
 
 
+def test_a_former_name_is_forgotten_with_the_key_that_took_its_place() -> None:
+    file = moved("payments -> checkout", state=desired(key("checkout", "llama3", overlap=HOUR)))
+    found = step(file, snapshot(PAYMENTS, LLAMA, held=["payments"]))[1]
+    did, after = step(forgetting(desired(), "checkout"), found)
+    assert did == [
+        "update:checkout: key_is_forgotten",
+        "update:payments: key_is_forgotten",
+        "remove-record:local/checkout: key_is_forgotten",
+        "remove-record:local/payments: key_is_forgotten",
+    ]
+    assert after.bindings == found.bindings
+    assert step(desired(allow_empty=True), after, HOUR)[0] == []
+
+
 def test_a_leaked_key_is_not_forgotten() -> None:
     found = snapshot(live("payments", of="payments", phase=Phase.REVOKED), LLAMA)
     plan = compute_plan(forgetting(desired(), "payments"), found, NOW)
@@ -420,3 +434,24 @@ def test_no_consumer_is_cut_before_the_overlap_whatever_is_renamed_and_forgotten
             if each.ownership and each.ownership.into and relied.get(each.name) is None:
                 relied[each.name] = now + HOUR
         now += pause
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [Rotate(matching=frozenset({"checkout"})), Rotate(sinks=frozenset({"local"})), Rotate(frozenset({"checkout"}))],
+    ids=["pattern", "sink", "name"],
+)
+@pytest.mark.parametrize("revoke", [False, True], ids=["rotate", "revoke"])
+@pytest.mark.parametrize("is_applied", [False, True], ids=["renamed now", "renamed before"])
+def test_a_rotation_covers_what_a_key_is_under_its_former_name(demand: Rotate, revoke: bool, is_applied: bool) -> None:
+    file = moved("payments -> checkout", state=desired(key("checkout", "llama3", overlap=HOUR)))
+    found = snapshot(PAYMENTS, LLAMA, held=["payments"])
+    if is_applied:
+        found = step(file, found)[1]
+    plan = compute_plan(file, found, NOW, replace(demand, revoke=revoke))
+    assert messages(plan) == []
+    assert "key_is_not_live" not in codes(plan)
+    made = "checkout-g2" if is_applied else "checkout"
+    names = {each.name for each in simulate(plan, found, NOW).keys}
+    assert made in names
+    assert names == {made} if revoke else "payments" in names

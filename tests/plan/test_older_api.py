@@ -11,7 +11,7 @@ from reconciler.gcore.generations import CAPABILITIES
 from reconciler.model import Auth, LiveEndpoint, LiveKey, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.bindings import note_unswitched
-from reconciler.plan.changes import Action, Step
+from reconciler.plan.changes import Action, ChangeId, KeyRef, Step
 
 OURS = live("payments", of="payments")
 LATER = NOW + days(90)
@@ -138,3 +138,9 @@ def test_a_name_that_two_deployments_have_is_told_and_nothing_is_unbound() -> No
 def test_a_deployment_is_named_by_its_id() -> None:
     there = older(OURS, called(IDS[0], "llama3", "payments"), called(IDS[1], "llama3", "theirs"), live("theirs"))
     assert not compute_plan(desired(key("payments", IDS[0])), there, NOW).changes
+
+
+def test_people_read_the_name_of_a_live_key_and_programs_its_id() -> None:
+    change_id = ChangeId(Step.BIND, KeyRef("payments", "0f3c8a1b-9d2e-4c5f-8a7b-112233445566"), deployment("llama3"))
+    assert change_id.in_words == "bind payments deployment.llama3"
+    assert str(change_id) == "bind payments (0f3c8a1b-9d2e-4c5f-8a7b-112233445566) deployment.llama3"

@@ -16,7 +16,7 @@ WORKFLOWS = ("ci.yml", "release.yml")
 
 
 def _load(path: Path) -> dict[str, Any]:
-    # BaseLoader: "on" stays a word, and 3.10 is no number.
+    # BaseLoader: "on" stays a word, and 3.10 is not a number.
     document: dict[str, Any] = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506 - it makes strings only
     return document
 

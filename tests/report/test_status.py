@@ -393,3 +393,22 @@ def test_foreign_keys_of_an_application_are_not_told_again_for_the_deployments_t
     bindings = bind({part.ref: ("batch-jobs", "portal-made") for part in parts})
     view = compute_standing(DESIRED, Snapshot(LIVE, parts, bindings), NOW)
     assert [endpoint.ref for endpoint in view.with_foreign_keys] == [WEBUI]
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_an_id_of_a_deployment_is_whole_in_one_line(width):
+    """In the older API two deployments may have one name, and go by their ids."""
+    ids = ["0f3c8a1b-9d2e-4c5f-8a7b-112233445566", "7be1d0c2-1a2b-4c3d-9e8f-665544332211"]
+    twins = tuple(LiveEndpoint(deployment(each), status="ACTIVE", alias="llama3") for each in ids)
+    snapshot = Snapshot(
+        keys=LIVE,
+        endpoints=twins,
+        bindings=bind({deployment(each): ("search",) for each in ids}),
+        sinks=SNAPSHOT.sinks,
+    )
+    state = DesiredState(STACK, 1234, keys=(declared("search", *map(deployment, ids)),), sinks=DESIRED.sinks)
+    text = render_status(compute_standing(state, snapshot, NOW), colour=False, width=width)
+    for each in ids:
+        assert each in text
+        assert f"{each[:8]}…" in text
+    assert max(map(len, text.splitlines())) <= width

@@ -192,6 +192,23 @@ LAYERS = (
         never=PAST_THE_SEAM,
         opens_files=False,
     ),
+    # Whether everything is in place; reads only.
+    Layer(
+        name="doctor",
+        stages=_names("__init__ api apply.holdings effects errors gcore model probing redaction sinks"),
+        never=PAST_THE_SEAM,
+        opens_files=False,
+    ),
+    # Asking a real API what its documents leave open: it must not depend on how keyform reads an answer, nor on the
+    # emulator.
+    Layer(
+        name="livetest",
+        stages=_names("__init__ effects errors gcore.addresses gcore.clock gcore.wire http_client http_failures")
+        | _names("loopback model redaction"),
+        libraries_on_demand=_names("httpx"),
+        never=PAST_THE_SEAM - {"threading"},
+        opens_files=False,
+    ),
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",
@@ -205,8 +222,8 @@ LAYERS = (
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
-        stages=_names("__init__ apply config credentials effects emulator encoder errors gcore model plan redaction")
-        | _names("probing report sinks snapshot verify")
+        stages=_names("__init__ apply config credentials doctor effects emulator encoder errors gcore livetest model")
+        | _names("plan probing redaction report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         libraries_on_demand=_names("shtab"),

@@ -1,4 +1,4 @@
-"""Holders of a stack's lock, each a process of its own, in a world with one deployment."""
+"""Holders of a stack's lock, each a separate process, in a world with one deployment."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class TracedEffects:
     def lock_file(self, path: Path) -> int:
         return self.lock_folder(path)
 
-    def try_lock_file(self, path: Path) -> int | None:
+    def try_lock_file(self, path: Path, note: str = "") -> int | None:
         is_locked = str(path) in self.world.disk.locks
         return None if is_locked else self.lock_folder(path)
 
