@@ -45,7 +45,7 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
     later numbers are tried as well.
     """
     ownership, lost = change.ownership, 0
-    failure = KeyformError(f"{change.key} has no generation left", way_out="declare it under another name")
+    failure: KeyformError | None = None
     numbers = count_on(ownership.generation, run.effects.random)
     for number in takewhile(LAST_GENERATION.__ge__, numbers):
         name = change.live.name if number == ownership.generation else generation_name(ownership.key, number)
@@ -55,9 +55,10 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
             return run.api.create_key(name, description, change.expires_at), description
         except Conflict as error:
             is_seen = is_shown(run, name)
-            failure = name_is_taken(run, name, error, is_seen=is_seen)
+            taken = name_is_taken(run, name, error, is_seen=is_seen)
             if is_seen:
-                break
+                raise taken from None
+            failure = failure or taken
         except QuotaReached as error:
             error.message += count_keys(run)
             raise
@@ -68,7 +69,7 @@ def make(run: Run, change: CreateGeneration) -> tuple[CreatedKey, str]:
             discard(run, name, mark)
             if lost == CREATES:
                 break
-    raise failure
+    raise failure or KeyformError(f"{change.key} has no generation left", way_out="declare it under another name")
 
 
 def count_keys(run: Run) -> str:

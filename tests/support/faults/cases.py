@@ -312,10 +312,11 @@ def finish(  # noqa: PLR0917 - each is another thing
 
 
 def recover(prepared: Prepared, world: FaultWorld, watch: Watch, tally: Tally) -> None:
-    """A run without faults brings everything about."""
+    """A run without faults brings everything about; the next one reads lists that show it."""
     ran = prepared.again(world, prepared.scenario, watch)
     tally.note("a run without faults", ran, world, watch)
     judge_clean_run(ran, prepared.scenario, watch)
+    world.clock.advance(world.emulator.modes.lists_lag)
 
 
 def pass_time(world: FaultWorld) -> None:
