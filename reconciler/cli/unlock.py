@@ -70,7 +70,7 @@ def approve(wanted: list[FoundLock], terminal: Terminal) -> None:
     what = "this lock" if len(wanted) == 1 else f"these {len(wanted)} locks"
     answer = terminal.ask(
         f"\n{alive}A run that still holds a lock stops before its next change once the lock is released.\n"
-        f"Do you want keyform to release {what}? Only 'yes' will be accepted to approve:  "
+        f"Do you want keyform to release {what}? Only 'yes' will be accepted to approve: "
     )
     if answer != "yes":
         raise KeyformError("Not approved: nothing was released.")
