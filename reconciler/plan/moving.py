@@ -221,6 +221,10 @@ def expose_takeovers(facts: Facts) -> Iterator[Note]:
         if taken:
             sentence = f"{name_some(taken)} from the stack {stack}"
             yield Note("keys_change_hands", f"stack.{facts.desired.stack}", f"takes over {sentence}")
+    for sink in facts.desired.sinks if facts.desired.former_stacks else ():
+        if "{stack}" in sink.destination or "{STACK}" in sink.destination:
+            sentence = "has the stack's name in its place: what it holds under the former name stays there"
+            yield Note("record_stays", f"sink.{sink.name}", f"{sentence}; remove it once its consumers have switched")
 
 
 def refuse_unproven_rename(facts: Facts) -> Iterator[Finding]:
