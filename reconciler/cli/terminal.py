@@ -199,8 +199,9 @@ def _write(stream: TextIO | None, text: str) -> OSError | None:
             os.close(nowhere)
         return error
     except RuntimeError:
-        # A signal came while its own thread was writing here: its message is not worth a crash.
-        return None
+        # A signal came while its own thread was writing here: what its handler says goes past the buffer.
+        with contextlib.suppress(OSError, ValueError):
+            os.write(stream.fileno(), text.encode(stream.encoding or "ascii", "backslashreplace"))
     return None
 
 
