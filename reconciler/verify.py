@@ -364,8 +364,9 @@ class Inquiry:
             reason = f"whether it is bound could not be read: {bindings.trouble}"
         elif key is None:
             state = SecretState.NOT_BOUND
-            deleted = find_deleted(case)
-            what = "was deleted outside keyform" if deleted == record else "no longer exists"
+            what = "was deleted outside keyform" if find_deleted(case) == record else "no longer exists"
+            if bindings.keys.get(record.live_name):
+                what = "is not the one that this secret belongs to"
             reason = f"the live key {record.live_name} {what}: run plan"
         elif live is None or Binding(key.id, trial.ref) not in bindings.pairs:
             state, reason = SecretState.NOT_BOUND, f"{key.name} is not bound to it: run plan"

@@ -85,7 +85,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
             return live
         left = until - run.effects.monotonic()
         if left <= 0:
-            raise _not_proven(change, f"{finding}, so the new secret was not sent to it")
+            raise _not_proven(change, f"{finding}, so the new secret was not sent to {ref}")
         pause = min(pause * 2, LONGEST_PAUSE, left)
         _while_waiting(run, change, finding, pause)
         run.effects.sleep(pause)

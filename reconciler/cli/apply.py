@@ -66,16 +66,16 @@ def question_of(plan: Plan, demand: Demand | None) -> str:
 
     match demand:
         case Destroy():
-            return "Do you want keyform to remove all of the above?"
+            return "Do you want keyform to destroy all of the above?"
         case Rotate(revoke=True):
             count = summarise(plan).rotate
             whose = "the secret of 1 key" if count == 1 else f"the secrets of {count} keys"
             return (
                 f"This revokes {whose}, with no overlap: consumers on the old secret are locked out."
-                "\nDo you want keyform to make these changes?"
+                "\nDo you want keyform to perform these actions?"
             )
         case _:
-            return "Do you want keyform to make these changes?"
+            return "Do you want keyform to perform these actions?"
 
 
 def approve(terminal: Terminal, question: str) -> None:
@@ -85,7 +85,7 @@ def approve(terminal: Terminal, question: str) -> None:
             "stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.",
             way_out="review the plan, then run again with --auto-approve",
         )
-    answer = terminal.ask(f"\n{question} Only 'yes' will be accepted: ")
+    answer = terminal.ask(f"\n{question} Only 'yes' will be accepted to approve: ")
     if answer != "yes":
         raise KeyformError("Not approved. Nothing was changed.")
 

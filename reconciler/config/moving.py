@@ -35,7 +35,8 @@ def build_moves(root: Table, stack: str, keys: frozenset[str]) -> Iterator[Move]
                 yield Move(source.removeprefix(_STACK), "", stack, place)
             continue
         owner, _, name = source.rpartition("/")
-        yield Move("" if owner == stack else owner, name, _end(to, heirs, keys), place)
+        is_back = owner == stack and name == to  # a key that this stack released, and takes back
+        yield Move("" if owner == stack and not is_back else owner, name, _end(to, heirs, keys), place)
 
 
 def build_farewells(root: Table) -> Iterator[Farewell]:
@@ -84,7 +85,7 @@ def move_makes_no_sense(state: DesiredState, root: Table) -> Iterator[Found]:
             yield Found(mark, start, f"is moved twice; the first is at {first[told]}", "Remove one of the entries.")
         if move is None:
             yield _bad_stack(state, root, (start, end), source)
-        elif move.key and move.to not in keys:
+        elif move.key and move.to not in keys and move.to not in state.forgotten:
             hint = ask_for(nearest_name(move.to, keys)) or f"Declare it in `keys`, or write `stack.{state.stack}`."
             yield Found(find_mark(root, end), end, "no key of this name is declared", hint)
         elif move.key and move.key in keys and not (move.stack and move.key == move.to):

@@ -32,6 +32,11 @@ def is_spared(place: Collection[Any], error: ApiError) -> bool:
     return place.spares is not None and is_withheld(error) and error.status != 401
 
 
+def no_project(project: int) -> str:
+    """What a 404 to every list means, as a sentence without its full stop."""
+    return f"There is no project {project}, or this token cannot access it"
+
+
 def no_list(place: Collection[Any], project: int) -> str:
     """What a 404 to a list means, as a sentence without its full stop."""
     return f"The API has no list of {place.noun}s for project {project}"
@@ -52,17 +57,20 @@ def explain(
     place, error = failed[0]
     if not seen:
         if all(isinstance(each, NotFound) for _, each in failed):
-            message = f"The API knows no project {project} for this token"
+            message = no_project(project)
             return _retold(error, error.message.replace(no_list(place, project), message, 1), CHECK_ALL)
         return error
     alike = [each for each, other in failed if type(other) is type(error)]
     lists, others = (" and ".join(f"{each.noun}s" for each in some) for some in (alike, seen))
     match error:
         case NotAuthenticated():
-            message = error.message.replace(" (status", f" to list {lists}, but did to list {others} (status", 1)
+            message = error.message.replace(
+                " (status", f" to list {lists}, but accepted it to list {others} (status", 1
+            )
             return _retold(error, message, f"Give the token a role that may read {lists} in the project.")
         case Forbidden():
-            message = error.message.replace(" (status", f", but not to list {others} (status", 1)
+            found = f" {lists}, but can list {others} (status"
+            message = error.message.replace(f" {place.noun}s (status", found, 1)
             return _retold(error, message, error.way_out)
         case NotFound():
             message = f"The API has no list of {lists} for project {project}, but lists its {others}"

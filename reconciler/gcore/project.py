@@ -14,7 +14,7 @@ from reconciler.gcore.answers import Answer, Call
 from reconciler.gcore.dialects import Collection
 from reconciler.gcore.exchange import Exchange, Resend
 from reconciler.gcore.listing import read_whole_list
-from reconciler.gcore.missing import CHECK_PROJECT, no_list, way_out_of
+from reconciler.gcore.missing import CHECK_PROJECT, no_list, no_project, way_out_of
 from reconciler.gcore.wire import Entry, Fields, Page, read_page, unexpected
 from reconciler.model import LiveKey
 from reconciler.redaction import Redactor
@@ -182,7 +182,7 @@ class Project:
             path=place.path,
             doing=doing,
             subject=subject,
-            missing=f"There is no project {self.number}, or this token cannot access it",
+            missing=no_project(self.number),
             missing_way_out=CHECK_PROJECT,
             body=body,
         )

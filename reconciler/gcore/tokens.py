@@ -23,8 +23,8 @@ def read_token(value: str | None) -> Secret:
     """The token that a variable holds, without white space around it; CredentialsMissing when it holds none."""
     if value is None:
         raise CredentialsMissing(
-            f"{VARIABLE} is not set: keyform needs an API token.",
-            way_out=f"make a permanent API token in the portal, and export {VARIABLE}=…",
+            f"{VARIABLE} is not set.",
+            way_out=f"create a permanent API token in the portal, and export {VARIABLE}=…",
         )
     check_token(value.strip() or value)
     return Secret(value.strip())

@@ -131,10 +131,8 @@ class Owner:
         return self.has(other.stack, key) and self.is_same(replace(other, stack=self.stack))
 
     def take(self, record: SinkRecord) -> SinkRecord:
-        """A record that is the owner's, as its own: one with another stack's name is like one of an earlier form."""
-        if record.stack == self.stack:
-            return record
-        return replace(record, stack=self.stack, form=min(record.form, RECORD_FORM - 1))
+        """A record that is the owner's, as its own; `former` is the stack's name in it, if that is another one."""
+        return record if record.stack == self.stack else replace(record, stack=self.stack, former=record.stack)
 
     def is_same(self, other: Owner) -> bool:
         """Whether they agree in everything that both know."""
@@ -169,6 +167,8 @@ class SinkRecord:
     api: str = ""
     project: int = 0
     form: int = field(default=RECORD_FORM, compare=False)
+    former: str = field(default="", compare=False)
+    """The stack that the record names, if this one takes it over: the next write of it names this one."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "created_at", self.created_at.replace(microsecond=0))

@@ -297,7 +297,8 @@ def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[
 def way_out_of_conflict(found: Comparison) -> str:
     """What can be done about an endpoint that would lose its last key."""
     ways = ["bind another key to it", "declare the endpoint `auth: open` to make it public"]
-    going = sorted({link.verdict.case.name for link in found.losses if link.verdict and not link.verdict.case.desired})
+    cases = [link.verdict.case for link in found.losses if link.verdict]
+    going = sorted({case.name for case in cases if not case.desired and not case.heir})
     if going:
         ways.append(f"write `forget: [{', '.join(going)}]` in place of the key to leave it there as it is")
     return ", or ".join(ways)

@@ -23,7 +23,14 @@ from reconciler.plan.changes import (
     Rotate,
 )
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
-from reconciler.plan.moving import expose_takeovers, judge_forgotten, judge_moved, note_done, refuse_partial_rename
+from reconciler.plan.moving import (
+    expose_takeovers,
+    judge_forgotten,
+    judge_moved,
+    note_done,
+    refuse_partial_rename,
+    refuse_unproven_rename,
+)
 from reconciler.plan.notes import NEUTRAL
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
@@ -51,7 +58,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     left = [] if isinstance(demand, Rotate) else list(find_left_claims(facts, cases, told))
     refusals = (
         *check_safety(facts, verdicts),
-        *(refuse_partial_rename(facts) if demand is None else ()),
+        *((*refuse_unproven_rename(facts), *refuse_partial_rename(facts)) if demand is None else ()),
         *(finding for verdict in verdicts for finding in verdict.refusals),
     )
     unmet = (

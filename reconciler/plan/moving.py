@@ -26,9 +26,12 @@ from reconciler.plan.changes import Action, Note, Reason
 from reconciler.plan.fates import Fate, Ruling
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.obstacles import find_obstacles_to_removal, hold_up_by_protection, is_writable
-from reconciler.plan.updates import KeyWriting
+from reconciler.plan.owners import record_is_of
+from reconciler.plan.updates import Copying, KeyWriting, explain_claim, find_claimed
 from reconciler.plan.verdicts import Verdict, hold_up, keep
 
+UNKNOWN = (Phase.ADOPTED, Phase.REVOKED)
+"""Generations of the new key whose secret its consumers cannot have from a sink."""
 FORGOTTEN = Reason("key_is_forgotten", "the file forgets it: it is no longer managed, and not changed")
 
 
@@ -49,14 +52,16 @@ def judge_moved(case: KeyCase, heir: Verdict, *, stays_at: frozenset[EndpointRef
         return hold_up(case, found)
     writings = tuple(_write(case, heir, ruling) for ruling in rulings if not _is_written(heir, ruling))
     reason = Reason("key_was_renamed", f"{heir.case.name} has replaced it")
+    opened = heir.case.desired.endpoints if heir.case.desired else frozenset[EndpointRef]()
     sinks = {*case.records, *case.facts.unreadable_sinks} - case.facts.lasting_sinks if ends else ()
     return Verdict(
         case,
         Action.DELETE if ends else Action.UPDATE,
         rulings=rulings,
         writings=tuple(filter(is_writable, writings)),
-        opens=heir.opens | stays_at,
+        opens=(opened - case.facts.unusable.keys()) | stays_at,
         keeps_bindings=heir.keeps_bindings,
+        copying=_claim(case, heir, rulings),
         obsolete_records=dict.fromkeys(sorted(sinks), reason),
         exposures=tuple(_expose_move(case, heir, rulings)),
         heir=heir,
@@ -74,10 +79,11 @@ def _rule(case: KeyCase, heir: Verdict, generation: Generation) -> Ruling:
         sentence = f"{generation.name} is revoked"
         return Ruling(generation, Fate.RETIRE, Reason("key_is_revoked", sentence, is_urgent=True))
     end = end_of_former(case, heir, generation)
+    is_replaced = end is not None or heir.successor is not None
     if generation.live.is_expired(case.now) and end:
         sentence = f"{generation.name} has been replaced by {name}, and expired {instant(generation.live.expires_at)}"
         return Ruling(generation, Fate.RETIRE, Reason("generation_has_expired", sentence))
-    if overlap <= timedelta(0) or (end and end <= case.now):
+    if (overlap <= timedelta(0) and is_replaced) or (end and end <= case.now):
         sentence = f"{generation.name} has been replaced by {name}, and its overlap has ended"
         return Ruling(generation, Fate.RETIRE, Reason("overlap_is_over", sentence))
     sentence = f"{generation.name} stays valid for {duration(overlap)} after {name} is published"
@@ -92,7 +98,7 @@ def end_of_former(case: KeyCase, heir: Verdict, generation: Generation) -> datet
     published = [
         case.now if newer.is_unfinished else newer.since
         for newer in heir.case.generations
-        if key and newer.is_in_use and newer.has_replaced(key.sinks) and newer.phase is not Phase.REVOKED
+        if key and newer.is_in_use and newer.has_replaced(key.sinks) and newer.phase not in UNKNOWN
     ]
     marker = generation.live.ownership
     moved_at = generation.since if marker and marker.into == digest([heir.case.name]) else case.now
@@ -127,6 +133,16 @@ def _write(case: KeyCase, heir: Verdict, ruling: Ruling) -> KeyWriting:
             reason = Reason("key_is_taken_over", f"it is taken over from the stack {generation.live.taken_from}")
     taken = bool(generation.live.taken_from)
     return KeyWriting(generation.live, generation.text, own, (), reason, adopts=taken)
+
+
+def _claim(case: KeyCase, heir: Verdict, rulings: tuple[Ruling, ...]) -> Copying | None:
+    """The records of a generation that stays, if they still name the stack that it is taken over from."""
+    for ruling in rulings:
+        sinks = () if ruling.goes else find_claimed(case, ruling.generation)
+        if sinks:
+            written = _write(case, heir, ruling)
+            return Copying(written.live, written.text, written.ownership, sinks[0], sinks, explain_claim(case, sinks))
+    return None
 
 
 def _expose_move(case: KeyCase, heir: Verdict, rulings: tuple[Ruling, ...]) -> Iterator[Note]:
@@ -181,7 +197,12 @@ def _find_obstacles_to_forgetting(case: KeyCase) -> Iterator[Finding]:
         yield Finding(
             "", case.address, message, "declare the key, apply until the secret no longer works, then forget it"
         )
-    yield from find_obstacles_to_removal(case)
+    exclusive = {endpoint.ref: endpoint for endpoint in case.facts.desired.endpoints if endpoint.exclusive}
+    for ref in sorted({ref for each in case.generations for ref in each.bound_to} & exclusive.keys()):
+        message = f"is held up: it opens {ref}, which is exclusive"
+        way_out = "apply without this key's binding first, or remove `exclusive`"
+        yield Finding(exclusive[ref].place.where, case.address, message, way_out)
+    yield from find_obstacles_to_removal(case, deletes=False)
 
 
 def _expose_farewell(case: KeyCase) -> Iterator[Note]:
@@ -200,6 +221,37 @@ def expose_takeovers(facts: Facts) -> Iterator[Note]:
         if taken:
             sentence = f"{name_some(taken)} from the stack {stack}"
             yield Note("keys_change_hands", f"stack.{facts.desired.stack}", f"takes over {sentence}")
+    for sink in facts.desired.sinks if facts.desired.former_stacks else ():
+        if "{stack}" in sink.destination or "{STACK}" in sink.destination:
+            sentence = "has the stack's name in its place: what it holds under the former name stays there"
+            yield Note("record_stays", f"sink.{sink.name}", f"{sentence}; remove it once its consumers have switched")
+
+
+def refuse_unproven_rename(facts: Facts) -> Iterator[Finding]:
+    """A stack is renamed by the file that had it, and its sinks show that; another stack has to release its keys."""
+    for move in facts.desired.moves:
+        taken = [live for live in facts.snapshot.keys if not move.key and live.taken_from == move.stack]
+        if taken and not any(_is_proven(facts, live) for live in taken):
+            message = f"no sink of this file shows that it is the file of the stack {move.stack}"
+            way_out = (
+                "run apply where the sinks of that stack are; to take keys over from another stack, have it release"
+                " them (`forget`), and name each of them in `moved`"
+            )
+            yield Finding(move.place.where, move.place.path, message, way_out)
+
+
+def _is_proven(facts: Facts, live: LiveKey) -> bool:
+    """Whether a sink holds the secret of a live key; or it was published where nobody can look from under this name."""
+    marker, sinks = live.ownership, facts.snapshot.sinks.values()
+    if marker is None or any(record_is_of(record, live) for sink in sinks for record in sink.records.values()):
+        return marker is not None
+    key = next((key for key in facts.desired.keys if key.name == marker.key), None)
+    places = {sink.name: sink.destination for sink in facts.desired.sinks}
+    is_hidden = key is not None and all(
+        sink in facts.unreadable_sinks or "{stack}" in places.get(sink, "") or "{STACK}" in places.get(sink, "")
+        for sink in key.sinks
+    )
+    return key is not None and is_hidden and marker.published_to == facts.desired.digest_of(key.sinks)
 
 
 def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
@@ -219,16 +271,18 @@ def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
 
 
 def note_done(facts: Facts) -> Iterator[Note]:
-    """Entries of `moved` and `forget` that are no longer needed."""
+    """Entries of `moved` and `forget` that are no longer needed: nothing has that name, or it is done."""
     for move in facts.desired.moves:
         if not any(_is_open(facts, move, live) for live in facts.snapshot.keys):
             address = f"key.{move.to}" if move.key else f"stack.{move.to}"
-            sentence = f"the move from {move.source} is complete: remove it from `moved`"
+            sentence = f"there is nothing left to move from {move.source}: remove the entry from `moved`"
             yield Note("move_is_done", address, sentence)
     present = {identity.key for identity in facts.own.values()}
     for each in facts.desired.farewells:
         if each.key not in present and each.key not in facts.records:
-            yield Note("farewell_is_done", f"key.{each.key}", "is already forgotten: remove it from `forget`")
+            yield Note(
+                "farewell_is_done", f"key.{each.key}", "there is nothing left to forget: remove it from `forget`"
+            )
 
 
 def _is_open(facts: Facts, move: Move, live: LiveKey) -> bool:
@@ -236,6 +290,8 @@ def _is_open(facts: Facts, move: Move, live: LiveKey) -> bool:
     if not move.key:
         return live.taken_from == move.stack
     marker = live.ownership or live.released
+    if move.stack == facts.desired.stack:
+        return live.taken_from == move.stack
     if move.stack:
         return bool(live.taken_from == move.stack and marker and marker.key == move.key) or (
             marker is not None and (marker.stack, marker.key) == (move.stack, move.key)

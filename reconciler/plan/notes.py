@@ -112,12 +112,15 @@ def warn_of_places(case: KeyCase, key: DesiredKey) -> Iterator[Note]:
     for sink in (sink for sink in unread if sink not in key.sinks):
         sentence = f"the record of {case.name} stays in sink {sink}, which the key no longer names"
         yield Note("record_stays", case.address, f"{sentence}: remove it by hand")
-    if found.is_elsewhere:
+    if found.is_elsewhere and not newest.live.taken_from and not any(each.former for each in case.records.values()):
         where = "a sink was"
         if found.lacking:
             where = f"sink {', '.join(found.lacking)} was"
         sentence = f"{where} somewhere else when {newest.name} was published: the record there stays"
-        yield Note("place_is_another", case.address, f"{sentence}; remove it by hand")
+        way_out = "remove it by hand"
+        if not found.lacking and newest.sinks_that_hold_it:
+            way_out = "remove it by hand, unless it is the same place, written in another way"
+        yield Note("place_is_another", case.address, f"{sentence}; {way_out}")
 
 
 def warn_of_adoption(case: KeyCase, key: DesiredKey, successor: Successor | None) -> Iterator[Note]:

@@ -64,20 +64,39 @@ def find_obstacles(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
     yield from hold_up_by_endpoints(case, key)
 
 
-def find_obstacles_to_removal(case: KeyCase) -> Iterator[Finding]:
+def find_obstacles_to_removal(case: KeyCase, *, deletes: bool = True) -> Iterator[Finding]:
     """Everything that holds up a key that is no longer declared: its record goes before its live key does.
 
-    The record of a leaked secret may outlive its key: it no longer opens anything.
+    The record of a leaked secret may outlive its key: it no longer opens anything. If nothing is deleted, it does not
+    matter who else the live keys may belong to.
     """
     if case.is_urgent:
         return
+    if deletes:
+        yield from hold_up_by_typo(case)
     if case.generations:
         yield from hold_up_by_sinks(case, find_broken_holders(case))
     sinks = case.facts.snapshot.sinks.keys()
     yield from hold_up_by_records(case, sinks)
     yield from hold_up_by(case, case.facts.unwritable, sinks)
-    yield from hold_up_by_doubt(case)
+    if deletes:
+        yield from hold_up_by_doubt(case)
     yield from hold_up_by_unseen(case)
+
+
+def hold_up_by_typo(case: KeyCase) -> Iterator[Finding]:
+    """A name in `moved` or `forget` that nothing has, and that is probably this key's: it must not be deleted then."""
+    facts = case.facts
+    if case.heir or facts.demand is not None or not case.generations:
+        return
+    known = {identity.key for identity in facts.own.values()} | facts.records.keys()
+    places = {move.key: move.place for move in facts.desired.moves if move.key and not move.stack}
+    places |= {each.key: each.place for each in facts.desired.farewells}
+    for name, place in places.items():
+        if name not in known and get_close_matches(name, [case.name], n=1, cutoff=0.75):
+            message = f"there is no key {name}, and {case.name} would be deleted"
+            way_out = f"did you mean {case.name}? If not, remove {name} here"
+            yield Finding(place.where, place.path, message, way_out)
 
 
 def place_of(case: KeyCase) -> tuple[str, str]:
@@ -119,7 +138,23 @@ def hold_up_by(case: KeyCase, found: Mapping[str, Mapping[str, Trouble]], sinks:
     """Findings of these sinks about the key: its place has another owner, or nothing can be written there."""
     troubles = found.get(case.name, {})
     for sink in sorted(troubles.keys() & sinks):
-        yield Finding(*place_of(case), f"is held up: {troubles[sink].message}", troubles[sink].way_out)
+        way_out = troubles[sink].way_out
+        if found is case.facts.foreign and (owner := find_other_owner(case)):
+            way_out = (
+                f"its live key belongs to the stack {owner} now, and the secret there is in use: if this stack was"
+                " renamed, write that name here; if the key was handed over, remove it here"
+            )
+        yield Finding(*place_of(case), f"is held up: {troubles[sink].message}", way_out)
+
+
+def find_other_owner(case: KeyCase) -> str:
+    """The stack that a live key called like a generation of this key belongs to, by its marker and its name."""
+    for live in case.lookalikes:
+        if live.ownership is not None and live.ownership.stack != case.stack and live.ownership.fits(live.name):
+            return live.ownership.stack
+    lives = case.facts.by_name.get(case.name, ())
+    owners = (live.ownership for live in lives if live.ownership is not None)
+    return next((owner.stack for owner in owners if owner.stack != case.stack), "")
 
 
 def hold_up_by_endpoints(case: KeyCase, key: DesiredKey) -> Iterator[Finding]:
@@ -374,7 +409,7 @@ def find_taken_name(case: KeyCase, key: DesiredKey, successor: Successor | None)
 def hold_up_by_giver(case: KeyCase) -> Iterator[Finding]:
     """Another stack's key can be taken over once that stack has released it: until then it rotates and retires it."""
     for move in case.facts.desired.moves:
-        if move.stack and move.key and move.to == case.name:
+        if move.stack not in ("", case.stack) and move.key and move.to == case.name:
             for live in case.facts.snapshot.keys:
                 owner = live.ownership
                 if owner is not None and (owner.stack, owner.key) == (move.stack, move.key) and owner.fits(live.name):

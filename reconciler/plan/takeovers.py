@@ -25,7 +25,7 @@ def take_over(desired: DesiredState, snapshot: Snapshot) -> Snapshot:
 def _take(desired: DesiredState, snapshot: Snapshot, live: LiveKey) -> LiveKey:
     """One live key, as it is or taken over."""
     marker = live.ownership or live.released
-    if marker is None or marker.stack == desired.stack:
+    if marker is None or (marker.stack == desired.stack and live.released is None):
         return live
     if live.released is None and marker.stack not in desired.former_stacks:
         return live

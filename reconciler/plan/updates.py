@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from reconciler.model import FORM, DesiredKey, LiveKey, Ownership, Phase, Unchanged
+from reconciler.model import FORM, RELEASED, DesiredKey, LiveKey, Ownership, Phase, Unchanged
 from reconciler.plan.cases import Generation, KeyCase
 from reconciler.plan.changes import FieldDiff, Reason
 from reconciler.plan.fates import Fate, Ruling, Successor
@@ -46,10 +46,15 @@ class Copying:
 def plan_copying(case: KeyCase, key: DesiredKey, newest: Generation) -> Copying | None:
     """Copy a secret that another sink still has to the sinks that lack it, so that no consumer needs another one."""
     found = find_holdings(case, key, newest)
-    if not found.source:
+    claimed = find_claimed(case, newest)
+    if not found.source and not claimed:
         return None
     ownership, _ = mark(case, key, newest, is_newly_revoked=False)
-    sentence = f"its secret is copied from sink {found.source} to sink {', '.join(found.lacking)}"
+    source, sinks = found.source or claimed[0], (*claimed, *(found.lacking if found.source else ()))
+    reason = explain_claim(case, claimed)
+    if found.source:
+        sentence = f"its secret is copied from sink {source} to sink {', '.join(found.lacking)}"
+        reason = Reason("secret_is_in_another_sink", sentence)
     return Copying(
         newest.live,
         key.description or "",
@@ -59,10 +64,26 @@ def plan_copying(case: KeyCase, key: DesiredKey, newest: Generation) -> Copying 
             protected=key.prevent_destroy,
             keeps_expiry=key.keeps_expiry,
         ),
-        found.source,
-        found.lacking,
-        Reason("secret_is_in_another_sink", sentence),
+        source,
+        sinks,
+        reason,
     )
+
+
+def find_claimed(case: KeyCase, generation: Generation) -> tuple[str, ...]:
+    """The sinks whose record of a generation still has the name of the stack that it is taken over from."""
+    return tuple(
+        sink
+        for sink, record in sorted(case.records.items())
+        if record.former and sink in generation.sinks_that_hold_it and case.facts.snapshot.sinks[sink].reads_secrets
+    )
+
+
+def explain_claim(case: KeyCase, sinks: Sequence[str]) -> Reason:
+    """Why a secret is written to the sinks that hold it."""
+    former = next((case.records[sink].former.removeprefix(RELEASED) for sink in sinks), "")
+    sentence = f"its record in sink {', '.join(sinks)} names the stack {former}"
+    return Reason("record_is_taken_over", sentence)
 
 
 def plan_writings(

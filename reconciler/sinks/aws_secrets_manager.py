@@ -219,8 +219,9 @@ class AwsSecretsManagerSink(Store):
         """The keys that this stack has secrets for, by their tags, including those that the file no longer declares."""
         return {
             key
-            for name, tags in self._aws.list_tagged(STACK_TAG, self._stack)
-            if tags.get(STACK_TAG) == self._stack
+            for stack in (self._stack, *sorted(self._owner.formerly))
+            for name, tags in self._aws.list_tagged(STACK_TAG, stack)
+            if tags.get(STACK_TAG) == stack
             and _KEY.fullmatch(key := tags.get(KEY_TAG, ""))
             and name == self._secret_name(key)
         }

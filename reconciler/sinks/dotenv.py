@@ -319,7 +319,7 @@ class DotenvSink(LocalFileSink):
             if len(places) > 1:
                 lines = " and ".join(str(number + 1) for number in places)
                 return self._file.error(
-                    f"{what} is there more than once (lines {lines})", "Remove all but one.", line=places[-1] + 1
+                    f"{what} appears more than once (lines {lines})", "Remove all but one.", line=places[-1] + 1
                 )
         return None
 

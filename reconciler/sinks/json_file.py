@@ -91,8 +91,8 @@ class JsonFileSink(LocalFileSink):
         members = self._members(text)
         member = self._entry(members, record.key)
         held = self._held(member) if member else None
-        is_there = held is not None and held == HeldSecret(record, secret) and held.record.form == record.form
-        if is_there and not content.startswith(_MARK):
+        is_same = held is not None and held == HeldSecret(record, secret) and held.record.form == record.form
+        if held is not None and is_same and not held.record.former and not content.startswith(_MARK):
             return content
         entry = text[member.value_start : member.end] if member else "{}"
         entry = set_member(entry, parse_object(entry), _SECRET, json.dumps(secret.reveal()), indent="  ")

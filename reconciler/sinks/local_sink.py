@@ -222,7 +222,7 @@ class LocalFileSink(Sink):
     def _renewed(self, content: bytes) -> bytes:
         """The content with repaired damage, and with records of an earlier form in today's."""
         for held in self.held(content).values():
-            if (held.record.form < RECORD_FORM or held.damage) and not held.doubt:
+            if (held.record.form < RECORD_FORM or held.damage) and not held.doubt and not held.record.former:
                 record = replace(held.record, api=self._owner.api, project=self._owner.project, form=RECORD_FORM)
                 content = self.put(content, record, held.secret)
         return content

@@ -92,13 +92,12 @@ def read_entry(key: str, fields: object, owner: Owner, *, secret: object = Unsee
         return Entry(found, whose=f"belongs to {printable(found.owner.of(key))}", other=found.owner, state=state)
     if not isinstance(stack, str) or not owner.has(stack, key):
         return Entry(whose="has no keyform record", state=state)
-    former = found.owner if isinstance(found, SinkRecord) and found.stack != owner.stack else None
     found = owner.take(found) if isinstance(found, SinkRecord) else found
     if secret is Unseen.UNSEEN or isinstance(found, LaterRecord):
-        return Entry(found, other=former, state=state)
+        return Entry(found, state=state)
     # A record whose secret cannot be read is not held.
     held = Secret(secret) if isinstance(secret, str) and 0 < len(secret) <= LONGEST_SECRET else None
-    return Entry(found if held else None, held, other=former, state=state)
+    return Entry(found if held else None, held, state=state)
 
 
 def read_document(key: str, document: object, owner: Owner, *, state: Any = None) -> Entry:
@@ -165,13 +164,7 @@ class Store(Sink):
             self.put(there.record.let_go, secret, there)
 
     def renew(self, key: str, there: Entry) -> None:
-        """Write the record of an entry in today's form, if that takes no secret; otherwise the next write does.
-
-        A record of another owner that is taken over is written with the secret.
-        """
-        secret = self.find_secret(key, there) if there.other is not None else None
-        if there.record is not None and secret is not None:
-            self.put(replace(there.record, form=RECORD_FORM), secret, there)
+        """Write the record of an entry in today's form, if that takes no secret; otherwise the next write does."""
 
     def differs(self, key: str, there: Entry) -> str:  # noqa: ARG002 - for those that keep more than secrets
         """What besides the secret differs from the file, and what an apply does about it; nothing if all is right."""
@@ -241,7 +234,10 @@ class Store(Sink):
             raise self.error(f"the secret of {key} is too long", "Check that GCORE_BASE_URL is right.")
 
         def is_done(there: Entry | None) -> bool:
-            return there is not None and there.record == record and there.secret == secret
+            held = there.record if there is not None else None
+            if there is None or held is None or held.former:
+                return False
+            return held == record and there.secret == secret
 
         def attempt() -> None:
             there = self.look(key)

@@ -216,7 +216,7 @@ def test_a_release_that_the_api_refuses_is_an_error(world: World, keyform: Keyfo
     world.fail(on("DELETE", "keyform-lock-shop-e1", always(refusal(403))))
     ran = keyform("unlock", "--release", "--auto-approve")
     assert ran.code == 1
-    assert "Error: The API forbids this token to delete key keyform-lock-shop-e1" in ran.err
+    assert "Error: The token has no permission to delete key keyform-lock-shop-e1" in ran.err
     assert world.locks == ["keyform-lock-shop-e1"]
 
 
@@ -236,7 +236,7 @@ def test_on_a_terminal_only_yes_releases_a_lock(world: World) -> None:
     lock(world, holder=f"me@{socket.gethostname()}, process {os.getpid()}")
     for answer, code, left in (("y\n", 1, 1), ("yes\n", 0, 0)):
         with on_terminal(world, "unlock", "--release") as terminal:
-            terminal.wait_for("Do you want keyform to release this lock? Only 'yes' is accepted: ")
+            terminal.wait_for("Do you want keyform to release this lock? Only 'yes' will be accepted to approve: ")
             assert "Its holder seems to be running on this machine. A run that still holds" in terminal.text
             terminal.type(answer)
             assert terminal.end() == code
@@ -259,7 +259,7 @@ def test_a_run_whose_lock_was_released_stops_with_a_sentence(held: HeldTasks, ru
     ran = running.finish()
     assert ran.code == 1
     said = " ".join(ran.out.split())
-    assert ("is no longer ours: somebody released it, or took it over" if kind == "api" else "was removed") in said
+    assert ("was lost: it was released, or another run took it over" if kind == "api" else "was removed") in said
     assert world.held() == {}, "nothing is published once the lock is gone"
     assert run_held("apply", "--auto-approve").code == 0
     if kind == "api":

@@ -59,12 +59,14 @@ HALVES = [value[start : start + 10] for value in (TOKEN, SECRET) for start in ra
 def pieces_of(value: str, size: int = 6) -> set[str]:
     """Every piece of a value, in each of its forms, that is long enough to matter."""
     raw = value.encode()
-    plain = [value, quote(value, safe=""), json.dumps(value)[1:-1], html.escape(value), raw.hex(), repr(value)[1:-1]]
+    plain = [value, quote(value, safe=""), json.dumps(value)[1:-1], html.escape(value), repr(value)[1:-1]]
     for before in range(3):
         # Without the characters at the edges, which are made of the neighbours' bits too.
         encoded = base64.b64encode(bytes(before) + raw).decode().rstrip("=")[before + 1 : -1]
         plain += [encoded, encoded.replace("+", "-").replace("/", "_")]
-    return {form[start : start + size] for form in plain for start in range(len(form) - size + 1)}
+    pieces = {form[start : start + size] for form in plain for start in range(len(form) - size + 1)}
+    # As many characters of it as of the others: six digits would also be found in a memory address, by chance.
+    return pieces | {raw[start : start + size].hex() for start in range(len(raw) - size + 1)}
 
 
 TOKEN_LEAKS = pieces_of(TOKEN)

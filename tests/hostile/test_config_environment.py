@@ -162,7 +162,7 @@ def test_what_decides_where_credentials_go_belongs_in_the_environment(field: str
 def test_the_token_is_not_pointed_at_another_project(value: str, tmp_path: Path) -> None:
     env = {"GCORE_CLOUD_PROJECT_ID": " 1234\n", "KEYFORM_VAR_OTHER": "99"}
     assert told(f"version: 1\nstack: demo\nproject: {value}\n", tmp_path, env).endswith(
-        ":3:10: project: is not the project of this environment: `GCORE_CLOUD_PROJECT_ID` says 1234\n"
+        ":3:10: project: is not the project of this environment: `GCORE_CLOUD_PROJECT_ID` is 1234\n"
         "    Write `${GCORE_CLOUD_PROJECT_ID}`, or set it to this project where keyform runs."
     )
 

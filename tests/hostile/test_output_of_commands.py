@@ -302,7 +302,7 @@ def test_no_traceback_reaches_a_user(
     assert violations(ran.err) == []
     sentence, way_out, *frames = ran.err[ran.err.index("Error: ") :].rstrip().split("\n")
     said = "Error: Internal error:"
-    assert re.fullmatch(rf"{said} {kind.__name__} at reconciler[.\w]*:\d+\.", sentence)
+    assert re.fullmatch(rf"{said} {kind.__name__} at reconciler[.\w]*:\d+\. This is a bug in keyform\.", sentence)
     assert way_out.startswith("  Run plan to see what is live.")
     assert bool(frames) is (level == "debug")
     assert all(re.fullmatch(r"debug: [.\w]+:\d+", frame) for frame in frames)

@@ -38,6 +38,8 @@ READ_ONLY = {
     "rotate --due": ("rotate", "--due", "90d"),
     "validate": ("validate",),
     "validate --live": ("validate", "--live"),
+    "unlock": ("unlock",),
+    "doctor": ("doctor",),
 }
 WRITING = {"apply": ("apply",), "rotate": ("rotate", "payments"), "destroy": ("destroy",)}
 STATES = {
@@ -170,7 +172,7 @@ def test_read_only_commands_need_only_a_token_that_may_read(
 
 
 @pytest.mark.attack("pull request author")
-@pytest.mark.parametrize("argv", [("init", "--project", "1234", "-f", "new.yaml"), ("validate",)])
+@pytest.mark.parametrize("argv", [("init", "--project", "1234", "-f", "new.yaml"), ("schema",), ("validate",)])
 def test_what_asks_no_api_needs_no_token(
     world: World, keyform: Keyform, requests: Counter[tuple[str, int]], argv: tuple[str, ...]
 ) -> None:
@@ -306,8 +308,9 @@ def rights() -> dict[str, list[str]]:
 def test_the_table_says_what_the_sink_declares() -> None:
     declared = sink_types()["aws-secrets-manager"].rights
     assert {command: tuple(granted) for command, granted in rights().items()} == {
-        **dict.fromkeys(("init", "validate", "validate --live"), ()),
+        **dict.fromkeys(("init", "schema", "validate", "validate --live", "unlock"), ()),
         **dict.fromkeys(("plan", "status", "rotate --due"), declared.read),
+        "doctor": ("DescribeSecret",),
         "verify": declared.verify,
         **dict.fromkeys(("apply", "rotate", "destroy"), declared.write),
     }
@@ -389,7 +392,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.attack("pull request author")
 @pytest.mark.parametrize("file", [AWS_FILE, FIELD_FILE], ids=["whole", "field"])
-@pytest.mark.parametrize("command", ["plan", "status", "rotate --due", "verify", "validate", "validate --live"])
+@pytest.mark.parametrize(
+    "command", ["plan", "status", "rotate --due", "doctor", "verify", "validate", "validate --live", "unlock"]
+)
 def test_the_narrowest_rights_in_aws_are_those_of_the_table(
     *, world: World, keyform: Keyform, account: Account, calls: list[str], command: str, file: str
 ) -> None:

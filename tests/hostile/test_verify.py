@@ -277,7 +277,7 @@ def test_a_key_that_was_made_again_under_its_name_is_another_key(watched: tuple[
     remake(world, "payments")
     found = run_verify(world, BOUND)
     assert states(found)["payments at llama3"] is SecretState.NOT_BOUND
-    assert found.secrets[0].reason == "the live key payments was deleted outside keyform: run plan"
+    assert found.secrets[0].reason == "the live key payments is not the one that this secret belongs to: run plan"
     assert "llama3" not in [endpoint for endpoint, _ in watch.arrived]
 
 
@@ -318,7 +318,7 @@ def test_a_proof_sends_no_secret_of_a_key_that_was_taken_away(
     assert world.held("payments") is None
     proof = next(outcome for outcome in result.outcomes if outcome.change.step is Step.PROVE)
     assert proof.state is OutcomeState.FAILED
-    assert "the new secret was not sent there" in proof.detail
+    assert "so the new secret was not sent to deployment.llama3" in proof.detail
 
 
 def apply_with(world: World, act: Callable[[], None]) -> Result:
@@ -541,7 +541,7 @@ def test_of_hundreds_of_addresses_some_are_asked_and_the_rest_is_no_success(tmp_
     (check,) = found.endpoints
     assert (check.access, check.reason) == (
         Access.UNCLEAR,
-        "it has 500 addresses, but keyform calls at most 20 are called",
+        "it has 500 addresses, but keyform calls at most 20",
     )
     assert states(found) == {"payments at webui": SecretState.NOT_CHECKED}
 

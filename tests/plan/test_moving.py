@@ -179,23 +179,49 @@ def test_what_is_protected_stays_protected_under_its_new_name() -> None:
     assert [each.name for each in step(state, found, HOUR)[1].keys] == ["checkout"]
 
 
+def formerly(found: Snapshot) -> Snapshot:
+    """What sinks give whose stack was called otherwise."""
+    return replace(
+        found,
+        sinks={
+            sink: replace(
+                each,
+                records={key: replace(record, stack="shop", former=STACK) for key, record in each.records.items()},
+            )
+            for sink, each in found.sinks.items()
+        },
+    )
+
+
 def test_a_renamed_stack_keeps_every_generation_and_its_secret() -> None:
-    found = snapshot(PAYMENTS, LLAMA, held=["payments"])
     file = renamed(STACK, desired(key("payments", "llama3", text="Checkout")))
-    mine = {sink: replace(each, records=taken(each.records)) for sink, each in found.sinks.items()}
-    did, found = step(file, replace(found, sinks=mine))
-    assert did == ["update:payments: key_is_taken_over"]
+    did, found = step(file, formerly(snapshot(PAYMENTS, LLAMA, held=["payments"])))
+    assert did == ["update:payments: key_is_taken_over", "copy:payments: record_is_taken_over"]
     assert [each.ownership and each.ownership.stack for each in found.keys] == ["shop"]
+    assert [each.former for each in found.sinks["local"].records.values()] == [""]
     assert step(replace(file, moves=()), found)[0] == []
 
 
-def taken(records: object) -> dict[str, object]:
-    """Records as a sink gives them whose owner was called otherwise."""
-    return {name: replace(record, stack="shop") for name, record in dict(records).items()}  # type: ignore[call-overload]
+def test_a_record_that_still_has_the_former_name_is_written_again_after_a_run_that_died() -> None:
+    mine = replace(PAYMENTS, ownership=replace(PAYMENTS.ownership, stack="shop"))  # type: ignore[type-var]
+    file = renamed(STACK, desired(key("payments", "llama3", text="Checkout")))
+    found = formerly(snapshot(PAYMENTS, LLAMA, held=["payments"]))
+    assert step(file, replace(found, keys=(mine,)))[0] == ["copy:payments: record_is_taken_over"]
+
+
+def test_the_records_of_former_names_come_along_when_the_stack_is_renamed() -> None:
+    first = moved("payments -> checkout", state=desired(key("checkout", "llama3", text="Checkout", overlap=HOUR)))
+    found = step(first, snapshot(PAYMENTS, LLAMA, held=["payments"]))[1]
+    file = renamed(STACK, desired(key("checkout", "llama3", text="Checkout", overlap=HOUR)))
+    found = step(file, formerly(found))[1]
+    assert {each.former for each in found.sinks["local"].records.values()} == {""}
+    did, found = step(replace(file, moves=()), found, HOUR)
+    assert "remove-record:local/payments: key_was_renamed" in did
+    assert list(found.sinks["local"].records) == ["checkout"]
 
 
 def test_a_renamed_stack_leaves_no_key_behind_and_deletes_none() -> None:
-    found = snapshot(PAYMENTS, live("batch", of="batch"), LLAMA)
+    found = formerly(snapshot(PAYMENTS, live("batch", of="batch"), LLAMA, held=["payments"]))
     plan = compute_plan(renamed(STACK, desired(key("payments", "llama3"))), found, NOW)
     assert [finding.message for finding in plan.refusals] == [
         "the stack prod has keys that this file does not declare: batch"
@@ -204,12 +230,63 @@ def test_a_renamed_stack_leaves_no_key_behind_and_deletes_none() -> None:
     assert [each.released and each.name for each in step(let_go, found)[1].keys] == ["batch", None]
 
 
+def test_a_stack_is_renamed_by_the_file_that_had_it_alone() -> None:
+    found = snapshot(PAYMENTS, LLAMA)
+    plan = compute_plan(renamed(STACK, desired(key("payments"))), found, NOW)
+    assert [finding.message for finding in plan.refusals] == [
+        "no sink of this file shows that it is the file of the stack prod"
+    ]
+    hidden = live("payments", of="payments", published_to=digest(["command"]))
+    state = desired(key("payments", "llama3", sinks=["ci"]), sinks={"ci": "command"})
+    assert compute_plan(renamed(STACK, state), snapshot(hidden, LLAMA, unreadable=["ci"]), NOW).refusals == ()
+    other = desired(key("payments", "llama3", sinks=["ci"]), sinks={"ci": "another command"})
+    assert compute_plan(renamed(STACK, other), snapshot(hidden, LLAMA, unreadable=["ci"]), NOW).refusals != ()
+
+
 @pytest.mark.parametrize("protects", [False, True])
 def test_a_renamed_stack_drops_no_protection(protects: bool) -> None:
-    found = snapshot(live("payments", of="payments", protected=True), LLAMA)
+    found = formerly(snapshot(live("payments", of="payments", protected=True), LLAMA, held=["payments"]))
     plan = compute_plan(renamed(STACK, desired(key("payments", "llama3", prevent_destroy=protects))), found, NOW)
     assert bool(plan.unmet) is not protects
     assert bool(plan.changes) is protects
+
+
+def test_a_former_name_is_not_retired_for_a_secret_that_nobody_can_have() -> None:
+    """The key that takes its place was adopted: no sink has its secret."""
+    for overlap in (timedelta(0), HOUR):
+        state = desired(key("checkout", "llama3", adopt="portal-made", overlap=overlap))
+        file = moved("payments -> checkout", state=state)
+        both = endpoint("llama3", "payments", "portal-made")
+        found = step(file, snapshot(PAYMENTS, live("portal-made"), both, held=["payments"]))[1]
+        assert step(file, found, days(400))[0] == []
+        plan = compute_plan(file, found, NOW + days(400), Rotate(frozenset({"checkout"})))
+        found = simulate(plan, found, NOW + days(400))
+        assert [each.name for each in step(file, found, days(400) + overlap)[1].keys][-1] != "payments"
+
+
+def test_a_former_name_gets_no_binding_that_the_file_does_not_have() -> None:
+    state = desired(key("checkout", "llama3", adopt="portal-made", overlap=HOUR))
+    world = snapshot(PAYMENTS, live("portal-made"), LLAMA, endpoint("whisper", "portal-made"), held=["payments"])
+    plan = compute_plan(moved("payments -> checkout", state=state), world, NOW)
+    assert not any("payments" in line and "whisper" in line for line in told(plan.changes))
+
+
+@pytest.mark.parametrize("how", ["moved", "forget"])
+def test_a_typo_deletes_nothing(how: str) -> None:
+    found = snapshot(PAYMENTS, LLAMA, live("batch", of="batch"), held=["payments"])
+    state = desired(key("checkout", "llama3"), key("batch"))
+    file = moved("paymnets -> checkout", state=state) if how == "moved" else forgetting(state, "paymnets")
+    plan = compute_plan(file, found, NOW)
+    assert messages(plan) == ["there is no key paymnets, and payments would be deleted"]
+    assert not any(change.key == "payments" for change in plan.changes)
+
+
+def test_a_key_that_was_released_can_be_taken_back() -> None:
+    gone = released("payments", stack=STACK)
+    file = replace(desired(key("payments", "llama3", text=None)), moves=(Move(STACK, "payments", "payments"),))
+    did, found = step(file, snapshot(gone, LLAMA))
+    assert did == ["update:payments: key_is_taken_over"]
+    assert step(replace(file, moves=()), found)[0] == []
 
 
 def test_a_forgotten_key_is_left_as_it_is_and_its_entry_can_go() -> None:
@@ -253,15 +330,20 @@ def test_a_leaked_key_is_not_forgotten() -> None:
     assert plan.changes == ()
 
 
-def test_what_is_forgotten_stays_on_an_exclusive_endpoint_and_is_said() -> None:
+def test_what_opens_an_exclusive_endpoint_is_not_forgotten() -> None:
+    """Every later plan would name it there, and nobody could unlink it but in the portal."""
     found = snapshot(PAYMENTS, endpoint("llama3", "payments", "batch"), live("batch", of="batch"), held=["batch"])
     file = forgetting(desired(key("batch", "llama3"), endpoints=[declared("llama3", exclusive=True)]), "payments")
-    found = step(file, found)[1]
     plan = compute_plan(file, found, NOW)
     assert plan.changes == ()
-    assert messages(plan) == [
-        "is exclusive, but the key payments stays bound to it: the stack prod released it",
-    ]
+    assert messages(plan) == ["is held up: it opens deployment.llama3, which is exclusive"]
+
+
+def test_what_was_released_stays_on_an_exclusive_endpoint_and_is_said() -> None:
+    found = snapshot(released("payments"), endpoint("llama3", "payments", "batch"), live("batch", of="batch"))
+    plan = compute_plan(desired(key("batch", "llama3"), endpoints=[declared("llama3", exclusive=True)]), found, NOW)
+    assert not any(change.id.live.name == "payments" for change in plan.changes)
+    assert any("payments stays bound to it" in message for message in messages(plan))
 
 
 def test_a_key_that_was_released_is_taken_over_with_all_its_generations() -> None:

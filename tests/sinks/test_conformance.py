@@ -225,6 +225,8 @@ def test_what_is_released_keeps_its_secret_and_is_nobodys_until_it_is_taken_over
     taker = owned_by(place.open(stack="other"), takes=frozenset({("inference-prod", KEY)}))
     assert taker.read([KEY])[KEY] == record(KEY, stack="other")
     taker.tidy()
+    assert place.open(stack="other").read_one(KEY) is None, "only a write takes it over: the plan may not do it"
+    taker.write(record(KEY, stack="other"), Secret("kept"))
     assert place.open(stack="other").read_one(KEY) == record(KEY, stack="other")
     assert place.secret() == "kept"
 
@@ -235,6 +237,7 @@ def test_a_stack_that_was_called_otherwise_reads_its_records_and_rewrites_them(p
     sink = owned_by(place.open(stack="other"), formerly=frozenset({"inference-prod"}))
     assert sink.read([KEY])[KEY] == record(KEY, stack="other")
     sink.tidy()
+    sink.write(record(KEY, stack="other"), Secret("kept"))
     assert place.open(stack="other").read_one(KEY) == record(KEY, stack="other")
     assert place.open().read_one(KEY) is None
     assert place.secret() == "kept"

@@ -168,8 +168,8 @@ def test_what_belongs_to_another_stack_is_named() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("PAYMENTS_API_KEY=y\n", r":4: PAYMENTS_API_KEY is defined twice \(lines 2 and 4\)"),
-        (put(""), r":4: inference-prod/payments-api is defined twice \(lines 1 and 4\)"),
+        ("PAYMENTS_API_KEY=y\n", r":4: PAYMENTS_API_KEY appears more than once \(lines 2 and 4\)"),
+        (put(""), r":4: inference-prod/payments-api appears more than once \(lines 1 and 4\)"),
     ],
 )
 def test_what_stands_twice_is_refused_since_readers_would_differ(more: str, message: str) -> None:
@@ -194,7 +194,7 @@ def test_what_is_there_twice_holds_up_no_other_key(path: Path) -> None:
     assert found["payments-api"].way_out == "Remove all but one."
     assert list(sink.read_secrets(["batch-jobs", "payments-api"])) == ["batch-jobs"]
     sink.probe(["batch-jobs"])
-    with pytest.raises(SinkError, match="is there more than once"):
+    with pytest.raises(SinkError, match="appears more than once"):
         sink.probe(["payments-api"])
     save(sink, "batch-jobs", "ghi", 2)
     assert DOTENV.secret_in(path, "batch-jobs") == "ghi"

@@ -82,5 +82,6 @@ def test_two_secrets_in_one_variable_are_refused_with_both_places(
         with pytest.raises(ConfigError) as caught:
             load_config([path], {})
     for finding in caught.value.findings:
-        assert "would stand at the same place of the same file as that of " in finding.message
+        assert "its secret would overwrite that of " in finding.message
+        assert finding.message.endswith(", which another sink writes to the same file")
         assert "keyform.yaml:" in finding.way_out

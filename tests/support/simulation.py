@@ -86,7 +86,7 @@ def simulate(plan: Plan, before: Snapshot, now: datetime) -> Snapshot:
                 made = keys[live.id]
                 assert made.ownership is not None
                 assert sinks[source].reads_secrets
-                assert source not in change.sinks
+                assert source not in change.sinks or sinks[source].records[made.ownership.key].former
                 assert sinks[source].records[made.ownership.key] == record_of(made), "nothing to copy there"
                 keys[live.id] = replace(made, text=change.text, ownership=change.ownership)
                 write(sinks, change.sinks, keys[live.id])

@@ -24,6 +24,8 @@ def to_yaml(desired: DesiredState, sinks: Mapping[str, Mapping[str, Any]]) -> st
         **({"api": desired.api} if desired.api != DEFAULT_API else {}),
         "sinks": {name: dict(settings) for name, settings in sinks.items()},
         "keys": {key.name: _write_key(key) for key in desired.keys},
+        "moved": [{"from": move.source, "to": move.to if move.key else f"stack.{move.to}"} for move in desired.moves],
+        "forget": [farewell.key for farewell in desired.farewells],
         "safety": {"max_deletes": desired.safety.max_deletes, "allow_empty": desired.safety.allow_empty},
     }
     for kind, place in PLACES.items():

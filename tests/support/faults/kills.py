@@ -217,7 +217,7 @@ def judge_stop(name: str, stop_at: int, tally: Tally) -> None:
         late = [name for name in sent if not name.startswith(("GET ", f"DELETE {LOCK}"))]
         if late:
             watch.violate(1, f"after its lock was lost it wrote {late}")
-        if ran.code != 1 or "no longer ours" not in " ".join(ran.said[0].split()):
+        if ran.code != 1 or "was lost: " not in " ".join(ran.said[0].split()):
             watch.violate(8, f"its lock was lost, and it ended with {ran.code}: {ran.why}")
         tally.note("the process that is stopped", ran, world, watch)
         finish(ready.prepared, world, watch, ready.case(STOP, stop_at), tally, "stop")
