@@ -179,7 +179,7 @@ class Conflict(ApiRefused):
 
 
 class QuotaReached(ApiRefused):
-    """A quota is used up: `QuotaLimitExceed` [D], with an unknown status [U]. Asking again changes nothing."""
+    """A quota is used up: `QuotaLimitExceed` [D], with an unknown status [U], or a 402. Asking again is no use."""
 
 
 class RateLimited(ApiRefused):

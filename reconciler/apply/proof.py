@@ -94,7 +94,7 @@ def _read_bound(run: Run, change: Prove, ref: EndpointRef, until: float) -> Live
 def _why_nobody_can_ask(live: LiveEndpoint) -> str:
     if reason := NO_REQUESTS.get(live.status):
         return reason
-    return "" if live.addresses else f"it has no address (status {live.status})"
+    return "" if live.addresses else f"it has no address (status {live.status or 'unknown'})"
 
 
 def _deployments_of(run: Run, ref: EndpointRef) -> tuple[LiveEndpoint, ...]:

@@ -123,9 +123,10 @@ def ask(args: argparse.Namespace, terminal: Terminal) -> int:
         terminal.show(live_test_to_json(terminal.masked(found)), is_json=True)
     else:
         terminal.say(*summarize(found), f"Written to {out}. It holds no secret and none of your names.")
-    if found.remains:
-        findings = [Finding("", "", each.what, each.way_out) for each in found.remains]
-        raise NotAsDeclared("Not everything could be put back:", findings)
+    if troubles := (*found.remains, *found.changed_by_others):
+        findings = [Finding("", "", each.what, each.way_out) for each in troubles]
+        undone = "Not everything could be put back:"
+        raise NotAsDeclared(undone if found.remains else "The deployment's keys changed during the test:", findings)
     return Interrupted.exit_code if found.stopped else 0
 
 

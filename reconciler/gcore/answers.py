@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 
 NOT_OF_QUOTAS = (401, 404, 408)
 """Statuses of refusals that have one meaning, whatever the body says."""
+ABOUT_ACCESS = (401, 403, 404)
+"""Statuses that say something of the token, the project or an object, if the API itself gives them."""
+SOMETHING_ELSE = "something else answers at this address (a proxy or login page?)"
+NOT_ITS_JSON = "something that is not the API's JSON"
 LESS_OFTEN = "Wait a moment and run keyform again, or lower --parallelism."
 MOST_INFO = 6
 """Facts of an error's `info` that are shown."""
@@ -131,10 +135,11 @@ def read_answer(
     if 300 <= status < 400 or status < 200:
         return _strange(call, status, f"{host} returned a redirect or another interim status ({status})", _CHECK_URL)
     said = _read_error(response, redactor)
-    if status == 404 and not said.is_json:
-        # Some proxy's 404 does not mean "this key does not exist".
-        return _strange(call, status, f"{host} answered with {said.form} and status 404", _CHECK_URL)
-    is_quota = said.is_of_quota and call.writes and 400 <= status < 500 and status not in NOT_OF_QUOTAS
+    if _is_of_another_server(status, said):
+        finding = f"{host} answered with {said.form} and status {status}"
+        return _strange(call, status, f"{finding}: {SOMETHING_ELSE}", _CHECK_URL)
+    is_quota = call.writes and (status == 402 or (said.is_of_quota and 400 <= status < 500))
+    is_quota = is_quota and status not in NOT_OF_QUOTAS
     kind, finding, way_out = _explain_quota(said, call) if is_quota else _explain(status, call)
     request = f", request {said.request_id}" if said.request_id else ""
     # A 401's own words are left out: they can repeat a part of the token.
@@ -159,6 +164,15 @@ def read_answer(
         retry_after=seconds,
         is_documented=said.is_documented,
     )
+
+
+def _is_of_another_server(status: int, said: _Said) -> bool:
+    """Whether a refusal is not the API's: a proxy's 404 does not mean "this key does not exist", nor its 403 that the
+    token lacks a right. 408 and 429 mean the same whoever gives them.
+    """
+    if status in ABOUT_ACCESS:
+        return not said.is_documented
+    return status < 500 and status not in (408, 429) and not said.is_json
 
 
 def not_asked(call: Call, seconds: float) -> Failure:
@@ -236,7 +250,7 @@ class _Said:
     text: str = ""
     request_id: str = ""
     fields: tuple[str, ...] = ()
-    form: str = "HTML"
+    form: str = NOT_ITS_JSON
     is_json: bool = False
     is_documented: bool = False
     is_of_quota: bool = False
@@ -253,7 +267,7 @@ def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
     header_id = request_id_of(response, redactor)
     payload = _json(response.content)
     if not isinstance(payload, dict):
-        form = "HTML" if _is_html(response) else "something that is not the API's JSON"
+        form = "HTML" if _is_html(response) else NOT_ITS_JSON if response.content.strip() else "an empty body"
         return _Said(request_id=header_id, form=form)
     message = payload.get("message")
     return _Said(
@@ -262,7 +276,7 @@ def _read_error(response: httpx.Response, redactor: Redactor) -> _Said:
         fields=_field_names(payload.get("invalid_fields"), redactor),
         is_json=True,
         is_documented=isinstance(message, str) and ("exception_class" in payload or "code" in payload),
-        is_of_quota="quota" in str(payload.get("exception_class")).lower(),
+        is_of_quota="quota" in f"{payload.get('exception_class')} {payload.get('code')}".lower(),
         info=tuple(islice(_flatten(payload.get("info"), redactor), MOST_INFO)),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reconciler.errors import ApiError, Forbidden, NotAuthenticated, NotFound, UnexpectedAnswer
+from reconciler.gcore.answers import ABOUT_ACCESS
 from reconciler.gcore.dialects import Collection
 
 CHECK_PROJECT = "Check `project` in the file (or GCORE_CLOUD_PROJECT_ID), and that the token belongs to it."
@@ -20,15 +21,15 @@ CHECK_ALL = f"{CHECK_PROJECT} If it does, check `api` in the file and GCORE_BASE
 def is_withheld(error: ApiError) -> bool:
     """Whether an answer says of one list that it is not there, or not for this token: 401, 403 or 404.
 
-    A 404 without the API's JSON is some other server's, and means no less.
+    One without the API's JSON is some other server's, and means no less.
     """
-    is_absent = isinstance(error, UnexpectedAnswer) and error.status == 404
+    is_absent = isinstance(error, UnexpectedAnswer) and error.status in ABOUT_ACCESS
     return is_absent or isinstance(error, Forbidden | NotAuthenticated | NotFound)
 
 
 def is_spared(place: Collection[Any], error: ApiError) -> bool:
     """Whether the rest of the project goes without this list: 403 or 404. A 401 is about the token, not the list."""
-    return place.spares is not None and is_withheld(error) and not isinstance(error, NotAuthenticated)
+    return place.spares is not None and is_withheld(error) and error.status != 401
 
 
 def no_project(project: int) -> str:

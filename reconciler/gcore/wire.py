@@ -158,6 +158,26 @@ class Fields:
         """A string that is cut to the length of a name."""
         return self.text(name)[:LONGEST_NAME]
 
+    def any_word(self, name: str) -> str:
+        """The same, or `""` if there is no string: for what is shown, and decides nothing that cannot wait."""
+        return self.word(name) if isinstance(self.values.get(name), str) else ""
+
+    def any_address(self, name: str) -> str:
+        """An address, or `""` if there is no string: only calling the endpoint needs it."""
+        return self.address(name) if isinstance(self.values.get(name), str) else ""
+
+    def any_members(self, name: str) -> tuple[Fields, ...]:
+        """The objects that an object holds under their names, or none if it is not there."""
+        inner = self.values.get(name)
+        values = inner.values() if isinstance(inner, dict) else ()
+        path = f"{self.path}{name}.*."
+        return tuple(Fields(value if isinstance(value, dict) else {}, self.what, path) for value in values)
+
+    def any_inner(self, name: str) -> Fields:
+        """An object in this one, empty if it is not there."""
+        inner = self.values.get(name)
+        return Fields(inner if isinstance(inner, dict) else {}, self.what, f"{self.path}{name}.")
+
     def name(self, name: str) -> str:
         """A name: a string that is accepted unchanged, or refused. It may hold any character that can be sent back."""
         return self._name(self._of_type(name, str, "a string"), name)
@@ -212,19 +232,10 @@ class Fields:
         """A list of names; null is an empty one; the field must exist."""
         return () if self._field(name) is None else self.names(name)
 
-    def inner(self, name: str) -> Fields:
-        """An object in this one."""
-        return Fields.of(self._field(name), self.what, f"{self.path}{name}.")
-
     def objects(self, name: str) -> tuple[Fields, ...]:
         """A list of objects."""
         entries = self._of_type(name, list, "a list")
         return tuple(Fields.of(entry, self.what, f"{self.path}{name}[{index}].") for index, entry in enumerate(entries))
-
-    def members(self, name: str) -> tuple[Fields, ...]:
-        """The objects that an object holds under their names."""
-        inner = self.inner(name)
-        return tuple(Fields.of(value, self.what, f"{inner.path}*.") for value in inner.values.values())
 
     def _field(self, name: str) -> object:
         if name not in self.values:

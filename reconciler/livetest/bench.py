@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from reconciler.livetest.forms import Endpoint, Form, Made, as_sent, instant_of, list_keys
+from reconciler.livetest.others import Others
 from reconciler.livetest.raw import RawApi, Said, shape_of
 from reconciler.model import Secret
 
@@ -38,8 +39,8 @@ class CannotAsk(Exception):
     """Why a question cannot be asked, or its answer leaves it open; fit to be published."""
 
 
-class ForeignKeyLost(CannotAsk):
-    """A write took off the deployment what it was to keep: nothing more is asked of the deployment."""
+class ListDisturbed(CannotAsk):
+    """Keys of others came or went: nothing more is asked of the deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +97,8 @@ class Bench:
     foreign_project: int | None = None
     made: list[Made] = field(default_factory=list)
     """The throw-away keys that there are, or may be."""
-    lost: set[str] = field(default_factory=set)
-    """The keys of others that a write took off, as far as it was seen."""
+    others: Others = field(default_factory=Others)
+    """The keys of others on the deployment."""
     unsettled: list[str] = field(default_factory=list)
     """Tasks that had no end in time, and whose effect has not shown."""
     in_doubt: bool = False
@@ -135,7 +136,9 @@ class Bench:
     def new_name(self, label: str = "key") -> str:
         """A name that no key has had."""
         self.numbers += 1
-        return f"{PREFIX}{self.run}-{label}{self.numbers}"
+        name = f"{PREFIX}{self.run}-{label}{self.numbers}"
+        self.others.own.add(name)
+        return name
 
     def try_to_make(
         self, label: str = "key", *, name: str = "", description: str = "", expires_at: str = "", **more: Any
@@ -164,6 +167,7 @@ class Bench:
             self.in_doubt = True
         else:
             made.link = self.form.link_of(made.shown) or made.link
+            self.others.own.add(made.link)
             secret = made.shown.get("secret")
             if isinstance(secret, str) and secret:
                 made.secret = Secret(secret)
@@ -246,6 +250,7 @@ class Bench:
         if isinstance(found, Said):
             raise CannotAsk(f"the deployment cannot be read: {found}")
         self.note("a deployment", found.payload)
+        self.others.notice(found.listed)
         return found
 
     def links_for(self, endpoint: Endpoint, *keys: Made) -> list[str]:
@@ -259,12 +264,27 @@ class Bench:
         if self.ignores_patches:
             raise CannotAsk("the API takes a PATCH of a key, and keeps the key as it was")
 
+    def write_links(self, endpoint: Endpoint, links: Sequence[str]) -> Sequence[Said]:
+        """Ask once for these links on the deployment as it was just read."""
+        self.others.judge(endpoint.listed)
+        answers = self.form.write_links(self.raw, endpoint, links, self.made)
+        # In v2 a write is that of a throw-away key, and holds no key of others.
+        if self.form.api == "v3" and not all(said.is_refusal or said.status == 429 for said in answers):
+            self.others.sent = frozenset(links)
+        return answers
+
     def write(self, *keys: Made) -> Sequence[Said]:
-        """Ask once for these throw-away keys on the deployment, beside those of others."""
+        """Ask for these throw-away keys on the deployment, beside those of others; again only after a 429."""
         if self.form.api == "v2":
             self.require_patches()
-        endpoint = self.read()
-        return self.form.write_links(self.raw, endpoint, self.links_for(endpoint, *keys), self.made)
+        answers: Sequence[Said] = ()
+        for _ in range(4):
+            endpoint = self.check_others()
+            answers = self.write_links(endpoint, self.links_for(endpoint, *keys))
+            if not (pauses := [said.retry_after or 1.0 for said in answers if said.status == 429]):
+                break
+            self.raw.wait(min(max(pauses), 60.0))
+        return answers
 
     def attach(self, *keys: Made) -> Endpoint:
         """The same, once it is done: the deployment as it is read then. Raises CannotAsk when it was not."""
@@ -279,11 +299,11 @@ class Bench:
         return endpoint
 
     def check_others(self) -> Endpoint:
-        """The deployment as it is now. Raises ForeignKeyLost when a key of somebody else is gone from it."""
+        """The deployment as it is now. Raises ListDisturbed when keys of somebody else came to it, or are gone."""
         endpoint = self.read()
-        self.lost |= {link for link in self.deployment.foreign if link not in endpoint.listed}
-        if self.lost:
-            raise ForeignKeyLost("a key of somebody else is gone from the deployment: nothing more is asked of it")
+        self.others.judge(endpoint.listed)
+        if trouble := self.others.disturbance():
+            raise ListDisturbed(trouble)
         return endpoint
 
     def require_alone(self) -> None:
@@ -297,6 +317,8 @@ class Bench:
         It ends with `RUNNING` when patience does. `shows` says whether the deployment shows the effect.
         """
         state = ""
+        if self.others.sent is not None:
+            self.read()  # the effect may show before the task ends, and others may change the list from then on
         for task_id in task_ids(said):
             state = self._await_task(task_id, shows)
         return state

@@ -65,6 +65,10 @@ def _restore(bench: Bench) -> list[Remains]:
     for _ in range(ATTEMPTS):
         try:
             endpoint = bench.read()
+            bench.others.judge(endpoint.listed)
+            if _would_open(bench, endpoint):
+                trouble = "others removed their keys from it, and without the throw-away key it would be public"
+                break  # an empty list would make it public, which nobody asked for
             if _is_restored(bench, endpoint):
                 return []
             trouble = _restore_once(bench, endpoint)
@@ -90,7 +94,34 @@ def _reads_restored(bench: Bench) -> bool:
 def _target(bench: Bench, endpoint: Endpoint) -> list[str]:
     """The list as it is to be: what others have there by now, and what a write of ours took off."""
     others = bench.links_for(endpoint)
-    return [*others, *(link for link in bench.deployment.foreign if link in bench.lost and link not in others)]
+    return [*others, *sorted(bench.others.lost - {*others})]
+
+
+def _would_open(bench: Bench, endpoint: Endpoint) -> bool:
+    """Whether only throw-away keys close it by now, which had keys of others."""
+    return bool(endpoint.listed) and not _target(bench, endpoint) and not bench.deployment.alone
+
+
+def changes_of_others(bench: Bench) -> list[Remains]:
+    """What others did to the deployment's keys during the test, each with what became of it."""
+    if bench.baseline is None:
+        return []
+    others = bench.others
+    place, again = f"deployment {bench.baseline.name}", "Run this again when nobody changes the deployment."
+    kinds = (
+        (others.went, f"was taken off {place} by somebody else, and stays off", again),
+        (others.came, f"was attached to {place} by somebody else, and stays", again),
+        (
+            others.restored,
+            f"was gone from {place} after a write of the test, and is attached again",
+            "If somebody took it off, take it off again.",
+        ),
+    )
+    return [
+        Remains(f"key {others.names.get(link, link)} {what}", way_out)
+        for links, what, way_out in kinds
+        for link in sorted(links)
+    ]
 
 
 def _is_restored(bench: Bench, endpoint: Endpoint) -> bool:
@@ -105,10 +136,7 @@ def _is_restored(bench: Bench, endpoint: Endpoint) -> bool:
 def _restore_once(bench: Bench, endpoint: Endpoint) -> str:
     """One attempt: why it failed, or nothing."""
     target = _target(bench, endpoint)
-    if not target and not bench.deployment.alone:
-        # Its other keys were removed meanwhile. An empty list would make it public, which nobody asked for.
-        return "others removed their keys from it, and without the throw-away key it would be public"
-    answers = bench.form.write_links(bench.raw, endpoint, target, bench.made)
+    answers = bench.write_links(endpoint, target)
     for said in answers:
         if not said.is_ok:
             return f"the API answered {said}"

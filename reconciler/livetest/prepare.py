@@ -78,6 +78,9 @@ def prepare(
         reopens = _was_left_closed(endpoint, own)
         stacks = _stacks(bench, keys)
         bench.baseline = _baseline(endpoint, own, stacks, keeps_others=keeps_others, reopens=reopens)
+        bench.others.known = frozenset(bench.baseline.foreign)
+        bench.others.names = {bench.form.link_of(shown): str(shown.get("name")) for shown in keys}
+    bench.others.own |= {made.link for made in own}
     bound = _bound_elsewhere(bench, own) if own else []
     leftovers = tuple(made for made in own if made not in bound)
     return Plan(

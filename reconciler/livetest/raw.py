@@ -229,7 +229,7 @@ class RawApi:
         except (ValueError, RecursionError):
             # A 2xx that is no JSON is not the API's answer: what it did is unknown.
             return Said(0 if 200 <= status < 300 else status, None, pause, is_json=False)
-        word = payload.get("exception_class") if isinstance(payload, dict) else None
+        word = payload.get("exception_class", payload.get("code")) if isinstance(payload, dict) else None
         # A word that holds a part of the token, or of a secret, is none.
         is_word = isinstance(word, str) and _CLASS.fullmatch(word) and self._redactor.clean(word) == word
         return Said(status, payload, pause, error_class=str(word) if is_word else "")

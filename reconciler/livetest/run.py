@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from reconciler import __version__
 from reconciler.effects import Effects
 from reconciler.errors import Interrupted
-from reconciler.livetest.bench import Bench, CannotAsk, ForeignKeyLost
+from reconciler.livetest.bench import Bench, CannotAsk, ListDisturbed
 from reconciler.livetest.catalogue import other_modes
-from reconciler.livetest.cleaning import put_back, sweep
+from reconciler.livetest.cleaning import changes_of_others, put_back, sweep
 from reconciler.livetest.prepare import Plan
 from reconciler.livetest.question import Question, Sight
 from reconciler.livetest.raw import Stopped
@@ -40,6 +40,7 @@ def run_live_test(plan: Plan, effects: Effects, redactor: Redactor, *, tell: Cal
             findings += _ask(question, bench, redactor)
             if any(each.is_deployment for each in put_back(bench)):
                 bench.spoilt = bench.spoilt or SPOILT
+            bench.spoilt = bench.spoilt or bench.others.disturbance()
     except (Stopped, KeyboardInterrupt, Interrupted):
         stopped = INTERRUPTED
     except BaseException:
@@ -57,6 +58,7 @@ def run_live_test(plan: Plan, effects: Effects, redactor: Redactor, *, tell: Cal
         with_deployment=bench.baseline is not None,
         findings=tuple(findings),
         remains=tuple(remains),
+        changed_by_others=tuple(changes_of_others(bench)),
         stopped=stopped,
         requests=raw.sent,
         removed=sum(made not in bench.made for made in plan.leftovers),
@@ -83,7 +85,7 @@ def _ask(question: Question, bench: Bench, redactor: Redactor) -> Iterator[Findi
                 yield _finding(question, sight, redactor)
     except CannotAsk as error:
         reason = redactor.clean(str(error))
-        if isinstance(error, ForeignKeyLost):
+        if isinstance(error, ListDisturbed):
             bench.spoilt = reason
     except (TypeError, ValueError, KeyError, IndexError, AttributeError) as error:
         # What answers may hold is the API's to say: one that no question expects must not end the others.

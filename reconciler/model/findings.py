@@ -45,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Remains:
-    """Something that the live test touched and could not put back: what it is, and the way out."""
+    """What the live test could not put back, or others changed meanwhile: what it is, and the way out."""
 
     what: str
     way_out: str
@@ -56,8 +56,9 @@ class Remains:
 class LiveTest:
     """The result of one live test. `api` is `v3` or `v2`, `host` what the API was reached at.
 
-    `stopped` is why it ended before every question was asked; empty when it did not. `removed` is how many keys of an
-    earlier live test were removed, `shapes` the fields of each kind of answer, with their types.
+    `changed_by_others` are the keys of others that came to the deployment, or went, during the test. `stopped` is why
+    it ended before every question was asked; empty when it did not. `removed` is how many keys of an earlier live test
+    were removed, `shapes` the fields of each kind of answer, with their types.
     """
 
     api: str
@@ -68,6 +69,7 @@ class LiveTest:
     with_deployment: bool
     findings: tuple[Finding, ...]
     remains: tuple[Remains, ...] = ()
+    changed_by_others: tuple[Remains, ...] = ()
     stopped: str = ""
     requests: int = 0
     removed: int = 0
@@ -75,8 +77,8 @@ class LiveTest:
 
     @property
     def is_complete(self) -> bool:
-        """Whether all was asked that could be, and nothing was left behind."""
-        return not self.stopped and not self.remains
+        """Whether all was asked that could be, nothing was left behind, and nobody else changed the deployment."""
+        return not self.stopped and not self.remains and not self.changed_by_others
 
     def count(self, verdict: Verdict) -> int:
         """How many findings have this verdict."""

@@ -32,6 +32,7 @@ def summarize(found: LiveTest) -> list[str]:
     if unlike:
         which = ", ".join(each.mode for each in found.findings if each.verdict is Verdict.UNLIKE)
         lines.append(f"In {unlike}, the API behaves as no mode of the emulator: {which}.")
+    lines += [f"During the test, {each.what}." for each in found.changed_by_others]
     if found.stopped:
         lines.append(f"The test was {found.stopped} before every question was asked.")
     return lines
@@ -53,6 +54,9 @@ def _page(found: LiveTest) -> Iterator[str]:
         yield f"- the test was {found.stopped} before every question was asked"
     if found.remains:
         yield f"- {len(found.remains)} thing{'' if len(found.remains) == 1 else 's'} could not be put back"
+    if count := len(found.changed_by_others):
+        keys = "a key" if count == 1 else f"{count} keys"
+        yield f"- others changed the deployment during the test: {keys} came or went"
     decided = [each for each in found.findings if each.verdict is Verdict.DETERMINED]
     yield from _table("Determined", ("mode", "value", "asked", "seen"), [_decided(each) for each in decided])
     if decided:
@@ -112,6 +116,7 @@ def live_test_to_json(found: LiveTest) -> str:
             "removed_leftovers": found.removed,
             "findings": [_finding(each) for each in found.findings],
             "left_behind": [{"what": each.what, "way_out": each.way_out} for each in found.remains],
+            "changed_by_others": [{"what": each.what, "way_out": each.way_out} for each in found.changed_by_others],
             "shapes": {what: dict(fields) for what, fields in found.shapes.items()},
         }
     )

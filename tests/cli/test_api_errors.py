@@ -134,10 +134,13 @@ STRANGE: dict[str, tuple[Answer, str]] = {
     "500": (refusal(500, "boom"), "The API failed to list "),
     "503": (Answer(503, {"Content-Type": "text/html"}, b"<h1>Down</h1>"), "The API failed to list "),
     "HTML": (Answer(200, {"Content-Type": "text/html"}, b"<html>Log in</html>"), "returned HTML, not JSON."),
-    "HTML and 404": (
-        Answer(404, {"Content-Type": "text/html"}, b"<html>?</html>"),
-        "answered with HTML and status 404",
-    ),
+    **{
+        f"HTML and {status}": (
+            Answer(status, {"Content-Type": "text/html"}, b"<html>?</html>"),
+            f"answered with HTML and status {status}: something else answers at this address (a proxy or login page?).",
+        )
+        for status in (401, 403, 404)
+    },
     "redirect": (Answer(302, {"Location": "https://elsewhere.example"}), "returned a redirect"),
     "no JSON": (
         Answer(200, {"Content-Type": "application/json"}, b'{"count": 1, "resu'),

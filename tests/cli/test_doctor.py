@@ -97,9 +97,14 @@ def refuse(status: int, *parts: str) -> Callable[[World], dict[str, str]]:
     return prepare
 
 
-def answer_html(world: World) -> dict[str, str]:
-    world.fail(lambda request, proceed: Answer(200, {"Content-Type": "text/html"}, b"<html>Log in</html>"))
-    return {}
+def answer_html(status: int) -> Callable[[World], dict[str, str]]:
+    """Answer every request with a page."""
+
+    def prepare(world: World) -> dict[str, str]:
+        world.fail(lambda request, proceed: Answer(status, {"Content-Type": "text/html"}, b"<html>Log in</html>"))
+        return {}
+
+    return prepare
 
 
 def lock_it(world: World) -> dict[str, str]:
@@ -185,7 +190,7 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
         "Check the network.",
     ),
     "a login page": (
-        answer_html,
+        answer_html(200),
         {
             "token": "skipped",
             "project": "skipped",
@@ -196,6 +201,21 @@ WRONG: dict[str, tuple[Prepare, dict[str, str], str, str]] = {
         "returned HTML, not JSON.",
         "Check GCORE_BASE_URL",
     ),
+    **{
+        f"a page of a proxy, status {status}": (
+            answer_html(status),
+            {
+                "token": "skipped",
+                "project": "skipped",
+                "api": "failed",
+                **SKIPPED_WITHOUT_API,
+                **{f"rights.{name}": "failed" for name in ("keys", "deployments", "applications")},
+            },
+            f"answered with HTML and status {status}: something else answers at this address (a proxy or login page?).",
+            "Check GCORE_BASE_URL",
+        )
+        for status in (401, 403, 404, 407)
+    },
     "another project": (
         change_file(f"project: {PROJECT}", "project: 77"),
         {

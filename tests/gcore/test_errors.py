@@ -11,7 +11,7 @@ import httpx
 import pytest
 from support.http_fakes import Step, answer, refusal, scripted_api
 
-from reconciler.errors import ApiError
+from reconciler.errors import ApiError, Forbidden, NotAuthenticated, NotFound, UnexpectedAnswer
 
 CASES: dict[str, tuple[Step, str]] = {
     "the token is not accepted": (
@@ -32,8 +32,9 @@ CASES: dict[str, tuple[Step, str]] = {
     "a firewall forbids": (
         answer(403, text="<html>blocked</html>"),
         (
-            "The token has no permission to create key payments (status 403).\n"
-            "  Give the token a role with this permission in the project, or raise the exceeded quota."
+            "Could not create key payments: api.gcore.com answered with HTML and status 403: something else answers at"
+            " this address (a proxy or login page?).\n"
+            "  Check GCORE_BASE_URL, and any proxy on the way."
         ),
     ),
     "there is no such project": (
@@ -174,6 +175,37 @@ CASES: dict[str, tuple[Step, str]] = {
 def test_a_failed_create_tells_what_is_wrong_and_what_to_do(case: str) -> None:
     step, told = CASES[case]
     assert failure_of_create(step).diagnostics() == told
+
+
+BODIES = {
+    "HTML": {"text": "<html>blocked</html>"},
+    "an empty body": {"text": ""},
+    "something that is not the API's JSON": {"text": "Access denied"},
+}
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 405, 407, 409, 422, 451])
+@pytest.mark.parametrize("form", BODIES)
+def test_a_refusal_without_the_json_of_the_api_says_nothing_of_token_project_or_rights(status: int, form: str) -> None:
+    error = failure_of_create(answer(status, **BODIES[form]))
+    assert type(error) is UnexpectedAnswer
+    assert error.message == (
+        f"Could not create key payments: api.gcore.com answered with {form} and status {status}: something else answers"
+        " at this address (a proxy or login page?)."
+    )
+    assert error.effect_is_unknown, "a proxy may have changed the answer, and not the request"
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("body", [{}, {"detail": "Not Found"}, {"message": "Forbidden"}, {"error": {"code": 403}}])
+def test_a_refusal_in_the_json_of_another_service_is_not_the_api_s(status: int, body: dict[str, Any]) -> None:
+    assert type(failure_of_create(answer(status, body))) is UnexpectedAnswer
+
+
+@pytest.mark.parametrize("body", [{"exception_class": "X", "message": "no"}, {"code": "x", "message": "no"}])
+@pytest.mark.parametrize(("status", "kind"), [(401, NotAuthenticated), (403, Forbidden), (404, NotFound)])
+def test_both_forms_of_an_error_are_the_api_s(status: int, kind: type[ApiError], body: dict[str, Any]) -> None:
+    assert type(failure_of_create(answer(status, body))) is kind
 
 
 def failure_of_create(step: Step) -> ApiError:

@@ -40,6 +40,24 @@ def test_a_quota_is_told_by_its_class_and_asked_once(status: int) -> None:
     assert (caught.value.effect_is_unknown, len(effects.sent)) == (False, 1)
 
 
+@pytest.mark.parametrize("status", [400, 402, 403, 409, 422, 429])
+def test_a_quota_is_known_in_the_other_form_of_an_error_too(status: int) -> None:
+    api, effects = scripted_api(answer(status, {"code": "QuotaLimitExceed", "message": "Too many keys"}))
+    with pytest.raises(QuotaReached) as caught:
+        api.create_key("payments", "x", None)
+    assert caught.value.diagnostics() == (
+        f"A quota is used up, so the API refused to create key payments (status {status})."
+        f' It says: "Too many keys"\n  {WAY_OUT}'
+    )
+    assert (caught.value.effect_is_unknown, len(effects.sent)) == (False, 1)
+
+
+def test_a_402_is_a_quota_whatever_its_class() -> None:
+    api, _ = scripted_api(refusal(402, "Payment required", exception_class="PaymentError"))
+    with pytest.raises(QuotaReached):
+        api.create_key("payments", "x", None)
+
+
 @pytest.mark.parametrize(("info", "shown"), SHOWN, ids=range(len(SHOWN)))
 def test_whatever_info_holds_little_of_it_is_shown_on_one_line(info: Any, shown: str) -> None:
     api, _ = scripted_api(refusal(403, "no", info=info, **CLASS))

@@ -48,7 +48,7 @@ def key(fields: Fields) -> Entry[LiveKey]:
     """A key, which has the id `key_id`, and names the deployments that it opens [D]."""
     filled = replace(fields, values={**KEY_DEFAULTS, **fields.values})
     key_id = filled.name("key_id")
-    live = replace(read_key(filled, key_id), status=filled.word("status"))
+    live = replace(read_key(filled, key_id), status=filled.any_word("status"))
     expires_at = filled.optional_instant("expires_at")
     return KeyEntry(
         id=key_id,
@@ -67,14 +67,14 @@ def deployment(fields: Fields) -> Entry[LiveEndpoint]:
     `auth_enabled` is false if it is omitted [D]; whether a key without it closes anything is unknown [U], and the API's
     word counts.
     """
-    filled = replace(fields, values={"address": None, "api_key_ids": [], **fields.values})
+    filled = replace(fields, values={"api_key_ids": [], **fields.values})
     ref = EndpointRef(EndpointKind.DEPLOYMENT, filled.name("name"))
-    address = filled.address("address") if filled.optional_text("address") else None
+    address = filled.any_address("address")
     live = LiveEndpoint(
         ref=ref,
         auth_enabled=bool(filled.optional_flag("auth_enabled")),
         addresses=(address,) if address else (),
-        status=filled.word("status"),
+        status=filled.any_word("status"),
     )
     return Entry(filled.name("id"), ref.name, live, filled.nullable_names("api_key_ids"))
 

@@ -41,14 +41,15 @@ def key(fields: Fields) -> KeyEntry:
 
 
 def deployment(fields: Fields) -> Entry[LiveEndpoint]:
-    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts if it exists [D].
+    """`api_keys` may be null or missing; `auth_enabled` is deprecated, and counts if it exists [D]. Status and address
+    may be missing: a plan needs neither.
 
     The deployment belongs to the application that an `AppDeployment` reference names [I].
     """
     name = fields.name("name")
     api_keys = fields.nullable_names("api_keys") if fields.has("api_keys") else ()
     auth_enabled = fields.optional_flag("auth_enabled")
-    address = fields.address("address") if fields.optional_text("address") else None
+    address = fields.any_address("address")
     owners = [
         entry.name("name") for entry in fields.objects("object_references") if entry.word("kind") == "AppDeployment"
     ]
@@ -56,22 +57,26 @@ def deployment(fields: Fields) -> Entry[LiveEndpoint]:
         ref=EndpointRef(EndpointKind.DEPLOYMENT, name),
         auth_enabled=bool(api_keys) if auth_enabled is None else auth_enabled,
         addresses=(address,) if address else (),
-        status=fields.word("status"),
+        status=fields.any_word("status"),
         application=owners[0] if owners else None,
     )
     return Entry(name, name, live, api_keys)
 
 
 def application(fields: Fields) -> Entry[LiveEndpoint]:
-    """An application has no `auth_enabled`: authentication is on if it has keys [I]."""
+    """An application has no `auth_enabled`: authentication is on if it has keys [I].
+
+    Its status and addresses may be missing: a plan needs neither. A part without an address has the address `""`, so
+    that `verify` does not call the application in order on the word of its other parts.
+    """
     name = fields.name("name")
     api_keys = fields.nullable_names("api_keys")
-    status = fields.inner("status")
+    status = fields.any_inner("status")
     live = LiveEndpoint(
         ref=EndpointRef(EndpointKind.APPLICATION, name),
         auth_enabled=bool(api_keys),
-        addresses=tuple(entry.address("address") for entry in status.members("expose_addresses")),
-        status=status.word("consolidated_status"),
+        addresses=tuple(entry.any_address("address") for entry in status.any_members("expose_addresses")),
+        status=status.any_word("consolidated_status"),
     )
     return Entry(name, name, live, api_keys)
 

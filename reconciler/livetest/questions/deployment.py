@@ -167,7 +167,7 @@ def ask_busy(bench: Bench) -> Sights:
         raise CannotAsk(f"PATCH was answered by {said}")
     endpoint = bench.read()
     links = bench.links_for(endpoint, first, second)
-    (again,) = bench.form.write_links(bench.raw, endpoint, links, bench.made)
+    (again,) = bench.write_links(endpoint, links)
     tasks, later = task_ids(said), task_ids(again)
     state = bench.look_at_task(tasks[-1]) if tasks else ""
     if state not in RUNNING:
