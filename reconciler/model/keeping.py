@@ -16,7 +16,8 @@ Its expiry and its marker get their instants at two moments, by clocks that may 
 days: if every second counted, each apply would create a new generation.
 """
 AN_HOUR = timedelta(hours=1)
-_BLANKS = re.compile("(?<= ) |^ | $")
+_BLANKS = re.compile("^ +| +$| {2,}")
+_A_BLANK = "\N{OPEN BOX}"
 
 
 def as_kept(text: str) -> str:
@@ -48,14 +49,16 @@ def is_kept(asked: datetime | None, kept: datetime | None, length: Length | None
 
 def tell_apart(one: str, other: str) -> tuple[str, str]:
     """Two texts that differ, shown so that a reader sees it: if they look alike, non-ASCII characters appear as
-    escapes.
+    escapes, and several blanks, or those at an end, as `␣`, for a line of output may leave them out.
 
-    So does a blank after a blank, which a line of output may leave out, and a backslash, which could look like an
-    escape.
+    A backslash, which could look like an escape, appears as one, too.
     """
-    if "\\" in one + other or _look_alike(one, other):
+    alike = _look_alike(one, other)
+    if alike or "\\" in one + other:
         one, other = (text.encode("unicode_escape").decode("ascii") for text in (one, other))
-    return _BLANKS.sub(r"\\x20", one), _BLANKS.sub(r"\\x20", other)
+    if alike:
+        one, other = (_BLANKS.sub(lambda found: _A_BLANK * len(found[0]), text) for text in (one, other))
+    return one, other
 
 
 def _look_alike(one: str, other: str) -> bool:

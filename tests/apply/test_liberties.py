@@ -133,7 +133,7 @@ def marked(text: str) -> str:
         (
             {"description_kept": "folded"},
             key("payments", "llama3", text="a  b"),
-            ("description", marked("a \\x20b"), marked("a b")),
+            ("description", marked("a␣␣b"), marked("a b")),
         ),
         ({"description_kept": "dropped"}, key("payments", "llama3", text="a"), ("description", marked("a"), '""')),
     ],

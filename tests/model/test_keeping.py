@@ -81,9 +81,11 @@ def test_a_description_is_compared_composed_and_trimmed() -> None:
         ("a-b", "a\u2013b", ("a-b", "a\\u2013b")),
         ("ab", "a\u200bb", ("ab", "a\\u200bb")),
         ("a b", "a\u00a0b", ("a b", "a\\xa0b")),
-        ("a b", "a  b", ("a b", "a \\x20b")),
-        ("a", "a ", ("a", "a\\x20")),
-        ("a ", "a\\x20", ("a\\x20", "a\\\\x20")),
+        ("a b", "a  b", ("a b", "a␣␣b")),
+        ("a", "a ", ("a", "a␣")),
+        ("a␣␣b", "a  b", ("a\\u2423\\u2423b", "a␣␣b")),
+        ("two  words", "three", ("two  words", "three")),
+        ("a ", "a\\x20", ("a ", "a\\\\x20")),
     ],
 )
 def test_two_texts_that_look_alike_are_told_apart(one: str, other: str, shown: tuple[str, str]) -> None:
