@@ -316,7 +316,7 @@ def test_an_endpoint_that_stays_asleep_is_named_and_holds_nothing_up(world: Worl
         "\n"
         "Done, with remarks\n"
         "  ! key.payments  proving payments at deployment.llama3, deployment.sleeper\n"
-        "      why:     not tried at deployment.sleeper: asleep, scaled to zero\n"
+        "      why: not tried at deployment.sleeper: asleep, scaled to zero\n"
     )
 
 

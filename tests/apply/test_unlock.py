@@ -57,7 +57,7 @@ def test_a_lock_is_found_with_its_holder_and_goes(world: World) -> None:
     assert (lock.is_held, lock.hindrance) == (True, "")
     assert release_lock(lock, world.api, world.effects)
     assert world.live_names() == ["portal-made"]
-    with pytest.raises(LockLost, match="somebody released it, or took it over"):
+    with pytest.raises(LockLost, match="it was released, or another run took it over"):
         ours.check()
     assert not release_lock(lock, world.api, world.effects), "it is gone already"
 
@@ -109,7 +109,7 @@ def test_a_run_whose_lock_was_released_does_not_come_back_beside_the_run_that_to
     theirs.acquire(timeout=0)
     for step in (ours.keep_alive, ours.check):
         if late or step == ours.check:
-            with pytest.raises(LockLost, match="somebody released it, or took it over"):
+            with pytest.raises(LockLost, match="it was released, or another run took it over"):
                 step()
     theirs.check()
     assert [lock.holder for lock in look(world).locks] == ["ci@two"]

@@ -98,7 +98,7 @@ def test_of_a_write_for_several_keys_each_key_has_an_outcome_of_its_own():
             Skipped, because an earlier step was not done
               ! deployment.llama3  binding batch-jobs-g2
               ! key.batch-jobs     publishing batch-jobs-g2 to vault
-                  why:     waits for create generation batch-jobs-g2
+                  why: waits for create generation batch-jobs-g2
             """
         )
         in shown
