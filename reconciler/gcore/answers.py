@@ -167,12 +167,12 @@ def read_answer(
 
 
 def _is_of_another_server(status: int, said: _Said) -> bool:
-    """Whether a refusal is not the API's: a proxy's 404 does not mean "this key does not exist", nor its 403 that the
-    token lacks a right. 408 and 429 mean the same whoever gives them.
+    """Whether a refusal is not the API's: the 401 or 403 of a login page says nothing of the token or its rights, and a
+    proxy's 404 does not mean "this key does not exist".
+
+    Any JSON may be the API's: the forms of its errors differ between its services [D].
     """
-    if status in ABOUT_ACCESS:
-        return not said.is_documented
-    return status < 500 and status not in (408, 429) and not said.is_json
+    return status in ABOUT_ACCESS and not said.is_json and (status == 404 or said.form == "HTML")
 
 
 def not_asked(call: Call, seconds: float) -> Failure:

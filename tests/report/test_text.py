@@ -56,7 +56,7 @@ def text(of, width=80):
     ("live_text", "file_text", "shown_as"),
     [
         ("pay", "p\u0430y", '"pay" -> "p\\u0430y"'),
-        ("a b", "a  b", '"a b" -> "a \\x20b"'),
+        ("a b", "a  b", '"a b" -> "a␣␣b"'),
         ("ab", "a\u200bb", '"ab" -> "a\\u200bb"'),
         ("a & b", "a &amp; b", '"a & b" -> "a &amp; b"'),
         ("Z\u00fcrich", "Bern", '"Z\u00fcrich" -> "Bern"'),
