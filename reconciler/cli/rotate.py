@@ -132,7 +132,11 @@ def require_declared(
         raise KeyformError(
             f"The file declares no {noun} {', '.join(map(ascii, unknown))}. {NOTHING_CHANGED}",
             way_out=explain(unknown)
-            or (f"did you mean {', '.join(near)}?" if near else f"use a name under `{noun}s:`; of a renamed key, the new name"),
+            or (
+                f"did you mean {', '.join(near)}?"
+                if near
+                else f"use a name under `{noun}s:`; of a renamed key, the new name"
+            ),
         )
 
 
