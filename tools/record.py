@@ -104,7 +104,7 @@ def tell_first_apply(recorder: Recorder) -> None:
     """From a file to keys in their sink."""
     recorder.write("keyform.yaml", FIRST)
     recorder.run("cat keyform.yaml")
-    recorder.run("keyform apply", answers={b"for an answer: ": b"yes\n"})
+    recorder.run("keyform apply", answers={b"to approve: ": b"yes\n"})
 
 
 def tell_status(recorder: Recorder) -> None:

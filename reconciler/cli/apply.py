@@ -14,7 +14,7 @@ from reconciler.cli.progress import ShownProgress
 from reconciler.cli.session import Session, open_session
 from reconciler.cli.terminal import Terminal
 from reconciler.encoder import shown
-from reconciler.errors import KeyformError, NotAsDeclared, PlanIsStale, PlanRefused
+from reconciler.errors import NotAsDeclared, PlanIsStale, PlanRefused
 from reconciler.model import DesiredState, LockKind, LockSettings
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def run(
         if not plan.is_empty and not args.auto_approve:
             if args.json:
                 terminal.show_aside(text)
-            approve(terminal, question_of(plan, session.demand))
+            terminal.approve(question_of(plan, session.demand), review="review the plan")
         return execute(session, plan, args, terminal, progress)
 
 
@@ -76,18 +76,6 @@ def question_of(plan: Plan, demand: Demand | None) -> str:
             )
         case _:
             return "Do you want keyform to perform these actions?"
-
-
-def approve(terminal: Terminal, question: str) -> None:
-    """Ask for `yes`, on a terminal."""
-    if not terminal.interactive:
-        raise KeyformError(
-            "stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.",
-            way_out="review the plan, then run again with --auto-approve",
-        )
-    answer = terminal.ask(f"\n{question} Only 'yes' will be accepted to approve: ")
-    if answer != "yes":
-        raise KeyformError("Not approved. Nothing was changed.")
 
 
 def open_lock(session: Session, terminal: Terminal, request_limit: float) -> Lock:

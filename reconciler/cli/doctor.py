@@ -109,7 +109,8 @@ def ask(args: argparse.Namespace, terminal: Terminal) -> int:
             else:
                 terminal.say(*lines)
             if not args.auto_approve:
-                approve(terminal)
+                question = "Do you want keyform to perform these actions?"
+                terminal.approve(question, review="read what the live test will do")
             interruption.begin_changes()
             found = run_live_test(plan, effects, terminal.redactor, tell=terminal.tell)
     page = terminal.fit(live_test_to_markdown(terminal.masked(found)))
@@ -211,14 +212,3 @@ def describe(plan: Plan, out: str) -> Iterator[str]:
         yield f"The key {name} is called like one of a live test, but does not say so: see the portal."
     yield f"It waits at most {bench.patience:g} seconds for one thing, such as a task or a key's expiry: --patience."
     yield f"What it finds goes to {out}."
-
-
-def approve(terminal: Terminal) -> None:
-    """Ask for `yes`, on a terminal."""
-    if not terminal.interactive:
-        raise KeyformError(
-            "stdin is not a terminal, so keyform cannot ask for approval. Nothing was changed.",
-            way_out="read what the live test will do, and run again with --auto-approve",
-        )
-    if terminal.ask("\nDo you want keyform to do this? Only 'yes' will be accepted to approve: ") != "yes":
-        raise KeyformError("Not approved. Nothing was changed.")

@@ -128,15 +128,12 @@ def require_declared(
     """Only declared keys are rotated: the file says where the new secret goes."""
     unknown = [name for name in names if name not in declared]
     if unknown:
+        more = "; of a renamed key, the new name" if noun == "key" else ""
         near = list(dict.fromkeys(chain.from_iterable(get_close_matches(name, declared, n=1) for name in unknown)))
         raise KeyformError(
             f"The file declares no {noun} {', '.join(map(ascii, unknown))}. {NOTHING_CHANGED}",
             way_out=explain(unknown)
-            or (
-                f"did you mean {', '.join(near)}?"
-                if near
-                else f"use a name under `{noun}s:`; of a renamed key, the new name"
-            ),
+            or (f"did you mean {', '.join(near)}?" if near else f"use a name under `{noun}s:`{more}"),
         )
 
 

@@ -117,6 +117,18 @@ class Terminal:
         except (AttributeError, OSError, ValueError):
             return b""
 
+    def approve(self, question: str, *, review: str, refused: str = "Nothing was changed.") -> None:
+        """Raise KeyformError unless a person answers `yes`; `review` is what to do before `--auto-approve`, `refused`
+        what is so without the approval.
+        """
+        if not self.interactive:
+            raise KeyformError(
+                f"stdin is not a terminal, so keyform cannot ask for approval. {refused}",
+                way_out=f"{review}, then run again with --auto-approve",
+            )
+        if self.ask(f"\n{question} Only 'yes' will be accepted to approve: ") != "yes":
+            raise KeyformError(f"Not approved. {refused}")
+
     def ask(self, question: str) -> str:
         """A person's answer to keyform's own words; nothing at the end of input."""
         _write(sys.stderr, last_net(question))
@@ -199,8 +211,9 @@ def _write(stream: TextIO | None, text: str) -> OSError | None:
             os.close(nowhere)
         return error
     except RuntimeError:
-        # A signal came while its own thread was writing here: its message is not worth a crash.
-        return None
+        # A signal came while its own thread was writing here: what its handler says goes past the buffer.
+        with contextlib.suppress(OSError, ValueError):
+            os.write(stream.fileno(), text.encode(stream.encoding or "ascii", "backslashreplace"))
     return None
 
 

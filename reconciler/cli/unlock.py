@@ -59,21 +59,16 @@ def release(session: Session, report: LockReport, args: argparse.Namespace, term
 
 
 def approve(wanted: list[FoundLock], terminal: Terminal) -> None:
-    """Ask for `yes`, on a terminal."""
-    if not terminal.interactive:
-        raise KeyformError(
-            "There is nobody to ask: this is not a terminal. Nothing was released.",
-            way_out="make sure that the holder no longer runs, and run again with --auto-approve",
-        )
+    """Ask for `yes`, and say what a release does."""
     runs = any(lock.holder_state is HolderState.RUNS for lock in wanted)
     alive = "Its holder seems to be running on this machine. " if runs else ""
     what = "this lock" if len(wanted) == 1 else f"these {len(wanted)} locks"
-    answer = terminal.ask(
-        f"\n{alive}A run that still holds a lock stops before its next change once the lock is released.\n"
-        f"Do you want keyform to release {what}? Only 'yes' will be accepted to approve: "
+    terminal.approve(
+        f"{alive}A run that still holds a lock stops before its next change once the lock is released.\n"
+        f"Do you want keyform to release {what}?",
+        review="make sure that the holder no longer runs",
+        refused="Nothing was released.",
     )
-    if answer != "yes":
-        raise KeyformError("Not approved: nothing was released.")
 
 
 def look_for(holder: str) -> HolderState:

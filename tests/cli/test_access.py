@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from pathlib import Path
 
 import pytest
 from cli.conftest import Keyform
@@ -111,19 +112,24 @@ def test_a_folder_that_the_group_cannot_pass_is_a_warning_and_no_change(shared: 
     assert (ran.code, ran.out) == (0, "No changes. The live API matches the file.\n")
 
 
+def lines_of_payments(path: Path) -> list[str]:
+    """Its record, and each variable of its name."""
+    return [line for line in path.read_text().splitlines() if "payments" in line.lower()]
+
+
 def test_a_variable_that_is_there_twice_holds_up_its_key_alone(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
     assert keyform("apply", "--auto-approve").code == 0
     path = world.folder / "secrets.env"
     path.write_text(path.read_text() + "PAYMENTS_KEY=other\n")
-    content = path.read_bytes()
+    content = lines_of_payments(path)
     ran = keyform("rotate", "search", "payments", "--auto-approve")
     assert ran.code == 1
     words = " ".join((ran.out + ran.err).split())
     assert "keys.payments is held up: sink local: " in words
-    assert "PAYMENTS_KEY is there more than once (lines " in words
+    assert "PAYMENTS_KEY appears more than once (lines " in words
     assert world.owned() == ["payments", "search", "search-g2"]
     assert world.held()["SEARCH"] == world.secret_of("search-g2")
-    assert content.splitlines()[:2] == path.read_bytes().splitlines()[:2]
+    assert lines_of_payments(path) == content
     ran = keyform("verify")
-    assert (ran.code, "is there more than once" in " ".join(ran.out.split())) == (1, True)
+    assert (ran.code, "appears more than once" in " ".join(ran.out.split())) == (1, True)

@@ -64,8 +64,8 @@ REFUSED: dict[str, tuple[Edit, str]] = {
     "utf-16 without a mark": (lambda content: content.decode().encode("utf-16-le"), "is not a text file"),
     "nul": (lambda content: content + b"\0", "is not a text file"),
     "cr alone": (lambda content: content.replace(b"\n", b"\r"), "has lines that end in CR alone"),
-    "variable twice": (lambda content: content + b"PAYMENTS_KEY=other\n", "PAYMENTS_KEY is there more than once"),
-    "both lines twice": (lambda content: content + content, "shop/payments is there more than once"),
+    "variable twice": (lambda content: content + b"PAYMENTS_KEY=other\n", "PAYMENTS_KEY appears more than once"),
+    "both lines twice": (lambda content: content + content, "shop/payments appears more than once"),
 }
 LOST: dict[str, Edit] = {
     "torn quote": between(b"PAYMENTS_KEY", b"='"),

@@ -448,7 +448,7 @@ def test_nobody_is_asked_where_there_is_no_terminal(world: World, keyform: Keyfo
     ran = keyform(*LIVE_TEST, env=WITHOUT_FILE)
     assert ran.code == 1
     assert "The live test asks v3 of the API at" in ran.out
-    assert ran.err.endswith("read what the live test will do, and run again with --auto-approve\n")
+    assert ran.err.endswith("read what the live test will do, then run again with --auto-approve\n")
     assert world.writes == []
     assert not (world.folder / "keyform-doctor-report.md").exists()
 
@@ -509,7 +509,7 @@ def test_a_signal_ends_it_with_everything_put_back(make_world: MakeWorld, number
 def test_on_a_terminal_it_asks(make_world: MakeWorld, answer: str) -> None:
     world = make_world(SPARE)
     with on_terminal(world, *LIVE_TEST, env=WITHOUT_FILE) as terminal:
-        terminal.wait_for("Do you want keyform to do this? Only 'yes' will be accepted to approve: ")
+        terminal.wait_for("Do you want keyform to perform these actions? Only 'yes' will be accepted to approve: ")
         assert world.writes == []
         terminal.type(f"{answer}\n")
         assert terminal.end() == (0 if answer == "yes" else 1)

@@ -211,7 +211,7 @@ UNCLEAR = "exclude each other: it is not clear which keys are meant."
         (["--sink", "jbos"], "Error: The file declares no sink 'jbos'. Nothing was changed.\n  did you mean jobs?\n"),
         (
             ["--sink", "*"],
-            "Error: The file declares no sink '*'. Nothing was changed.\n  use a name under `sinks:`",
+            "Error: The file declares no sink '*'. Nothing was changed.\n  use a name under `sinks:`\n",
         ),
         (["--all", "payments"], f"Error: KEY and --all {UNCLEAR}"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from cli.conftest import Keyform
 from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
 
 import reconciler
+from reconciler.cli.terminal import Terminal
 
 FOREIGN_WORDS = HEAD + "keys:\n  payments:\n    description: Zahlung für Łukasz — 支払い ✓\n    deployments: [llama3]\n"
 
@@ -203,3 +205,38 @@ def test_a_command_loads_no_library_that_it_does_not_need(
     )
     loaded = set(done.stderr.split("loaded")[-1].split())
     assert loaded <= set(allowed)
+
+
+def test_a_signal_that_comes_in_the_middle_of_a_line_is_not_kept_from_saying_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python refuses to enter a buffer twice, so that the handler's own line was lost."""
+    terminal = Terminal.open(os.environ, no_color=True, log_level="warning")
+    reader, writer = os.pipe()
+
+    class Signalled(io.RawIOBase):
+        is_first = True
+
+        def writable(self) -> bool:
+            return True
+
+        def fileno(self) -> int:
+            return writer
+
+        def write(self, data: object) -> int:
+            if self.is_first:
+                self.is_first = False
+                terminal.tell("Stopping.")
+            return os.write(writer, bytes(data))  # type: ignore[call-overload]
+
+    with io.TextIOWrapper(io.BufferedWriter(Signalled())) as stream:
+        monkeypatch.setattr("sys.stderr", stream)
+        terminal.tell("16/26 Ask the deployment")
+        terminal.tell("17/26 Ask it again")
+    assert sorted(os.read(reader, 1000).splitlines()) == [
+        b"16/26 Ask the deployment",
+        b"17/26 Ask it again",
+        b"Stopping.",
+    ]
+    os.close(reader)
+    os.close(writer)

@@ -106,7 +106,9 @@ def test_a_lock_is_released_and_an_apply_goes_on(world: World, keyform: Keyform,
     assert "`keyform unlock` shows who holds it" in refused.err
     ran = keyform("unlock", "--release")
     assert ran.code == 1
-    assert ran.err.startswith("Error: There is nobody to ask: this is not a terminal. Nothing was released.\n")
+    assert ran.err.startswith(
+        "Error: stdin is not a terminal, so keyform cannot ask for approval. Nothing was released.\n"
+    )
     assert len(world.locks) == 2
     ran = keyform("unlock", "--release", "--auto-approve", "--json")
     assert ran.code == 0

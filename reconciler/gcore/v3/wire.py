@@ -67,7 +67,7 @@ def application(fields: Fields) -> Entry[LiveEndpoint]:
     """An application has no `auth_enabled`: authentication is on if it has keys [I].
 
     Its status and addresses may be missing: a plan needs neither. A part without an address has the address `""`, so
-    that `verify` does not call the application in order on the word of its other parts.
+    that `verify` does not judge the application by its other parts alone.
     """
     name = fields.name("name")
     api_keys = fields.nullable_names("api_keys")

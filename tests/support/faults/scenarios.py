@@ -195,7 +195,7 @@ IN_V3: tuple[Scenario, ...] = (
         desired(*AGEING.keys, key("portal-made", "llama3")),
         AGEING,
         pause=61 * DAY,
-        undone=r"the live key portal-made exists already",
+        undone=r"the live key portal-made already exists",
         leaves=r"portal-made has 0 generations|sink local does not hold portal-made",
     ),
     Scenario(
@@ -402,7 +402,7 @@ IN_V3: tuple[Scenario, ...] = (
         earlier=((AGEING_IN_VAULT, 61 * DAY), (AGEING_IN_VAULT, 7200.0)),
         sinks={"vault": "store"},
         edits=(("payments-g2", "replaced"),),
-        undone=r"it is called like a generation of this|it may be a generation of",
+        undone=r"its name is that of a generation of this key|it may be a generation of",
         leaves=r"payments-g2 is described as",
     ),
     Scenario(
