@@ -208,7 +208,7 @@ def test_after_a_kill_the_next_live_test_removes_what_is_left(api: str, kind: in
 @pytest.mark.parametrize("api", ["v3", "v2"])
 @pytest.mark.parametrize("live", [PUBLIC, SHARED], ids=["public", "shared"])
 def test_a_live_test_right_after_a_kill_knows_its_keys_before_the_list_shows_them(api: str, live: Any) -> None:
-    """The list of keys lags; what is attached to the deployment is asked for by itself."""
+    """The list of keys lags; a reading of each attached key does not."""
     world = World.make(Modes(lists_lag=3, effect="at_start"), live=live)
     effects = world.effects()
     attached: list[str] = []
