@@ -73,6 +73,7 @@ def ask_api(given: Given) -> ApiFindings:
             workers=given.parallelism,
             redactor=given.redactor,
             listener=given.listener,
+            is_hurried=True,
         )
 
     if not token or project.number is None:

@@ -19,6 +19,7 @@ from reconciler.sinks import Sink, open_sinks
 from reconciler.sinks.declared import sink_types
 
 MOST_KEYS = 3
+MOST_TROUBLES = 3
 
 
 def check_lock(desired: DesiredState | None, api: Api | None, effects: Effects) -> Check:
@@ -116,9 +117,14 @@ def _check_sink(
     reasons: dict[tuple[str, str], list[str]] = {}
     for key, trouble in found.items():
         reasons.setdefault((trouble.message, trouble.way_out), []).append(key)
-    for (message, way_out), troubled in reasons.items():
+    shown, rest = [*reasons.items()][:MOST_TROUBLES], [*reasons.values()][MOST_TROUBLES:]
+    for (message, way_out), troubled in shown:
         which = "" if len(troubled) == len(keys) else f" (key {', '.join(troubled[:MOST_KEYS])})"
         yield Check(topic, State.FAILED, f"{message}{which}", way_out)
+    if rest:
+        more = sum(map(len, rest))
+        finding = f"and {more} more key{'' if more == 1 else 's'} cannot be saved there"
+        yield Check(topic, State.FAILED, finding, "see all of them with `keyform plan`")
     if not keys:
         yield Check(topic, State.WARNING, "no key uses it", "remove it from the file, or name it as a key's sink")
     elif not found:

@@ -64,13 +64,15 @@ class GcoreApi:
         listener: Listener | None = None,
         task_timeout: float = 1800.0,
         redactor: Redactor | None = None,
+        is_hurried: bool = False,
     ) -> None:
         """`named` is what the file calls deployments: an id is used as a name if the file uses it.
 
         `workers` is how many requests are in flight at most; fewer if the API asks for that.
 
         `task_timeout` is in seconds, for all tasks of a write. The effects limit how long one request may take.
-        `redactor` gets every secret that the API shows, and masks more than that if it knows more.
+        `redactor` gets every secret that the API shows, and masks more than that if it knows more. `is_hurried`: a
+        request that fails is sent again once only, for where somebody waits for a diagnosis.
 
         Raises ConfigError for a base URL that a token must not go to: not http(s), plain http to another machine, with
         a password in it. Raises CredentialsMissing for a token that no header can hold.
@@ -78,7 +80,13 @@ class GcoreApi:
         redactor = redactor or Redactor()
         redactor.learn(token)
         exchange = Exchange(
-            base_url=base_url, token=token, effects=effects, redactor=redactor, listener=listener, workers=workers
+            base_url=base_url,
+            token=token,
+            effects=effects,
+            redactor=redactor,
+            listener=listener,
+            workers=workers,
+            is_hurried=is_hurried,
         )
         self._dialect = dialect(project, named)
         self._project = Project(
@@ -115,15 +123,19 @@ class GcoreApi:
         self._of_keys(lambda: self._project.list_page(self._dialect.keys, 0, 1))
 
     def check_each(self) -> dict[str, ApiError | None]:
-        """The same for each list that a plan reads, by the noun of what it holds: why it cannot be read, or None."""
-        found: dict[str, ApiError | None] = {}
+        """The same for each list that a plan reads, by the noun of what it holds: why it cannot be read, or None. All
+        are asked at once."""
         places: tuple[Collection[Any], ...] = (self._dialect.keys, *self._dialect.endpoints)
-        for place in places:
-            found[place.noun] = None
+
+        def ask(place: Collection[Any]) -> ApiError | None:
             try:
                 self._project.list_page(place, 0, 1)
             except ApiError as error:
-                found[place.noun] = error
+                return error
+            return None
+
+        answers = side_by_side(ask, places, self._project.workers)
+        found = {place.noun: error for place, error in zip(places, answers, strict=True)}
         failed = [(place, why) for place in places if (why := found[place.noun]) is not None]
         if len(failed) == len(places):
             found[self._dialect.keys.noun] = explain(self._project.number, failed, ())  # they say it of the project

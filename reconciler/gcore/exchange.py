@@ -31,6 +31,9 @@ from reconciler.redaction import Redactor
 
 ATTEMPTS = 5
 """How often a request may fail; see `Exchange.ask`."""
+HURRIED_ATTEMPTS = 2
+HURRIED_PAUSE = 5.0
+"""Seconds; where somebody waits for a diagnosis, a longer pause ends the attempts."""
 
 
 class Resend(Enum):
@@ -56,14 +59,17 @@ class Exchange:
         redactor: Redactor,
         listener: Listener | None,
         workers: int,
+        is_hurried: bool = False,
     ) -> None:
-        """`workers` is how many requests may be in flight at most.
+        """`workers` is how many requests may be in flight at most. `is_hurried`: a request is sent again once only.
 
         Raises ConfigError for a base URL that a token must not go to, CredentialsMissing for an unusable token."""
         address = api_address(base_url)
         check_token(token.reveal())
         self._effects = effects
         self._redactor = redactor
+        self._is_hurried = is_hurried
+        self._attempts = HURRIED_ATTEMPTS if is_hurried else ATTEMPTS
         self._listener = listener
         self._host = urlsplit(address).netloc
         self.is_here = is_loopback(urlsplit(address).hostname or "")
@@ -102,14 +108,16 @@ class Exchange:
             if isinstance(outcome, Answer):
                 return outcome
             failure = outcome
-            if not (failure.is_too_often and self._gate.let_through == let_through):
+            if self._is_hurried or not (failure.is_too_often and self._gate.let_through == let_through):
                 failures += 1
                 let_through = self._gate.let_through
             is_shut = failure.asks_for_fewer and self._gate.is_shut()
-            if failures == ATTEMPTS or is_shut or not _may_resend(failure, resend):
+            if failures == self._attempts or is_shut or not _may_resend(failure, resend):
                 break
             if not failure.asks_for_fewer:
                 pause = min(failure.retry_after or 0.0, LONGEST_RETRY_AFTER) + backoff(failures, self._effects.random())
+            if self._is_hurried and pause > HURRIED_PAUSE:
+                break
             earlier.append(failure)
             self.tell(ApiEvent(EventKind.RETRY, call.method, call.subject, len(earlier), pause, failure.error.message))
             if not failure.asks_for_fewer:  # otherwise all wait, at the gate

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +14,8 @@ from typing import Any
 
 import pytest
 from cli.conftest import Keyform, MakeWorld
-from cli.stage import LIVE, PROJECT, TOKEN, TWO_KEYS, Proceed, World
+from cli.faults import refusal
+from cli.stage import HEAD, LIVE, PROJECT, TOKEN, TWO_KEYS, Proceed, World
 from cli.terminals import on_terminal
 
 from reconciler.effects import System
@@ -352,6 +355,44 @@ def test_what_is_for_the_live_test_alone_is_refused_without_it(world: World, key
     ran = keyform("doctor", *option.split())
     assert (ran.code, ran.out) == (1, "")
     assert ran.err == f"Error: {option.split(maxsplit=1)[0]} is for --live-test.\n  give both, or neither\n"
+
+
+def test_a_sink_of_another_project_takes_few_lines_however_many_keys_it_holds(world: World, keyform: Keyform) -> None:
+    names = [f"key-{number:02}" for number in range(60)]
+    keys = "".join(f"  {name}:\n    deployments: [llama3]\n" for name in names)
+    world.write(HEAD + "keys:\n" + keys)
+    assert keyform("apply", "--auto-approve").code == 0
+    world.write(HEAD.replace(f"project: {PROJECT}", "project: 77") + "keys:\n" + keys)
+    found = [check for check in keyform("doctor", "--json").json["checks"] if check["topic"] == "sink.local"]
+    assert [check["state"] for check in found] == ["failed"] * 4
+    assert [any(name in check["message"] for name in names) for check in found] == [True, True, True, False]
+    assert found[-1]["message"] == "and 57 more keys cannot be saved there"
+    assert found[-1]["way_out"] == "see all of them with `keyform plan`"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_an_api_that_fails_is_asked_again_once(world: World, keyform: Keyform, status: int) -> None:
+    world.write(TWO_KEYS)
+    asked: list[str] = []
+
+    def fault(request: Request, proceed: Proceed) -> Answer:
+        asked.append(request.path)
+        return refusal(status, "no")
+
+    world.fail(fault)
+    begun = time.monotonic()
+    assert keyform("doctor", "--json").code == 1
+    assert sorted(Counter(asked).values()) == [2, 2, 2]
+    assert time.monotonic() - begun < 15
+
+
+def test_a_long_retry_after_is_not_waited_for(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    world.fail(lambda request, proceed: refusal(503, "no", headers={"Retry-After": "60"}))
+    begun = time.monotonic()
+    checks = by_topic(keyform("doctor", "--json"))
+    assert checks["api"]["state"] == "failed"
+    assert time.monotonic() - begun < 15
 
 
 # --- The live test ----------------------------------------------------------------------------------------------------

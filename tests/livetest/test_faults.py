@@ -206,6 +206,38 @@ def test_after_a_kill_the_next_live_test_removes_what_is_left(api: str, kind: in
 
 
 @pytest.mark.parametrize("api", ["v3", "v2"])
+@pytest.mark.parametrize("live", [PUBLIC, SHARED], ids=["public", "shared"])
+def test_a_live_test_right_after_a_kill_knows_its_keys_before_the_list_shows_them(api: str, live: Any) -> None:
+    """The list of keys lags; a reading of each attached key does not."""
+    world = World.make(Modes(lists_lag=3, effect="at_start"), live=live)
+    effects = world.effects()
+    attached: list[str] = []
+
+    def after(_number: int, request: httpx.Request, given: httpx.Response) -> httpx.Response:
+        bound = world.emulator.api_keys_of(PROJECT, "deployment", SPARE)
+        if request.method == "PATCH" and any(name.startswith("keyform-doctor-") for name in bound):
+            attached.extend(name for name in bound if name.startswith("keyform-doctor-"))
+            effects.before = killed
+        return given
+
+    def killed(_number: int, _request: httpx.Request) -> None:
+        raise Killed
+
+    effects.after = after
+    with pytest.raises(Killed):
+        world.ask(api, effects=effects, keeps_others=True, patience=PATIENCE)
+    plan = world.prepare(world.effects(), api, keeps_others=True)
+    assert {made.name for made in plan.leftovers} >= {*attached} != set()
+    assert plan.bench.baseline is not None
+    assert len(plan.bench.baseline.foreign) == len(live.get("api_keys", []))
+    found = world.ask(api, keeps_others=True, patience=1.0)
+    assert (found.remains, found.changed_by_others) == ((), ())
+    world.settle()
+    world.ask(api, keeps_others=True, patience=1.0)
+    assert world.is_as_before()
+
+
+@pytest.mark.parametrize("api", ["v3", "v2"])
 def test_a_token_that_may_only_read_makes_nothing_and_says_so(api: str) -> None:
     world = World.make(role="read")
     found = world.ask(api)
