@@ -172,7 +172,7 @@ def _is_of_another_server(status: int, said: _Said) -> bool:
 
     Any JSON may be the API's: the forms of its errors differ between its services [D].
     """
-    return status in ABOUT_ACCESS and not said.is_json and (status == 404 or said.form == "HTML")
+    return not said.is_json and (status == 404 or (status in (*ABOUT_ACCESS, 407) and said.form == "HTML"))
 
 
 def not_asked(call: Call, seconds: float) -> Failure:
