@@ -41,7 +41,7 @@ def read_whole_list(
     """Every object of a list once, in order of name.
 
     The first page gives the count; the others are read in parallel. What is created or deleted meanwhile moves objects
-    between pages: one may come twice, or never. So the objects are told apart by id and counted, and the list is read
+    between pages: an object may appear twice, or be missed. So objects are counted by id, and the list is read
     again if it is not whole. Raises UnexpectedAnswer if it never is.
     """
     wait = FIRST_WAIT

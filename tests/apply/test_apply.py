@@ -407,7 +407,7 @@ def test_a_task_that_ends_in_error_keeps_the_key_from_being_published(world: Wor
     assert world.converges(state)
 
 
-def test_a_list_that_somebody_changes_just_before_the_write_is_read_anew(world: World) -> None:
+def test_a_list_that_somebody_changes_just_before_the_write_is_read_again(world: World) -> None:
     """The list is read right before writing, so an edit since the plan survives."""
     state = desired(key("payments", "llama3"))
     plan = world.plan(state)
@@ -644,10 +644,10 @@ def test_once_asked_to_stop_running_steps_finish_and_no_others_begin(world: Worl
     assert world.live_names() == ["payments-g2", "portal-made"]
 
 
-# --- A key that somebody makes anew under the same name ---------------------------------------------------------------
+# --- A key that somebody recreates under the same name ----------------------------------------------------------------
 
 
-def make_anew(world: World, name: str, description: str | None = None) -> None:
+def recreate(world: World, name: str, description: str | None = None) -> None:
     """Somebody deletes a key in the portal, makes another of its name, and binds it where that was bound."""
     emulator, hook = world.emulator, world.emulator.interceptor
     emulator.interceptor = None
@@ -682,7 +682,7 @@ class MeddledSink(BrokenSink):
 @pytest.mark.parametrize("api", ["v3", "v2"])
 @pytest.mark.parametrize("readable", [True, False])
 @pytest.mark.parametrize("description", [None, "bob's", "[keyform 2 prod/payments g1 pending 2026-11-21T09:59:59Z]"])
-def test_a_key_that_is_made_anew_before_it_is_published_is_not_ours(
+def test_a_key_that_is_recreated_before_it_is_published_is_not_ours(
     tmp_path: Path, description: str | None, readable: bool, api: str
 ) -> None:
     world = World(tmp_path, LIVE)
@@ -692,8 +692,8 @@ def test_a_key_that_is_made_anew_before_it_is_published_is_not_ours(
 
     def on_event(event: object) -> None:
         if isinstance(event, Started) and event.changes[0].id.step is Step.PUBLISH:
-            done.append("anew")
-            make_anew(world, "payments", description)
+            done.append("recreated")
+            recreate(world, "payments", description)
 
     sinks = world.sinks()
     sinks["local"].traits = replace(sinks["local"].traits, readable=readable)
@@ -702,20 +702,20 @@ def test_a_key_that_is_made_anew_before_it_is_published_is_not_ours(
     (outcome,) = [each for each in result.outcomes if each.change.step is Step.PUBLISH]
     assert outcome.state is OutcomeState.FAILED
     gone = "the live key payments that this run created no longer exists"
-    anew = "payments lost the marker that this run wrote: the key was recreated"
-    assert outcome.detail == f"{anew if api == 'v3' else gone}, so its secret is not published"
+    recreated = "payments lost the marker that this run wrote: the key was recreated"
+    assert outcome.detail == f"{recreated if api == 'v3' else gone}, so its secret is not published"
     assert world.held("payments") is None
     assert world.emulator.live_keys(PROJECT)["payments"].description == description, "nothing is written on it"
     assert not result.complete
 
 
 @pytest.mark.parametrize("api", ["v3", "v2"])
-def test_a_key_that_is_made_anew_while_its_secret_is_saved_is_not_marked(tmp_path: Path, api: str) -> None:
+def test_a_key_that_is_recreated_while_its_secret_is_saved_is_not_marked(tmp_path: Path, api: str) -> None:
     world = World(tmp_path, LIVE)
     world.api = make_api(world.effects, base_url=BASE_URL, generation=api, workers=2)
     file = replace(desired(key("payments", "llama3")), api=api)
     sinks = world.sinks()
-    sinks["local"] = MeddledSink(sinks["local"], lambda: make_anew(world, "payments"))
+    sinks["local"] = MeddledSink(sinks["local"], lambda: recreate(world, "payments"))
     result = world.apply(file, sinks=sinks)
     (outcome,) = [each for each in result.outcomes if each.change.step is Step.PUBLISH]
     assert outcome.state is OutcomeState.UNKNOWN

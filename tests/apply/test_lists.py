@@ -462,7 +462,7 @@ def test_who_keeps_writing_a_list_that_the_run_did_not_write_is_told_of(world: W
     )
 
 
-def test_a_key_that_somebody_made_anew_is_not_bound_again(world: World) -> None:
+def test_a_key_that_somebody_recreated_is_not_bound_again(world: World) -> None:
     assert apply(world, ELSEWHERE).complete
     notes: list[str] = []
 

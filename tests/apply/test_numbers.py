@@ -21,7 +21,7 @@ def test_numbers_grow_and_the_first_two_follow_each_other(first: int, seed: int)
     assert numbers == sorted(set(numbers))
 
 
-def test_a_key_that_is_made_anew_a_thousand_times_finds_a_number_in_a_dozen_tries() -> None:
+def test_a_key_that_is_recreated_a_thousand_times_finds_a_number_in_a_dozen_tries() -> None:
     reserved: set[int] = set()
     chance = Random(7)
     for _ in range(1000):

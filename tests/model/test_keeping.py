@@ -1,4 +1,4 @@
-"""What counts as stored as requested, and how two texts are told apart."""
+"""Which stored values count as the requested ones, and how two similar texts are shown."""
 
 from __future__ import annotations
 
