@@ -1,15 +1,17 @@
-"""The data of the lock that is a live key: which locks exist, how each is named, read and described."""
+"""Which locks exist, and how each is named, read and described: those that are live keys, and the lock file."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from reconciler.apply.numbers import count_on
-from reconciler.errors import ApiError, Forbidden, QuotaReached
-from reconciler.model import LISTS, LiveKey, read_lock_name, shift
+from reconciler.effects import Effects
+from reconciler.errors import ApiError, Forbidden, KeyformError, QuotaReached
+from reconciler.model import LISTS, FoundLock, LiveKey, LockOf, read_lock_name, shift
 
 LIFETIME = timedelta(minutes=10)
 """How long a lock lasts unless it is renewed, which happens at half of it."""
@@ -22,6 +24,7 @@ LONGEST_HOLDER = 150
 
 SEE_UNLOCK = "`keyform unlock` shows who holds it, and releases it if its holder is dead"
 """The way out of a lock that somebody has."""
+_NOTE = re.compile(r"held by (?P<holder>.{1,150}) since (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", re.ASCII)
 _STACK = re.compile(r" for stack (?P<stack>[a-z0-9-]+)$")
 _SINCE = re.compile(r" since (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)\b", re.ASCII)
 _HOLDER = re.compile(r"held by (?P<holder>.*?) since ")
@@ -174,4 +177,36 @@ def describe_refusal(scope: Scope, error: ApiError) -> ApiError:
         way_out=f"{error.way_out} Or use another lock: `lock: {{type: file}}`.",
         status=error.status,
         request_id=error.request_id,
+    )
+
+
+def find_file_lock(path: Path, stack: str, effects: Effects) -> Iterable[FoundLock]:
+    """The lock file, where a process holds it. One that nobody holds is no lock: it ends with its process."""
+    try:
+        effects.stat(path)
+        handle = effects.try_lock_file(path)
+        note = _NOTE.match(effects.first_bytes(path).decode("ascii", "replace")) if handle is None else None
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise KeyformError(
+            f"The lock file {path} cannot be looked at: {error.strerror or type(error).__name__}.",
+            way_out="check `lock.path` in the file, and who may read that path",
+        ) from None
+    if handle is not None:
+        effects.unlock_file(handle)
+        return
+    since = None
+    if note:
+        try:
+            since = datetime.fromisoformat(note["since"])
+        except ValueError:
+            since = None
+    yield FoundLock(
+        of=LockOf.FILE,
+        name=str(path),
+        stack=stack,
+        holder=note["holder"] if note else "somebody",
+        since=since,
+        is_held=True,
     )

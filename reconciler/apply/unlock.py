@@ -6,14 +6,13 @@ give a key in the portal the name of a lock. Whatever is released is looked at a
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from reconciler.api import Api, LiveState
-from reconciler.apply.holdings import Holding, read_lock
+from reconciler.apply.holdings import Holding, find_file_lock, read_lock
 from reconciler.effects import Effects
 from reconciler.errors import KeyformError, PlanIsStale
 from reconciler.model import (
@@ -29,7 +28,6 @@ from reconciler.model import (
 )
 
 IN_PORTAL = "see in the portal what it is, and delete it there if nobody needs it"
-_NOTE = re.compile(r"held by (?P<holder>.{1,150}) since (?P<since>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)", re.ASCII)
 
 
 def find_locks(
@@ -102,38 +100,6 @@ def find_hindrance(lock: Holding, live: LiveState) -> tuple[str, str]:
     if opens:
         return f"it is called like a lock, but it opens {', '.join(opens[:5])}", IN_PORTAL
     return "", ""
-
-
-def find_file_lock(path: Path, stack: str, effects: Effects) -> Iterable[FoundLock]:
-    """The lock file, where a process holds it. One that nobody holds is no lock: it ends with its process."""
-    try:
-        effects.stat(path)
-        handle = effects.try_lock_file(path)
-        note = _NOTE.match(effects.first_bytes(path).decode("ascii", "replace")) if handle is None else None
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise KeyformError(
-            f"The lock file {path} cannot be looked at: {error.strerror or type(error).__name__}.",
-            way_out="check `lock.path` in the file, and who may read that path",
-        ) from None
-    if handle is not None:
-        effects.unlock_file(handle)
-        return
-    since = None
-    if note:
-        try:
-            since = datetime.fromisoformat(note["since"])
-        except ValueError:
-            since = None
-    yield FoundLock(
-        of=LockOf.FILE,
-        name=str(path),
-        stack=stack,
-        holder=note["holder"] if note else "somebody",
-        since=since,
-        is_held=True,
-    )
 
 
 def release_lock(lock: FoundLock, api: Api, effects: Effects) -> bool:

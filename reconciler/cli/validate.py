@@ -18,17 +18,15 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Say that the file is valid, or raise ConfigError with everything that is wrong."""
-    from reconciler.report.diagnostics import validity_to_json
-
     try:
         desired = read_configuration(args, terminal)
         notes = [*check_dates(desired, args, terminal), *find_limits(desired)]
     except ConfigError as error:
         if args.json:
-            terminal.show(validity_to_json(error), is_json=True)
+            show_json(terminal, error)
         raise
     if args.json:
-        terminal.show(validity_to_json(None, notes), is_json=True)
+        show_json(terminal, None, notes)
         return 0
     for note in notes:
         terminal.tell(f"note: {note.address}: {note.sentence}.")
@@ -36,6 +34,13 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
     terminal.say(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
     return 0
+
+
+def show_json(terminal: Terminal, error: ConfigError | None, notes: Sequence[Note] = ()) -> None:
+    """The result as JSON; what renders it takes as long to import as a check of the file, which needs none of it."""
+    from reconciler.report.diagnostics import validity_to_json
+
+    terminal.show(validity_to_json(error, notes), is_json=True)
 
 
 def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> Sequence[Note]:

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 
 from reconciler.api import Api
-from reconciler.apply.holdings import Holding, Scope, read_lock
+from reconciler.apply.holdings import Holding, Scope, find_file_lock, read_lock
 from reconciler.effects import Effects
-from reconciler.errors import ApiError, CredentialsMissing, ExtraMissing, SinkError
+from reconciler.errors import ApiError, CredentialsMissing, ExtraMissing, KeyformError, SinkError
 from reconciler.model import DesiredState, LiveKey, LockKind, Owner, SinkSettings
 from reconciler.model.examination import Check, State
 from reconciler.probing import probe
@@ -32,7 +32,7 @@ def check_lock(desired: DesiredState | None, api: Api | None, effects: Effects) 
                 return Check("lock", State.SKIPPED, "the API shows no keys, one of which it is")
             return _check_api_lock(desired, api)
         case LockKind.FILE:
-            return _check_lock_file(Path(desired.lock.path), effects)
+            return _check_lock_file(Path(desired.lock.path), desired.stack, effects)
         case _:
             return Check("lock", State.OK, "the file declares none: two applies can run at the same time")
 
@@ -62,22 +62,13 @@ def _age(lock: Holding, now: datetime) -> str:
     return f"{seconds} s" if seconds < 120 else f"{seconds // 60} minutes"
 
 
-def _check_lock_file(path: Path, effects: Effects) -> Check:
+def _check_lock_file(path: Path, stack: str, effects: Effects) -> Check:
     try:
-        effects.stat(path)
-    except FileNotFoundError:
-        return Check("lock", State.OK, f"the lock file {path} is free")
-    except OSError as error:
-        return Check("lock", State.FAILED, f"the lock file {path} cannot be seen: {error.strerror}", "see who owns it")
-    try:
-        handle = effects.try_lock_file(path)
-    except OSError as error:
-        return Check(
-            "lock", State.FAILED, f"the lock file {path} cannot be opened: {error.strerror}", "see who owns it"
-        )
-    if handle is None:
+        is_held = any(True for _ in find_file_lock(path, stack, effects))
+    except KeyformError as error:
+        return Check("lock", State.FAILED, error.message, error.way_out)
+    if is_held:
         return Check("lock", State.WARNING, f"another keyform holds the lock file {path}", "wait until it is done")
-    effects.unlock_file(handle)
     return Check("lock", State.OK, f"the lock file {path} is free")
 
 

@@ -122,8 +122,10 @@ class Owner:
 
     def has(self, stack: str, key: str) -> bool:
         """Whether a record of a key that names this stack is the owner's, as far as that goes."""
-        return stack in (self.stack, *self.formerly) or (
-            stack.startswith(RELEASED) and (stack.removeprefix(RELEASED), key) in self.takes
+        return (
+            stack == self.stack
+            or stack in self.formerly
+            or (stack.startswith(RELEASED) and (stack.removeprefix(RELEASED), key) in self.takes)
         )
 
     def owns(self, other: Owner, key: str) -> bool:

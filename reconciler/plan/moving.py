@@ -20,14 +20,13 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from reconciler.errors import Finding
-from reconciler.model import EndpointRef, LiveKey, Move, Phase, digest, shift
-from reconciler.plan.cases import Facts, Generation, KeyCase, name_some
+from reconciler.model import EndpointRef, LiveKey, Move, Ownership, Phase, digest, shift
+from reconciler.plan.cases import Facts, Generation, KeyCase, holders_of, name_some
 from reconciler.plan.changes import Action, Note, Reason
 from reconciler.plan.fates import Fate, Ruling
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.obstacles import find_obstacles_to_removal, hold_up_by_protection, is_writable
-from reconciler.plan.owners import record_is_of
-from reconciler.plan.updates import Copying, KeyWriting, explain_claim, find_claimed
+from reconciler.plan.updates import Copying, KeyWriting, explain_claim, find_claimed, is_unowned
 from reconciler.plan.verdicts import Verdict, hold_up, keep
 
 UNKNOWN = (Phase.ADOPTED, Phase.REVOKED)
@@ -118,10 +117,7 @@ def _is_written(heir: Verdict, ruling: Ruling) -> bool:
 def _write(case: KeyCase, heir: Verdict, ruling: Ruling) -> KeyWriting:
     """The marker that names what takes its place."""
     generation, name = ruling.generation, heir.case.name
-    marker = generation.live.ownership or case.marker(
-        generation.number, generation.phase, generation.since, generation.name
-    )
-    own = replace(marker, generation=generation.number, phase=generation.phase).on(generation.name)
+    own = replace(_mark(case, generation), phase=generation.phase)
     if generation.phase is Phase.REVOKED:
         sentence = f"its secret leaked: it stops working once {name} is published"
         reason = Reason("key_is_revoked", sentence, is_urgent=True)
@@ -131,8 +127,15 @@ def _write(case: KeyCase, heir: Verdict, ruling: Ruling) -> KeyWriting:
         reason = Reason("key_is_renamed", f"it is renamed to {name}")
         if is_moved:
             reason = Reason("key_is_taken_over", f"it is taken over from the stack {generation.live.taken_from}")
-    taken = bool(generation.live.taken_from)
-    return KeyWriting(generation.live, generation.text, own, (), reason, adopts=taken)
+    return KeyWriting(generation.live, generation.text, own, (), reason, adopts=is_unowned(generation))
+
+
+def _mark(case: KeyCase, generation: Generation) -> Ownership:
+    """The marker of a generation, or the one that it would have, for its live name."""
+    marker = generation.live.ownership or case.marker(
+        generation.number, generation.phase, generation.since, generation.name
+    )
+    return replace(marker, generation=generation.number).on(generation.name)
 
 
 def _claim(case: KeyCase, heir: Verdict, rulings: tuple[Ruling, ...]) -> Copying | None:
@@ -171,14 +174,10 @@ def judge_forgotten(case: KeyCase, *, is_stopped: bool) -> Verdict:
     if found or is_stopped:
         return hold_up(case, found)
     kept = keep(case, FORGOTTEN)
-    writings = []
-    for generation in case.generations:
-        marker = generation.live.ownership or case.marker(
-            generation.number, generation.phase, generation.since, generation.name
-        )
-        own = replace(marker, generation=generation.number).on(generation.name).let_go()
-        taken = bool(generation.live.taken_from)
-        writings.append(KeyWriting(generation.live, generation.text, own, (), FORGOTTEN, adopts=taken))
+    writings = (
+        KeyWriting(each.live, each.text, _mark(case, each).let_go(), (), FORGOTTEN, adopts=is_unowned(each))
+        for each in case.generations
+    )
     lasting = sorted((case.facts.unreadable_sinks | case.facts.lasting_sinks) & case.records.keys())
     return replace(
         kept,
@@ -242,9 +241,11 @@ def refuse_unproven_rename(facts: Facts) -> Iterator[Finding]:
 
 def _is_proven(facts: Facts, live: LiveKey) -> bool:
     """Whether a sink holds the secret of a live key; or it was published where nobody can look from under this name."""
-    marker, sinks = live.ownership, facts.snapshot.sinks.values()
-    if marker is None or any(record_is_of(record, live) for sink in sinks for record in sink.records.values()):
-        return marker is not None
+    marker = live.ownership
+    if marker is None:
+        return False
+    if holders_of(facts, marker.key, live):
+        return True
     key = next((key for key in facts.desired.keys if key.name == marker.key), None)
     places = {sink.name: sink.destination for sink in facts.desired.sinks}
     is_hidden = key is not None and all(

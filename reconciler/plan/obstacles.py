@@ -89,9 +89,11 @@ def hold_up_by_typo(case: KeyCase) -> Iterator[Finding]:
     facts = case.facts
     if case.heir or facts.demand is not None or not case.generations:
         return
-    known = {identity.key for identity in facts.own.values()} | facts.records.keys()
     places = {move.key: move.place for move in facts.desired.moves if move.key and not move.stack}
     places |= {each.key: each.place for each in facts.desired.farewells}
+    if not places:
+        return
+    known = {identity.key for identity in facts.own.values()} | facts.records.keys()
     for name, place in places.items():
         if name not in known and get_close_matches(name, [case.name], n=1, cutoff=0.75):
             message = f"there is no key {name}, and {case.name} would be deleted"

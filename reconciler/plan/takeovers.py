@@ -12,17 +12,24 @@ from __future__ import annotations
 from dataclasses import replace
 
 from reconciler.model import DesiredState, LiveKey, Phase, Snapshot, human_text
-from reconciler.plan.owners import record_is_of
+from reconciler.plan.owners import gather_records, record_is_of
 
 
 def take_over(desired: DesiredState, snapshot: Snapshot) -> Snapshot:
     """The snapshot with what the file takes over as this stack's; itself where that is nothing."""
     if not any(move.stack for move in desired.moves):
         return snapshot
-    return replace(snapshot, keys=tuple(_take(desired, snapshot, live) for live in snapshot.keys))
+    recorded = gather_records(desired, snapshot)
+    sees_all = all(sink.is_known for sink in snapshot.sinks.values())
+
+    def take(live: LiveKey) -> LiveKey:
+        is_held = any(record_is_of(record, live) for record in recorded.get(live.name, ()))
+        return _take(desired, live, is_lost=not is_held and (sees_all or live.released is not None))
+
+    return replace(snapshot, keys=tuple(map(take, snapshot.keys)))
 
 
-def _take(desired: DesiredState, snapshot: Snapshot, live: LiveKey) -> LiveKey:
+def _take(desired: DesiredState, live: LiveKey, *, is_lost: bool) -> LiveKey:
     """One live key, as it is or taken over."""
     marker = live.ownership or live.released
     if marker is None or (marker.stack == desired.stack and live.released is None):
@@ -31,10 +38,7 @@ def _take(desired: DesiredState, snapshot: Snapshot, live: LiveKey) -> LiveKey:
         return live
     if live.released is not None and (marker.stack, marker.key) not in desired.handed_over:
         return live
-    sinks = snapshot.sinks.values()
-    is_held = any(record_is_of(record, live) for sink in sinks for record in sink.records.values())
-    is_seen = live.released is not None or all(sink.is_known for sink in sinks)
-    phase = Phase.ADOPTED if marker.phase is Phase.PUBLISHED and is_seen and not is_held else marker.phase
+    phase = Phase.ADOPTED if marker.phase is Phase.PUBLISHED and is_lost else marker.phase
     return replace(
         live,
         ownership=replace(marker, stack=desired.stack, released=False, phase=phase),

@@ -62,8 +62,8 @@ class Entry:
     """The content of a key's place in the store, whoever put it there.
 
     `found` is its record (None: there is none that can be read), `secret` what is next to it, if a look shows that.
-    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, if it names one, or the one from
-    whom the file takes it over. `state` is what the store needs when it puts or drops, such as a version.
+    `whose` completes "the entry …" for one that is not ours, and `other` is its owner, if it names one. `state` is what
+    the store needs when it puts or drops, such as a version.
     """
 
     found: OwnReading | None = None
