@@ -12,7 +12,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from reconciler.cli.parser import UsageError, build_parser, parse_arguments
+from reconciler.cli.options import UsageError
+from reconciler.cli.parser import build_parser, parse_arguments
 from reconciler.cli.terminal import Terminal, complain, flush_output
 from reconciler.errors import Interrupted, KeyformError
 
@@ -20,6 +21,8 @@ COMMANDS = {
     "init": "reconciler.cli.init",
     "validate": "reconciler.cli.validate",
     "plan": "reconciler.cli.plan",
+    "show": "reconciler.cli.show",
+    "diff": "reconciler.cli.diff",
     "apply": "reconciler.cli.apply",
     "destroy": "reconciler.cli.apply",
     "status": "reconciler.cli.status",
@@ -65,7 +68,7 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
         code: int = importlib.import_module(COMMANDS[args.command]).run(args, terminal)
     except KeyformError as error:
         terminal.fail(error)
-        show_as_json(error, args, terminal)
+        show_as_result(error, args, terminal)
         code = error.exit_code
     except KeyboardInterrupt:
         # Only while nothing is being changed: apply handles the signals itself.
@@ -88,15 +91,16 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     return code
 
 
-def show_as_json(error: KeyformError, args: argparse.Namespace, terminal: Terminal) -> None:
-    """The error on stdout, too, for a program that asked for JSON and has no other result."""
-    wants = getattr(args, "json", False) or getattr(args, "format", "") == "json"
-    if not wants or getattr(args, "out", None) or terminal.has_shown:
+def show_as_result(error: KeyformError, args: argparse.Namespace, terminal: Terminal) -> None:
+    """The error on stdout, too, for whoever asked for a format other than text and has no other result."""
+    shape = "json" if getattr(args, "json", False) else getattr(args, "format", "text")
+    if shape == "text" or terminal.has_shown or (args.command == "status" and args.out):
         return
-    from reconciler.report.diagnostics import error_to_json
+    from reconciler.report.formats import IS_JSON, error_as
 
-    with suppress(KeyformError):
-        terminal.show(error_to_json(error), is_json=True)
+    if text := error_as(error, shape, limit=getattr(args, "limit", 0)):
+        with suppress(KeyformError):
+            terminal.show(text, is_json=shape in IS_JSON)
 
 
 def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import NoReturn
 
 from reconciler import __version__
+from reconciler.cli.options import (
+    Parser,
+    api_options,
+    file_options,
+    format_options,
+    live_test_options,
+    output_options,
+    port_number,
+    project_number,
+    review_options,
+    rotate_options,
+    seconds,
+    selection_options,
+    unlock_options,
+    waiting_options,
+    waiting_time,
+)
 
 DESCRIPTION = "Terraform for inference API keys, without the state file."
 EPILOG = """\
@@ -25,34 +40,6 @@ environment:
 exit codes:
   0 success   1 error, or not everything was done   2 changes (plan --detailed-exitcode)   130 interrupted
 """
-
-
-class UsageError(Exception):
-    """An error in the command line; both texts may be shown, and `complaint` repeats arguments."""
-
-    def __init__(self, usage: str, complaint: str) -> None:
-        super().__init__(usage, complaint)
-        self.usage = usage
-        self.complaint = complaint
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser that raises its usage errors: the code that prints them knows what output must not hold."""
-
-    commands: Mapping[str, Parser] = {}
-    """The parser of each command, on the parser of them all."""
-
-    def error(self, message: str) -> NoReturn:
-        """Always raises UsageError, with the usage and the complaint separately."""
-        raise UsageError(self.format_usage(), f"{self.prog}: error: {message}")
-
-    def options(self) -> Sequence[argparse.Action]:
-        """What it takes."""
-        return self._actions
-
-    def option_names(self) -> list[str]:
-        """`--json` and so on."""
-        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -91,7 +78,6 @@ ELSEWHERE = {
     "get": "status",
     "list": "status",
     "ls": "status",
-    "diff": "plan",
     "check": "validate",
     "up": "apply",
 }
@@ -132,6 +118,9 @@ def command_first(argv: list[str], parser: Parser) -> list[str]:
     return [argv[place], *argv[:place], *argv[place + 1 :]] if place < len(argv) else argv
 
 
+PLAN_FORMATS = ("text", "json", "markdown", "html", "sarif")
+
+
 @cache
 def build_parser() -> Parser:
     """All commands and their options; the demo runs several in one process."""
@@ -162,32 +151,19 @@ def build_parser() -> Parser:
     init.add_argument("-f", "--file", default="keyform.yaml", help="the file to write (default: %(default)s)")
 
     validate = command("validate", "check the configuration, offline", files, api, output)
-    validate.add_argument("--json", action="store_true", help="print the diagnostics as JSON, in Terraform's format")
+    format_options(validate, ["text", "json", "markdown", "sarif"])
     validate.add_argument(
         "--live",
         action="store_true",
         help="also ask the API which keys exist: those may have an expires_at in the past",
     )
 
-    plan = command("plan", "show the changes that apply would make", files, api, output)
-    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
-    plan.add_argument("--detailed-exitcode", action="store_true", help="exit with code 2 if there are changes")
-
-    apply = command("apply", "make the API match the file", files, api, output)
-    apply.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
-    apply.add_argument("--json", action="store_true", help="print the plan and its outcome as JSON")
+    plan_commands(command, output, files, api)
 
     status = command(
         "status", "show keys, generations, bindings, expiry dates and public endpoints", files, api, output
     )
-    shape = status.add_mutually_exclusive_group()
-    shape.add_argument(
-        "--format",
-        choices=["text", "json", "html"],
-        default="text",
-        help="the output format (default: %(default)s)",
-    )
-    shape.add_argument("--json", action="store_const", dest="format", const="json", help="short for --format json")
+    format_options(status, ["text", "json", "html"])
     status.add_argument("--out", metavar="FILE", help="write the output to this file (default: stdout)")
 
     verify = command(
@@ -203,8 +179,6 @@ def build_parser() -> Parser:
         help="how long to wait for an endpoint that does not answer yet, such as one scaled to zero"
         " (default: %(default)s)",
     )
-
-    waiting_options(apply)
 
     rotate = command("rotate", "rotate keys now, or show which rotations are due", files, api, output)
     rotate_options(rotate)
@@ -259,184 +233,42 @@ def build_parser() -> Parser:
     return parser
 
 
-def output_options() -> Parser:
-    """Options of every command."""
-    options = Parser(add_help=False)
-    options.add_argument("--no-color", action="store_true", help="disable colors")
-    options.add_argument(
-        "--log-level",
-        choices=["error", "warning", "info", "debug"],
-        default="warning",
-        help="how much to log to stderr: info adds retries, debug adds every request (default: %(default)s)",
+def plan_commands(command: Callable[..., Parser], output: Parser, files: Parser, api: Parser) -> None:
+    """The commands that make a plan, show one and carry it out, and what a change of the file means."""
+    plan = command("plan", "show the changes that apply would make", files, api, output)
+    format_options(plan, PLAN_FORMATS)
+    review_options(plan)
+    selection_options(plan)
+    plan.add_argument("--out", metavar="FILE", help="also save the plan to this file, for `keyform apply FILE`")
+    plan.add_argument(
+        "--base", metavar="REF", help="tell what this change of the file does from what was pending at this git ref"
     )
-    return options
+    plan.add_argument("--drift", action="store_true", help="show only what was changed outside keyform")
+    plan.add_argument("--detailed-exitcode", action="store_true", help="exit with code 2 if there are changes")
 
+    show = command("show", "show a saved plan", output)
+    show.add_argument("plan_file", metavar="PLANFILE", help="the file that `keyform plan --out` wrote")
+    format_options(show, PLAN_FORMATS)
+    review_options(show)
 
-def file_options() -> Parser:
-    """Options of commands that read the configuration."""
-    options = Parser(add_help=False)
-    options.add_argument(
-        "-f",
-        "--file",
-        action="append",
-        metavar="FILE",
-        help="a configuration file, a folder of them, or - for stdin; can be repeated (default: keyform.yaml)",
+    diff = command("diff", "show what a change of the file means, offline: no API, no token", files, output)
+    format_options(diff, ["text", "json", "markdown", "html"])
+    review_options(diff)
+    diff.add_argument(
+        "--base",
+        metavar="REF",
+        help="compare with the file at this git ref (default: what a pull request's pipeline names, or HEAD)",
     )
-    return options
+    diff.add_argument("--detailed-exitcode", action="store_true", help="exit with code 2 if there are changes")
 
-
-def api_options() -> Parser:
-    """Options of commands that call the API."""
-    options = Parser(add_help=False)
-    options.add_argument(
-        "--parallelism",
-        type=worker_count,
-        default=10,
-        metavar="N",
-        help="the number of concurrent requests (default: %(default)s)",
+    apply = command("apply", "make the API match the file, or carry out a saved plan", files, api, output)
+    apply.add_argument(
+        "plan_file", metavar="PLANFILE", nargs="?", help="a plan that `keyform plan --out` saved: nothing else is done"
     )
-    options.add_argument(
-        "--request-timeout",
-        metavar="TIME",
-        type=request_time,
-        default="30s",
-        help="the timeout of a request, such as 10s (default: %(default)s)",
-    )
-    return options
-
-
-def rotate_options(rotate: argparse.ArgumentParser) -> None:
-    """Options of `rotate`: which keys, and how."""
-    rotate.add_argument(
-        "keys",
-        nargs="*",
-        metavar="KEY",
-        help="a key to rotate, as the file has it under `keys:`, or a pattern ('payments-*')",
-    )
-    rotate.add_argument("--all", action="store_true", help="rotate all keys that the file declares")
-    rotate.add_argument(
-        "--sink",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="rotate all keys whose secret this sink holds, or held; may be given several times",
-    )
-    rotate.add_argument(
-        "--revoke",
-        action="store_true",
-        help="the secret leaked: delete the old generation once the new one is published, without an overlap",
-    )
-    rotate.add_argument(
-        "--due", metavar="TIME", type=length, help="only show the rotations that are due within this time, such as 14d"
-    )
-    rotate.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
-    rotate.add_argument(
-        "--json", action="store_true", help="print the plan and its outcome, or the due rotations, as JSON"
-    )
-
-
-def unlock_options(unlock: argparse.ArgumentParser) -> None:
-    """Options of `unlock`."""
-    unlock.add_argument("--release", action="store_true", help="release the lock, once its holder no longer runs")
-    unlock.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
-    unlock.add_argument("--json", action="store_true", help="the locks, and what was released, as JSON")
-
-
-def waiting_options(command: argparse.ArgumentParser) -> None:
-    """Options of commands that change something: how long they wait for others."""
-    command.add_argument(
-        "--lock-timeout",
-        metavar="TIME",
-        type=waiting_time,
-        default="0s",
-        help="how long to wait for the stack's lock, such as 5m (default: %(default)s)",
-    )
-    command.add_argument(
-        "--task-timeout",
-        metavar="TIME",
-        type=task_time,
-        default="30m",
-        help="the timeout of an API task, such as 20m (default: %(default)s)",
-    )
-
-
-def live_test_options(command: argparse.ArgumentParser) -> None:
-    """Options of the command that asks a real API what its documents leave open."""
-    live = command.add_argument_group("live test")
-    live.add_argument(
-        "--live-test",
-        action="store_true",
-        help="find out what the API's documents leave open, with keys that are deleted afterwards, and write a report",
-    )
-    live.add_argument("--deployment", metavar="NAME", help="a disposable deployment that the keys may be attached to")
-    live.add_argument(
-        "--keep-keys", action="store_true", help="the deployment has keys of others: leave them on, and ask less"
-    )
-    live.add_argument(
-        "--foreign-project",
-        metavar="ID",
-        type=project_number,
-        help="a project that the token has no part in, to see how it is refused",
-    )
-    live.add_argument(
-        "--patience",
-        metavar="TIME",
-        type=waiting_time,
-        help="how long to wait for a task, or for a key to expire (default: 5m)",
-    )
-    live.add_argument("--out", metavar="FILE", help="write the report to this file (default: keyform-doctor-report.md)")
-    live.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
-
-
-def waiting_time(text: str) -> float:
-    """Seconds, from a duration as the file has them: `30s`, `5m`, `1h`."""
-    return length(text).total_seconds()
-
-
-def request_time(text: str) -> float:
-    """Seconds for a request: a second to a minute, so that its five attempts end before the lock has to be renewed."""
-    return _time_between(text, 1, 60, "give a duration from 1s to 1m")
-
-
-def task_time(text: str) -> float:
-    """Seconds for a task: a second to a day."""
-    return _time_between(text, 1, 86400, "give a duration from 1s to 1d, such as 20m")
-
-
-def length(text: str) -> timedelta:
-    """A length of time as the file has them: `30s`, `5m`, `14d`."""
-    from reconciler.config.values import parse_duration
-
-    duration = parse_duration(text)
-    if duration is None:
-        raise argparse.ArgumentTypeError("give a duration such as 30s, 5m, 1h or 14d")
-    return duration
-
-
-def worker_count(text: str) -> int:
-    """A number from 1 to 64."""
-    return _whole_number(text, 1, 64)
-
-
-def port_number(text: str) -> int:
-    """A port, or 0."""
-    return _whole_number(text, 0, 65535)
-
-
-def project_number(text: str) -> int:
-    """A project's number."""
-    return _whole_number(text, 1, 2**63 - 1)
-
-
-def seconds(text: str) -> float:
-    """A number of seconds, up to a day."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number <= 86400:
-        raise argparse.ArgumentTypeError("give a number of seconds, 0 or more")
-    return number
+    selection_options(apply)
+    apply.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
+    apply.add_argument("--json", action="store_true", help="print the plan and its outcome as JSON")
+    waiting_options(apply)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
@@ -445,24 +277,3 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
 
     matches = get_close_matches(name, list(known), n=1, cutoff=0.7)
     return matches[0] if matches else None
-
-
-def _time_between(text: str, lowest: float, highest: float, advice: str) -> float:
-    try:
-        given = length(text).total_seconds()
-    except argparse.ArgumentTypeError:
-        given = lowest - 1
-    if not lowest <= given <= highest:
-        raise argparse.ArgumentTypeError(advice)
-    return given
-
-
-def _whole_number(text: str, lowest: int, highest: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = lowest - 1
-    if not lowest <= number <= highest:
-        limits = f"from {lowest} to {highest}" if highest < 2**63 - 1 else f"of {lowest} or more"
-        raise argparse.ArgumentTypeError(f"give a whole number {limits}")
-    return number

@@ -14,15 +14,13 @@ CHANGES = 2
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print the plan; a plan that safety refuses is an error."""
-    from reconciler.report.json import plan_to_json
-    from reconciler.report.text import render_plan
+    from reconciler.report.formats import IS_JSON, Look, plan_as
 
     with open_session(args, terminal) as session:
         plan = session.plan(probes=True)
-    if args.json:
-        terminal.show(plan_to_json(plan), is_json=True)
-    else:
-        terminal.show(render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width))
+    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift)
+    shown = plan if args.format in IS_JSON else terminal.masked(plan)
+    terminal.show(plan_as(shown, args.format, look), is_json=args.format in IS_JSON)
     if plan.refusals:
         raise PlanRefused("The plan is refused: apply would change nothing:", plan.refusals)
     if plan.unmet:

@@ -22,10 +22,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         desired = read_configuration(args, terminal)
         notes = [*check_dates(desired, args, terminal), *find_limits(desired)]
     except ConfigError as error:
-        if args.json:
+        if args.format == "json":
             show_json(terminal, error)
         raise
-    if args.json:
+    if args.format == "json":
         show_json(terminal, None, notes)
         return 0
     for note in notes:

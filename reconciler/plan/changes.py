@@ -349,6 +349,52 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Drift:
+    """Something that was changed outside keyform, as markers, records and metadata prove; see `plan/drift.py`.
+
+    `code` is stable. `sentence` says what differs, read after the address; `remedy` what an apply does about it. A
+    `resource` is the whole object before and after that, if it can be told.
+    """
+
+    code: str
+    address: str
+    sentence: str
+    remedy: str
+    resource: Resource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which keys a plan is about: those that match one of `targets` (all, if there are none) and none of `excludes`.
+
+    Both are names of keys, or patterns of names.
+    """
+
+    targets: tuple[str, ...] = ()
+    excludes: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether it leaves anything out."""
+        return bool(self.targets or self.excludes)
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What a plan of the file as it was at a git ref, of the same live state, tells about this one.
+
+    `pending` are the changes that are in that plan, too: drift, a rotation that is due, an earlier change of the file
+    that is not applied. `withdrawn` says what only that plan does. `weakened` says what protects less in the file than
+    before, without being a change of this plan.
+    """
+
+    ref: str
+    commit: str
+    pending: frozenset[ChangeId] = frozenset()
+    withdrawn: tuple[Note, ...] = ()
+    weakened: tuple[Note, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Destination:
     """Where a sink of the file writes, in one line, and whether what it holds can be read back."""
 
@@ -370,8 +416,9 @@ class Plan:
     bindings that stay: a write never removes one of them, and a run that writes lists checks them before it ends.
     `renames` are renamed keys that still have generations, each with the key that replaces it. `repairs` say what an
     apply writes again in sinks, because it is damaged: they change no key. `notes` ask for nothing: a generation in its
-    overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` those
-    that were changed outside keyform, before and after that.
+    overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` is what
+    was changed outside keyform. `api` is the API's host. `base` tells, where a base was given, which changes come from
+    this change of the file. `selection` says which keys the plan is about.
     """
 
     stack: str
@@ -392,9 +439,16 @@ class Plan:
     repairs: tuple[Note, ...] = field(default=(), compare=False)
     notes: tuple[Note, ...] = ()
     resources: tuple[Resource, ...] = field(default=(), compare=False)
-    drift: tuple[Resource, ...] = field(default=(), compare=False)
+    drift: tuple[Drift, ...] = field(default=(), compare=False)
+    api: str = ""
+    base: Base | None = field(default=None, compare=False)
+    selection: Selection = Selection()
 
     @property
     def is_empty(self) -> bool:
         """Nothing to do."""
         return not self.changes
+
+    def is_pending(self, change: Change) -> bool:
+        """Whether a change was pending already at the base: then it does not come from this change of the file."""
+        return self.base is not None and change.id in self.base.pending

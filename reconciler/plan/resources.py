@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from reconciler.model import Auth, EndpointKind, EndpointRef, SinkRecord, Unchanged
 from reconciler.plan.bindings import BindingPlan, Comparison
 from reconciler.plan.cases import Facts, Generation
-from reconciler.plan.changes import Action, KeyRef, Object, Resource
+from reconciler.plan.changes import Action, Drift, KeyRef, Object, Resource
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
 from reconciler.plan.holdings import find_deleted, find_holdings
@@ -25,7 +25,7 @@ Opened = Mapping[KeyRef, Collection[EndpointRef]]
 
 def describe_resources(
     facts: Facts, verdicts: Sequence[Verdict], bindings: BindingPlan
-) -> tuple[tuple[Resource, ...], tuple[Resource, ...]]:
+) -> tuple[tuple[Resource, ...], tuple[Drift, ...]]:
     """Every key and every endpoint of the stack before and after the plan; and those that were changed outside keyform.
 
     Keys come first, in order of name, then endpoints in order of address, also those that stay as they are.
@@ -178,13 +178,14 @@ def _sinks_after(verdict: Verdict, held: Sequence[str]) -> list[str]:
     return sorted(({*held} | added) - verdict.obsolete_records.keys())
 
 
-def _drift(verdict: Verdict, key: Resource) -> Iterator[Resource]:
+def _drift(verdict: Verdict, key: Resource) -> Iterator[Drift]:
     """A key whose newest generation was deleted outside keyform, with what a sink's record still says of it."""
     deleted = find_deleted(verdict.case)
     if deleted is None:
         return
     gone = _object(verdict.case.name, [_recorded(deleted)], deleted.live_name, _sinks(verdict))
-    yield Resource(key.address, gone, key.before if verdict.case.newest_in_use else None)
+    found = Resource(key.address, gone, key.before if verdict.case.newest_in_use else None)
+    yield Drift("key_was_deleted", key.address, f"{deleted.live_name} was deleted outside keyform", "", found)
 
 
 def _recorded(record: SinkRecord) -> Object:

@@ -94,7 +94,7 @@ def plan_tree(plan: Plan) -> dict[str, Value]:
         "format_version": FORMAT_VERSION,
         "applyable": bool(plan.changes) and not plan.refusals,
         "resource_changes": _resources(plan),
-        "resource_drift": [_drift(each) for each in plan.drift],
+        "resource_drift": [_drift(each.resource) for each in plan.drift if each.resource],
         "keyform": {
             "stack": plan.stack,
             "project": plan.project,

@@ -202,7 +202,8 @@ def test_a_key_that_was_deleted_outside_keyform_is_drift() -> None:
         snapshot(endpoint("llama3", "other"), live("other")), sinks={"local": SinkContents({"payments": record})}
     )
     plan = compute_plan(desired(key("payments", "llama3")), world, NOW)
-    (drift,) = plan.drift
+    drift = plan.drift[0].resource
+    assert drift is not None
     assert drift.address == "key.payments"
     assert drift.after is None
     assert drift.before is not None
