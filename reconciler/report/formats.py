@@ -32,6 +32,10 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.json import plan_to_json  # noqa: PLC0415
 
             return plan_to_json(plan)
+        case "html":
+            from reconciler.report.plan_html import plan_to_html  # noqa: PLC0415
+
+            return plan_to_html(plan, unfolds=look.verbose, drift_only=look.drift_only)
         case _:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 
@@ -45,5 +49,9 @@ def error_as(error: KeyformError, shape: str, *, limit: int) -> str:  # noqa: AR
             from reconciler.report.diagnostics import error_to_json  # noqa: PLC0415
 
             return error_to_json(error)
+        case "html":
+            from reconciler.report.plan_html import error_to_html  # noqa: PLC0415
+
+            return error_to_html(error)
         case _:
             return ""

@@ -2,8 +2,9 @@
 
 What others wrote (names, descriptions, statuses) reaches a page as plain `str`, and `tag` escapes it; only what `tag`
 made is `Html`. What the encoder escapes on a terminal is an escape here too; entities break what a CI would run as a
-command, since a page may go to a pipeline's log. A page allows itself no script and nothing from elsewhere: its
-Content-Security-Policy names the hash of its one style sheet.
+command, since a page may go to a pipeline's log. A page allows itself nothing from elsewhere: its
+Content-Security-Policy names the hash of its one style sheet and, on a page that has one, of its one script, which is a
+constant of ours ([0048](../../docs/decisions/0048-one-script-on-a-page.md)).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Html(str):
 
 NEWLINE = Html("\n")
 """Between elements, so that a change of one shows as that."""
-_VOID = frozenset({"meta", "br", "hr"})
+_VOID = frozenset({"meta", "br", "hr", "input"})
 _SHAPES = frozenset({"rect", "line", "path", "circle"})
 
 
@@ -35,6 +36,16 @@ def text(value: str) -> Html:
 def join(parts: Iterable[str], separator: str = "") -> Html:
     """Parts one after the other, each escaped unless it is markup."""
     return Html(separator.join(text(part) for part in parts))
+
+
+def whole(value: str) -> Html:
+    """A text of any length, word by word, since `text` cuts what is longer than a value can be."""
+    return join(value.split(" "), " ")
+
+
+def prose(value: str) -> Html:
+    """The same of a text of several lines, such as a server's answer, as one: runs of blanks become one blank."""
+    return whole(" ".join(value.split()))
 
 
 def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
@@ -51,10 +62,13 @@ def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
     return Html(f"<{name}{shown}>{join(content)}</{name}>")
 
 
-def page(title: str, style: str, *body: str) -> str:
-    """A whole page, with a newline at its end. `style` is our own CSS: it holds no text of others."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+def page(title: str, style: str, *body: str, script: str = "") -> str:
+    """A whole page, with a newline at its end. `style` and `script` are our own: they hold no text of others."""
+    policy = f"default-src 'none'; style-src {_source(style)}; base-uri 'none'; form-action 'none'"
+    if script:
+        # No text becomes markup, whatever the script does: the browser refuses to parse any.
+        policy += f"; script-src {_source(script)}; require-trusted-types-for 'script'; trusted-types 'none'"
+        body = (*body, Html(f"<script>{script}</script>"))
     head = (
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=Html(policy)),
@@ -66,3 +80,8 @@ def page(title: str, style: str, *body: str) -> str:
     )
     lines = ["<!doctype html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", *body, "</body>", "</html>"]
     return "\n".join(lines) + "\n"
+
+
+def _source(content: str) -> str:
+    """What a policy calls this one style sheet or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

@@ -18,10 +18,11 @@ from support.states import NOW, days, desired, endpoint, key, live, snapshot
 from reconciler.model import Snapshot
 from reconciler.plan.standing import Opening, Standing
 from reconciler.plan.survey import compute_standing
+from reconciler.report.page_style import CLASSES, DARK, LIGHT, as_role
 from reconciler.report.roles import Role
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_matrix import CELLS
-from reconciler.report.status_style import CLASSES, DARK, LIGHT, STYLE, as_role
+from reconciler.report.status_style import STYLE
 from reconciler.report.status_timeline import MOST_TICKS, Window, choose_window, describe, ticks
 
 HOSTILE = "\"'><script>alert(1)</script>&amp;\u202e\x1b[31m<img src=x onerror=alert(1)>"

@@ -1,0 +1,294 @@
+"""A plan as a page: the verdict, what to read first, the changes, what drifted, who opens what, and where secrets go.
+
+It is one file that needs nothing else and asks for nothing: it can be kept as a pipeline's artefact, mailed, or put on
+an internal server. It is the same to the byte for the same plan, and holds no secret, since a plan has none. Its one
+script narrows long lists, and the page is whole without it: see plan_script.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC
+
+from reconciler import __version__
+from reconciler.errors import Finding, KeyformError
+from reconciler.plan.changes import Drift, Note, Plan, Selection
+from reconciler.plan.fields import instant
+from reconciler.report.blocks import group_changes
+from reconciler.report.diagnostics import findings_of
+from reconciler.report.html import NEWLINE, Html, join, page, prose, tag, whole
+from reconciler.report.page_style import as_role
+from reconciler.report.plan_blocks import FEW, draw_changes, split_changes
+from reconciler.report.plan_matrix import Matrix, compare_bindings, draw_matrix, fold_lines
+from reconciler.report.plan_script import SCRIPT
+from reconciler.report.plan_style import plan_style
+from reconciler.report.roles import Role
+from reconciler.report.summary import count_blocks, plan_line
+from reconciler.report.text import NO_CHANGES, NOTHING_MORE, REPAIRS_ONLY
+from reconciler.report.times import MONTHS
+
+MOST = 12
+"""So many notes of a kind are shown; the others are folded."""
+_COMMIT = 10
+"""The characters of a commit that people read."""
+_FOOTER = tag("footer", f"Written by keyform {__version__}. It contains no secrets.")
+
+
+def plan_to_html(plan: Plan, *, unfolds: bool = False, drift_only: bool = False) -> str:
+    """The whole page. `unfolds` shows every step and every binding at once, however many there are; `drift_only` leaves
+    out all but what was changed outside keyform.
+    """
+    if drift_only:
+        parts = [_header(plan, "Drift"), tag("main", _drift_verdict(plan), NEWLINE, *_drift(plan)), _FOOTER]
+        return page(f"{plan.stack}: drift", plan_style(), *parts)
+    matrix = compare_bindings(plan)
+    has_filter = _is_long(plan) or matrix.is_long
+    return page(
+        f"{plan.stack}: plan",
+        plan_style(fold_lines(matrix)),
+        _header(plan, "Plan"),
+        tag("main", NEWLINE, join(_sections(plan, matrix, unfolds=unfolds), "\n"), NEWLINE),
+        _FOOTER,
+        script=SCRIPT if has_filter else "",
+    )
+
+
+def error_to_html(error: KeyformError) -> str:
+    """A page that says why there is no other: a pipeline keeps it in place of the result."""
+    entries = [_finding(finding) for finding in findings_of(error)]
+    words = [tag("strong", prose(error.message))]
+    words += [tag("span", prose(error.way_out))] if error.way_out else []
+    verdict = tag("p", *words, class_=as_role(Role.DANGER, "verdict"))
+    more = [_section("look", "What is wrong", _list(entries))] if entries else []
+    head = tag("header", tag("p", "keyform", class_="kicker"), tag("h1", "No result"))
+    return page("keyform: error", plan_style(), head, tag("main", verdict, NEWLINE, *more), _FOOTER)
+
+
+def _sections(plan: Plan, matrix: Matrix, *, unfolds: bool) -> Iterator[Html]:
+    yield _verdict(plan)
+    yield _tiles(plan)
+    yield from _first(plan)
+    yield from _changes(plan, unfolds=unfolds)
+    yield from _drift(plan)
+    if plan.resources:
+        drawn = draw_matrix(matrix, unfolds=unfolds)
+        yield _section("bindings", "Bindings before and after", drawn, filters=matrix.is_long)
+    yield from _sinks(plan)
+    yield from _notes(plan, unfolds=unfolds)
+
+
+def _section(name: str, title: str, *content: Html, filters: bool = False) -> Html:
+    return tag(
+        "section",
+        tag("h2", title, id=f"h-{name}"),
+        NEWLINE,
+        join(content, "\n"),
+        class_=name,
+        aria_labelledby=f"h-{name}",
+        data_filter=filters,
+    )
+
+
+# --- What it is about -------------------------------------------------------------------------------------------------
+
+
+def _header(plan: Plan, kicker: str) -> Html:
+    made = plan.made_at.astimezone(UTC)
+    day = f"{made.day} {MONTHS[made.month - 1]} {made.year}, {made:%H:%M:%S} UTC"
+    where = f" at {plan.api}" if plan.api else ""
+    lines = [
+        tag("p", kicker, class_="kicker"),
+        tag("h1", plan.stack),
+        tag(
+            "p",
+            f"Project {plan.project}{where}, as of ",
+            tag("time", day, datetime=instant(plan.made_at)),
+            class_=as_role(Role.QUIET),
+        ),
+    ]
+    if plan.base is not None:
+        commit = f" ({plan.base.commit[:_COMMIT]})" if plan.base.commit else ""
+        lines.append(tag("p", "Compared with the file at ", tag("strong", plan.base.ref), commit))
+    if plan.selection:
+        badge = tag("span", "Partial", class_=as_role(Role.WARNING, "badge"))
+        lines.append(tag("p", badge, " ", prose(tell_selection(plan.selection)), class_="partial"))
+    return tag("header", NEWLINE, join(lines, "\n"), NEWLINE)
+
+
+def tell_selection(selection: Selection) -> str:
+    """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
+    only = f"Only keys that match {' or '.join(selection.targets)}" if selection.targets else "All keys"
+    but = f", except {', '.join(selection.excludes)}" if selection.excludes else ""
+    return f"{only}{but}: all others stay as they are."
+
+
+def _verdict(plan: Plan) -> Html:
+    """What becomes of the plan, in a sentence, and what it does, in another."""
+    line = plan_line(count_blocks(group_changes(plan.changes)))
+    match plan:
+        case Plan(refusals=refusals) if refusals:
+            return _say(Role.DANGER, "This plan is refused, and cannot be applied.", line if plan.changes else "")
+        case Plan(unmet=unmet) if unmet:
+            what = line if plan.changes else NOTHING_MORE
+            return _say(Role.WARNING, "An apply would leave a part of the file undone.", what)
+        case Plan(changes=()):
+            return _say(Role.GOOD, REPAIRS_ONLY if plan.repairs else NO_CHANGES, "")
+        case _:
+            count = len(plan.exposures)
+            exposed = f"Read the {'exposure' if count == 1 else f'{count} exposures'} first." if count else ""
+            return _say(Role.DANGER if count else Role.PLAIN, line, exposed)
+
+
+def _say(role: Role, title: str, more: str) -> Html:
+    words = [tag("strong", title), *([tag("span", more)] if more else [])]
+    return tag("p", *words, class_=as_role(role, "verdict"))
+
+
+def _tiles(plan: Plan) -> Html:
+    summary = count_blocks(group_changes(plan.changes))
+    tiles = [
+        _tile("to add", summary.add),
+        _tile("to change", summary.change),
+        _tile("to rotate", summary.rotate),
+        _tile("to destroy", summary.destroy, Role.DANGER),
+    ]
+    if summary.forget:
+        tiles.append(_tile("to forget", summary.forget, Role.WARNING))
+    if endpoints := summary.deployments + summary.applications:
+        tiles.append(_tile("endpoint to change" if endpoints == 1 else "endpoints to change", endpoints))
+    if plan.drift:
+        tiles.append(_tile("drifted", len(plan.drift), Role.WARNING))
+    return tag("dl", *tiles, class_="tiles")
+
+
+def _tile(name: str, count: int, role: Role = Role.PLAIN) -> Html:
+    return tag("div", tag("dt", name), tag("dd", str(count)), class_=as_role(role if count else Role.PLAIN))
+
+
+# --- What to read first -----------------------------------------------------------------------------------------------
+
+
+def _first(plan: Plan) -> Iterator[Html]:
+    """Who gets in or loses access, why the plan is refused, what it leaves undone, and what protects less."""
+    weakened = plan.base.weakened if plan.base else ()
+    parts = [
+        *_titled("Exposures", [_note(Role.DANGER, "Exposure", note) for note in plan.exposures]),
+        *_titled("Refused", [_finding(finding, "Refused") for finding in plan.refusals]),
+        *_titled("Left undone", [_finding(finding, "Undone") for finding in plan.unmet], _held_up(plan)),
+        *_titled("Protects less than before", [_note(Role.WARNING, "Weaker", note) for note in weakened]),
+    ]
+    if parts:
+        yield _section("look", "Read first", *parts)
+
+
+def _held_up(plan: Plan) -> Iterable[Html]:
+    if plan.held_up:
+        names = ", ".join(f"key.{name}" for name in plan.held_up)
+        yield tag("p", "Held up, and left as they are: ", whole(names), class_=as_role(Role.QUIET))
+
+
+def _titled(title: str, entries: Sequence[Html], more: Iterable[Html] = ()) -> list[Html]:
+    """A list under a heading; nothing if it is empty."""
+    return [tag("h3", title), _list(entries), *more] if entries else []
+
+
+def _folded(title: str, entries: Sequence[Html], *, unfolds: bool) -> list[Html]:
+    """The same, with the rest of a long list folded."""
+    first, rest = entries[:MOST], entries[MOST:]
+    found = _titled(title, first)
+    if rest:
+        found.append(tag("details", tag("summary", f"and {len(rest)} more"), NEWLINE, _list(rest), open=unfolds))
+    return found
+
+
+def _list(entries: Iterable[Html]) -> Html:
+    return tag("ul", NEWLINE, join(entries, "\n"), NEWLINE, class_="findings")
+
+
+def _note(role: Role, word: str, note: Note) -> Html:
+    return _entry(role, word, note.address, note.sentence)
+
+
+def _finding(finding: Finding, word: str = "Problem") -> Html:
+    where = f" ({finding.where})" if finding.where else ""
+    return _entry(Role.DANGER, word, finding.path, finding.message + where, finding.way_out)
+
+
+def _entry(role: Role, word: str, address: str, sentence: str, more: str = "") -> Html:
+    parts = [tag("span", word, class_=as_role(role, "badge")), " "]
+    parts += [tag("strong", address), " "] if address else []
+    parts.append(prose(sentence))
+    parts += [tag("p", prose(more), class_="way")] if more else []
+    return tag("li", *parts)
+
+
+# --- What happens -----------------------------------------------------------------------------------------------------
+
+
+def _is_long(plan: Plan) -> bool:
+    ours, pending = split_changes(plan)
+    return len(ours) + len(pending) > FEW
+
+
+def _changes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
+    withdrawn = plan.base.withdrawn if plan.base else ()
+    parts = []
+    if plan.changes or plan.base:
+        parts.append(draw_changes(plan, unfolds=unfolds))
+    if withdrawn:
+        entries = [_note(Role.NOTE, "Withdrawn", note) for note in withdrawn]
+        shown = _folded("No longer done with this change", entries, unfolds=unfolds)
+        parts.append(tag("div", join(shown, "\n"), class_="withdrawn"))
+    if parts:
+        yield _section("changes", "Changes", *parts, filters=_is_long(plan))
+
+
+def _drift(plan: Plan) -> Iterator[Html]:
+    if plan.drift:
+        yield _section("drift", "Changed outside keyform", _list(_drifted(each) for each in plan.drift))
+
+
+def _drifted(drift: Drift) -> Html:
+    return _entry(Role.WARNING, "Drift", drift.address, drift.sentence, drift.remedy[:1].upper() + drift.remedy[1:])
+
+
+def _drift_verdict(plan: Plan) -> Html:
+    count = len(plan.drift)
+    if not count:
+        return _say(Role.GOOD, "Nothing was changed outside keyform.", "")
+    return _say(Role.WARNING, f"{count} {'thing was' if count == 1 else 'things were'} changed outside keyform.", "")
+
+
+# --- Where secrets go, and what else there is -------------------------------------------------------------------------
+
+
+def _sinks(plan: Plan) -> Iterator[Html]:
+    rows = [
+        (each.sink, each.place, "yes" if each.is_readable else "no: a plan cannot tell what is there")
+        for each in plan.destinations
+    ]
+    if plan.lock:
+        rows.append(("(lock)", plan.lock, ""))
+    if rows:
+        heads = tag("tr", *(tag("th", head, scope="col") for head in ("Sink", "Writes to", "Can be read back")))
+        lines = [
+            tag("tr", tag("th", name, scope="row"), tag("td", whole(at)), tag("td", can)) for name, at, can in rows
+        ]
+        table = tag("table", tag("thead", heads), NEWLINE, tag("tbody", join(lines, "\n")), class_="plain")
+        frame = tag("div", table, class_="frame", role="region", aria_label="Sinks", tabindex=0)
+        yield _section("sinks", "Where secrets are saved", frame)
+
+
+def _notes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
+    """What no block shows already."""
+    told = {block.address for block in group_changes(plan.changes)}
+    warnings = [note for note in plan.warnings if note.address not in told]
+    notes = [note for note in plan.notes if note.address not in told]
+    parts = [
+        *_folded("Warnings", [_note(Role.WARNING, "Warning", note) for note in warnings], unfolds=unfolds),
+        *_folded("Expiring", [_note(Role.WARNING, "Expiry", note) for note in plan.expiring], unfolds=unfolds),
+        *_folded("Repairs", [_note(Role.WARNING, "Repair", note) for note in plan.repairs], unfolds=unfolds),
+        *_folded("Notes", [_note(Role.NOTE, "Note", note) for note in notes], unfolds=unfolds),
+    ]
+    if parts:
+        yield _section("notes", "Warnings and notes", *parts)
