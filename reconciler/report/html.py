@@ -13,7 +13,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from reconciler.encoder import shown_in_html
+from reconciler.encoder import LONGEST_LINE, shown_in_html
 
 
 class Html(str):
@@ -29,7 +29,7 @@ _SHAPES = frozenset({"rect", "line", "path", "circle"})
 
 
 def text(value: str) -> Html:
-    """Markup as it is; anything else escaped, for content and for attributes."""
+    """Markup as it is; anything else escaped."""
     return value if isinstance(value, Html) else Html(shown_in_html(value))
 
 
@@ -39,8 +39,8 @@ def join(parts: Iterable[str], separator: str = "") -> Html:
 
 
 def whole(value: str) -> Html:
-    """A text of any length, word by word, since `text` cuts what is longer than a value can be."""
-    return join(value.split(" "), " ")
+    """A line that keyform composes of several values: longer than one may be."""
+    return value if isinstance(value, Html) else Html(shown_in_html(value, longest=LONGEST_LINE))
 
 
 def prose(value: str) -> Html:
@@ -49,9 +49,12 @@ def prose(value: str) -> Html:
 
 
 def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
-    """An element. `class_` means `class`, and other underscores mean hyphens; False leaves an attribute out."""
+    """An element. `class_` means `class`, and other underscores mean hyphens; False leaves an attribute out.
+
+    An attribute's value is escaped, whatever it is: `str` makes plain text even of markup.
+    """
     shown = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(str(value))}"')
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{whole(str(value))}"')
         for key, value in attributes.items()
         if value is not False
     )

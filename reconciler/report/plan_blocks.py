@@ -120,7 +120,7 @@ def _draw(block: Block, remarks: Sequence[Html], *, heading: str, is_open: bool)
         "li",
         tag("details", head, NEWLINE, rows, *more, open=is_open),
         class_=f"block {block.action.value}",
-        data_find=whole(" ".join(find_words(block)).lower()),
+        data_find=" ".join(find_words(block)).lower(),
     )
 
 

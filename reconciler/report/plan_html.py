@@ -56,11 +56,9 @@ def plan_to_html(plan: Plan, *, unfolds: bool = False, drift_only: bool = False)
 def error_to_html(error: KeyformError) -> str:
     """A page that says why there is no other: a pipeline keeps it in place of the result."""
     entries = [_finding(finding) for finding in findings_of(error)]
-    words = [tag("strong", prose(error.message))]
-    words += [tag("span", prose(error.way_out))] if error.way_out else []
-    verdict = tag("p", *words, class_=as_role(Role.DANGER, "verdict"))
+    verdict = _say(Role.DANGER, error.message, error.way_out)
     more = [_section("look", "What is wrong", _list(entries))] if entries else []
-    head = tag("header", tag("p", "keyform", class_="kicker"), tag("h1", "No result"))
+    head = tag("header", tag("p", "keyform", class_="kicker"), NEWLINE, tag("h1", "No result"), NEWLINE)
     return page("keyform: error", plan_style(), head, tag("main", verdict, NEWLINE, *more), _FOOTER)
 
 
@@ -140,7 +138,7 @@ def _verdict(plan: Plan) -> Html:
 
 
 def _say(role: Role, title: str, more: str) -> Html:
-    words = [tag("strong", title), *([tag("span", more)] if more else [])]
+    words = [tag("strong", prose(title)), *([" ", tag("span", prose(more))] if more else [])]
     return tag("p", *words, class_=as_role(role, "verdict"))
 
 
@@ -218,7 +216,7 @@ def _entry(role: Role, word: str, address: str, sentence: str, more: str = "") -
     parts = [tag("span", word, class_=as_role(role, "badge")), " "]
     parts += [tag("strong", address), " "] if address else []
     parts.append(prose(sentence))
-    parts += [tag("p", prose(more), class_="way")] if more else []
+    parts += [" ", tag("p", prose(more), class_="way")] if more else []
     return tag("li", *parts)
 
 

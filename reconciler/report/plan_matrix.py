@@ -13,7 +13,7 @@ from enum import StrEnum
 from reconciler.model import EndpointKind
 from reconciler.plan.changes import Action, Object, Plan, Resource
 from reconciler.report.blocks import group_changes
-from reconciler.report.html import NEWLINE, Html, join, prose, tag, whole
+from reconciler.report.html import NEWLINE, Html, join, prose, tag
 from reconciler.report.page_style import as_role
 from reconciler.report.plan_blocks import choice, text_filter
 from reconciler.report.roles import Role
@@ -276,7 +276,7 @@ def _draw(line: Line, columns: Sequence[Column]) -> Html:
         tag("th", line.name, *kind, scope="row"),
         *cells,
         class_="same" if line.is_calm else False,
-        data_find=whole(words),
+        data_find=words,
     )
 
 
@@ -301,4 +301,4 @@ def _legend(matrix: Matrix) -> Html:
         for cell, words in TOLD.items()
         if cell in there
     ]
-    return tag("ul", *items, class_="legend") if items else Html()
+    return tag("ul", join(items, " "), class_="legend") if items else Html()

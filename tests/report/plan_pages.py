@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -92,30 +91,34 @@ def large(keys: int, endpoints: int = 0) -> Plan:
     return since_base(file, former, found)
 
 
-def saying(text: str) -> Plan:
-    """A plan with every kind of change in which everything that is not a number or a constant of ours is this text."""
+def make_full() -> Plan:
+    """A plan with something in each of its parts."""
     plan = tell_story()
-    finding = Finding(text, text, text, text)
-    note = Note(text, text, text)
-    made = _saying(plan, text)
-    assert isinstance(made, Plan)
+    finding = Finding("keyform.yaml:3:1", "safety.max_deletes", "6 keys would be deleted", "set `max_deletes: 6`")
+    stray = Note("stray", "sink.vault", "is not as it should be")
+    notes = [Note("remark", address, "is so") for address in dict.fromkeys(change.address for change in plan.changes)]
+    assert plan.base is not None
     return replace(
-        made,
+        plan,
         refusals=(finding,),
         unmet=(finding,),
-        exposures=(note, *made.exposures),
-        warnings=(note, *(Note(text, each, text) for each in _addresses(made))),
-        expiring=(note,),
-        repairs=(note,),
-        notes=(note, *(Note(text, each, text) for each in _addresses(made))),
-        held_up=(text,),
-        destinations=(Destination(text, text, is_readable=False),),
-        lock=text,
-        renames=((text, text),),
-        selection=Selection((text,), (text,)),
-        drift=(Drift(text, text, text, text),),
-        base=replace(plan.base, ref=text, commit=text, withdrawn=(note,), weakened=(note,)) if plan.base else None,
+        warnings=(stray, *plan.warnings, *notes),
+        expiring=(stray,),
+        repairs=(stray,),
+        notes=(stray, *plan.notes, *notes),
+        held_up=("mailer",),
+        destinations=(Destination("vault", "vault secret/inference/{key}", is_readable=False),),
+        lock="a lock file",
+        selection=Selection(("pay*",), ("demo",)),
+        base=replace(plan.base, withdrawn=(stray,), weakened=(stray,)),
     )
+
+
+def saying(text: str) -> Plan:
+    """A plan in which every text of others begins with this one; what keyform chooses from is as it was."""
+    made = _saying(make_full(), text)
+    assert isinstance(made, Plan)
+    return made
 
 
 _OURS = re.compile(r"(key|deployment|application)\.(?=.)|(open|required)\Z")
@@ -137,7 +140,3 @@ def _saying(value: Any, text: str) -> Any:
             return replace(value, **{name: _saying(getattr(value, name), text) for name in names})
         case _:
             return value
-
-
-def _addresses(plan: Plan) -> Iterable[str]:
-    return dict.fromkeys(change.address for change in plan.changes)
