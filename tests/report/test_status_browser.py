@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.browser import Browser, open_browser, required_chromium
+from support.browser import Browser, chromium_or_skip, open_browser
 from support.stacks import make_stack
 from support.states import NOW, days, desired, key, live, snapshot
 
@@ -30,7 +30,7 @@ OVERLAPPING = """(b => b.filter((r, n) => n && r.left < b[n - 1].right + 3).map(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with open_browser(required_chromium()) as opened:
+    with open_browser(chromium_or_skip()) as opened:
         yield opened
 
 
