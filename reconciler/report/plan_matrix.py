@@ -270,7 +270,7 @@ def _head(column: Column) -> Html:
 def _draw(line: Line, columns: Sequence[Column]) -> Html:
     kind = [" ", tag("span", line.what, class_="kind")] if line.what else []
     cells = [_cell(line.cells.get(column.address), column) for column in columns]
-    words = " ".join((line.name, line.what, *line.cells)).lower()
+    words = " ".join(filter(None, (line.name, line.what, *line.cells))).lower()
     return tag(
         "tr",
         tag("th", line.name, *kind, scope="row"),
