@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.encoder import shown
@@ -11,6 +11,7 @@ from reconciler.plan.changes import (
     Action,
     Bind,
     Change,
+    ChangeId,
     Copy,
     CreateGeneration,
     DeleteKey,
@@ -37,19 +38,26 @@ _UNQUOTED = frozenset({"expires_at", "auth", "generation"})
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a block: added, changed or removed, what it is about, and why (if the head does not say it)."""
+    """One line of a block: added, changed or removed, what it is about, and why (if the head does not say it).
+
+    `is_pending`: it does not come from this change of the file.
+    """
 
     role: Role
     label: str
     words: tuple[Words, ...]
     note: str = ""
+    is_pending: bool = False
 
 
-def rows_of(block: Block) -> tuple[Row, ...]:
-    """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them."""
+def rows_of(block: Block, pending: Collection[ChangeId] = ()) -> tuple[Row, ...]:
+    """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them.
+
+    Changes that are `pending` have rows of their own.
+    """
     groups: dict[Hashable, list[Change]] = {}
     for change in block.changes:
-        groups.setdefault(_group(change), []).append(change)
+        groups.setdefault((_group(change), change.id in pending), []).append(change)
     names_live = (
         len({change.id.live for change in block.changes if not isinstance(change, UpdateKey | RemoveRecord)}) > 1
     )
@@ -57,7 +65,8 @@ def rows_of(block: Block) -> tuple[Row, ...]:
     for changes in groups.values():
         note = _note(block, changes[0])
         for row in _rows(block, changes, names_live=names_live):
-            rows.append(replace(row, note="" if note in told else note))
+            is_pending = changes[0].id in pending
+            rows.append(replace(row, note="" if note in told else note, is_pending=is_pending))
             told.add(note)
     return tuple(rows)
 
