@@ -11,7 +11,8 @@ marker_was_removed                  a record of exactly this live key: it had a 
 marker_was_edited                   a number that its live name refutes, or an instant that it cannot have
 marker_was_copied                   a live name that keyform would have noted in the marker
 description_was_edited              text behind the marker, where keyform writes none
-secret_is_gone                      a marker that says the secret was published there
+secret_is_gone                      a marker that says the secret was published there, of a key that is bound:
+                                    keyform unbinds a key before it removes a record
 secret_was_overwritten              the same, and another owner's record there
 secret_was_rolled_back              the same, and a record of an older generation there
 authentication_was_switched_off     a published key of the stack that is bound there
@@ -27,7 +28,8 @@ foreign_key_is_bound                older than `exclusive` in the file
 authentication_differs              new in the file
 marker_is_unreadable                written by a later version of keyform
 marker_may_be_gone                  forged: anyone who can edit the file can write such a record
-secret_may_be_gone                  on another machine: there is nothing at all at the sink's place
+secret_may_be_gone                  on another machine: there is nothing at all at the sink's place; or removed by an
+                                    apply that was interrupted before it deleted the key
 """
 
 from __future__ import annotations
@@ -35,13 +37,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from reconciler.model import FORM, Auth, DesiredKey, EndpointRef, LiveKey, Phase, Unchanged, shift
+from reconciler.model import FORM, Auth, DesiredKey, EndpointRef, LiveKey, Phase, Unchanged, generation_name, shift
 from reconciler.plan.bindings import BindingPlan, Comparison
 from reconciler.plan.cases import CLOCKS_DIFFER, MOST_TOLD, Facts, Generation, KeyCase, holders_of, name_sinks
 from reconciler.plan.changes import Drift, KeyRef, Object, Resource
 from reconciler.plan.fields import instant
 from reconciler.plan.holdings import describe_deleted, find_deleted, find_holdings
-from reconciler.plan.obstacles import way_out_of_claim
 from reconciler.plan.owners import find_claims, record_is_of
 from reconciler.plan.resources import recorded_key
 from reconciler.plan.verdicts import Verdict
@@ -210,15 +211,14 @@ def _copied(facts: Facts) -> Iterator[Drift]:
             continue
         told.add(live.id)
         twins = [one for one in facts.snapshot.keys if one.id != live.id and one.ownership == marker]
-        what = f"the live key {live.name} has the marker of g{marker.generation}"
+        what = f"the live key {live.name} has the marker of {generation_name(marker.key, marker.generation)}"
         how = "it was copied outside keyform"
         if not twins and not marker.fits(live.name):
             how = "it was copied, or the live key was renamed, outside keyform"
         if len(by_name[live.name]) > 1:
             how = "there are several live keys of that name, and keyform creates one"
         if len(told) <= MOST_TOLD:
-            remedy = f"{UNTOUCHED}; {way_out_of_claim(live)}"
-            yield Drift("marker_was_copied", f"key.{key}", f"{what}: {how}", remedy)
+            yield Drift("marker_was_copied", f"key.{key}", f"{what}: {how}", UNTOUCHED)
 
 
 def _text(look: _Look) -> Iterator[Drift]:
@@ -248,6 +248,8 @@ def _secrets(look: _Look) -> Iterator[Drift]:
     """Sinks that the marker of the newest says it was published to, and that do not hold it now."""
     case = look.case
     for sink, newest in _lacking(look):
+        if not _is_in_its_place(case, newest, sink):
+            continue
         trouble, record = case.facts.foreign.get(case.name, {}).get(sink), case.records.get(sink)
         published = f"the secret of {newest.name} was published to sink {sink}"
         if sink in case.facts.later.get(case.name, {}):
@@ -255,7 +257,7 @@ def _secrets(look: _Look) -> Iterator[Drift]:
         if trouble is not None:
             sentence = f"{published}, and was overwritten there outside keyform: {trouble.message}"
             yield look.drift("secret_was_overwritten", sentence, _on_loss(look), look.without(sink))
-        elif record is None and sink not in case.facts.absent_sinks:
+        elif record is None:
             sentence = f"{published}, and was removed there outside keyform"
             yield look.drift("secret_is_gone", sentence, _on_loss(look), look.without(sink))
         elif record is not None and record.generation < newest.number:
@@ -274,6 +276,16 @@ def _lacking(look: _Look) -> Iterator[tuple[str, Generation]]:
     for sink in found.lost:
         if found.published_to and sink in found.published_to:
             yield sink, newest
+
+
+def _is_in_its_place(case: KeyCase, newest: Generation, sink: str) -> bool:
+    """Whether only somebody else can have removed a secret there.
+
+    The sink could be that of another machine; and an apply of a file without the key, interrupted before it deleted
+    the live key, has unbound it and removed its record. The next one, with the key in the file again, binds it again
+    together with a successor.
+    """
+    return sink not in case.facts.absent_sinks and bool(newest.bound_to) and newest is case.generations[-1]
 
 
 def _on_loss(look: _Look) -> str:
@@ -325,8 +337,10 @@ def _may_be_gone(look: _Look) -> Iterator[Drift]:
             )
             yield look.drift("marker_may_be_gone", sentence)
     for sink, newest in _lacking(look):
-        if sink in case.facts.absent_sinks:
-            sentence = f"the secret of {newest.name} was published to sink {sink}, and there is nothing at all now"
+        if sink not in case.facts.later.get(case.name, {}) and not _is_in_its_place(case, newest, sink):
+            is_absent = sink in case.facts.absent_sinks
+            now = "there is nothing at all there now" if is_absent else "it is not there now"
+            sentence = f"the secret of {newest.name} was published to sink {sink}, and {now}"
             yield look.drift("secret_may_be_gone", sentence, _on_loss(look))
 
 
@@ -337,7 +351,7 @@ def _unreadable(facts: Facts) -> Iterator[Drift]:
             told.add(live.id)
             sentence = f"the marker of {live.name} was edited by hand, or written by a later version of keyform"
             if len(told) <= MOST_TOLD:
-                yield Drift("marker_is_unreadable", f"key.{key}", sentence, f"{UNTOUCHED}; {way_out_of_claim(live)}")
+                yield Drift("marker_is_unreadable", f"key.{key}", sentence, UNTOUCHED)
 
 
 def _fields(look: _Look) -> Iterator[Drift]:

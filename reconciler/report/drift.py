@@ -8,7 +8,7 @@ from reconciler.report.terminal import Palette, wrap
 from reconciler.report.text import DRIFT, render_drift_entries, render_notes
 
 DIFFERS = "Different from the file: changed outside keyform, or changed in the file and not applied"
-NO_DRIFT = "No drift. Nothing was changed outside keyform."
+NO_DRIFT = "No drift found."
 
 
 def render_drift(plan: Plan, *, colour: bool, width: int = 100) -> str:
