@@ -67,6 +67,7 @@ def attribute(plan: Plan, base_plan: Plan, ref: str, commit: str, weakened: Sequ
         withdrawn=tuple(explain_withdrawn(left)),
         weakened=tuple(weakened),
         edited=tuple(explain_edited(pairs)),
+        edits=frozenset((change.id, path) for change, old in pairs for path in _edited(change, old)),
         said=gather_said(base_plan),
     )
     return replace(plan, base=base, unproven=tuple(each for each in plan.unproven if each in base_plan.unproven))
@@ -100,7 +101,7 @@ def explain_edited(pairs: Iterable[tuple[Change, Change]]) -> Iterator[Note]:
             names += [path for path in paths if path not in names]
     for address, edits in found.items():
         for name, paths in edits.items():
-            sentence = f"{name} is written without this change, too; this change edits its {_and(paths)}"
+            sentence = f"{name} is already pending; this change edits its {_and(paths)}"
             yield Note("pending_change_is_edited", address, sentence)
 
 

@@ -384,9 +384,10 @@ class Base:
     """What a plan of the file as it was at a git ref, of the same live state, tells about this one.
 
     `pending` are the changes that are in that plan, too: drift, a rotation that is due, an earlier change of the file
-    that is not applied. `edited` says of pending generations what this change of the file makes different about them.
-    `withdrawn` says what only that plan does. `weakened` says what protects less in the file than before, without being
-    a change of this plan. `said` are the notes of that plan, and its findings as pairs of a path and a message.
+    that is not applied. `edits` are fields of pending changes to which this change of the file gives other values, each
+    with the id of its change; `edited` says the same in words. `withdrawn` says what only that plan does. `weakened`
+    says what protects less in the file than before, without being a change of this plan. `said` are the notes of that
+    plan, and its findings as pairs of a path and a message.
     """
 
     ref: str
@@ -395,6 +396,7 @@ class Base:
     withdrawn: tuple[Note, ...] = ()
     weakened: tuple[Note, ...] = ()
     edited: tuple[Note, ...] = ()
+    edits: frozenset[tuple[ChangeId, str]] = frozenset()
     said: frozenset[Note | tuple[str, str]] = frozenset()
 
     @property

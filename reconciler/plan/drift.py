@@ -260,7 +260,7 @@ def _secrets(look: _Look) -> Iterator[Drift]:
         elif record is None:
             sentence = f"{published}, and was removed there outside keyform"
             yield look.drift("secret_is_gone", sentence, _on_loss(look), look.without(sink))
-        elif record is not None and record.generation < newest.number:
+        elif record.generation < newest.number:
             sentence = (
                 f"sink {sink} was rolled back outside keyform: it holds the secret of {record.live_name}, and that of"
                 f" {newest.name} was published to it"

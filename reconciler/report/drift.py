@@ -7,7 +7,7 @@ from reconciler.report.roles import Role
 from reconciler.report.terminal import Palette, wrap
 from reconciler.report.text import DRIFT, render_drift_entries, render_notes
 
-DIFFERS = "Different from the file: changed outside keyform, or changed in the file and not applied"
+DIFFERS = "Different from the file (drift, or a change that is not applied)"
 NO_DRIFT = "No drift found."
 
 

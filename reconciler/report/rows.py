@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.encoder import shown
 from reconciler.model import tell_apart
 from reconciler.plan.changes import (
     Action,
+    Base,
     Bind,
     Change,
-    ChangeId,
     Copy,
     CreateGeneration,
     DeleteKey,
@@ -34,6 +34,8 @@ Words = tuple[str, Role]
 
 _UNQUOTED = frozenset({"expires_at", "auth", "generation"})
 """Fields whose values keyform writes itself."""
+_FIELDS = {"publishes": "sink"}
+"""The field of a change that a row shows, where its label is another word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ class Row:
     is_pending: bool = False
 
 
-def rows_of(block: Block, pending: Collection[ChangeId] = ()) -> tuple[Row, ...]:
+def rows_of(block: Block, base: Base | None = None) -> tuple[Row, ...]:
     """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them.
 
-    Changes that are `pending` have rows of their own.
+    Changes that were pending at the base have rows of their own.
     """
+    pending = base.pending if base else frozenset()
+    edits = base.edits if base else frozenset()
     groups: dict[Hashable, list[Change]] = {}
     for change in block.changes:
         groups.setdefault((_group(change), change.id in pending), []).append(change)
@@ -65,7 +69,8 @@ def rows_of(block: Block, pending: Collection[ChangeId] = ()) -> tuple[Row, ...]
     for changes in groups.values():
         note = _note(block, changes[0])
         for row in _rows(block, changes, names_live=names_live):
-            is_pending = changes[0].id in pending
+            is_edited = (changes[0].id, _FIELDS.get(row.label, row.label)) in edits
+            is_pending = changes[0].id in pending and not is_edited
             rows.append(replace(row, note="" if note in told else note, is_pending=is_pending))
             told.add(note)
     return tuple(rows)

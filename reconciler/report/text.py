@@ -26,6 +26,7 @@ ACTIONS = {
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No other changes."
 REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
 REFUSED = "This plan is refused, for the reasons above."
 DRIFT = "Changed outside keyform"
 _MARKS = {Role.NOTE: "i"}
@@ -115,6 +116,8 @@ def _verdict(plan: Plan) -> str:
         return REFUSED
     if plan.unmet:
         return NOTHING_MORE
+    if plan.drift:
+        return DRIFT_STAYS
     return REPAIRS_ONLY if plan.repairs else NO_CHANGES
 
 
@@ -154,8 +157,7 @@ def _section(
 
 
 def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
-    pending = plan.base.pending if plan.base else frozenset()
-    rows = {block.address: rows_of(block, pending) for block in blocks}
+    rows = {block.address: rows_of(block, plan.base) for block in blocks}
     widths = (cells(shown(row.label)) for found in rows.values() for row in found)
     labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
