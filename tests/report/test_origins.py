@@ -43,25 +43,22 @@ def many(number):
 
 def test_a_change_of_one_description_does_not_look_as_if_it_rotated_ten_keys():
     found = review(file(*due(10), replace(STEADY, description="Search, renamed")), file(*due(10), STEADY), many(10))
-    pending = "\n".join(
-        f"  +/- key.due-{each}    due-{each} was published on 2026-10-22T10:00:00Z, and rotation.every is\n"
-        "                   10d"
-        for each in range(10)
-    )
-    assert text(found) == (
-        "keyform will perform the following actions in stack prod (project 1234):\n"
-        "\n"
-        "From this change\n"
-        "\n"
-        "    ~ key.search   description differs\n"
-        '      ~ description  "Search" -> "Search, renamed"\n'
-        "\n"
-        "Already pending at main (abc1234)\n"
-        f"{pending}\n".replace("key.due-", "key.due-").replace("    due-", "   due-")
-        + "\n"
-        "Plan: 0 to add, 1 to change, 10 to rotate, 0 to destroy.\n"
-        "1 to change from this change; 10 to rotate already pending.\n"
-    )
+    why = "was published on 2026-10-22T10:00:00Z, and rotation.every is 10d"
+    pending = [f"  +/- key.due-{each}   due-{each} {why}" for each in range(10)]
+    assert text(found, width=100).splitlines() == [
+        "keyform will perform the following actions in stack prod (project 1234):",
+        "",
+        "From this change",
+        "",
+        "    ~ key.search   description differs",
+        '      ~ description  "Search" -> "Search, renamed"',
+        "",
+        "Already pending at main (abc1234)",
+        *pending,
+        "",
+        "Plan: 0 to add, 1 to change, 10 to rotate, 0 to destroy.",
+        "1 to change from this change; 10 to rotate already pending.",
+    ]
 
 
 def test_a_rotation_that_is_due_and_edited_says_which_of_its_rows_are_pending():
@@ -153,13 +150,9 @@ def test_endpoints_count_on_either_side():
     world = snapshot(
         live("theirs"), own("search", text="Search"), endpoint("llama3", "search", "theirs"), held=["search"]
     )
-    base = file(STEADY)
-    head = file(STEADY, endpoints=[declared("llama3", exclusive=True)])
-    assert (
-        origins_line(review(head, base, world)) == "1 deployment to change from this change; nothing already pending."
-    )
-    assert (
-        origins_line(review(head, head, world)) == "nothing from this change; 1 deployment to change already pending."
-    )
+    base, head = file(STEADY), file(STEADY, endpoints=[declared("llama3", exclusive=True)])
+    one = "1 deployment to change"
+    assert origins_line(review(head, base, world)) == f"{one} from this change; nothing already pending."
+    assert origins_line(review(head, head, world)) == f"nothing from this change; {one} already pending."
     assert origins_line(review(base, base, world)) == ""
     assert origins_line(compute_plan(desired(), world, NOW)) == ""
