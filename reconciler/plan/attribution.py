@@ -51,7 +51,7 @@ _VERBS = {
 
 
 def attribute(plan: Plan, base_plan: Plan, ref: str, commit: str, weakened: Sequence[Note] = ()) -> Plan:
-    """The plan with what the base's plan, of the same snapshot and instant, tells about it.
+    """The plan with what the base's plan, of the same snapshot and instant, says about it.
 
     `weakened` says what protects less in the file than at the base.
     """

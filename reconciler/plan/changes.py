@@ -354,7 +354,7 @@ class Drift:
 
     In `Plan.unproven`, it is what only differs from the file. `code` is stable. `sentence` says what differs, read
     after the address; `remedy` what an apply does about it. A `resource` is the whole object before and after that, if
-    it can be told.
+    that is known.
     """
 
     code: str
@@ -381,7 +381,7 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a plan of the file as it was at a git ref, of the same live state, tells about this one.
+    """What a plan of the file as it was at a git ref, of the same live state, says about this one.
 
     `pending` are the changes that are in that plan, too: drift, a rotation that is due, an earlier change of the file
     that is not applied. `edits` are fields of pending changes to which this change of the file gives other values, each

@@ -4,8 +4,8 @@ There is no state file. So only what keyform never does itself counts as drift, 
 of the API shows that it happened. Whatever else differs from the file may also be a change of the file that is not
 applied yet: that is `unproven`, and claims no more. docs/decisions/0044 has the proof of each kind.
 
-proven                              by
-key_was_deleted                     a sink's record, which keyform removes before the live key
+what is proven                      by
+key_was_deleted                     a sink's record: keyform removes that first
 key_was_recreated                   the same, and a live key of that name with another created_at
 marker_was_removed                  a record of exactly this live key: it had a marker when that was written
 marker_was_edited                   a number that its live name refutes, or an instant that it cannot have
@@ -17,7 +17,7 @@ secret_was_overwritten              the same, and another owner's record there
 secret_was_rolled_back              the same, and a record of an older generation there
 authentication_was_switched_off     a published key of the stack that is bound there
 
-unproven                            because it may be
+what only differs                   may also be
 key_is_missing                      new in the file: no sink that it names can be read back
 binding_is_missing                  new in the file
 binding_is_extra                    gone from the file
@@ -81,7 +81,7 @@ class _Look:
         return self.case.newest_in_use
 
     def drift(self, code: str, sentence: str, remedy: str = "", resource: Resource | None = None) -> Drift:
-        """With what apply does about it: `remedy`, unless it leaves the key alone (also if there is no remedy)."""
+        """With what apply does about it: `remedy`, unless it leaves the key alone (even without a remedy)."""
         if self.case.is_set_aside:
             remedy = NOT_ASKED
         elif self.verdict.is_held_up:
@@ -210,11 +210,11 @@ def _copied(facts: Facts) -> Iterator[Drift]:
         if marker is None or marker.form != FORM or marker.names(live.name) or live.id in told:
             continue
         told.add(live.id)
-        twins = [one for one in facts.snapshot.keys if one.id != live.id and one.ownership == marker]
-        what = f"the live key {live.name} has the marker of {generation_name(marker.key, marker.generation)}"
-        how = "it was copied outside keyform"
-        if not twins and not marker.fits(live.name):
-            how = "it was copied, or the live key was renamed, outside keyform"
+        named = generation_name(marker.key, marker.generation)
+        what = f"the live key {live.name} has the marker of {named}"
+        how = "it was copied, or the live key was renamed, outside keyform"
+        if named in by_name:
+            how = "it was copied outside keyform"
         if len(by_name[live.name]) > 1:
             how = "there are several live keys of that name, and keyform creates one"
         if len(told) <= MOST_TOLD:

@@ -77,7 +77,7 @@ def _expose_known_secret(found: Comparison, generation: Generation) -> Iterator[
     live = generation.live
     if live.taken_from:
         sentence = f"accepts {live.name} from now on, a key of the stack {live.taken_from} so far"
-        yield Note("taken_over_key_gains_access", found.address, f"{sentence}: whoever has its secret can call it")
+        yield Note("taken_over_key_gains_access", found.address, f"{sentence}: anyone who has its secret can call it")
     elif generation.is_taken_over or generation.phase is Phase.ADOPTED:
         sentence = f"accepts the adopted key {live.name} from now on: whoever created it has its secret"
         yield Note("adopted_key_gains_access", found.address, sentence)

@@ -55,7 +55,7 @@ class Row:
 def rows_of(block: Block, base: Base | None = None) -> tuple[Row, ...]:
     """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them.
 
-    Changes that were pending at the base have rows of their own.
+    Changes that were pending at the base have separate rows.
     """
     pending = base.pending if base else frozenset()
     edits = base.edits if base else frozenset()

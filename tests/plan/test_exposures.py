@@ -144,7 +144,7 @@ CASES = [
             (
                 "taken_over_key_gains_access",
                 "deployment.whisper",
-                "accepts payments from now on, a key of the stack shop so far: whoever has its secret can call it",
+                "accepts payments from now on, a key of the stack shop so far: anyone who has its secret can call it",
             ),
             ("keys_change_hands", "stack.prod", "takes over payments from the stack shop"),
         ),
