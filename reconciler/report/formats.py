@@ -36,6 +36,10 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.plan_html import plan_to_html  # noqa: PLC0415
 
             return plan_to_html(plan, unfolds=look.verbose, drift_only=look.drift_only)
+        case _ if look.drift_only:
+            from reconciler.report.drift import render_drift  # noqa: PLC0415
+
+            return render_drift(plan, colour=look.colour, width=look.width)
         case _:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 
