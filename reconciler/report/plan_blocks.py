@@ -1,7 +1,7 @@
 """The changes on a plan's page: a block for each key and each endpoint, to be narrowed by what a reader picks.
 
-Where the plan has a base, what comes from this change of the file is apart from what was pending already: a block whose
-changes are of both kinds is shown in each part with its own.
+Where the plan has a base, what comes from this change of the file comes first and is whole, each step that was pending
+already marked; what was pending altogether is apart, and folded.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from reconciler.plan.changes import Action, Change, Note, OpenEndpoint, Plan, Prove, RemoveRecord
 from reconciler.report.blocks import Block, group_changes
 from reconciler.report.html import NEWLINE, Html, join, prose, tag, whole
+from reconciler.report.origins import find_origins
 from reconciler.report.page_style import as_role
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
@@ -32,29 +33,27 @@ WORDS = {
 
 def draw_changes(plan: Plan, *, unfolds: bool) -> Html:
     """All blocks, with a filter if there are more than a few; `unfolds` shows every step however many there are."""
-    ours, pending = split_changes(plan)
-    count = len(ours) + len(pending)
-    parts = [_filter([*ours, *pending], has_base=plan.base is not None)] if count > FEW else []
-    is_open = unfolds or count <= MANY
+    origins = find_origins(plan)
+    blocks = (*origins.own, *origins.pending)
+    parts = [_filter(blocks, has_base=plan.base is not None)] if is_long(plan) else []
+    is_open = unfolds or len(blocks) <= MANY
     if plan.base is None:
-        parts.append(_list(plan, ours, heading="h3", is_open=is_open, told=set()))
+        parts.append(_list(plan, origins.own, heading="h3", is_open=is_open))
         return join(parts, "\n")
-    told: set[str] = set()
-    for name, title, blocks, none in (
-        ("ours", "From this change", ours, "This change of the file changes nothing that is live."),
-        ("pending", "Already pending", pending, "Nothing was pending before."),
+    for name, title, found, unfolded in (
+        ("ours", "From this change", origins.own, is_open),
+        ("pending", f"Already pending at {plan.base.name}", origins.pending, unfolds),
     ):
-        head = tag("h3", title, " ", tag("span", str(len(blocks)), class_="count"), class_="part")
-        shown = _list(plan, blocks, heading="h4", is_open=is_open, told=told) if blocks else _quiet(none)
+        head = tag("h3", title, " ", tag("span", str(len(found)), class_="count"), class_="part")
+        none = tag("p", "Nothing.", class_=as_role(Role.QUIET))
+        shown = _list(plan, found, heading="h4", is_open=unfolded) if found else none
         parts.append(tag("div", head, NEWLINE, shown, class_=name))
     return join(parts, "\n")
 
 
-def split_changes(plan: Plan) -> tuple[tuple[Block, ...], tuple[Block, ...]]:
-    """The blocks from this change of the file (all, if there is no base), and those that were pending already."""
-    ours = [change for change in plan.changes if not plan.is_pending(change)]
-    pending = [change for change in plan.changes if plan.is_pending(change)]
-    return group_changes(ours), group_changes(pending)
+def is_long(plan: Plan) -> bool:
+    """Whether there are so many blocks that a reader looks for one."""
+    return len(group_changes(plan.changes)) > FEW
 
 
 # --- The filter -------------------------------------------------------------------------------------------------------
@@ -99,26 +98,23 @@ def _group(label: str, boxes: Iterable[Html]) -> Html:
 # --- The blocks -------------------------------------------------------------------------------------------------------
 
 
-def _list(plan: Plan, blocks: Sequence[Block], *, heading: str, is_open: bool, told: set[str]) -> Html:
-    """`told` are the addresses whose notes are shown already."""
-    shown = []
-    for block in blocks:
-        remarks = [] if block.address in told else [*_remarks(plan, block)]
-        told.add(block.address)
-        shown.append(_draw(block, remarks, heading=heading, is_open=is_open))
+def _list(plan: Plan, blocks: Iterable[Block], *, heading: str, is_open: bool) -> Html:
+    shown = [_draw(plan, block, heading=heading, is_open=is_open) for block in blocks]
     return tag("ol", NEWLINE, join(shown, "\n"), NEWLINE, class_="blocks")
 
 
-def _draw(block: Block, remarks: Sequence[Html], *, heading: str, is_open: bool) -> Html:
+def _draw(plan: Plan, block: Block, *, heading: str, is_open: bool) -> Html:
     symbol, word, role = WORDS[block.action]
     reason = tag("span", prose(block.reason.sentence), class_=as_role(_urgent(block), "why"))
     name = tag(heading, block.address, class_=as_role(Role.NAME))
     head = tag("summary", tag("span", f"{symbol} {word}", class_=as_role(role, "badge")), " ", name, " ", reason)
-    rows = tag("table", *(_draw_row(row) for row in rows_of(block)), class_="steps")
+    mixed = not all(map(plan.is_pending, block.changes))
+    rows = [_draw_row(row, says_pending=mixed) for row in rows_of(block, plan.base)]
+    remarks = [*_remarks(plan, block)]
     more = [tag("ul", *remarks, class_="remarks")] if remarks else []
     return tag(
         "li",
-        tag("details", head, NEWLINE, rows, *more, open=is_open),
+        tag("details", head, NEWLINE, tag("table", *rows, class_="steps"), *more, open=is_open),
         class_=f"block {block.action.value}",
         data_find=" ".join(find_words(block)).lower(),
     )
@@ -128,19 +124,25 @@ def _urgent(block: Block) -> Role:
     return Role.DANGER if block.reason.is_urgent else Role.QUIET
 
 
-def _draw_row(row: Row) -> Html:
+def _draw_row(row: Row, *, says_pending: bool) -> Html:
     words = [tag("span", whole("→" if word == "->" else word), class_=as_role(role)) for word, role in row.words]
-    note = [tag("span", "(", prose(row.note), ")", class_=as_role(Role.QUIET))] if row.note else []
+    notes = (row.note, "already pending" if row.is_pending and says_pending else "")
+    words += [tag("span", "(", prose(note), ")", class_=as_role(Role.QUIET)) for note in notes if note]
     return tag(
         "tr",
         tag("td", SYMBOLS[row.role], class_=as_role(row.role, "sign")),
         tag("th", row.label, scope="row"),
-        tag("td", join([*words, *note], " ")),
+        tag("td", join(words, " ")),
     )
 
 
 def _remarks(plan: Plan, block: Block) -> Iterator[Html]:
-    for role, word, notes in ((Role.WARNING, "Warning", plan.warnings), (Role.NOTE, "Note", plan.notes)):
+    edited = plan.base.edited if plan.base else ()
+    for role, word, notes in (
+        (Role.WARNING, "Warning", plan.warnings),
+        (Role.NOTE, "Note", plan.notes),
+        (Role.NOTE, "This change", edited),
+    ):
         yield from (_remark(role, word, note) for note in notes if note.address == block.address)
 
 
@@ -169,7 +171,3 @@ def _named(change: Change) -> Iterator[str]:
             yield "public"
         case _:
             yield from getattr(change, "sinks", ())
-
-
-def _quiet(sentence: str) -> Html:
-    return tag("p", sentence, class_=as_role(Role.QUIET))

@@ -16,21 +16,21 @@ from reconciler.plan.changes import Drift, Note, Plan, Selection
 from reconciler.plan.fields import instant
 from reconciler.report.blocks import group_changes
 from reconciler.report.diagnostics import findings_of
+from reconciler.report.drift import DIFFERS, drift_line
 from reconciler.report.html import NEWLINE, Html, join, page, prose, tag, whole
+from reconciler.report.origins import origins_line, own_first, said_at
 from reconciler.report.page_style import as_role
-from reconciler.report.plan_blocks import FEW, draw_changes, split_changes
+from reconciler.report.plan_blocks import draw_changes, is_long
 from reconciler.report.plan_matrix import Matrix, compare_bindings, draw_matrix, fold_lines
 from reconciler.report.plan_script import SCRIPT
 from reconciler.report.plan_style import plan_style
 from reconciler.report.roles import Role
 from reconciler.report.summary import count_blocks, plan_line
-from reconciler.report.text import NO_CHANGES, NOTHING_MORE, REPAIRS_ONLY
+from reconciler.report.text import DRIFT, DRIFT_STAYS, NO_CHANGES, NOTHING_MORE, REPAIRS_ONLY
 from reconciler.report.times import MONTHS
 
 MOST = 12
 """So many notes of a kind are shown; the others are folded."""
-_COMMIT = 10
-"""The characters of a commit that people read."""
 _FOOTER = tag("footer", f"Written by keyform {__version__}. It contains no secrets.")
 
 
@@ -39,10 +39,10 @@ def plan_to_html(plan: Plan, *, unfolds: bool = False, drift_only: bool = False)
     out all but what was changed outside keyform.
     """
     if drift_only:
-        parts = [_header(plan, "Drift"), tag("main", _drift_verdict(plan), NEWLINE, *_drift(plan)), _FOOTER]
+        parts = [_header(plan, "Drift"), tag("main", NEWLINE, join(_only_drift(plan), "\n"), NEWLINE), _FOOTER]
         return page(f"{plan.stack}: drift", plan_style(), *parts)
     matrix = compare_bindings(plan)
-    has_filter = _is_long(plan) or matrix.is_long
+    has_filter = is_long(plan) or matrix.is_long
     return page(
         f"{plan.stack}: plan",
         plan_style(fold_lines(matrix)),
@@ -105,8 +105,7 @@ def _header(plan: Plan, kicker: str) -> Html:
         ),
     ]
     if plan.base is not None:
-        commit = f" ({plan.base.commit[:_COMMIT]})" if plan.base.commit else ""
-        lines.append(tag("p", "Compared with the file at ", tag("strong", plan.base.ref), commit))
+        lines.append(tag("p", "Compared with the file at ", tag("strong", plan.base.name)))
     if plan.selection:
         badge = tag("span", "Partial", class_=as_role(Role.WARNING, "badge"))
         lines.append(tag("p", badge, " ", prose(tell_selection(plan.selection)), class_="partial"))
@@ -129,12 +128,13 @@ def _verdict(plan: Plan) -> Html:
         case Plan(unmet=unmet) if unmet:
             what = line if plan.changes else NOTHING_MORE
             return _say(Role.WARNING, "An apply would leave a part of the file undone.", what)
+        case Plan(changes=(), drift=drift) if drift:
+            return _say(Role.WARNING, DRIFT_STAYS, "")
         case Plan(changes=()):
             return _say(Role.GOOD, REPAIRS_ONLY if plan.repairs else NO_CHANGES, "")
         case _:
-            count = len(plan.exposures)
-            exposed = f"Read the {'exposure' if count == 1 else f'{count} exposures'} first." if count else ""
-            return _say(Role.DANGER if count else Role.PLAIN, line, exposed)
+            role = Role.DANGER if plan.exposures or (plan.base and plan.base.weakened) else Role.PLAIN
+            return _say(role, line, origins_line(plan))
 
 
 def _say(role: Role, title: str, more: str) -> Html:
@@ -170,9 +170,9 @@ def _first(plan: Plan) -> Iterator[Html]:
     """Who gets in or loses access, why the plan is refused, what it leaves undone, and what protects less."""
     weakened = plan.base.weakened if plan.base else ()
     parts = [
-        *_titled("Exposures", [_note(Role.DANGER, "Exposure", note) for note in plan.exposures]),
-        *_titled("Refused", [_finding(finding, "Refused") for finding in plan.refusals]),
-        *_titled("Left undone", [_finding(finding, "Undone") for finding in plan.unmet], _held_up(plan)),
+        *_titled("Exposures", [_note(Role.DANGER, "Exposure", note) for note in own_first(plan, plan.exposures)]),
+        *_titled("Refused", _findings(plan, plan.refusals, "Refused")),
+        *_titled("Left undone", _findings(plan, plan.unmet, "Undone"), _held_up(plan)),
         *_titled("Protects less than before", [_note(Role.WARNING, "Weaker", note) for note in weakened]),
     ]
     if parts:
@@ -207,9 +207,17 @@ def _note(role: Role, word: str, note: Note) -> Html:
     return _entry(role, word, note.address, note.sentence)
 
 
-def _finding(finding: Finding, word: str = "Problem") -> Html:
-    where = f" ({finding.where})" if finding.where else ""
-    return _entry(Role.DANGER, word, finding.path, finding.message + where, finding.way_out)
+def _findings(plan: Plan, findings: Sequence[Finding], word: str) -> list[Html]:
+    """What this change of the file causes comes first."""
+    return [
+        _finding(finding, word, said_at(plan.base) if plan.base and plan.was_said(finding) else "")
+        for finding in sorted(findings, key=plan.was_said)
+    ]
+
+
+def _finding(finding: Finding, word: str = "Problem", said: str = "") -> Html:
+    sentence = " ".join(filter(None, (finding.message, said, f"({finding.where})" if finding.where else "")))
+    return _entry(Role.DANGER, word, finding.path, sentence, finding.way_out)
 
 
 def _entry(role: Role, word: str, address: str, sentence: str, more: str = "") -> Html:
@@ -223,11 +231,6 @@ def _entry(role: Role, word: str, address: str, sentence: str, more: str = "") -
 # --- What happens -----------------------------------------------------------------------------------------------------
 
 
-def _is_long(plan: Plan) -> bool:
-    ours, pending = split_changes(plan)
-    return len(ours) + len(pending) > FEW
-
-
 def _changes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
     withdrawn = plan.base.withdrawn if plan.base else ()
     parts = []
@@ -238,23 +241,28 @@ def _changes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
         shown = _folded("No longer done with this change", entries, unfolds=unfolds)
         parts.append(tag("div", join(shown, "\n"), class_="withdrawn"))
     if parts:
-        yield _section("changes", "Changes", *parts, filters=_is_long(plan))
+        yield _section("changes", "Changes", *parts, filters=is_long(plan))
 
 
 def _drift(plan: Plan) -> Iterator[Html]:
     if plan.drift:
-        yield _section("drift", "Changed outside keyform", _list(_drifted(each) for each in plan.drift))
+        yield _section("drift", DRIFT, _list(_drifted(Role.WARNING, "Drift", each) for each in plan.drift))
 
 
-def _drifted(drift: Drift) -> Html:
-    return _entry(Role.WARNING, "Drift", drift.address, drift.sentence, drift.remedy[:1].upper() + drift.remedy[1:])
+def _only_drift(plan: Plan) -> Iterator[Html]:
+    """What was changed outside keyform, and what only differs from the file."""
+    yield _say(Role.WARNING if plan.drift else Role.NOTE if plan.unproven else Role.GOOD, drift_line(plan), "")
+    yield from _drift(plan)
+    if plan.unproven:
+        entries = _list(_drifted(Role.NOTE, "Differs", each) for each in plan.unproven)
+        yield _section("unproven", DIFFERS, entries)
+    unread = [note for note in plan.warnings if note.code == "sink_is_not_read"]
+    if unread:
+        yield _section("unread", "Not read", _list(_note(Role.WARNING, "Warning", note) for note in unread))
 
 
-def _drift_verdict(plan: Plan) -> Html:
-    count = len(plan.drift)
-    if not count:
-        return _say(Role.GOOD, "Nothing was changed outside keyform.", "")
-    return _say(Role.WARNING, f"{count} {'thing was' if count == 1 else 'things were'} changed outside keyform.", "")
+def _drifted(role: Role, word: str, drift: Drift) -> Html:
+    return _entry(role, word, drift.address, drift.sentence, drift.remedy[:1].upper() + drift.remedy[1:])
 
 
 # --- Where secrets go, and what else there is -------------------------------------------------------------------------
@@ -283,10 +291,18 @@ def _notes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
     warnings = [note for note in plan.warnings if note.address not in told]
     notes = [note for note in plan.notes if note.address not in told]
     parts = [
-        *_folded("Warnings", [_note(Role.WARNING, "Warning", note) for note in warnings], unfolds=unfolds),
-        *_folded("Expiring", [_note(Role.WARNING, "Expiry", note) for note in plan.expiring], unfolds=unfolds),
-        *_folded("Repairs", [_note(Role.WARNING, "Repair", note) for note in plan.repairs], unfolds=unfolds),
-        *_folded("Notes", [_note(Role.NOTE, "Note", note) for note in notes], unfolds=unfolds),
+        *_folded(
+            "Warnings", [_note(Role.WARNING, "Warning", note) for note in own_first(plan, warnings)], unfolds=unfolds
+        ),
+        *_folded(
+            "Expiring",
+            [_note(Role.WARNING, "Expiry", note) for note in own_first(plan, plan.expiring)],
+            unfolds=unfolds,
+        ),
+        *_folded(
+            "Repairs", [_note(Role.WARNING, "Repair", note) for note in own_first(plan, plan.repairs)], unfolds=unfolds
+        ),
+        *_folded("Notes", [_note(Role.NOTE, "Note", note) for note in own_first(plan, notes)], unfolds=unfolds),
     ]
     if parts:
         yield _section("notes", "Warnings and notes", *parts)

@@ -13,20 +13,16 @@ from support.states import NOW, days, declared, desired, endpoint, key, live, sn
 from reconciler.errors import Finding
 from reconciler.model import Auth, DesiredState, Move, SinkContents, SinkRecord, Snapshot
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Base, Destination, Drift, Note, Plan, Selection
+from reconciler.plan.attribution import attribute
+from reconciler.plan.changes import Destination, Drift, Note, Plan, Selection
 
 OLD = NOW - days(64)
 
 
 def since_base(file: DesiredState, former: DesiredState, found: Snapshot) -> Plan:
-    """The plan of a file, marked with what the file as it was before would do as well."""
+    """The plan of a file, with what the plan of the file as it was before says about it."""
     plan, before = compute_plan(file, found, NOW), compute_plan(former, found, NOW)
-    ids = {change.id for change in plan.changes}
-    gone = dict.fromkeys((change.address, change.reason) for change in before.changes if change.id not in ids)
-    withdrawn = tuple(Note(reason.code, address, reason.sentence) for address, reason in gone)
-    pending = frozenset(change.id for change in before.changes)
-    base = Base("main", "3f2a91c04be7d5518830a2b8e1fd2a4796c3b1aa", pending, withdrawn)
-    return replace(plan, base=base, api="api.gcore.com")
+    return replace(attribute(plan, before, "main", "3f2a91c04be7d5518830a2b8e1fd2a4796c3b1aa"), api="api.gcore.com")
 
 
 def tell_story() -> Plan:
@@ -110,7 +106,8 @@ def make_full() -> Plan:
         destinations=(Destination("vault", "vault secret/inference/{key}", is_readable=False),),
         lock="a lock file",
         selection=Selection(("pay*",), ("demo",)),
-        base=replace(plan.base, withdrawn=(stray,), weakened=(stray,)),
+        unproven=(Drift("differs", "key.demo", "differs from the file", "nothing: it is not asked for"),),
+        base=replace(plan.base, withdrawn=(stray,), weakened=(stray,), edited=(notes[-1],)),
     )
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 from report.builders import TOO_MANY
-from report.plan_pages import large, make_full, saying, tell_story
+from report.plan_pages import large, make_full, saying, since_base, tell_story
 from support.pages import HOSTILE, Page, contrast
 from support.states import NOW, declared, desired, endpoint, key, live, snapshot
 
@@ -19,11 +19,12 @@ from reconciler.encoder import last_net
 from reconciler.errors import ConfigError, Finding, KeyformError
 from reconciler.model import Auth, Farewell, Secret, Snapshot
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Base, Drift, Note, Plan, Selection
+from reconciler.plan.changes import Drift, Note, Plan, Selection
 from reconciler.redaction import Redactor
+from reconciler.report.blocks import group_changes
 from reconciler.report.formats import Look, error_as, plan_as
 from reconciler.report.page_style import DARK, LIGHT
-from reconciler.report.plan_blocks import MANY, WORDS, split_changes
+from reconciler.report.plan_blocks import MANY, WORDS
 from reconciler.report.plan_html import error_to_html, plan_to_html
 from reconciler.report.plan_matrix import TOLD, Cell, Matrix, compare_bindings, fold_lines
 from reconciler.report.plan_script import SCRIPT
@@ -74,7 +75,7 @@ def test_every_class_is_drawn_and_every_heading_is_one_below_the_last(plan: Plan
     text = plan_to_html(plan)
     style = plan_style(fold_lines(compare_bindings(plan)))
     used = {name for _, given in Page(text).elements for name in (given.get("class") or "").split()}
-    plain = {"ours", "pending", "sinks", "drift", "create", "update", "rotate", "delete", "forget", "later"}
+    plain = {"ours", "pending", "sinks", "drift", "create", "update", "rotate", "delete", "forget", "later", "unproven"}
     assert {name for name in used - plain if f".{name}" not in style} == set()
     levels = [int(level) for level in re.findall(r"<h([1-6])\b", text)]
     assert levels[0] == 1
@@ -203,9 +204,9 @@ def test_everything_of_the_plan_is_there(name: str) -> None:
     for each in plan.destinations:
         assert f"{each.sink}{each.place}" in page.said
     squeezed = page.said.replace(" ", "")
-    for block in (block for origin in split_changes(plan) for block in origin):
+    for block in group_changes(plan.changes):
         assert f"{' '.join(WORDS[block.action][:2])} {block.address} {block.reason.sentence}" in page.said
-        for row in rows_of(block):
+        for row in rows_of(block, plan.base):
             words = f"{row.label}{''.join('→' if word == '->' else word for word, _ in row.words)}"
             assert words.replace(" ", "") in squeezed
 
@@ -214,18 +215,18 @@ def test_what_matters_most_comes_first() -> None:
     said = Page(plan_to_html(PLANS["full"])).said
     order = [
         "Plan inference-prod Project 1234 at api.gcore.com, as of 21 Nov 2026, 10:00:00 UTC",
-        "Compared with the file at main (3f2a91c04b)",
+        "Compared with the file at main (3f2a91c)",
         "Partial Only keys that match pay*, except demo: all others stay as they are.",
         "This plan is refused, and cannot be applied.",
-        "Read first Exposures Exposure key.batch-jobs is renamed to nightly-transcripts",
-        "Exposure deployment.playground becomes PUBLIC",
+        "Read first Exposures Exposure deployment.playground becomes PUBLIC",
+        "Exposure key.batch-jobs is renamed to nightly-transcripts",
         "Refused Refused safety.max_deletes",
         "Left undone Undone safety.max_deletes",
         "Held up, and left as they are: key.mailer",
         "Protects less than before Weaker sink.vault",
         "Changes",
         "From this change",
-        "Already pending",
+        "Already pending at main (3f2a91c)",
         "No longer done with this change",
         "Changed outside keyform Drift key.support-bot is no longer bound to application.webui Apply binds it again",
         "Bindings before and after",
@@ -241,8 +242,8 @@ def test_what_matters_most_comes_first() -> None:
 
 def test_what_comes_from_this_change_is_apart_from_what_was_pending() -> None:
     said = Page(plan_to_html(STORY)).said
-    ours = part(said, "From this change 6", "Already pending 3")
-    pending = part(said, "Already pending 3", "Changed outside keyform")
+    ours = part(said, "From this change 6", "Already pending at main (3f2a91c) 3")
+    pending = part(said, "Already pending at main (3f2a91c) 3", "Changed outside keyform")
     assert re.findall(r"(?:create|update|rotate|destroy) (\S+)", ours) == [
         *("key.batch-jobs", "key.demo", "key.nightly-transcripts", "key.search-api"),
         *("deployment.llama3", "deployment.playground"),
@@ -253,17 +254,27 @@ def test_what_comes_from_this_change_is_apart_from_what_was_pending() -> None:
     assert "From this change" not in Page(plan_to_html(replace(STORY, base=None))).said
 
 
-def test_a_key_with_changes_of_both_kinds_is_in_both_parts_with_its_own() -> None:
+def test_a_key_with_changes_of_both_kinds_is_whole_and_says_what_was_pending() -> None:
     world = snapshot(live("a", of="a", text="old"), endpoint("llama3", "a"), endpoint("whisper", "b"), held=["a"])
-    plan = compute_plan(desired(key("a", "llama3", "whisper", text="new")), world, NOW)
-    text, _ = sorted(plan.changes, key=lambda change: change.endpoint is not None)
-    said = Page(plan_to_html(replace(plan, base=Base("main", "", frozenset({text.id}))))).said
-    assert "deployment.whisper" in part(said, "From this change 1", "Already pending 1")
-    assert "description" not in part(said, "From this change 1", "Already pending 1")
-    assert '"old" → "new"' in part(said, "Already pending 1", "Bindings before")
+    former, file = desired(key("a", "llama3", text="new")), desired(key("a", "llama3", "whisper", text="new"))
+    said = Page(plan_to_html(since_base(file, former, world))).said
+    ours = part(said, "From this change 1", "Already pending at main (3f2a91c) 0 Nothing.")
+    assert '"old" → "new" (already pending)' in ours
+    assert "deployment.whisper" in ours
+    assert "deployment.whisper (already pending)" not in ours
+
+
+def test_what_the_base_says_as_well_is_marked_and_comes_last() -> None:
+    plan = PLANS["full"]
+    assert plan.base is not None
+    old, new = Finding("", "keys.a", "is odd", ""), Finding("", "keys.b", "is odd too", "")
+    plan = replace(plan, unmet=(old, new), base=replace(plan.base, said=frozenset({("keys.a", "is odd")})))
+    said = Page(plan_to_html(plan)).said
+    assert "Undone keys.b is odd too Undone keys.a is odd (already so at main)" in said
 
 
 VERDICTS = {
+    "drift": (replace(EMPTY, drift=STORY.drift), "No changes. What was changed outside keyform stays as it is."),
     "nothing": (EMPTY, "No changes. The live API matches the file."),
     "repairs": (
         replace(EMPTY, repairs=(Note("x", "sink.vault", "is read by others"),)),
@@ -274,7 +285,9 @@ VERDICTS = {
     "both": (replace(EMPTY, refusals=(TOO_MANY,), unmet=(TOO_MANY,)), "This plan is refused, and cannot be applied."),
     "exposed": (
         STORY,
-        "Plan: 2 to add, 3 to change, 1 to rotate, 1 to destroy. 2 deployments to change. Read the 4 exposures first.",
+        "Plan: 2 to add, 3 to change, 1 to rotate, 1 to destroy. 2 deployments to change."
+        " 1 to add, 2 to change, 1 to destroy, 2 deployments to change from this change;"
+        " 1 to add, 1 to change, 1 to rotate already pending.",
     ),
     "changes": (replace(STORY, exposures=()), "Plan: 2 to add, 3 to change, 1 to rotate, 1 to destroy."),
 }
@@ -305,24 +318,27 @@ def test_a_plan_of_some_keys_says_so_at_the_top(selection: Selection, sentence: 
 
 def test_only_what_drifted() -> None:
     said = Page(plan_to_html(STORY, drift_only=True)).said
-    assert "2 things were changed outside keyform." in said
+    assert "Drift: 2 changes outside keyform, and 2 differences that may be." in said
+    assert "Differs application.webui its authentication is off" in said
     assert "key.mailer mailer was deleted outside keyform Apply creates it again" in said
     assert "nightly-transcripts" not in said
-    assert "Nothing was changed outside keyform." in Page(plan_to_html(EMPTY, drift_only=True)).said
-    one = replace(STORY, drift=(Drift("x", "key.a", "is odd", "apply does nothing"),))
-    assert "1 thing was changed outside keyform." in Page(plan_to_html(one, drift_only=True)).said
+    assert "No drift found." in Page(plan_to_html(EMPTY, drift_only=True)).said
+    one = replace(STORY, unproven=(), drift=(Drift("x", "key.a", "is odd", "apply does nothing"),))
+    assert "Drift: 1 change outside keyform." in Page(plan_to_html(one, drift_only=True)).said
 
 
 def test_a_long_list_is_folded_and_a_reader_who_asks_sees_all_at_once() -> None:
     plan = PLANS["300"]
     folded, whole = Page(plan_to_html(plan)), Page(plan_to_html(plan, unfolds=True))
-    count = sum(map(len, split_changes(plan)))
+    count = len(group_changes(plan.changes))
     assert count > MANY
     assert not any("open" in given for given in folded.all("details"))
     assert all("open" in given for given in whole.all("details"))
     assert folded.all("input", id="only", checked="") or "checked" in folded.all("input", id="only")[0]
     assert "checked" not in whole.all("input", id="only")[0]
-    assert all("open" in given for given in Page(plan_to_html(STORY)).all("details"))
+    pending = len(group_changes(change for change in STORY.changes if STORY.is_pending(change)))
+    assert sum("open" not in given for given in Page(plan_to_html(STORY)).all("details")) == pending
+    assert all("open" in given for given in Page(plan_to_html(replace(STORY, base=None))).all("details"))
     assert plan_as(plan, "html", Look(verbose=True)) == plan_to_html(plan, unfolds=True)
     assert plan_as(plan, "html", Look(drift_only=True)) == plan_to_html(plan, drift_only=True)
 
