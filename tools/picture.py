@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tools")]
 
-from support.browser import Browser, find_chromium, open_browser  # noqa: E402 - it is found by the line above
+from png import shrink  # noqa: E402 - it is found by the line above
+from support.browser import Browser, find_chromium, open_browser  # noqa: E402 - (as above)
 
 from reconciler.emulator import Emulator, EmulatorServer, Request, VirtualClock, seed  # noqa: E402
 
@@ -99,7 +100,7 @@ class Picture:
 
 
 PICTURES = (
-    Picture("status-page", "status", 1180, 1290),
+    Picture("status-page", "status", 1180, 1400),
     Picture("plan-page", "plan", 1180, 2600),
     Picture("plan-page-phone", "plan", 390, 1500, dark=True),
 )
@@ -172,7 +173,7 @@ def propose(file: Path) -> None:
 def take(browser: Browser, page: Path, picture: Picture) -> None:
     """Take a picture, unless it is too large."""
     browser.show(page, width=picture.width, height=picture.height, dark=picture.dark)
-    data = browser.picture(longest=picture.height)
+    data = shrink(browser.picture(longest=picture.height))
     path = DOCS / f"{picture.name}.png"
     if len(data) > LARGEST:
         raise SystemExit(f"{path.name} has {len(data)} bytes: more than {LARGEST}.")

@@ -34,7 +34,7 @@ def diagnostics_of(error: KeyformError) -> list[dict[str, Value]]:
 
 
 def findings_of(error: KeyformError) -> Sequence[Finding]:
-    """All that is wrong, of an error that is several at once."""
+    """Everything that is wrong, of an error that is several at once."""
     findings: Sequence[Finding] = getattr(error, "findings", ())
     return findings
 

@@ -19,8 +19,8 @@ from reconciler.report.plan_blocks import choice, text_filter
 from reconciler.report.roles import Role
 
 MANY = 20
-"""With more rows than that, what stays as it is is left out until a reader asks for it."""
-FEW = 6
+"""With more rows than that, what does not change is left out until a reader asks for it."""
+FEW = 8
 """Up to this many columns have room for a horizontal name."""
 
 
@@ -138,7 +138,7 @@ def _name(key: Resource) -> str:
 
 
 def _what(key: Resource, former: str | None, action: Action | None) -> str:
-    """What happens to the key itself, in a word or two; nothing if it is only updated."""
+    """What happens to the key itself, briefly; nothing if it is only updated."""
     if key.adopts:
         return "adopted"
     return f"was {former}" if former is not None else _WORDS.get(action, "") if action else ""

@@ -183,7 +183,7 @@ def test_what_others_wrote_is_text_and_nothing_else() -> None:
 
 
 def part(said: str, start: str, end: str = "") -> str:
-    """What is said from one heading to another."""
+    """The text from one heading to another."""
     return said[said.index(start) : said.index(end) if end else None]
 
 
