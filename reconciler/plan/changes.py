@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from reconciler.errors import Finding
 from reconciler.model import Binding, EndpointRef, Length, LiveKey, Ownership, SinkRecord, Unchanged
@@ -377,6 +379,19 @@ class Selection:
         """Whether it leaves anything out."""
         return bool(self.targets or self.excludes)
 
+    def chooses(self, names: Iterable[str]) -> bool:
+        """Whether it is about a key with these names."""
+        known = [*names]
+
+        def match(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
+
+        return (not self.targets or match(self.targets)) and not match(self.excludes)
+
+
+EVERYTHING = Selection()
+"""All keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -442,7 +457,7 @@ class Plan:
     drift: tuple[Drift, ...] = field(default=(), compare=False)
     api: str = ""
     base: Base | None = field(default=None, compare=False)
-    selection: Selection = Selection()
+    selection: Selection = EVERYTHING
 
     @property
     def is_empty(self) -> bool:
