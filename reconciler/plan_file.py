@@ -63,6 +63,7 @@ def dump_plan(saved: SavedPlan) -> bytes:
 def load_plan(content: bytes, name: str) -> SavedPlan:
     """The saved plan in a file's content; `name` is the file's, for errors. PlanFileError for everything else."""
     from cattrs import BaseValidationError  # noqa: PLC0415 - takes 60 ms
+    from cattrs.errors import ForbiddenExtraKeysError, StructureHandlerNotFoundError  # noqa: PLC0415
 
     tree = _parse(content, name)
     version = tree.get("version")
@@ -84,7 +85,10 @@ def load_plan(content: bytes, name: str) -> SavedPlan:
         converter = make_converter()
         texts = [converter.structure(tree[field], str) for field in ("configuration", "commit", "version")]
         plan = converter.structure(body["plan"], Plan)
-    except (BaseValidationError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (
+        *(BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError),
+        *(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError),
+    ):
         raise PlanFileError(f"{name} is damaged: a part of it is not what a plan has.", way_out=AGAIN) from None
     if (plan.stack, plan.project, plan.api) != (body["stack"], body["project"], body["api"]):
         raise PlanFileError(f"{name} is damaged: it names two stacks, projects or APIs.", way_out=AGAIN)

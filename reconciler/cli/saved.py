@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,10 @@ WAY_OUT = "give the file that `keyform plan --out` wrote"
 
 def save_plan(plan: Plan, session: Session, terminal: Terminal, out: str) -> None:
     """Write a plan to a file that only its owner can read, without credentials."""
+    from reconciler.plan.saved import addresses_of
+
+    touched = addresses_of(plan.changes)
+    plan = replace(plan, expects=tuple(each for each in plan.expects if each.address in touched))
     content = dump_plan(SavedPlan(terminal.masked(plan), session.desired.content))
     way_out = "choose another file for --out"
     write_whole(Path(out), content, way_out=way_out, private=True)

@@ -351,6 +351,14 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The facts about a key or an endpoint that a plan was made from, in words: pairs of a name and a value."""
+
+    address: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """Something that was changed outside keyform, as markers, records and metadata prove; see `plan/drift.py`.
 
@@ -433,7 +441,8 @@ class Plan:
     apply writes again in sinks, because it is damaged: they change no key. `notes` ask for nothing: a generation in its
     overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` is what
     was changed outside keyform. `api` is the API's host. `base` tells, where a base was given, which changes come from
-    this change of the file. `selection` says which keys the plan is about.
+    this change of the file. `selection` says which keys the plan is about. `expects` are the facts about all keys and
+    endpoints of the stack that the plan was made from.
     """
 
     stack: str
@@ -458,6 +467,7 @@ class Plan:
     api: str = ""
     base: Base | None = field(default=None, compare=False)
     selection: Selection = EVERYTHING
+    expects: tuple[Expected, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:

@@ -24,6 +24,7 @@ from reconciler.plan.changes import (
     Rotate,
     Selection,
 )
+from reconciler.plan.expectations import describe_expected
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
 from reconciler.plan.moving import (
     expose_takeovers,
@@ -135,6 +136,7 @@ def compute_plan(
         resources=resources,
         drift=drift,
         selection=selection,
+        expects=describe_expected(facts, verdicts, bindings),
     )
 
 

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 
 from reconciler.model import Binding, Ownership
 from reconciler.plan.changes import (
-    Bind,
     Change,
     ChangeId,
     CreateGeneration,
@@ -29,21 +28,22 @@ MOST_TOLD = 20
 """How many differences are listed."""
 _DERIVED = frozenset({"reason", "diff", "depends_on", "length"})
 """Fields of a change that follow from others, or explain it."""
-_COMPARED = {"key": ("generations", "records", "sinks"), "endpoint": ("auth", "foreign_keys")}
-"""What a change rests on, of the attributes of a key and of an endpoint. Other keys come and go at an endpoint."""
+_FOREIGN = "foreign key "
+"""What the facts about foreign keys begin with: only those that the plan unlinks count, others come and go."""
+_MISSING = "(not there)"
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """A field of an object that a saved plan touches, and that has another value by now; in words."""
+    """A fact about an object that a saved plan touches, and that is another one by now; in words."""
 
     address: str
-    field: str
+    fact: str
     then: str
     now: str
 
     def __str__(self) -> str:
-        return f"{self.address}: {self.field} was {self.then}, and is {self.now}"
+        return f"{self.address}: {self.fact} was {self.then}, and is now {self.now}"
 
 
 def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
@@ -118,17 +118,30 @@ def find_moved(saved: Plan, fresh: Plan) -> tuple[Moved, ...]:
 
 
 def _find_moved(saved: Plan, fresh: Plan) -> Iterator[Moved]:
-    then, now = ({each.address: each.before for each in plan.resources} for plan in (saved, fresh))
-    # An endpoint that the file does not name is no resource of the stack once no key of it is bound there.
-    named = {str(each.endpoint) for each in saved.changes if isinstance(each, Bind) or not each.key}
+    then, now = ({each.address: dict(each.facts) for each in plan.expects} for plan in (saved, fresh))
     for address in sorted(addresses_of(saved.changes)):
-        if address not in now and address in then and not address.startswith("key.") and address not in named:
-            continue
-        yield from _compare(address, then.get(address), now.get(address), foreign_at(saved, address))
+        was, has = then.get(address, {}), now.get(address, {})
+        unlinked = {f"{_FOREIGN}{name}" for name in foreign_at(saved, address)}
+        was, has = _told_once(was, has), _told_once(has, was)
+        for fact in sorted(was.keys() | has.keys()):
+            is_neighbour = fact.startswith(_FOREIGN) and fact not in unlinked
+            if was.get(fact) != has.get(fact) and not is_neighbour:
+                yield Moved(address, fact, was.get(fact, _MISSING), has.get(fact, _MISSING))
     known = {(note.code, note.address) for note in saved.exposures}
     for note in fresh.exposures:
         if note.address in addresses_of(saved.changes) and (note.code, note.address) not in known:
-            yield Moved(note.address, "exposure", "none of this kind", note.sentence)
+            yield Moved(note.address, "exposure", _MISSING, note.sentence)
+
+
+def _told_once(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:
+    """The facts; of a live key that the others do not know, only that it is there."""
+    known = {fact.partition(": ")[0] for fact in others}
+    told = {}
+    for fact, value in facts.items():
+        subject, colon, _ = fact.partition(": ")
+        is_news = colon and subject not in known
+        told[subject if is_news else fact] = "there" if is_news else value
+    return told
 
 
 def addresses_of(changes: Collection[Change]) -> set[str]:
@@ -143,65 +156,6 @@ def foreign_at(plan: Plan, address: str) -> set[str]:
         for change in plan.changes
         if isinstance(change, Unbind) and not change.key and str(change.endpoint) == address
     }
-
-
-def _compare(address: str, then: Object | None, now: Object | None, foreign: Collection[str]) -> Iterator[Moved]:
-    if then is None or now is None:
-        if (then is None) != (now is None):
-            yield Moved(address, "it", _existence(then), _existence(now))
-        return
-    if address.startswith("key."):
-        yield from _compare_listed(address, "generation", "name", then["generations"], now["generations"])
-        yield from _compare_listed(address, "record in sink", "sink", then.get("records"), now.get("records"))
-        yield from _compare_fields(address, "", {"sinks": then["sinks"]}, {"sinks": now["sinks"]})
-        return
-    was, has = (
-        {"auth": each["auth"], "foreign keys": sorted(set(_texts(each["foreign_keys"])) & set(foreign))}
-        for each in (then, now)
-    )
-    yield from _compare_fields(address, "", was, has)
-
-
-def _compare_listed(address: str, noun: str, name: str, then: object, now: object) -> Iterator[Moved]:
-    """Two lists of objects that have names."""
-    was, has = ({str(each[name]): each for each in _objects(listed)} for listed in (then, now))
-    for each in sorted(was.keys() | has.keys()):
-        if each not in was or each not in has:
-            yield Moved(address, f"{noun} {each}", _existence(was.get(each)), _existence(has.get(each)))
-        else:
-            yield from _compare_fields(address, f"{noun} {each}: ", was[each], has[each])
-
-
-def _compare_fields(
-    address: str, prefix: str, then: Mapping[str, object], now: Mapping[str, object]
-) -> Iterator[Moved]:
-    for field in sorted(then.keys() | now.keys()):
-        if then.get(field) != now.get(field):
-            yield Moved(address, f"{prefix}{field.replace('_', ' ')}", _told(then.get(field)), _told(now.get(field)))
-
-
-def _existence(found: Object | None) -> str:
-    return "not there" if found is None else "there"
-
-
-def _objects(value: object) -> list[Object]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _texts(value: object) -> list[str]:
-    return [each for each in value if isinstance(each, str)] if isinstance(value, list) else []
-
-
-def _told(value: object) -> str:
-    match value:
-        case None | [] | "":
-            return "empty"
-        case list():
-            return ", ".join(map(str, value))
-        case bool():
-            return "true" if value else "false"
-        case _:
-            return str(value)
 
 
 def is_applied(saved: Plan, fresh: Plan) -> bool:
@@ -228,6 +182,10 @@ def _matches(wanted: Object | None, live: Object | None) -> bool:
         fields = ("deployments", "applications", "sinks", "description")
         return names == found and all(wanted[field] == live[field] for field in fields)
     return all(wanted[field] == live[field] for field in ("auth", "generations"))
+
+
+def _objects(value: object) -> list[Object]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def in_words(changes: Collection[Change]) -> list[str]:

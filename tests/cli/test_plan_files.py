@@ -108,7 +108,10 @@ def test_what_moved_is_named_and_nothing_is_done(world: World, keyform: Keyform)
     ran = keyform("apply", "plan.json")
     assert ran.code == 1
     assert "What plan.json would change is no longer as it was when the plan was made. Nothing was changed." in ran.err
-    assert "key.payments: generation payments: deployments was llama3, whisper, and is llama3" in ran.err
+    assert (
+        "key.payments: live key payments: opens was deployment.llama3, deployment.whisper, and is now deployment.llama3"
+        in ran.err
+    )
     assert len(world.writes) == writes
 
 

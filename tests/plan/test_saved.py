@@ -135,19 +135,27 @@ def test_what_moved_says_object_field_then_and_now() -> None:
     saved = compute_plan(FILE, WORLD, NOW)
     rotated = live("payments-g2", of="payments", generation=2)
     assert told(saved, replace(WORLD, keys=(*WORLD.keys, rotated))) == [
-        "key.payments: generation payments-g2 was not there, and is there"
+        "key.payments: live key payments-g2 was (not there), and is now there"
     ]
     edited = replace(WORLD, keys=tuple(replace(one, text=f"{one.name}!") for one in WORLD.keys))
-    assert told(saved, edited) == ["key.payments: generation payments: description was empty, and is payments!"]
+    (said,) = told(saved, edited)
+    assert said.startswith("key.payments: live key payments: description was [keyform 2 prod/payments g1 published ")
+    assert "and is now payments! [keyform 2 " in said
     opened = replace(WORLD, endpoints=tuple(replace(one, auth_enabled=False) for one in WORLD.endpoints))
-    assert "deployment.llama3: auth was required, and is open" in told(saved, opened)
+    assert "deployment.llama3: authentication was on, and is now off" in told(saved, opened)
+    sink = WORLD.sinks["local"]
+    other = replace(sink.records["payments"], generation=7, live_name="payments-g7")
+    assert told(saved, replace(WORLD, sinks={"local": replace(sink, records={"payments": other})}))[0] == (
+        "key.payments: record in sink local was that of payments, created at 2026-08-23T10:00:00Z,"
+        " and is now that of payments-g7, created at 2026-08-23T10:00:00Z"
+    )
 
 
 def test_a_foreign_key_that_the_plan_unlinks_counts_and_another_does_not() -> None:
     state = desired(key("payments", "llama3"), endpoints=[declared("llama3", exclusive=True)])
     saved = compute_plan(state, WORLD, NOW)
     without = replace(WORLD, bindings=frozenset(each for each in WORLD.bindings if each.key_id != "theirs"))
-    assert told(saved, without, state) == ["deployment.llama3: foreign keys was theirs, and is empty"]
+    assert told(saved, without, state) == ["deployment.llama3: foreign key theirs was bound, and is now (not there)"]
 
 
 def test_an_endpoint_opens_only_if_the_saved_plan_opens_it() -> None:
