@@ -455,7 +455,9 @@ class System:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
-        return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"), ended.stdout)
+        return Completed(
+            ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"), ended.stdout
+        )
 
 
 def _drop_acl(descriptor: int) -> None:

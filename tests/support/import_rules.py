@@ -226,7 +226,9 @@ LAYERS = (
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
-        stages=_names("__init__ apply config credentials doctor effects emulator encoder errors gcore git history livetest")
+        stages=_names(
+            "__init__ apply config credentials doctor effects emulator encoder errors gcore git history livetest"
+        )
         | _names("model plan probing redaction report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
