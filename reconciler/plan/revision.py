@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
 
+from reconciler.errors import Finding
 from reconciler.model import (
     DesiredEndpoint,
     DesiredKey,
@@ -45,11 +46,15 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A setting that differs: `path` as in the file (`rotation.every`), and its values."""
+    """A setting that differs: `path` as in the file (`rotation.every`), and its values.
+
+    `chooses_place`: it is one of those that decide where a sink's secrets go.
+    """
 
     path: str
     before: Value
     after: Value
+    chooses_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,23 @@ class Revision:
     def is_empty(self) -> bool:
         """Whether both versions mean the same."""
         return not self.parts
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A revision, and what was compared: `files` as they are, with those at a commit, which `ref` led to.
+
+    `is_new`: the stack had no file there, so that everything counts as added. `faults`: they could not be read, and
+    everything counts as added as well. `moved_from` is where the file was then, if that is another place.
+    """
+
+    revision: Revision
+    files: tuple[str, ...]
+    ref: str
+    commit: str
+    is_new: bool = False
+    faults: tuple[Finding, ...] = ()
+    moved_from: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +369,8 @@ def _sink_parts(versions: Versions, pairs: Iterable[KeyPair]) -> Iterator[Part]:
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         settings = _differing(sink_settings(old), sink_settings(new))
+        places = {"type", *(written_places(new) if new else ())}
+        settings = tuple(replace(each, chooses_place=each.path in places) for each in settings)
         if old and new and not settings and old.options != new.options:
             settings = tuple(_of_other_files(old, new))
         gains, loses, stays = [], [], []
@@ -372,5 +396,8 @@ def _of_other_files(before: SinkSettings, after: SinkSettings) -> Iterator[Setti
     for name in sorted(before.options.keys() | after.options.keys()):
         if before.options.get(name) != after.options.get(name):
             yield Setting(
-                name, f"{old.get(name)} beside {before.place.file}", f"{new.get(name)} beside {after.place.file}"
+                name,
+                f"{old.get(name)} beside {before.place.file}",
+                f"{new.get(name)} beside {after.place.file}",
+                chooses_place=True,
             )
