@@ -1,7 +1,7 @@
 """What a repository held at a commit: the files of a stack as they were, and which commit that is.
 
 Only objects are read, by their ids: no filter, textconv or attribute applies, nothing is checked out, and nothing is
-fetched. A name of a commit that somebody else chose cannot be taken for an option.
+fetched. A ref that somebody else chose is never an option to git.
 """
 
 from __future__ import annotations

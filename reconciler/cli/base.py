@@ -1,7 +1,7 @@
 """The stack's files as they were at a commit: what `diff` and `plan --base` compare with.
 
-A ref is compared at its merge base with HEAD: what others did since then on that branch is no change of this one. Where
-no ref is given, it is the base of the pull request that the pipeline names, or else HEAD.
+A ref is compared at its merge base with HEAD: what others have committed to that branch since then does not count.
+Where no ref is given, it is the base of the pull request that the pipeline names, or else HEAD.
 """
 
 from __future__ import annotations

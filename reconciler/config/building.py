@@ -54,7 +54,7 @@ from reconciler.sinks.declared import Kind, sink_types
 _CHECK_PATH = "Use visible characters, and check the values of its variables."
 MAX_SINKS = 20
 DEFAULT_LOCK_FILE = ".keyform.lock"
-SOMEBODY = {"HOME": "/home of whoever runs keyform"}
+SOMEBODY = {"HOME": "/home of a user"}
 """Where the environment is not looked at: `~/` leads to one place, whichever it is."""
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
 

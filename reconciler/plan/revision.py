@@ -211,7 +211,7 @@ KEY_SETTINGS: Mapping[str, Callable[[DesiredKey], Value]] = {
     "prevent_destroy": lambda key: key.prevent_destroy,
     "prove": lambda key: key.prove,
 }
-"""All that the file says of a key besides its name and what it opens, with the defaults filled in."""
+"""Everything that the file says of a key besides its name and what it opens, with the defaults filled in."""
 
 
 def _number(text: str) -> Value:

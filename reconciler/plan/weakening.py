@@ -310,7 +310,7 @@ SETTINGS: Mapping[str, frozenset[str]] = {
 
 
 def find_weakened(versions: Versions) -> tuple[Note, ...]:
-    """All that protects less in the later version, in the order of the tables."""
+    """Everything that protects less in the later version, in the order of the tables."""
     pairs = versions.keys()
     declared = [{each.ref: each for each in state.endpoints} for state in (versions.before, versions.after)]
     found: list[Note] = []

@@ -44,7 +44,7 @@ def diff_to_markdown(comparison: Comparison, *, limit: int, verbose: bool = Fals
         f"Compares {_files(comparison.files)} with {inert(comparison.ref)} ({inert(comparison.commit[:12])}).",
     ]
     if comparison.faults:
-        head.append("**The file cannot be read there: everything counts as added. What protects less cannot be told.**")
+        head.append("**The file cannot be read there, so everything counts as added.**")
     else:
         head += [_moved(comparison) if comparison.moved_from else f"{each}." for each in notices_of(comparison)]
     blocks: list[tuple[str, list[str]]] = []

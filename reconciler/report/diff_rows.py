@@ -1,6 +1,6 @@
 """How two versions of a file differ, as a reader sees it: before any width, colour or markup.
 
-Keys that differ in the same way are told once, with their names: a change of the defaults is one change to a reader.
+Keys that differ in the same way are one entry with all their names: a change of the defaults is one change to a reader.
 What takes something away is never folded, nor is what has a former name.
 """
 
@@ -114,7 +114,7 @@ def notices_of(comparison: Comparison) -> list[str]:
     if comparison.faults:
         many = f"{len(comparison.faults)} errors" if len(comparison.faults) > 1 else "1 error"
         found = f"the file cannot be read there ({many}), so everything counts as added"
-        return [f"{found}; what protects less than before cannot be told"]
+        return [f"{found}; keyform cannot say what protects less than before"]
     if comparison.is_new:
         return ["there is no file of this stack there, so everything counts as added"]
     if comparison.moved_from:
@@ -129,7 +129,7 @@ def title_of_weakened(comparison: Comparison) -> str:
 
 
 def warning_of(warned: Warned, *, verbose: bool) -> tuple[str, str]:
-    """Its subject, and what is said of that."""
+    """Its subject, and the rest of the sentence."""
     colon = ":" if len(warned.addresses) > 1 else ""
     return named(warned.addresses, verbose=verbose) + colon, one_line(warned.sentence)
 
