@@ -90,11 +90,11 @@ class Repository:
         return self.tree / NAME
 
     def ask(
-        self, *question: str, folder: Path | None = None, stdin: str | bytes = "", timeout: float = SECONDS
+        self, *question: str, folder: Path | None = None, stdin: str | bytes = "", timeout: float | None = None
     ) -> Completed | None:
         """git's answer, asked in a folder, or in the work tree's; None without a git that can be trusted.
 
-        TimeoutError if it took longer than `timeout` seconds.
+        TimeoutError if it took longer than `timeout` seconds, or than `SECONDS`.
         """
         program = self.effects.find_program("git", outside=self.strangers)
         if program is None:
@@ -108,7 +108,7 @@ class Repository:
                 env=SET,
                 only=ENVIRONMENT,
                 folder=folder or self.tree,
-                timeout=timeout,
+                timeout=SECONDS if timeout is None else timeout,
             )
         except FileNotFoundError:
             return None

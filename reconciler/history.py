@@ -24,7 +24,8 @@ _ID = re.compile("[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LONGEST_REF = 250
 _AT_ONCE = 60
 """Ids that fit in what a child may be given at once (4096 bytes), and then some."""
-_FORM = "%(objectname) %(objecttype) %(objectsize)"
+_LOOK = ("cat-file", "--batch-check=%(objectname) %(objecttype) %(objectsize)")
+_FETCH = "If it is a partial clone, clone it without `--filter`, or fetch the file: "
 _INSTALL = "Install git, or put it on the PATH, outside of the checkout."
 SHORT = 12
 """Characters of a commit's id that are shown."""
@@ -139,9 +140,12 @@ class History:
         name = "" if path == PurePath() else path.as_posix()
         if "\n" in name:
             return Object(Kind.ABSENT)  # no such file is read: its name cannot be shown
-        found = self._check([f"{commit}:{name}"], "--follow-symlinks")[0]
-        if found.kind is Kind.ABSENT:
+        done = self._ask(*_LOOK, "--follow-symlinks", stdin=os.fsencode(f"{commit}:{name}\n"))
+        found = next(_objects(done.stdout), None)
+        if found is None or done.returncode != 0 or found.kind is Kind.ABSENT:
             self._check_absence(commit, path)
+        if found is None or done.returncode != 0:
+            raise self._failed(done, "find a file")
         return found
 
     def _check_absence(self, commit: str, path: PurePath) -> None:
@@ -156,9 +160,8 @@ class History:
             if self._ask("cat-file", "-t", id_ or "-").stdout.strip() != "tree":
                 raise KeyformError(
                     f"What was at {name or 'the top'} at the commit {commit[:SHORT]} is not in this clone.",
-                    way_out="If it is a partial clone, run `git -C"
-                    f" {self.tree} cat-file -p {id_ or commit}` once, which fetches it, or clone without `--filter`;"
-                    " the content of a submodule cannot be compared from outside.",
+                    way_out=f"{_FETCH}`git -C {self.tree} cat-file -p {id_ or commit}`. The content of a submodule"
+                    " cannot be compared from outside it.",
                 )
 
     def entries(self, folder: Object) -> list[Entry]:
@@ -175,7 +178,7 @@ class History:
 
     def sizes(self, ids: Sequence[str]) -> list[int]:
         """The sizes of files, by their ids."""
-        return [found.size for some in _batches(ids) for found in self._check(some)]
+        return [size for some in _batches(ids) for size in self._sizes(some)]
 
     def read(self, ids: Sequence[str]) -> list[bytes]:
         """The contents of files, by their ids, which are some megabytes together at most."""
@@ -204,14 +207,13 @@ class History:
             raise KeyformError("There is no git to ask what the file was.", way_out=_INSTALL)
         return done
 
-    def _check(self, names: Sequence[str], *options: str) -> list[Object]:
-        """What git says of each object."""
-        stdin = b"".join(os.fsencode(name) + b"\n" for name in names)
-        done = self._ask("cat-file", f"--batch-check={_FORM}", *options, stdin=stdin)
+    def _sizes(self, ids: Sequence[str]) -> Iterator[int]:
+        done = self._ask(*_LOOK, stdin="".join(f"{id_}\n" for id_ in ids))
         found = list(_objects(done.stdout))
-        if done.returncode != 0 or len(found) < len(names):
-            raise self._failed(done, "find a file")
-        return found
+        if done.returncode != 0 or [each.id for each in found] != [*ids]:
+            known = {each.id for each in found}
+            raise _not_here(next((id_ for id_ in ids if id_ not in known), ids[0]))
+        yield from (each.size for each in found)
 
     def _contents(self, ids: Sequence[str]) -> Iterator[bytes]:
         done = self._ask("cat-file", "--batch", stdin="".join(f"{id_}\n" for id_ in ids))
@@ -220,11 +222,7 @@ class History:
             head, _, rest = rest.partition(b"\n")
             words = head.decode("ascii", "replace").split(" ")
             if done.returncode != 0 or len(words) != 3 or words[:2] != [id_, "blob"] or len(rest) <= int(words[2]):
-                raise KeyformError(
-                    "A file's content at that commit is not in this clone.",
-                    way_out="It may be a partial clone: clone it without `--filter`, or run"
-                    f" `git cat-file -p {id_}`, which fetches the file.",
-                )
+                raise _not_here(id_)
             yield rest[: int(words[2])]
             rest = rest[int(words[2]) + 1 :]
 
@@ -256,6 +254,11 @@ class History:
 def is_ref(text: str) -> bool:
     """Whether git may be given a text as the name of a commit: nothing that it takes for an option."""
     return text.isprintable() and not text.startswith("-") and 0 < len(text) <= _LONGEST_REF
+
+
+def _not_here(id_: str) -> KeyformError:
+    message = "The content that a file had at that commit is not in this clone."
+    return KeyformError(message, way_out=f"{_FETCH}`git cat-file -p {id_}`.")
 
 
 def _shown(ref: str) -> str:
