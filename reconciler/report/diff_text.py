@@ -51,7 +51,8 @@ def render_diff(comparison: Comparison, *, colour: bool, width: int = 100, verbo
     sizes = [cells(shown(row.label)) for entry in entries for row in entry.rows]
     labels = max((size for size in sizes if size <= _WIDEST_LABEL), default=0)
     parts += ["\n".join(_block(palette, entry, labels, width, verbose=verbose)) for entry in entries]
-    parts.append(palette.paint(f"Diff: {summary_line(revision)}.", Role.TITLE))
+    summary = wrap(f"Diff: {summary_line(revision)}.".split(" "), width)
+    parts.append("\n".join(palette.paint(line, Role.TITLE) for line in summary))
     return "\n\n".join(parts) + "\n"
 
 
