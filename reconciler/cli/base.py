@@ -157,7 +157,7 @@ def _find(args: argparse.Namespace, effects: Effects) -> tuple[History, list[_Gi
                 f"{path} is in no git repository, so there is nothing to compare it with.",
                 way_out="Run it in a clone of the repository that has the file.",
             )
-        _check_tree(path, whole, trees[0], around_here)
+        _check_tree(path, whole, trees, around_here[0] if around_here else None, effects)
         if tree not in (None, trees[0]):
             raise KeyformError(
                 f"{path} is in another repository than the files before it: {trees[0]}, not {tree}.",
@@ -170,15 +170,18 @@ def _find(args: argparse.Namespace, effects: Effects) -> tuple[History, list[_Gi
     return History(Repository(tree, strangers, effects)), found
 
 
-def _check_tree(path: Path, whole: Path, tree: Path, around_here: Sequence[Path]) -> None:
-    """Refuse a repository inside the one of the working folder, and one that a link in there leads to.
+def _check_tree(path: Path, whole: Path, trees: Sequence[Path], here: Path | None, effects: Effects) -> None:
+    """Refuse a repository inside another, and one that a link in another leads to, unless the work is done in it.
 
     Otherwise a change could put the file into a repository with a history of its author's choice.
     """
-    if around_here and tree != around_here[0] and around_here[0] in (*whole.parents, *tree.parents):
+    passed = {effects.real_path(each) for each in (whole, *whole.parents) if os.path.lexists(each / ".git")}
+    others = (passed | {*trees}) - {trees[0]}
+    if others and here != trees[0]:
         raise KeyformError(
-            f"{path} is in another repository ({tree}) than the working folder ({around_here[0]}).",
-            way_out="Run it in that repository, if it is the one whose history counts.",
+            f"{path} is in a repository ({trees[0]}) inside another ({max(others, key=lambda each: len(str(each)))}).",
+            way_out="Run keyform in the one whose history counts; the content of a submodule cannot be compared from"
+            " outside it.",
         )
 
 

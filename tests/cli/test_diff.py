@@ -584,9 +584,17 @@ def test_a_submodule_has_a_history_of_its_own_for_those_that_work_in_it(nested: 
 @pytest.mark.parametrize("given", ["deploy", "deploy/keyform.yaml"])
 def test_a_submodule_does_not_bring_the_history_that_a_file_is_compared_with(nested: Clone, given: str) -> None:
     """Otherwise a pull request that makes a folder one would choose what it is compared with."""
-    ran = nested.diff("--file", given)
-    assert (ran.code, ran.out) == (1, "")
-    assert "is in another repository" in ran.err
+    for ran in (nested.diff("--file", given), nested.diff("--file", str(nested.folder / given), within="..")):
+        assert (ran.code, ran.out) == (1, "")
+        assert "inside another" in ran.err
+
+
+def test_a_link_to_another_repository_does_not_bring_its_history(clone: Clone, fork: Callable[..., Clone]) -> None:
+    made = fork()
+    (made.folder / "deploy").symlink_to(clone.folder)
+    for ran in (made.diff("-f", "deploy/keyform.yaml"), made.diff("-f", "fork/deploy/keyform.yaml", within="..")):
+        assert ran.code == 1
+        assert "inside another" in ran.err
 
 
 def test_from_a_folder_below_the_file_is_found_where_it_is(clone: Clone) -> None:

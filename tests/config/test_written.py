@@ -1,4 +1,4 @@
-"""The file as it is written, without a look at the environment: variables stay, and their absence is no error."""
+"""The file as it is written, without a look at the environment: variables stay, and need no values."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def test_no_layout_brings_another_history_for_a_file_of_the_checkout(
     monkeypatch.chdir(checkout.root)
     code, out, err = diff(capsys, "--file", "deploy/keyform.yaml")
     told = [note["code"] for note in json.loads(out).get("weakened", [])]
-    assert told == ["key_is_unprotected"] or (code == 1 and "is in another repository" in err)
+    assert told == ["key_is_unprotected"] or (code == 1 and "inside another" in err)
 
 
 @pytest.mark.attack("pull request author")

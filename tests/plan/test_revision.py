@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import drawn
 from support.states import NOW, days, declared, desired, key
@@ -81,11 +81,13 @@ def files(draw: st.DrawFn) -> DesiredState:
     )
 
 
+@settings(deadline=None)
 @given(files())
 def test_a_file_does_not_differ_from_itself(state: DesiredState) -> None:
     assert revise(state, state, Written("${A}"), Written("${A}")) == Revision(state.stack, key_count=len(state.keys))
 
 
+@settings(deadline=None)
 @given(files(), files())
 def test_every_change_of_the_file_is_shown(before: DesiredState, after: DesiredState) -> None:
     assert revise(before, after).is_empty == (before == after)
@@ -94,6 +96,7 @@ def test_every_change_of_the_file_is_shown(before: DesiredState, after: DesiredS
 TURNED = {Fate.ADDED: Fate.REMOVED, Fate.TAKEN_OVER: Fate.REMOVED, Fate.REMOVED: Fate.ADDED}
 
 
+@settings(deadline=None)
 @given(files(), files())
 def test_from_the_other_side_what_is_added_is_removed(before: DesiredState, after: DesiredState) -> None:
     plain = [replace(state, moves=(), farewells=()) for state in (before, after)]
@@ -110,6 +113,7 @@ def test_from_the_other_side_what_is_added_is_removed(before: DesiredState, afte
         assert {replace(each, chooses_place=False) for each in part.settings} == turned
 
 
+@settings(deadline=None)
 @given(files(), files())
 def test_what_a_key_opens_and_what_opens_an_endpoint_are_two_sides_of_one_thing(
     before: DesiredState, after: DesiredState
@@ -124,6 +128,7 @@ def test_what_a_key_opens_and_what_opens_an_endpoint_are_two_sides_of_one_thing(
         assert by_key == by_endpoint
 
 
+@settings(deadline=None)
 @given(files(), files())
 def test_nothing_is_weaker_where_nothing_differs(before: DesiredState, after: DesiredState) -> None:
     found = revise(before, after)

@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from plan.test_revision import files
@@ -178,6 +178,7 @@ def with_texts(text: str) -> tuple[DesiredState, DesiredState]:
     return desired(), replace(desired(key("payments", "llama3", text=text, adopt=text)), sinks=sinks)
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_what_others_wrote_is_code_in_markdown_and_nothing_else(text: str) -> None:
     """Outside of code there are keyform's own words only, and no HTML but the marker."""
@@ -202,12 +203,14 @@ def test_what_others_wrote_is_code_in_markdown_and_nothing_else(text: str) -> No
         assert set(words) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,;:.—()")
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_a_code_span_holds_a_text_whatever_it_is(text: str) -> None:
     (paragraph,) = (token for token in MarkdownIt().parse(inert(text)) if token.type == "inline")
     assert [child.type for child in paragraph.children or ()] == ["code_inline"]
 
 
+@settings(deadline=None)
 @given(TEXTS)
 def test_no_text_acts_on_a_terminal_or_forges_a_line(text: str) -> None:
     told = render_diff(replace(compared(*with_texts(text)), files=(text,), ref=text), colour=False)
@@ -215,6 +218,7 @@ def test_no_text_acts_on_a_terminal_or_forges_a_line(text: str) -> None:
     assert not [line for line in told.splitlines() if line.startswith(("::", "##"))]
 
 
+@settings(deadline=None)
 @given(files(), files(), st.integers(1000, 4000))
 def test_markdown_fits_and_says_how_much_is_left_out(before: DesiredState, after: DesiredState, limit: int) -> None:
     comparison = compared(before, after)
@@ -225,6 +229,7 @@ def test_markdown_fits_and_says_how_much_is_left_out(before: DesiredState, after
     assert len([token for token in MarkdownIt().parse(told) if token.type == "fence"]) <= 2
 
 
+@settings(deadline=None)
 @given(files(), files())
 def test_every_format_holds_every_address(before: DesiredState, after: DesiredState) -> None:
     comparison = compared(before, after)
