@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from reconciler.config.building import build_state, describe_node
 from reconciler.config.checking import check_schema
+from reconciler.config.content import digest_of
 from reconciler.config.environment import fill_variables, find_misplaced_variables, find_variables
 from reconciler.config.files import MAX_BYTES, STDIN, decode, find_files, read_text
 from reconciler.config.merging import merge_trees
@@ -90,11 +91,11 @@ def _load(
         raise _refuse(findings, files)
     root, more = merge_trees(trees)
     findings += more
-    state, more = _check(root, env)
+    state, filled, more = _check(root, env)
     findings += more
     if findings:
         raise _refuse(findings, files)
-    return _Loaded(state, root)
+    return _Loaded(replace(state, content=digest_of(filled)), filled)
 
 
 def _read_files(
@@ -134,10 +135,11 @@ def _parse(files: Iterator[tuple[Path, tuple[str, int] | Found]]) -> tuple[list[
     return trees, findings
 
 
-def _check(root: Table, env: Mapping[str, str] | None) -> tuple[DesiredState, list[Found]]:
-    """Schema, variables and meaning; each place is reported once, by the first check that finds something there.
+def _check(root: Table, env: Mapping[str, str] | None) -> tuple[DesiredState, Table, list[Found]]:
+    """Schema, variables and meaning, and the tree with the variables filled in.
 
-    Without an `env`, nothing is known of what holds a variable, and so nothing wrong with it.
+    Each place is reported once, by the first check that finds something there. Without an `env`, nothing is known of
+    what holds a variable, and so nothing wrong with it.
     """
     misplaced = list(islice(find_misplaced_variables(root), MAX_FOUND))
     left_open = frozenset[TreePath]() if env is not None else frozenset(find_variables(root))
@@ -148,7 +150,7 @@ def _check(root: Table, env: Mapping[str, str] | None) -> tuple[DesiredState, li
         findings += _untold(found, findings)
     for found in (check_schema(root), unbuildable, check_meaning(state, root)):
         findings += [each for each in _untold(found, findings) if each.path not in left_open]
-    return state, findings
+    return state, root, findings
 
 
 def _untold(found: Sequence[Found], findings: Sequence[Found]) -> list[Found]:

@@ -145,7 +145,7 @@ def test_every_field_of_the_file_is_compared() -> None:
     assert {of_keys.get(name, name) for name in names} == set(KEY_SETTINGS)
     names = {each.name for each in fields(DesiredEndpoint)} - {"ref", "place"}
     assert {name.replace("exclusive_stacks", "exclusive.stacks") for name in names} == set(ENDPOINT_SETTINGS)
-    elsewhere = {"keys", "endpoints", "sinks", "moves", "farewells", "place", "vouched"}
+    elsewhere = {"keys", "endpoints", "sinks", "moves", "farewells", "place", "vouched", "content"}
     names = {each.name for each in fields(DesiredState)} - elsewhere
     assert names == {path.partition(".")[0] for path in STACK_SETTINGS}
     parts = {f"safety.{each.name}" for each in fields(Safety)} | {f"warnings.{each.name}" for each in fields(Warnings)}

@@ -213,6 +213,14 @@ LAYERS = (
         never=PAST_THE_SEAM - {"threading"},
         opens_files=False,
     ),
+    # A plan in the form of a file: what a reader of one trusts is decided here alone.
+    Layer(
+        name="plan_file",
+        stages=_names("__init__ errors model plan"),
+        libraries_on_demand=_names("cattrs"),
+        never=CLOCK_AND_CHANCE,
+        opens_files=False,
+    ),
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",
@@ -226,10 +234,8 @@ LAYERS = (
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
-        stages=_names(
-            "__init__ apply config credentials doctor effects emulator encoder errors gcore git history livetest"
-        )
-        | _names("model plan probing redaction report sinks snapshot verify")
+        stages=_names("__init__ apply config credentials doctor effects emulator encoder errors gcore git history")
+        | _names("livetest model plan plan_file probing redaction report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         libraries_on_demand=_names("shtab"),
