@@ -8,7 +8,7 @@ weakening.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -181,7 +181,7 @@ def revise(
     parts = (
         *_stack_parts(versions),
         *filter(None, (_key_part(versions, pair) for pair in pairs)),
-        *filter(None, (_endpoint_part(versions, ref, pairs) for ref in versions.endpoints())),
+        *_endpoint_parts(versions, pairs),
         *_sink_parts(versions, pairs),
     )
     return Revision(after.stack, parts, find_weakened(versions), len(after.keys))
@@ -311,25 +311,33 @@ def _fate(versions: Versions, pair: KeyPair) -> tuple[Fate, str]:
     return (Fate.TAKEN_OVER if former else Fate.ADDED), former
 
 
-def _endpoint_part(versions: Versions, ref: EndpointRef, pairs: Iterable[KeyPair]) -> Part | None:
-    declared = [
-        next((each for each in state.endpoints if each.ref == ref), None) for state in (versions.before, versions.after)
-    ]
-    old, new = (each or DesiredEndpoint(ref) for each in declared)
-    settings = _differing(*({path: of(each) for path, of in ENDPOINT_SETTINGS.items()} for each in (old, new)))
-    gains, loses, is_named = [], [], [each is not None for each in declared]
+def _endpoint_parts(versions: Versions, pairs: Sequence[KeyPair]) -> Iterator[Part]:
+    old, new = ({endpoint.ref: endpoint for endpoint in state.endpoints} for state in (versions.before, versions.after))
+    opened = openings(pairs)
+    for ref in versions.endpoints():
+        keys = opened.get(ref, ())
+        gains = tuple(pair.address for pair in keys if not _opens(pair.before, ref))
+        loses = tuple(pair.address for pair in keys if not _opens(pair.after, ref))
+        both = (old.get(ref, DesiredEndpoint(ref)), new.get(ref, DesiredEndpoint(ref)))
+        settings = _differing(*({path: of(each) for path, of in ENDPOINT_SETTINGS.items()} for each in both))
+        was, is_ = ref in old or len(gains) < len(keys), ref in new or len(loses) < len(keys)
+        fate = Fate.CHANGED if was and is_ else Fate.ADDED if is_ else Fate.REMOVED
+        # `llama3: {}` says nothing, and is there.
+        if settings or gains or loses or (ref in old) != (ref in new):
+            yield Part(str(ref), fate, "", settings, gains, loses)
+
+
+def openings(pairs: Iterable[KeyPair]) -> Mapping[EndpointRef, Sequence[KeyPair]]:
+    """By endpoint, the keys that open it in either version, in their order."""
+    found: dict[EndpointRef, list[KeyPair]] = {}
     for pair in pairs:
-        opened, opens = (key is not None and ref in key.endpoints for key in (pair.before, pair.after))
-        is_named = [is_named[0] or opened, is_named[1] or opens]
-        if opens and not opened:
-            gains.append(pair.address)
-        if opened and not opens:
-            loses.append(pair.address)
-    fate = {(False, True): Fate.ADDED, (True, False): Fate.REMOVED}.get((is_named[0], is_named[1]), Fate.CHANGED)
-    is_other = (declared[0] is None) != (declared[1] is None)  # `llama3: {}` says nothing, and is there
-    if settings or gains or loses or is_other:
-        return Part(str(ref), fate, "", settings, tuple(gains), tuple(loses))
-    return None
+        for ref in frozenset().union(*(key.endpoints for key in (pair.before, pair.after) if key)):
+            found.setdefault(ref, []).append(pair)
+    return found
+
+
+def _opens(key: DesiredKey | None, ref: EndpointRef) -> bool:
+    return key is not None and ref in key.endpoints
 
 
 def written_places(sink: SinkSettings) -> Mapping[str, object]:

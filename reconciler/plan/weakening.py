@@ -14,7 +14,7 @@ from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, Lo
 from reconciler.plan.cases import name_some
 from reconciler.plan.changes import Note
 from reconciler.plan.fields import duration, instant
-from reconciler.plan.revision import KeyPair, Value, Versions, sink_settings, written_places
+from reconciler.plan.revision import KeyPair, Value, Versions, openings, sink_settings, written_places
 
 NEVER = timedelta.max
 
@@ -62,17 +62,14 @@ ENDPOINT_ROWS = (
 )
 
 
-def _reached_by_an_endless_key(versions: Versions, pairs: tuple[KeyPair, ...]) -> Iterator[Note]:
+def _reached_by_an_endless_key(pairs: tuple[KeyPair, ...]) -> Iterator[Note]:
     """A key that never expires, at an endpoint whose keys all did."""
-    for ref in versions.endpoints():
-        had = [pair.before for pair in pairs if pair.before is not None and ref in pair.before.endpoints]
-        new = [
-            pair.after.name
-            for pair in pairs
-            if pair.after is not None and ref in pair.after.endpoints and _ends(pair.after) is None
-        ]
-        if had and new and all(_ends(key) is not None for key in had):
-            yield Note(ENDLESS, str(ref), f"is opened by a key that never expires: {name_some(sorted(new))}")
+    for ref, keys in sorted(openings(pairs).items()):
+        had = [pair.before for pair in keys if pair.before is not None and ref in pair.before.endpoints]
+        new = [pair.after for pair in keys if pair.after is not None and ref in pair.after.endpoints]
+        endless = sorted(key.name for key in new if _ends(key) is None)
+        if had and endless and all(_ends(key) is not None for key in had):
+            yield Note(ENDLESS, str(ref), f"is opened by a key that never expires: {name_some(endless)}")
 
 
 ENDLESS = "endless_key_reaches_endpoint"
@@ -314,11 +311,12 @@ def find_weakened(versions: Versions) -> tuple[Note, ...]:
     pairs = versions.keys()
     declared = [{each.ref: each for each in state.endpoints} for state in (versions.before, versions.after)]
     found: list[Note] = []
+    refs = versions.endpoints()
     for row in ENDPOINT_ROWS:
-        for ref in versions.endpoints():
+        for ref in refs:
             before, after = (each.get(ref, DesiredEndpoint(ref)) for each in declared)
             found += _note(row, str(ref), row.explain(before, after))
-    found += _reached_by_an_endless_key(versions, pairs)
+    found += _reached_by_an_endless_key(pairs)
     found += _weakened_sinks(versions, pairs)
     for row in KEY_ROWS:
         for pair in pairs:

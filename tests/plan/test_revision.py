@@ -41,7 +41,7 @@ from reconciler.plan.revision import (
 def sink(name: str, path: str = "a.env", **options: object) -> SinkSettings:
     """A dotenv sink, as the file is read."""
     place = json.dumps({"path": path, "type": "dotenv"}, sort_keys=True)
-    return SinkSettings(name, "dotenv", {"path": f"/work/{path}", **options}, destination=place)  # type: ignore[dict-item]
+    return SinkSettings(name, "dotenv", {"path": f"/stack/{path}", **options}, destination=place)  # type: ignore[dict-item]
 
 
 @st.composite
@@ -73,7 +73,7 @@ def files(draw: st.DrawFn) -> DesiredState:
         ),
         safety=Safety(draw(st.sampled_from([5, 9])), draw(st.booleans()), draw(st.sampled_from([1, 3]))),
         lock=draw(
-            st.sampled_from([LockSettings(), LockSettings(LockKind.NONE), LockSettings(LockKind.FILE, "/work/lock")])
+            st.sampled_from([LockSettings(), LockSettings(LockKind.NONE), LockSettings(LockKind.FILE, "/stack/lock")])
         ),
         warnings=Warnings(draw(st.sampled_from([(), (days(7),), (days(30), days(7))]))),
         moves=moves,
@@ -226,7 +226,7 @@ def test_a_sink_in_another_place_names_the_keys_whose_secrets_go_there() -> None
 
 def test_a_sink_whose_file_was_moved_is_in_another_place_although_it_is_written_the_same() -> None:
     before = replace(desired(key("alpha")), sinks=(sink("local"),))
-    there = replace(before.sinks[0], options={"path": "/work/deploy/a.env"})
+    there = replace(before.sinks[0], options={"path": "/stack/deploy/a.env"})
     found = revise(before, replace(before, sinks=(there,)))
     assert [each.path for each in found.parts[0].settings] == ["path"]
     assert [note.code for note in found.weakened] == ["sink_moved"]
