@@ -238,3 +238,11 @@ class DesiredState:
     def with_keys(self, keys: tuple[DesiredKey, ...], endpoints: tuple[DesiredEndpoint, ...]) -> DesiredState:
         """The same stack with only these keys and endpoints; the owners of the live keys do not change by that."""
         return replace(self, keys=keys, endpoints=endpoints, vouched=self.adoptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the file writes where a state has what it comes to: the project, maybe a variable; the lock file's path."""
+
+    project: str = ""
+    lock_path: str = ""
