@@ -565,6 +565,17 @@ def test_a_worktree_has_the_history_of_its_repository(clone: Clone, tmp_path: Pa
     assert [each["address"] for each in made.tree("--base", "main")["differences"]] == ["key.payments"]
 
 
+def test_a_repository_with_longer_ids_is_read_the_same(clone: Clone, tmp_path: Path) -> None:
+    made = Clone(tmp_path / "sha256", clone.capsys)
+    made.folder.mkdir()
+    made.git("init", "--quiet", "--object-format=sha256")
+    made.commit(FILE, "stack/keyform.yaml")
+    made.git("tag", "--annotate", "--message", "a tag", "v1")
+    made.write(WEAKER, "stack/keyform.yaml")
+    assert len(made.head()) == 64
+    assert len(made.tree("--base", "v1", "--file", "stack")["weakened"]) == 2
+
+
 @pytest.fixture
 def nested(clone: Clone, fork: Callable[..., Clone]) -> Clone:
     """A repository with the first one as its submodule, in which the file protects less."""
