@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 from reconciler.config.building import build_state, describe_node
 from reconciler.config.checking import check_schema
+from reconciler.config.content import digest_of
 from reconciler.config.environment import fill_variables, find_misplaced_variables
 from reconciler.config.files import MAX_BYTES, STDIN, decode, find_files, read_text
 from reconciler.config.merging import merge_trees
@@ -39,11 +41,11 @@ def load_config(
         raise _refuse(findings, files)
     root, more = merge_trees(trees)
     findings += more
-    state, more = _check(root, env)
+    state, filled, more = _check(root, env)
     findings += more
     if findings:
         raise _refuse(findings, files)
-    return state
+    return replace(state, content=digest_of(filled))
 
 
 def _read_trees(files: Sequence[Path], read_stdin: Callable[[int], bytes]) -> tuple[list[Table], list[Found]]:
@@ -68,8 +70,11 @@ def _read_trees(files: Sequence[Path], read_stdin: Callable[[int], bytes]) -> tu
     return trees, findings
 
 
-def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
-    """Schema, variables and meaning; each place is reported once, by the first check that finds something there."""
+def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, Table, list[Found]]:
+    """Schema, variables and meaning, and the tree with the variables filled in.
+
+    Each place is reported once, by the first check that finds something there.
+    """
     misplaced = list(islice(find_misplaced_variables(root), MAX_FOUND))
     root, unset = fill_variables(root, env)
     state, unbuildable = build_state(root, env)
@@ -78,7 +83,7 @@ def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Foun
     for found in stages:
         told = {finding.path for finding in findings}
         findings += [finding for finding in found if finding.path not in told]
-    return state, findings
+    return state, root, findings
 
 
 def _refuse(findings: Sequence[Found], files: Sequence[Path]) -> ConfigError:

@@ -177,7 +177,7 @@ class DesiredState:
     """Everything that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name.
 
     `vouched` are pairs of a key's and a live key's name, from `adopt` of keys that a command leaves out. `api` is the
-    generation of the API, as the file calls it.
+    generation of the API, as the file calls it. `content` is the digest of what the files say.
     """
 
     stack: str
@@ -193,6 +193,7 @@ class DesiredState:
     api: str = DEFAULT_API
     moves: tuple[Move, ...] = ()
     farewells: tuple[Farewell, ...] = ()
+    content: str = field(default="", compare=False)
 
     @property
     def former_stacks(self) -> frozenset[str]:

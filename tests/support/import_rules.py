@@ -209,6 +209,14 @@ LAYERS = (
         never=PAST_THE_SEAM - {"threading"},
         opens_files=False,
     ),
+    # A plan in the form of a file: what a reader of one trusts is decided here alone.
+    Layer(
+        name="plan_file",
+        stages=_names("__init__ errors model plan"),
+        libraries_on_demand=_names("cattrs"),
+        never=CLOCK_AND_CHANCE,
+        opens_files=False,
+    ),
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",
@@ -223,7 +231,7 @@ LAYERS = (
     Layer(
         name="cli",
         stages=_names("__init__ apply config credentials doctor effects emulator encoder errors gcore livetest model")
-        | _names("plan probing redaction report sinks snapshot verify")
+        | _names("plan plan_file probing redaction report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         libraries_on_demand=_names("shtab"),
