@@ -68,7 +68,8 @@ def attribute(plan: Plan, base_plan: Plan, ref: str, commit: str, weakened: Sequ
         weakened=tuple(weakened),
         edited=tuple(explain_edited(pairs)),
         edits=frozenset((change.id, path) for change, old in pairs for path in _edited(change, old)),
-        said=gather_said(base_plan),
+        notes=gather_notes(base_plan),
+        findings=frozenset((each.path, each.message) for each in (*base_plan.refusals, *base_plan.unmet)),
     )
     return replace(plan, base=base, unproven=tuple(each for each in plan.unproven if each in base_plan.unproven))
 
@@ -151,7 +152,6 @@ def _and(parts: Sequence[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def gather_said(plan: Plan) -> frozenset[Note | tuple[str, str]]:
-    """Everything that a plan says besides its changes."""
-    notes = (*plan.exposures, *plan.warnings, *plan.expiring, *plan.notes, *plan.repairs)
-    return frozenset(notes) | {(each.path, each.message) for each in (*plan.refusals, *plan.unmet)}
+def gather_notes(plan: Plan) -> frozenset[Note]:
+    """Every note of a plan, whatever it is about."""
+    return frozenset((*plan.exposures, *plan.warnings, *plan.expiring, *plan.notes, *plan.repairs))

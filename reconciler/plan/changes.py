@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from reconciler.errors import Finding
 from reconciler.model import Binding, EndpointRef, Length, LiveKey, Ownership, SinkRecord, Unchanged
@@ -349,6 +351,14 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The facts about a key or an endpoint that a plan was made from, in words: pairs of a name and a value."""
+
+    address: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """Something that was changed outside keyform, as markers, records and metadata prove; see `plan/drift.py`.
 
@@ -378,6 +388,19 @@ class Selection:
         """Whether it leaves anything out."""
         return bool(self.targets or self.excludes)
 
+    def chooses(self, names: Iterable[str]) -> bool:
+        """Whether it is about a key with these names."""
+        known = [*names]
+
+        def match(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
+
+        return (not self.targets or match(self.targets)) and not match(self.excludes)
+
+
+EVERYTHING = Selection()
+"""All keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
@@ -386,8 +409,8 @@ class Base:
     `pending` are the changes that are in that plan, too: drift, a rotation that is due, an earlier change of the file
     that is not applied. `edits` are fields of pending changes to which this change of the file gives other values, each
     with the id of its change; `edited` says the same in words. `withdrawn` says what only that plan does. `weakened`
-    says what protects less in the file than before, without being a change of this plan. `said` are the notes of that
-    plan, and its findings as pairs of a path and a message.
+    says what protects less in the file than before, without being a change of this plan. `notes` are all notes of that
+    plan, exposures among them, and `findings` its findings as pairs of a path and a message.
     """
 
     ref: str
@@ -397,7 +420,8 @@ class Base:
     weakened: tuple[Note, ...] = ()
     edited: tuple[Note, ...] = ()
     edits: frozenset[tuple[ChangeId, str]] = frozenset()
-    said: frozenset[Note | tuple[str, str]] = frozenset()
+    notes: frozenset[Note] = frozenset()
+    findings: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def name(self) -> str:
@@ -431,7 +455,8 @@ class Plan:
     overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` is what
     was changed outside keyform; `unproven` is what differs from the file and may have been, or the file was changed and
     not applied since. `api` is the API's host. `base` tells, where a base was given, which changes come from this
-    change of the file. `selection` says which keys the plan is about.
+    change of the file. `selection` says which keys the plan is about. `expects` are the facts about all keys and
+    endpoints of the stack that the plan was made from.
     """
 
     stack: str
@@ -456,7 +481,8 @@ class Plan:
     unproven: tuple[Drift, ...] = field(default=(), compare=False)
     api: str = ""
     base: Base | None = field(default=None, compare=False)
-    selection: Selection = Selection()
+    selection: Selection = EVERYTHING
+    expects: tuple[Expected, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -472,5 +498,6 @@ class Plan:
 
         A finding is the same wherever in the file it is.
         """
-        said = (each.path, each.message) if isinstance(each, Finding) else each
-        return self.base is not None and said in self.base.said
+        if self.base is None:
+            return False
+        return (each.path, each.message) in self.base.findings if isinstance(each, Finding) else each in self.base.notes

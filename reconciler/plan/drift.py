@@ -48,7 +48,6 @@ from reconciler.plan.resources import recorded_key
 from reconciler.plan.verdicts import Verdict
 
 HELD_UP = "apply leaves it as it is: the key is held up"
-NOT_ASKED = "this command leaves it as it is"
 UNTOUCHED = "apply leaves it as it is"
 
 
@@ -82,9 +81,7 @@ class _Look:
 
     def drift(self, code: str, sentence: str, remedy: str = "", resource: Resource | None = None) -> Drift:
         """With what apply does about it: `remedy`, unless it leaves the key alone (even without a remedy)."""
-        if self.case.is_set_aside:
-            remedy = NOT_ASKED
-        elif self.verdict.is_held_up:
+        if self.verdict.is_held_up:
             remedy = HELD_UP
         return Drift(code, self.case.address, sentence, remedy or UNTOUCHED, resource)
 
@@ -104,12 +101,14 @@ def find_drift(
 ) -> FoundDrift:
     """Everything that was changed outside keyform, and everything that may have been.
 
-    A demand looks at a part of the file only: then it is what was changed about the keys that it is about.
+    It is what was changed about the keys that the plan is about, and about the endpoints that concern these. A demand
+    looks at a part of the file only: then it is what is proven about its keys.
     """
     objects = {each.address: each.before for each in resources}
     proven, unproven = list[Drift](), list[Drift]()
     present = {found.endpoint.ref: found.present for found in bindings.compared}
-    for verdict in verdicts:
+    chosen = [verdict for verdict in verdicts if not verdict.case.is_set_aside]
+    for verdict in chosen:
         look = _Look(verdict, objects.get(verdict.case.address))
         proven += [*_deleted(look), *_recreated(look), *_markers(look), *_text(look), *_secrets(look)]
         unproven += [*_may_be_gone(look), *_fields(look), *_bindings(look, present)]
@@ -123,16 +122,26 @@ def find_drift(
         for each in verdict.rulings
         if each.generation.phase is Phase.PUBLISHED and not each.generation.live.taken_from
     }
+    concerned = {ref for verdict in chosen for ref in _refs_of(verdict)} if facts.selection.targets else present.keys()
     for found in bindings.compared:
+        if found.endpoint.ref not in concerned:
+            continue
         proven += _switched_off(facts, found, published, objects.get(found.address))
         unproven += [*_public(facts, found, published), *_foreign(found)]
     return FoundDrift(_in_order(proven, is_refused=is_refused), _in_order(unproven, is_refused=is_refused))
 
 
+def _refs_of(verdict: Verdict) -> Iterator[EndpointRef]:
+    """The endpoints that concern a key: those that it opens, or should."""
+    yield from verdict.case.desired.endpoints if verdict.case.desired else ()
+    for ruling in verdict.rulings:
+        yield from ruling.generation.bound_to
+
+
 def _in_order(found: Iterable[Drift], *, is_refused: bool) -> tuple[Drift, ...]:
     """Keys, then endpoints; of a refused plan, nothing is done about any of them."""
     ordered = sorted(found, key=lambda each: (not each.address.startswith("key."), each.address))
-    idle = (HELD_UP, NOT_ASKED, UNTOUCHED)
+    idle = (HELD_UP, UNTOUCHED)
     refused = "apply does nothing about it while the plan is refused"
     return tuple(replace(each, remedy=refused) if is_refused and each.remedy not in idle else each for each in ordered)
 
@@ -208,6 +217,8 @@ def _copied(facts: Facts) -> Iterator[Drift]:
     for key, live in find_claims(facts.desired, facts.snapshot, facts.own):
         marker = live.ownership
         if marker is None or marker.form != FORM or marker.names(live.name) or live.id in told:
+            continue
+        if not facts.selects(key):
             continue
         told.add(live.id)
         named = generation_name(marker.key, marker.generation)
@@ -347,7 +358,7 @@ def _may_be_gone(look: _Look) -> Iterator[Drift]:
 def _unreadable(facts: Facts) -> Iterator[Drift]:
     told = set()
     for key, live in find_claims(facts.desired, facts.snapshot, facts.own):
-        if live.ownership is None and live.id not in told:
+        if live.ownership is None and live.id not in told and facts.selects(key):
             told.add(live.id)
             sentence = f"the marker of {live.name} was edited by hand, or written by a later version of keyform"
             if len(told) <= MOST_TOLD:
@@ -377,7 +388,7 @@ def _bindings(look: _Look, present: Mapping[EndpointRef, frozenset[KeyRef]]) -> 
     case, newest, key = look.case, look.newest, look.key
     if newest is None or key is None or newest.is_taken_over or newest.live.taken_from or case.former:
         return
-    if newest.phase is Phase.PARTIAL or case.is_set_aside:
+    if newest.phase is Phase.PARTIAL:
         return
     refs = key.endpoints - case.facts.unusable.keys()
     for ref in sorted(ref for ref in refs & present.keys() if newest.ref not in present[ref]):

@@ -111,7 +111,7 @@ def _find_unlimited_after(verdicts: Sequence[Verdict]) -> dict[KeyRef, str]:
         if verdict.successor and verdict.successor.expires_at is None:
             found[verdict.successor.live] = case.name
         for each in (ruling.generation for ruling in verdict.rulings if not ruling.goes):
-            is_written = each is case.newest_in_use and not verdict.successor and not verdict.is_held_up
+            is_written = any(writing.live.id == each.live.id for writing in verdict.writings)
             if (expiry_after(case, key, each) if is_written else each.live.expires_at) is None:
                 found[each.ref] = case.name
     return found
@@ -176,6 +176,7 @@ def expose_lost_protection(verdicts: Sequence[Verdict]) -> Iterator[Note]:
     """Keys that nothing protects from being deleted once this is applied."""
     for verdict in verdicts:
         newest, key = verdict.case.newest_in_use, verdict.case.desired
-        if newest and key and newest.is_protected and not (key.prevent_destroy or verdict.is_held_up):
+        stays = verdict.is_held_up or verdict.case.is_set_aside
+        if newest and key and newest.is_protected and not key.prevent_destroy and not stays:
             sentence = "loses `prevent_destroy`: after this, it is deleted once the file no longer declares it"
             yield Note("protection_is_removed", verdict.case.address, sentence)

@@ -16,6 +16,7 @@ from reconciler.model import Auth, DesiredKey, DesiredState, LiveKey, Snapshot, 
 from reconciler.plan import compute_plan
 from reconciler.plan.attribution import attribute
 from reconciler.plan.changes import Base, Note, Plan
+from reconciler.plan_file import SavedPlan, dump_plan, load_plan
 
 PLACES = {"local": "file", "vault": "store"}
 
@@ -296,3 +297,15 @@ def test_every_change_of_either_plan_is_accounted_for(base: DesiredState, head: 
     if not old.refusals:
         gone = {change.address for change in old.changes if change.id not in are}
         assert {note.address for note in found.withdrawn} == gone
+
+
+@given(files(), files(), worlds())
+@fuzz(100)
+def test_a_saved_plan_keeps_where_its_changes_come_from(
+    base: DesiredState, head: DesiredState, world: Snapshot
+) -> None:
+    base, head = (replace(each, sinks=file().sinks) for each in (base, head))
+    plan, found = compare(head, base, world)
+    again = load_plan(dump_plan(SavedPlan(plan, "digest")), "plan.json").plan
+    assert again.base == found
+    assert (again.drift, again.unproven) == (plan.drift, plan.unproven)

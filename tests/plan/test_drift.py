@@ -29,7 +29,7 @@ from reconciler.model import (
     digest,
 )
 from reconciler.plan import compute_plan, drift
-from reconciler.plan.changes import Drift, Rotate
+from reconciler.plan.changes import Drift, Rotate, Selection
 
 PLACES = {"local": "file", "vault": "store", "ci": "command"}
 TO_LOCAL, TO_BOTH = digest(["file"]), digest(["file", "store"])
@@ -546,10 +546,36 @@ def test_a_rotation_reports_what_was_changed_about_its_keys_alone() -> None:
     steady = live("steady", of="steady", generation=3)
     found = world(CLEAN, steady, endpoint("llama3", "payments", public=True), records=records)
     plan = compute_plan(file(PAYMENTS, key("steady")), found, NOW, Rotate(frozenset({"payments"})))
-    assert [(each.code, each.remedy) for each in plan.drift] == [
-        ("marker_was_edited", "this command leaves it as it is")
-    ]
-    assert plan.unproven == ()
+    assert (plan.drift, plan.unproven) == ((), ())
+    everything = compute_plan(file(PAYMENTS, key("steady")), found, NOW)
+    assert [each.code for each in everything.drift] == ["marker_was_edited", "authentication_was_switched_off"]
+
+
+@pytest.mark.parametrize(
+    ("selection", "addresses"),
+    [
+        (Selection(), ["key.steady", "deployment.llama3", "deployment.whisper"]),
+        (Selection(targets=("payments",)), ["deployment.llama3"]),
+        (Selection(targets=("steady",)), ["key.steady", "deployment.whisper"]),
+        (Selection(excludes=("steady",)), ["deployment.llama3", "deployment.whisper"]),
+    ],
+    ids=str,
+)
+def test_a_plan_of_some_keys_reports_what_concerns_them(selection: Selection, addresses: list[str]) -> None:
+    """Also where the file declares an endpoint open that a plan of other keys does not look at."""
+    records = {"payments": RECORD, "steady": SinkRecord(STACK, "steady", 1, "steady", A_MONTH_AGO)}
+    found = world(
+        CLEAN,
+        live("steady", of="steady", generation=3, published_to=TO_LOCAL),
+        live("opener", of="opener", published_to=TO_LOCAL),
+        endpoint("llama3", "payments", public=True),
+        endpoint("whisper", "steady", public=True),
+        endpoint("mistral", "opener", public=True),
+        records=records,
+    )
+    state = file(PAYMENTS, key("steady", "whisper"), endpoints=[declared("mistral", Auth.OPEN)])
+    plan = compute_plan(state, found, NOW, None, selection)
+    assert [each.address for each in plan.drift] == addresses
 
 
 # --- Honesty ----------------------------------------------------------------------------------------------------------

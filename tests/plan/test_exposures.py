@@ -15,7 +15,7 @@ from support.states import A_MONTH_AGO, NOW, days, declared, desired, endpoint, 
 
 from reconciler.model import Auth, DesiredKey, DesiredState, LiveKey, Move, Phase, SinkContents, Snapshot, digest
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import Note, Plan, Rotate
+from reconciler.plan.changes import Note, Plan, Rotate, Selection
 from reconciler.plan.exposures import DANGER, STANDING_EXPOSURES
 
 PLACES = {"local": "dotenv secrets.env", "vault": "vault secret/keys", "ci": "github"}
@@ -341,6 +341,15 @@ def test_a_rotation_that_is_asked_for_knows_the_places_of_the_other_keys() -> No
     world = snapshot(own("payments"), own("steady", to=["ci"]), PORTAL, LLAMA, held=["payments"], unreadable=["ci"])
     plan = compute_plan(state, world, NOW, Rotate(frozenset({"payments"})))
     assert tell(plan) == ()
+
+
+def test_a_plan_of_other_keys_exposes_nothing_of_those_that_it_leaves_out() -> None:
+    state = file(EVERY, key("steady", "llama3", expires_at=SOON))
+    world = snapshot(
+        own("payments", protected=True), own("steady", expires_at=SOON), PORTAL, LLAMA, held=["payments", "steady"]
+    )
+    assert [note.code for note in compute_plan(state, world, NOW).exposures] == ["protection_is_removed"]
+    assert compute_plan(state, world, NOW, None, Selection(targets=("steady",))).exposures == ()
 
 
 @given(files(), worlds())

@@ -137,9 +137,8 @@ def test_a_base_is_named_safely_and_without_its_commit_if_that_is_all_there_is()
     """A branch is named by whoever pushes it."""
     base = Base("feature/\x1b[31m::set-output", "abc1234def", frozenset({UPDATE.id}))
     said = Finding("", "key.search", "is held up")
-    found = text(
-        replace(plan(UPDATE), base=replace(base, said=frozenset({("key.search", "is held up")})), unmet=(said,))
-    )
+    base = replace(base, findings=frozenset({(said.path, said.message)}))
+    found = text(replace(plan(UPDATE), base=base, unmet=(said,)))
     assert "\x1b" not in found
     assert not any(line.lstrip().startswith("::") for line in found.splitlines())
     assert Base("abc1234", "abc1234def").name == "abc1234"
