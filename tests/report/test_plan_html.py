@@ -268,7 +268,7 @@ def test_what_the_base_says_as_well_is_marked_and_comes_last() -> None:
     plan = PLANS["full"]
     assert plan.base is not None
     old, new = Finding("", "keys.a", "is odd", ""), Finding("", "keys.b", "is odd too", "")
-    plan = replace(plan, unmet=(old, new), base=replace(plan.base, said=frozenset({("keys.a", "is odd")})))
+    plan = replace(plan, unmet=(old, new), base=replace(plan.base, findings=frozenset({("keys.a", "is odd")})))
     said = Page(plan_to_html(plan)).said
     assert "Undone keys.b is odd too Undone keys.a is odd (already so at main)" in said
 
