@@ -58,6 +58,10 @@ def diff_as(comparison: Comparison, shape: str, look: Look) -> str:
             from reconciler.report.diff_markdown import diff_to_markdown  # noqa: PLC0415
 
             return diff_to_markdown(comparison, limit=look.limit, verbose=look.verbose)
+        case "html":
+            from reconciler.report.diff_html import diff_to_html  # noqa: PLC0415
+
+            return diff_to_html(comparison, verbose=look.verbose)
         case _:
             from reconciler.report.diff_text import render_diff  # noqa: PLC0415
 

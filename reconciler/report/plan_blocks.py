@@ -109,7 +109,7 @@ def _draw(plan: Plan, block: Block, *, heading: str, is_open: bool) -> Html:
     name = tag(heading, block.address, class_=as_role(Role.NAME))
     head = tag("summary", tag("span", f"{symbol} {word}", class_=as_role(role, "badge")), " ", name, " ", reason)
     mixed = not all(map(plan.is_pending, block.changes))
-    rows = [_draw_row(row, says_pending=mixed) for row in rows_of(block, plan.base)]
+    rows = [draw_row(row, says_pending=mixed) for row in rows_of(block, plan.base)]
     remarks = [*_remarks(plan, block)]
     more = [tag("ul", *remarks, class_="remarks")] if remarks else []
     return tag(
@@ -124,7 +124,8 @@ def _urgent(block: Block) -> Role:
     return Role.DANGER if block.reason.is_urgent else Role.QUIET
 
 
-def _draw_row(row: Row, *, says_pending: bool) -> Html:
+def draw_row(row: Row, *, says_pending: bool = False) -> Html:
+    """A line of a block's table."""
     words = [tag("span", whole("→" if word == "->" else word), class_=as_role(role)) for word, role in row.words]
     notes = (row.note, "already pending" if row.is_pending and says_pending else "")
     words += [tag("span", "(", prose(note), ")", class_=as_role(Role.QUIET)) for note in notes if note]

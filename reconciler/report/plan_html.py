@@ -31,7 +31,7 @@ from reconciler.report.times import MONTHS
 
 MOST = 12
 """So many notes of a kind are shown; the others are folded."""
-_FOOTER = tag("footer", f"Written by keyform {__version__}. It contains no secrets.")
+FOOTER = tag("footer", f"Written by keyform {__version__}. It contains no secrets.")
 
 
 def plan_to_html(plan: Plan, *, unfolds: bool = False, drift_only: bool = False) -> str:
@@ -39,7 +39,7 @@ def plan_to_html(plan: Plan, *, unfolds: bool = False, drift_only: bool = False)
     out all but what was changed outside keyform.
     """
     if drift_only:
-        parts = [_header(plan, "Drift"), tag("main", NEWLINE, join(_only_drift(plan), "\n"), NEWLINE), _FOOTER]
+        parts = [_header(plan, "Drift"), tag("main", NEWLINE, join(_only_drift(plan), "\n"), NEWLINE), FOOTER]
         return page(f"{plan.stack}: drift", plan_style(), *parts)
     matrix = compare_bindings(plan)
     has_filter = is_long(plan) or matrix.is_long
@@ -48,18 +48,18 @@ def plan_to_html(plan: Plan, *, unfolds: bool = False, drift_only: bool = False)
         plan_style(fold_lines(matrix)),
         _header(plan, "Plan"),
         tag("main", NEWLINE, join(_sections(plan, matrix, unfolds=unfolds), "\n"), NEWLINE),
-        _FOOTER,
+        FOOTER,
         script=SCRIPT if has_filter else "",
     )
 
 
 def error_to_html(error: KeyformError) -> str:
     """A page that says why there is no other: a pipeline keeps it in place of the result."""
-    entries = [_finding(finding) for finding in findings_of(error)]
-    verdict = _say(Role.DANGER, error.message, error.way_out)
-    more = [_section("look", "What is wrong", _list(entries))] if entries else []
+    entries = [draw_finding(finding) for finding in findings_of(error)]
+    verdict = say(Role.DANGER, error.message, error.way_out)
+    more = [section("look", "What is wrong", draw_list(entries))] if entries else []
     head = tag("header", tag("p", "keyform", class_="kicker"), NEWLINE, tag("h1", "No result"), NEWLINE)
-    return page("keyform: error", plan_style(), head, tag("main", verdict, NEWLINE, *more), _FOOTER)
+    return page("keyform: error", plan_style(), head, tag("main", verdict, NEWLINE, *more), FOOTER)
 
 
 def _sections(plan: Plan, matrix: Matrix, *, unfolds: bool) -> Iterator[Html]:
@@ -70,12 +70,13 @@ def _sections(plan: Plan, matrix: Matrix, *, unfolds: bool) -> Iterator[Html]:
     yield from _drift(plan)
     if plan.resources:
         drawn = draw_matrix(matrix, unfolds=unfolds)
-        yield _section("bindings", "Bindings before and after", drawn, filters=matrix.is_long)
+        yield section("bindings", "Bindings before and after", drawn, filters=matrix.is_long)
     yield from _sinks(plan)
     yield from _notes(plan, unfolds=unfolds)
 
 
-def _section(name: str, title: str, *content: Html, filters: bool = False) -> Html:
+def section(name: str, title: str, *content: Html, filters: bool = False) -> Html:
+    """A part of a page under its heading; `filters`: the script narrows it."""
     return tag(
         "section",
         tag("h2", title, id=f"h-{name}"),
@@ -124,20 +125,21 @@ def _verdict(plan: Plan) -> Html:
     line = plan_line(count_blocks(group_changes(plan.changes)))
     match plan:
         case Plan(refusals=refusals) if refusals:
-            return _say(Role.DANGER, "This plan is refused, and cannot be applied.", line if plan.changes else "")
+            return say(Role.DANGER, "This plan is refused, and cannot be applied.", line if plan.changes else "")
         case Plan(unmet=unmet) if unmet:
             what = line if plan.changes else NOTHING_MORE
-            return _say(Role.WARNING, "An apply would leave a part of the file undone.", what)
+            return say(Role.WARNING, "An apply would leave a part of the file undone.", what)
         case Plan(changes=(), drift=drift) if drift:
-            return _say(Role.WARNING, DRIFT_STAYS, "")
+            return say(Role.WARNING, DRIFT_STAYS, "")
         case Plan(changes=()):
-            return _say(Role.GOOD, REPAIRS_ONLY if plan.repairs else NO_CHANGES, "")
+            return say(Role.GOOD, REPAIRS_ONLY if plan.repairs else NO_CHANGES, "")
         case _:
             role = Role.DANGER if plan.exposures or (plan.base and plan.base.weakened) else Role.PLAIN
-            return _say(role, line, origins_line(plan))
+            return say(role, line, origins_line(plan))
 
 
-def _say(role: Role, title: str, more: str) -> Html:
+def say(role: Role, title: str, more: str) -> Html:
+    """A sentence that stands out, and another one below."""
     words = [tag("strong", prose(title)), *([" ", tag("span", prose(more))] if more else [])]
     return tag("p", *words, class_=as_role(role, "verdict"))
 
@@ -176,7 +178,7 @@ def _first(plan: Plan) -> Iterator[Html]:
         *_titled("Protects less than before", [_note(Role.WARNING, "Weaker", note) for note in weakened]),
     ]
     if parts:
-        yield _section("look", "Read first", *parts)
+        yield section("look", "Read first", *parts)
 
 
 def _held_up(plan: Plan) -> Iterable[Html]:
@@ -187,7 +189,7 @@ def _held_up(plan: Plan) -> Iterable[Html]:
 
 def _titled(title: str, entries: Sequence[Html], more: Iterable[Html] = ()) -> list[Html]:
     """A list under a heading; nothing if it is empty."""
-    return [tag("h3", title), _list(entries), *more] if entries else []
+    return [tag("h3", title), draw_list(entries), *more] if entries else []
 
 
 def _folded(title: str, entries: Sequence[Html], *, unfolds: bool) -> list[Html]:
@@ -195,32 +197,35 @@ def _folded(title: str, entries: Sequence[Html], *, unfolds: bool) -> list[Html]
     first, rest = entries[:MOST], entries[MOST:]
     found = _titled(title, first)
     if rest:
-        found.append(tag("details", tag("summary", f"and {len(rest)} more"), NEWLINE, _list(rest), open=unfolds))
+        found.append(tag("details", tag("summary", f"and {len(rest)} more"), NEWLINE, draw_list(rest), open=unfolds))
     return found
 
 
-def _list(entries: Iterable[Html]) -> Html:
+def draw_list(entries: Iterable[Html]) -> Html:
+    """What `entry` makes, one below the other."""
     return tag("ul", NEWLINE, join(entries, "\n"), NEWLINE, class_="findings")
 
 
 def _note(role: Role, word: str, note: Note) -> Html:
-    return _entry(role, word, note.address, note.sentence)
+    return entry(role, word, note.address, note.sentence)
 
 
 def _findings(plan: Plan, findings: Sequence[Finding], word: str) -> list[Html]:
     """What this change of the file causes comes first."""
     return [
-        _finding(finding, word, said_at(plan.base) if plan.base and plan.was_said(finding) else "")
+        draw_finding(finding, word, said_at(plan.base) if plan.base and plan.was_said(finding) else "")
         for finding in sorted(findings, key=plan.was_said)
     ]
 
 
-def _finding(finding: Finding, word: str = "Problem", said: str = "") -> Html:
+def draw_finding(finding: Finding, word: str = "Problem", said: str = "") -> Html:
+    """What is wrong, where, and what to do."""
     sentence = " ".join(filter(None, (finding.message, said, f"({finding.where})" if finding.where else "")))
-    return _entry(Role.DANGER, word, finding.path, sentence, finding.way_out)
+    return entry(Role.DANGER, word, finding.path, sentence, finding.way_out)
 
 
-def _entry(role: Role, word: str, address: str, sentence: str, more: str = "") -> Html:
+def entry(role: Role, word: str, address: str, sentence: str, more: str = "") -> Html:
+    """A badge, what it is about, and a sentence; `more` is a line below."""
     parts = [tag("span", word, class_=as_role(role, "badge")), " "]
     parts += [tag("strong", address), " "] if address else []
     parts.append(prose(sentence))
@@ -241,28 +246,28 @@ def _changes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
         shown = _folded("No longer done with this change", entries, unfolds=unfolds)
         parts.append(tag("div", join(shown, "\n"), class_="withdrawn"))
     if parts:
-        yield _section("changes", "Changes", *parts, filters=is_long(plan))
+        yield section("changes", "Changes", *parts, filters=is_long(plan))
 
 
 def _drift(plan: Plan) -> Iterator[Html]:
     if plan.drift:
-        yield _section("drift", DRIFT, _list(_drifted(Role.WARNING, "Drift", each) for each in plan.drift))
+        yield section("drift", DRIFT, draw_list(_drifted(Role.WARNING, "Drift", each) for each in plan.drift))
 
 
 def _only_drift(plan: Plan) -> Iterator[Html]:
     """What was changed outside keyform, and what only differs from the file."""
-    yield _say(Role.WARNING if plan.drift else Role.NOTE if plan.unproven else Role.GOOD, drift_line(plan), "")
+    yield say(Role.WARNING if plan.drift else Role.NOTE if plan.unproven else Role.GOOD, drift_line(plan), "")
     yield from _drift(plan)
     if plan.unproven:
-        entries = _list(_drifted(Role.NOTE, "Differs", each) for each in plan.unproven)
-        yield _section("unproven", DIFFERS, entries)
+        entries = draw_list(_drifted(Role.NOTE, "Differs", each) for each in plan.unproven)
+        yield section("unproven", DIFFERS, entries)
     unread = [note for note in plan.warnings if note.code == "sink_is_not_read"]
     if unread:
-        yield _section("unread", "Not read", _list(_note(Role.WARNING, "Warning", note) for note in unread))
+        yield section("unread", "Not read", draw_list(_note(Role.WARNING, "Warning", note) for note in unread))
 
 
 def _drifted(role: Role, word: str, drift: Drift) -> Html:
-    return _entry(role, word, drift.address, drift.sentence, drift.remedy[:1].upper() + drift.remedy[1:])
+    return entry(role, word, drift.address, drift.sentence, drift.remedy[:1].upper() + drift.remedy[1:])
 
 
 # --- Where secrets go, and what else there is -------------------------------------------------------------------------
@@ -282,7 +287,7 @@ def _sinks(plan: Plan) -> Iterator[Html]:
         ]
         table = tag("table", tag("thead", heads), NEWLINE, tag("tbody", join(lines, "\n")), class_="plain")
         frame = tag("div", table, class_="frame", role="region", aria_label="Sinks", tabindex=0)
-        yield _section("sinks", "Where secrets are saved", frame)
+        yield section("sinks", "Where secrets are saved", frame)
 
 
 def _notes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
@@ -305,4 +310,4 @@ def _notes(plan: Plan, *, unfolds: bool) -> Iterator[Html]:
         *_folded("Notes", [_note(Role.NOTE, "Note", note) for note in own_first(plan, notes)], unfolds=unfolds),
     ]
     if parts:
-        yield _section("notes", "Warnings and notes", *parts)
+        yield section("notes", "Warnings and notes", *parts)
