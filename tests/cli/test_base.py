@@ -161,4 +161,8 @@ def test_a_saved_plan_keeps_what_it_says(world: World, keyform: InProcess, clock
     commit(world, FILE.replace("Checkout", "Checkout of the shop"))
     plan = keyform("plan", "--base", "main", "--out", "plan.json").out
     assert keyform("show", "plan.json").out == plan
+    tree = json.loads((world.folder / "plan.json").read_text())
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=world.folder, check=True, capture_output=True, text=True)
+    assert tree["commit"] == head.stdout.strip()
+    git(world, "commit", "--quiet", "--amend", "--message=squashed")
     assert keyform("apply", "plan.json").code == 0
