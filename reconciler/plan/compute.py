@@ -35,6 +35,7 @@ from reconciler.plan.notes import NEUTRAL
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
+from reconciler.plan.policies import add_policies
 from reconciler.plan.resources import describe_resources
 from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
@@ -76,7 +77,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
     notes = (*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings)
-    resources, drift = describe_resources(facts, verdicts, bindings)
+    resources, drift = add_policies(whole, snapshot, *describe_resources(facts, verdicts, bindings))
     repairs = tuple(find_repairs(snapshot))
     touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(

@@ -34,6 +34,26 @@ class Ran:
         """What stdout holds, which is JSON and nothing else."""
         return json.loads(self.out)
 
+    @property
+    def events(self) -> list[Any]:
+        """What a stream on stdout holds, which is one JSON object on each line and nothing else."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def told(self, kind: str) -> list[Any]:
+        """The events of one type."""
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def result(self) -> Any:
+        """The last line of a stream."""
+        assert self.events[-1]["type"] == "keyform_result"
+        return self.events[-1]["result"]
+
+    @property
+    def plan(self) -> Any:
+        """The plan in a stream, as `plan --json` prints it; the last, if it was made again."""
+        return self.told("keyform_plan")[-1]["plan"]
+
 
 class Running:
     """keyform as a separate process, in a clean environment."""

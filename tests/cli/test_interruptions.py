@@ -154,8 +154,8 @@ def test_an_interrupted_apply_tells_its_result_as_json_too(held: HeldTasks) -> N
     held.let_go()
     ran = running.finish()
     assert ran.code == 1
-    assert ran.json["keyform"]["interrupted"] is True
-    states = [outcome["state"] for outcome in ran.json["keyform"]["outcomes"]]
+    assert ran.result["interrupted"] is True
+    states = [outcome["state"] for outcome in ran.result["outcomes"]]
     assert states == ["done", "done", "done", *["not_started"] * 5]
 
 

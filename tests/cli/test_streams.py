@@ -47,14 +47,14 @@ def test_stdout_carries_the_result_and_stderr_the_progress(world: World) -> None
 def test_json_is_all_of_stdout_at_every_log_level(world: World, keyform: Keyform, level: str) -> None:
     world.write(TWO_KEYS)
     ran = keyform("plan", "--json", "--log-level", level)
-    assert ran.json["format_version"] == "1.0"
+    assert ran.json["format_version"] == "1.2"
     assert {"key.payments", "key.search"} < {change["address"] for change in ran.json["resource_changes"]}
     assert ("debug: request: GET" in ran.err) == (level == "debug")
     ran = keyform("apply", "--json", "--auto-approve", "--log-level", level)
-    assert ran.json["keyform"]["complete"] is True
+    assert ran.result["complete"] is True
     assert keyform("status", "--json", "--log-level", level).json
     ran = keyform("destroy", "--json", "--auto-approve", "--log-level", level)
-    assert ran.json["keyform"]["complete"] is True
+    assert ran.result["complete"] is True
 
 
 def test_two_plans_of_the_same_are_the_same_but_for_their_time(world: World, keyform: Keyform) -> None:
