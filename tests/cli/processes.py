@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.schemas import check_event, check_plan
+
 if TYPE_CHECKING:
     from cli.stage import World
 
@@ -32,12 +34,21 @@ class Ran:
     @property
     def json(self) -> Any:
         """What stdout holds, which is JSON and nothing else."""
-        return json.loads(self.out)
+        found = json.loads(self.out)
+        return check_plan(found) if isinstance(found, dict) and "resource_changes" in found else found
+
+    @property
+    def is_json(self) -> bool:
+        """Whether stdout holds a document of JSON, or a stream of them, and nothing else."""
+        try:
+            return bool(self.events if self.out.startswith('{"@level"') else self.json)
+        except ValueError:
+            return False
 
     @property
     def events(self) -> list[Any]:
         """What a stream on stdout holds, which is one JSON object on each line and nothing else."""
-        return [json.loads(line) for line in self.out.splitlines()]
+        return [check_event(json.loads(line)) for line in self.out.splitlines()]
 
     def told(self, kind: str) -> list[Any]:
         """The events of one type."""
