@@ -23,7 +23,7 @@ def add_policies(
 ) -> tuple[tuple[Resource, ...], tuple[Drift, ...]]:
     """The same keys and endpoints, each with its stack and project, and keys with what the file says about them.
 
-    `desired` is the whole file, also if the plan is about a part of it.
+    `desired` is the whole file, even if the plan is about a part of it.
     """
     keys = {f"key.{key.name}": key for key in desired.keys}
     sinks = {sink.name: sink for sink in desired.sinks}

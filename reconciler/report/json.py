@@ -61,8 +61,11 @@ Value = str | int | float | bool | None | list["Value"] | dict[str, "Value"]
 
 
 def plan_to_json(plan: Plan) -> str:
-    """The plan, the same to the byte for the same plan, with a newline at its end."""
-    return dump(plan_tree(plan))
+    """The plan, the same to the byte for the same plan, with a newline at its end.
+
+    It is one line, as Terraform prints it: terraform-compliance takes several for an error.
+    """
+    return dump_line(plan_tree(plan))
 
 
 def outcome_tree(result: Result) -> dict[str, Value]:

@@ -118,6 +118,11 @@ class Running:
         """stderr so far."""
         return self._texts["stderr"].decode("utf-8", "replace")
 
+    @property
+    def out(self) -> str:
+        """stdout so far."""
+        return self._texts["stdout"].decode("utf-8", "replace")
+
     def wait_for(self, text: str) -> None:
         """Wait until it appears on stderr."""
         wait_until(lambda: text in self.err or self.process.poll() is not None, f"{text!r} on stderr", lambda: self.err)

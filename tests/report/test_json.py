@@ -57,7 +57,9 @@ def ask(of, query):
 
 
 def test_a_plan_is_the_same_to_the_byte():
-    assert plan_to_json(PLANNED) == EXPECTED.read_text(encoding="utf-8")
+    text = plan_to_json(PLANNED)
+    assert json.dumps(json.loads(text), indent=2) + "\n" == EXPECTED.read_text(encoding="utf-8")
+    assert (text.count("\n"), text[-1]) == (1, "\n"), "terraform-compliance takes several lines for an error"
     assert plan_to_json(compute_plan(FILE, WORLD, NOW)) == plan_to_json(PLANNED)
 
 
