@@ -18,6 +18,10 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
     with open_session(args, terminal) as session:
         plan = session.plan(probes=True)
+        if args.out is not None:
+            from reconciler.cli.saved import save_plan
+
+            save_plan(plan, session, terminal, args.out)
     look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift)
     shown = plan if args.format in IS_JSON else terminal.masked(plan)
     terminal.show(plan_as(shown, args.format, look), is_json=args.format in IS_JSON)

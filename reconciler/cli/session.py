@@ -7,7 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from reconciler.effects import System
     from reconciler.gcore import ApiEvent, GcoreApi
-    from reconciler.plan.changes import Demand, Plan
+    from reconciler.plan.changes import Demand, Plan, Selection
     from reconciler.sinks import Sink
 
 STOPPING = (
@@ -42,6 +42,8 @@ class Session:
     interruption: Interruption
     demand: Demand | None = None
     """What the command asks for besides the file."""
+    selection: Selection | None = None
+    """Which keys the command is about; None for all."""
 
     def look(self) -> Snapshot:
         """Read the live state."""
@@ -55,13 +57,15 @@ class Session:
         `probes`: check that each sink that it needs can be written, and hold up the keys for which one cannot.
         """
         from reconciler.plan import compute_plan
+        from reconciler.plan.changes import EVERYTHING
         from reconciler.probing import plan_what_can_be_written
 
         snapshot = self.look()  # first: its answers set the API's clock
         now = at or self.api.now().replace(microsecond=0)
 
         def compute(read: Snapshot) -> Plan:
-            return compute_plan(self.desired, read, now, self.demand)
+            plan = compute_plan(self.desired, read, now, self.demand, self.selection or EVERYTHING)
+            return replace(plan, api=self.api.host)
 
         return plan_what_can_be_written(compute, snapshot, self.sinks) if probes else compute(snapshot)
 
@@ -124,9 +128,19 @@ def open_session(
                 redactor=terminal.redactor,
                 env=terminal.env,
             )
-            yield Session(desired, api, sinks, effects, interruption, demand)
+            yield Session(desired, api, sinks, effects, interruption, demand, selection_of(args))
     finally:
         effects.close()
+
+
+def selection_of(args: argparse.Namespace) -> Selection | None:
+    """Which keys the command line chooses; a key may be given by its address in a plan, too."""
+    if not getattr(args, "target", None) and not getattr(args, "exclude", None):
+        return None
+    from reconciler.plan.changes import Selection
+
+    targets, excludes = (tuple(name.removeprefix("key.") for name in names) for names in (args.target, args.exclude))
+    return Selection(targets, excludes)
 
 
 class Interruption:

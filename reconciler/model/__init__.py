@@ -17,6 +17,7 @@ from reconciler.model.desired import (
     Safety,
     SinkSettings,
     Warnings,
+    Written,
 )
 from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
@@ -124,6 +125,7 @@ __all__ = [
     "Unchanged",
     "UnwritableDescription",
     "Warnings",
+    "Written",
     "are_close",
     "as_kept",
     "compose_description",

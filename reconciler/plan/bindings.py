@@ -164,6 +164,8 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
             suspects=suspects,
             spares_all=ref in holds.spared,
         )
+        if facts.selection.targets and not any(link.verdict for link in found.losses):
+            found = replace(found, opens=False)
         if found.opens and not found.present and not switches:
             unmet.append(explain_closed(declaration))
             found = replace(found, opens=False)

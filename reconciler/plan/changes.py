@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from reconciler.errors import Finding
 from reconciler.model import Binding, EndpointRef, Length, LiveKey, Ownership, SinkRecord, Unchanged
@@ -357,6 +359,14 @@ loses its last valid key becomes public, or is of no use, unless the file says `
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The facts about a key or an endpoint that a plan was made from, in words: pairs of a name and a value."""
+
+    address: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """Something that was changed outside keyform, as markers, records and metadata prove; see `plan/drift.py`.
 
@@ -384,6 +394,19 @@ class Selection:
     def __bool__(self) -> bool:
         """Whether it leaves anything out."""
         return bool(self.targets or self.excludes)
+
+    def chooses(self, names: Iterable[str]) -> bool:
+        """Whether it is about a key with these names."""
+        known = [*names]
+
+        def match(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
+
+        return (not self.targets or match(self.targets)) and not match(self.excludes)
+
+
+EVERYTHING = Selection()
+"""All keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -426,7 +449,8 @@ class Plan:
     apply writes again in sinks, because it is damaged: they change no key. `notes` ask for nothing: a generation in its
     overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` is what
     was changed outside keyform. `api` is the API's host. `base` tells, where a base was given, which changes come from
-    this change of the file. `selection` says which keys the plan is about.
+    this change of the file. `selection` says which keys the plan is about. `expects` are the facts about all keys and
+    endpoints of the stack that the plan was made from.
     """
 
     stack: str
@@ -450,7 +474,8 @@ class Plan:
     drift: tuple[Drift, ...] = field(default=(), compare=False)
     api: str = ""
     base: Base | None = field(default=None, compare=False)
-    selection: Selection = Selection()
+    selection: Selection = EVERYTHING
+    expects: tuple[Expected, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:

@@ -11,6 +11,7 @@ from reconciler.model import Auth, DesiredKey, DesiredState, LockKind, LockSetti
 from reconciler.plan.bindings import BindingPlan, Holds, plan_bindings
 from reconciler.plan.cases import MOST_TOLD, Facts, KeyCase, gather_cases, gather_facts
 from reconciler.plan.changes import (
+    EVERYTHING,
     Change,
     Copy,
     Demand,
@@ -21,7 +22,9 @@ from reconciler.plan.changes import (
     Publish,
     RemoveRecord,
     Rotate,
+    Selection,
 )
+from reconciler.plan.expectations import describe_expected
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
 from reconciler.plan.moving import (
     expose_takeovers,
@@ -39,19 +42,27 @@ from reconciler.plan.policies import add_policies
 from reconciler.plan.resources import describe_resources
 from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
+from reconciler.plan.selection import find_unmatched, narrow_endpoints, refuse_renamed_in_part
 from reconciler.plan.verdicts import Verdict, judge
 
 
-def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
+def compute_plan(
+    desired: DesiredState,
+    snapshot: Snapshot,
+    now: datetime,
+    demand: Demand | None = None,
+    selection: Selection = EVERYTHING,
+) -> Plan:
     """The plan that changes the live state to the desired one; deterministic to the byte, and without secrets.
 
     With `Rotate`, the keys that it asks for are rotated, and everything else stays as it is, including endpoints' own
-    settings. With `Destroy`, everything that the stack owns is removed.
+    settings. With `Destroy`, everything that the stack owns is removed. Keys that the `selection` leaves out stay as
+    they are.
     """
     whole = desired
     demand, found = (resolved := resolve_demand(desired, snapshot, now, demand)).demand, resolved.notes
     desired = narrow(desired, demand)
-    facts = gather_facts(desired, snapshot, now, demand)
+    facts = narrow_endpoints(gather_facts(desired, snapshot, now, demand, selection))
     verdicts, bindings = decide(facts)
     told = {verdict.case.name for verdict in verdicts if verdict.unmet}
     cases = [verdict.case for verdict in verdicts]
@@ -60,6 +71,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     refusals = (
         *check_safety(facts, verdicts),
         *((*refuse_unproven_rename(facts), *refuse_partial_rename(facts)) if demand is None else ()),
+        *find_unmatched(selection, cases),
+        *refuse_renamed_in_part(facts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
     )
     unmet = (
@@ -105,7 +118,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
                 if contents.warning
             ),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
-            *(note_done(facts) if demand is None else ()),
+            *(note_done(facts) if demand is None and not selection else ()),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         unmet=unmet,
@@ -123,6 +136,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         notes=tuple(note for note in notes if note.code in NEUTRAL),
         resources=resources,
         drift=drift,
+        selection=selection,
+        expects=describe_expected(facts, verdicts, bindings),
     )
 
 
@@ -245,7 +260,7 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
 def note_claims(facts: Facts, held_up: Collection[str], told: Collection[str]) -> Iterator[Note]:
     """Live keys with markers of this stack that nothing confirms; not those that hold a key up, or are `told`."""
     found = find_claims(facts.desired, facts.snapshot, facts.own)
-    claims = [(key, live) for key, live in found if key not in held_up and live.id not in told]
+    claims = [(key, live) for key, live in found if key not in held_up and live.id not in told and facts.selects(key)]
     for key, live in claims[:MOST_TOLD]:
         sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
         yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {way_out_of_claim(live)}")

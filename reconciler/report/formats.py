@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from reconciler.errors import KeyformError
 from reconciler.plan.changes import Plan
+from reconciler.plan.revision import Comparison
 
 IS_JSON = frozenset({"json", "sarif"})
 """The formats that are JSON."""
@@ -36,6 +37,23 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 
             return render_plan(plan, colour=look.colour, width=look.width)
+
+
+def diff_as(comparison: Comparison, shape: str, look: Look) -> str:
+    """How two versions of the file differ, in this format."""
+    match shape:
+        case "json":
+            from reconciler.report.diff_json import diff_to_json  # noqa: PLC0415
+
+            return diff_to_json(comparison)
+        case "markdown":
+            from reconciler.report.diff_markdown import diff_to_markdown  # noqa: PLC0415
+
+            return diff_to_markdown(comparison, limit=look.limit, verbose=look.verbose)
+        case _:
+            from reconciler.report.diff_text import render_diff  # noqa: PLC0415
+
+            return render_diff(comparison, colour=look.colour, width=look.width, verbose=look.verbose)
 
 
 def error_as(error: KeyformError, shape: str, *, limit: int) -> str:  # noqa: ARG001 - of a format that is to come

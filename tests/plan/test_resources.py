@@ -209,7 +209,7 @@ POLICIES = desired(
 POLICIES = replace(
     POLICIES,
     sinks=(
-        SinkSettings("local", "dotenv", {"path": "/home/user/secrets.env"}),
+        SinkSettings("local", "dotenv", {"path": "secrets.env"}),
         SinkSettings("vault", "aws-secrets-manager", {"tags": {"team": "payments", "app": "shop"}}),
     ),
 )
