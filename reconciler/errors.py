@@ -31,7 +31,7 @@ An error's `message` says what is wrong and where; `way_out` says what to do. Ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class KeyformError(Exception):
@@ -61,12 +61,16 @@ class KeyformError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out."""
+    """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out.
+
+    `rule` is the stable name of the safety rule that it violates, if it is one (`max_deletes`).
+    """
 
     where: str
     path: str
     message: str
     way_out: str = ""
+    rule: str = field(default="", compare=False)
 
     def lines(self) -> list[str]:
         """All of it on a line, and the way out on another."""
