@@ -2,7 +2,7 @@
 
 The file is JSON: a form, what it is bound to, a checksum of the rest against damage, and the plan. It holds no secret,
 and nothing in it is an instruction (see plan/saved.py), so the checksum guards against accidents, not against forgers.
-Whoever reads it checks every value's type: what does not fit is refused, and nothing in it is called or imported.
+A reader checks the type of every value: what does not fit is refused, and nothing in it is called or imported.
 """
 
 from __future__ import annotations

@@ -397,6 +397,7 @@ def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterat
     """Every key whose consumers the endpoint refuses from now on, because the file no longer opens it for them.
 
     A rotation takes access from nobody, and neither does a secret that reached nobody; leaks are reported elsewhere.
+    It also says so if the endpoint has no key of this stack then.
     """
     stays = {link.verdict.case.name for link in wanted.values() if link.verdict}
     lost: dict[str, list[str]] = defaultdict(list)
@@ -407,7 +408,8 @@ def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterat
         verdict = next(link.verdict for link in found.losses if link.verdict and link.verdict.case.name == name)
         if verdict.heir is None:
             sentence = f"no longer accepts the key {name} ({name_some(lost[name])}) once this is applied"
-            yield Note("key_loses_access", found.address, f"{sentence}: its consumers are refused")
+            left = "" if wanted else "; only foreign keys are left on it" if found.remain else "; no key is left on it"
+            yield Note("key_loses_access", found.address, f"{sentence}: its consumers are refused{left}")
 
 
 def find_spared(

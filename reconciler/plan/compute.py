@@ -24,7 +24,15 @@ from reconciler.plan.changes import (
     Rotate,
     Selection,
 )
+from reconciler.plan.drift import find_drift
 from reconciler.plan.expectations import describe_expected
+from reconciler.plan.exposures import (
+    STANDING_EXPOSURES,
+    expose_access,
+    expose_lost_protection,
+    expose_places,
+    in_order_of_danger,
+)
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
 from reconciler.plan.moving import (
     expose_takeovers,
@@ -85,12 +93,17 @@ def compute_plan(
         *(expose_takeovers(facts) if demand is None else ()),
         *(note for verdict in verdicts for note in verdict.exposures),
         *bindings.exposures,
+        *expose_access(facts, verdicts, bindings),
+        *expose_places(facts, verdicts),
+        *expose_lost_protection(verdicts),
     )
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
     notes = (*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings)
-    resources, drift = add_policies(whole, snapshot, *describe_resources(facts, verdicts, bindings))
+    resources = describe_resources(facts, verdicts, bindings)
+    drift = find_drift(facts, verdicts, bindings, resources, is_refused=bool(refusals))
+    resources, drift = add_policies(whole, snapshot, resources, drift)
     repairs = tuple(find_repairs(snapshot))
     touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
@@ -99,7 +112,7 @@ def compute_plan(
         made_at=now,
         changes=changes,
         refusals=refusals,
-        exposures=(
+        exposures=in_order_of_danger(
             # A refused plan changes nothing: only exposures that already exist are worth reporting.
             *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
@@ -135,7 +148,8 @@ def compute_plan(
         repairs=repairs,
         notes=tuple(note for note in notes if note.code in NEUTRAL),
         resources=resources,
-        drift=drift,
+        drift=drift.proven,
+        unproven=drift.unproven,
         selection=selection,
         expects=describe_expected(facts, verdicts, bindings),
     )
@@ -146,10 +160,6 @@ def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
     for name, contents in sorted(snapshot.sinks.items()):
         for repair in contents.repairs:
             yield Note(repair.code, f"sink.{name}", repair.sentence)
-
-
-STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})
-"""The exposures that describe the present, not the effect of the plan."""
 
 
 def decide(facts: Facts) -> tuple[list[Verdict], BindingPlan]:

@@ -1,4 +1,4 @@
-"""A saved plan against the plan of now: what stands in both, and what has moved in between.
+"""A saved plan against the plan of now: what both have, and what has moved in between.
 
 A saved plan is an upper bound on what may happen, never an instruction: only changes of the plan of now are carried
 out, those that the saved one has, too. What differs only by the passing of time counts as the same: the instant of a

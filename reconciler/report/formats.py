@@ -33,6 +33,10 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.json import plan_to_json  # noqa: PLC0415
 
             return plan_to_json(plan)
+        case _ if look.drift_only:
+            from reconciler.report.drift import render_drift  # noqa: PLC0415
+
+            return render_drift(plan, colour=look.colour, width=look.width)
         case _:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.encoder import one_line, shown
 from reconciler.errors import Finding
-from reconciler.plan.changes import Action, Note, Plan
-from reconciler.report.blocks import Block, group_changes
+from reconciler.plan.changes import Action, Drift, Note, Plan
+from reconciler.report.blocks import Block
+from reconciler.report.origins import find_origins, origins_line, own_first, said_at
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
@@ -25,7 +26,9 @@ ACTIONS = {
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No other changes."
 REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
 REFUSED = "This plan is refused, for the reasons above."
+DRIFT = "Changed outside keyform"
 _MARKS = {Role.NOTE: "i"}
 """What a line that asks for nothing begins with; all others have `!`."""
 _ADDRESS_COLUMN = 6
@@ -35,29 +38,48 @@ _WIDEST_LABEL = 24
 
 
 def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
-    """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code."""
+    """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code.
+
+    Where it was compared with the file at a base, what comes from this change of the file is whole and comes first.
+    """
     palette = Palette(colour)
-    blocks = group_changes(plan.changes)
-    addresses = {block.address for block in blocks}
-    elsewhere = [note for note in plan.warnings if note.address not in addresses]
+    origins = find_origins(plan)
+    blocks = (*origins.own, *origins.pending)
+    # What is pending is one line each: a warning about it must not go missing.
+    shown_whole, addresses = {block.address for block in origins.own}, {block.address for block in blocks}
+    elsewhere = [note for note in plan.warnings if note.address not in shown_whole]
     notes = [note for note in plan.notes if note.address not in addresses]
+    weakened, withdrawn = (plan.base.weakened, plan.base.withdrawn) if plan.base else ((), ())
+    exposures = [*own_first(plan, [*weakened, *plan.exposures])]
     parts = [
-        *_section(palette, "Exposures", Role.DANGER, [_note_words(note) for note in plan.exposures], width),
-        *_section(palette, "Refused", Role.DANGER, [_finding_words(finding) for finding in plan.refusals], width),
-        *_section(palette, "Left undone", Role.DANGER, [_finding_words(finding) for finding in plan.unmet], width),
-        *_section(palette, "Warnings", Role.WARNING, [_note_words(note) for note in elsewhere], width),
-        *_section(palette, "Repairs", Role.WARNING, [_note_words(note) for note in plan.repairs], width),
-        *_section(palette, "Expiring", Role.WARNING, [_note_words(note) for note in plan.expiring], width),
-        *_section(palette, "Notes", Role.NOTE, [_note_words(note) for note in notes], width),
+        *render_notes(palette, "Exposures", Role.DANGER, exposures, width),
+        *_section(palette, "Refused", Role.DANGER, _finding_entries(plan, plan.refusals), width),
+        *_section(palette, "Left undone", Role.DANGER, _finding_entries(plan, plan.unmet), width),
+        *render_drift_entries(palette, DRIFT, Role.WARNING, plan.drift, width),
+        *render_notes(palette, "Warnings", Role.WARNING, own_first(plan, elsewhere), width),
+        *render_notes(palette, "Repairs", Role.WARNING, own_first(plan, plan.repairs), width),
+        *render_notes(palette, "Expiring", Role.WARNING, own_first(plan, plan.expiring), width),
+        *render_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width),
+        *render_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(_verdict(plan), Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
-    parts += _render_blocks(palette, blocks, plan, width)
+    if plan.base is not None:
+        own = "From this change" if origins.own else "From this change: nothing"
+        parts.append(palette.paint(own, Role.TITLE))
+    parts += _render_blocks(palette, origins.own, plan, width) if origins.own else ()
+    parts += _render_pending(palette, origins.pending, plan, width)
     parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
+
+
+def render_drift_entries(palette: Palette, title: str, role: Role, found: Sequence[Drift], width: int) -> Iterator[str]:
+    """A titled list of what was changed outside keyform, and what apply does about each; nothing if there is none."""
+    entries = [(shown(each.address), one_line(each.sentence), one_line(each.remedy)) for each in found]
+    return _section(palette, title, role, entries, width)
 
 
 def render_notes(palette: Palette, title: str, role: Role, notes: Sequence[Note], width: int) -> Iterator[str]:
@@ -79,6 +101,8 @@ def _opening(plan: Plan) -> list[str]:
 
 def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> str:
     summary = wrap(plan_line(count_blocks(blocks)).split(" "), width)
+    if origins := origins_line(plan):
+        summary += wrap(origins.split(" "), width)
     lines = [palette.paint(line, Role.TITLE) for line in summary]
     if plan.refusals:
         verdict = "This plan is refused, for the reasons above, and cannot be applied."
@@ -92,6 +116,8 @@ def _verdict(plan: Plan) -> str:
         return REFUSED
     if plan.unmet:
         return NOTHING_MORE
+    if plan.drift:
+        return DRIFT_STAYS
     return REPAIRS_ONLY if plan.repairs else NO_CHANGES
 
 
@@ -99,9 +125,15 @@ def _note_words(note: Note) -> tuple[str, str, str]:
     return shown(note.address), one_line(note.sentence), ""
 
 
-def _finding_words(finding: Finding) -> tuple[str, str, str]:
+def _finding_entries(plan: Plan, findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+    """What this change of the file causes comes first."""
+    return [_finding_words(plan, finding) for finding in sorted(findings, key=plan.was_said)]
+
+
+def _finding_words(plan: Plan, finding: Finding) -> tuple[str, str, str]:
     where = f" ({shown(finding.where)})" if finding.where else ""
-    return shown(finding.path), one_line(finding.message) + where, one_line(finding.way_out)
+    said = f" {said_at(plan.base)}" if plan.base and plan.was_said(finding) else ""
+    return shown(finding.path), one_line(f"{finding.message}{said}") + where, one_line(finding.way_out)
 
 
 def _section(
@@ -125,7 +157,7 @@ def _section(
 
 
 def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
-    rows = {block.address: rows_of(block) for block in blocks}
+    rows = {block.address: rows_of(block, plan.base) for block in blocks}
     widths = (cells(shown(row.label)) for found in rows.values() for row in found)
     labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
@@ -135,11 +167,25 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
         lines = list(_head(palette, block, column, width))
         for row in rows[block.address]:
             lines += _render_row(palette, row, labels, width)
-        for role, notes in ((Role.WARNING, plan.warnings), (Role.NOTE, plan.notes)):
+        edited = plan.base.edited if plan.base else ()
+        for role, notes in ((Role.WARNING, plan.warnings), (Role.NOTE, plan.notes), (Role.NOTE, edited)):
             for note in notes:
                 if note.address == block.address:
                     lines += _remark(palette, role, one_line(note.sentence), width)
         yield "\n".join(lines)
+
+
+def _render_pending(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
+    """What does not come from this change of the file, in short: each key, and why."""
+    if not blocks or plan.base is None:
+        return
+    longest = max(cells(shown(block.address)) for block in blocks)
+    column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
+    title = f"Already pending at {one_line(plan.base.name)}"
+    lines = [palette.paint(line, Role.TITLE) for line in wrap(title.split(" "), width)]
+    for block in blocks:
+        lines += _head(palette, block, column, width)
+    yield "\n".join(lines)
 
 
 def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
@@ -179,8 +225,9 @@ def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[s
 def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator[str]:
     indent = _ADDRESS_COLUMN + 2 + labels + 2
     words = [palette.paint(word, role) for text, role in row.words for word in text.split(" ")]
-    if row.note:
-        words += [palette.paint(word, Role.QUIET) for word in f"({one_line(row.note)})".split(" ")]
+    notes = (one_line(row.note), "already pending" if row.is_pending else "")
+    for note in filter(None, notes):
+        words += [palette.paint(word, Role.QUIET) for word in f"({note})".split(" ")]
     first, *rest = wrap(words, width - indent)
     symbol = palette.paint(SYMBOLS[row.role], row.role)
     yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(shown(row.label), labels)}  {first}".rstrip()

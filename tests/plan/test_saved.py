@@ -1,4 +1,4 @@
-"""A saved plan is an upper bound: what stands in it and in the plan of now is done, if nothing it touches moved."""
+"""A saved plan is an upper bound: what it and the plan of now have is done, if nothing that it touches moved."""
 
 from __future__ import annotations
 
