@@ -103,7 +103,7 @@ def compute_plan(
     notes = (*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings)
     resources = describe_resources(facts, verdicts, bindings)
     drift = find_drift(facts, verdicts, bindings, resources, is_refused=bool(refusals))
-    resources, drift = add_policies(whole, snapshot, resources, drift)
+    resources, drifted = add_policies(whole, snapshot, resources, drift.proven)
     repairs = tuple(find_repairs(snapshot))
     touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
@@ -148,7 +148,7 @@ def compute_plan(
         repairs=repairs,
         notes=tuple(note for note in notes if note.code in NEUTRAL),
         resources=resources,
-        drift=drift.proven,
+        drift=drifted,
         unproven=drift.unproven,
         selection=selection,
         expects=describe_expected(facts, verdicts, bindings),
