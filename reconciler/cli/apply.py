@@ -32,7 +32,6 @@ def run(
     """
     from reconciler.plan.changes import Destroy
     from reconciler.report.json import plan_to_json
-    from reconciler.report.text import render_plan
 
     destroys = args.command == "destroy"
     progress = ShownProgress(terminal)
@@ -44,7 +43,7 @@ def run(
         task_timeout=args.task_timeout,
     ) as session:
         plan = session.plan(probes=True)
-        text = render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width)
+        text = as_text(plan, args, terminal)
         if not args.json:
             has_nothing = destroys and plan.is_empty and not plan.refusals and not plan.unmet
             terminal.show(NOTHING_TO_DESTROY if has_nothing else text)
@@ -57,6 +56,13 @@ def run(
                 terminal.show_aside(text)
             terminal.approve(question_of(plan, session.demand), review="review the plan")
         return execute(session, plan, args, terminal, progress)
+
+
+def as_text(plan: Plan, args: argparse.Namespace, terminal: Terminal) -> str:
+    """What a person reads before the question."""
+    from reconciler.report.text import render_plan
+
+    return render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width, verbose=args.verbose)
 
 
 def question_of(plan: Plan, demand: Demand | None) -> str:
@@ -178,7 +184,6 @@ def execute(
 def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal) -> None:
     """Something live changed meanwhile: only `--auto-approve` covers the new plan, too."""
     from reconciler.plan.differences import explain_difference
-    from reconciler.report.text import render_plan
 
     differences = explain_difference(terminal.masked(plan), terminal.masked(moved))
     if not args.auto_approve:
@@ -190,4 +195,4 @@ def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal
     show = terminal.show_aside if args.json else terminal.show
     listed = "".join(f"  {shown(each)}\n" for each in differences)
     show(f"\nLive objects changed after the plan was made:\n{listed}\nThe plan is now:\n")
-    show(render_plan(terminal.masked(moved), colour=terminal.colour, width=terminal.width))
+    show(as_text(moved, args, terminal))

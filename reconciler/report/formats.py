@@ -35,7 +35,7 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
         case _:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 
-            return render_plan(plan, colour=look.colour, width=look.width)
+            return render_plan(plan, colour=look.colour, width=look.width, verbose=look.verbose)
 
 
 def error_as(error: KeyformError, shape: str, *, limit: int) -> str:  # noqa: ARG001 - of a format that is to come

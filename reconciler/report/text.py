@@ -8,6 +8,7 @@ from reconciler.encoder import one_line, shown
 from reconciler.errors import Finding
 from reconciler.plan.changes import Action, Note, Plan
 from reconciler.report.blocks import Block, group_changes
+from reconciler.report.folding import Fold, fold_blocks, fold_findings, fold_notes, named
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
@@ -30,12 +31,17 @@ _MARKS = {Role.NOTE: "i"}
 """What a line that asks for nothing begins with; all others have `!`."""
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
+_ROOM_FOR_COUNT = 30
+"""What `and 189 more` takes, and the end of the first of two lines."""
 _WIDEST_LABEL = 24
 """The name of a field or a step; longer ones, which others must have written, get no column."""
 
 
-def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
-    """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code."""
+def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = False) -> str:
+    """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code.
+
+    What is alike is folded, unless `verbose`.
+    """
     palette = Palette(colour)
     blocks = group_changes(plan.changes)
     addresses = {block.address for block in blocks}
@@ -44,17 +50,17 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     parts = [
         *_section(palette, "Exposures", Role.DANGER, [_note_words(note) for note in plan.exposures], width),
         *_section(palette, "Refused", Role.DANGER, [_finding_words(finding) for finding in plan.refusals], width),
-        *_section(palette, "Left undone", Role.DANGER, [_finding_words(finding) for finding in plan.unmet], width),
-        *_section(palette, "Warnings", Role.WARNING, [_note_words(note) for note in elsewhere], width),
-        *_section(palette, "Repairs", Role.WARNING, [_note_words(note) for note in plan.repairs], width),
-        *_section(palette, "Expiring", Role.WARNING, [_note_words(note) for note in plan.expiring], width),
-        *_section(palette, "Notes", Role.NOTE, [_note_words(note) for note in notes], width),
+        *_section(palette, "Left undone", Role.DANGER, _folded_findings(plan.unmet, width, verbose=verbose), width),
+        *_section(palette, "Warnings", Role.WARNING, _folded_notes(elsewhere, width, verbose=verbose), width),
+        *_section(palette, "Repairs", Role.WARNING, _folded_notes(plan.repairs, width, verbose=verbose), width),
+        *_section(palette, "Expiring", Role.WARNING, _folded_notes(plan.expiring, width, verbose=verbose), width),
+        *_section(palette, "Notes", Role.NOTE, _folded_notes(notes, width, verbose=verbose), width),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(_verdict(plan), Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
-    parts += _render_blocks(palette, blocks, plan, width)
+    parts += _render_blocks(palette, fold_blocks(blocks, plan, verbose=verbose), plan, width)
     parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
@@ -104,6 +110,28 @@ def _finding_words(finding: Finding) -> tuple[str, str, str]:
     return shown(finding.path), one_line(finding.message) + where, one_line(finding.way_out)
 
 
+def _folded_notes(notes: Sequence[Note], width: int, *, verbose: bool) -> list[tuple[str, str, str]]:
+    return [
+        _fold_words(each.like.address, [note.address for note in each.items], width)
+        if isinstance(each, Fold)
+        else _note_words(each)
+        for each in fold_notes(notes, verbose=verbose)
+    ]
+
+
+def _folded_findings(findings: Sequence[Finding], width: int, *, verbose: bool) -> list[tuple[str, str, str]]:
+    return [
+        _fold_words(each.like.path, [finding.path for finding in each.items], width)
+        if isinstance(each, Fold)
+        else _finding_words(each)
+        for each in fold_findings(findings, verbose=verbose)
+    ]
+
+
+def _fold_words(like: str, names: Sequence[str], width: int) -> tuple[str, str, str]:
+    return f"{len(names)} more", f"like {shown(like)}: {' '.join(named(names, width))}", ""
+
+
 def _section(
     palette: Palette, title: str, role: Role, entries: Sequence[tuple[str, str, str]], width: int
 ) -> Iterator[str]:
@@ -124,14 +152,18 @@ def _section(
     yield "\n".join(lines)
 
 
-def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
+def _render_blocks(palette: Palette, folded: Sequence[Block | Fold[Block]], plan: Plan, width: int) -> Iterator[str]:
+    blocks = [each for each in folded if isinstance(each, Block)]
     rows = {block.address: rows_of(block) for block in blocks}
     widths = (cells(shown(row.label)) for found in rows.values() for row in found)
     labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
     longest = max(cells(shown(block.address)) for block in blocks)
     column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
-    for block in blocks:
+    for block in folded:
+        if isinstance(block, Fold):
+            yield "\n".join(_render_fold(palette, block, width))
+            continue
         lines = list(_head(palette, block, column, width))
         for row in rows[block.address]:
             lines += _render_row(palette, row, labels, width)
@@ -140,6 +172,16 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
                 if note.address == block.address:
                     lines += _remark(palette, role, one_line(note.sentence), width)
         yield "\n".join(lines)
+
+
+def _render_fold(palette: Palette, fold: Fold[Block], width: int) -> Iterator[str]:
+    """`+ 197 more like key.web-003: key.web-004, …`: the names of as many as fit in about two lines."""
+    indent = _ADDRESS_COLUMN + 2
+    head = f"{len(fold.items)} more like {shown(fold.like.address)}:"
+    names = named([block.address for block in fold.items], 2 * (width - indent) - cells(head) - _ROOM_FOR_COUNT)
+    first, *rest = wrap([*head.split(" "), *names], width - indent)
+    yield f"{symbol_of(palette, fold.like.action)} {palette.paint(first, Role.QUIET)}"
+    yield from (" " * indent + palette.paint(line, Role.QUIET) for line in rest)
 
 
 def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
