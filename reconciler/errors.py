@@ -31,7 +31,7 @@ An error's `message` says what is wrong and where; `way_out` says what to do. Ne
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 class KeyformError(Exception):
@@ -61,12 +61,16 @@ class KeyformError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out."""
+    """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out.
+
+    `code` is the stable name of the rule that is broken, for machines; empty where none has been given.
+    """
 
     where: str
     path: str
     message: str
     way_out: str = ""
+    code: str = field(default="", compare=False)
 
     def lines(self) -> list[str]:
         """All of it on a line, and the way out on another."""
@@ -91,7 +95,13 @@ class _Bundle(KeyformError):
 
 
 class ConfigError(_Bundle):
-    """The configuration is wrong; the error holds every finding."""
+    """The configuration is wrong; the error holds every finding.
+
+    `stack` and `project` are what the file says, if it says that much and nothing is wrong with it.
+    """
+
+    stack = ""
+    project = 0
 
 
 class PlanRefused(_Bundle):

@@ -14,11 +14,12 @@ CHANGES = 2
 
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print the plan; a plan that safety refuses is an error."""
+    from reconciler.cli.review import describe_run
     from reconciler.report.formats import IS_JSON, Look, plan_as
 
     with open_session(args, terminal) as session:
         plan = session.plan(probes=True)
-    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift)
+    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift, describe_run(args))
     shown = plan if args.format in IS_JSON else terminal.masked(plan)
     terminal.show(plan_as(shown, args.format, look), is_json=args.format in IS_JSON)
     if plan.refusals:

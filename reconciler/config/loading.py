@@ -13,7 +13,8 @@ from reconciler.config.files import MAX_BYTES, STDIN, decode, find_files, read_t
 from reconciler.config.merging import merge_trees
 from reconciler.config.parsing import MAX_VALUES, parse_yaml
 from reconciler.config.rules import check_meaning
-from reconciler.config.tree import MAX_FOUND, Findings, Found, Mark, Table, render_path
+from reconciler.config.showing import shown_name
+from reconciler.config.tree import MAX_FOUND, Findings, Found, Mark, Table, coded, render_path
 from reconciler.errors import ConfigError, Finding
 from reconciler.model import DesiredState
 
@@ -32,17 +33,21 @@ def load_config(
     files, findings = find_files(paths)
     if not paths:
         findings.append(Found(None, (), "no configuration file was given", "Run `keyform init` to create one."))
+    findings = coded(findings, "file_is_not_found")
     trees, more = _read_trees(files, read_stdin)
     findings += more
     if not trees or len(trees) < len(files) or any(finding.mark is None for finding in findings):
         # The content of a missing part is unknown: checking the rest would find errors that are none.
         raise _refuse(findings, files)
     root, more = merge_trees(trees)
-    findings += more
+    findings += coded(more, "files_contradict")
     state, more = _check(root, env)
     findings += more
     if findings:
-        raise _refuse(findings, files)
+        error = _refuse(findings, files)
+        if not any(finding.path[:1] in (("stack",), ("project",)) for finding in findings):
+            error.stack, error.project = shown_name(state.stack) or "", state.project
+        raise error
     return state
 
 
@@ -53,18 +58,18 @@ def _read_trees(files: Sequence[Path], read_stdin: Callable[[int], bytes]) -> tu
     for file in files:
         read = decode(read_stdin(room + 1), file, room) if file == STDIN else read_text(file, room)
         if isinstance(read, Found):
-            findings.add(read)
+            findings.add(*coded([read], "file_is_not_read"))
             continue
         text, size = read
         node, found, count = parse_yaml(text, str(file), values)
         room, values = room - size, values - count
-        findings.add(*found)
+        findings.add(*coded(found, "yaml_is_invalid"))
         if isinstance(node, Table):
             trees.append(node)
         elif node is not None:
             message = f"the file contains {describe_node(node)}, but must be a map (`name: value` lines)"
             way_out = "Run `keyform init` to create one."
-            findings.add(Found(node.mark, (), message, way_out))
+            findings.add(Found(node.mark, (), message, way_out, code="type_is_wrong"))
     return trees, findings
 
 
@@ -73,7 +78,13 @@ def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Foun
     misplaced = list(islice(find_misplaced_variables(root), MAX_FOUND))
     root, unset = fill_variables(root, env)
     state, unbuildable = build_state(root, env)
-    stages = (misplaced, unset, check_schema(root), unbuildable, check_meaning(state, root))
+    stages = (
+        coded(misplaced, "variable_is_misplaced"),
+        coded(unset, "variable_is_unset"),
+        check_schema(root),
+        coded(unbuildable, "value_is_invalid"),
+        check_meaning(state, root),
+    )
     findings: list[Found] = []
     for found in stages:
         told = {finding.path for finding in findings}
@@ -96,5 +107,7 @@ def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> C
     """The error with the first findings of `count`; if the search stopped early, there are at least as many."""
     told, least = findings[:MAX_TOLD], "" if is_all else "at least "
     things = "1 error" if count == 1 else f"{least}{count} errors"
-    more = [Finding("", "", f"and {least}{count - len(told)} more")] if count > len(told) else []
+    more = []
+    if count > len(told):
+        more = [Finding("", "", f"and {least}{count - len(told)} more", code="more_is_wrong")]
     return ConfigError(f"The configuration is invalid: {things}.", [*told, *more])

@@ -236,7 +236,7 @@ def refuse_unproven_rename(facts: Facts) -> Iterator[Finding]:
                 "run apply where the sinks of that stack are; to take keys over from another stack, have it release"
                 " them (`forget`), and name each of them in `moved`"
             )
-            yield Finding(move.place.where, move.place.path, message, way_out)
+            yield Finding(move.place.where, move.place.path, message, way_out, code="rename_is_not_proven")
 
 
 def _is_proven(facts: Facts, live: LiveKey) -> bool:
@@ -268,7 +268,7 @@ def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
             if left:
                 message = f"the stack {move.stack} has keys that this file does not declare: {name_some(sorted(left))}"
                 way_out = "declare them, or name them in `forget`; delete keys before you rename the stack"
-                yield Finding(move.place.where, move.place.path, message, way_out)
+                yield Finding(move.place.where, move.place.path, message, way_out, code="rename_is_partial")
 
 
 def note_done(facts: Facts) -> Iterator[Note]:

@@ -531,4 +531,5 @@ def refuse_protected(case: KeyCase) -> Iterator[Finding]:
                 case.address,
                 f"prevent_destroy is set on the live key {generation.name}",
                 "declare the key with `prevent_destroy: false`, apply, then remove it",
+                code="prevent_destroy_is_set",
             )

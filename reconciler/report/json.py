@@ -265,7 +265,7 @@ def _reason(reason: Reason) -> Value:
 
 
 def _finding(finding: Finding) -> Value:
-    return {**asdict(finding)}
+    return {name: value for name, value in asdict(finding).items() if name != "code"}
 
 
 def _summary(summary: Summary) -> Value:

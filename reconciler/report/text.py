@@ -58,7 +58,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
-        return "\n\n".join([*parts, palette.paint(_verdict(plan), Role.TITLE)]) + "\n"
+        return "\n\n".join([*parts, palette.paint(verdict_of(plan), Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     parts += _render_blocks(palette, fold_blocks(blocks, plan, verbose=verbose), plan, width)
     parts += _render_destinations(palette, plan, width)
@@ -92,7 +92,7 @@ def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) 
     return "\n".join(lines)
 
 
-def _verdict(plan: Plan) -> str:
+def verdict_of(plan: Plan) -> str:
     """The text of a plan without changes."""
     if plan.refusals:
         return REFUSED

@@ -1,0 +1,380 @@
+"""A plan, or an error, as Markdown for a comment on a pull request: what matters most first, and cut to a length.
+
+The first line is a marker, by which one comment for each stack and project is found again. Then one line says
+everything; exposures, refusals and what is left undone follow; details are folded away. A comment that would be too
+long loses whole elements, the least important first, and says how many.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.encoder import last_net, one_line, shown
+from reconciler.errors import Finding, KeyformError
+from reconciler.plan.changes import Action, Drift, Note, OpenEndpoint, Plan
+from reconciler.report.blocks import Block, group_changes
+from reconciler.report.folding import Fold, fold_blocks, fold_findings, fold_notes, named
+from reconciler.report.markdown_text import code, fence_for, marker, prose, size, without_comments
+from reconciler.report.rows import Row, rows_of
+from reconciler.report.summary import count_blocks, summary_words
+from reconciler.report.terminal import cells, pad, wrap
+from reconciler.report.text import ACTIONS, SYMBOLS, verdict_of
+
+WIDTH = 100
+"""Columns of a block of code: about what a comment shows without scrolling."""
+SHORT = 160
+"""Characters of a sentence that is too long to be shown whole."""
+_STRENGTH = (Action.DELETE, Action.FORGET, Action.ROTATE, Action.CREATE, Action.UPDATE)
+_WIDEST_ADDRESS = 44
+_WIDEST_LABEL = 24
+_MOST_CHOSEN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An element that is shown whole, or in a `short` form, or not at all."""
+
+    text: str
+    short: str = ""
+
+
+@dataclass(slots=True)
+class Section:
+    """Parts of one kind between what opens and closes them. The lowest `rank` matters most; `noun` names a part."""
+
+    rank: int
+    noun: str
+    head: str
+    parts: Sequence[Part]
+    foot: str = ""
+    prefix: str = ""
+    between: str = "\n"
+    kept: list[str] = field(default_factory=list)
+
+    @property
+    def left(self) -> int:
+        """How many parts are cut."""
+        return len(self.parts) - len(self.kept)
+
+    def rest(self, number: int) -> str:
+        """The line in place of the parts that are cut."""
+        return f"{self.between}{self.prefix}… and {number} more" if number else ""
+
+    def render(self) -> str:
+        """The section with the parts that are kept, and how many are not."""
+        return f"{self.head}{self.between.join(self.kept)}{self.rest(self.left)}{self.foot}"
+
+
+def plan_to_markdown(plan: Plan, *, limit: int, verbose: bool = False, drift_only: bool = False) -> str:
+    """The plan in at most `limit` characters, the same to the byte for the same plan."""
+    if drift_only:
+        return _assemble(_drift_opening(plan), _drift(plan, rank=1, is_open=True), limit)
+    blocks = group_changes(change for change in plan.changes if not plan.is_pending(change))
+    pending = group_changes(change for change in plan.changes if plan.is_pending(change))
+    return _assemble(_opening(plan, blocks, pending), _sections(plan, blocks, pending, verbose=verbose), limit)
+
+
+def error_to_markdown(error: KeyformError, comment: str, *, limit: int) -> str:
+    """What is wrong, and the way out, in place of a plan; `comment` is the marker of the comment that it replaces."""
+    findings: Sequence[Finding] = getattr(error, "findings", ())
+    differences: Sequence[str] = getattr(error, "differences", ())
+    opening = [comment, f"### keyform — {prose(_cut(error.message.rstrip('.'), SHORT))}"]
+    if error.way_out:
+        opening.append(f"{prose(_sentence(_cut(error.way_out, SHORT)))}")
+    sections = [
+        Section(1, "error", "", _findings(findings, verbose=True), prefix="- "),
+        Section(2, "difference", "", [Part(f"- {prose(each)}") for each in differences], prefix="- "),
+    ]
+    return _assemble(opening, sections, limit)
+
+
+def valid_to_markdown(comment: str, sentence: str, notes: Sequence[Note], *, limit: int) -> str:
+    """The comment about a file in which nothing is wrong."""
+    section = Section(1, "note", "", _notes(notes, verbose=True), prefix="- ")
+    return _assemble([comment, f"### keyform — {prose(_cut(sentence, SHORT))}"], [section], limit)
+
+
+# --- The parts of a plan ----------------------------------------------------------------------------------------------
+
+
+def _opening(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block]) -> list[str]:
+    counted = summary_words(count_blocks(group_changes(plan.changes)))
+    words = [", ".join(counted) or ("no changes except repairs" if plan.repairs else "no changes")]
+    words += [f"{_count(len(plan.exposures), 'exposure')}"] if plan.exposures else []
+    words += ["refused"] if plan.refusals else []
+    words += [f"{len(plan.unmet)} left undone"] if plan.unmet else []
+    lines = [
+        marker("plan", stack=plan.stack, project=plan.project),
+        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {plan.project}) — {'; '.join(words)}",
+    ]
+    if plan.refusals:
+        lines.append("**This plan is refused, and cannot be applied.**")
+    if plan.base is not None:
+        at = f"{code(_cut(plan.base.ref, SHORT))} ({code(plan.base.commit[:12])})"
+        own = ", ".join(summary_words(count_blocks(blocks))) or "no changes"
+        before = ", ".join(summary_words(count_blocks(pending))) or "nothing"
+        lines.append(f"This change of the file: {own}. Pending already at {at}: {before}.")
+    if plan.selection:
+        chosen = [("only", plan.selection.targets), ("without", plan.selection.excludes)]
+        told = [f"{word} {_some(names)}" for word, names in chosen if names]
+        lines.append(f"A plan of some keys: {', '.join(told)}. All others stay as they are.")
+    if plan.is_empty:
+        lines.append(verdict_of(plan))
+    return lines
+
+
+def _sections(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block], *, verbose: bool) -> Iterator[Section]:
+    base = plan.base
+    yield _alert(1, "exposure", "CAUTION", "Exposures", _notes(plan.exposures, verbose=True))
+    yield _alert(2, "refusal", "CAUTION", "Refused", _findings(plan.refusals, verbose=True))
+    yield _alert(3, "finding", "WARNING", "Left undone", _findings(plan.unmet, verbose=verbose))
+    if base is not None:
+        yield _alert(2, "warning", "WARNING", "Protects less than before", _notes(base.weakened, verbose=True))
+    yield _alert(4, "warning", "WARNING", "Warnings", _notes(plan.warnings, verbose=verbose))
+    changes = _in_order(blocks, plan, verbose=verbose)
+    yield _code_section(5, "change", _heads(changes))
+    details = [Part("\n".join(_details(block))) for block in changes if isinstance(block, Block)]
+    yield _folded(6, "detail", "Details", details, is_code=True)
+    if base is not None:
+        yield _listed(7, "note", "No longer done", _notes(base.withdrawn, verbose=verbose))
+    earlier = _in_order(pending, plan, verbose=verbose)
+    yield _folded(8, "pending change", f"Pending already ({len(pending)})", _heads(earlier, details=True), is_code=True)
+    yield _folded(7, "repair", f"Repairs ({len(plan.repairs)})", _notes(plan.repairs, verbose=verbose))
+    yield _folded(7, "note", f"Expiring ({len(plan.expiring)})", _notes(plan.expiring, verbose=verbose))
+    yield from _drift(plan, rank=9)
+    yield _folded(10, "note", f"Notes ({len(plan.notes)})", _notes(plan.notes, verbose=verbose))
+    yield _folded(11, "sink", "Sinks", _destinations(plan), is_code=True)
+
+
+def _in_order(blocks: Sequence[Block], plan: Plan, *, verbose: bool) -> list[Block | Fold[Block]]:
+    """What takes something away first: leaks, what opens, deletes, rotations; then what is new, and what changes."""
+
+    def rank(block: Block) -> tuple[bool, bool, int]:
+        opens = any(isinstance(change, OpenEndpoint) for change in block.changes)
+        return not any(change.reason.is_urgent for change in block.changes), not opens, _STRENGTH.index(block.action)
+
+    return fold_blocks(sorted(blocks, key=rank), plan, verbose=verbose)
+
+
+def _heads(blocks: Sequence[Block | Fold[Block]], *, details: bool = False) -> list[Part]:
+    """A line for each block, `details` with its rows; and one for each fold, which names what is in it."""
+    widths = [cells(shown(block.address)) for block in blocks if isinstance(block, Block)]
+    column = 4 + min(max(widths, default=0), _WIDEST_ADDRESS) + 2
+    return [
+        Part(_fold_line(each)) if isinstance(each, Fold) else _head(each, column, details=details) for each in blocks
+    ]
+
+
+def _head(block: Block, column: int, *, details: bool = False) -> Part:
+    address, sentence = shown(block.address), one_line(block.reason.sentence)
+    used = 4 + cells(address)
+    head = f"{_symbol(block.action)} {address}" + " " * max(2, column - used)
+
+    def text(sentence: str) -> str:
+        first, *rest = wrap(sentence.split(" "), max(30, WIDTH - column))
+        return "\n".join([head + first, *(" " * column + line for line in rest)])
+
+    rows = "".join(f"\n{line}" for line in _details(block)[1:]) if details else ""
+    return Part(text(sentence) + rows, text(_cut(sentence, SHORT)))
+
+
+def _fold_line(fold: Fold[Block]) -> str:
+    head = f"{len(fold.items)} more like {shown(fold.like.address)}:"
+    words = [*head.split(" "), *named([block.address for block in fold.items], 2 * WIDTH - cells(head) - 30)]
+    first, *rest = wrap(words, WIDTH - 4)
+    return "\n".join([f"{_symbol(fold.like.action)} {first}", *(f"    {line}" for line in rest)])
+
+
+def _symbol(action: Action) -> str:
+    """Three columns, the symbol at the beginning: a viewer of differences colours the line by it."""
+    return "/".join(SYMBOLS[role] for role in ACTIONS[action]).ljust(3)
+
+
+def _details(block: Block) -> list[str]:
+    """The block line by line, each row behind its own symbol."""
+    rows = rows_of(block)
+    widths = [size for row in rows if (size := cells(shown(row.label))) <= _WIDEST_LABEL]
+    labels = max(widths, default=0)
+    first = f"{_symbol(block.action)} {shown(block.address)}"
+    return [first, *(line for row in rows for line in _row(row, labels))]
+
+
+def _row(row: Row, labels: int) -> Iterator[str]:
+    words = [word for text, _ in row.words for word in text.split(" ")]
+    words += f"({one_line(row.note)})".split(" ") if row.note else []
+    indent = 6 + labels + 2
+    first, *rest = wrap(words, WIDTH - indent)
+    yield f"{SYMBOLS[row.role]}     {pad(shown(row.label), labels)}  {first}".rstrip()
+    yield from (" " * indent + line for line in rest)
+
+
+def _destinations(plan: Plan) -> list[Part]:
+    """Where each sink is, as in the text: without changes, those that the plan could not read."""
+    rows = [(each.sink, each.place) for each in plan.destinations if plan.changes or not each.is_readable]
+    rows += [("(lock)", plan.lock)] if plan.lock else []
+    column = min(max((cells(shown(name)) for name, _ in rows), default=0), _WIDEST_ADDRESS)
+    return [Part(f"  {pad(shown(name), column)}  {shown(place, longest=len(place))}") for name, place in rows]
+
+
+# --- Notes and findings -----------------------------------------------------------------------------------------------
+
+
+def _notes(notes: Iterable[Note], *, verbose: bool) -> list[Part]:
+    return [
+        Part(f"- {_fold_words(each.like.address, [note.address for note in each.items])}")
+        if isinstance(each, Fold)
+        else Part(f"- {_note(each)}", f"- {_note(each, short=True)}")
+        for each in fold_notes(notes, verbose=verbose)
+    ]
+
+
+def _findings(findings: Iterable[Finding], *, verbose: bool) -> list[Part]:
+    return [
+        Part(f"- {_fold_words(each.like.path, [finding.path for finding in each.items])}")
+        if isinstance(each, Fold)
+        else Part(f"- {_finding(each)}", f"- {_finding(each, short=True)}")
+        for each in fold_findings(findings, verbose=verbose)
+    ]
+
+
+def _note(note: Note, *, short: bool = False) -> str:
+    return f"{code(_cut(note.address, SHORT))} {prose(_cut(note.sentence, SHORT) if short else note.sentence)}"
+
+
+def _finding(finding: Finding, *, short: bool = False) -> str:
+    """`path` message (`file:line:column`): the way out."""
+    message = prose(_cut(finding.message, SHORT) if short else finding.message)
+    path = f"{code(_cut(finding.path, SHORT))} " if finding.path else ""
+    where = f" ({code(_cut(finding.where, SHORT))})" if finding.where else ""
+    way_out = f". {prose(_sentence(finding.way_out))}" if finding.way_out and not short else ""
+    return f"{path}{message}{where}{way_out}"
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _fold_words(like: str, names: Sequence[str]) -> str:
+    """`12 more like` what was shown last, with as many names as a line has."""
+    words = named(names, WIDTH)
+    count = words[-3:] if words[-1] == "more" and words[-3:-2] == ["and"] else []
+    told = [word.rstrip(",") for word in words[: len(words) - len(count)]]
+    return f"{len(names)} more like {code(like)}: {_codes(told)}{' ' if count else ''}{' '.join(count)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    """The first few names that a person gave."""
+    more = f" and {len(names) - _MOST_CHOSEN} more" if len(names) > _MOST_CHOSEN else ""
+    return _codes(_cut(name, 64) for name in names[:_MOST_CHOSEN]) + more
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(code(_cut(name, SHORT)) for name in names)
+
+
+def _cut(text: str, longest: int) -> str:
+    text = one_line(text)
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+# --- Drift ------------------------------------------------------------------------------------------------------------
+
+
+def _drift_opening(plan: Plan) -> list[str]:
+    told = f"{len(plan.drift)} changed outside keyform" if plan.drift else "nothing was changed outside keyform"
+    return [
+        marker("drift", stack=plan.stack, project=plan.project),
+        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {plan.project}) — {told}",
+    ]
+
+
+def _drift(plan: Plan, *, rank: int, is_open: bool = False) -> Iterator[Section]:
+    parts = [Part(f"- {_drifted(each)}", f"- {_drifted(each, short=True)}") for each in plan.drift]
+    if is_open:
+        yield Section(rank, "change", "", parts, prefix="- ")
+    else:
+        yield _folded(rank, "change outside keyform", f"Changed outside keyform ({len(plan.drift)})", parts)
+
+
+def _drifted(drift: Drift, *, short: bool = False) -> str:
+    sentence = _cut(drift.sentence, SHORT) if short else drift.sentence
+    remedy = "" if short or not drift.remedy else f". {prose(_sentence(drift.remedy))}"
+    return f"{code(_cut(drift.address, SHORT))} {prose(sentence)}{remedy}"
+
+
+# --- Sections, and how they are cut -----------------------------------------------------------------------------------
+
+
+def _alert(rank: int, noun: str, kind: str, title: str, parts: Sequence[Part]) -> Section:
+    """A box that stands out; where a forge does not know it, a quotation."""
+    quoted = [Part(f"> {part.text}", f"> {part.short}" if part.short else "") for part in parts]
+    return Section(rank, noun, f"> [!{kind}]\n> **{title}**\n>\n", quoted, prefix="> - ")
+
+
+def _listed(rank: int, noun: str, title: str, parts: Sequence[Part]) -> Section:
+    return Section(rank, noun, f"**{title}**\n\n", parts, prefix="- ")
+
+
+def _code_section(rank: int, noun: str, parts: Sequence[Part], between: str = "\n") -> Section:
+    parts = [Part(without_comments(part.text), without_comments(part.short)) for part in parts]
+    fence = fence_for(part.text for part in parts)
+    return Section(rank, noun, f"{fence}diff\n", parts, f"\n{fence}", between=between)
+
+
+def _folded(rank: int, noun: str, title: str, parts: Sequence[Part], *, is_code: bool = False) -> Section:
+    """What is seen after a click. The title is keyform's own: it stands in HTML."""
+    has_rows = any("\n" in part.text for part in parts)
+    inner = (
+        _code_section(rank, noun, parts, "\n\n" if has_rows else "\n")
+        if is_code
+        else Section(rank, noun, "", parts, prefix="- ")
+    )
+    inner.head = f"<details>\n<summary>{title}</summary>\n\n{inner.head}"
+    inner.foot += "\n\n</details>"
+    return inner
+
+
+def _assemble(opening: Sequence[str], sections: Iterable[Section], limit: int) -> str:
+    """The opening, and of the sections what fits: parts in the order of their rank, and none behind one that did not.
+
+    A part that is too long is tried in its short form. What is cut is counted in its section, and at the end.
+    """
+    found = [section for section in sections if section.parts]
+    for section in found:
+        section.parts = [Part(last_net(part.text), last_net(part.short)) for part in section.parts]
+        section.kept = [part.text for part in section.parts]
+    start = last_net("\n\n".join(opening).replace("\n\n", "\n", 1))
+    whole = "\n\n".join([start, *(section.render() for section in found)]) + "\n"
+    if size(whole) <= limit:
+        return whole
+    room = limit - size(start) - size(_cut_line(limit, [(len(each.parts), each.noun) for each in found])) - 3
+    _keep(sorted(found, key=lambda section: section.rank), room)
+    end = _cut_line(limit, [(section.left, section.noun) for section in found])
+    return "\n\n".join([start, *(section.render() for section in found if section.kept), end]) + "\n"
+
+
+def _keep(sections: Sequence[Section], room: int) -> None:
+    for section in sections:
+        section.kept.clear()
+    for section in sections:
+        room -= 2 + size(section.head) + size(section.foot) + size(section.rest(len(section.parts)))
+        for part in section.parts:
+            between = size(section.between) if section.kept else 0
+            fitting = [text for text in (part.text, part.short) if text and size(text) + between <= room]
+            if not fitting:
+                return
+            section.kept.append(fitting[0])
+            room -= size(fitting[0]) + between
+
+
+def _cut_line(limit: int, left: Sequence[tuple[int, str]]) -> str:
+    counts: dict[str, int] = {}
+    for number, noun in left:
+        counts[noun] = counts.get(noun, 0) + number
+    told = ", ".join(_count(number, noun) for noun, number in counts.items() if number)
+    return f"**Cut to {limit:,} characters.** Not shown: {told}. `keyform plan --verbose` shows everything."
