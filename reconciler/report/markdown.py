@@ -106,7 +106,7 @@ def _opening(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block]) -> l
     words += [f"{len(plan.unmet)} left undone"] if plan.unmet else []
     lines = [
         marker("plan", stack=plan.stack, project=plan.project),
-        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {plan.project}) — {'; '.join(words)}",
+        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {prose(str(plan.project))}) — {'; '.join(words)}",
     ]
     if plan.refusals:
         lines.append("**This plan is refused, and cannot be applied.**")
@@ -119,7 +119,7 @@ def _opening(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block]) -> l
         chosen = [("only", plan.selection.targets), ("without", plan.selection.excludes)]
         told = [f"{word} {_some(names)}" for word, names in chosen if names]
         lines.append(f"A plan of some keys: {', '.join(told)}. All others stay as they are.")
-    if plan.is_empty:
+    if plan.is_empty and not plan.refusals and not plan.unmet:
         lines.append(verdict_of(plan))
     return lines
 
@@ -289,7 +289,7 @@ def _drift_opening(plan: Plan) -> list[str]:
     told = f"{len(plan.drift)} changed outside keyform" if plan.drift else "nothing was changed outside keyform"
     return [
         marker("drift", stack=plan.stack, project=plan.project),
-        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {plan.project}) — {told}",
+        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {prose(str(plan.project))}) — {told}",
     ]
 
 

@@ -20,8 +20,11 @@ from reconciler.encoder import one_line
 _TOKEN = re.compile(r"(?:`[^`]+`|[^ ])+")
 _QUOTED = re.compile(r"(\(?)`([^`]+)`([),.;:?]*)")
 _DRESSED = re.compile(r"(\(?)(.+?)([),.;:?]*)")
-_PLAIN = re.compile(r"\(?(?:(?![a-fA-F]{7})[A-Za-z]+(?:'[a-z]{1,2})?|[0-9]{1,6})[),.;:?]*")
-"""A word, or a small number: not the beginning of a commit's hash, which has seven characters at least."""
+_PLAIN = re.compile(
+    r"\(?(?:(?![a-f]{7}|[a-z]*(?:www|http|ftp|mailto|xmpp))[a-z]+(?:'[a-z]{1,2})?|[0-9]{1,6})[),.;:?]*",
+    re.IGNORECASE | re.ASCII,
+)
+"""A word, or a small number: with no part of an address, nor of a commit's hash, which has seven characters or more."""
 _RUN = re.compile("`+")
 _LONGEST_IN_MARKER = 120
 
