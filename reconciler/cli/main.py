@@ -100,7 +100,8 @@ def show_as_result(error: KeyformError, args: argparse.Namespace, terminal: Term
     from reconciler.report.formats import IS_JSON, error_as
 
     told = error if shape in IS_JSON else without_credentials(error, terminal)
-    if text := error_as(told, shape, limit=getattr(args, "limit", COMMENT_LENGTH), about=describe_run(args, error)):
+    about = describe_run(args, terminal, error)
+    if text := error_as(told, shape, limit=getattr(args, "limit", COMMENT_LENGTH), about=about):
         with suppress(KeyformError):
             terminal.show(text, is_json=shape in IS_JSON)
 

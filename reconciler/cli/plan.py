@@ -19,7 +19,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
     with open_session(args, terminal) as session:
         plan = session.plan(probes=True)
-    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift, describe_run(args))
+    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift, describe_run(args, terminal))
     shown = plan if args.format in IS_JSON else terminal.masked(plan)
     terminal.show(plan_as(shown, args.format, look), is_json=args.format in IS_JSON)
     if plan.refusals:

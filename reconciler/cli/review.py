@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import copy
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,7 +14,7 @@ _KINDS = {"show": "plan"}
 """Commands whose results replace those of another."""
 
 
-def describe_run(args: argparse.Namespace, error: KeyformError | None = None) -> About:
+def describe_run(args: argparse.Namespace, terminal: Terminal, error: KeyformError | None = None) -> About:
     """From the command line, the files once they are read, and the error if there is one."""
     stack, project = getattr(args, "about", ("", 0))
     if not stack and isinstance(error, ConfigError):
@@ -26,13 +25,12 @@ def describe_run(args: argparse.Namespace, error: KeyformError | None = None) ->
         folder = str(here)
         root = next((str(each) for each in (here, *here.parents) if (each / ".git").exists()), folder)
     files = tuple(getattr(args, "file", None) or ["keyform.yaml"])
-    return About(_KINDS.get(args.command, args.command), stack, project, files, folder, root)
+    return terminal.masked(About(_KINDS.get(args.command, args.command), stack, project, files, folder, root))
 
 
 def without_credentials(error: KeyformError, terminal: Terminal) -> KeyformError:
-    """A copy for a renderer that takes sentences apart: what it parts could not be recognised afterwards."""
-    found = copy.copy(error)
-    for name in ("message", "way_out", "findings", "differences"):
-        if hasattr(found, name):
-            setattr(found, name, terminal.masked(getattr(found, name)))
+    """The same for a renderer that takes sentences apart: what it parts could not be recognised afterwards."""
+    found = KeyformError(terminal.masked(error.message), way_out=terminal.masked(error.way_out))
+    for name in ("findings", "differences"):
+        setattr(found, name, terminal.masked(getattr(error, name, ())))
     return found

@@ -48,7 +48,7 @@ def show_validity(args: argparse.Namespace, terminal: Terminal, desired: Desired
     from reconciler.cli.review import describe_run
     from reconciler.report.formats import IS_JSON, validity_as
 
-    about = describe_run(args)
+    about = describe_run(args, terminal)
     text = validity_as(describe(desired), notes, args.format, limit=COMMENT_LENGTH, about=about)
     terminal.show(text, is_json=args.format in IS_JSON)
 

@@ -30,7 +30,7 @@ CODES = {
     "uniqueItems": "item_is_repeated",
     "not": "name_is_reserved",
 }
-"""The code of what breaks a keyword of the schema; of all others `value_is_invalid`."""
+"""The code of what breaks a keyword of the schema; of all others `name_is_invalid` or `value_is_invalid`."""
 
 
 def check_schema(root: Node) -> list[Found]:
@@ -41,7 +41,7 @@ def check_schema(root: Node) -> list[Found]:
         rank = PRECEDENCE.index(keyword) if keyword in PRECEDENCE else len(PRECEDENCE)
         if len(findings) >= MAX_FOUND:
             break
-        code = "name_is_invalid" if violation.is_of_name else CODES.get(keyword, "value_is_invalid")
+        code = CODES.get(keyword, "name_is_invalid" if violation.is_of_name else "value_is_invalid")
         for finding in coded(islice(_tell(root, violation), MAX_FOUND), code):
             place = (finding.path, finding.mark, finding.message if keyword == "required" else "")
             if place not in findings or rank < findings[place][0]:

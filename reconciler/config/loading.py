@@ -80,7 +80,7 @@ def _check(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Foun
     state, unbuildable = build_state(root, env)
     stages = (
         coded(misplaced, "variable_is_misplaced"),
-        coded(unset, "variable_is_unset"),
+        coded(unset, "variable_is_invalid"),
         check_schema(root),
         coded(unbuildable, "value_is_invalid"),
         check_meaning(state, root),

@@ -327,7 +327,7 @@ def _code_section(rank: int, noun: str, parts: Sequence[Part], between: str = "\
 
 
 def _folded(rank: int, noun: str, title: str, parts: Sequence[Part], *, is_code: bool = False) -> Section:
-    """What is seen after a click. The title is keyform's own: it stands in HTML."""
+    """What is seen after a click. The title is keyform's own: it is in HTML, and not escaped."""
     has_rows = any("\n" in part.text for part in parts)
     inner = (
         _code_section(rank, noun, parts, "\n\n" if has_rows else "\n")

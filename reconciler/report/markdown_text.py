@@ -39,7 +39,7 @@ def code(text: str) -> str:
 
 
 def prose(text: str) -> str:
-    """A sentence in which others' words may stand: what is not a plain word becomes code.
+    """A sentence that may hold others' words: what is not a plain word becomes code.
 
     It never begins a line: a number and a dot would be a list there.
     """

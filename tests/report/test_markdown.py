@@ -48,7 +48,7 @@ WHOLE = replace(
     ),
     selection=Selection(("search", "pay*"), ("batch-jobs",)),
 )
-"""A plan in which everything is told that can be."""
+"""A plan with something in each of its parts."""
 
 
 def markdown(of, limit=65_536, **options):
