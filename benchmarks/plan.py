@@ -47,18 +47,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     figures: list[dict[str, Any]] = []
+    saved = 0
     for sink in ("dotenv", "json"):
         with emulator(args.deployments) as api, tempfile.TemporaryDirectory(prefix="keyform-bench-") as name:
             folder = Path(name)
             (folder / "keyform.yaml").write_text(declare(args.keys, args.deployments, sink), encoding="utf-8")
             for step, command in (
                 (f"plan, {args.keys} keys to add", ["plan"]),
+                (f"plan --out, {args.keys} keys to add", ["plan", "--out", "plan.json"]),
+                (f"show, {args.keys} keys to add", ["show", "plan.json"]),
                 (f"apply, {args.keys} new keys, {sink} sink", ["apply", "--auto-approve"]),
                 (f"plan, {args.keys} keys, no changes, {sink} sink", ["plan"]),
             ):
                 if step in {figure["step"] for figure in figures}:
                     continue
                 figures.append(measure(step, command, folder, api))
+                if "--out" in command:
+                    saved = (folder / "plan.json").stat().st_size
 
     width = max(len(figure["step"]) for figure in figures)
     sys.stdout.write(f"{args.keys} keys, {args.deployments} deployments, {os.cpu_count()} CPUs\n\n")
@@ -66,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for figure in figures:
         kinds = ", ".join(f"{count} {kind}" for kind, count in figure["by_kind"].items())
         sys.stdout.write(f"{figure['step']:{width}}  {figure['seconds']:6.2f} s  {figure['requests']:8}  {kinds}\n")
+    sys.stdout.write(f"\nThe saved plan: {saved:,} bytes, {saved // args.keys:,} for each key\n")
     if args.json:
-        shape = {"keys": args.keys, "deployments": args.deployments, "cpus": os.cpu_count()}
+        shape = {"saved_plan_bytes": saved, "keys": args.keys, "deployments": args.deployments, "cpus": os.cpu_count()}
         args.json.write_text(json.dumps({**shape, "figures": figures}, indent=2) + "\n", encoding="utf-8")
     return 0
 

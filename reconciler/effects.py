@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -48,6 +48,8 @@ class Completed:
     returncode: int
     stdout: str
     stderr: str
+    raw: bytes = field(default=b"", repr=False)
+    """`stdout` as it was, whether or not it is text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,7 +455,9 @@ class System:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         if ended.was_abandoned:
             raise Interrupted("Interrupted while a command ran.")
-        return Completed(ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"))
+        return Completed(
+            ended.returncode, ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace"), ended.stdout
+        )
 
 
 def _drop_acl(descriptor: int) -> None:

@@ -14,11 +14,12 @@ from reconciler.cli.progress import ShownProgress
 from reconciler.cli.session import Session, open_session
 from reconciler.cli.terminal import Terminal
 from reconciler.encoder import shown
-from reconciler.errors import NotAsDeclared, PlanIsStale, PlanRefused
+from reconciler.errors import KeyformError, NotAsDeclared, PlanIsStale, PlanRefused
 from reconciler.model import DesiredState, LockKind, LockSettings
 
 if TYPE_CHECKING:
     from reconciler.apply.lock import Lock
+    from reconciler.cli.saved import PlanFile
     from reconciler.plan.changes import Demand, Plan
 
 NOTHING_TO_DESTROY = "Nothing to destroy: the stack owns no live key, and no sink has a record of it."
@@ -33,6 +34,7 @@ def run(
     from reconciler.plan.changes import Destroy
     from reconciler.report.json import plan_to_json
 
+    saved = read_saved(args, terminal)
     destroys = args.command == "destroy"
     progress = ShownProgress(terminal)
     with open_session(
@@ -42,7 +44,10 @@ def run(
         ask=(lambda _: Destroy()) if destroys else ask,
         task_timeout=args.task_timeout,
     ) as session:
-        plan = session.plan(probes=True)
+        if saved is not None:
+            saved.check(session)
+        fresh = session.plan(probes=True)
+        plan = saved.narrow(fresh) if saved is not None and not fresh.refusals else fresh
         text = as_text(plan, args, terminal)
         if not args.json:
             has_nothing = destroys and plan.is_empty and not plan.refusals and not plan.unmet
@@ -51,11 +56,34 @@ def run(
             if args.json:
                 terminal.show(plan_to_json(plan), is_json=True)
             raise PlanRefused("The plan is refused. Nothing was changed:", plan.refusals)
-        if not plan.is_empty and not args.auto_approve:
+        if not plan.is_empty and saved is None and not args.auto_approve:
             if args.json:
                 terminal.show_aside(text)
             terminal.approve(question_of(plan, session.demand), review="review the plan")
-        return execute(session, plan, args, terminal, progress)
+        if saved is not None:
+            saved.tell_left_out(fresh, plan)
+        code = execute(session, plan, args, terminal, progress, saved=saved)
+        if saved is not None:
+            saved.require_whole(plan)
+        return code
+
+
+def read_saved(args: argparse.Namespace, terminal: Terminal) -> PlanFile | None:
+    """The saved plan that is to be carried out, if there is one; its selection becomes that of the command."""
+    if getattr(args, "plan_file", None) is None:
+        return None
+    from reconciler.cli.saved import PlanFile
+
+    if args.target or args.exclude:
+        raise KeyformError(
+            "A saved plan says itself which keys it is about. Nothing was changed.",
+            way_out="leave out --target and --exclude; give them to `keyform plan --out`",
+        )
+    found = PlanFile.read(args.plan_file, terminal)
+    selection = found.saved.plan.selection
+    args.target, args.exclude = selection.targets, selection.excludes
+    args.auto_approve = False  # it would cover another plan, too
+    return found
 
 
 def as_text(plan: Plan, args: argparse.Namespace, terminal: Terminal) -> str:
@@ -131,9 +159,11 @@ def execute(
     args: argparse.Namespace,
     terminal: Terminal,
     progress: ShownProgress,
+    *,
+    saved: PlanFile | None = None,
 ) -> int:
     """Carry out the plan, with progress, and report the outcome; Ctrl-C finishes what runs, and publishes what is
-    bound.
+    bound. Nothing is done that a `saved` plan does not have.
     """
     from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
     from reconciler.plan.outcomes import Result
@@ -146,13 +176,17 @@ def execute(
     def look() -> Plan:
         return session.plan(at=plan.made_at, probes=True)
 
+    def look_again() -> Plan:
+        return look() if saved is None else saved.narrow(look())
+
     if plan.is_empty:
         clear_away(lock, sinks)
         if plan.repairs and not args.json:
             terminal.show(f"\nRepaired {', '.join(shown(note.address) for note in plan.repairs)}.")
     else:
-        with locked(lock, plan, sinks, look, timeout=args.lock_timeout) as now:
-            if now != plan:
+        with locked(lock, plan, sinks, look_again, timeout=args.lock_timeout) as now:
+            is_same = now == plan if saved is None else now.changes == plan.changes and not now.refusals
+            if not is_same:
                 check_plan(now)
                 accept(plan, now, args, terminal)
             # Nothing is left to wait for: from here on, lines may be drawn over, and a signal no longer raises.

@@ -20,16 +20,19 @@ _KINDS = (
 )
 
 
-def write_whole(path: Path, content: bytes, *, way_out: str) -> None:
-    """Replace `path` with a file of this content, in one step; an earlier one keeps its mode.
+def write_whole(path: Path, content: bytes, *, way_out: str, private: bool = False) -> None:
+    """Replace `path` with a file of this content, in one step; an earlier one keeps its mode, unless it is to be
+    `private`: 0600.
 
     In another person's checkout the name can be a link to anywhere, or a pipe that nobody reads: KeyformError, as for
     whatever the system refuses. Then what was there stays as it was.
     """
     mode = regular_mode(path, way_out=way_out)
+    if private:
+        mode = 0o600
     aside = path.with_name(f".keyform-{secrets.token_hex(8)}.new")
     try:
-        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode or 0o666)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 if mode is not None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +19,10 @@ from reconciler.model import DesiredState, Snapshot
 if TYPE_CHECKING:
     from types import FrameType
 
+    from reconciler.cli.base import BaseFile
     from reconciler.effects import System
     from reconciler.gcore import ApiEvent, GcoreApi
-    from reconciler.plan.changes import Demand, Plan
+    from reconciler.plan.changes import Demand, Plan, Selection
     from reconciler.sinks import Sink
 
 STOPPING = (
@@ -40,8 +41,13 @@ class Session:
     sinks: dict[str, Sink]
     effects: System
     interruption: Interruption
+    terminal: Terminal
     demand: Demand | None = None
     """What the command asks for besides the file."""
+    selection: Selection | None = None
+    """Which keys the command is about; None for all."""
+    base: BaseFile | None = None
+    """The file as it was, for a command that compares with it."""
 
     def look(self) -> Snapshot:
         """Read the live state."""
@@ -54,16 +60,28 @@ class Session:
 
         `probes`: check that each sink that it needs can be written, and hold up the keys for which one cannot.
         """
-        from reconciler.plan import compute_plan
-        from reconciler.probing import plan_what_can_be_written
-
         snapshot = self.look()  # first: its answers set the API's clock
         now = at or self.api.now().replace(microsecond=0)
+        plan = self.compute(self.desired, snapshot, now, self.sinks if probes else None)
+        if self.base is None:
+            return plan
+        from reconciler.cli.attribution import attribute_to
+
+        return attribute_to(self.base, plan, self, snapshot, now)
+
+    def compute(
+        self, desired: DesiredState, snapshot: Snapshot, now: datetime, sinks: Mapping[str, Sink] | None
+    ) -> Plan:
+        """The plan of a file for a snapshot; with `sinks`, those that it needs are probed."""
+        from reconciler.plan import compute_plan
+        from reconciler.plan.changes import EVERYTHING
+        from reconciler.probing import plan_what_can_be_written
 
         def compute(read: Snapshot) -> Plan:
-            return compute_plan(self.desired, read, now, self.demand)
+            plan = compute_plan(desired, read, now, self.demand, self.selection or EVERYTHING)
+            return replace(plan, api=self.api.host)
 
-        return plan_what_can_be_written(compute, snapshot, self.sinks) if probes else compute(snapshot)
+        return compute(snapshot) if sinks is None else plan_what_can_be_written(compute, snapshot, sinks)
 
 
 def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:
@@ -95,6 +113,7 @@ def open_session(
     """
     desired = read_configuration(args, terminal)
     demand = ask(desired)
+    base = read_base_of(args, terminal, desired)
     from reconciler.gcore.tokens import read_token
 
     token = read_token(terminal.env.get("GCORE_API_KEY"))
@@ -113,7 +132,7 @@ def open_session(
                 project=desired.project,
                 effects=effects,
                 dialect=dialect_of(desired.api),
-                named=desired.named,
+                named=desired.named | (base.desired.named if base and base.desired else frozenset()),
                 workers=args.parallelism,
                 listener=listener or ShownProgress(terminal).on_api_event,
                 task_timeout=task_timeout,
@@ -126,9 +145,28 @@ def open_session(
                 redactor=terminal.redactor,
                 env=terminal.env,
             )
-            yield Session(desired, api, sinks, effects, interruption, demand)
+            yield Session(desired, api, sinks, effects, interruption, terminal, demand, selection_of(args), base)
     finally:
         effects.close()
+
+
+def selection_of(args: argparse.Namespace) -> Selection | None:
+    """Which keys the command line chooses; a key may be given by its address in a plan, too."""
+    if not getattr(args, "target", None) and not getattr(args, "exclude", None):
+        return None
+    from reconciler.plan.changes import Selection
+
+    targets, excludes = (tuple(name.removeprefix("key.") for name in names) for names in (args.target, args.exclude))
+    return Selection(targets, excludes)
+
+
+def read_base_of(args: argparse.Namespace, terminal: Terminal, desired: DesiredState) -> BaseFile | None:
+    """The file at the commit that the command line names with `--base`, if it does."""
+    if getattr(args, "base", None) is None:
+        return None
+    from reconciler.cli.base import read_base
+
+    return read_base(args, terminal, args.base, stack=desired.stack)
 
 
 class Interruption:

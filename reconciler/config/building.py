@@ -54,6 +54,8 @@ from reconciler.sinks.declared import Kind, sink_types
 _CHECK_PATH = "Use visible characters, and check the values of its variables."
 MAX_SINKS = 20
 DEFAULT_LOCK_FILE = ".keyform.lock"
+SOMEBODY = {"HOME": "/home of a user"}
+"""Where the environment is not looked at: `~/` leads to one place, whichever it is."""
 SECTIONS = {"deployments": EndpointKind.DEPLOYMENT, "applications": EndpointKind.APPLICATION}
 
 
@@ -63,6 +65,8 @@ class _Build:
 
     root: Table
     env: Mapping[str, str]
+    is_symbolic: bool = False
+    """Variables are not filled in: a value that depends on one is its text."""
     findings: Findings = field(default_factory=Findings)
 
     def text(self, *path: str | int) -> str | None:
@@ -90,11 +94,13 @@ class _Build:
         self.findings.add(Found(find_mark(self.root, path), path, message, way_out))
 
 
-def build_state(root: Table, env: Mapping[str, str]) -> tuple[DesiredState, list[Found]]:
+def build_state(root: Table, env: Mapping[str, str] | None) -> tuple[DesiredState, list[Found]]:
     """What the file says, in order of name, and what is wrong with its meaning; with an error, the state is only a
     sketch.
+
+    Without an `env`, `root` has its variables as they are written; a project that is one is 0.
     """
-    build = _Build(root, env)
+    build = _Build(root, SOMEBODY if env is None else env, is_symbolic=env is None)
     stack = build.text("stack") or ""
     state = DesiredState(
         stack=stack,
@@ -284,6 +290,8 @@ def _build_option(
 ) -> str | bool | int | tuple[str, ...] | Mapping[str, str] | None:
     """The value of an option, by its kind; None if it is not set."""
     node = find_node(build.root, path)
+    if build.is_symbolic and isinstance(node, Scalar) and "${" in node.text:
+        return node.text
     if kind is Kind.TEXTS:
         texts = {name: build.text(*path, name) for name in entries_of(build.root, *path)}
         return {name: text for name, text in texts.items() if text is not None} if isinstance(node, Table) else None

@@ -31,17 +31,17 @@ def may_be_read(name: str) -> bool:
     return name == PROJECT or (name.startswith(PREFIX) and name != PREFIX)
 
 
-def fill_variables(root: Table, env: Mapping[str, str]) -> tuple[Table, list[Found]]:
+def fill_variables(root: Table, env: Mapping[str, str] | None) -> tuple[Table, list[Found]]:
     """The tree with its variables filled in, so that their values are checked like text in the file.
 
-    A text with a wrong variable stays as it is.
+    A text with a wrong variable stays as it is; without an `env`, all texts do, and no variable is looked up.
     """
     findings = Findings()
     entries = {name: _fill_entry(entry, env, (name,), findings) for name, entry in root.entries.items()}
     return Table(entries, root.mark), findings
 
 
-def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, findings: Findings) -> Entry:
+def _fill_entry(entry: Entry, env: Mapping[str, str] | None, path: Path, findings: Findings) -> Entry:
     match entry.node:
         case Table(entries=entries, mark=mark) if (path[0] in ("lock", "sinks") and len(path) < 3) or _has_texts(path):
             filled = {name: _fill_entry(inner, env, (*path, name), findings) for name, inner in entries.items()}
@@ -49,7 +49,7 @@ def _fill_entry(entry: Entry, env: Mapping[str, str], path: Path, findings: Find
         case Scalar(value=str(text)) as node if "$" in text and _may_read_variables(path) and _is_known(path):
             found = _find_faults(node, text, env, path)
             findings.add(*found)
-            return entry if found else Entry(entry.mark, replace(node, value=_fill(text, env, path)))
+            return entry if found or env is None else Entry(entry.mark, replace(node, value=_fill(text, env, path)))
         case _:
             return entry
 
@@ -74,7 +74,7 @@ def way_out_of_project(text: str) -> str:
     return "Its value must be a whole number of 1 or more."
 
 
-def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) -> list[Found]:
+def _find_faults(node: Scalar, text: str, env: Mapping[str, str] | None, path: Path) -> list[Found]:
     if len(text) > MAX_LENGTH:
         return [Found(node.mark, path, f"has more than {MAX_LENGTH} characters", "Use a shorter one.")]
     findings = [
@@ -92,12 +92,14 @@ def _find_faults(node: Scalar, text: str, env: Mapping[str, str], path: Path) ->
     return findings
 
 
-def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> tuple[str, WayOut] | None:
+def _check_variable(name: str, env: Mapping[str, str] | None, *, is_project: bool) -> tuple[str, WayOut] | None:
     """What is wrong with a variable, and the way out."""
     shown = shown_name(name)
     if not may_be_read(name):
         message = f"a file can read only `{PREFIX}…` and `{PROJECT}`"
         return message, f"If it is not a secret, export it as `{PREFIX}{shown or 'NAME'}` and use that name."
+    if env is None:
+        return None
     the_variable = f"the environment variable {f'`{shown}`' if shown else 'named here'}"
     value = env.get(name, "")
     if not value:
@@ -114,6 +116,18 @@ def _check_variable(name: str, env: Mapping[str, str], *, is_project: bool) -> t
 def _suggest(name: str, env: Mapping[str, str]) -> str:
     near = None if name in env else nearest_name(name, [each for each in env if may_be_read(each) and shown_name(each)])
     return ask_for(near) or "Set it where keyform runs."
+
+
+def find_variables(node: Node, path: Path = ()) -> Iterator[Path]:
+    """The place of every value that depends on a variable, apart from `project`, whose form says all about it."""
+    match node:
+        case Scalar(value=str(text)) if "${" in text and path != ("project",) and _may_read_variables(path):
+            yield path
+        case Table(entries=entries):
+            for name, entry in entries.items():
+                yield from find_variables(entry.node, (*path, name))
+        case _:
+            pass
 
 
 def find_misplaced_variables(node: Node, path: Path = ()) -> Iterator[Found]:

@@ -13,7 +13,7 @@ import re
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from reconciler.config.tree import Found, Mark
 
@@ -77,10 +77,13 @@ def _files_in(folder: Path) -> list[Path]:
     """
     with os.scandir(folder) as entries:
         return [
-            folder / entry.name
-            for entry in entries
-            if Path(entry.name).suffix in SUFFIXES and not entry.name.startswith(".") and not Path(entry).is_dir()
+            folder / entry.name for entry in entries if is_named_like_a_part(entry.name) and not Path(entry).is_dir()
         ]
+
+
+def is_named_like_a_part(name: str) -> bool:
+    """Whether what has this name in a folder is one of its files: YAML, and not hidden."""
+    return PurePath(name).suffix in SUFFIXES and not name.startswith(".")
 
 
 def read_text(path: Path, room: int = MAX_BYTES) -> tuple[str, int] | Found:

@@ -20,6 +20,7 @@ from reconciler.model import (
     LiveKey,
     Secret,
     as_kept,
+    is_written_behind,
     read_description,
     read_identity,
     read_release,
@@ -91,6 +92,7 @@ def read_key(fields: Fields, key_id: str) -> LiveKey:
         claimed_by=claim.stack if claim else None,
         identity=claim or Identity(),
         released=released,
+        has_addition=is_written_behind(description),
     )
 
 

@@ -17,6 +17,7 @@ from reconciler.model.desired import (
     Safety,
     SinkSettings,
     Warnings,
+    Written,
 )
 from reconciler.model.keeping import CLOSE, Length, as_kept, is_kept, tell_apart
 from reconciler.model.live import (
@@ -61,6 +62,7 @@ from reconciler.model.ownership import (
     compose_description,
     digest,
     human_text,
+    is_written_behind,
     read_claim,
     read_description,
     read_identity,
@@ -124,6 +126,7 @@ __all__ = [
     "Unchanged",
     "UnwritableDescription",
     "Warnings",
+    "Written",
     "are_close",
     "as_kept",
     "compose_description",
@@ -132,6 +135,7 @@ __all__ = [
     "human_text",
     "is_kept",
     "is_quoted",
+    "is_written_behind",
     "key_of_name",
     "lock_name",
     "number_in_name",

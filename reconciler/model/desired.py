@@ -177,7 +177,7 @@ class DesiredState:
     """Everything that one stack declares: keys by name, endpoints by reference, sinks by name, each in order of name.
 
     `vouched` are pairs of a key's and a live key's name, from `adopt` of keys that a command leaves out. `api` is the
-    generation of the API, as the file calls it.
+    generation of the API, as the file calls it. `content` is the digest of what the files say.
     """
 
     stack: str
@@ -193,6 +193,7 @@ class DesiredState:
     api: str = DEFAULT_API
     moves: tuple[Move, ...] = ()
     farewells: tuple[Farewell, ...] = ()
+    content: str = field(default="", compare=False)
 
     @property
     def former_stacks(self) -> frozenset[str]:
@@ -237,3 +238,11 @@ class DesiredState:
     def with_keys(self, keys: tuple[DesiredKey, ...], endpoints: tuple[DesiredEndpoint, ...]) -> DesiredState:
         """The same stack with only these keys and endpoints; the owners of the live keys do not change by that."""
         return replace(self, keys=keys, endpoints=endpoints, vouched=self.adoptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What the file writes where a state has what it comes to: the project, maybe a variable; the lock file's path."""
+
+    project: str = ""
+    lock_path: str = ""

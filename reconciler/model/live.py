@@ -21,7 +21,8 @@ class LiveKey:
     can be read of it. `status` is the API's own word (`""`: it has none).
 
     `released` is the marker of a stack that let go of it: it is nobody's. `taken_from` is the stack that its marker
-    names where the file takes the key over from that (`moved`); `ownership` then says what it is to be.
+    names where the file takes the key over from that (`moved`); `ownership` then says what it is to be. `has_addition`:
+    there is text behind the marker, where keyform writes none.
     """
 
     id: str
@@ -35,6 +36,7 @@ class LiveKey:
     identity: Identity = NOBODY
     released: Ownership | None = None
     taken_from: str = ""
+    has_addition: bool = field(default=False, compare=False)
 
     @property
     def description(self) -> str:

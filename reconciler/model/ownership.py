@@ -236,6 +236,14 @@ def join_texts(*texts: str) -> str:
     return " ".join(filter(None, (text.strip() for text in texts)))
 
 
+def is_written_behind(description: str | None) -> bool:
+    """Whether there is text behind a readable marker: keyform writes none there, so somebody else did."""
+    if not description or _read(description)[1] is None:
+        return False
+    match = _MARKER.search(description)
+    return match is not None and bool(description[match.end() :].strip())
+
+
 def read_claim(description: str | None) -> str | None:
     """The stack named by what looks like a marker, anywhere in a description: `""` if not even that can be read.
 

@@ -164,6 +164,8 @@ def plan_bindings(facts: Facts, verdicts: Sequence[Verdict], holds: Holds) -> Bi
             suspects=suspects,
             spares_all=ref in holds.spared,
         )
+        if facts.selection.targets and not any(link.verdict for link in found.losses):
+            found = replace(found, opens=False)
         if found.opens and not found.present and not switches:
             unmet.append(explain_closed(declaration))
             found = replace(found, opens=False)
@@ -394,6 +396,7 @@ def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterat
     """Every key whose consumers the endpoint refuses from now on, because the file no longer opens it for them.
 
     A rotation takes access from nobody, and neither does a secret that reached nobody; leaks are reported elsewhere.
+    It also says so if the endpoint has no key of this stack then.
     """
     stays = {link.verdict.case.name for link in wanted.values() if link.verdict}
     lost: dict[str, list[str]] = defaultdict(list)
@@ -404,7 +407,8 @@ def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterat
         verdict = next(link.verdict for link in found.losses if link.verdict and link.verdict.case.name == name)
         if verdict.heir is None:
             sentence = f"no longer accepts the key {name} ({name_some(lost[name])}) once this is applied"
-            yield Note("key_loses_access", found.address, f"{sentence}: its consumers are refused")
+            left = "" if wanted else "; only foreign keys are left on it" if found.remain else "; no key is left on it"
+            yield Note("key_loses_access", found.address, f"{sentence}: its consumers are refused{left}")
 
 
 def find_spared(

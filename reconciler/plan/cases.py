@@ -24,7 +24,7 @@ from reconciler.model import (
     number_in_name,
     shift,
 )
-from reconciler.plan.changes import Demand, KeyRef, Rotate
+from reconciler.plan.changes import EVERYTHING, Demand, KeyRef, Rotate, Selection
 from reconciler.plan.endpoint_names import find_unusable
 from reconciler.plan.owners import find_claims, find_lookalikes, own_keys, record_is_of
 from reconciler.plan.takeovers import take_over
@@ -144,6 +144,8 @@ class Facts:
     """By the name of a key that is no longer declared, the declared one that replaces it (`moved`)."""
     forgotten: frozenset[str]
     """The keys that the stack lets go of, with those whose place they have taken."""
+    selection: Selection
+    """Which keys the plan is about."""
 
     @property
     def unknown_sinks(self) -> frozenset[str]:
@@ -154,6 +156,14 @@ class Facts:
     def mutable_fields(self) -> frozenset[str]:
         """The fields of a live key that the API changes in place."""
         return self.snapshot.capabilities.mutable_key_fields
+
+    def selects(self, key: str) -> bool:
+        """Whether the plan is about this key; a key and those that it replaces are chosen together."""
+        if not self.selection:
+            return True
+        end = self.heirs.get(key, key)
+        kin = {end, *(former for former, heir in self.heirs.items() if heir == end)}
+        return self.selection.chooses(kin)
 
     def rotates(self, key: str) -> bool:
         """Whether the demand rotates this key, whatever the file says."""
@@ -235,8 +245,9 @@ class KeyCase:
 
     @property
     def is_set_aside(self) -> bool:
-        """The demand is about something else: this key stays as it is."""
-        return isinstance(self.facts.demand, Rotate) and not self.is_rotated
+        """The plan is about other keys: this one stays as it is."""
+        is_left_out = isinstance(self.facts.demand, Rotate) and not self.is_rotated
+        return is_left_out or not self.facts.selects(self.name)
 
     @property
     def newest_in_use(self) -> Generation | None:
@@ -257,7 +268,13 @@ class KeyCase:
         return marker.on(live_name)
 
 
-def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Facts:
+def gather_facts(
+    desired: DesiredState,
+    snapshot: Snapshot,
+    now: datetime,
+    demand: Demand | None = None,
+    selection: Selection = EVERYTHING,
+) -> Facts:
     """What is the same for every key."""
     snapshot = take_over(desired, snapshot)
     by_name: dict[str, list[LiveKey]] = defaultdict(list)
@@ -300,6 +317,7 @@ def gather_facts(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         absent_sinks=frozenset(name for name, contents in snapshot.sinks.items() if contents.is_absent),
         heirs={name: end for name, end in heirs.items() if end not in desired.forgotten},
         forgotten=desired.forgotten | {name for name, end in heirs.items() if end in desired.forgotten},
+        selection=selection,
     )
 
 

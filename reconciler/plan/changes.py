@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 
 from reconciler.errors import Finding
 from reconciler.model import Binding, EndpointRef, Length, LiveKey, Ownership, SinkRecord, Unchanged
@@ -349,11 +351,20 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Expected:
+    """The facts about a key or an endpoint that a plan was made from, in words: pairs of a name and a value."""
+
+    address: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Drift:
     """Something that was changed outside keyform, as markers, records and metadata prove; see `plan/drift.py`.
 
-    `code` is stable. `sentence` says what differs, read after the address; `remedy` what an apply does about it. A
-    `resource` is the whole object before and after that, if it can be told.
+    In `Plan.unproven`, it is what only differs from the file. `code` is stable. `sentence` says what differs, read
+    after the address; `remedy` what an apply does about it. A `resource` is the whole object before and after that, if
+    that is known.
     """
 
     code: str
@@ -377,14 +388,29 @@ class Selection:
         """Whether it leaves anything out."""
         return bool(self.targets or self.excludes)
 
+    def chooses(self, names: Iterable[str]) -> bool:
+        """Whether it is about a key with these names."""
+        known = [*names]
+
+        def match(patterns: tuple[str, ...]) -> bool:
+            return any(fnmatchcase(name, pattern) for name in known for pattern in patterns)
+
+        return (not self.targets or match(self.targets)) and not match(self.excludes)
+
+
+EVERYTHING = Selection()
+"""All keys."""
+
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What a plan of the file as it was at a git ref, of the same live state, tells about this one.
+    """What a plan of the file as it was at a git ref, of the same live state, says about this one.
 
     `pending` are the changes that are in that plan, too: drift, a rotation that is due, an earlier change of the file
-    that is not applied. `withdrawn` says what only that plan does. `weakened` says what protects less in the file than
-    before, without being a change of this plan.
+    that is not applied. `edits` are fields of pending changes to which this change of the file gives other values, each
+    with the id of its change; `edited` says the same in words. `withdrawn` says what only that plan does. `weakened`
+    says what protects less in the file than before, without being a change of this plan. `notes` are all notes of that
+    plan, exposures among them, and `findings` its findings as pairs of a path and a message.
     """
 
     ref: str
@@ -392,6 +418,16 @@ class Base:
     pending: frozenset[ChangeId] = frozenset()
     withdrawn: tuple[Note, ...] = ()
     weakened: tuple[Note, ...] = ()
+    edited: tuple[Note, ...] = ()
+    edits: frozenset[tuple[ChangeId, str]] = frozenset()
+    notes: frozenset[Note] = frozenset()
+    findings: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def name(self) -> str:
+        """The ref, and the commit unless that is the same: `main (abc1234)`."""
+        short = self.commit[:7]
+        return f"{self.ref} ({short})" if short and not self.commit.startswith(self.ref) else self.ref or short
 
 
 @dataclass(frozen=True, slots=True)
@@ -417,8 +453,10 @@ class Plan:
     `renames` are renamed keys that still have generations, each with the key that replaces it. `repairs` say what an
     apply writes again in sinks, because it is damaged: they change no key. `notes` ask for nothing: a generation in its
     overlap, say. `resources` are all keys and endpoints of the stack, whole, before and after the plan; `drift` is what
-    was changed outside keyform. `api` is the API's host. `base` tells, where a base was given, which changes come from
-    this change of the file. `selection` says which keys the plan is about.
+    was changed outside keyform; `unproven` is what differs from the file and may have been, or the file was changed and
+    not applied since. `api` is the API's host. `base` tells, where a base was given, which changes come from this
+    change of the file. `selection` says which keys the plan is about. `expects` are the facts about all keys and
+    endpoints of the stack that the plan was made from.
     """
 
     stack: str
@@ -440,9 +478,11 @@ class Plan:
     notes: tuple[Note, ...] = ()
     resources: tuple[Resource, ...] = field(default=(), compare=False)
     drift: tuple[Drift, ...] = field(default=(), compare=False)
+    unproven: tuple[Drift, ...] = field(default=(), compare=False)
     api: str = ""
     base: Base | None = field(default=None, compare=False)
-    selection: Selection = Selection()
+    selection: Selection = EVERYTHING
+    expects: tuple[Expected, ...] = field(default=(), compare=False)
 
     @property
     def is_empty(self) -> bool:
@@ -452,3 +492,12 @@ class Plan:
     def is_pending(self, change: Change) -> bool:
         """Whether a change was pending already at the base: then it does not come from this change of the file."""
         return self.base is not None and change.id in self.base.pending
+
+    def was_said(self, each: Note | Finding) -> bool:
+        """Whether the plan at the base says the same: then it does not come from this change of the file.
+
+        A finding is the same wherever in the file it is.
+        """
+        if self.base is None:
+            return False
+        return (each.path, each.message) in self.base.findings if isinstance(each, Finding) else each in self.base.notes

@@ -11,6 +11,7 @@ from reconciler.model import Auth, DesiredKey, DesiredState, LockKind, LockSetti
 from reconciler.plan.bindings import BindingPlan, Holds, plan_bindings
 from reconciler.plan.cases import MOST_TOLD, Facts, KeyCase, gather_cases, gather_facts
 from reconciler.plan.changes import (
+    EVERYTHING,
     Change,
     Copy,
     Demand,
@@ -21,6 +22,16 @@ from reconciler.plan.changes import (
     Publish,
     RemoveRecord,
     Rotate,
+    Selection,
+)
+from reconciler.plan.drift import find_drift
+from reconciler.plan.expectations import describe_expected
+from reconciler.plan.exposures import (
+    STANDING_EXPOSURES,
+    expose_access,
+    expose_lost_protection,
+    expose_places,
+    in_order_of_danger,
 )
 from reconciler.plan.leftovers import explain_old, find_left_claims, find_old, find_unretired
 from reconciler.plan.moving import (
@@ -38,19 +49,27 @@ from reconciler.plan.owners import find_claims
 from reconciler.plan.resources import describe_resources
 from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
+from reconciler.plan.selection import find_unmatched, narrow_endpoints, refuse_renamed_in_part
 from reconciler.plan.verdicts import Verdict, judge
 
 
-def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, demand: Demand | None = None) -> Plan:
+def compute_plan(
+    desired: DesiredState,
+    snapshot: Snapshot,
+    now: datetime,
+    demand: Demand | None = None,
+    selection: Selection = EVERYTHING,
+) -> Plan:
     """The plan that changes the live state to the desired one; deterministic to the byte, and without secrets.
 
     With `Rotate`, the keys that it asks for are rotated, and everything else stays as it is, including endpoints' own
-    settings. With `Destroy`, everything that the stack owns is removed.
+    settings. With `Destroy`, everything that the stack owns is removed. Keys that the `selection` leaves out stay as
+    they are.
     """
     whole = desired
     demand, found = (resolved := resolve_demand(desired, snapshot, now, demand)).demand, resolved.notes
     desired = narrow(desired, demand)
-    facts = gather_facts(desired, snapshot, now, demand)
+    facts = narrow_endpoints(gather_facts(desired, snapshot, now, demand, selection))
     verdicts, bindings = decide(facts)
     told = {verdict.case.name for verdict in verdicts if verdict.unmet}
     cases = [verdict.case for verdict in verdicts]
@@ -59,6 +78,8 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
     refusals = (
         *check_safety(facts, verdicts),
         *((*refuse_unproven_rename(facts), *refuse_partial_rename(facts)) if demand is None else ()),
+        *find_unmatched(selection, cases),
+        *refuse_renamed_in_part(facts),
         *(finding for verdict in verdicts for finding in verdict.refusals),
     )
     unmet = (
@@ -71,12 +92,16 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         *(expose_takeovers(facts) if demand is None else ()),
         *(note for verdict in verdicts for note in verdict.exposures),
         *bindings.exposures,
+        *expose_access(facts, verdicts, bindings),
+        *expose_places(facts, verdicts),
+        *expose_lost_protection(verdicts),
     )
     changes = tuple(order_changes(verdicts, bindings))
     written = sorted(sinks_written(changes) & set(snapshot.sinks))
     named = {*written, *(sink for key in desired.keys for sink in key.sinks)}
     notes = (*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings)
-    resources, drift = describe_resources(facts, verdicts, bindings)
+    resources = describe_resources(facts, verdicts, bindings)
+    drift = find_drift(facts, verdicts, bindings, resources, is_refused=bool(refusals))
     repairs = tuple(find_repairs(snapshot))
     touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
@@ -85,7 +110,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         made_at=now,
         changes=changes,
         refusals=refusals,
-        exposures=(
+        exposures=in_order_of_danger(
             # A refused plan changes nothing: only exposures that already exist are worth reporting.
             *(note for note in exposures if not refusals or note.code in STANDING_EXPOSURES),
             *(
@@ -104,7 +129,7 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
                 if contents.warning
             ),
             *note_claims(facts, told, {live_id for live_id, _ in left}),
-            *(note_done(facts) if demand is None else ()),
+            *(note_done(facts) if demand is None and not selection else ()),
         ),
         expiring=tuple(note for verdict in verdicts for note in verdict.expiring),
         unmet=unmet,
@@ -121,7 +146,10 @@ def compute_plan(desired: DesiredState, snapshot: Snapshot, now: datetime, deman
         repairs=repairs,
         notes=tuple(note for note in notes if note.code in NEUTRAL),
         resources=resources,
-        drift=drift,
+        drift=drift.proven,
+        unproven=drift.unproven,
+        selection=selection,
+        expects=describe_expected(facts, verdicts, bindings),
     )
 
 
@@ -130,10 +158,6 @@ def find_repairs(snapshot: Snapshot) -> Iterator[Note]:
     for name, contents in sorted(snapshot.sinks.items()):
         for repair in contents.repairs:
             yield Note(repair.code, f"sink.{name}", repair.sentence)
-
-
-STANDING_EXPOSURES = frozenset({"endpoint_is_public", "key_stays", "leaked_secret_opens"})
-"""The exposures that describe the present, not the effect of the plan."""
 
 
 def decide(facts: Facts) -> tuple[list[Verdict], BindingPlan]:
@@ -244,7 +268,7 @@ def sinks_written(changes: Iterable[Change]) -> set[str]:
 def note_claims(facts: Facts, held_up: Collection[str], told: Collection[str]) -> Iterator[Note]:
     """Live keys with markers of this stack that nothing confirms; not those that hold a key up, or are `told`."""
     found = find_claims(facts.desired, facts.snapshot, facts.own)
-    claims = [(key, live) for key, live in found if key not in held_up and live.id not in told]
+    claims = [(key, live) for key, live in found if key not in held_up and live.id not in told and facts.selects(key)]
     for key, live in claims[:MOST_TOLD]:
         sentence = f"the live key {live.name} is neither changed nor deleted: {describe_claim(live)}"
         yield Note("marker_is_not_borne_out", f"key.{key}", f"{sentence}; {way_out_of_claim(live)}")

@@ -85,7 +85,7 @@ def find_left_claims(facts: Facts, cases: Sequence[KeyCase], told: Collection[st
     known |= {live.id for case in cases if case.name in told for live in find_doubtful(case)}
     claims = {live: key for key, live in reversed(list(find_claims(facts.desired, facts.snapshot, facts.own)))}
     left = []
-    for live, name in claims.items():
+    for live, name in ((live, name) for live, name in claims.items() if facts.selects(name)):
         marker = live.ownership
         if marker is None and name not in declared and name not in told:
             way_out = way_out_of_claim(live)

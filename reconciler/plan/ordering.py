@@ -254,15 +254,30 @@ def taken_over(verdict: Verdict, live: KeyRef) -> tuple[ChangeId, ...]:
 
 
 def remove_records(verdicts: Iterable[Verdict], unbound: Ids) -> Iterator[Change]:
-    """A removed key's record goes after its bindings and before its live key, so that a record never outlives a key."""
+    """A removed key's record goes after its bindings and before its live key, so that a record never outlives a key.
+
+    That of a sink that the key no longer names goes after the marker has ceased to name it: otherwise the sink would
+    seem to have lost it.
+    """
     for verdict in verdicts:
+        newest = verdict.case.newest_in_use if verdict.case.desired else None
+        marked = [
+            ChangeId(Step.UPDATE_KEY, KeyRef.of(writing.live))
+            for writing in verdict.writings
+            if newest and writing.live.id == newest.live.id and not verdict.successor
+        ]
         unbinds = [change for ruling in verdict.going for change in unbound[ruling.generation.ref]]
         for sink, reason in verdict.obsolete_records.items():
             yield RemoveRecord(
                 key=verdict.case.name,
                 action=verdict.action,
                 reason=reason,
-                depends_on=(*published(verdict), *copied(verdict), *(unbinds if verdict.case.desired is None else [])),
+                depends_on=(
+                    *published(verdict),
+                    *copied(verdict),
+                    *marked,
+                    *(unbinds if verdict.case.desired is None else []),
+                ),
                 sink=sink,
                 record=verdict.case.records.get(sink),
             )

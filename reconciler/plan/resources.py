@@ -8,25 +8,23 @@ nobody knows, and what only an apply gives. `secret` is always None: a plan hold
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from reconciler.model import Auth, EndpointKind, EndpointRef, SinkRecord, Unchanged
 from reconciler.plan.bindings import BindingPlan, Comparison
 from reconciler.plan.cases import Facts, Generation
-from reconciler.plan.changes import Action, Drift, KeyRef, Object, Resource
+from reconciler.plan.changes import Action, KeyRef, Object, Resource
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
-from reconciler.plan.holdings import find_deleted, find_holdings
+from reconciler.plan.holdings import find_holdings
 from reconciler.plan.verdicts import Verdict
 
 Opened = Mapping[KeyRef, Collection[EndpointRef]]
 """By live key, the endpoints that it opens."""
 
 
-def describe_resources(
-    facts: Facts, verdicts: Sequence[Verdict], bindings: BindingPlan
-) -> tuple[tuple[Resource, ...], tuple[Drift, ...]]:
-    """Every key and every endpoint of the stack before and after the plan; and those that were changed outside keyform.
+def describe_resources(facts: Facts, verdicts: Sequence[Verdict], bindings: BindingPlan) -> tuple[Resource, ...]:
+    """Every key and every endpoint of the stack before and after the plan.
 
     Keys come first, in order of name, then endpoints in order of address, also those that stay as they are.
     """
@@ -51,9 +49,8 @@ def describe_resources(
     kept = {live: name for live, name in names.items() if name not in let_go}
     shown = (found for found in bindings.compared if found.endpoint.ref in touched)
     endpoints = [_endpoint(found, names, kept, switches=switches) for found in shown]
-    drifted = [drift for verdict, key in zip(verdicts, keys, strict=True) for drift in _drift(verdict, key)]
     there = [each for each in keys if each.before is not None or each.after is not None]
-    return (*there, *endpoints), tuple(drifted)
+    return (*there, *endpoints)
 
 
 # --- Keys -------------------------------------------------------------------------------------------------------------
@@ -178,18 +175,12 @@ def _sinks_after(verdict: Verdict, held: Sequence[str]) -> list[str]:
     return sorted(({*held} | added) - verdict.obsolete_records.keys())
 
 
-def _drift(verdict: Verdict, key: Resource) -> Iterator[Drift]:
-    """A key whose newest generation was deleted outside keyform, with what a sink's record still says of it."""
-    deleted = find_deleted(verdict.case)
-    if deleted is None:
-        return
-    gone = _object(verdict.case.name, [_recorded(deleted)], deleted.live_name, _sinks(verdict))
-    found = Resource(key.address, gone, key.before if verdict.case.newest_in_use else None)
-    yield Drift("key_was_deleted", key.address, f"{deleted.live_name} was deleted outside keyform", "", found)
+def recorded_key(verdict: Verdict, record: SinkRecord) -> Object:
+    """A key whose live key is gone, as far as a sink's record describes it."""
+    return _object(verdict.case.name, [_recorded(record)], record.live_name, _sinks(verdict))
 
 
 def _recorded(record: SinkRecord) -> Object:
-    """A live key that is gone, as far as a sink's record describes it."""
     unknown = dict.fromkeys(("phase", "description", "expires_at", "prevent_destroy"), None)
     known: Object = {"name": record.live_name, "number": record.generation, **unknown}
     return {**known, "created_at": instant(record.created_at), **dict.fromkeys(_KINDS, None), "marker": None}

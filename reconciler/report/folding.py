@@ -12,7 +12,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from reconciler.encoder import shown
+from reconciler.encoder import shown as printable
 from reconciler.errors import Finding
 from reconciler.plan.changes import Action, Change, DeleteKey, Note, OpenEndpoint, Plan, RemoveRecord, Unbind
 from reconciler.report.blocks import Block
@@ -21,6 +21,8 @@ from reconciler.report.terminal import cells, items
 
 SHOWN_BLOCKS = 3
 """How many blocks of a kind are shown."""
+SHOWN_LINES = 10
+"""How many, where a block is a line."""
 SHOWN_NOTES = 5
 """How many notes with the same code, or findings with the same words."""
 LEAST = 3
@@ -42,9 +44,11 @@ class Fold(Generic[Item]):
     items: tuple[Item, ...]
 
 
-def fold_blocks(blocks: Sequence[Block], plan: Plan, *, verbose: bool) -> list[Block | Fold[Block]]:
+def fold_blocks(
+    blocks: Sequence[Block], plan: Plan, *, verbose: bool, shown: int = SHOWN_BLOCKS
+) -> list[Block | Fold[Block]]:
     """Blocks in their order; each fold comes right after the last block of its kind that is shown."""
-    warned = {note.address for note in plan.warnings}
+    warned = {note.address for note in (*plan.warnings, *(plan.base.edited if plan.base else ()))}
     notes: dict[str, list[str]] = {}
     for note in plan.notes:
         notes.setdefault(note.address, []).append(note.code)
@@ -52,12 +56,12 @@ def fold_blocks(blocks: Sequence[Block], plan: Plan, *, verbose: bool) -> list[B
     def kind(block: Block) -> Hashable:
         if verbose or block.address in warned or not is_routine(block):
             return None
-        pending = tuple(plan.is_pending(change) for change in block.changes)
         why = tuple(dict.fromkeys((change.step, change.reason.code) for change in block.changes))
-        rows = tuple(_as_of_any(block, row) for row in rows_of(block))
+        rows = tuple(_as_of_any(block, row) for row in rows_of(block, plan.base))
+        pending = tuple(map(plan.is_pending, block.changes))
         return block.action, block.reason.code, why, rows, pending, tuple(notes.get(block.address, ()))
 
-    return fold(blocks, kind, shown=SHOWN_BLOCKS)
+    return fold(blocks, kind, shown=shown)
 
 
 def is_routine(block: Block) -> bool:
@@ -83,7 +87,7 @@ def _as_of_any(block: Block, row: Row) -> Hashable:
         return row.role, row.label
     words = tuple(text for text, _ in row.words)
     if row.label in _NAMES_ITSELF:
-        words = tuple(text.replace(shown(block.name), "*") for text in words)
+        words = tuple(text.replace(printable(block.name), "*") for text in words)
     return row.role, row.label, words
 
 
@@ -116,11 +120,11 @@ def fold_notes(notes: Iterable[Note], *, verbose: bool) -> list[Note | Fold[Note
     return fold(notes, lambda note: None if verbose else note.code, shown=SHOWN_NOTES)
 
 
-def fold_findings(findings: Iterable[Finding], *, verbose: bool) -> list[Finding | Fold[Finding]]:
+def fold_findings(findings: Iterable[Finding], plan: Plan, *, verbose: bool) -> list[Finding | Fold[Finding]]:
     """Findings in their order, folded where one thing causes them all: they say the same, at different places."""
 
     def kind(finding: Finding) -> Hashable:
-        return None if verbose else (finding.message, finding.way_out)
+        return None if verbose else (finding.message, finding.way_out, plan.was_said(finding))
 
     return fold(findings, kind, shown=SHOWN_NOTES)
 
@@ -129,7 +133,7 @@ def named(names: Sequence[str], room: int) -> list[str]:
     """The words of a list that takes about `room` columns at most: `a, b, c and 95 more`."""
     used, count = 0, 0
     for name in names:
-        used += cells(shown(name)) + 2
+        used += cells(printable(name)) + 2
         if used > room and count:
             break
         count += 1

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from reconciler.errors import KeyformError
 from reconciler.plan.changes import Note, Plan
+from reconciler.plan.revision import Comparison
 from reconciler.report.about import NOTHING_KNOWN, About
 
 IS_JSON = frozenset({"json", "sarif"})
@@ -43,10 +44,31 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.sarif import plan_to_sarif  # noqa: PLC0415
 
             return plan_to_sarif(plan, look.about)
+        case _ if look.drift_only:
+            from reconciler.report.drift import render_drift  # noqa: PLC0415
+
+            return render_drift(plan, colour=look.colour, width=look.width)
         case _:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 
             return render_plan(plan, colour=look.colour, width=look.width, verbose=look.verbose)
+
+
+def diff_as(comparison: Comparison, shape: str, look: Look) -> str:
+    """How two versions of the file differ, in this format."""
+    match shape:
+        case "json":
+            from reconciler.report.diff_json import diff_to_json  # noqa: PLC0415
+
+            return diff_to_json(comparison)
+        case "markdown":
+            from reconciler.report.diff_markdown import diff_to_markdown  # noqa: PLC0415
+
+            return diff_to_markdown(comparison, limit=look.limit, verbose=look.verbose)
+        case _:
+            from reconciler.report.diff_text import render_diff  # noqa: PLC0415
+
+            return render_diff(comparison, colour=look.colour, width=look.width, verbose=look.verbose)
 
 
 def error_as(error: KeyformError, shape: str, *, limit: int, about: About = NOTHING_KNOWN) -> str:
@@ -89,6 +111,8 @@ def comment_marker(about: About) -> str:
     """The first line of a comment: by its stack and project, or by the file if that says neither."""
     from reconciler.report.markdown_text import marker  # noqa: PLC0415
 
+    if about.stack and about.kind == "diff":
+        return marker(about.kind, stack=about.stack)  # of which the project may be a variable
     if about.stack and about.project:
         return marker(about.kind, stack=about.stack, project=about.project)
     return marker(about.kind, file=",".join(about.files))

@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 
 from reconciler.encoder import last_net, one_line, shown
 from reconciler.errors import Finding, KeyformError
-from reconciler.plan.changes import Action, Drift, Note, OpenEndpoint, Plan
+from reconciler.plan.changes import Action, Base, Drift, Note, OpenEndpoint, Plan
 from reconciler.report.blocks import Block, group_changes
+from reconciler.report.drift import DIFFERS
 from reconciler.report.folding import Fold, fold_blocks, fold_findings, fold_notes, named
 from reconciler.report.markdown_text import code, fence_for, marker, prose, size, without_comments
+from reconciler.report.origins import Origins, find_origins, origins_line, own_first, said_at
 from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, summary_words
 from reconciler.report.terminal import cells, pad, wrap
-from reconciler.report.text import ACTIONS, SYMBOLS, verdict_of
+from reconciler.report.text import ACTIONS, DRIFT, SYMBOLS, verdict_of
 
 WIDTH = 100
 """Columns of a block of code: about what a comment shows without scrolling."""
@@ -70,9 +72,7 @@ def plan_to_markdown(plan: Plan, *, limit: int, verbose: bool = False, drift_onl
     """The plan in at most `limit` characters, the same to the byte for the same plan."""
     if drift_only:
         return _assemble(_drift_opening(plan), _drift(plan, rank=1, is_open=True), limit)
-    blocks = group_changes(change for change in plan.changes if not plan.is_pending(change))
-    pending = group_changes(change for change in plan.changes if plan.is_pending(change))
-    return _assemble(_opening(plan, blocks, pending), _sections(plan, blocks, pending, verbose=verbose), limit)
+    return _assemble(_opening(plan), _sections(plan, find_origins(plan), verbose=verbose), limit)
 
 
 def error_to_markdown(error: KeyformError, comment: str, *, limit: int) -> str:
@@ -83,7 +83,7 @@ def error_to_markdown(error: KeyformError, comment: str, *, limit: int) -> str:
     if error.way_out:
         opening.append(f"{prose(_sentence(_cut(error.way_out, SHORT)))}")
     sections = [
-        Section(1, "error", "", _findings(findings, verbose=True), prefix="- "),
+        Section(1, "error", "", [_finding_part(finding) for finding in findings], prefix="- "),
         Section(2, "difference", "", [Part(f"- {prose(each)}") for each in differences], prefix="- "),
     ]
     return _assemble(opening, sections, limit)
@@ -98,23 +98,18 @@ def valid_to_markdown(comment: str, sentence: str, notes: Sequence[Note], *, lim
 # --- The parts of a plan ----------------------------------------------------------------------------------------------
 
 
-def _opening(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block]) -> list[str]:
+def _opening(plan: Plan) -> list[str]:
     counted = summary_words(count_blocks(group_changes(plan.changes)))
     words = [", ".join(counted) or ("no changes except repairs" if plan.repairs else "no changes")]
-    words += [f"{_count(len(plan.exposures), 'exposure')}"] if plan.exposures else []
+    exposures = len(plan.exposures) + (len(plan.base.weakened) if plan.base else 0)
+    words += [_count(exposures, "exposure")] if exposures else []
     words += ["refused"] if plan.refusals else []
     words += [f"{len(plan.unmet)} left undone"] if plan.unmet else []
-    lines = [
-        marker("plan", stack=plan.stack, project=plan.project),
-        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {prose(str(plan.project))}) — {'; '.join(words)}",
-    ]
+    lines = [marker("plan", stack=plan.stack, project=plan.project), _title(plan, "; ".join(words))]
     if plan.refusals:
         lines.append("**This plan is refused, and cannot be applied.**")
     if plan.base is not None:
-        at = f"{code(_cut(plan.base.ref, SHORT))} ({code(plan.base.commit[:12])})"
-        own = ", ".join(summary_words(count_blocks(blocks))) or "no changes"
-        before = ", ".join(summary_words(count_blocks(pending))) or "nothing"
-        lines.append(f"This change of the file: {own}. Pending already at {at}: {before}.")
+        lines.append(f"Compared with the file at {code(_cut(plan.base.name, SHORT))}. {origins_line(plan)}".rstrip())
     if plan.selection:
         chosen = [("only", plan.selection.targets), ("without", plan.selection.excludes)]
         told = [f"{word} {_some(names)}" for word, names in chosen if names]
@@ -124,26 +119,34 @@ def _opening(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block]) -> l
     return lines
 
 
-def _sections(plan: Plan, blocks: Sequence[Block], pending: Sequence[Block], *, verbose: bool) -> Iterator[Section]:
-    base = plan.base
-    yield _alert(1, "exposure", "CAUTION", "Exposures", _notes(plan.exposures, verbose=True))
-    yield _alert(2, "refusal", "CAUTION", "Refused", _findings(plan.refusals, verbose=True))
-    yield _alert(3, "finding", "WARNING", "Left undone", _findings(plan.unmet, verbose=verbose))
-    if base is not None:
-        yield _alert(2, "warning", "WARNING", "Protects less than before", _notes(base.weakened, verbose=True))
-    yield _alert(4, "warning", "WARNING", "Warnings", _notes(plan.warnings, verbose=verbose))
-    changes = _in_order(blocks, plan, verbose=verbose)
-    yield _code_section(5, "change", _heads(changes))
-    details = [Part("\n".join(_details(block))) for block in changes if isinstance(block, Block)]
+def _title(plan: Plan, what: str) -> str:
+    return f"### keyform: {code(_cut(plan.stack, SHORT))} (project {prose(str(plan.project))}) — {what}"
+
+
+def _sections(plan: Plan, origins: Origins, *, verbose: bool) -> Iterator[Section]:
+    weakened, withdrawn, edited = (
+        (plan.base.weakened, plan.base.withdrawn, plan.base.edited) if plan.base else ((),) * 3
+    )
+
+    def notes(found: Sequence[Note], *, all_of_them: bool = verbose) -> list[Part]:
+        return _notes(own_first(plan, found), verbose=all_of_them)
+
+    yield _alert(1, "exposure", "CAUTION", "Exposures", notes([*weakened, *plan.exposures], all_of_them=True))
+    yield _alert(2, "refusal", "CAUTION", "Refused", _findings(plan, plan.refusals, verbose=True))
+    yield _alert(3, "finding", "WARNING", "Left undone", _findings(plan, plan.unmet, verbose=verbose))
+    yield _alert(4, "warning", "WARNING", "Warnings", notes(plan.warnings))
+    changes = _in_order(origins.own, plan, verbose=verbose)
+    yield _code_section(5, "change", _heads(changes, plan))
+    details = [Part("\n".join(_details(block, plan.base))) for block in changes if isinstance(block, Block)]
     yield _folded(6, "detail", "Details", details, is_code=True)
-    if base is not None:
-        yield _listed(7, "note", "No longer done", _notes(base.withdrawn, verbose=verbose))
-    earlier = _in_order(pending, plan, verbose=verbose)
-    yield _folded(8, "pending change", f"Pending already ({len(pending)})", _heads(earlier, details=True), is_code=True)
-    yield _folded(7, "repair", f"Repairs ({len(plan.repairs)})", _notes(plan.repairs, verbose=verbose))
-    yield _folded(7, "note", f"Expiring ({len(plan.expiring)})", _notes(plan.expiring, verbose=verbose))
+    yield _listed(7, "note", "Edited by this change, and pending before", notes(edited))
+    yield _listed(7, "note", "Withdrawn by this change", notes(withdrawn))
+    pending = _heads(_in_order(origins.pending, plan, verbose=verbose), plan, details=True)
+    yield _folded(8, "pending change", f"Already pending ({len(origins.pending)})", pending, is_code=True)
+    yield _folded(7, "repair", f"Repairs ({len(plan.repairs)})", notes(plan.repairs))
+    yield _folded(7, "note", f"Expiring ({len(plan.expiring)})", notes(plan.expiring))
     yield from _drift(plan, rank=9)
-    yield _folded(10, "note", f"Notes ({len(plan.notes)})", _notes(plan.notes, verbose=verbose))
+    yield _folded(10, "note", f"Notes ({len(plan.notes)})", notes(plan.notes))
     yield _folded(11, "sink", "Sinks", _destinations(plan), is_code=True)
 
 
@@ -157,16 +160,19 @@ def _in_order(blocks: Sequence[Block], plan: Plan, *, verbose: bool) -> list[Blo
     return fold_blocks(sorted(blocks, key=rank), plan, verbose=verbose)
 
 
-def _heads(blocks: Sequence[Block | Fold[Block]], *, details: bool = False) -> list[Part]:
+def _heads(blocks: Sequence[Block | Fold[Block]], plan: Plan, *, details: bool = False) -> list[Part]:
     """A line for each block, `details` with its rows; and one for each fold, which names what is in it."""
     widths = [cells(shown(block.address)) for block in blocks if isinstance(block, Block)]
     column = 4 + min(max(widths, default=0), _WIDEST_ADDRESS) + 2
     return [
-        Part(_fold_line(each)) if isinstance(each, Fold) else _head(each, column, details=details) for each in blocks
+        Part(_fold_line(each))
+        if isinstance(each, Fold)
+        else _head(each, column, _details(each, plan.base)[1:] if details else [])
+        for each in blocks
     ]
 
 
-def _head(block: Block, column: int, *, details: bool = False) -> Part:
+def _head(block: Block, column: int, rows: Sequence[str]) -> Part:
     address, sentence = shown(block.address), one_line(block.reason.sentence)
     used = 4 + cells(address)
     head = f"{_symbol(block.action)} {address}" + " " * max(2, column - used)
@@ -175,8 +181,7 @@ def _head(block: Block, column: int, *, details: bool = False) -> Part:
         first, *rest = wrap(sentence.split(" "), max(30, WIDTH - column))
         return "\n".join([head + first, *(" " * column + line for line in rest)])
 
-    rows = "".join(f"\n{line}" for line in _details(block)[1:]) if details else ""
-    return Part(text(sentence) + rows, text(_cut(sentence, SHORT)))
+    return Part("\n".join([text(sentence), *rows]), text(_cut(sentence, SHORT)))
 
 
 def _fold_line(fold: Fold[Block]) -> str:
@@ -191,9 +196,9 @@ def _symbol(action: Action) -> str:
     return "/".join(SYMBOLS[role] for role in ACTIONS[action]).ljust(3)
 
 
-def _details(block: Block) -> list[str]:
+def _details(block: Block, base: Base | None) -> list[str]:
     """The block line by line, each row behind its own symbol."""
-    rows = rows_of(block)
+    rows = rows_of(block, base)
     widths = [size for row in rows if (size := cells(shown(row.label))) <= _WIDEST_LABEL]
     labels = max(widths, default=0)
     first = f"{_symbol(block.action)} {shown(block.address)}"
@@ -202,7 +207,8 @@ def _details(block: Block) -> list[str]:
 
 def _row(row: Row, labels: int) -> Iterator[str]:
     words = [word for text, _ in row.words for word in text.split(" ")]
-    words += f"({one_line(row.note)})".split(" ") if row.note else []
+    for note in filter(None, (one_line(row.note), "already pending" if row.is_pending else "")):
+        words += f"({note})".split(" ")
     indent = 6 + labels + 2
     first, *rest = wrap(words, WIDTH - indent)
     yield f"{SYMBOLS[row.role]}     {pad(shown(row.label), labels)}  {first}".rstrip()
@@ -229,22 +235,27 @@ def _notes(notes: Iterable[Note], *, verbose: bool) -> list[Part]:
     ]
 
 
-def _findings(findings: Iterable[Finding], *, verbose: bool) -> list[Part]:
+def _findings(plan: Plan, findings: Iterable[Finding], *, verbose: bool) -> list[Part]:
+    """What this change of the file causes comes first."""
     return [
         Part(f"- {_fold_words(each.like.path, [finding.path for finding in each.items])}")
         if isinstance(each, Fold)
-        else Part(f"- {_finding(each)}", f"- {_finding(each, short=True)}")
-        for each in fold_findings(findings, verbose=verbose)
+        else _finding_part(each, f" {said_at(plan.base)}" if plan.base and plan.was_said(each) else "")
+        for each in fold_findings(sorted(findings, key=plan.was_said), plan, verbose=verbose)
     ]
+
+
+def _finding_part(finding: Finding, said: str = "") -> Part:
+    return Part(f"- {_finding(finding, said)}", f"- {_finding(finding, said, short=True)}")
 
 
 def _note(note: Note, *, short: bool = False) -> str:
     return f"{code(_cut(note.address, SHORT))} {prose(_cut(note.sentence, SHORT) if short else note.sentence)}"
 
 
-def _finding(finding: Finding, *, short: bool = False) -> str:
-    """`path` message (`file:line:column`): the way out."""
-    message = prose(_cut(finding.message, SHORT) if short else finding.message)
+def _finding(finding: Finding, said: str, *, short: bool = False) -> str:
+    """`path` message (`file:line:column`). The way out."""
+    message = prose(f"{_cut(finding.message, SHORT) if short else finding.message}{said}")
     path = f"{code(_cut(finding.path, SHORT))} " if finding.path else ""
     where = f" ({code(_cut(finding.where, SHORT))})" if finding.where else ""
     way_out = f". {prose(_sentence(finding.way_out))}" if finding.way_out and not short else ""
@@ -286,19 +297,25 @@ def _count(number: int, noun: str) -> str:
 
 
 def _drift_opening(plan: Plan) -> list[str]:
-    told = f"{len(plan.drift)} changed outside keyform" if plan.drift else "nothing was changed outside keyform"
+    words = [f"{len(plan.drift)} changed outside keyform"] if plan.drift else []
+    words += [f"{len(plan.unproven)} different from the file"] if plan.unproven else []
     return [
         marker("drift", stack=plan.stack, project=plan.project),
-        f"### keyform: {code(_cut(plan.stack, SHORT))} (project {prose(str(plan.project))}) — {told}",
+        _title(plan, ", ".join(words) or "no drift found"),
     ]
 
 
 def _drift(plan: Plan, *, rank: int, is_open: bool = False) -> Iterator[Section]:
+    """Drift that is proven; if that is all a comment is about, also what may be drift, and what could not be read."""
     parts = [Part(f"- {_drifted(each)}", f"- {_drifted(each, short=True)}") for each in plan.drift]
-    if is_open:
-        yield Section(rank, "change", "", parts, prefix="- ")
-    else:
-        yield _folded(rank, "change outside keyform", f"Changed outside keyform ({len(plan.drift)})", parts)
+    if not is_open:
+        yield _folded(rank, "change outside keyform", f"{DRIFT} ({len(parts)})", parts)
+        return
+    maybe = [Part(f"- {_drifted(each)}", f"- {_drifted(each, short=True)}") for each in plan.unproven]
+    unread = [note for note in plan.warnings if note.code == "sink_is_not_read"]
+    yield _listed(rank, "change", DRIFT, parts)
+    yield _listed(rank + 1, "difference", DIFFERS, maybe)
+    yield _listed(rank, "sink", "Not read", _notes(unread, verbose=True))
 
 
 def _drifted(drift: Drift, *, short: bool = False) -> str:

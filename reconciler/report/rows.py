@@ -9,6 +9,7 @@ from reconciler.encoder import shown
 from reconciler.model import tell_apart
 from reconciler.plan.changes import (
     Action,
+    Base,
     Bind,
     Change,
     Copy,
@@ -33,23 +34,34 @@ Words = tuple[str, Role]
 
 _UNQUOTED = frozenset({"expires_at", "auth", "generation"})
 """Fields whose values keyform writes itself."""
+_FIELDS = {"publishes": "sink"}
+"""The field of a change that a row shows, where its label is another word."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of a block: added, changed or removed, what it is about, and why (if the head does not say it)."""
+    """One line of a block: added, changed or removed, what it is about, and why (if the head does not say it).
+
+    `is_pending`: it does not come from this change of the file.
+    """
 
     role: Role
     label: str
     words: tuple[Words, ...]
     note: str = ""
+    is_pending: bool = False
 
 
-def rows_of(block: Block) -> tuple[Row, ...]:
-    """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them."""
+def rows_of(block: Block, base: Base | None = None) -> tuple[Row, ...]:
+    """The rows of a block in the order of execution; a reason that several rows share is shown at the first of them.
+
+    Changes that were pending at the base have separate rows.
+    """
+    pending = base.pending if base else frozenset()
+    edits = base.edits if base else frozenset()
     groups: dict[Hashable, list[Change]] = {}
     for change in block.changes:
-        groups.setdefault(_group(change), []).append(change)
+        groups.setdefault((_group(change), change.id in pending), []).append(change)
     names_live = (
         len({change.id.live for change in block.changes if not isinstance(change, UpdateKey | RemoveRecord)}) > 1
     )
@@ -57,7 +69,9 @@ def rows_of(block: Block) -> tuple[Row, ...]:
     for changes in groups.values():
         note = _note(block, changes[0])
         for row in _rows(block, changes, names_live=names_live):
-            rows.append(replace(row, note="" if note in told else note))
+            is_edited = (changes[0].id, _FIELDS.get(row.label, row.label)) in edits
+            is_pending = changes[0].id in pending and not is_edited
+            rows.append(replace(row, note="" if note in told else note, is_pending=is_pending))
             told.add(note)
     return tuple(rows)
 

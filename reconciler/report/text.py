@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from reconciler.encoder import one_line, shown
 from reconciler.errors import Finding
-from reconciler.plan.changes import Action, Note, Plan
-from reconciler.report.blocks import Block, group_changes
-from reconciler.report.folding import Fold, fold_blocks, fold_findings, fold_notes, named
+from reconciler.plan.changes import Action, Drift, Note, Plan
+from reconciler.report.blocks import Block
+from reconciler.report.folding import SHOWN_LINES, Fold, fold_blocks, fold_findings, fold_notes, named
+from reconciler.report.origins import find_origins, origins_line, own_first, said_at
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
 from reconciler.report.summary import count_blocks, plan_line
@@ -26,7 +27,9 @@ ACTIONS = {
 NO_CHANGES = "No changes. The live API matches the file."
 NOTHING_MORE = "No other changes."
 REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
 REFUSED = "This plan is refused, for the reasons above."
+DRIFT = "Changed outside keyform"
 _MARKS = {Role.NOTE: "i"}
 """What a line that asks for nothing begins with; all others have `!`."""
 _ADDRESS_COLUMN = 6
@@ -40,30 +43,51 @@ _WIDEST_LABEL = 24
 def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = False) -> str:
     """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code.
 
+    Where it was compared with the file at a base, what comes from this change of the file is whole and comes first.
     What is alike is folded, unless `verbose`.
     """
     palette = Palette(colour)
-    blocks = group_changes(plan.changes)
-    addresses = {block.address for block in blocks}
-    elsewhere = [note for note in plan.warnings if note.address not in addresses]
+    origins = find_origins(plan)
+    blocks = (*origins.own, *origins.pending)
+    # What is pending is one line each: a warning about it must not go missing.
+    shown_whole, addresses = {block.address for block in origins.own}, {block.address for block in blocks}
+    elsewhere = [note for note in plan.warnings if note.address not in shown_whole]
     notes = [note for note in plan.notes if note.address not in addresses]
+    weakened, withdrawn = (plan.base.weakened, plan.base.withdrawn) if plan.base else ((), ())
+    exposures = [*own_first(plan, [*weakened, *plan.exposures])]
     parts = [
-        *_section(palette, "Exposures", Role.DANGER, [_note_words(note) for note in plan.exposures], width),
-        *_section(palette, "Refused", Role.DANGER, [_finding_words(finding) for finding in plan.refusals], width),
-        *_section(palette, "Left undone", Role.DANGER, _folded_findings(plan.unmet, width, verbose=verbose), width),
-        *_section(palette, "Warnings", Role.WARNING, _folded_notes(elsewhere, width, verbose=verbose), width),
-        *_section(palette, "Repairs", Role.WARNING, _folded_notes(plan.repairs, width, verbose=verbose), width),
-        *_section(palette, "Expiring", Role.WARNING, _folded_notes(plan.expiring, width, verbose=verbose), width),
-        *_section(palette, "Notes", Role.NOTE, _folded_notes(notes, width, verbose=verbose), width),
+        *render_notes(palette, "Exposures", Role.DANGER, exposures, width),
+        *_section(palette, "Refused", Role.DANGER, _finding_entries(plan, plan.refusals, width, verbose=True), width),
+        *_section(
+            palette, "Left undone", Role.DANGER, _finding_entries(plan, plan.unmet, width, verbose=verbose), width
+        ),
+        *render_drift_entries(palette, DRIFT, Role.WARNING, plan.drift, width),
+        *_notes(palette, "Warnings", Role.WARNING, own_first(plan, elsewhere), width, verbose=verbose),
+        *_notes(palette, "Repairs", Role.WARNING, own_first(plan, plan.repairs), width, verbose=verbose),
+        *_notes(palette, "Expiring", Role.WARNING, own_first(plan, plan.expiring), width, verbose=verbose),
+        *_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width, verbose=verbose),
+        *_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width, verbose=verbose),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(verdict_of(plan), Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
-    parts += _render_blocks(palette, fold_blocks(blocks, plan, verbose=verbose), plan, width)
+    if plan.base is not None:
+        title = "From this change" if origins.own else "From this change: nothing"
+        parts.append(palette.paint(title, Role.TITLE))
+    own = fold_blocks(origins.own, plan, verbose=verbose)
+    pending = fold_blocks(origins.pending, plan, verbose=verbose, shown=SHOWN_LINES)
+    parts += _render_blocks(palette, own, plan, width) if own else ()
+    parts += _render_pending(palette, pending, plan, width)
     parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
+
+
+def render_drift_entries(palette: Palette, title: str, role: Role, found: Sequence[Drift], width: int) -> Iterator[str]:
+    """A titled list of what was changed outside keyform, and what apply does about each; nothing if there is none."""
+    entries = [(shown(each.address), one_line(each.sentence), one_line(each.remedy)) for each in found]
+    return _section(palette, title, role, entries, width)
 
 
 def render_notes(palette: Palette, title: str, role: Role, notes: Sequence[Note], width: int) -> Iterator[str]:
@@ -85,6 +109,8 @@ def _opening(plan: Plan) -> list[str]:
 
 def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> str:
     summary = wrap(plan_line(count_blocks(blocks)).split(" "), width)
+    if origins := origins_line(plan):
+        summary += wrap(origins.split(" "), width)
     lines = [palette.paint(line, Role.TITLE) for line in summary]
     if plan.refusals:
         verdict = "This plan is refused, for the reasons above, and cannot be applied."
@@ -98,6 +124,8 @@ def verdict_of(plan: Plan) -> str:
         return REFUSED
     if plan.unmet:
         return NOTHING_MORE
+    if plan.drift:
+        return DRIFT_STAYS
     return REPAIRS_ONLY if plan.repairs else NO_CHANGES
 
 
@@ -105,27 +133,35 @@ def _note_words(note: Note) -> tuple[str, str, str]:
     return shown(note.address), one_line(note.sentence), ""
 
 
-def _finding_words(finding: Finding) -> tuple[str, str, str]:
-    where = f" ({shown(finding.where)})" if finding.where else ""
-    return shown(finding.path), one_line(finding.message) + where, one_line(finding.way_out)
-
-
-def _folded_notes(notes: Sequence[Note], width: int, *, verbose: bool) -> list[tuple[str, str, str]]:
+def _finding_entries(
+    plan: Plan, findings: Sequence[Finding], width: int, *, verbose: bool
+) -> list[tuple[str, str, str]]:
+    """What this change of the file causes comes first."""
     return [
+        _fold_words(each.like.path, [finding.path for finding in each.items], width)
+        if isinstance(each, Fold)
+        else _finding_words(plan, each)
+        for each in fold_findings(sorted(findings, key=plan.was_said), plan, verbose=verbose)
+    ]
+
+
+def _finding_words(plan: Plan, finding: Finding) -> tuple[str, str, str]:
+    where = f" ({shown(finding.where)})" if finding.where else ""
+    said = f" {said_at(plan.base)}" if plan.base and plan.was_said(finding) else ""
+    return shown(finding.path), one_line(f"{finding.message}{said}") + where, one_line(finding.way_out)
+
+
+def _notes(
+    palette: Palette, title: str, role: Role, notes: Sequence[Note], width: int, *, verbose: bool
+) -> Iterator[str]:
+    """As `render_notes`, with those folded that have the same code."""
+    entries = [
         _fold_words(each.like.address, [note.address for note in each.items], width)
         if isinstance(each, Fold)
         else _note_words(each)
         for each in fold_notes(notes, verbose=verbose)
     ]
-
-
-def _folded_findings(findings: Sequence[Finding], width: int, *, verbose: bool) -> list[tuple[str, str, str]]:
-    return [
-        _fold_words(each.like.path, [finding.path for finding in each.items], width)
-        if isinstance(each, Fold)
-        else _finding_words(each)
-        for each in fold_findings(findings, verbose=verbose)
-    ]
+    return _section(palette, title, role, entries, width)
 
 
 def _fold_words(like: str, names: Sequence[str], width: int) -> tuple[str, str, str]:
@@ -154,7 +190,7 @@ def _section(
 
 def _render_blocks(palette: Palette, folded: Sequence[Block | Fold[Block]], plan: Plan, width: int) -> Iterator[str]:
     blocks = [each for each in folded if isinstance(each, Block)]
-    rows = {block.address: rows_of(block) for block in blocks}
+    rows = {block.address: rows_of(block, plan.base) for block in blocks}
     widths = (cells(shown(row.label)) for found in rows.values() for row in found)
     labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
@@ -167,7 +203,8 @@ def _render_blocks(palette: Palette, folded: Sequence[Block | Fold[Block]], plan
         lines = list(_head(palette, block, column, width))
         for row in rows[block.address]:
             lines += _render_row(palette, row, labels, width)
-        for role, notes in ((Role.WARNING, plan.warnings), (Role.NOTE, plan.notes)):
+        edited = plan.base.edited if plan.base else ()
+        for role, notes in ((Role.WARNING, plan.warnings), (Role.NOTE, plan.notes), (Role.NOTE, edited)):
             for note in notes:
                 if note.address == block.address:
                     lines += _remark(palette, role, one_line(note.sentence), width)
@@ -182,6 +219,20 @@ def _render_fold(palette: Palette, fold: Fold[Block], width: int) -> Iterator[st
     first, *rest = wrap([*head.split(" "), *names], width - indent)
     yield f"{symbol_of(palette, fold.like.action)} {palette.paint(first, Role.QUIET)}"
     yield from (" " * indent + palette.paint(line, Role.QUIET) for line in rest)
+
+
+def _render_pending(palette: Palette, folded: Sequence[Block | Fold[Block]], plan: Plan, width: int) -> Iterator[str]:
+    """What does not come from this change of the file, in short: each key, and why."""
+    if not folded or plan.base is None:
+        return
+    blocks = [each for each in folded if isinstance(each, Block)]
+    longest = max(cells(shown(block.address)) for block in blocks)
+    column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
+    title = f"Already pending at {one_line(plan.base.name)}"
+    lines = [palette.paint(line, Role.TITLE) for line in wrap(title.split(" "), width)]
+    for each in folded:
+        lines += _render_fold(palette, each, width) if isinstance(each, Fold) else _head(palette, each, column, width)
+    yield "\n".join(lines)
 
 
 def _render_destinations(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
@@ -221,8 +272,9 @@ def _head(palette: Palette, block: Block, column: int, width: int) -> Iterator[s
 def _render_row(palette: Palette, row: Row, labels: int, width: int) -> Iterator[str]:
     indent = _ADDRESS_COLUMN + 2 + labels + 2
     words = [palette.paint(word, role) for text, role in row.words for word in text.split(" ")]
-    if row.note:
-        words += [palette.paint(word, Role.QUIET) for word in f"({one_line(row.note)})".split(" ")]
+    notes = (one_line(row.note), "already pending" if row.is_pending else "")
+    for note in filter(None, notes):
+        words += [palette.paint(word, Role.QUIET) for word in f"({note})".split(" ")]
     first, *rest = wrap(words, width - indent)
     symbol = palette.paint(SYMBOLS[row.role], row.role)
     yield f"{' ' * _ADDRESS_COLUMN}{symbol} {pad(shown(row.label), labels)}  {first}".rstrip()

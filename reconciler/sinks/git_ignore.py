@@ -1,17 +1,6 @@
 """Whether git holds a file, or could come to: asked of git itself, whose rules nobody else gets right.
 
-The folder may be a stranger's checkout, so git is asked in a way in which nothing in there can make it run a program:
-
-- Which repositories there are is found out here, by their `.git`, and git is given each by its path. It discovers none
-  itself: neither a bare repository that was committed as plain files, nor one that the environment names.
-- All settings by which it would start a program or open a connection are overridden where that beats all others.
-- Its environment is PATH, HOME and XDG_CONFIG_HOME, and what is set here: no credential, and no GIT_* of a CI job. HOME
-  stays because the user's own `core.excludesFile` is part of what git ignores for them.
-- The program is found on PATH by absolute entries outside of the checkout alone, and has ten seconds. The checkout is
-  that of the configuration file, too: a sink in another repository must not let the file's own one bring a git along.
-
-With its repository named, git does not ask whose it is (`safe.directory`), so a checkout of another user's, as in a
-container, is answered for, too: what that question guards against is off.
+The folder may be a stranger's checkout: git is asked as git.py says.
 """
 
 from __future__ import annotations
@@ -20,6 +9,8 @@ import re
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from reconciler import git
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,42 +42,8 @@ class GitSays(Enum):
         return self in {GitSays.OUT_OF_REACH, GitSays.IGNORED, GitSays.TRACKED, GitSays.UNTRACKED}
 
 
-_NAME = ".git"
-SECONDS = 10
+SECONDS = git.SECONDS
 """Seconds that git may take for an answer."""
-_ENVIRONMENT = ("PATH", "HOME", "XDG_CONFIG_HOME")
-_SET = {
-    "LC_ALL": "C",  # messages are looked at below, so they must not be translated
-    "GIT_ALLOW_PROTOCOL": "none",  # beats every protocol.*.allow; a missing object is fetched by no transport
-    "GIT_ASKPASS": "false",
-    "GIT_ATTR_NOSYSTEM": "1",
-    "GIT_CONFIG_NOSYSTEM": "1",
-    "GIT_NO_LAZY_FETCH": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_SSH_COMMAND": "false",
-    "GIT_TERMINAL_PROMPT": "0",
-    "GIT_TRACE2": "0",
-    "GIT_TRACE2_EVENT": "0",
-    "GIT_TRACE2_PERF": "0",
-}
-_OVERRIDDEN = (
-    "core.alternateRefsCommand=false",
-    "core.askPass=false",
-    "core.attributesFile=/dev/null",
-    "core.editor=false",
-    "core.fsmonitor=",  # empty means none to every git; before 2.36, `false` was the name of a program
-    "core.gitProxy=false",
-    "core.hooksPath=/dev/null",
-    "core.pager=cat",
-    "core.sshCommand=false",
-    "core.untrackedCache=false",
-    "credential.helper=",
-    "diff.external=false",
-    "gpg.program=false",
-    "protocol.allow=never",
-    "safe.bareRepository=explicit",
-    "submodule.recurse=false",
-)
 _PATTERN = re.compile(r"[*?\[\\]")
 
 
@@ -171,37 +128,20 @@ class Git:
 
     def _around(self, folder: Path) -> Sequence[Path]:
         if self._trees is None:
-            self._trees = self._effects.enclosing(folder, _NAME)
+            self._trees = git.repositories_around(folder, self._effects)
         return self._trees
 
     def _written_by_strangers(self, folder: Path) -> Sequence[Path]:
         """The folders in which no git is looked for."""
         if self._strangers is None:
-            found = [*self._around(folder)]
-            if not folder.is_relative_to(self._home):
-                found += [self._effects.real_path(self._home), *self._effects.enclosing(self._home, _NAME)]
-            # A repository at the root would hold every program.
-            self._strangers = [each for each in found if each.parent != each]
+            self._strangers = git.written_by_strangers(folder, self._home, self._effects)
         return self._strangers
 
     def _ask(self, tree: Path, folder: Path, path: str, *question: str) -> Completed | None:
         """One answer, about a repository by its `.git`; None without a git that can be trusted."""
-        program = self._effects.find_program("git", outside=self._written_by_strangers(folder))
-        self.asked = tree / _NAME
-        if program is None:
-            return None
-        overrides = [word for setting in _OVERRIDDEN for word in ("-c", setting)]
-        where = [f"--git-dir={self.asked}", f"--work-tree={tree}", "--no-pager"]
-        try:
-            return self._effects.run(
-                [str(program), *overrides, *where, *question, "--", path],
-                env=_SET,
-                only=_ENVIRONMENT,
-                folder=folder,
-                timeout=SECONDS,
-            )
-        except FileNotFoundError:
-            return None
+        repository = git.Repository(tree, self._written_by_strangers(folder), self._effects)
+        self.asked = repository.dot_git
+        return repository.ask(*question, "--", path, folder=folder, timeout=SECONDS)
 
 
 def _trouble(done: Completed) -> GitSays:

@@ -55,7 +55,9 @@ def test_init_writes_a_file_that_is_applied_as_it_is(
     ran = keyform("plan", "--detailed-exitcode")
     assert (ran.code, ran.err) == (2, "")
     assert ran.out.splitlines()[-1] == "Plan: 1 to add, 0 to change, 0 to rotate, 0 to destroy."
-    assert "Exposures" not in ran.out
+    assert ran.out.startswith(
+        "Exposures\n  ! sink.local  gets the secret of my-stack-app, which was not there before: secrets.env\n\n"
+    ), "and nothing else is exposed"
     assert "Warnings" not in ran.out
     assert keyform("apply", "--auto-approve").code == 0
     assert world.held() == {"MY_STACK_APP": world.secret_of("my-stack-app")}

@@ -139,6 +139,9 @@ def test_a_program_beside_a_file_gets_the_same_secret(world: World, keyform: Key
     world.write(stack(head, sinks=f"{FILE}  ci: {{{PROGRAM}}}\n", sink="[local, ci]"))
     planned = keyform("plan")
     assert planned.out.startswith(
+        "Exposures\n"
+        "  ! sink.ci  gets the secret of key-0, which was not there before: command sh -c 'umask 077; cat >\n"
+        "             given-$KEYFORM_KEY'\n\n"
         "keyform will perform the following actions in stack shop (project 1234):\n\n"
         "    ~ key.key-0   its secret is copied from sink local to sink ci\n"
         "      ~ copies  local -> ci\n"

@@ -37,7 +37,8 @@ def test_stdout_carries_the_result_and_stderr_the_progress(world: World) -> None
     world.write(TWO_KEYS)
     ran = world.run("apply", "--auto-approve")
     assert ran.code == 0
-    assert ran.out.startswith("keyform will perform the following actions in stack shop (project 1234):\n")
+    assert ran.out.startswith("Exposures\n")
+    assert "\n\nkeyform will perform the following actions in stack shop (project 1234):\n" in ran.out
     assert ran.out.endswith("\n\nApply complete! Keys: 2 added, 0 changed, 0 rotated, 0 destroyed.\n")
     assert "key.payments: created payments in" in ran.err
     assert "\x1b" not in ran.out + ran.err

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from sinks.stage import DOTENV, KINDS, Kind, git, record, save
 
+from reconciler import git as hardened
 from reconciler.effects import System
 from reconciler.errors import SinkError
 from reconciler.sinks import Sink, git_ignore
@@ -395,7 +396,7 @@ def test_git_gets_no_credential(checkout: Checkout, monkeypatch: pytest.MonkeyPa
     assert not try_all(DOTENV.open(checkout.deploy / "secrets.env"))
     names = {line.partition("=")[0] for line in seen.read_text().splitlines()}
     allowed = {"PATH", "HOME", "XDG_CONFIG_HOME", "LC_ALL", "PWD", "SHLVL", "_", "OLDPWD"}
-    assert names - allowed == set(git_ignore._SET) - allowed
+    assert names - allowed == set(hardened.SET) - allowed
     assert "cAnArY0" not in seen.read_text()
 
 

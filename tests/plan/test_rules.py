@@ -46,6 +46,7 @@ CASES = [
             "bind:deployment.llama3 [payments binding_is_declared]",
             "publish:payments: key_is_missing",
         ],
+        ("secrets_get_to_a_new_place",),
     ),
     Case(
         "nothing-differs",
@@ -174,6 +175,7 @@ CASES = [
             "unbind:deployment.llama3 [payments generation_was_never_published]",
             "delete:payments: generation_was_never_published",
         ],
+        ("secrets_get_to_a_new_place",),
     ),
     Case(
         "pending-in-every-sink",
@@ -193,7 +195,7 @@ CASES = [
             "update:payments: publication_is_uncertain",
             "publish:payments-g2: secret_is_not_in_sink",
         ],
-        ("generation_is_in_overlap",),
+        ("secrets_get_to_a_new_place", "generation_is_in_overlap"),
     ),
     Case(
         "partial-unreadable",
@@ -219,6 +221,7 @@ CASES = [
             "unbind:deployment.llama3 [payments generation_was_never_published]",
             "delete:payments: generation_was_never_published",
         ],
+        ("secrets_get_to_a_new_place",),
     ),
     Case(
         "pending-in-one-and-unreadable",
@@ -231,7 +234,7 @@ CASES = [
             "update:payments: publication_is_uncertain",
             "publish:payments-g2: publication_is_uncertain",
         ],
-        ("generation_is_in_overlap",),
+        ("secrets_get_to_a_new_place", "generation_is_in_overlap"),
     ),
     Case(
         "published-unreadable",
@@ -246,6 +249,7 @@ CASES = [
         desired(key("payments", "llama3", sinks=["ci"]), sinks={"ci": "command", "local": "file"}),
         snapshot(IN_LOCAL, LLAMA, held=["payments"], unreadable=["ci"]),
         ["copy:payments: secret_is_in_another_sink", "remove-record:local/payments: sink_is_not_declared"],
+        ("secrets_get_to_a_new_place",),
     ),
     Case(
         "removed-from-unreadable",
@@ -341,7 +345,7 @@ CASES = [
             "update:portal-made: key_is_adopted",
             "unbind:deployment.llama3 [portal-made binding_is_not_declared]",
         ],
-        ("key_loses_access", "adopted_secret_is_unknown"),
+        ("adopted_key_gains_access", "key_loses_access", "adopted_secret_is_unknown"),
     ),
     Case(
         "adopt-and-rotation",
@@ -356,6 +360,7 @@ CASES = [
             "unbind:deployment.llama3 [portal-made overlap_is_over]",
             "delete:portal-made: overlap_is_over",
         ],
+        ("secrets_get_to_a_new_place",),
     ),
     Case(
         "adopted-without-secret",
@@ -404,7 +409,7 @@ CASES = [
             "bind:deployment.llama3 [payments binding_is_declared]",
             "publish:payments: key_is_missing",
         ],
-        ("endpoint_becomes_protected",),
+        ("secrets_get_to_a_new_place", "endpoint_becomes_protected"),
     ),
     Case(
         "rotation-to-other-sink",
@@ -412,6 +417,7 @@ CASES = [
         desired(key("payments", "llama3", sinks=["vault"]), sinks={"local": "file", "vault": "store"}),
         snapshot(IN_LOCAL, LLAMA, held=["payments"], more_sinks=["vault"]),
         ["copy:payments: secret_is_in_another_sink", "remove-record:local/payments: sink_is_not_declared"],
+        ("secrets_get_to_a_new_place",),
     ),
     Case(
         "record-without-key",
@@ -481,6 +487,7 @@ CASES = [
             mutable=["description", "expires_at"],
         ),
         ["update:payments: description_differs"],
+        ("unlimited_key_gains_access",),
     ),
     Case(
         "lifetime-in-place",

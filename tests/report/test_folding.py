@@ -253,3 +253,19 @@ def test_names_are_all_there_or_counted(names, room):
 
 def test_the_symbols_of_a_fold_are_those_of_its_action():
     assert "\n  +/- 6 more like key.web-002: key.web-003," in text(plan(*many(9, rotated)))
+
+
+def test_what_was_pending_is_a_line_each_and_folds_later():
+    changes = many(200)
+    of = replace(plan(*changes), base=Base("main", "0" * 40, frozenset(change.id for change in changes)))
+    written = text(of)
+    assert written.count("does not exist yet") == 10
+    assert "\n    + 190 more like key.web-009: key.web-010," in written
+    assert text(of, verbose=True).count("does not exist yet") == 200
+
+
+def test_a_block_that_this_change_edits_is_shown():
+    changes = many(9)
+    edited = (Note("change_is_edited", "key.web-007", "gets another description"),)
+    base = Base("main", "0" * 40, frozenset(change.id for change in changes), edited=edited)
+    assert "key.web-007" in addresses(replace(plan(*changes), base=base))

@@ -14,6 +14,7 @@ from report.builders import (
     CREATE,
     EVERYTHING,
     OVERLAP,
+    SUCCESSOR,
     TOO_MANY,
     UPDATE,
     plan,
@@ -39,11 +40,16 @@ WHOLE = replace(
     destinations=(Destination("vault", "https://vault/secret"), Destination("local", "secrets.env")),
     lock="the file .keyform.lock",
     drift=(Drift("key_was_deleted", "key.search", "search was deleted in the portal", "an apply creates it again"),),
+    unproven=(Drift("binding_differs", "key.search", "does not open whisper", "an apply binds it"),),
     base=Base(
         "main",
         "0123456789abcdef0123456789abcdef01234567",
         PENDING,
         withdrawn=(Note("change_is_withdrawn", "key.other", "is no longer deleted"),),
+        edited=(Note("change_is_edited", "key.batch-jobs", "expires later"),),
+        edits=frozenset({(SUCCESSOR.id, "expires_at")}),
+        notes=frozenset({Note("place_is_another", "key.search", "a sink was somewhere else")}),
+        findings=frozenset({("keys.search", "is held up: the sink does not answer")}),
         weakened=(Note("protection_is_dropped", "key.search", "`prevent_destroy` is no longer set"),),
     ),
     selection=Selection(("search", "pay*"), ("batch-jobs",)),
@@ -142,14 +148,19 @@ def test_a_plan_without_changes_is_a_short_comment():
 
 def test_with_a_base_this_change_comes_before_what_was_pending():
     written = markdown(WHOLE)
-    assert "This change of the file: 1 to add, 1 to rotate, 1 to destroy, 2 deployments to change." in written
-    assert "Pending already at `main` (`0123456789ab`): 1 to change." in written
-    own, _, pending = written.partition("<summary>Pending already (1)</summary>")
+    assert (
+        "Compared with the file at `main (0123456)`. 1 to add, 1 to rotate, 1 to destroy, 2 deployments to change"
+        " from this change; 1 to change already pending.\n"
+    ) in written
+    own, _, pending = written.partition("<summary>Already pending (1)</summary>")
     assert "~   key.search  description differs" in pending
-    assert '~     description  "Search" -> "Search, renamed"' in pending
+    assert '~     description  "Search" -> "Search, renamed" (already pending)' in pending
     assert "key.search  description" not in own
-    assert "> **Protects less than before**\n>\n> - `key.search` `prevent_destroy` is no longer set\n" in own
-    assert "**No longer done**\n\n- `key.other` is no longer deleted\n" in written
+    assert "- `key.search` `prevent_destroy` is no longer set\n" in own
+    assert "- `key.search` a sink was somewhere else (already so at main)\n" in own
+    assert "is held up: the sink does not answer (already so at main) (`keyform.yaml:9:1`). Start it" in own
+    assert "**Withdrawn by this change**\n\n- `key.other` is no longer deleted\n" in own
+    assert "**Edited by this change, and pending before**\n\n- `key.batch-jobs` expires later\n" in own
 
 
 def test_a_comment_says_which_keys_it_is_about():
@@ -163,9 +174,12 @@ def test_drift_is_folded_away_and_a_comment_of_its_own_if_that_is_asked_for():
     assert f"<summary>Changed outside keyform (1)</summary>\n\n{entry}\n</details>" in markdown(WHOLE)
     assert markdown(WHOLE, drift_only=True) == (
         "<!-- keyform:drift stack=inference-prod project=1234 -->\n"
-        f"### keyform: `inference-prod` (project 1234) — 1 changed outside keyform\n\n{entry}"
+        "### keyform: `inference-prod` (project 1234) — 1 changed outside keyform, 1 different from the file\n\n"
+        f"**Changed outside keyform**\n\n{entry}\n"
+        "**Different from the file (drift, or a change that is not applied)**\n\n"
+        "- `key.search` does not open whisper. An apply binds it\n"
     )
-    assert markdown(plan(), drift_only=True).endswith("— nothing was changed outside keyform\n")
+    assert markdown(plan(), drift_only=True).endswith("— no drift found\n")
 
 
 def test_what_is_alike_is_folded_in_a_comment_too():

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from reconciler.model import Identity, LiveKey, read_description, read_identity
+from reconciler.model import Identity, LiveKey, is_written_behind, read_description, read_identity
 
 Edit = Callable[[str], str]
 
@@ -74,7 +74,10 @@ def described(live: LiveKey, description: str) -> LiveKey:
     text, ownership = read_description(description)
     claim = read_identity(description) if ownership is None else None
     claimed_by, identity = (claim.stack, claim) if claim else (None, Identity())
-    return replace(live, text=text, ownership=ownership, claimed_by=claimed_by, identity=identity)
+    has_addition = is_written_behind(description)
+    return replace(
+        live, text=text, ownership=ownership, claimed_by=claimed_by, identity=identity, has_addition=has_addition
+    )
 
 
 @st.composite

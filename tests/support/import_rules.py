@@ -113,6 +113,10 @@ LAYERS = (
     ),
     # How far a path in the file may reach, for sinks and for the lock.
     Layer(name="reach", stages=_names("effects errors"), never=PAST_THE_SEAM, opens_files=False),
+    # How git is run; nobody else runs it.
+    Layer(name="git", stages=_names("effects"), never=PAST_THE_SEAM, opens_files=False),
+    # What a repository held at a commit.
+    Layer(name="history", stages=_names("effects errors git"), never=PAST_THE_SEAM, opens_files=False),
     # A few threads, or none; all stages that do several things at once use it.
     Layer(name="workers", never=PAST_THE_SEAM - {"threading"}, opens_files=False),
     Layer(
@@ -131,7 +135,7 @@ LAYERS = (
     # Their libraries are extras: each is loaded when its sink is first used.
     Layer(
         name="sinks",
-        stages=_names("__init__ effects errors http_client http_failures model reach redaction workers"),
+        stages=_names("__init__ effects errors git http_client http_failures model reach redaction workers"),
         libraries_on_demand=_names("boto3 botocore httpx"),
         never=PAST_THE_SEAM,
         opens_files=False,
@@ -209,6 +213,14 @@ LAYERS = (
         never=PAST_THE_SEAM - {"threading"},
         opens_files=False,
     ),
+    # A plan in the form of a file: what a reader of one trusts is decided here alone.
+    Layer(
+        name="plan_file",
+        stages=_names("__init__ errors model plan"),
+        libraries_on_demand=_names("cattrs"),
+        never=CLOCK_AND_CHANCE,
+        opens_files=False,
+    ),
     # Whoever shows a plan must not be able to carry it out.
     Layer(
         name="report",
@@ -222,8 +234,8 @@ LAYERS = (
     # Wires the stages; the only one that prints and exits.
     Layer(
         name="cli",
-        stages=_names("__init__ apply config credentials doctor effects emulator encoder errors gcore livetest model")
-        | _names("plan probing redaction report sinks snapshot verify")
+        stages=_names("__init__ apply config credentials doctor effects emulator encoder errors gcore git history")
+        | _names("livetest model plan plan_file probing redaction report sinks snapshot verify")
         | {COMPUTED},  # a command's module is found by its name, so that one command loads no other
         libraries=_names("rich"),
         libraries_on_demand=_names("shtab"),
