@@ -26,15 +26,16 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 FINGERPRINT = "keyformFinding/v1"
 BASE = "%SRCROOT%"
 UNMET = "left_undone"
-"""The rule of what a plan leaves undone, where no other is named."""
+REFUSED = "plan_is_refused"
 OTHER = "configuration_is_invalid"
+"""The rules of what a plan leaves undone, of a refusal and of an error of the file, where no other is named."""
 _PLACES = re.compile(r"[^\s`]*:[0-9]+:[0-9]+")
 _LINK = re.compile(r"\[(?=[^\[\]]*\]\()")
 
 
 def plan_to_sarif(plan: Plan, about: About) -> str:
     """What safety refuses, and what the plan leaves undone."""
-    refused = [_result(each, each.code or OTHER, about) for each in plan.refusals]
+    refused = [_result(each, each.code or REFUSED, about) for each in plan.refusals]
     return _log([*refused, *(_result(each, each.code or UNMET, about) for each in plan.unmet)])
 
 

@@ -24,9 +24,8 @@ def test_a_plan_is_a_comment_with_the_marker_of_its_stack(world: World, keyform:
     world.write(TWO_KEYS)
     ran = keyform("plan", "--format", "markdown", "--detailed-exitcode")
     assert (ran.code, ran.err) == (2, "")
-    assert ran.out.startswith(
-        f"{MARKER}### keyform: `shop` (project 1234) — 2 to add\n\n```diff\n+   key.payments  does"
-    )
+    assert ran.out.startswith(f"{MARKER}### keyform: `shop` (project 1234) — 2 to add; 2 exposures\n\n> [!CAUTION]\n")
+    assert "\n```diff\n+   key.payments  does not exist yet\n+   key.search    does not exist yet\n```\n" in ran.out
     assert render(ran.out).acts() == []
     assert keyform("apply", "--auto-approve").code == 0
     ran = keyform("plan", "--format", "markdown", "--detailed-exitcode")
@@ -166,3 +165,14 @@ def test_no_credential_is_in_a_comment_not_even_taken_apart(world: World, keyfor
     assert ran.code == 1
     assert ran.out.startswith("<!-- keyform:plan file=%28sensitive%20value%29.yaml -->\n")
     assert "d.e" not in ran.out
+
+
+def test_a_saved_plan_is_the_same_comment_and_has_the_same_results(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    world.write(ONE_KEY + "safety: {max_deletes: 0}\n")
+    for shape in ("markdown", "sarif"):
+        planned = keyform("plan", "--out", "plan.bin", "--format", shape)
+        shown = keyform("show", "plan.bin", "--format", shape)
+        assert (planned.code, shown.code) == (1, 0)
+        assert shown.out == planned.out

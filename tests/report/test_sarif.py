@@ -14,7 +14,7 @@ from reconciler.errors import ApiUnreachable, ConfigError, Finding
 from reconciler.report.about import About
 from reconciler.report.formats import Look, error_as, plan_as, validity_as
 
-HERE = About("plan", files=("keyform.yaml",), folder="/work/repo/infra", root="/work/repo")
+HERE = About("plan", files=("keyform.yaml",), folder="/home/ci/repo/infra", root="/home/ci/repo")
 HELD_UP = Finding("keyform.yaml:9:1", "keys.a", "is held up: sink x does not answer", "start it")
 UNKNOWN = Finding("keyform.yaml:8:5", "keys.a.deploymnts", "unknown field", "Did you mean `x`?", "field_is_unknown")
 
@@ -109,9 +109,9 @@ def test_an_error_that_is_about_no_file_is_a_notification():
     [
         ("keyform.yaml:1:1", HERE, ("infra/keyform.yaml", "%SRCROOT%")),
         ("../keyform.yaml:1:1", HERE, ("keyform.yaml", "%SRCROOT%")),
-        ("/work/repo/a b#c?.yaml:1:1", HERE, ("a%20b%23c%3F.yaml", "%SRCROOT%")),
+        ("/home/ci/repo/a b#c?.yaml:1:1", HERE, ("a%20b%23c%3F.yaml", "%SRCROOT%")),
         ("/elsewhere/x.yaml:1:1", HERE, ("file:///elsewhere/x.yaml", None)),
-        ("/work/repository/x.yaml:1:1", HERE, ("file:///work/repository/x.yaml", None)),
+        ("/home/ci/repository/x.yaml:1:1", HERE, ("file:///home/ci/repository/x.yaml", None)),
         ("keyform.yaml", HERE, ("infra/keyform.yaml", "%SRCROOT%")),
         ("", HERE, ("infra/keyform.yaml", "%SRCROOT%")),
         ("x.yaml:1:1", About(), ("x.yaml", "%SRCROOT%")),
