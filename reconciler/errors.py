@@ -63,14 +63,15 @@ class KeyformError(Exception):
 class Finding:
     """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out.
 
-    `code` is the stable name of the rule that is broken, for machines; empty where none has been given.
+    `rule` is the stable name of the rule that it violates, if that has one: a safety rule (`max_deletes`), or a check
+    of the file (`field_is_unknown`).
     """
 
     where: str
     path: str
     message: str
     way_out: str = ""
-    code: str = field(default="", compare=False)
+    rule: str = field(default="", compare=False)
 
     def lines(self) -> list[str]:
         """All of it on a line, and the way out on another."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.cli.events import EventStream
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.session import Session, open_session
 from reconciler.cli.terminal import Terminal
@@ -32,8 +33,9 @@ def run(
     file.
     """
     from reconciler.plan.changes import Destroy
-    from reconciler.report.json import plan_to_json
 
+    if args.json:
+        EventStream(terminal).begin()
     saved = read_saved(args, terminal)
     destroys = args.command == "destroy"
     progress = ShownProgress(terminal)
@@ -49,12 +51,12 @@ def run(
         fresh = session.plan(probes=True)
         plan = saved.narrow(fresh) if saved is not None and not fresh.refusals else fresh
         text = as_text(plan, args, terminal)
-        if not args.json:
+        if args.json:
+            EventStream(terminal).plan(plan)
+        else:
             has_nothing = destroys and plan.is_empty and not plan.refusals and not plan.unmet
             terminal.show(NOTHING_TO_DESTROY if has_nothing else text)
         if plan.refusals:
-            if args.json:
-                terminal.show(plan_to_json(plan), is_json=True)
             raise PlanRefused("The plan is refused. Nothing was changed:", plan.refusals)
         if not plan.is_empty and saved is None and not args.auto_approve:
             if args.json:
@@ -167,9 +169,9 @@ def execute(
     """
     from reconciler.apply import apply_plan, check_plan, clear_away, find_exposures, locked
     from reconciler.plan.outcomes import Result
-    from reconciler.report.json import result_to_json
     from reconciler.report.outcomes import render_result
 
+    stream = EventStream(terminal) if args.json else None
     api, sinks, lock = session.api, session.sinks, open_lock(session, terminal, args.request_timeout)
     result = Result(plan)
 
@@ -190,7 +192,7 @@ def execute(
                 check_plan(now)
                 accept(plan, now, args, terminal)
             # Nothing is left to wait for: from here on, lines may be drawn over, and a signal no longer raises.
-            with progress.shown(len(now.changes)):
+            with progress.shown(len(now.changes), stream.follow(now) if stream else None):
                 session.interruption.begin_changes()
                 result = apply_plan(
                     now,
@@ -205,13 +207,18 @@ def execute(
                 )
                 if result.lock_was_lost:
                     result = replace(result, exposures=tuple(find_exposures(result, api, look)))
-    if args.json:
-        terminal.show(result_to_json(result), is_json=True)
+    unmet = result.plan.unmet
+    undone = NotAsDeclared("Apply left part of the configuration undone:", unmet) if unmet else None
+    if stream:
+        stream.finish(result, undone, destroys=args.command == "destroy")
+        if undone:
+            terminal.fail(undone)  # on stderr; the stream has it already
+            return undone.exit_code
     elif not plan.is_empty:
         told = render_result(terminal.masked(result), colour=terminal.colour, width=terminal.width)
         terminal.show(f"\n{told}")
-    if result.plan.unmet:
-        raise NotAsDeclared("Apply left part of the configuration undone:", result.plan.unmet)
+    if undone:
+        raise undone
     return 0 if result.complete else 1
 
 
@@ -226,6 +233,8 @@ def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal
             differences=differences,
             way_out="run again to review the new plan",
         )
+    if args.json:
+        EventStream(terminal).plan(moved)
     show = terminal.show_aside if args.json else terminal.show
     listed = "".join(f"  {shown(each)}\n" for each in differences)
     show(f"\nLive objects changed after the plan was made:\n{listed}\nThe plan is now:\n")

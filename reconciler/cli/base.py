@@ -10,7 +10,7 @@ import argparse
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, TypeVar
@@ -94,6 +94,16 @@ def read_base_as_written(args: argparse.Namespace, env: Mapping[str, str], ref: 
     from reconciler.config import read_texts
 
     return _read(args, ref, stack, read_texts, env)
+
+
+def head_of(args: argparse.Namespace) -> str:
+    """The full id of the commit that is checked out around the files; nothing if git cannot tell."""
+    from reconciler.effects import System
+
+    with closing(System()) as effects, suppress(KeyformError):
+        history, _ = _find(args, effects)
+        return history.head()
+    return ""
 
 
 def choose_base(named: str | None, env: Mapping[str, str]) -> Ref:

@@ -73,15 +73,20 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
     except KeyboardInterrupt:
         # Only while nothing is being changed: apply handles the signals itself.
         terminal.tell("", "Interrupted. Nothing was changed.")
+        end_stream(Interrupted("Interrupted. Nothing was changed."), args, terminal)
         code = Interrupted.exit_code
     except OSError as error:
         # What no stage expects, such as a missing working folder.
         where = f"{error.filename}: " if error.filename else ""
-        terminal.fail(KeyformError(f"{where}{error.strerror or type(error).__name__}."))
+        told = KeyformError(f"{where}{error.strerror or type(error).__name__}.")
+        terminal.fail(told)
+        end_stream(told, args, terminal)
         code = 1
     except Exception as error:  # noqa: BLE001 - no traceback reaches a user: its lines hold what others wrote
         frames = places_of(error.__traceback__)
-        terminal.fail(fault_of_keyform(error, frames))
+        told = fault_of_keyform(error, frames)
+        terminal.fail(told)
+        end_stream(told, args, terminal)
         for frame in frames:
             terminal.log("debug", frame)
         code = 1
@@ -93,6 +98,8 @@ def main(argv: Sequence[str] | None = None, env: Mapping[str, str] | None = None
 
 def show_as_result(error: KeyformError, args: argparse.Namespace, terminal: Terminal) -> None:
     """The error on stdout, too, for whoever asked for a format other than text and has no other result."""
+    if end_stream(error, args, terminal):
+        return
     shape = "json" if getattr(args, "json", False) else getattr(args, "format", "text")
     if shape == "text" or terminal.has_shown or (args.command == "status" and args.out):
         return
@@ -104,6 +111,17 @@ def show_as_result(error: KeyformError, args: argparse.Namespace, terminal: Term
     if text := error_as(told, shape, limit=getattr(args, "limit", COMMENT_LENGTH), about=about):
         with suppress(KeyformError):
             terminal.show(text, is_json=shape in IS_JSON)
+
+
+def end_stream(error: KeyformError, args: argparse.Namespace, terminal: Terminal) -> bool:
+    """The error as the last event, whatever came before it; false if the command writes no events."""
+    from reconciler.cli.events import EventStream, streams
+
+    if not streams(args):
+        return False
+    with suppress(KeyformError):
+        EventStream(terminal).fail(error)
+    return True
 
 
 def fault_of_keyform(error: BaseException, frames: Sequence[str]) -> KeyformError:

@@ -224,7 +224,14 @@ def build_parser() -> Parser:
     )
     emulator.add_argument("--list-modes", action="store_true", help="list the modes with their values, and exit")
 
-    command("schema", "print the JSON Schema of the file, for an editor", output)
+    schema = command("schema", "print the JSON Schema of the file, for an editor, or of what keyform prints", output)
+    schema.add_argument(
+        "of",
+        nargs="?",
+        choices=["file", "plan", "events"],
+        default="file",
+        help="the file, `plan --json`, or a line of `apply --json` (default: %(default)s)",
+    )
 
     completion = command("completion", "print a shell completion script", output)
     completion.add_argument("shell", choices=["bash", "zsh", "fish"], help="the shell")

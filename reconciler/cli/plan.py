@@ -25,7 +25,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         if args.out is not None:
             from reconciler.cli.saved import save_plan
 
-            save_plan(plan, session, terminal, args.out)
+            save_plan(plan, session, args)
     about = describe_run(args, terminal)
     look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift, about)
     shown = plan if args.format in IS_JSON else terminal.masked(plan)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TextIO, cast
 
 from reconciler.cli.terminal import LastingStream, Terminal
 from reconciler.plan.outcomes import Event, Finished, PaceChanged, Started, StepNote
 
 if TYPE_CHECKING:
+    from reconciler.cli.events import EventStream
     from reconciler.gcore import ApiEvent
     from reconciler.plan.changes import ChangeId
     from reconciler.report.progress import Progress
@@ -33,12 +34,13 @@ class ShownProgress:
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
         self._progress: Progress | None = None
+        self._stream: EventStream | None = None
         self._running: dict[ChangeId, None] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def shown(self, total: int) -> Iterator[None]:
-        """Show progress of this many changes."""
+    def shown(self, total: int, events: EventStream | None = None) -> Iterator[None]:
+        """Show progress of this many changes, and pass every event to `events`, too."""
         from reconciler.report.progress import LiveProgress, PlainProgress
 
         progress: Progress
@@ -50,12 +52,12 @@ class ShownProgress:
             progress = LiveProgress(console, total=total)
         else:
             progress = PlainProgress(self._terminal.tell)
-        with progress:
-            self._progress = progress
+        with progress, events or nullcontext():
+            self._progress, self._stream = progress, events
             try:
                 yield
             finally:
-                self._progress = None
+                self._progress, self._stream = None, None
 
     def on_event(self, event: Event) -> None:
         """An event of apply."""
@@ -68,8 +70,13 @@ class ShownProgress:
                         self._running.pop(outcome.change.id, None)
                 case StepNote() | PaceChanged():
                     pass
-        if self._progress is not None:
-            self._progress(self._terminal.masked(event))
+        self._show(event)
+
+    def _show(self, event: Event) -> None:
+        told = self._terminal.masked(event)
+        for each in (self._progress, self._stream):
+            if each is not None:
+                each(told)
 
     def on_api_event(self, event: ApiEvent) -> None:
         """An event of the client: a note on the change that it belongs to, or a line of the log."""
@@ -85,7 +92,7 @@ class ShownProgress:
             self._log(event, LEVELS.get(kind, "info"))
             return
         note = StepNote(self._find_change(event.subject), text.format(detail=event.detail, wait=event.wait_seconds))
-        self._progress(self._terminal.masked(note))
+        self._show(note)
 
     def _find_change(self, subject: str) -> ChangeId | str:
         """The running change of a request, by its endpoint or its live key; without one, the subject."""
@@ -97,7 +104,7 @@ class ShownProgress:
         """It concerns all requests, and its words say how long they wait; with live progress, no warning is needed."""
         progress, is_worth_it = self._progress, event.wait_seconds >= LONG_WAIT
         if progress is not None:
-            progress(PaceChanged(event.in_flight, event.most, event.wait_seconds))
+            self._show(PaceChanged(event.in_flight, event.most, event.wait_seconds))
             is_worth_it = is_worth_it and not self._terminal.live
         is_detail = not event.wait_seconds and event.in_flight < event.most
         self._terminal.log("warning" if is_worth_it else "debug" if is_detail else "info", event.detail)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,16 +22,19 @@ if TYPE_CHECKING:
 WAY_OUT = "give the file that `keyform plan --out` wrote"
 
 
-def save_plan(plan: Plan, session: Session, terminal: Terminal, out: str) -> None:
-    """Write a plan to a file that only its owner can read, without credentials."""
+def save_plan(plan: Plan, session: Session, args: argparse.Namespace) -> None:
+    """Write a plan to the file of `--out`, which only its owner can read, without credentials."""
+    from reconciler.cli.base import head_of
     from reconciler.plan.saved import addresses_of
 
     touched = addresses_of(plan.changes)
     plan = replace(plan, expects=tuple(each for each in plan.expects if each.address in touched))
-    content = dump_plan(SavedPlan(terminal.masked(plan), session.desired.content))
-    way_out = "choose another file for --out"
-    write_whole(Path(out), content, way_out=way_out, private=True)
-    terminal.tell(f"Saved the plan to {out}. `keyform apply {out}` carries out exactly this, and nothing else.")
+    plan = session.terminal.masked(plan)
+    content = dump_plan(SavedPlan(plan, session.desired.content, head_of(args)))
+    write_whole(Path(args.out), content, way_out="choose another file for --out", private=True)
+    session.terminal.tell(
+        f"Saved the plan to {args.out}. `keyform apply {args.out}` carries out exactly this, and nothing else."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,5 +179,5 @@ def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> C
     things = "1 error" if count == 1 else f"{least}{count} errors"
     more = []
     if count > len(told):
-        more = [Finding("", "", f"and {least}{count - len(told)} more", code="more_is_wrong")]
+        more = [Finding("", "", f"and {least}{count - len(told)} more", rule="more_is_wrong")]
     return ConfigError(f"The configuration is invalid: {things}.", [*told, *more])

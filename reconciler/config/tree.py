@@ -89,7 +89,7 @@ class Found:
         """The finding as the user reads it."""
         where = str(self.mark) if self.mark else self.file
         way_out = self.way_out if isinstance(self.way_out, str) else self.way_out()
-        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out, code=self.code)
+        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out, rule=self.code)
 
 
 def coded(findings: Iterable[Found], code: str) -> list[Found]:

@@ -18,7 +18,7 @@ from reconciler.model import (
     Snapshot,
 )
 from reconciler.plan.cases import MOST_TOLD, Facts, name_some
-from reconciler.plan.changes import KeyRef, Note, Reason
+from reconciler.plan.changes import KEEPS_A_KEY, KeyRef, Note, Reason
 from reconciler.plan.foreign import explain_spared, find_suspects, gather_markers
 from reconciler.plan.owners import describe_owner
 from reconciler.plan.verdicts import Verdict
@@ -293,6 +293,7 @@ def find_conflict(found: Comparison, valid: Collection[KeyRef], owners: Mapping[
         f"would be left without a valid key (it loses {name_some(sorted(lost))}), and without keys the API "
         "turns its authentication off",
         way_out_of_conflict(found),
+        KEEPS_A_KEY,
     )
 
 

@@ -350,6 +350,14 @@ class Resource:
     adopts: str = ""
 
 
+MAX_DELETES, MAX_REPLACEMENTS, ALLOW_EMPTY = "max_deletes", "max_replacements", "allow_empty"
+ABSENT_SINKS, PREVENT_DESTROY, KEEPS_A_KEY, RENAMES = "absent_sinks", "prevent_destroy", "keeps_a_key", "renames"
+SAFETY_RULES = (MAX_DELETES, MAX_REPLACEMENTS, ALLOW_EMPTY, ABSENT_SINKS, PREVENT_DESTROY, KEEPS_A_KEY, RENAMES)
+"""The safety rules, as the findings of a plan name them (`Finding.rule`). `keeps_a_key` is about endpoints: one that
+loses its last valid key becomes public, or is of no use, unless the file says `auth: open`.
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """The facts about a key or an endpoint that a plan was made from, in words: pairs of a name and a value."""

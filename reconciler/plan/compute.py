@@ -46,6 +46,7 @@ from reconciler.plan.notes import NEUTRAL
 from reconciler.plan.obstacles import describe_claim, find_doubtful, way_out_of_claim
 from reconciler.plan.ordering import order_changes
 from reconciler.plan.owners import find_claims
+from reconciler.plan.policies import add_policies
 from reconciler.plan.resources import describe_resources
 from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
@@ -102,6 +103,7 @@ def compute_plan(
     notes = (*(note for verdict in verdicts for note in verdict.warnings), *bindings.warnings)
     resources = describe_resources(facts, verdicts, bindings)
     drift = find_drift(facts, verdicts, bindings, resources, is_refused=bool(refusals))
+    resources, drifted = add_policies(whole, snapshot, resources, drift.proven)
     repairs = tuple(find_repairs(snapshot))
     touched = {name: each for name, each in sorted(snapshot.sinks.items()) if name in written or each.repairs}
     return Plan(
@@ -146,7 +148,7 @@ def compute_plan(
         repairs=repairs,
         notes=tuple(note for note in notes if note.code in NEUTRAL),
         resources=resources,
-        drift=drift.proven,
+        drift=drifted,
         unproven=drift.unproven,
         selection=selection,
         expects=describe_expected(facts, verdicts, bindings),

@@ -38,7 +38,7 @@ def find_past_dates(desired: DesiredState, live_keys: tuple[LiveKey, ...] | None
             continue
         message, way_out = _explain(said, newest, live_keys)
         path = f"{key.place.path}.expires_at"
-        findings.append(Finding(key.place.where, path, message, way_out, code="date_is_past"))
+        findings.append(Finding(key.place.where, path, message, way_out, rule="date_is_past"))
     return PastDates(tuple(findings), tuple(notes))
 
 

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from reconciler.errors import Finding
 from reconciler.model import EndpointRef, LiveKey, Move, Ownership, Phase, digest, shift
 from reconciler.plan.cases import Facts, Generation, KeyCase, holders_of, name_some
-from reconciler.plan.changes import Action, Note, Reason
+from reconciler.plan.changes import RENAMES, Action, Note, Reason
 from reconciler.plan.fates import Fate, Ruling
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.obstacles import find_obstacles_to_removal, hold_up_by_protection, is_writable
@@ -236,7 +236,7 @@ def refuse_unproven_rename(facts: Facts) -> Iterator[Finding]:
                 "run apply where the sinks of that stack are; to take keys over from another stack, have it release"
                 " them (`forget`), and name each of them in `moved`"
             )
-            yield Finding(move.place.where, move.place.path, message, way_out, code="rename_is_not_proven")
+            yield Finding(move.place.where, move.place.path, message, way_out, RENAMES)
 
 
 def _is_proven(facts: Facts, live: LiveKey) -> bool:
@@ -268,7 +268,7 @@ def refuse_partial_rename(facts: Facts) -> Iterator[Finding]:
             if left:
                 message = f"the stack {move.stack} has keys that this file does not declare: {name_some(sorted(left))}"
                 way_out = "declare them, or name them in `forget`; delete keys before you rename the stack"
-                yield Finding(move.place.where, move.place.path, message, way_out, code="rename_is_partial")
+                yield Finding(move.place.where, move.place.path, message, way_out, RENAMES)
 
 
 def note_done(facts: Facts) -> Iterator[Note]:

@@ -30,7 +30,7 @@ from reconciler.model import (
     number_in_name,
 )
 from reconciler.plan.cases import Generation, KeyCase, holders_of, is_owned, name_some
-from reconciler.plan.changes import Reason
+from reconciler.plan.changes import PREVENT_DESTROY, Reason
 from reconciler.plan.fates import Successor
 from reconciler.plan.fields import instant
 from reconciler.plan.holdings import NOTHING_LOST, find_holdings, sets_by_digest
@@ -531,5 +531,5 @@ def refuse_protected(case: KeyCase) -> Iterator[Finding]:
                 case.address,
                 f"prevent_destroy is set on the live key {generation.name}",
                 "declare the key with `prevent_destroy: false`, apply, then remove it",
-                code="prevent_destroy_is_set",
+                PREVENT_DESTROY,
             )

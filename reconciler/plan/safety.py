@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from reconciler.errors import Finding
 from reconciler.plan.cases import Facts, name_some
+from reconciler.plan.changes import ABSENT_SINKS, ALLOW_EMPTY, MAX_DELETES, MAX_REPLACEMENTS
 from reconciler.plan.verdicts import Verdict
 
 
@@ -25,11 +26,11 @@ def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, .
     if removed and not desired.keys and not safety.allow_empty:
         message = f"the file declares no keys, but the stack has {len(removed)} live: {name_some(removed)}"
         way_out = "set `safety: {allow_empty: true}` to delete all of them"
-        return (Finding(where, "keys", message, way_out, code="keys_are_empty"),)
+        return (Finding(where, "keys", message, way_out, ALLOW_EMPTY),)
     if safety.max_deletes is not None and len(removed) > safety.max_deletes:
         message = f"{len(removed)} keys would be deleted, but at most {safety.max_deletes} may be: {name_some(removed)}"
         way_out = f"set `safety: {{max_deletes: {len(removed)}}}` to allow it"
-        return (Finding(where, "safety.max_deletes", message, way_out, code="too_many_deletes"),)
+        return (Finding(where, "safety.max_deletes", message, way_out, MAX_DELETES),)
     return ()
 
 
@@ -55,7 +56,7 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
             "run apply on the machine and in the folder where it is, or restore it; if it is lost,"
             f" `keyform rotate {' '.join(keys[:5])}{' …' if len(keys) > 5 else ''}` creates new secrets"
         )
-        yield Finding(place.where, f"sinks.{sink}", message, way_out, code="sink_is_absent")
+        yield Finding(place.where, f"sinks.{sink}", message, way_out, ABSENT_SINKS)
     told = {key for keys in absent.values() for key in keys}
     replaced = [each for each in lost if each.replaces_loss or (each.case.is_rotated and not each.case.why_rotated)]
     others = [verdict for verdict in replaced if verdict.case.name not in told]
@@ -71,7 +72,7 @@ def check_losses(facts: Facts, verdicts: Sequence[Verdict]) -> Iterator[Finding]
             "run apply where the secrets are, or restore them; if they are lost, run `keyform rotate KEY`, or set"
             f" `safety: {{max_replacements: {len(names)}}}` to replace all of them"
         )
-        yield Finding(desired.place.where, "safety.max_replacements", message, way_out, code="too_many_replacements")
+        yield Finding(desired.place.where, "safety.max_replacements", message, way_out, MAX_REPLACEMENTS)
 
 
 def _is_removed(verdict: Verdict) -> bool:

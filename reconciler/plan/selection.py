@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.errors import Finding
 from reconciler.plan.cases import Facts, KeyCase
-from reconciler.plan.changes import Selection
+from reconciler.plan.changes import RENAMES, Selection
 
 
 def narrow_endpoints(facts: Facts) -> Facts:
@@ -50,4 +50,4 @@ def refuse_renamed_in_part(facts: Facts) -> Iterator[Finding]:
             if not move.key and any(live.taken_from == move.stack for live in facts.snapshot.keys):
                 message = f"the stack {move.stack} is renamed, which concerns all of its keys"
                 way_out = "apply that without --target and --exclude"
-                yield Finding(move.place.where, move.place.path, message, way_out, code="rename_is_partial")
+                yield Finding(move.place.where, move.place.path, message, way_out, rule=RENAMES)

@@ -72,7 +72,7 @@ def _reached_by_an_endless_key(pairs: tuple[KeyPair, ...]) -> Iterator[Note]:
             yield Note(ENDLESS, str(ref), f"is opened by a key that never expires: {name_some(endless)}")
 
 
-ENDLESS = "endless_key_reaches_endpoint"
+ENDLESS = "unlimited_key_gains_access"
 
 
 def _ends(key: DesiredKey) -> str | None:
@@ -126,7 +126,7 @@ SINK_ROWS = (
 )
 """By the name of a sink's setting: its values in both versions."""
 COMMANDS = frozenset({"write", "remove", "check"})
-SINK_MOVED = "sink_moved"
+SINK_MOVED = "secrets_get_to_a_new_place"
 
 
 def _weakened_sinks(versions: Versions, pairs: tuple[KeyPair, ...]) -> Iterator[Note]:
@@ -220,7 +220,7 @@ KEY_ROWS = (
     Row("key_rotates_less_often", "rotation.every", _rotates_less_often),
     Row("overlap_is_longer", "rotation.overlap", _overlaps_longer),
     Row("overlap_is_gone", "rotation.overlap", _cuts_consumers),
-    Row("key_is_unprotected", "prevent_destroy", _is_unprotected),
+    Row("protection_is_removed", "prevent_destroy", _is_unprotected),
     Row("key_is_unproved", "prove", _is_unproved),
 )
 FORGOTTEN = "key_is_forgotten"

@@ -35,15 +35,15 @@ _LINK = re.compile(r"\[(?=[^\[\]]*\]\()")
 
 def plan_to_sarif(plan: Plan, about: About) -> str:
     """What safety refuses, and what the plan leaves undone."""
-    refused = [_result(each, each.code or REFUSED, about) for each in plan.refusals]
-    return _log([*refused, *(_result(each, each.code or UNMET, about) for each in plan.unmet)])
+    refused = [_result(each, each.rule or REFUSED, about) for each in plan.refusals]
+    return _log([*refused, *(_result(each, each.rule or UNMET, about) for each in plan.unmet)])
 
 
 def error_to_sarif(error: KeyformError, about: About) -> str:
     """What is wrong with the file; an error that is about no file is a notification, and no result."""
     findings: Sequence[Finding] = getattr(error, "findings", ())
     if findings:
-        return _log([_result(each, each.code or OTHER, about) for each in findings])
+        return _log([_result(each, each.rule or OTHER, about) for each in findings])
     return _log([], failure=" ".join(filter(None, (f"{error.message.rstrip('.')}.", error.way_out))))
 
 

@@ -40,6 +40,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
+from reconciler.errors import Finding
 from reconciler.model import DesiredKey
 from reconciler.plan.due import Due
 from reconciler.plan.fields import instant
@@ -63,7 +64,7 @@ def status_to_json(standing: Standing) -> str:
             "revoked_live_keys": [*standing.leaked],
             "inactive_live_keys": [*standing.inactive],
             "held_up_keys": [*standing.held_up],
-            "troubles": [{**asdict(trouble)} for trouble in standing.troubles],
+            "troubles": [_trouble(trouble) for trouble in standing.troubles],
             "unseen": [*standing.unseen],
             "claims": [*standing.claims],
             "repairs": [{**asdict(note)} for note in standing.repairs],
@@ -75,6 +76,10 @@ def status_to_json(standing: Standing) -> str:
             ],
         }
     )
+
+
+def _trouble(trouble: Finding) -> Value:
+    return {name: value for name, value in asdict(trouble).items() if name != "rule"}
 
 
 def _key(key: KeyStatus, now: datetime) -> Value:

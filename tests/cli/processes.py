@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.schemas import check_event, check_plan
+
 if TYPE_CHECKING:
     from cli.stage import World
 
@@ -32,7 +34,36 @@ class Ran:
     @property
     def json(self) -> Any:
         """What stdout holds, which is JSON and nothing else."""
-        return json.loads(self.out)
+        found = json.loads(self.out)
+        return check_plan(found) if isinstance(found, dict) and "resource_changes" in found else found
+
+    @property
+    def is_json(self) -> bool:
+        """Whether stdout holds a document of JSON, or a stream of them, and nothing else."""
+        try:
+            return bool(self.events if self.out.startswith('{"@level"') else self.json)
+        except ValueError:
+            return False
+
+    @property
+    def events(self) -> list[Any]:
+        """What a stream on stdout holds, which is one JSON object on each line and nothing else."""
+        return [check_event(json.loads(line)) for line in self.out.splitlines()]
+
+    def told(self, kind: str) -> list[Any]:
+        """The events of one type."""
+        return [event for event in self.events if event["type"] == kind]
+
+    @property
+    def result(self) -> Any:
+        """The last line of a stream."""
+        assert self.events[-1]["type"] == "keyform_result"
+        return self.events[-1]["result"]
+
+    @property
+    def plan(self) -> Any:
+        """The plan in a stream, as `plan --json` prints it; the last, if it was made again."""
+        return self.told("keyform_plan")[-1]["plan"]
 
 
 class Running:
@@ -86,6 +117,11 @@ class Running:
     def err(self) -> str:
         """stderr so far."""
         return self._texts["stderr"].decode("utf-8", "replace")
+
+    @property
+    def out(self) -> str:
+        """stdout so far."""
+        return self._texts["stdout"].decode("utf-8", "replace")
 
     def wait_for(self, text: str) -> None:
         """Wait until it appears on stderr."""

@@ -148,9 +148,8 @@ def test_json_says_what_failed_and_stays_json(world: World, keyform: Keyform) ->
     world.fail(on("PATCH", "/llama3", always(refusal(400, "no"))))
     ran = keyform("apply", "--auto-approve", "--json")
     assert ran.code == 1
-    ours = ran.json["keyform"]
-    assert (ours["complete"], ours["interrupted"]) == (False, False)
-    states = {outcome["state"] for outcome in ours["outcomes"]}
+    assert (ran.result["complete"], ran.result["interrupted"]) == (False, False)
+    states = {outcome["state"] for outcome in ran.result["outcomes"]}
     assert states == {"done", "failed", "skipped"}
     assert TOKEN not in ran.out
 

@@ -177,7 +177,7 @@ def test_json_holds_every_key_and_names_the_commit(clone: Clone) -> None:
                 "sentence": "is rotated every 60d instead of 30d",
             },
             {
-                "code": "key_is_unprotected",
+                "code": "protection_is_removed",
                 "address": "key.payments",
                 "sentence": "can be destroyed: prevent_destroy is gone",
             },
@@ -422,7 +422,7 @@ def test_a_file_beside_a_relative_sink_moves_its_secrets_along(clone: Clone) -> 
     (clone.folder / "deploy").mkdir()
     clone.git("mv", "keyform.yaml", "deploy/keyform.yaml")
     tree = clone.tree("--file", "deploy/keyform.yaml")
-    assert [note["code"] for note in tree["weakened"]] == ["sink_moved"]
+    assert [note["code"] for note in tree["weakened"]] == ["secrets_get_to_a_new_place"]
     assert tree["differences"][0]["settings"][0]["after"] == "secrets.env beside deploy/keyform.yaml"
 
 

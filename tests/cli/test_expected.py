@@ -17,10 +17,8 @@ WRONG = HEAD + "keys:\n  payments:\n    deployment: [llama3]\n"
     [
         "validate --json",
         "plan --json",
-        "apply --json --auto-approve",
         "status --json",
         "verify --json",
-        "rotate x --json",
     ],
 )
 def test_an_error_is_json_on_stdout_and_words_on_stderr(world: World, keyform: Keyform, command: str) -> None:
@@ -35,6 +33,18 @@ def test_an_error_is_json_on_stdout_and_words_on_stderr(world: World, keyform: K
     assert ran.err.startswith("Error: The configuration is invalid: 1 error.")
 
 
+@pytest.mark.parametrize("command", ["apply --json --auto-approve", "rotate x --json", "destroy --json"])
+def test_an_error_is_an_event_of_a_command_that_streams(world: World, keyform: Keyform, command: str) -> None:
+    world.write(WRONG)
+    ran = keyform(*command.split())
+    first, last = ran.events
+    assert (ran.code, first["type"], last["type"], last["@level"]) == (1, "version", "diagnostic", "error")
+    found = last["diagnostic"]
+    assert (found["severity"], found["path"]) == ("error", "keys.payments.deployment")
+    assert (found["range"]["filename"], found["range"]["start"]["line"]) == ("keyform.yaml", WRONG.count("\n"))
+    assert ran.err.startswith("Error: The configuration is invalid: 1 error.")
+
+
 def test_errors_without_a_place_are_json_too(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY)
     ran = keyform("plan", "--json", env={"GCORE_API_KEY": ""})
@@ -46,7 +56,7 @@ def test_errors_without_a_place_are_json_too(world: World, keyform: Keyform) -> 
 def test_there_is_one_document_on_stdout_whatever_happens_after_it(world: World, keyform: Keyform) -> None:
     world.write(ONE_KEY.replace("llama3", "lama3"))
     ran = keyform("plan", "--json")
-    assert (ran.code, json.loads(ran.out)["format_version"]) == (1, "1.0")
+    assert (ran.code, json.loads(ran.out)["format_version"]) == (1, "1.2")
     assert "resource_changes" in ran.json
 
 

@@ -146,6 +146,22 @@ def test_the_second_signal_breaks_a_request_that_is_not_answered(world: World, k
     world.in_order(keyform)
 
 
+def test_events_are_there_while_the_apply_runs(held: HeldTasks) -> None:
+    running = held.world.start("apply", "--auto-approve", "--json")
+    wait_for_tasks(running)
+    so_far = [json.loads(line) for line in running.out.splitlines(keepends=True) if line.endswith("\n")]
+    kinds = [event["type"] for event in so_far]
+    assert kinds[:4] == ["version", "planned_change", "planned_change", "change_summary"]
+    assert {"keyform_plan", "apply_start", "keyform_step_start", "keyform_step"} < {*kinds}
+    assert not {"apply_complete", "keyform_result"} & {*kinds}
+    held.let_go()
+    ran = running.finish()
+    assert (ran.code, ran.result["complete"]) == (0, True)
+    assert [event["hook"]["resource"]["addr"] for event in ran.told("apply_complete")] == ["key.payments", "key.search"]
+    (planned, applied) = ran.told("change_summary")
+    assert [each["changes"]["operation"] for each in (planned, applied)] == ["plan", "apply"]
+
+
 def test_an_interrupted_apply_tells_its_result_as_json_too(held: HeldTasks) -> None:
     running = held.world.start("apply", "--auto-approve", "--json", "--parallelism", "1")
     running.wait_for("waiting for task")
@@ -154,8 +170,8 @@ def test_an_interrupted_apply_tells_its_result_as_json_too(held: HeldTasks) -> N
     held.let_go()
     ran = running.finish()
     assert ran.code == 1
-    assert ran.json["keyform"]["interrupted"] is True
-    states = [outcome["state"] for outcome in ran.json["keyform"]["outcomes"]]
+    assert ran.result["interrupted"] is True
+    states = [outcome["state"] for outcome in ran.result["outcomes"]]
     assert states == ["done", "done", "done", *["not_started"] * 5]
 
 

@@ -271,7 +271,7 @@ def test_a_plan_as_json_says_what_is_held_up(world: World, keyform: Keyform, par
     begin(world, keyform, part, api)
     ran = keyform("apply", "--json", "--auto-approve")
     assert ran.code == 1
-    ours = ran.json["keyform"]
+    ours = ran.plan["keyform"]
     assert ours["held_up"] == (["key.search"] if part.is_kept else [])
     assert ours["refusals"] == []
     assert any(part.said in f"{finding['message']} {finding['way_out']}" for finding in ours["unmet"])

@@ -53,7 +53,7 @@ def test_the_plan_says_what_is_proven_and_the_run_does_it(world: World, keyform:
 def test_json_tells_of_the_proof(world: World, keyform: Keyform) -> None:
     world.write(PROVEN)
     ran = keyform("apply", "--auto-approve", "--json")
-    (change,) = [change for change in ran.json["keyform"]["changes"] if change["step"] == "prove"]
+    (change,) = [change for change in ran.plan["keyform"]["changes"] if change["step"] == "prove"]
     assert change["id"] == "prove payments"
     assert change["fields"] == {
         "key": "payments",
@@ -62,11 +62,9 @@ def test_json_tells_of_the_proof(world: World, keyform: Keyform) -> None:
         "endpoints": ["deployment.llama3", "deployment.whisper"],
     }
     assert "prove payments" in next(
-        change["depends_on"] for change in ran.json["keyform"]["changes"] if change["id"] == "publish payments"
+        change["depends_on"] for change in ran.plan["keyform"]["changes"] if change["id"] == "publish payments"
     )
-    assert "prove payments" in {
-        outcome["id"] for outcome in ran.json["keyform"]["outcomes"] if outcome["state"] == "done"
-    }
+    assert "prove payments" in {outcome["id"] for outcome in ran.result["outcomes"] if outcome["state"] == "done"}
 
 
 def test_the_official_client_goes_on_with_the_old_secret_when_the_new_one_is_refused(

@@ -90,11 +90,23 @@ def test_a_refused_plan_as_json_holds_the_refusals(world: World, keyform: Keyfor
     world.write(ONE_KEY + "    prevent_destroy: true\n")
     assert keyform("apply", "--auto-approve").code == 0
     world.write(HEAD + "keys: {}\nsafety: {allow_empty: true}\n")
-    for command in (("plan", "--json"), ("apply", "--json", "--auto-approve")):
-        ran = keyform(*command)
-        assert ran.code == 1
-        assert ran.json["applyable"] is False
-        assert len(ran.json["keyform"]["refusals"]) == 1
+    planned, applied = keyform("plan", "--json"), keyform("apply", "--json", "--auto-approve")
+    assert (planned.code, applied.code) == (1, 1)
+    for tree in (planned.json, applied.plan):
+        assert (tree["applyable"], tree["complete"], tree["errored"]) == (False, False, True)
+        (refusal,) = tree["keyform"]["refusals"]
+        assert refusal["rule"] == "prevent_destroy"
+        (failed,) = [check for check in tree["checks"] if check["status"] == "fail"]
+        assert failed["address"]["name"] == "prevent_destroy"
+        assert failed["instances"] == [
+            {
+                "address": {"to_display": "key.payments"},
+                "status": "fail",
+                "problems": [{"message": refusal["message"]}],
+            }
+        ]
+    last = applied.events[-1]
+    assert (last["type"], last["diagnostic"]["summary"]) == ("diagnostic", refusal["message"])
 
 
 def test_the_deployment_of_an_application_is_refused_with_the_application(world: World, keyform: Keyform) -> None:
@@ -182,7 +194,7 @@ def test_with_nothing_to_do_nobody_needs_to_be_asked(world: World, keyform: Keyf
     ran = keyform("apply")
     assert (ran.code, ran.out, ran.err) == (0, "No changes. The live API matches the file.\n", "")
     ran = keyform("apply", "--json")
-    assert (ran.code, ran.json["keyform"]["complete"]) == (0, True)
+    assert (ran.code, ran.result["complete"]) == (0, True)
 
 
 # --- Sinks ------------------------------------------------------------------------------------------------------------

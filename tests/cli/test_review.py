@@ -45,7 +45,7 @@ def test_a_refused_plan_is_a_comment_and_a_result(world: World, keyform: Keyform
     ran = keyform("plan", "--format", "sarif")
     (result,) = results(ran.out)
     assert ran.code == 1
-    assert result["ruleId"] == "too_many_deletes"
+    assert result["ruleId"] == "max_deletes"
     assert result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "keyform.yaml"
 
 

@@ -116,15 +116,14 @@ def test_without_a_terminal_a_rotation_has_to_be_approved_on_the_command_line(ap
 def test_a_rotation_tells_its_result_as_json(applied: World, keyform: Keyform) -> None:
     ran = keyform("rotate", "payments", "search", "--auto-approve", "--json")
     assert ran.code == 0
-    tree = json.loads(ran.out)
     assert {
-        one["address"]: one["action_reason"] for one in tree["resource_changes"] if one["type"] == "keyform_key"
+        one["address"]: one["action_reason"] for one in ran.plan["resource_changes"] if one["type"] == "keyform_key"
     } == {
         "key.payments": "rotation_is_asked",
         "key.search": "rotation_is_asked",
     }
-    assert tree["keyform"]["complete"] is True
-    assert {name: count for name, count in tree["keyform"]["done"].items() if count} == {"rotate": 2}
+    assert ran.result["complete"] is True
+    assert {name: count for name, count in ran.result["done"].items() if count} == {"rotate": 2}
 
 
 def test_what_falls_due_is_shown_and_nothing_is_changed(applied: World, keyform: Keyform) -> None:
@@ -179,13 +178,12 @@ def test_many_keys_are_rotated_at_once(
     revoke = [] if "--all" in argv else ["--revoke"]
     ran = keyform("rotate", *argv, *revoke, "--auto-approve", "--json")
     assert ran.code == 0, ran.err
-    tree = json.loads(ran.out)
     assert {
         one["address"]
-        for one in tree["resource_changes"]
+        for one in ran.plan["resource_changes"]
         if one["type"] == "keyform_key" and one["change"]["actions"] != ["no-op"]
     } == {f"key.{name}" for name in rotated}
-    assert tree["keyform"]["done"]["rotate"] == len(rotated)
+    assert ran.result["done"]["rotate"] == len(rotated)
     for name, secret in old.items():
         assert world.held()[name.upper()] == world.secret_of(f"{name}-g2" if name in rotated else name)
         assert world.opens("llama3", secret) == (not revoke or name not in rotated)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cli.conftest import Keyform
 from cli.stage import HEAD, ONE_KEY, TWO_KEYS, World
+from support.schemas import validator
 
 import reconciler
 from reconciler.cli.terminal import Terminal
@@ -48,14 +49,58 @@ def test_stdout_carries_the_result_and_stderr_the_progress(world: World) -> None
 def test_json_is_all_of_stdout_at_every_log_level(world: World, keyform: Keyform, level: str) -> None:
     world.write(TWO_KEYS)
     ran = keyform("plan", "--json", "--log-level", level)
-    assert ran.json["format_version"] == "1.0"
+    assert ran.json["format_version"] == "1.2"
     assert {"key.payments", "key.search"} < {change["address"] for change in ran.json["resource_changes"]}
     assert ("debug: request: GET" in ran.err) == (level == "debug")
     ran = keyform("apply", "--json", "--auto-approve", "--log-level", level)
-    assert ran.json["keyform"]["complete"] is True
+    assert ran.result["complete"] is True
     assert keyform("status", "--json", "--log-level", level).json
     ran = keyform("destroy", "--json", "--auto-approve", "--log-level", level)
-    assert ran.json["keyform"]["complete"] is True
+    assert ran.result["complete"] is True
+
+
+def test_a_run_is_a_stream_of_events_that_ends_with_its_result(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    ran = keyform("apply", "--json", "--auto-approve")
+    kinds = [event["type"] for event in ran.events]
+    assert kinds[0] == "version"
+    assert kinds[-2:] == ["change_summary", "keyform_result"]
+    told = {event["change"]["resource"]["addr"] for event in ran.told("planned_change")}
+    assert told == {each["address"] for each in ran.plan["resource_changes"] if each["type"] == "keyform_key"}
+    started = [event["hook"]["resource"]["addr"] for event in ran.told("apply_start")]
+    assert sorted(started) == ["key.payments", "key.search"]
+    assert {event["step"]["id"] for event in ran.told("keyform_step")} == {
+        step["id"] for step in ran.plan["keyform"]["changes"]
+    }
+    ran = keyform("rotate", "payments", "--json", "--auto-approve")
+    (change,) = ran.told("planned_change")
+    assert (change["change"]["action"], change["change"]["reason"]) == ("replace", "requested")
+    ran = keyform("destroy", "--json", "--auto-approve")
+    assert ran.told("change_summary")[-1]["@message"] == "Destroy complete! Resources: 2 destroyed."
+
+
+def test_a_stream_says_what_it_cannot_do_and_still_ends_with_its_result(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS.replace("webui", "wobui"))
+    ran = keyform("apply", "--json", "--auto-approve")
+    assert ran.code == 1
+    *_, error, last = ran.events
+    assert (error["type"], error["@level"], last["type"]) == ("diagnostic", "error", "keyform_result")
+    assert error["diagnostic"]["summary"] == ran.plan["keyform"]["unmet"][0]["message"]
+    assert ran.err.count(error["diagnostic"]["summary"]) == 1, "stderr says it once"
+    assert last["result"]["complete"] is True, "all that was planned was done"
+
+
+def test_a_stream_without_approval_ends_with_why(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    ran = keyform("apply", "--json")
+    assert ran.code == 1
+    assert ran.events[-1]["diagnostic"]["summary"].startswith("stdin is not a terminal")
+    assert world.writes == []
+
+
+def test_the_schemas_of_what_is_printed_can_be_had(keyform: Keyform) -> None:
+    for name in ("plan", "events"):
+        assert keyform("schema", name).json == validator(name).schema
 
 
 def test_two_plans_of_the_same_are_the_same_but_for_their_time(world: World, keyform: Keyform) -> None:
@@ -66,7 +111,9 @@ def test_two_plans_of_the_same_are_the_same_but_for_their_time(world: World, key
 
 
 @pytest.mark.process("a pipe breaks")
-@pytest.mark.parametrize("arguments", ["plan", "status", "apply --auto-approve", "--help", "plan --json"])
+@pytest.mark.parametrize(
+    "arguments", ["plan", "status", "apply --auto-approve", "--help", "plan --json", "apply --auto-approve --json"]
+)
 def test_a_reader_that_goes_away_is_no_trouble(world: World, arguments: str) -> None:
     world.write(TWO_KEYS)
     with subprocess.Popen(["true"], stdin=subprocess.PIPE) as gone:
@@ -104,7 +151,9 @@ def test_streams_that_are_closed_are_no_trouble(world: World, keyform: Keyform, 
 
 @pytest.mark.process("its stdout is a device")
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full, as Linux has it")
-@pytest.mark.parametrize("command", ["plan", "plan --json", "unlock", "--help", "plan --help", "--version"])
+@pytest.mark.parametrize(
+    "command", ["plan", "plan --json", "apply --json --auto-approve", "unlock", "--help", "plan --help", "--version"]
+)
 def test_an_output_that_cannot_be_written_is_an_error(world: World, command: str) -> None:
     world.write(TWO_KEYS)
     with Path("/dev/full").open("wb") as full:

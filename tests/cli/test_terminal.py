@@ -95,7 +95,7 @@ def test_progress_is_live_while_the_result_goes_into_a_pipe(make_world: MakeWorl
     with on_terminal(world, "apply", "--auto-approve", "--json", stdout=subprocess.PIPE) as terminal:
         ran = terminal.running.finish()
         assert ran.code == 0
-        assert ran.json["keyform"]["complete"] is True
+        assert ran.result["complete"] is True
         assert "\x1b[?25l" in terminal.raw
 
 
@@ -194,7 +194,7 @@ def test_json_on_a_terminal_shows_the_plan_before_it_asks(world: World) -> None:
         assert "Plan: 1 to add" in terminal.text
         terminal.type("yes\n")
         ran = terminal.running.finish()
-        assert (ran.code, ran.json["keyform"]["complete"]) == (0, True)
+        assert (ran.code, ran.result["complete"]) == (0, True)
 
 
 def test_what_others_write_into_the_api_cannot_draw_on_the_terminal(make_world: MakeWorld) -> None:

@@ -95,7 +95,7 @@ def test_no_layout_brings_another_history_for_a_file_of_the_checkout(
     monkeypatch.chdir(checkout.root)
     code, out, err = diff(capsys, "--file", "deploy/keyform.yaml")
     told = [note["code"] for note in json.loads(out).get("weakened", [])]
-    assert told == ["key_is_unprotected"] or (code == 1 and "inside another" in err)
+    assert told == ["protection_is_removed"] or (code == 1 and "inside another" in err)
 
 
 @pytest.mark.attack("pull request author")
@@ -109,7 +109,7 @@ def test_no_variable_of_the_job_changes_what_the_file_was(
     checkout.add(checkout.root / "evil" / "config", config_of(checkout))
     monkeypatch.setenv(name, ENVIRONMENT[name].format(root=checkout.root, program=checkout.program, ran=checkout.ran))
     monkeypatch.chdir(checkout.root)
-    assert weaker(capsys) == ["key_is_unprotected"]
+    assert weaker(capsys) == ["protection_is_removed"]
     assert not checkout.ran.exists()
 
 
@@ -122,7 +122,7 @@ def test_a_home_folder_with_settings_runs_nothing(
     checkout.add(tmp_path / "home" / ".gitconfig", config_of(checkout))
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.chdir(checkout.root)
-    assert weaker(capsys) == ["key_is_unprotected"]
+    assert weaker(capsys) == ["protection_is_removed"]
     assert not checkout.ran.exists()
 
 
@@ -138,7 +138,7 @@ def test_git_is_not_the_one_of_the_checkout(
         checkout.add(folder / "git", checkout.program.read_text()).chmod(0o755)
     monkeypatch.setenv("PATH", f"{entry.format(root=checkout.root)}:{os.environ['PATH']}")
     monkeypatch.chdir(checkout.root / within)
-    assert weaker(capsys) == ["key_is_unprotected"]
+    assert weaker(capsys) == ["protection_is_removed"]
     assert not checkout.ran.exists()
 
 
@@ -153,7 +153,7 @@ def test_git_is_not_the_one_of_the_working_folder_where_the_file_is_elsewhere(
     git(theirs, "init", "--quiet")
     monkeypatch.setenv("PATH", f"{theirs / 'bin'}:{os.environ['PATH']}")
     monkeypatch.chdir(theirs)
-    assert weaker(capsys, "--file", str(checkout.root / "keyform.yaml")) == ["key_is_unprotected"]
+    assert weaker(capsys, "--file", str(checkout.root / "keyform.yaml")) == ["protection_is_removed"]
     assert not checkout.ran.exists()
 
 
@@ -194,7 +194,7 @@ def test_an_object_is_replaced_by_no_other(
     other = git(checkout.root, "hash-object", "-w", "keyform.yaml").strip()
     git(checkout.root, "replace", git(checkout.root, "rev-parse", "HEAD:keyform.yaml").strip(), other)
     monkeypatch.chdir(checkout.root)
-    assert weaker(capsys) == ["key_is_unprotected"]
+    assert weaker(capsys) == ["protection_is_removed"]
 
 
 @pytest.mark.attack("pull request author")

@@ -32,9 +32,11 @@ from reconciler.plan.outcomes import Finished, Outcome, OutcomeState, Result, St
 from reconciler.plan.survey import compute_standing
 from reconciler.redaction import Redactor
 from reconciler.report import json as plan_json
+from reconciler.report.diagnostics import diagnostics_of
 from reconciler.report.due import due_to_json, render_due
+from reconciler.report.events import Follower, error_lines, plan_lines, result_lines, version_line
 from reconciler.report.html import page, tag
-from reconciler.report.json import plan_to_json, result_to_json
+from reconciler.report.json import dump_line, plan_to_json
 from reconciler.report.outcomes import render_result
 from reconciler.report.progress import LiveProgress, PlainProgress
 from reconciler.report.status_html import status_to_html
@@ -237,10 +239,23 @@ def texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
 
 def json_texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     yield "plan", plan_to_json(poisoned(REFUSED, change))
-    yield "result", result_to_json(poisoned(RESULT, change))
+    yield "events", "".join(map(dump_line, lines_of(poisoned(RESULT, change), poisoned(ERROR.findings, change))))
     yield "status", status_to_json(poisoned(VIEW, change))
     yield "verification", verification_to_json(poisoned(VERIFICATION, change))
     yield "due", due_to_json(poisoned(DUE, change), NOW, timedelta(days=10))
+
+
+def lines_of(result: Result, findings: Any) -> Iterator[Any]:
+    """Every event that there is."""
+    yield version_line("1.0", NOW)
+    yield from plan_lines(result.plan, NOW)
+    follower = Follower(result.plan)
+    for event in events(result):
+        yield from follower.follow(event, NOW)
+        yield from follower.still_running(NOW + timedelta(seconds=20))
+    error = diagnostics_of(ConfigError("The file is wrong.", findings))
+    yield from result_lines(result, error, NOW, destroys=False)
+    yield from error_lines(error, NOW)
 
 
 def events(result: Result) -> Iterator[Any]:
@@ -317,8 +332,11 @@ def test_json_keeps_every_value(name: str, where: str, monkeypatch: pytest.Monke
     change = CHANGES[where](CORPUS[name])
     encoded = [text for _, text in json_texts(change)]
     monkeypatch.setattr(plan_json, "disarm_json", lambda text: text)
-    plain = [plan_to_json(poisoned(REFUSED, change)), result_to_json(poisoned(RESULT, change))]
-    assert [json.loads(text) for text in encoded[:2]] == [json.loads(text) for text in plain]
+    plain = [text for _, text in json_texts(change)]
+    assert json.loads(encoded[0]) == json.loads(plain[0])
+    assert [json.loads(line) for line in encoded[1].splitlines()] == [
+        json.loads(line) for line in plain[1].splitlines()
+    ]
     keys = json.loads(encoded[2])["keys"]
     assert keys[0]["name"] == poisoned(VIEW.keys[0].name, change)
 

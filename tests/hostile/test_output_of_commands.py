@@ -58,8 +58,7 @@ def judge(ran: Ran, *, is_json: bool = False) -> None:
     assert violations(ran.err) == []
     assert "Traceback" not in ran.err
     assert "Internal error" not in ran.err, ran.err
-    if is_json and ran.out:
-        json.loads(ran.out)
+    assert not is_json or not ran.out or ran.is_json
 
 
 def saying(hostile: str) -> Any:

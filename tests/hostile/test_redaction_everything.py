@@ -235,7 +235,7 @@ def test_a_file_that_holds_a_credential_shows_it_nowhere(
     for argv in COMMANDS:
         ran = keyform(*argv, "--log-level", "debug", env=ENV)
         assert leaks(ran.out) == leaks(ran.err) == []
-        assert "--json" not in argv or ran.json
+        assert "--json" not in argv or ran.is_json
     assert leaks((world.folder / "page.html").read_text(encoding="utf-8")) == []
 
 

@@ -562,7 +562,7 @@ def test_a_rotation_reports_what_was_changed_about_its_keys_alone() -> None:
     ids=str,
 )
 def test_a_plan_of_some_keys_reports_what_concerns_them(selection: Selection, addresses: list[str]) -> None:
-    """Also where the file declares an endpoint open that a plan of other keys does not look at."""
+    """Even where the file declares an endpoint open that a plan of other keys does not look at."""
     records = {"payments": RECORD, "steady": SinkRecord(STACK, "steady", 1, "steady", A_MONTH_AGO)}
     found = world(
         CLEAN,

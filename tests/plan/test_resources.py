@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -12,21 +13,32 @@ from plan.test_rules import CASES, Case
 from support.drawn import files, worlds
 from support.fuzzing import fuzz
 from support.simulation import simulate
-from support.states import A_MONTH_AGO, NOW, days, declared, desired, endpoint, key, live, snapshot
+from support.states import A_MONTH_AGO, NOW, STACK, days, declared, desired, endpoint, key, live, snapshot
 
-from reconciler.model import Auth, DesiredState, Phase, SinkContents, SinkRecord, Snapshot
+from reconciler.model import Auth, DesiredState, Phase, SinkContents, SinkRecord, SinkSettings, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Destroy, Plan, Resource, Rotate
 
 KEY = {
     *("name", "description", "expires_at", "prevent_destroy", "generation", "created_at"),
     *("deployments", "applications", "sinks", "generations", "secret"),
+    *("stack", "project", "rotation", "prove", "adopt", "destinations"),
 }
+POLICY = {"stack", "project", "rotation", "prove", "adopt", "destinations"}
 GENERATION = {
     *("name", "number", "phase", "description", "expires_at", "prevent_destroy", "created_at"),
     *("deployments", "applications", "marker"),
 }
-ENDPOINT = {"name", "kind", "auth", "keys", "generations", "foreign_keys"}
+ENDPOINT = {"name", "kind", "auth", "keys", "generations", "foreign_keys", "stack", "project"}
+
+
+def policy(every: str | None = None) -> dict[str, Any]:
+    """What a key says of its stack and its policy, as the builders of a file have it."""
+    lengths = {"every": every, "overlap": "1d", "lifetime": None}
+    seconds = {"every_seconds": 864_000 if every else None, "overlap_seconds": 86400, "lifetime_seconds": None}
+    destinations = [{"sink": "local", "type": None, "destination": None, "tags": {}}]
+    found = {"rotation": {**lengths, **seconds}, "prove": False, "adopt": None, "destinations": destinations}
+    return {"stack": STACK, "project": 1234, **found}
 
 
 def by_address(resources: Iterable[Resource]) -> dict[str, Resource]:
@@ -118,6 +130,8 @@ def test_an_endpoint_and_its_keys_say_the_same() -> None:
             "keys": ["payments"],
             "generations": ["payments", "payments-g2"],
             "foreign_keys": [],
+            "stack": STACK,
+            "project": 1234,
         },
         "deployment.llama3": {
             "name": "llama3",
@@ -126,6 +140,8 @@ def test_an_endpoint_and_its_keys_say_the_same() -> None:
             "keys": ["payments", "steady"],
             "generations": ["payments", "payments-g2", "steady"],
             "foreign_keys": [],
+            "stack": STACK,
+            "project": 1234,
         },
         "deployment.playground": {
             "name": "playground",
@@ -134,6 +150,8 @@ def test_an_endpoint_and_its_keys_say_the_same() -> None:
             "keys": [],
             "generations": [],
             "foreign_keys": [],
+            "stack": STACK,
+            "project": 1234,
         },
         "deployment.whisper": {
             "name": "whisper",
@@ -142,6 +160,8 @@ def test_an_endpoint_and_its_keys_say_the_same() -> None:
             "keys": ["search"],
             "generations": ["search"],
             "foreign_keys": [],
+            "stack": STACK,
+            "project": 1234,
         },
     }
     for name in ("llama3", "whisper", "playground"):
@@ -174,11 +194,88 @@ def test_a_rotated_key_is_whole_on_both_sides() -> None:
         "applications": ["webui"],
         "sinks": ["local"],
         "secret": None,
+        **policy(every="10d"),
     }
     created_at = "2026-10-22T10:00:00Z"
     assert rotated.before == {**same, "generation": "payments", "created_at": created_at, "generations": [old]}
     assert rotated.after == {**same, "generation": "payments-g2", "created_at": None, "generations": [old, new]}
     assert rotated.made == "payments-g2"
+
+
+POLICIES = desired(
+    key("payments", "llama3", sinks=["local", "vault"], every=days(60), overlap=days(7), lifetime=days(90), prove=True),
+    key("search", "llama3", text=None, adopt="portal-made", overlap=timedelta()),
+)
+POLICIES = replace(
+    POLICIES,
+    sinks=(
+        SinkSettings("local", "dotenv", {"path": "secrets.env"}),
+        SinkSettings("vault", "aws-secrets-manager", {"tags": {"team": "payments", "app": "shop"}}),
+    ),
+)
+POLICIES_WORLD = snapshot(live("portal-made"), live("gone", of="gone"), endpoint("llama3", "portal-made", "gone"))
+POLICIES_WORLD = replace(
+    POLICIES_WORLD,
+    sinks={
+        "local": SinkContents({}, destination="secrets.env"),
+        "vault": SinkContents({}, destination="AWS Secrets Manager, shop/{key}"),
+    },
+)
+
+
+def test_a_key_carries_what_the_file_says_about_it() -> None:
+    found = by_address(compute_plan(POLICIES, POLICIES_WORLD, NOW).resources)
+    local = {"sink": "local", "type": "dotenv", "destination": "secrets.env", "tags": {}}
+    vault = {
+        "sink": "vault",
+        "type": "aws-secrets-manager",
+        "destination": "AWS Secrets Manager, shop/{key}",
+        "tags": {"app": "shop", "team": "payments"},
+    }
+    payments: Any = found["key.payments"].after
+    assert {name: payments[name] for name in POLICY} == {
+        "stack": STACK,
+        "project": 1234,
+        "rotation": {
+            "every": "60d",
+            "overlap": "7d",
+            "lifetime": "90d",
+            "every_seconds": 5_184_000,
+            "overlap_seconds": 604_800,
+            "lifetime_seconds": 7_776_000,
+        },
+        "prove": True,
+        "adopt": None,
+        "destinations": [local, vault],
+    }
+    search: Any = found["key.search"].after
+    assert (search["adopt"], search["rotation"]["overlap"], search["rotation"]["overlap_seconds"]) == (
+        "portal-made",
+        "0s",
+        0,
+    )
+
+
+def test_a_policy_is_the_same_before_and_after_since_nothing_live_shows_it() -> None:
+    found = by_address(compute_plan(POLICIES, POLICIES_WORLD, NOW).resources)
+    before: Any = found["key.search"].before
+    after: Any = found["key.search"].after
+    assert (before["stack"], after["stack"]) == (None, STACK), "a key from the portal belongs to no stack"
+    assert {name: before[name] for name in POLICY - {"stack"}} == {name: after[name] for name in POLICY - {"stack"}}
+
+
+def test_a_key_that_the_file_does_not_declare_has_no_policy() -> None:
+    before: Any = by_address(compute_plan(POLICIES, POLICIES_WORLD, NOW).resources)["key.gone"].before
+    assert [before[name] for name in ("rotation", "prove", "adopt", "destinations")] == [None] * 4
+    assert before["stack"] == STACK
+
+
+def test_a_plan_about_some_keys_has_the_policies_of_all() -> None:
+    for demand in (Rotate(frozenset({"steady"})), Destroy()):
+        found = by_address(compute_plan(FILE, WORLD, NOW, demand).resources)
+        for name, every in (("key.payments", "10d"), ("key.steady", None)):
+            before: Any = found[name].before
+            assert {field: before[field] for field in POLICY} == policy(every)
 
 
 def test_whatever_is_destroyed_is_not_there_afterwards() -> None:
@@ -207,7 +304,7 @@ def test_a_key_that_was_deleted_outside_keyform_is_drift() -> None:
     assert drift.address == "key.payments"
     assert drift.after is None
     assert drift.before is not None
-    assert {name: value for name, value in drift.before.items() if name != "generations" and value} == {
+    assert {name: value for name, value in drift.before.items() if name not in POLICY | {"generations"} and value} == {
         "name": "payments",
         "generation": "payments",
         "created_at": "2026-10-22T10:00:00Z",

@@ -229,7 +229,7 @@ def test_a_sink_whose_file_was_moved_is_in_another_place_although_it_is_written_
     there = replace(before.sinks[0], options={"path": "/stack/deploy/a.env"})
     found = revise(before, replace(before, sinks=(there,)))
     assert [each.path for each in found.parts[0].settings] == ["path"]
-    assert [note.code for note in found.weakened] == ["sink_moved"]
+    assert [note.code for note in found.weakened] == ["secrets_get_to_a_new_place"]
 
 
 def test_a_project_that_is_a_variable_stands_for_itself() -> None:

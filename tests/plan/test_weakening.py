@@ -71,14 +71,18 @@ CASES: list[tuple[DesiredState, DesiredState, str]] = [
     (
         alpha("llama3"),
         desired(key("alpha", "llama3", **ALPHA), key("beta", "llama3")),
-        "endless_key_reaches_endpoint: deployment.llama3 is opened by a key that never expires: beta",
+        "unlimited_key_gains_access: deployment.llama3 is opened by a key that never expires: beta",
     ),
     (
         with_sink(),
         with_sink(places={"path": "b"}),
-        "sink_moved: sink.local is another place, to which secrets go: alpha",
+        "secrets_get_to_a_new_place: sink.local is another place, to which secrets go: alpha",
     ),
-    (with_sink(), with_sink("json"), "sink_moved: sink.local is another place, to which secrets go: alpha"),
+    (
+        with_sink(),
+        with_sink("json"),
+        "secrets_get_to_a_new_place: sink.local is another place, to which secrets go: alpha",
+    ),
     (command("./a"), command("./b"), "sink_runs_another_command: sink.local runs another command as `write`: ./b"),
     (
         command("sh"),
@@ -129,7 +133,7 @@ CASES: list[tuple[DesiredState, DesiredState, str]] = [
         "overlap_is_longer: key.alpha has old secrets that stay valid for 7d instead of 1d",
     ),
     (alpha(), alpha(overlap=timedelta()), "overlap_is_gone: key.alpha has no overlap"),
-    (alpha(), alpha(prevent_destroy=False), "key_is_unprotected: key.alpha can be destroyed"),
+    (alpha(), alpha(prevent_destroy=False), "protection_is_removed: key.alpha can be destroyed"),
     (alpha(), alpha(prove=False), "key_is_unproved: key.alpha has new secrets that are published untried"),
     (alpha(), stack(farewells=(Farewell("alpha"),)), "key_is_forgotten: key.alpha is no longer managed"),
     (
@@ -209,7 +213,13 @@ def test_what_protects_as_much_or_more_is_not_said(before: DesiredState, after: 
 @given(files(), files())
 def test_a_setting_is_not_weaker_both_ways(before: DesiredState, after: DesiredState) -> None:
     """Apart from what differs in kind: another place, another stack, what else a key opens."""
-    either = {"overlap_is_gone", "sink_moved", "key_opens_more", "secret_goes_elsewhere", "stack_is_left"}
+    either = {
+        "overlap_is_gone",
+        "secrets_get_to_a_new_place",
+        "key_opens_more",
+        "secret_goes_elsewhere",
+        "stack_is_left",
+    }
     either |= {"project_is_left", "stacks_are_spared"}
     plain = replace(before, moves=(), farewells=()), replace(after, moves=(), farewells=())
     there = {(note.code, note.address) for note in weakened(*plain) if note.code not in either}

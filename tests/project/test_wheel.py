@@ -60,13 +60,18 @@ def test_the_types_are_declared() -> None:
     assert resources.files("reconciler").joinpath("py.typed").is_file()
 
 
-def test_the_schema_is_in_the_package_and_is_the_published_one(project_root: Path) -> None:
-    packaged = resources.files("reconciler").joinpath("config", "keyform.schema.json").read_text(encoding="utf-8")
-    assert packaged == (project_root / "schemas" / "keyform.schema.json").read_text(encoding="utf-8")
+SCHEMAS = [("config", "keyform"), ("report", "plan"), ("report", "events")]
+
+
+@pytest.mark.parametrize(("part", "name"), SCHEMAS)
+def test_a_schema_is_in_the_package_and_is_the_published_one(project_root: Path, part: str, name: str) -> None:
+    packaged = resources.files("reconciler").joinpath(part, f"{name}.schema.json").read_text(encoding="utf-8")
+    assert packaged == (project_root / "schemas" / f"{name}.schema.json").read_text(encoding="utf-8")
     assert json.loads(packaged)["type"] == "object"
 
 
-def test_in_the_source_tree_the_schema_stands_once(project_root: Path) -> None:
-    link = project_root / "reconciler" / "config" / "keyform.schema.json"
+@pytest.mark.parametrize(("part", "name"), SCHEMAS)
+def test_in_the_source_tree_a_schema_stands_once(project_root: Path, part: str, name: str) -> None:
+    link = project_root / "reconciler" / part / f"{name}.schema.json"
     assert link.is_symlink()
-    assert link.readlink().as_posix() == "../../schemas/keyform.schema.json"
+    assert link.readlink().as_posix() == f"../../schemas/{name}.schema.json"

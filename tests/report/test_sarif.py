@@ -14,7 +14,7 @@ from reconciler.errors import ApiUnreachable, ConfigError, Finding
 from reconciler.report.about import About
 from reconciler.report.formats import Look, error_as, plan_as, validity_as
 
-HERE = About("plan", files=("keyform.yaml",), folder="/home/ci/repo/infra", root="/home/ci/repo")
+HERE = About("plan", files=("keyform.yaml",), folder="/build/repo/infra", root="/build/repo")
 HELD_UP = Finding("keyform.yaml:9:1", "keys.a", "is held up: sink x does not answer", "start it")
 UNKNOWN = Finding("keyform.yaml:8:5", "keys.a.deploymnts", "unknown field", "Did you mean `x`?", "field_is_unknown")
 
@@ -40,10 +40,10 @@ def fingerprint(finding):
 
 
 def test_a_refusal_is_a_result_at_its_line():
-    refused = replace(TOO_MANY, code="too_many_deletes")
+    refused = replace(TOO_MANY, rule="max_deletes")
     assert results(of_plan(plan(DELETE, refusals=(refused,)))) == [
         {
-            "ruleId": "too_many_deletes",
+            "ruleId": "max_deletes",
             "level": "error",
             "message": {
                 "text": "safety.max_deletes 6 keys would be deleted, but at most 5 may."
@@ -84,7 +84,7 @@ def test_where_nothing_is_wrong_there_are_no_results(written):
 
 
 def test_each_finding_of_the_file_is_a_result_with_its_rule():
-    log = of_error(UNKNOWN, replace(UNKNOWN, path="keys.b"), Finding("", "", "and 3 more", code="more_is_wrong"))
+    log = of_error(UNKNOWN, replace(UNKNOWN, path="keys.b"), Finding("", "", "and 3 more", rule="more_is_wrong"))
     assert [each["ruleId"] for each in results(log)] == ["field_is_unknown", "field_is_unknown", "more_is_wrong"]
     assert [rule["id"] for rule in log["runs"][0]["tool"]["driver"]["rules"]] == ["field_is_unknown", "more_is_wrong"]
     assert results(log)[2]["locations"][0]["physicalLocation"]["region"] == {"startLine": 1}
@@ -109,9 +109,9 @@ def test_an_error_that_is_about_no_file_is_a_notification():
     [
         ("keyform.yaml:1:1", HERE, ("infra/keyform.yaml", "%SRCROOT%")),
         ("../keyform.yaml:1:1", HERE, ("keyform.yaml", "%SRCROOT%")),
-        ("/home/ci/repo/a b#c?.yaml:1:1", HERE, ("a%20b%23c%3F.yaml", "%SRCROOT%")),
+        ("/build/repo/a b#c?.yaml:1:1", HERE, ("a%20b%23c%3F.yaml", "%SRCROOT%")),
         ("/elsewhere/x.yaml:1:1", HERE, ("file:///elsewhere/x.yaml", None)),
-        ("/home/ci/repository/x.yaml:1:1", HERE, ("file:///home/ci/repository/x.yaml", None)),
+        ("/build/repository/x.yaml:1:1", HERE, ("file:///build/repository/x.yaml", None)),
         ("keyform.yaml", HERE, ("infra/keyform.yaml", "%SRCROOT%")),
         ("", HERE, ("infra/keyform.yaml", "%SRCROOT%")),
         ("x.yaml:1:1", About(), ("x.yaml", "%SRCROOT%")),
@@ -134,7 +134,7 @@ def test_a_fingerprint_stays_when_lines_move_and_differs_between_findings():
     assert fingerprint(UNKNOWN) == fingerprint(replace(UNKNOWN, where="keyform.yaml:80:2"))
     twice = replace(UNKNOWN, message="is also at keyform.yaml:3:9, 5 times")
     assert fingerprint(twice) == fingerprint(replace(twice, message="is also at keyform.yaml:4:9, 6 times"))
-    others = [replace(UNKNOWN, **{name: "other"}) for name in ("path", "message", "code", "where")]
+    others = [replace(UNKNOWN, **{name: "other"}) for name in ("path", "message", "rule", "where")]
     assert len({fingerprint(each) for each in (UNKNOWN, *others)}) == 5
 
 

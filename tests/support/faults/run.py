@@ -21,7 +21,7 @@ from reconciler.model import DesiredState, Secret
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Demand, Plan
 from reconciler.plan.outcomes import OutcomeState, Result
-from reconciler.report.json import plan_tree, result_tree
+from reconciler.report.json import outcome_tree, plan_tree
 from reconciler.report.outcomes import render_result
 from reconciler.report.text import render_plan
 from reconciler.snapshot import take_snapshot
@@ -177,7 +177,7 @@ def _run(  # noqa: PLR0917 - each is another thing
         stop=stop,
     )
     ran.result = result
-    ran.said += [render_result(result, colour=False), json.dumps(result_tree(result))]
+    ran.said += [render_result(result, colour=False), json.dumps([plan_tree(result.plan), outcome_tree(result)])]
     if result.plan.unmet:
         raise NotAsDeclared("Apply left part of the configuration undone:", result.plan.unmet)
     return 0 if result.complete else 1
