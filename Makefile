@@ -179,7 +179,7 @@ record: venv ## Make the README's pictures of a terminal
 	@$(PY) tools/record.py
 
 .PHONY: picture
-picture: venv ## Make the README's picture of the status page (needs a Chromium)
+picture: venv ## Make the pictures of a status page and of a plan's page (needs a Chromium)
 	@$(PY) tools/picture.py
 
 .PHONY: clean

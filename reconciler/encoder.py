@@ -88,10 +88,10 @@ def disarm_json(text: str) -> str:
     return text.replace("::", ":\\u003a")
 
 
-def shown_in_html(text: str) -> str:
+def shown_in_html(text: str, *, longest: int = LONGEST) -> str:
     """The value as content or as an attribute: markup, quotes and CI commands as entities, the rest as `shown`."""
-    if len(text) > LONGEST:
-        text = f"{text[:LONGEST]}… and {len(text) - LONGEST} more characters"
+    if len(text) > longest:
+        text = f"{text[:longest]}… and {len(text) - longest} more characters"
     escaped = html.escape(visible(text))
     escaped = _SECTION.sub("&#58;", _HASH_COMMAND.sub("&#35;", escaped))
     return _COLONS.sub(r"\1&#58;", escaped)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,20 @@ def _without_the_developers_environment(monkeypatch: pytest.MonkeyPatch) -> None
             monkeypatch.delenv(name)
     for name in ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
+
+
+# --- Browsers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """Where KEYFORM_NEEDS_BROWSER is set, as in CI, a browser test that was skipped has failed."""
+    report: pytest.TestReport = yield
+    if os.environ.get("KEYFORM_NEEDS_BROWSER") and report.skipped and item.get_closest_marker("browser"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{why}\nKEYFORM_NEEDS_BROWSER is set: no browser test may be skipped."
+    return report
 
 
 # --- Coverage ---------------------------------------------------------------------------------------------------------

@@ -31,7 +31,8 @@ def describe_run(args: argparse.Namespace, terminal: Terminal, error: KeyformErr
 
 def without_credentials(error: KeyformError, terminal: Terminal) -> KeyformError:
     """The same for a renderer that takes sentences apart: what it parts could not be recognised afterwards."""
-    found = KeyformError(terminal.masked(error.message), way_out=terminal.masked(error.way_out))
-    for name in ("findings", "differences"):
-        setattr(found, name, terminal.masked(getattr(error, name, ())))
+    kind = type(error)
+    found = kind.__new__(kind)  # its own constructor takes other arguments than those that every error has
+    for name, value in vars(error).items():
+        setattr(found, name, terminal.masked(value))
     return found

@@ -30,8 +30,13 @@ def validity_to_json(error: KeyformError | None, notes: Sequence[Note] = ()) -> 
 
 def diagnostics_of(error: KeyformError) -> list[dict[str, Value]]:
     """One for each finding of an error that has several, or one for itself."""
+    return [_finding(each) for each in findings_of(error)] or [_diagnostic("error", error.message, error.way_out)]
+
+
+def findings_of(error: KeyformError) -> Sequence[Finding]:
+    """Everything that is wrong, of an error that is several at once."""
     findings: Sequence[Finding] = getattr(error, "findings", ())
-    return [_finding(each) for each in findings] or [_diagnostic("error", error.message, error.way_out)]
+    return findings
 
 
 def _count(found: Sequence[dict[str, Value]]) -> dict[str, Value]:

@@ -19,12 +19,13 @@ def render_drift(plan: Plan, *, colour: bool, width: int = 100) -> str:
         *render_drift_entries(palette, DRIFT, Role.WARNING, plan.drift, width),
         *render_drift_entries(palette, DIFFERS, Role.NOTE, plan.unproven, width),
         *render_notes(palette, "Not read", Role.WARNING, unread, width),
-        "\n".join(palette.paint(line, Role.TITLE) for line in wrap(_closing(plan).split(" "), width)),
+        "\n".join(palette.paint(line, Role.TITLE) for line in wrap(drift_line(plan).split(" "), width)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _closing(plan: Plan) -> str:
+def drift_line(plan: Plan) -> str:
+    """`Drift: 2 changes outside keyform.`"""
     proven, unproven = len(plan.drift), len(plan.unproven)
     if not proven and not unproven:
         return NO_DRIFT

@@ -300,4 +300,4 @@ def _id(found: _Resource) -> str:
 
 
 def _elapsed(found: _Resource, now: datetime) -> int:
-    return max(0, int((now - found.since).total_seconds())) if found.since else 0
+    return max(0, round((now - found.since).total_seconds())) if found.since else 0

@@ -44,6 +44,10 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.sarif import plan_to_sarif  # noqa: PLC0415
 
             return plan_to_sarif(plan, look.about)
+        case "html":
+            from reconciler.report.plan_html import plan_to_html  # noqa: PLC0415
+
+            return plan_to_html(plan, unfolds=look.verbose, drift_only=look.drift_only)
         case _ if look.drift_only:
             from reconciler.report.drift import render_drift  # noqa: PLC0415
 
@@ -65,6 +69,10 @@ def diff_as(comparison: Comparison, shape: str, look: Look) -> str:
             from reconciler.report.diff_markdown import diff_to_markdown  # noqa: PLC0415
 
             return diff_to_markdown(comparison, limit=look.limit, verbose=look.verbose)
+        case "html":
+            from reconciler.report.diff_html import diff_to_html  # noqa: PLC0415
+
+            return diff_to_html(comparison, verbose=look.verbose)
         case _:
             from reconciler.report.diff_text import render_diff  # noqa: PLC0415
 
@@ -86,6 +94,10 @@ def error_as(error: KeyformError, shape: str, *, limit: int, about: About = NOTH
             from reconciler.report.sarif import error_to_sarif  # noqa: PLC0415
 
             return error_to_sarif(error, about)
+        case "html":
+            from reconciler.report.plan_html import error_to_html  # noqa: PLC0415
+
+            return error_to_html(error)
         case _:
             return ""
 

@@ -2,8 +2,9 @@
 
 What others wrote (names, descriptions, statuses) reaches a page as plain `str`, and `tag` escapes it; only what `tag`
 made is `Html`. What the encoder escapes on a terminal is an escape here too; entities break what a CI would run as a
-command, since a page may go to a pipeline's log. A page allows itself no script and nothing from elsewhere: its
-Content-Security-Policy names the hash of its one style sheet.
+command, since a page may go to a pipeline's log. A page allows itself nothing from elsewhere: its
+Content-Security-Policy names the hash of its one style sheet and, on a page that has one, of its one script, which is a
+constant of ours ([0048](../../docs/decisions/0048-one-script-on-a-page.md)).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import base64
 import hashlib
 from collections.abc import Iterable
 
-from reconciler.encoder import shown_in_html
+from reconciler.encoder import LONGEST_LINE, shown_in_html
 
 
 class Html(str):
@@ -23,12 +24,12 @@ class Html(str):
 
 NEWLINE = Html("\n")
 """Between elements, so that a change of one shows as that."""
-_VOID = frozenset({"meta", "br", "hr"})
+_VOID = frozenset({"meta", "br", "hr", "input"})
 _SHAPES = frozenset({"rect", "line", "path", "circle"})
 
 
 def text(value: str) -> Html:
-    """Markup as it is; anything else escaped, for content and for attributes."""
+    """Markup as it is; anything else escaped."""
     return value if isinstance(value, Html) else Html(shown_in_html(value))
 
 
@@ -37,10 +38,23 @@ def join(parts: Iterable[str], separator: str = "") -> Html:
     return Html(separator.join(text(part) for part in parts))
 
 
+def whole(value: str) -> Html:
+    """A line that keyform composes of several values: longer than one may be."""
+    return value if isinstance(value, Html) else Html(shown_in_html(value, longest=LONGEST_LINE))
+
+
+def prose(value: str) -> Html:
+    """The same of a text of several lines, such as a server's answer, as one: runs of blanks become one blank."""
+    return whole(" ".join(value.split()))
+
+
 def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
-    """An element. `class_` means `class`, and other underscores mean hyphens; False leaves an attribute out."""
+    """An element. `class_` means `class`, and other underscores mean hyphens; False leaves an attribute out.
+
+    An attribute's value is escaped, whatever it is: `str` makes plain text even of markup.
+    """
     shown = "".join(
-        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{text(str(value))}"')
+        f" {key.rstrip('_').replace('_', '-')}" + ("" if value is True else f'="{whole(str(value))}"')
         for key, value in attributes.items()
         if value is not False
     )
@@ -51,10 +65,13 @@ def tag(name: str, *content: str, **attributes: str | int | bool) -> Html:
     return Html(f"<{name}{shown}>{join(content)}</{name}>")
 
 
-def page(title: str, style: str, *body: str) -> str:
-    """A whole page, with a newline at its end. `style` is our own CSS: it holds no text of others."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+def page(title: str, style: str, *body: str, script: str = "") -> str:
+    """A whole page, with a newline at its end. `style` and `script` are our own: they hold no text of others."""
+    policy = f"default-src 'none'; style-src {_source(style)}; base-uri 'none'; form-action 'none'"
+    if script:
+        # No text becomes markup, whatever the script does: the browser refuses to parse any.
+        policy += f"; script-src {_source(script)}; require-trusted-types-for 'script'; trusted-types 'none'"
+        body = (*body, Html(f"<script>{script}</script>"))
     head = (
         tag("meta", charset="utf-8"),
         tag("meta", http_equiv="Content-Security-Policy", content=Html(policy)),
@@ -66,3 +83,8 @@ def page(title: str, style: str, *body: str) -> str:
     )
     lines = ["<!doctype html>", '<html lang="en">', "<head>", *head, "</head>", "<body>", *body, "</body>", "</html>"]
     return "\n".join(lines) + "\n"
+
+
+def _source(content: str) -> str:
+    """What a policy calls this one style sheet or script."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

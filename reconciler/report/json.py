@@ -147,6 +147,7 @@ def _ours(plan: Plan) -> dict[str, Value]:
         "repairs": notes(plan.repairs),
         "expiring": notes(plan.expiring),
         "drift": [drift_tree(each) for each in plan.drift],
+        "unproven": [drift_tree(each) for each in plan.unproven],
         "destinations": [
             {"sink": each.sink, "destination": each.place, "readable": each.is_readable} for each in plan.destinations
         ],

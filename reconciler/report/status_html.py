@@ -15,9 +15,10 @@ from reconciler.model import shift
 from reconciler.plan.fields import duration, instant
 from reconciler.plan.standing import EndpointStatus, Expiry, GenerationStatus, KeyState, KeyStatus, SinkState, Standing
 from reconciler.report.html import NEWLINE, Html, join, page, tag
+from reconciler.report.page_style import as_role
 from reconciler.report.roles import Role
 from reconciler.report.status_matrix import draw_matrix
-from reconciler.report.status_style import STYLE, as_role
+from reconciler.report.status_style import STYLE
 from reconciler.report.status_timeline import LANE, choose_window, draw_axis, draw_key, style_lines, tell_what_comes
 from reconciler.report.status_words import KEY_ROLES, tell_expiry
 from reconciler.report.times import MONTHS, relative, span

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from reconciler.model import EndpointKind
 from reconciler.plan.standing import EndpointStatus, KeyStatus, Opening, Standing
 from reconciler.report.html import NEWLINE, Html, join, tag
+from reconciler.report.page_style import as_role
 from reconciler.report.roles import Role
-from reconciler.report.status_style import as_role
 
 MANY = 20
 """With more rows than that, the frame scrolls by itself, so that its head stays visible."""

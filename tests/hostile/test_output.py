@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import hashlib
 import io
 import json
 import re
@@ -16,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report.builders import EVERYTHING, NOW
+from report.plan_pages import make_full
 from rich.console import Console
 from support.fuzzing import fuzz
 from support.hostile_output import CORPUS, violations
@@ -38,6 +41,8 @@ from reconciler.report.events import Follower, error_lines, plan_lines, result_l
 from reconciler.report.html import page, tag
 from reconciler.report.json import dump_line, plan_to_json
 from reconciler.report.outcomes import render_result
+from reconciler.report.plan_html import error_to_html, plan_to_html
+from reconciler.report.plan_script import SCRIPT
 from reconciler.report.progress import LiveProgress, PlainProgress
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
@@ -175,8 +180,8 @@ def poisoned(value: Any, change: Callable[[str], str]) -> Any:
     match value:
         case str() if type(value) is str:
             return change(value)
-        case tuple():
-            return tuple(poisoned(each, change) for each in value)
+        case tuple() | list() | frozenset():
+            return type(value)(poisoned(each, change) for each in value)
         case dict():
             return {poisoned(name, change): poisoned(each, change) for name, each in value.items()}
         case _ if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -209,6 +214,8 @@ VERIFICATION = Verification(
     tuple(SecretCheck("payments", LLAMA, "local", state, 2, "payments-g2", 401, "a reason") for state in SecretState),
     ("older",),
 )
+FULL = make_full()
+SOURCE = re.escape(f"sha256-{base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()}")
 VIEW = compute_standing(*make_stack(4), NOW)
 DUE = tuple(
     Due(key, "live", NOW + timedelta(days=3), reason)
@@ -219,7 +226,7 @@ ERROR = ConfigError("The file is wrong.", [Finding("keyform.yaml:1:2", "keys", "
 
 def texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     """Every rendered text there is, of data with every text in it changed."""
-    plan, refused = poisoned(EVERYTHING, change), poisoned(REFUSED, change)
+    plan, refused, full = (poisoned(each, change) for each in (EVERYTHING, REFUSED, FULL))
     result, view = poisoned(RESULT, change), poisoned(VIEW, change)
     found, due = poisoned(VERIFICATION, change), poisoned(DUE, change)
     for width, colour in ((40, True), (100, False)):
@@ -230,11 +237,16 @@ def texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
     yield "verification", render_verification(found, colour=True, width=100)
     yield "due", render_due(due, NOW, timedelta(days=10))
     yield "page", status_to_html(view)
+    for title, whole in (("plan's page", full), ("refused plan's page", refused)):
+        yield title, plan_to_html(whole)
+    yield "drift's page", plan_to_html(full, drift_only=True)
     yield "progress", progress_in_a_pipe(result)
     yield "live progress", progress_on_a_terminal(result)
     yield "error", as_lines(KeyformError(change("message"), way_out=change("way out")).lines(), Redactor())
     findings = poisoned(ERROR.findings, change)
-    yield "errors", as_lines(ConfigError(change("a"), findings, way_out=change("b")).lines(), Redactor())
+    error = ConfigError(change("a"), findings, way_out=change("b"))
+    yield "errors", as_lines(error.lines(), Redactor())
+    yield "error's page", error_to_html(error)
 
 
 def json_texts(change: Callable[[str], str]) -> Iterator[tuple[str, str]]:
@@ -319,10 +331,11 @@ def test_no_text_of_others_acts_in_any_report(name: str, where: str) -> None:
 def test_what_is_endless_is_cut_in_text(name: str) -> None:
     change = CHANGES["behind"](CORPUS[name])
     told = dict(texts(change))
-    for report in ("plan", "refused plan", "result", "progress", "error", "due", "page"):
+    for report in ("plan", "refused plan", "result", "progress", "error", "due", "page", "refused plan's page"):
         assert violations(last_net(told[report])) == [], report
         assert len(told[report]) < 700_000, report
         assert "more characters" in told[report], report
+    assert len(told["plan's page"]) < 1_500_000, "it has everything that a plan can have"
 
 
 @pytest.mark.attack("project member")
@@ -376,15 +389,40 @@ class Outline(HTMLParser):
 @pytest.mark.parametrize("name", CORPUS)
 def test_no_text_of_others_is_markup(name: str, where: str) -> None:
     change = CHANGES[where](CORPUS[name])
-    ordinary, hostile = Outline(status_to_html(VIEW)), Outline(status_to_html(poisoned(VIEW, change)))
+    judge_markup(status_to_html(VIEW), status_to_html(poisoned(VIEW, change)), is_same=True)
+    judge_markup(plan_to_html(FULL), plan_to_html(poisoned(FULL, change)))
+    judge_markup(error_to_html(ERROR), error_to_html(ConfigError(change("a"), poisoned(ERROR.findings, change))))
+
+
+@pytest.mark.attack("pull request author")
+@fuzz(100)
+@given(HOSTILE, st.sampled_from(sorted(CHANGES)))
+def test_no_text_at_all_is_markup_or_a_part_of_a_script(value: str, where: str) -> None:
+    """Whatever all names, references, descriptions, sentences and dates are, the elements are keyform's own."""
+    made = plan_to_html(poisoned(FULL, CHANGES[where](value)))
+    judge_markup(plan_to_html(FULL), made)
+    scripts = re.findall("<script.*?>(.*?)</script>", made, re.DOTALL | re.IGNORECASE)
+    assert scripts in ([SCRIPT], [])
+
+
+def judge_markup(harmless: str, made: str, *, is_same: bool = False) -> None:
+    """The second page has no other elements and attributes than the first, no address, and a policy as strict.
+
+    `is_same`: it has all of them.
+    """
+    ordinary, hostile = Outline(harmless), Outline(made)
     allowed = {(element, attributes) for element, attributes in ordinary.elements}
-    assert {element for element, _ in hostile.elements} == {element for element, _ in allowed}
-    assert {a for _, attributes in hostile.elements for a in attributes} == {
-        a for _, attributes in allowed for a in attributes
-    }
+    elements = {element for element, _ in allowed}, {element for element, _ in hostile.elements}
+    attributes = {a for _, names in allowed for a in names}, {a for _, names in hostile.elements for a in names}
+    for known, found in (elements, attributes):
+        assert found == known if is_same else found <= known
     assert not [value for value in hostile.values if re.match(r"\s*(https?:|javascript:|//|data:)", value)]
     policy = next(value for value in hostile.values if value.startswith("default-src"))
-    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    assert re.fullmatch(
+        "default-src 'none'; style-src 'sha256-[^ ']+'; base-uri 'none'; form-action 'none'"
+        f"(; script-src '{SOURCE}'; require-trusted-types-for 'script'; trusted-types 'none')?",
+        policy,
+    )
 
 
 @pytest.mark.control

@@ -33,6 +33,7 @@ IN_NAMES = {
 READING = (
     ["plan"],
     ["plan", "--json"],
+    ["plan", "--format", "html"],
     ["status"],
     ["status", "--json"],
     ["status", "--format", "html"],

@@ -17,6 +17,7 @@ from reconciler.plan.expiry import find_past_dates
 from reconciler.plan.survey import compute_standing
 from reconciler.report.due import due_to_json, render_due
 from reconciler.report.json import plan_to_json
+from reconciler.report.plan_html import plan_to_html
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_json import status_to_json
 from reconciler.report.status_table import render_status
@@ -139,6 +140,7 @@ def test_whatever_is_live_the_plan_keeps_to_its_own(file, world: Snapshot, now: 
         judge(plan, file, world)
     render_plan(plan, colour=True, width=80)
     plan_to_json(plan)
+    plan_to_html(plan)
     view = compute_standing(file, world, now)
     render_status(view, colour=False, width=100)
     status_to_json(view)

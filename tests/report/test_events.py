@@ -57,7 +57,8 @@ def test_the_first_line_says_whose_messages_these_are_and_in_which_version() -> 
 
 
 def test_a_plan_is_told_by_what_changes_and_then_whole() -> None:
-    lines = [check_event(line) for line in plan_lines(compute_plan(*EXAMPLE, THEN), NOW)]
+    exposure, *lines = [check_event(line) for line in plan_lines(compute_plan(*EXAMPLE, THEN), NOW)]
+    assert (exposure["type"], exposure["@level"]) == ("keyform_exposure", "warn")
     assert [line["@message"] for line in lines] == [
         "key.payments: Plan to create",
         "Plan: 1 to add, 0 to change, 0 to destroy.",
@@ -266,7 +267,7 @@ def test_an_error_without_findings_is_one_line() -> None:
 
 def test_with_a_base_a_planned_change_says_where_it_comes_from() -> None:
     planned = replace(compute_plan(*EXAMPLE, THEN), base=Base("main", "0", frozenset()))
-    line = check_event(next(plan_lines(planned, NOW)))
+    (line,) = [check_event(line) for line in plan_lines(planned, NOW) if line["type"] == "planned_change"]
     assert (line["change"]["keyform"]["from_this_change"], line["change"]["keyform"]["pending"]) == (True, False)
 
 

@@ -124,6 +124,7 @@ def test_an_empty_plan_has_all_fields():
             "repairs": [],
             "expiring": [],
             "drift": [],
+            "unproven": [],
             "destinations": [],
             "lock": "api",
             "changes": [],

@@ -8,18 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.browser import Browser, find_chromium, open_browser
+from support.browser import Browser, chromium_or_skip, open_browser
 from support.stacks import make_stack
 from support.states import NOW, days, desired, key, live, snapshot
 
 from reconciler.plan.survey import compute_standing
 from reconciler.report.status_html import status_to_html
 
-CHROMIUM = find_chromium()
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install one, or name it in KEYFORM_CHROMIUM"),
-]
+pytestmark = pytest.mark.browser
 BELOW = """[...document.querySelectorAll('body *')].filter(e => !e.closest('.frame, .vh, svg')
  && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML.slice(0, 80))"""
 SMALL = """[...document.querySelectorAll('body *')].filter(e => [...e.childNodes].some(n => n.nodeType == 3
@@ -34,8 +30,7 @@ OVERLAPPING = """(b => b.filter((r, n) => n && r.left < b[n - 1].right + 3).map(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    assert CHROMIUM is not None
-    with open_browser(CHROMIUM) as opened:
+    with open_browser(chromium_or_skip()) as opened:
         yield opened
 
 

@@ -5,65 +5,25 @@ import hashlib
 import re
 from dataclasses import replace
 from datetime import timedelta
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report.test_status import VIEW
 from support.fuzzing import fuzz
+from support.pages import HOSTILE, Page, contrast
 from support.stacks import make_stack
 from support.states import NOW, days, desired, endpoint, key, live, snapshot
 
 from reconciler.model import Snapshot
 from reconciler.plan.standing import Opening, Standing
 from reconciler.plan.survey import compute_standing
+from reconciler.report.page_style import CLASSES, DARK, LIGHT, as_role
 from reconciler.report.roles import Role
 from reconciler.report.status_html import status_to_html
 from reconciler.report.status_matrix import CELLS
-from reconciler.report.status_style import CLASSES, DARK, LIGHT, STYLE, as_role
+from reconciler.report.status_style import STYLE
 from reconciler.report.status_timeline import MOST_TICKS, Window, choose_window, describe, ticks
-
-HOSTILE = "\"'><script>alert(1)</script>&amp;\u202e\x1b[31m<img src=x onerror=alert(1)>"
-VOID = {"meta", "br", "hr"}
-
-
-class Page(HTMLParser):
-    """A page, read strictly: every element that is opened is closed, in order."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs), f"an attribute twice in {tag}"
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        assert "svg" in self.open, f"{tag} closes itself outside of a drawing"
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag):
-        assert self.open, f"{tag} was never opened"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if self.open[-1:] != ["style"]:
-            self.text.append(data)
-
-    def all(self, name, **attributes):
-        return [given for tag, given in self.elements if tag == name and attributes.items() <= given.items()]
-
-    @property
-    def said(self) -> str:
-        return " ".join("".join(self.text).split())
 
 
 def stack(count: int) -> Standing:
@@ -276,17 +236,6 @@ def test_a_page_of_three_hundred_keys_is_still_mailed_in_one_piece():
 
 
 # --- Colours ----------------------------------------------------------------------------------------------------------
-
-
-def luminance(colour: str) -> float:
-    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one: str, other: str) -> float:
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize("colours", [LIGHT, DARK], ids=["light", "dark"])

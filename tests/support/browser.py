@@ -19,7 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0
+import pytest
+
+PATIENCE = 180.0
+"""Seconds for one answer: several browsers start at once on two loaded cores."""
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
@@ -34,9 +37,18 @@ def find_chromium() -> str | None:
     return named or next((found for name in NAMES if (found := shutil.which(name))), None)
 
 
+def chromium_or_skip() -> str:
+    """The browser's program for a test, which is skipped where there is none (see tests/conftest.py)."""
+
+    return find_chromium() or pytest.skip("there is no Chromium: install one, or name it in KEYFORM_CHROMIUM")
+
+
 @dataclass
 class Browser:
-    """One page of one browser; `complaints` is what it says of the page (a blocked style, an error, a failed load)."""
+    """One page of one browser; `complaints` is what it says of the page (a blocked style, an error, a failed load).
+
+    `blocked` are those of the `requests` that its policy stopped: they were never sent.
+    """
 
     _to: int
     _from: int
@@ -45,10 +57,14 @@ class Browser:
     _rest: bytes = b""
     complaints: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+    _urls: dict[str, str] = field(default_factory=dict)
     _events: list[dict[str, Any]] = field(default_factory=list)
 
-    def show(self, page: Path, *, width: int, height: int = 900, dark: bool = False, scale: float = 1) -> None:
-        """Open a file in a window of this size, under the reader's choice of light or dark."""
+    def show(
+        self, page: Path, *, width: int, height: int = 900, dark: bool = False, scale: float = 1, media: str = ""
+    ) -> None:
+        """Open a file in a window of this size, under the reader's choice of light or dark, or as `media` (`print`)."""
         self._call(
             "Emulation.setDeviceMetricsOverride",
             width=width,
@@ -57,7 +73,7 @@ class Browser:
             mobile=width < 600,
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self._call("Emulation.setEmulatedMedia", features=[scheme])
+        self._call("Emulation.setEmulatedMedia", media=media, features=[scheme])
         self._events.clear()
         self._call("Page.navigate", url=page.resolve().as_uri())
         deadline = time.monotonic() + PATIENCE
@@ -65,7 +81,7 @@ class Browser:
             self._receive(deadline)
 
     def ask(self, expression: str) -> Any:
-        """What a JavaScript expression gives; the page itself has none."""
+        """What a JavaScript expression gives, whatever scripts the page may run."""
         answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -76,6 +92,25 @@ class Browser:
         clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], longest), "scale": 1}
         options: dict[str, Any] = {"captureBeyondViewport": True, "clip": clip} if whole else {}
         return base64.b64decode(self._call("Page.captureScreenshot", format="png", **options)["data"])
+
+    def printed(self) -> bytes:
+        """The page as a PDF."""
+        return base64.b64decode(self._call("Page.printToPDF", printBackground=True)["data"])
+
+    def press(self, key: str) -> None:
+        """A key of the keyboard, by its name."""
+        codes = {"Tab": 9, "Enter": 13}
+        for kind in ("keyDown", "keyUp"):
+            self._call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=codes[key])
+
+    @contextmanager
+    def without_scripts(self) -> Iterator[None]:
+        """A reader who lets no page run any."""
+        self._call("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            yield
+        finally:
+            self._call("Emulation.setScriptExecutionDisabled", value=False)
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         self._number += 1
@@ -115,6 +150,9 @@ class Browser:
                 self.complaints.append(params["exceptionDetails"]["text"])
             case "Network.requestWillBeSent":
                 self.requests.append(params["request"]["url"])
+                self._urls[params["requestId"]] = params["request"]["url"]
+            case "Network.loadingFailed" if params.get("blockedReason"):
+                self.blocked.append(self._urls[params["requestId"]])
             case _:
                 pass
 

@@ -22,10 +22,13 @@ USES = ("api", "batch", "agents", "evals", "webhook", "mailer", "reports", "bot"
 MODELS = ("llama3", "whisper", "mistral", "qwen3", "flux", "embedder", "reranker", "gemma", "phi4", "sdxl")
 
 
-def make_stack(count: int) -> tuple[DesiredState, Snapshot]:
-    """So many keys; about a tenth as many endpoints, three at least."""
+def make_stack(count: int, endpoints: int = 0) -> tuple[DesiredState, Snapshot]:
+    """So many keys; so many endpoints with keys, or about a tenth as many as keys, three at least."""
     names = [f"{TEAMS[n % 10]}-{USES[n // 10 % 10]}" + (f"-{n // 100}" if n >= 100 else "") for n in range(count)]
-    places = [f"{MODELS[n % 10]}" + (f"-{n // 10 + 1}" if n >= 10 else "") for n in range(max(3, min(24, count // 8)))]
+    places = [
+        f"{MODELS[n % 10]}" + (f"-{n // 10 + 1}" if n >= 10 else "")
+        for n in range(endpoints or max(3, min(24, count // 8)))
+    ]
     files, alive, held = [], [], []
     bound: dict[str, list[str]] = {place: [] for place in [*places, "app:webui"]}
     for number, name in enumerate(names):
@@ -39,17 +42,17 @@ def make_stack(count: int) -> tuple[DesiredState, Snapshot]:
         held = held if number % 19 != 18 else held[:-1]
         for place in opens:
             bound[place] += [each.name for each in generations]
-    endpoints = [endpoint(place, *bound[place], *(["portal-made"] if n == 1 else [])) for n, place in enumerate(bound)]
-    endpoints += [endpoint("playground"), endpoint("somebody-elses", "portal-made")]
+    there = [endpoint(place, *bound[place], *(["portal-made"] if n == 1 else [])) for n, place in enumerate(bound)]
+    there += [endpoint("playground"), endpoint("somebody-elses", "portal-made")]
     if count > 3:
-        endpoints.append(endpoint("forgotten"))
+        there.append(endpoint("forgotten"))
     foreign = [live("portal-made"), live("other-team", of="theirs", stack="other")]
     auth = (declared("playground", Auth.OPEN), declared(places[0], Auth.REQUIRED))
     records = {each.ownership.key: _record(each) for each in held if each.ownership is not None}
     state = desired(*files, endpoints=auth)
     state = replace(state, stack="inference-prod")
     alive = [_owned(each) for each in alive]
-    parts = snapshot(*alive, *foreign, *endpoints)
+    parts = snapshot(*alive, *foreign, *there)
     return state, replace(parts, sinks={"vault": SinkContents(records)})
 
 
