@@ -63,7 +63,8 @@ class KeyformError(Exception):
 class Finding:
     """One thing that is wrong: where (`file:line:column`, maybe empty), the path in the file, what, and the way out.
 
-    `rule` is the stable name of the safety rule that it violates, if it is one (`max_deletes`).
+    `rule` is the stable name of the rule that it violates, if that has one: a safety rule (`max_deletes`), or a check
+    of the file (`field_is_unknown`).
     """
 
     where: str
@@ -95,7 +96,13 @@ class _Bundle(KeyformError):
 
 
 class ConfigError(_Bundle):
-    """The configuration is wrong; the error holds every finding."""
+    """The configuration is wrong; the error holds every finding.
+
+    `stack` and `project` are what the file says, if it says that much and nothing is wrong with it.
+    """
+
+    stack = ""
+    project = 0
 
 
 class PlanRefused(_Bundle):

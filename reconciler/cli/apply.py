@@ -33,7 +33,6 @@ def run(
     file.
     """
     from reconciler.plan.changes import Destroy
-    from reconciler.report.text import render_plan
 
     if args.json:
         EventStream(terminal).begin()
@@ -51,7 +50,7 @@ def run(
             saved.check(session)
         fresh = session.plan(probes=True)
         plan = saved.narrow(fresh) if saved is not None and not fresh.refusals else fresh
-        text = render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width)
+        text = as_text(plan, args, terminal)
         if args.json:
             EventStream(terminal).plan(plan)
         else:
@@ -87,6 +86,13 @@ def read_saved(args: argparse.Namespace, terminal: Terminal) -> PlanFile | None:
     args.target, args.exclude = selection.targets, selection.excludes
     args.auto_approve = False  # it would cover another plan, too
     return found
+
+
+def as_text(plan: Plan, args: argparse.Namespace, terminal: Terminal) -> str:
+    """What a person reads before the question."""
+    from reconciler.report.text import render_plan
+
+    return render_plan(terminal.masked(plan), colour=terminal.colour, width=terminal.width, verbose=args.verbose)
 
 
 def question_of(plan: Plan, demand: Demand | None) -> str:
@@ -219,7 +225,6 @@ def execute(
 def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal) -> None:
     """Something live changed meanwhile: only `--auto-approve` covers the new plan, too."""
     from reconciler.plan.differences import explain_difference
-    from reconciler.report.text import render_plan
 
     differences = explain_difference(terminal.masked(plan), terminal.masked(moved))
     if not args.auto_approve:
@@ -233,4 +238,4 @@ def accept(plan: Plan, moved: Plan, args: argparse.Namespace, terminal: Terminal
     show = terminal.show_aside if args.json else terminal.show
     listed = "".join(f"  {shown(each)}\n" for each in differences)
     show(f"\nLive objects changed after the plan was made:\n{listed}\nThe plan is now:\n")
-    show(render_plan(terminal.masked(moved), colour=terminal.colour, width=terminal.width))
+    show(as_text(moved, args, terminal))

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 
-from reconciler.cli.options import UsageError
+from reconciler.cli.options import COMMENT_LENGTH, UsageError
 from reconciler.cli.parser import build_parser, parse_arguments
 from reconciler.cli.terminal import Terminal, complain, flush_output
 from reconciler.errors import Interrupted, KeyformError
@@ -103,9 +103,12 @@ def show_as_result(error: KeyformError, args: argparse.Namespace, terminal: Term
     shape = "json" if getattr(args, "json", False) else getattr(args, "format", "text")
     if shape == "text" or terminal.has_shown or (args.command == "status" and args.out):
         return
+    from reconciler.cli.review import describe_run, without_credentials
     from reconciler.report.formats import IS_JSON, error_as
 
-    if text := error_as(error, shape, limit=getattr(args, "limit", 0)):
+    told = error if shape in IS_JSON else without_credentials(error, terminal)
+    about = describe_run(args, terminal, error)
+    if text := error_as(told, shape, limit=getattr(args, "limit", COMMENT_LENGTH), about=about):
         with suppress(KeyformError):
             terminal.show(text, is_json=shape in IS_JSON)
 

@@ -94,7 +94,7 @@ def format_options(command: argparse.ArgumentParser, formats: Sequence[str]) -> 
 
 def review_options(command: argparse.ArgumentParser) -> None:
     """How much of a plan, or of a diff, is printed."""
-    command.add_argument("--verbose", action="store_true", help="show every change, also many that are alike")
+    verbose_option(command)
     command.add_argument(
         "--limit",
         metavar="N",
@@ -102,6 +102,11 @@ def review_options(command: argparse.ArgumentParser) -> None:
         default=COMMENT_LENGTH,
         help="the longest Markdown, in characters (default: %(default)s, as GitHub takes; GitLab takes 1000000)",
     )
+
+
+def verbose_option(command: argparse.ArgumentParser) -> None:
+    """Whether a plan folds what is alike."""
+    command.add_argument("--verbose", action="store_true", help="show every change, also many that are alike")
 
 
 def selection_options(command: argparse.ArgumentParser) -> None:
@@ -139,6 +144,7 @@ def rotate_options(rotate: argparse.ArgumentParser) -> None:
     rotate.add_argument(
         "--due", metavar="TIME", type=length, help="only show the rotations that are due within this time, such as 14d"
     )
+    verbose_option(rotate)
     rotate.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
     rotate.add_argument(
         "--json", action="store_true", help="print the plan and its outcome, or the due rotations, as JSON"

@@ -21,6 +21,7 @@ from reconciler.cli.options import (
     seconds,
     selection_options,
     unlock_options,
+    verbose_option,
     waiting_options,
     waiting_time,
 )
@@ -185,6 +186,7 @@ def build_parser() -> Parser:
     waiting_options(rotate)
 
     destroy = command("destroy", "delete every key that the stack owns", files, api, output)
+    verbose_option(destroy)
     destroy.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
     destroy.add_argument("--json", action="store_true", help="print the plan and its outcome as JSON")
 
@@ -273,6 +275,7 @@ def plan_commands(command: Callable[..., Parser], output: Parser, files: Parser,
         "plan_file", metavar="PLANFILE", nargs="?", help="a plan that `keyform plan --out` saved: nothing else is done"
     )
     selection_options(apply)
+    verbose_option(apply)
     apply.add_argument("--auto-approve", action="store_true", help="skip the confirmation prompt")
     apply.add_argument("--json", action="store_true", help="print the plan and its outcome as JSON")
     waiting_options(apply)

@@ -17,6 +17,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
 
     With `--drift`, the question is another: drift is the answer to it, and what may hide some is an error.
     """
+    from reconciler.cli.review import describe_run
     from reconciler.report.formats import IS_JSON, Look, plan_as
 
     with open_session(args, terminal) as session:
@@ -25,7 +26,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
             from reconciler.cli.saved import save_plan
 
             save_plan(plan, session, args)
-    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift)
+    about = describe_run(args, terminal)
+    look = Look(terminal.colour, terminal.width, args.verbose, args.limit, args.drift, about)
     shown = plan if args.format in IS_JSON else terminal.masked(plan)
     terminal.show(plan_as(shown, args.format, look), is_json=args.format in IS_JSON)
     if args.drift and (plan.drift or plan.unproven):

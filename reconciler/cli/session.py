@@ -91,7 +91,9 @@ def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredS
     paths = [STDIN if name == "-" else Path(name) for name in args.file or ["keyform.yaml"]]
     for folder in find_unread(paths):
         terminal.tell(f"note: {folder} is not read. If it is part of the stack, pass it to --file too.")
-    return load_config(paths, terminal.env, terminal.read_input)
+    desired = load_config(paths, terminal.env, terminal.read_input)
+    args.about = (desired.stack, desired.project)  # for a later error
+    return desired
 
 
 @contextmanager

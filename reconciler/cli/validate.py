@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
+from reconciler.cli.options import COMMENT_LENGTH
 from reconciler.cli.session import open_session, read_configuration
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import ConfigError
@@ -23,24 +24,40 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         notes = [*check_dates(desired, args, terminal), *find_limits(desired)]
     except ConfigError as error:
         if args.format == "json":
-            show_json(terminal, error)
+            show_invalidity(terminal, error)
         raise
-    if args.format == "json":
-        show_json(terminal, None, notes)
-        return 0
-    for note in notes:
-        terminal.tell(f"note: {note.address}: {note.sentence}.")
-    endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
-    keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
-    terminal.say(f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}.")
+    if args.format in ("text", "sarif"):
+        for note in notes:
+            terminal.tell(f"note: {note.address}: {note.sentence}.")
+    if args.format == "text":
+        terminal.say(describe(desired))
+    else:
+        show_validity(args, terminal, desired, notes)
     return 0
 
 
-def show_json(terminal: Terminal, error: ConfigError | None, notes: Sequence[Note] = ()) -> None:
+def describe(desired: DesiredState) -> str:
+    """What a valid file declares, counted."""
+    endpoints = {endpoint.ref for endpoint in desired.endpoints}.union(*(key.endpoints for key in desired.keys))
+    keys, sinks = count(len(desired.keys), "key"), count(len(desired.sinks), "sink")
+    return f"Valid: stack {desired.stack} declares {keys}, {count(len(endpoints), 'endpoint')} and {sinks}."
+
+
+def show_validity(args: argparse.Namespace, terminal: Terminal, desired: DesiredState, notes: Sequence[Note]) -> None:
+    """The result about a valid file in a format other than text."""
+    from reconciler.cli.review import describe_run
+    from reconciler.report.formats import IS_JSON, validity_as
+
+    about = describe_run(args, terminal)
+    text = validity_as(describe(desired), notes, args.format, limit=COMMENT_LENGTH, about=about)
+    terminal.show(text, is_json=args.format in IS_JSON)
+
+
+def show_invalidity(terminal: Terminal, error: ConfigError) -> None:
     """The result as JSON; what renders it takes as long to import as a check of the file, which needs none of it."""
     from reconciler.report.diagnostics import validity_to_json
 
-    terminal.show(validity_to_json(error, notes), is_json=True)
+    terminal.show(validity_to_json(error), is_json=True)
 
 
 def check_dates(desired: DesiredState, args: argparse.Namespace, terminal: Terminal) -> Sequence[Note]:

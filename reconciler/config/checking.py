@@ -8,10 +8,29 @@ from typing import Any
 
 from reconciler.config.schema import Violation, iter_violations
 from reconciler.config.sentences import say_bad_name, say_missing_field, say_unknown_field, say_violation
-from reconciler.config.tree import MAX_FOUND, Found, Node, Path, Scalar, find_mark, find_name_mark, find_node, value_of
+from reconciler.config.tree import (
+    MAX_FOUND,
+    Found,
+    Node,
+    Path,
+    Scalar,
+    coded,
+    find_mark,
+    find_name_mark,
+    find_node,
+    value_of,
+)
 
 PRECEDENCE = ("type", "not", "minItems", "const", "enum", "pattern", "minimum", "minLength", "maxLength")
 """Which violation is reported when a place has several."""
+CODES = {
+    "additionalProperties": "field_is_unknown",
+    "required": "field_is_missing",
+    "type": "type_is_wrong",
+    "uniqueItems": "item_is_repeated",
+    "not": "name_is_reserved",
+}
+"""The code of what breaks a keyword of the schema; of all others `name_is_invalid` or `value_is_invalid`."""
 
 
 def check_schema(root: Node) -> list[Found]:
@@ -22,7 +41,8 @@ def check_schema(root: Node) -> list[Found]:
         rank = PRECEDENCE.index(keyword) if keyword in PRECEDENCE else len(PRECEDENCE)
         if len(findings) >= MAX_FOUND:
             break
-        for finding in islice(_tell(root, violation), MAX_FOUND):
+        code = CODES.get(keyword, "name_is_invalid" if violation.is_of_name else "value_is_invalid")
+        for finding in coded(islice(_tell(root, violation), MAX_FOUND), code):
             place = (finding.path, finding.mark, finding.message if keyword == "required" else "")
             if place not in findings or rank < findings[place][0]:
                 findings[place] = (rank, finding)

@@ -15,7 +15,8 @@ from reconciler.config.files import MAX_BYTES, STDIN, decode, find_files, read_t
 from reconciler.config.merging import merge_trees
 from reconciler.config.parsing import MAX_VALUES, parse_yaml
 from reconciler.config.rules import check_meaning
-from reconciler.config.tree import MAX_FOUND, Findings, Found, Mark, Scalar, Table, find_node, render_path
+from reconciler.config.showing import shown_name
+from reconciler.config.tree import MAX_FOUND, Findings, Found, Mark, Scalar, Table, coded, find_node, render_path
 from reconciler.config.tree import Path as TreePath
 from reconciler.errors import ConfigError, Finding
 from reconciler.model import DesiredState, Written
@@ -36,7 +37,7 @@ def load_config(
     if not paths:
         findings.append(Found(None, (), "no configuration file was given", "Run `keyform init` to create one."))
     read = _read_files(files, read_stdin)
-    return _load(files, read, findings, env).state
+    return _load(files, read, coded(findings, "file_is_not_found"), env).state
 
 
 def load_texts(contents: Sequence[tuple[Path, bytes]], env: Mapping[str, str]) -> DesiredState:
@@ -49,7 +50,7 @@ def read_written(
 ) -> tuple[DesiredState, Written]:
     """What the files say, and what they write, whatever the environment: `${...}` stays as it is."""
     files, findings = find_files(paths)
-    return _load(files, _read_files(files, read_stdin), findings, None).both
+    return _load(files, _read_files(files, read_stdin), coded(findings, "file_is_not_found"), None).both
 
 
 def read_texts(contents: Sequence[tuple[Path, bytes]]) -> tuple[DesiredState, Written]:
@@ -90,11 +91,14 @@ def _load(
         # The content of a missing part is unknown: checking the rest would find errors that are none.
         raise _refuse(findings, files)
     root, more = merge_trees(trees)
-    findings += more
+    findings += coded(more, "files_contradict")
     state, filled, more = _check(root, env)
     findings += more
     if findings:
-        raise _refuse(findings, files)
+        error = _refuse(findings, files)
+        if not any(finding.path[:1] in (("stack",), ("project",)) for finding in findings):
+            error.stack, error.project = shown_name(state.stack) or "", state.project
+        raise error
     return _Loaded(replace(state, content=digest_of(filled)), filled)
 
 
@@ -121,17 +125,17 @@ def _parse(files: Iterator[tuple[Path, tuple[str, int] | Found]]) -> tuple[list[
     values = MAX_VALUES
     for file, read in files:
         if isinstance(read, Found):
-            findings.add(read)
+            findings.add(*coded([read], "file_is_not_read"))
             continue
         node, found, count = parse_yaml(read[0], str(file), values)
         values -= count
-        findings.add(*found)
+        findings.add(*coded(found, "yaml_is_invalid"))
         if isinstance(node, Table):
             trees.append(node)
         elif node is not None:
             message = f"the file contains {describe_node(node)}, but must be a map (`name: value` lines)"
             way_out = "Run `keyform init` to create one."
-            findings.add(Found(node.mark, (), message, way_out))
+            findings.add(Found(node.mark, (), message, way_out, code="type_is_wrong"))
     return trees, findings
 
 
@@ -146,9 +150,9 @@ def _check(root: Table, env: Mapping[str, str] | None) -> tuple[DesiredState, Ta
     root, unset = fill_variables(root, env)
     state, unbuildable = build_state(root, env)
     findings: list[Found] = []
-    for found in (misplaced, unset):
+    for found in (coded(misplaced, "variable_is_misplaced"), coded(unset, "variable_is_invalid")):
         findings += _untold(found, findings)
-    for found in (check_schema(root), unbuildable, check_meaning(state, root)):
+    for found in (check_schema(root), coded(unbuildable, "value_is_invalid"), check_meaning(state, root)):
         findings += [each for each in _untold(found, findings) if each.path not in left_open]
     return state, root, findings
 
@@ -173,5 +177,7 @@ def refuse(findings: Sequence[Finding], count: int, *, is_all: bool = True) -> C
     """The error with the first findings of `count`; if the search stopped early, there are at least as many."""
     told, least = findings[:MAX_TOLD], "" if is_all else "at least "
     things = "1 error" if count == 1 else f"{least}{count} errors"
-    more = [Finding("", "", f"and {least}{count - len(told)} more")] if count > len(told) else []
+    more = []
+    if count > len(told):
+        more = [Finding("", "", f"and {least}{count - len(told)} more", rule="more_is_wrong")]
     return ConfigError(f"The configuration is invalid: {things}.", [*told, *more])

@@ -14,7 +14,18 @@ from itertools import islice
 
 from reconciler.config.moving import forgotten_key_is_declared, move_makes_no_sense
 from reconciler.config.showing import ask_for, nearest_name, shown_name
-from reconciler.config.tree import MAX_FOUND, Found, Mark, Path, Scalar, Table, find_mark, find_name_mark, find_node
+from reconciler.config.tree import (
+    MAX_FOUND,
+    Found,
+    Mark,
+    Path,
+    Scalar,
+    Table,
+    coded,
+    find_mark,
+    find_name_mark,
+    find_node,
+)
 from reconciler.config.values import write_duration
 from reconciler.model import (
     Auth,
@@ -296,7 +307,7 @@ RULES: tuple[Callable[[DesiredState, Table], Iterator[Found]], ...] = (
 
 def check_meaning(state: DesiredState, root: Table) -> list[Found]:
     """Everything that the rules find, in no promised order."""
-    return [finding for rule in RULES for finding in islice(rule(state, root), MAX_FOUND)]
+    return [finding for rule in RULES for finding in coded(islice(rule(state, root), MAX_FOUND), rule.__name__)]
 
 
 def _says_nothing(root: Table, *path: str) -> bool:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from reconciler.config.showing import shown_name
@@ -74,7 +74,8 @@ Node: TypeAlias = Scalar | Listing | Table
 class Found:
     """A finding, where it was found in a file, before it is reported: `path` is empty for one about a whole file.
 
-    A way out that is slow to find, such as the nearest name, is computed only when it is reported.
+    A way out that is slow to find, such as the nearest name, is computed only when it is reported. `code` names the
+    rule that is broken; the stage that found it gives the code where the finding has none (`coded`).
     """
 
     mark: Mark | None
@@ -82,12 +83,18 @@ class Found:
     message: str
     way_out: WayOut = ""
     file: str = field(default="", kw_only=True)
+    code: str = field(default="", kw_only=True)
 
     def tell(self) -> Finding:
         """The finding as the user reads it."""
         where = str(self.mark) if self.mark else self.file
         way_out = self.way_out if isinstance(self.way_out, str) else self.way_out()
-        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out)
+        return Finding(where=where, path=render_path(self.path), message=self.message, way_out=way_out, rule=self.code)
+
+
+def coded(findings: Iterable[Found], code: str) -> list[Found]:
+    """The findings with this code, unless they have one."""
+    return [each if each.code else replace(each, code=code) for each in findings]
 
 
 class Findings(list[Found]):

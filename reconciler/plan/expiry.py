@@ -36,7 +36,9 @@ def find_past_dates(desired: DesiredState, live_keys: tuple[LiveKey, ...] | None
         if newest is not None and newest.expires_at == key.expires_at:
             notes.append(Note("key_has_expired", f"key.{key.name}", f"{said}: {newest.name} is live, and has expired"))
             continue
-        findings.append(Finding(key.place.where, f"{key.place.path}.expires_at", *_explain(said, newest, live_keys)))
+        message, way_out = _explain(said, newest, live_keys)
+        path = f"{key.place.path}.expires_at"
+        findings.append(Finding(key.place.where, path, message, way_out, rule="date_is_past"))
     return PastDates(tuple(findings), tuple(notes))
 
 

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.errors import Finding
 from reconciler.plan.cases import Facts, KeyCase
-from reconciler.plan.changes import Selection
+from reconciler.plan.changes import RENAMES, Selection
 
 
 def narrow_endpoints(facts: Facts) -> Facts:
@@ -49,4 +49,5 @@ def refuse_renamed_in_part(facts: Facts) -> Iterator[Finding]:
         for move in facts.desired.moves:
             if not move.key and any(live.taken_from == move.stack for live in facts.snapshot.keys):
                 message = f"the stack {move.stack} is renamed, which concerns all of its keys"
-                yield Finding(move.place.where, move.place.path, message, "apply that without --target and --exclude")
+                way_out = "apply that without --target and --exclude"
+                yield Finding(move.place.where, move.place.path, message, way_out, rule=RENAMES)

@@ -48,10 +48,17 @@ def _finding(finding: Finding) -> dict[str, Value]:
     found = _diagnostic("error", finding.message, finding.way_out)
     if finding.path:
         found["path"] = finding.path
-    if match := _PLACE.fullmatch(finding.where):
-        start: Value = {"line": int(match["line"]), "column": int(match["column"])}
-        found["range"] = {"filename": match["file"], "start": start}
+    file, line, column = place_in(finding.where)
+    if line:
+        found["range"] = {"filename": file, "start": {"line": line, "column": column}}
     return found
+
+
+def place_in(where: str) -> tuple[str, int, int]:
+    """File, line and column of a finding's place; 0 and 0 for a whole file."""
+    if match := _PLACE.fullmatch(where):
+        return match["file"], int(match["line"]), int(match["column"])
+    return where, 0, 0
 
 
 def _diagnostic(severity: str, summary: str, detail: str) -> dict[str, Value]:

@@ -7,9 +7,7 @@ first line, by which the comment is found again.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from itertools import count
 
 from reconciler.encoder import last_net, one_line, shown
 from reconciler.plan.revision import Comparison
@@ -26,11 +24,10 @@ from reconciler.report.diff_rows import (
     warning_of,
 )
 from reconciler.report.diff_text import FATES
+from reconciler.report.markdown_text import code, fence_for, marker, size, without_comments
 from reconciler.report.terminal import cells, pad
 from reconciler.report.text import SYMBOLS
 
-_RUN = re.compile("`+")
-_NO_COMMENT = ("<!--", "\\u003c!--")
 _LONGEST_NAME = 100
 _WIDEST_LABEL = 24
 
@@ -39,7 +36,7 @@ def diff_to_markdown(comparison: Comparison, *, limit: int, verbose: bool = Fals
     """The differences, the same to the byte for the same versions; what does not fit is counted."""
     revision = comparison.revision
     head = [
-        f"<!-- keyform:diff stack={re.sub('[^a-z0-9]+', '-', revision.stack)[:_LONGEST_NAME]} -->",
+        marker("diff", stack=revision.stack),
         f"### keyform diff: {inert(revision.stack)} — {summary_line(revision)}",
         f"Compares {_files(comparison.files)} with {inert(comparison.ref)} ({inert(comparison.commit[:12])}).",
     ]
@@ -65,17 +62,13 @@ def diff_to_markdown(comparison: Comparison, *, limit: int, verbose: bool = Fals
     text = "\n\n".join(head)
     for kind, content in blocks:
         title = titles.get(id(content), "")
-        text += _fitting(kind, content, title, limit - _size(text) - 1)
+        text += _fitting(kind, content, title, limit - size(text) - 1)
     return last_net(f"{text}\n")
 
 
 def inert(text: str) -> str:
-    """The text as a code span: nothing in it means anything, nor ends it."""
-    text = one_line(text[:_LONGEST_NAME]).replace(*_NO_COMMENT) or " "
-    runs = {len(run) for run in _RUN.findall(text)}
-    ticks = "`" * next(length for length in count(1) if length not in runs)
-    edge = " " if "`" in (text[0], text[-1]) else ""
-    return f"{ticks}{edge}{text}{edge}{ticks}"
+    """The text as a code span, and not too long: nothing in it means anything, nor ends it."""
+    return code(text[:_LONGEST_NAME])
 
 
 def _files(files: Sequence[str]) -> str:
@@ -107,25 +100,19 @@ def _entry(entry: Entry, labels: int, *, verbose: bool) -> list[str]:
 
 def _fitting(kind: str, content: list[str], title: str, room: int) -> str:
     """A block with as many of its lines as there is room for, and how many are left out."""
-    lines = [line.replace(*_NO_COMMENT) for line in content]
-    longest = max((len(run) for line in lines for run in _RUN.findall(line)), default=0)
-    fence = "`" * max(3, longest + 1)
+    lines = [without_comments(line) for line in content]
+    fence = fence_for(lines)
     head = f"\n\n{title}\n\n{fence}{kind}\n" if title else f"\n\n{fence}{kind}\n"
     kept: list[str] = []
-    used = _size(head) + len(fence) + 40  # for the line that counts the others
+    used = size(head) + len(fence) + 40  # for the line that counts the others
     for line in lines:
-        used += _size(line) + 1
+        used += size(line) + 1
         if used > room:
             break
         kept.append(line)
     rest = len(lines) - len(kept)
     if not kept:
         note = f"\n\n… and {rest} lines more"
-        return note if _size(note) <= room else ""
+        return note if size(note) <= room else ""
     more = [f"… and {rest} lines more"] if rest else []
     return head + "\n".join([*kept, *more]) + f"\n{fence}"
-
-
-def _size(text: str) -> int:
-    """In UTF-16 units, as the strictest forge may count it."""
-    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -5,11 +5,13 @@ Each renderer is imported when it is used.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.errors import KeyformError
-from reconciler.plan.changes import Plan
+from reconciler.plan.changes import Note, Plan
 from reconciler.plan.revision import Comparison
+from reconciler.report.about import NOTHING_KNOWN, About
 
 IS_JSON = frozenset({"json", "sarif"})
 """The formats that are JSON."""
@@ -24,6 +26,7 @@ class Look:
     verbose: bool = False
     limit: int = 65_536
     drift_only: bool = False
+    about: About = NOTHING_KNOWN
 
 
 def plan_as(plan: Plan, shape: str, look: Look) -> str:
@@ -33,6 +36,14 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
             from reconciler.report.json import plan_to_json  # noqa: PLC0415
 
             return plan_to_json(plan)
+        case "markdown":
+            from reconciler.report.markdown import plan_to_markdown  # noqa: PLC0415
+
+            return plan_to_markdown(plan, limit=look.limit, verbose=look.verbose, drift_only=look.drift_only)
+        case "sarif":
+            from reconciler.report.sarif import plan_to_sarif  # noqa: PLC0415
+
+            return plan_to_sarif(plan, look.about)
         case "html":
             from reconciler.report.plan_html import plan_to_html  # noqa: PLC0415
 
@@ -44,7 +55,7 @@ def plan_as(plan: Plan, shape: str, look: Look) -> str:
         case _:
             from reconciler.report.text import render_plan  # noqa: PLC0415
 
-            return render_plan(plan, colour=look.colour, width=look.width)
+            return render_plan(plan, colour=look.colour, width=look.width, verbose=look.verbose)
 
 
 def diff_as(comparison: Comparison, shape: str, look: Look) -> str:
@@ -68,16 +79,52 @@ def diff_as(comparison: Comparison, shape: str, look: Look) -> str:
             return render_diff(comparison, colour=look.colour, width=look.width, verbose=look.verbose)
 
 
-def error_as(error: KeyformError, shape: str, *, limit: int) -> str:  # noqa: ARG001 - of a format that is to come
+def error_as(error: KeyformError, shape: str, *, limit: int, about: About = NOTHING_KNOWN) -> str:
     """An error, in place of a result in this format; nothing if stderr says it all."""
     match shape:
         case "json":
             from reconciler.report.diagnostics import error_to_json  # noqa: PLC0415
 
             return error_to_json(error)
+        case "markdown":
+            from reconciler.report.markdown import error_to_markdown  # noqa: PLC0415
+
+            return error_to_markdown(error, comment_marker(about), limit=limit)
+        case "sarif":
+            from reconciler.report.sarif import error_to_sarif  # noqa: PLC0415
+
+            return error_to_sarif(error, about)
         case "html":
             from reconciler.report.plan_html import error_to_html  # noqa: PLC0415
 
             return error_to_html(error)
         case _:
             return ""
+
+
+def validity_as(sentence: str, notes: Sequence[Note], shape: str, *, limit: int, about: About) -> str:
+    """The result of a check that finds nothing wrong."""
+    match shape:
+        case "json":
+            from reconciler.report.diagnostics import validity_to_json  # noqa: PLC0415
+
+            return validity_to_json(None, notes)
+        case "sarif":
+            from reconciler.report.sarif import valid_to_sarif  # noqa: PLC0415
+
+            return valid_to_sarif()
+        case _:
+            from reconciler.report.markdown import valid_to_markdown  # noqa: PLC0415
+
+            return valid_to_markdown(comment_marker(about), sentence, notes, limit=limit)
+
+
+def comment_marker(about: About) -> str:
+    """The first line of a comment: by its stack and project, or by the file if that says neither."""
+    from reconciler.report.markdown_text import marker  # noqa: PLC0415
+
+    if about.stack and about.kind == "diff":
+        return marker(about.kind, stack=about.stack)  # of which the project may be a variable
+    if about.stack and about.project:
+        return marker(about.kind, stack=about.stack, project=about.project)
+    return marker(about.kind, file=",".join(about.files))

@@ -40,6 +40,19 @@ def plan_line(summary: Summary) -> str:
     return " ".join([keys, *_endpoints(summary, "to change")])
 
 
+def summary_words(summary: Summary) -> list[str]:
+    """`2 to add`, `1 deployment to change`: what there is, for a title."""
+    keys = {
+        "add": summary.add,
+        "change": summary.change,
+        "rotate": summary.rotate,
+        "destroy": summary.destroy,
+        "forget": summary.forget,
+    }
+    found = [f"{count} to {action}" for action, count in keys.items() if count]
+    return [*found, *(sentence.removesuffix(".") for sentence in _endpoints(summary, "to change"))]
+
+
 def done_line(summary: Summary) -> str:
     """`Keys: 2 added, 1 changed, 1 rotated, 0 destroyed.`; then `1 deployment changed.`"""
     forgotten = f", {summary.forget} forgotten" if summary.forget else ""

@@ -8,6 +8,7 @@ from reconciler.encoder import one_line, shown
 from reconciler.errors import Finding
 from reconciler.plan.changes import Action, Drift, Note, Plan
 from reconciler.report.blocks import Block
+from reconciler.report.folding import SHOWN_LINES, Fold, fold_blocks, fold_findings, fold_notes, named
 from reconciler.report.origins import find_origins, origins_line, own_first, said_at
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
@@ -33,14 +34,17 @@ _MARKS = {Role.NOTE: "i"}
 """What a line that asks for nothing begins with; all others have `!`."""
 _ADDRESS_COLUMN = 6
 _NARROWEST_TEXT = 24
+_ROOM_FOR_COUNT = 30
+"""What `and 189 more` takes, and the end of the first of two lines."""
 _WIDEST_LABEL = 24
 """The name of a field or a step; longer ones, which others must have written, get no column."""
 
 
-def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
+def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = False) -> str:
     """The plan in lines of at most `width` columns, with ANSI colour or without a single escape code.
 
     Where it was compared with the file at a base, what comes from this change of the file is whole and comes first.
+    What is alike is folded, unless `verbose`.
     """
     palette = Palette(colour)
     origins = find_origins(plan)
@@ -53,24 +57,28 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100) -> str:
     exposures = [*own_first(plan, [*weakened, *plan.exposures])]
     parts = [
         *render_notes(palette, "Exposures", Role.DANGER, exposures, width),
-        *_section(palette, "Refused", Role.DANGER, _finding_entries(plan, plan.refusals), width),
-        *_section(palette, "Left undone", Role.DANGER, _finding_entries(plan, plan.unmet), width),
+        *_section(palette, "Refused", Role.DANGER, _finding_entries(plan, plan.refusals, width, verbose=True), width),
+        *_section(
+            palette, "Left undone", Role.DANGER, _finding_entries(plan, plan.unmet, width, verbose=verbose), width
+        ),
         *render_drift_entries(palette, DRIFT, Role.WARNING, plan.drift, width),
-        *render_notes(palette, "Warnings", Role.WARNING, own_first(plan, elsewhere), width),
-        *render_notes(palette, "Repairs", Role.WARNING, own_first(plan, plan.repairs), width),
-        *render_notes(palette, "Expiring", Role.WARNING, own_first(plan, plan.expiring), width),
-        *render_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width),
-        *render_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width),
+        *_notes(palette, "Warnings", Role.WARNING, own_first(plan, elsewhere), width, verbose=verbose),
+        *_notes(palette, "Repairs", Role.WARNING, own_first(plan, plan.repairs), width, verbose=verbose),
+        *_notes(palette, "Expiring", Role.WARNING, own_first(plan, plan.expiring), width, verbose=verbose),
+        *_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width, verbose=verbose),
+        *_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width, verbose=verbose),
     ]
     if not blocks:
         parts += _render_destinations(palette, plan, width)
-        return "\n\n".join([*parts, palette.paint(_verdict(plan), Role.TITLE)]) + "\n"
+        return "\n\n".join([*parts, palette.paint(verdict_of(plan), Role.TITLE)]) + "\n"
     parts.append("\n".join(wrap(_opening(plan), width)))
     if plan.base is not None:
-        own = "From this change" if origins.own else "From this change: nothing"
-        parts.append(palette.paint(own, Role.TITLE))
-    parts += _render_blocks(palette, origins.own, plan, width) if origins.own else ()
-    parts += _render_pending(palette, origins.pending, plan, width)
+        title = "From this change" if origins.own else "From this change: nothing"
+        parts.append(palette.paint(title, Role.TITLE))
+    own = fold_blocks(origins.own, plan, verbose=verbose)
+    pending = fold_blocks(origins.pending, plan, verbose=verbose, shown=SHOWN_LINES)
+    parts += _render_blocks(palette, own, plan, width) if own else ()
+    parts += _render_pending(palette, pending, plan, width)
     parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
@@ -110,7 +118,7 @@ def _closing(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) 
     return "\n".join(lines)
 
 
-def _verdict(plan: Plan) -> str:
+def verdict_of(plan: Plan) -> str:
     """The text of a plan without changes."""
     if plan.refusals:
         return REFUSED
@@ -125,15 +133,39 @@ def _note_words(note: Note) -> tuple[str, str, str]:
     return shown(note.address), one_line(note.sentence), ""
 
 
-def _finding_entries(plan: Plan, findings: Sequence[Finding]) -> list[tuple[str, str, str]]:
+def _finding_entries(
+    plan: Plan, findings: Sequence[Finding], width: int, *, verbose: bool
+) -> list[tuple[str, str, str]]:
     """What this change of the file causes comes first."""
-    return [_finding_words(plan, finding) for finding in sorted(findings, key=plan.was_said)]
+    return [
+        _fold_words(each.like.path, [finding.path for finding in each.items], width)
+        if isinstance(each, Fold)
+        else _finding_words(plan, each)
+        for each in fold_findings(sorted(findings, key=plan.was_said), plan, verbose=verbose)
+    ]
 
 
 def _finding_words(plan: Plan, finding: Finding) -> tuple[str, str, str]:
     where = f" ({shown(finding.where)})" if finding.where else ""
     said = f" {said_at(plan.base)}" if plan.base and plan.was_said(finding) else ""
     return shown(finding.path), one_line(f"{finding.message}{said}") + where, one_line(finding.way_out)
+
+
+def _notes(
+    palette: Palette, title: str, role: Role, notes: Sequence[Note], width: int, *, verbose: bool
+) -> Iterator[str]:
+    """As `render_notes`, with those folded that have the same code."""
+    entries = [
+        _fold_words(each.like.address, [note.address for note in each.items], width)
+        if isinstance(each, Fold)
+        else _note_words(each)
+        for each in fold_notes(notes, verbose=verbose)
+    ]
+    return _section(palette, title, role, entries, width)
+
+
+def _fold_words(like: str, names: Sequence[str], width: int) -> tuple[str, str, str]:
+    return f"{len(names)} more", f"like {shown(like)}: {' '.join(named(names, width))}", ""
 
 
 def _section(
@@ -156,14 +188,18 @@ def _section(
     yield "\n".join(lines)
 
 
-def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
+def _render_blocks(palette: Palette, folded: Sequence[Block | Fold[Block]], plan: Plan, width: int) -> Iterator[str]:
+    blocks = [each for each in folded if isinstance(each, Block)]
     rows = {block.address: rows_of(block, plan.base) for block in blocks}
     widths = (cells(shown(row.label)) for found in rows.values() for row in found)
     labels = max((size for size in widths if size <= _WIDEST_LABEL), default=0)
     # One column for all reasons, unless a long name would push them to the edge.
     longest = max(cells(shown(block.address)) for block in blocks)
     column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
-    for block in blocks:
+    for block in folded:
+        if isinstance(block, Fold):
+            yield "\n".join(_render_fold(palette, block, width))
+            continue
         lines = list(_head(palette, block, column, width))
         for row in rows[block.address]:
             lines += _render_row(palette, row, labels, width)
@@ -175,16 +211,27 @@ def _render_blocks(palette: Palette, blocks: Sequence[Block], plan: Plan, width:
         yield "\n".join(lines)
 
 
-def _render_pending(palette: Palette, blocks: Sequence[Block], plan: Plan, width: int) -> Iterator[str]:
+def _render_fold(palette: Palette, fold: Fold[Block], width: int) -> Iterator[str]:
+    """`+ 197 more like key.web-003: key.web-004, …`: the names of as many as fit in about two lines."""
+    indent = _ADDRESS_COLUMN + 2
+    head = f"{len(fold.items)} more like {shown(fold.like.address)}:"
+    names = named([block.address for block in fold.items], 2 * (width - indent) - cells(head) - _ROOM_FOR_COUNT)
+    first, *rest = wrap([*head.split(" "), *names], width - indent)
+    yield f"{symbol_of(palette, fold.like.action)} {palette.paint(first, Role.QUIET)}"
+    yield from (" " * indent + palette.paint(line, Role.QUIET) for line in rest)
+
+
+def _render_pending(palette: Palette, folded: Sequence[Block | Fold[Block]], plan: Plan, width: int) -> Iterator[str]:
     """What does not come from this change of the file, in short: each key, and why."""
-    if not blocks or plan.base is None:
+    if not folded or plan.base is None:
         return
+    blocks = [each for each in folded if isinstance(each, Block)]
     longest = max(cells(shown(block.address)) for block in blocks)
     column = _ADDRESS_COLUMN + min(longest, max(20, width * 2 // 5)) + 3
     title = f"Already pending at {one_line(plan.base.name)}"
     lines = [palette.paint(line, Role.TITLE) for line in wrap(title.split(" "), width)]
-    for block in blocks:
-        lines += _head(palette, block, column, width)
+    for each in folded:
+        lines += _render_fold(palette, each, width) if isinstance(each, Fold) else _head(palette, each, column, width)
     yield "\n".join(lines)
 
 

@@ -77,7 +77,7 @@ def test_a_description_does_not_look_as_if_it_rotated_ten_keys(
     assert "+/-" not in own
     assert pending.count("+/-") == 10
     assert "1 to change from this change; 10 to rotate already pending." in told.out
-    assert keyform("plan").out.count("+/-") > 5
+    assert keyform("plan", "--verbose").out.count("+/-") > 5
 
 
 def test_links_are_told_apart_one_by_one(world: World, keyform: InProcess) -> None:

@@ -1,0 +1,24 @@
+"""What a run is about, for results that others look up again: a comment by its marker, a finding by its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """`kind` is `plan`, `diff` or `validate`; `stack` and `project` are empty until they are known.
+
+    `files` are those of the command line, `folder` is the working folder and `root` the top of the repository, both
+    absolute.
+    """
+
+    kind: str = "plan"
+    stack: str = ""
+    project: int = 0
+    files: tuple[str, ...] = ()
+    folder: str = ""
+    root: str = ""
+
+
+NOTHING_KNOWN = About()
