@@ -192,7 +192,7 @@ class Store(Sink):
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
         """The records of these keys, and of all others that the store lists."""
-        names = sorted({*keys, *self._insist("", self.listed)})
+        names = sorted({*keys, *self._insist("", lambda: set(self.listed()))})
         entries = dict(zip(names, _for_all(self._entry, names), strict=True))
         there = {key: entry for key, entry in entries.items() if entry is not None}
         self._old = {key: each for key, each in there.items() if each.record and each.record.form < RECORD_FORM}

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sinks import gitlab_server
 from sinks.example_store import SINK
+from sinks.gitlab_server import Gitlab
 from sinks.stage import KINDS, Kind, git
 from sinks.store_server import Shop, serving
 
@@ -90,3 +92,17 @@ def shop(store_server: Shop) -> Iterator[Shop]:
     store_server.log.clear()
     with registered(SINK):
         yield store_server
+
+
+@pytest.fixture(scope="session")
+def gitlab_api() -> Iterator[Gitlab]:
+    """GitLab's API for variables."""
+    with gitlab_server.serving() as served:
+        yield served
+
+
+@pytest.fixture
+def gitlab(gitlab_api: Gitlab) -> Gitlab:
+    """The same, empty."""
+    gitlab_api.reset()
+    return gitlab_api

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from sinks.aws_stage import Aws, Counted
+from sinks.gitlab_server import TOKEN as GITLAB_TOKEN
+from sinks.gitlab_server import Gitlab, Held
 from sinks.stage import DOTENV, STACK, Kind, owner
 from sinks.store_server import TOKEN, Shop
 from support.http_fakes import Hasty
@@ -190,3 +192,50 @@ class StorePlace(ReadablePlace):
 
     def plant_foreign(self, secret: str) -> None:
         self.shop.set(self.path, json.dumps({"secret": secret}).encode())
+
+
+class GitlabPlace(ReadablePlace):
+    """A variable of a project in GitLab."""
+
+    name = "PAYMENTS_API_KEY"
+
+    def __init__(self, gitlab: Gitlab) -> None:
+        self.gitlab = gitlab
+
+    def open(
+        self,
+        *,
+        stack: str = STACK,
+        project: int = 1234,
+        effects: Effects | None = None,
+        token: str = GITLAB_TOKEN,
+        at: str | None = None,
+        **options: str | bool,
+    ) -> Sink:
+        # The secrets of the conformance suite are shorter than what GitLab masks.
+        given = {"masked": False, **options}
+        if at is not None or "group" not in options:
+            given["project"] = "group/app" if at is None else at
+        env = {"CI_API_V4_URL": self.gitlab.url, "GITLAB_TOKEN": token}
+        settings = SinkSettings("lab", "gitlab-ci", given)
+        return open_sinks([settings], owner=owner(stack, project=project), effects=effects or Hasty(), env=env)["lab"]
+
+    def break_down(self) -> None:
+        self.gitlab.troubles = ["", "400"]
+
+    def secret(self) -> str | None:
+        return self.gitlab.job().get(self.name)
+
+    def record(self) -> str:
+        held = self.gitlab.find(self.name)
+        assert held is not None
+        return held.description or ""
+
+    def plant(self, form: int, secret: str) -> None:
+        words = f"keyform {STACK}/{KEY} g1 {KEY} 2026-11-21T10:00:00.123456Z"
+        if form > 1:
+            words = f"keyform {form} {STACK}/{KEY} and more=yes"
+        self.gitlab.variables["projects"].append(Held(self.name, secret, words, raw=True, protected=True))
+
+    def plant_foreign(self, secret: str) -> None:
+        self.gitlab.variables["projects"].append(Held(self.name, secret, "set by hand"))

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sinks.places import KEY, AwsPlace, CommandPlace, FilePlace, Place, ReadablePlace, StorePlace
+from sinks.places import KEY, AwsPlace, CommandPlace, FilePlace, GitlabPlace, Place, ReadablePlace, StorePlace
 from sinks.stage import CANARY, DOTENV, JSON, record
 
 from reconciler.errors import SinkError
@@ -17,7 +17,7 @@ from reconciler.model import ForeignRecord, LaterRecord, Secret, SinkRecord
 from reconciler.sinks.declared import sink_types
 from reconciler.sinks.protocol import HeldSecret, Sink
 
-READABLE = ("dotenv", "json", "aws-secrets-manager", "example")
+READABLE = ("dotenv", "json", "aws-secrets-manager", "example", "gitlab-ci")
 
 
 def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
@@ -25,6 +25,8 @@ def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place
     match kind:
         case "example":
             return StorePlace(request.getfixturevalue("shop"))
+        case "gitlab-ci":
+            return GitlabPlace(request.getfixturevalue("gitlab"))
         case "aws-secrets-manager":
             return AwsPlace(request.getfixturevalue("aws"))
         case "command":

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sinks.example_store import SINK
+from sinks.example_store import SINK, ExampleStore
 from sinks.places import KEY, StorePlace
 from sinks.stage import CANARY, owner, record
 from sinks.store_server import TOKEN, Shop
@@ -107,6 +108,24 @@ def test_a_store_that_asks_for_fewer_requests_is_waited_for(shop: Shop) -> None:
     StorePlace(shop).open(effects=effects).write(record(KEY), Secret("abc"))
     assert effects.waits == [1.0, 2.0, 4.0]
     assert StorePlace(shop).secret() == "abc"
+
+
+class Listing(ExampleStore):
+    """A store that lists its keys page by page."""
+
+    def listed(self) -> Iterator[str]:
+        yield from ("another", KEY) if self.ask("GET", "/team/", "list the keys") else ()
+
+
+def test_a_list_that_fails_in_passing_is_asked_for_again(shop: Shop) -> None:
+    StorePlace(shop).plant(1, "abc")
+    shop.troubles = ["429", "409"]
+    env = {"EXAMPLE_STORE_URL": shop.url, "EXAMPLE_STORE_TOKEN": TOKEN}
+    with registered(replace(SINK, type="listing", opens=Listing)):
+        settings = SinkSettings("shop", "listing", {"folder": "team"})
+        sink = open_sinks([settings], owner=owner(), effects=Hasty(), env=env)["shop"]
+    assert sink.read([]) == {KEY: replace(record(KEY), api="", project=0)}
+    assert shop.log == ["GET 429", "GET 409", "GET", "GET", "GET"]
 
 
 def test_a_store_that_names_how_long_is_waited_for_as_long_within_reason(shop: Shop) -> None:
