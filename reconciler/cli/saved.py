@@ -58,6 +58,12 @@ class PlanFile:
             raise KeyformError(f"{name} {why}.", way_out=WAY_OUT)
         return cls(name, load_plan(content, name), terminal)
 
+    def explain_nothing(self, fresh: Plan) -> str:
+        """What is said in place of a plan, if it leaves nothing of that of now; "" if that has no changes either."""
+        if self.saved.plan.changes:
+            return f"Nothing was changed: no change of {self.name} is due and possible now."
+        return f"Nothing was changed: {self.name} has no changes." if fresh.changes else ""
+
     def check(self, session: Session) -> None:
         """Refuse a plan of another stack, project or API, and one of another content of the file."""
         desired, plan = session.desired, self.saved.plan

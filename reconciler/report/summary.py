@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.model import EndpointKind
-from reconciler.plan.changes import Action, Plan, Summary
+from reconciler.plan.changes import Action, Plan, Selection, Summary
 from reconciler.report.blocks import Block, group_changes
 
 
 def summarise(plan: Plan) -> Summary:
     """What the plan would do to keys, and how many endpoints it changes (their authentication, their foreign keys)."""
     return count_blocks(group_changes(plan.changes))
+
+
+def tell_selection(selection: Selection) -> str:
+    """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
+    only = f"Only keys that match {' or '.join(selection.targets)}" if selection.targets else "All keys"
+    but = f", except {', '.join(selection.excludes)}" if selection.excludes else ""
+    return f"{only}{but}: all others stay as they are."
 
 
 def count_blocks(blocks: Iterable[Block]) -> Summary:

@@ -12,7 +12,7 @@ from reconciler.report.folding import SHOWN_LINES, Fold, fold_blocks, fold_findi
 from reconciler.report.origins import find_origins, origins_line, own_first, said_at
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
-from reconciler.report.summary import count_blocks, plan_line
+from reconciler.report.summary import count_blocks, plan_line, tell_selection
 from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 
 SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-", Role.FORGOTTEN: "."}
@@ -24,9 +24,11 @@ ACTIONS = {
     Action.FORGET: (Role.FORGOTTEN,),
 }
 """The roles of each action's symbols: of a rotation `+/-`."""
-NO_CHANGES = "No changes. The live API matches the file."
+MATCHES = "The live API matches the file."
+NO_CHANGES = f"No changes. {MATCHES}"
 NOTHING_MORE = "No other changes."
-REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+REPAIRS_ONLY = f"No changes except repairs. {MATCHES}"
+MATCHES_IN_PART = "The live API matches the file as far as it is about these keys."
 DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
 REFUSED = "This plan is refused, for the reasons above."
 DRIFT = "Changed outside keyform"
@@ -56,6 +58,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
     weakened, withdrawn = (plan.base.weakened, plan.base.withdrawn) if plan.base else ((), ())
     exposures = [*own_first(plan, [*weakened, *plan.exposures])]
     parts = [
+        *render_selection(palette, plan, width),
         *render_notes(palette, "Exposures", Role.DANGER, exposures, width),
         *_section(palette, "Refused", Role.DANGER, _finding_entries(plan, plan.refusals, width, verbose=True), width),
         *_section(
@@ -82,6 +85,13 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
     parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
+
+
+def render_selection(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
+    """Which keys it is about, if that is not all of them."""
+    if plan.selection:
+        words = one_line(tell_selection(plan.selection)).split(" ")
+        yield "\n".join(palette.paint(line, Role.WARNING) for line in wrap(words, width))
 
 
 def render_drift_entries(palette: Palette, title: str, role: Role, found: Sequence[Drift], width: int) -> Iterator[str]:
@@ -126,7 +136,8 @@ def verdict_of(plan: Plan) -> str:
         return NOTHING_MORE
     if plan.drift:
         return DRIFT_STAYS
-    return REPAIRS_ONLY if plan.repairs else NO_CHANGES
+    verdict = REPAIRS_ONLY if plan.repairs else NO_CHANGES
+    return verdict.replace(MATCHES, MATCHES_IN_PART) if plan.selection else verdict
 
 
 def _note_words(note: Note) -> tuple[str, str, str]:

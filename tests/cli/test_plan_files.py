@@ -235,6 +235,53 @@ def test_a_selection_is_kept_in_the_file(world: World, keyform: Keyform) -> None
     assert world.owned() == ["payments"]
 
 
+def test_what_is_left_out_is_told_and_is_not_said_to_match(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve", "--target", "payments").code == 0
+    told = "Only keys that match payments: all others stay as they are."
+    for command in (["plan"], ["plan", "--drift"], ["apply", "--auto-approve"]):
+        ran = keyform(*command, "--target", "payments")
+        assert (ran.code, ran.out.startswith(told)) == (0, True)
+        assert "matches the file." not in ran.out
+    for shape in ("markdown", "html"):
+        assert "matches the file." not in keyform("plan", "--target", "payments", "--format", shape).out
+
+
+def test_a_plan_of_which_nothing_is_left_does_not_say_that_all_is_done(world: World, keyform: Keyform) -> None:
+    saved(world, keyform, TWO_KEYS)
+    kept = json.loads((world.folder / "plan.json").read_text())["plan"]["changes"]
+    forge(world, changes=[each for each in kept if "Publish" not in json.dumps(each)])
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 1
+    assert "Nothing was changed: no change of plan.json is due and possible now." in ran.out
+    assert "matches the file" not in ran.out
+    assert world.owned() == []
+
+
+def test_an_empty_plan_does_not_say_that_all_is_done(world: World, keyform: Keyform) -> None:
+    saved(world, keyform, TWO_KEYS)
+    assert keyform("apply", "plan.json").code == 0
+    assert "No changes." in saved(world, keyform, TWO_KEYS)
+    assert keyform("apply", "plan.json").out == "No changes. The live API matches the file.\n"
+    in_portal(world, "PATCH", "deployments/whisper", api_keys=["portal-made"])
+    ran = keyform("apply", "plan.json")
+    assert (ran.code, ran.out) == (0, "Nothing was changed: plan.json has no changes.\n")
+    assert "payments: bind payments deployment.whisper" in ran.err
+
+
+def test_a_sink_that_leads_elsewhere_than_in_the_plan_gets_nothing(world: World, keyform: Keyform) -> None:
+    for name in ("a", "b"):
+        (world.folder / name).mkdir()
+    (world.folder / "out").symlink_to("a")
+    saved(world, keyform, TWO_KEYS.replace("path: secrets.env", "path: out/secrets.env"))
+    (world.folder / "out").unlink()
+    (world.folder / "out").symlink_to("b")
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 1
+    assert "sink.local: place was a/secrets.env, and is now b/secrets.env" in ran.err
+    assert world.writes == []
+
+
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "missing", "empty", "yaml"])
 def test_a_file_that_is_no_plan_is_refused(world: World, keyform: Keyform, kind: str, tmp_path: Path) -> None:
     world.write(TWO_KEYS)
