@@ -4,7 +4,8 @@ A saved plan is an upper bound on what may happen, never an instruction: only ch
 out, those that the saved one has, too. What differs only by the passing of time counts as the same: the instant of a
 plan in its markers, and an expiry that is a `lifetime` from then.
 
-Every object that a saved change touches is compared with what the plan was made from. Others may move.
+Every object that a saved change touches is compared with what the plan was made from, and so is the place of every
+sink that it writes to. Others may move.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from reconciler.model import Binding, Ownership
 from reconciler.plan.changes import (
     Change,
     ChangeId,
+    Copy,
     CreateGeneration,
     Object,
     OpenEndpoint,
     Plan,
+    Publish,
+    RemoveRecord,
     Unbind,
     UpdateKey,
 )
@@ -31,6 +35,8 @@ _DERIVED = frozenset({"reason", "diff", "depends_on", "length"})
 _FOREIGN = "foreign key "
 """What the facts about foreign keys begin with: only those that the plan unlinks count, others come and go."""
 _MISSING = "(not there)"
+_EXPOSED = "sink_is_exposed"
+"""The exposure of a sink itself; others of a sink are about the keys whose secrets get there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,12 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
     kept_ids = {change.id for change in kept}
     while True:
         closed = {each.endpoint for each in fresh.changes if isinstance(each, OpenEndpoint) and each.id not in kept_ids}
-        kept = [each for each in kept if kept_ids.issuperset(each.depends_on) and not _empties(each, closed)]
+        lost = {each.live for each in fresh.changes if isinstance(each, Publish) and each.id not in kept_ids}
+        kept = [
+            each
+            for each in kept
+            if kept_ids.issuperset(each.depends_on) and not _empties(each, closed) and not _is_lost(each, lost)
+        ]
         if len(kept) == len(kept_ids):
             break
         kept_ids = {change.id for change in kept}
@@ -112,6 +123,11 @@ def _empties(change: Change, closed: Collection[object]) -> bool:
     return isinstance(change, Unbind) and change.endpoint in closed
 
 
+def _is_lost(change: Change, lost: Collection[object]) -> bool:
+    """Whether a change would make a generation whose secret nobody gets."""
+    return isinstance(change, CreateGeneration) and change.live in lost
+
+
 def find_moved(saved: Plan, fresh: Plan) -> tuple[Moved, ...]:
     """What the saved plan touches and is no longer as it was then."""
     return tuple(_find_moved(saved, fresh))
@@ -127,9 +143,15 @@ def _find_moved(saved: Plan, fresh: Plan) -> Iterator[Moved]:
             is_neighbour = fact.startswith(_FOREIGN) and fact not in unlinked
             if was.get(fact) != has.get(fact) and not is_neighbour:
                 yield Moved(address, fact, was.get(fact, _MISSING), has.get(fact, _MISSING))
+    sinks = {f"sink.{name}" for name in sinks_of(saved.changes)}
+    places, places_now = ({f"sink.{each.sink}": each.place for each in plan.destinations} for plan in (saved, fresh))
+    for address in sorted(sinks & places.keys() & places_now.keys()):
+        if places[address] != places_now[address]:
+            yield Moved(address, "place", places[address], places_now[address])
     known = {(note.code, note.address) for note in saved.exposures}
     for note in fresh.exposures:
-        if note.address in addresses_of(saved.changes) and (note.code, note.address) not in known:
+        is_touched = note.address in addresses_of(saved.changes) or (note.code == _EXPOSED and note.address in sinks)
+        if is_touched and (note.code, note.address) not in known:
             yield Moved(note.address, "exposure", _MISSING, note.sentence)
 
 
@@ -147,6 +169,22 @@ def _told_once(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str,
 def addresses_of(changes: Collection[Change]) -> set[str]:
     """The keys and the endpoints that changes touch."""
     return {change.address for change in changes} | {str(each.endpoint) for each in changes if each.endpoint}
+
+
+def sinks_of(changes: Collection[Change]) -> set[str]:
+    """The sinks that changes write to, or read a secret from."""
+    found = set[str]()
+    for change in changes:
+        match change:
+            case Publish(sinks=sinks):
+                found.update(sinks)
+            case Copy(sinks=sinks, source=source):
+                found.update((*sinks, source))
+            case RemoveRecord(sink=sink):
+                found.add(sink)
+            case _:
+                pass
+    return found
 
 
 def foreign_at(plan: Plan, address: str) -> set[str]:

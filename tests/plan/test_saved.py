@@ -14,8 +14,8 @@ from support.states import NOW, days, declared, desired, endpoint, key, live, sn
 
 from reconciler.model import Auth, Binding, DesiredState, EndpointKind, EndpointRef, Snapshot
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import OpenEndpoint, Plan, Selection
-from reconciler.plan.saved import find_moved, is_applied, leave_out, limit
+from reconciler.plan.changes import CreateGeneration, Note, OpenEndpoint, Plan, Publish, Selection
+from reconciler.plan.saved import find_moved, is_applied, leave_out, limit, sinks_of
 
 LATER = NOW + days(0.01)
 
@@ -175,3 +175,40 @@ def test_a_plan_of_some_keys_bounds_a_plan_of_all(selection: Selection) -> None:
     saved = compute_plan(FILE, WORLD, NOW, selection=selection)
     fresh = compute_plan(FILE, WORLD, LATER)
     assert {change.key for change in limit(saved, fresh).changes} == {"batch"}
+
+
+@given(files(), worlds(), st.data())
+@fuzz(200)
+def test_no_generation_is_made_whose_secret_nobody_gets(
+    state: DesiredState, before: Snapshot, data: st.DataObject
+) -> None:
+    fresh = compute_plan(state, before, NOW)
+    some = data.draw(st.lists(st.sampled_from(fresh.changes), unique=True)) if fresh.changes else []
+    plan = limit(replace(fresh, changes=tuple(some)), fresh)
+    made = {change.live for change in plan.changes if isinstance(change, CreateGeneration)}
+    assert made == {change.live for change in plan.changes if isinstance(change, Publish)}
+
+
+@given(files(), worlds(), st.data())
+@fuzz(200)
+def test_a_sink_that_is_in_another_place_has_moved(state: DesiredState, before: Snapshot, data: st.DataObject) -> None:
+    """By another link, another variable of the environment: the file says the same."""
+    sink = data.draw(st.sampled_from(sorted(before.sinks)))
+    there, elsewhere = (
+        replace(before, sinks={**before.sinks, sink: replace(before.sinks[sink], destination=place)})
+        for place in ("here", "elsewhere")
+    )
+    saved, fresh = compute_plan(state, there, NOW), compute_plan(state, elsewhere, LATER)
+    moved = [str(each) for each in find_moved(saved, fresh) if each.address == f"sink.{sink}"]
+    named = {each.sink for each in fresh.destinations}
+    writes = sink in sinks_of(saved.changes) & named
+    assert moved == ([f"sink.{sink}: place was here, and is now elsewhere"] if writes else [])
+
+
+def test_a_sink_that_has_become_exposed_has_moved() -> None:
+    saved = compute_plan(FILE, WORLD, NOW)
+    exposed = replace(saved, exposures=(*saved.exposures, Note("sink_is_exposed", "sink.local", "all can read it")))
+    assert [str(each) for each in find_moved(saved, exposed)] == [
+        "sink.local: exposure was (not there), and is now all can read it"
+    ]
+    assert not find_moved(exposed, saved)
