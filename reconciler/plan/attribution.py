@@ -6,7 +6,7 @@ the base's plan does is withdrawn.
 
 change                      is pending if the base's plan
 creates, proves, publishes  does so, too, with the same generation; where that is to get something else, it is edited
-writes on a live key        writes the same fields; or does so for the same other reason, such as an adoption
+writes on a live key        writes the same fields; or the same marker for the same other reason, such as an adoption
 copies a secret             copies it to the same sinks, and these are where they were
 removes a record            removes it from the same place
 all others                  has the same: the same step, live key, and endpoint or record
@@ -85,7 +85,7 @@ def is_pending(change: Change, old: Change, moved: Collection[str] = ()) -> bool
         case UpdateKey(), UpdateKey():
             if change.reason.code in FIELD_WRITES or old.reason.code in FIELD_WRITES:
                 return _written(change) == _written(old)
-            return change.reason.code == old.reason.code and change.adopts == old.adopts
+            return (change.reason.code, _marked(change)) == (old.reason.code, _marked(old))
         case Copy(), Copy():
             return change.sinks == old.sinks and not {*change.sinks, change.source} & {*moved}
         case RemoveRecord(), RemoveRecord():
@@ -96,6 +96,11 @@ def is_pending(change: Change, old: Change, moved: Collection[str] = ()) -> bool
 
 def _written(change: UpdateKey) -> object:
     return change.text, change.ownership, change.expires_at, change.adopts
+
+
+def _marked(change: UpdateKey) -> object:
+    """What a marker is written for, apart from the fields that the file says of a key: these are edited."""
+    return replace(change.ownership, protected=False), change.adopts, change.taken_from
 
 
 def explain_edited(pairs: Iterable[tuple[Change, Change]], moved: Collection[str] = ()) -> Iterator[Note]:

@@ -16,9 +16,11 @@ def summarise(plan: Plan) -> Summary:
 
 def tell_selection(selection: Selection) -> str:
     """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
-    only = f"Only keys that match {' or '.join(selection.targets)}" if selection.targets else "All keys"
-    but = f", except {', '.join(selection.excludes)}" if selection.excludes else ""
-    return f"{only}{but}: all others stay as they are."
+    excludes = " or ".join(selection.excludes)
+    if not selection.targets:
+        return f"All keys but those that match {excludes}: these stay as they are."
+    but = f", except {excludes}" if excludes else ""
+    return f"Only keys that match {' or '.join(selection.targets)}{but}: all others stay as they are."
 
 
 def count_blocks(blocks: Iterable[Block]) -> Summary:
