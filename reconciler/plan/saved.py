@@ -64,10 +64,18 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
     while True:
         closed = {each.endpoint for each in fresh.changes if isinstance(each, OpenEndpoint) and each.id not in kept_ids}
         lost = {each.live for each in fresh.changes if isinstance(each, Publish) and each.id not in kept_ids}
+        foreign = {
+            each.live
+            for each in fresh.changes
+            if isinstance(each, UpdateKey) and each.adopts and each.id not in kept_ids
+        }
         kept = [
             each
             for each in kept
-            if kept_ids.issuperset(each.depends_on) and not _empties(each, closed) and not _is_lost(each, lost)
+            if kept_ids.issuperset(each.depends_on)
+            and not _empties(each, closed)
+            and not _is_lost(each, lost)
+            and each.id.live not in foreign
         ]
         if len(kept) == len(kept_ids):
             break
@@ -204,20 +212,24 @@ def is_applied(saved: Plan, fresh: Plan) -> bool:
         {each.address: each.after for each in saved.resources},
         {each.address: each.before for each in fresh.resources},
     )
+    timed = {change.address for change in saved.changes if _is_from_a_lifetime(change)}
     return all(
-        _matches(wanted.get(each), live.get(each))
+        _matches(wanted.get(each), live.get(each), is_timed=each in timed)
         for each in addresses_of(saved.changes)
         if each in live or each.startswith("key.")
     )
 
 
-def _matches(wanted: Object | None, live: Object | None) -> bool:
-    """Whether an object is as it was to be, apart from what only an apply gives."""
+def _matches(wanted: Object | None, live: Object | None, *, is_timed: bool) -> bool:
+    """Whether an object is as it was to be, apart from what only an apply gives; `is_timed`: such as its expiry."""
     if wanted is None or live is None:
         return wanted is live
     if "generations" in wanted and "auth" not in wanted:
-        names, found = ([each["name"] for each in _objects(tree["generations"])] for tree in (wanted, live))
-        fields = ("deployments", "applications", "sinks", "description")
+        names, found = (
+            [(each["name"], each.get("phase")) for each in _objects(tree["generations"])] for tree in (wanted, live)
+        )
+        fields = ["deployments", "applications", "sinks", "description", "prevent_destroy"]
+        fields += [] if is_timed else ["expires_at"]
         return names == found and all(wanted[field] == live[field] for field in fields)
     return all(wanted[field] == live[field] for field in ("auth", "generations"))
 

@@ -282,6 +282,25 @@ def test_a_sink_that_leads_elsewhere_than_in_the_plan_gets_nothing(world: World,
     assert world.writes == []
 
 
+@pytest.mark.parametrize(
+    ("api", "field"),
+    [("v3", "prevent_destroy: true"), ("v2", "prevent_destroy: true"), ("v2", "expires_at: 2030-01-01")],
+)
+def test_what_is_held_up_meanwhile_is_not_said_to_be_applied(
+    world: World, keyform: Keyform, api: str, field: str
+) -> None:
+    text = HEAD.replace("version: 1", f"version: 1\napi: {api}") + "keys:\n  search:\n    deployments: [llama3]\n"
+    world.write(text)
+    assert keyform("apply", "--auto-approve").code == 0
+    saved(world, keyform, f"{text}    {field}\n")
+    (world.folder / "secrets.env").unlink()
+    (world.folder / "secrets.env").mkdir()
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 1
+    assert "applied already" not in ran.err
+    assert "record in sink local was that of search" in ran.err
+
+
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "missing", "empty", "yaml"])
 def test_a_file_that_is_no_plan_is_refused(world: World, keyform: Keyform, kind: str, tmp_path: Path) -> None:
     world.write(TWO_KEYS)

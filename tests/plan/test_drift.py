@@ -79,7 +79,8 @@ CASES = [
             (
                 "key_was_deleted",
                 "key.payments",
-                "was deleted outside keyform: sink local still holds its secret, unless it left the file together with that sink",
+                "was deleted outside keyform: sink local still holds its secret, unless it left the file together with"
+                " that sink",
                 "apply creates payments and publishes its secret",
             ),
         ),

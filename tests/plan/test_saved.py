@@ -12,9 +12,9 @@ from support.fuzzing import fuzz
 from support.simulation import simulate
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
 
-from reconciler.model import Auth, Binding, DesiredState, EndpointKind, EndpointRef, Snapshot
+from reconciler.model import Auth, Binding, DesiredState, EndpointKind, EndpointRef, LiveKey, Snapshot
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import CreateGeneration, Note, OpenEndpoint, Plan, Publish, Selection
+from reconciler.plan.changes import CreateGeneration, Note, OpenEndpoint, Plan, Publish, Selection, UpdateKey
 from reconciler.plan.fields import instant
 from reconciler.plan.saved import find_moved, is_applied, leave_out, limit, sinks_of
 
@@ -224,3 +224,40 @@ def test_a_sink_that_has_become_exposed_has_moved() -> None:
         "sink.local: exposure was (not there), and is now all can read it"
     ]
     assert not find_moved(exposed, saved)
+
+
+@given(files(), worlds(), st.data())
+@fuzz(200)
+def test_nothing_happens_to_a_live_key_that_is_not_taken_over(
+    state: DesiredState, before: Snapshot, data: st.DataObject
+) -> None:
+    fresh = compute_plan(state, before, NOW)
+    some = data.draw(st.lists(st.sampled_from(fresh.changes), unique=True)) if fresh.changes else []
+    plan = limit(replace(fresh, changes=tuple(some)), fresh)
+    adopted, now = (
+        {change.live for change in each.changes if isinstance(change, UpdateKey) and change.adopts}
+        for each in (fresh, plan)
+    )
+    assert {change.id.live for change in plan.changes} & adopted == now
+
+
+def test_what_can_no_longer_be_done_was_not_applied() -> None:
+    """Nothing but a field, or the marker, was to change, and the key is held up by now."""
+    keys = (
+        (key("payments", "llama3", prevent_destroy=True), WORLD),
+        (key("payments", "llama3"), replace(WORLD, keys=tuple(map(protected, WORLD.keys)))),
+        (key("mine", "llama3", "whisper", adopt="theirs"), WORLD),
+    )
+    for one, world in keys:
+        saved = compute_plan(
+            desired(key("payments", "llama3"), one) if one.name == "mine" else desired(one), world, NOW
+        )
+        assert [type(change) for change in saved.changes] == [UpdateKey]
+        fresh = replace(saved, changes=())
+        assert not is_applied(saved, fresh)
+        assert not limit(saved, fresh).changes
+
+
+def protected(one: LiveKey) -> LiveKey:
+    """With `prevent_destroy` in its marker."""
+    return replace(one, ownership=replace(one.ownership, protected=True)) if one.ownership else one
