@@ -179,7 +179,7 @@ def _read_object(value: Any) -> Any:
 
 
 def _is_data(value: Any) -> bool:
-    """Whether it is made of what a plan's objects are made of: there are no fractions in them."""
+    """Whether a plan's objects can have it: there are no fractions in them."""
     if type(value) is dict:
         return all(_is_data(each) for each in value.values())
     if type(value) is list:

@@ -68,6 +68,8 @@ def run(
         code = execute(session, plan, args, terminal, progress, saved=saved)
         if saved is not None:
             saved.require_whole(plan)
+            if code:
+                saved.tell_rest()
         return code
 
 

@@ -59,7 +59,7 @@ class PlanFile:
         return cls(name, load_plan(content, name), terminal)
 
     def explain_nothing(self, fresh: Plan) -> str:
-        """What is said in place of a plan, if it leaves nothing of that of now; "" if that has no changes either."""
+        """A sentence in place of a plan that has nothing left to do; "" if that of now has no changes either."""
         if self.saved.plan.changes:
             return f"Nothing was changed: no change of {self.name} is due and possible now."
         return f"Nothing was changed: {self.name} has no changes." if fresh.changes else ""
@@ -118,6 +118,10 @@ class PlanFile:
                 f"Left out, because {self.name} does not have it (`keyform plan` shows it):",
                 *(f"  {each}" for each in in_words(more)),
             )
+
+    def tell_rest(self) -> None:
+        """Say how to go on after an apply that was not complete."""
+        self.terminal.tell(f"{self.name} cannot be applied again once a part of it is done: for the rest, {AGAIN}.")
 
     def require_whole(self, plan: Plan) -> None:
         """Raise NotAsDeclared if a part of it was not carried out."""

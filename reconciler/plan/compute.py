@@ -193,7 +193,7 @@ def judge_all(cases: Sequence[KeyCase], holds: Holds) -> list[Verdict]:
 
 
 def choose_of(desired: DesiredState, snapshot: Snapshot, now: datetime, selection: Selection) -> Selection | None:
-    """What a selection that was made for another version of the file chooses of this one; None if it is no key."""
+    """What a selection that was made for another version of the file chooses of this one; None if that is nothing."""
     cases = gather_cases(gather_facts(desired, snapshot, now))
     return without_unmatched(selection, [case.name for case in cases])
 

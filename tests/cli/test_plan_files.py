@@ -115,6 +115,27 @@ def test_what_moved_is_named_and_nothing_is_done(world: World, keyform: Keyform)
     assert len(world.writes) == writes
 
 
+def test_an_apply_that_is_not_complete_says_how_to_go_on(world: World, keyform: Keyform) -> None:
+    saved(world, keyform, TWO_KEYS)
+    proceed = world.emulator.respond
+
+    def refuse(request: Request) -> Answer:
+        is_bind = request.method == "PATCH" and request.path.endswith("/whisper")
+        return Answer(403, {}, b"{}") if is_bind else proceed(request)
+
+    world.emulator.respond = refuse  # type: ignore[method-assign]
+    ran = keyform("apply", "plan.json")
+    world.emulator.respond = proceed  # type: ignore[method-assign]
+    assert ran.code == 1
+    assert "for the rest, run `keyform plan --out FILE` again." in ran.err
+    again = keyform("apply", "plan.json")
+    assert again.code == 1
+    assert "is no longer as it was when the plan was made" in again.err
+    assert keyform("plan", "--out", "plan.json").code == 0
+    assert keyform("apply", "plan.json").code == 0
+    world.in_order(keyform)
+
+
 def test_what_is_unrelated_may_move_and_is_left_alone(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS)
     assert keyform("apply", "--auto-approve").code == 0
