@@ -24,11 +24,11 @@ ACTIONS = {
     Action.FORGET: (Role.FORGOTTEN,),
 }
 """The roles of each action's symbols: of a rotation `+/-`."""
-MATCHES = "The live API matches the file."
-NO_CHANGES = f"No changes. {MATCHES}"
+NO_CHANGES = "No changes. The live API matches the file."
+NO_CHANGES_OF_THESE = "No changes to these keys. The others may have some."
 NOTHING_MORE = "No other changes."
-REPAIRS_ONLY = f"No changes except repairs. {MATCHES}"
-MATCHES_IN_PART = "The live API matches the file as far as it is about these keys."
+REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+REPAIRS_ONLY_OF_THESE = "No changes to these keys except repairs. The others may have some."
 DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
 REFUSED = "This plan is refused, for the reasons above."
 DRIFT = "Changed outside keyform"
@@ -58,7 +58,6 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
     weakened, withdrawn = (plan.base.weakened, plan.base.withdrawn) if plan.base else ((), ())
     exposures = [*own_first(plan, [*weakened, *plan.exposures])]
     parts = [
-        *render_selection(palette, plan, width),
         *render_notes(palette, "Exposures", Role.DANGER, exposures, width),
         *_section(palette, "Refused", Role.DANGER, _finding_entries(plan, plan.refusals, width, verbose=True), width),
         *_section(
@@ -71,6 +70,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
         *_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width, verbose=verbose),
         *_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width, verbose=verbose),
     ]
+    parts += render_selection(palette, plan, width)
     if not blocks:
         parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(verdict_of(plan), Role.TITLE)]) + "\n"
@@ -90,8 +90,8 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
 def render_selection(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
     """Which keys it is about, if that is not all of them."""
     if plan.selection:
-        words = one_line(tell_selection(plan.selection)).split(" ")
-        yield "\n".join(palette.paint(line, Role.WARNING) for line in wrap(words, width))
+        told = f"Partial: {one_line(tell_selection(plan.selection))}"
+        yield "\n".join(palette.paint(line, Role.WARNING) for line in wrap(told.split(" "), width))
 
 
 def render_drift_entries(palette: Palette, title: str, role: Role, found: Sequence[Drift], width: int) -> Iterator[str]:
@@ -136,8 +136,9 @@ def verdict_of(plan: Plan) -> str:
         return NOTHING_MORE
     if plan.drift:
         return DRIFT_STAYS
-    verdict = REPAIRS_ONLY if plan.repairs else NO_CHANGES
-    return verdict.replace(MATCHES, MATCHES_IN_PART) if plan.selection else verdict
+    if plan.repairs:
+        return REPAIRS_ONLY_OF_THESE if plan.selection else REPAIRS_ONLY
+    return NO_CHANGES_OF_THESE if plan.selection else NO_CHANGES
 
 
 def _note_words(note: Note) -> tuple[str, str, str]:
