@@ -120,7 +120,7 @@ class PlanFile:
             )
 
     def tell_rest(self) -> None:
-        """Say how to go on after an apply that was not complete."""
+        """Say what to do after an apply that was not complete."""
         self.terminal.tell(f"{self.name} cannot be applied again once a part of it is done: for the rest, {AGAIN}.")
 
     def require_whole(self, plan: Plan) -> None:
