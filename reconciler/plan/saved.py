@@ -35,6 +35,9 @@ _DERIVED = frozenset({"reason", "diff", "depends_on", "length"})
 _FOREIGN = "foreign key "
 """What the facts about foreign keys begin with: only those that the plan unlinks count, others come and go."""
 _MISSING = "(not there)"
+_KEY_IS_CUT, _FOREIGN_KEY_IS_CUT, _IS_OPENED = "key_loses_access", "foreign_key_is_cut", "endpoint_becomes_public"
+_CAUSES = (_KEY_IS_CUT, _FOREIGN_KEY_IS_CUT, _IS_OPENED)
+"""Exposures that do not count if the change that causes them is left out."""
 _EXPOSED = "sink_is_exposed"
 """The exposure of a sink itself; others of a sink are about the keys whose secrets get there."""
 
@@ -91,7 +94,11 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
         fresh,
         changes=tuple(kept),
         keeps=fresh.keeps.union(stay),
-        exposures=tuple(note for note in fresh.exposures if (note.code, note.address) in known),
+        exposures=tuple(
+            note
+            for note in fresh.exposures
+            if (note.code, note.address) in known and (note.code != _FOREIGN_KEY_IS_CUT or note in saved.exposures)
+        ),
         resources=tuple(
             each if each.address in touched else replace(each, after=each.before) for each in fresh.resources
         ),
@@ -157,10 +164,24 @@ def _find_moved(saved: Plan, fresh: Plan) -> Iterator[Moved]:
         if places[address] != places_now[address]:
             yield Moved(address, "place", places[address], places_now[address])
     known = {(note.code, note.address) for note in saved.exposures}
+    done = limit(saved, fresh).changes
+    caused = {(_cause(change), str(change.endpoint)) for change in done}
     for note in fresh.exposures:
         is_touched = note.address in addresses_of(saved.changes) or (note.code == _EXPOSED and note.address in sinks)
-        if is_touched and (note.code, note.address) not in known:
+        is_left_out = note.code in _CAUSES and (note.code, note.address) not in caused
+        if is_touched and not is_left_out and (note.code, note.address) not in known:
             yield Moved(note.address, "exposure", _MISSING, note.sentence)
+
+
+def _cause(change: Change) -> str:
+    """The code of what a change at an endpoint exposes, if only such a change does."""
+    match change:
+        case Unbind():
+            return _KEY_IS_CUT if change.key else _FOREIGN_KEY_IS_CUT
+        case OpenEndpoint():
+            return _IS_OPENED
+        case _:
+            return ""
 
 
 def _told_once(facts: Mapping[str, str], others: Mapping[str, str]) -> dict[str, str]:

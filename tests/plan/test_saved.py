@@ -261,3 +261,20 @@ def test_what_can_no_longer_be_done_was_not_applied() -> None:
 def protected(one: LiveKey) -> LiveKey:
     """With `prevent_destroy` in its marker."""
     return replace(one, ownership=replace(one.ownership, protected=True)) if one.ownership else one
+
+
+@given(files(), worlds(), st.data())
+@fuzz(300)
+def test_a_stranger_at_an_endpoint_is_unrelated(state: DesiredState, before: Snapshot, data: st.DataObject) -> None:
+    """Also where the endpoint is exclusive, so that a plan of now would cut the stranger, or may now cut another."""
+    where = data.draw(st.sampled_from([each.ref for each in before.endpoints]))
+    stranger = live("stranger")
+    bindings = before.bindings | {Binding(stranger.id, where)}
+    saved = compute_plan(state, before, NOW)
+    fresh = compute_plan(state, replace(before, keys=(*before.keys, stranger), bindings=bindings), LATER)
+    if saved.refusals or fresh.refusals or saved.unmet:
+        return
+    plan = limit(saved, fresh)
+    assert [str(each) for each in find_moved(saved, fresh)] == []
+    assert not [change for change in plan.changes if change.id.live.name == "stranger"]
+    assert not [note for note in plan.exposures if "stranger" in note.sentence]
