@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from reconciler.errors import Finding
 from reconciler.model import Binding, Ownership
 from reconciler.plan.changes import (
     Change,
@@ -94,6 +95,7 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
         fresh,
         changes=tuple(kept),
         keeps=fresh.keeps.union(stay),
+        unmet=tuple(each for each in fresh.unmet if not is_elsewhere(each, saved)),
         exposures=tuple(
             note
             for note in fresh.exposures
@@ -103,6 +105,14 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
             each if each.address in touched else replace(each, after=each.before) for each in fresh.resources
         ),
     )
+
+
+def is_elsewhere(finding: Finding, saved: Plan) -> bool:
+    """Whether what is left undone is news about a key or an endpoint that a saved plan does not touch."""
+    kind, _, rest = finding.path.partition(".")
+    addresses = {"keys": f"key.{rest.partition('.')[0]}", "deployment": finding.path, "application": finding.path}
+    is_known = any((each.path, each.message) == (finding.path, finding.message) for each in saved.unmet)
+    return kind in addresses and not is_known and addresses[kind] not in addresses_of(saved.changes)
 
 
 def leave_out(plan: Plan, done: Plan) -> tuple[Change, ...]:

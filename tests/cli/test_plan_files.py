@@ -294,6 +294,18 @@ def test_an_empty_plan_does_not_say_that_all_is_done(world: World, keyform: Keyf
     assert "payments: bind payments deployment.whisper" in ran.err
 
 
+def test_what_cannot_be_done_elsewhere_is_told_and_is_no_failure(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    saved(world, keyform, TWO_KEYS.replace("Checkout", "Checkouts"))
+    marked = world.emulator.live_keys(PROJECT)["search"].description or ""
+    in_portal(world, "PATCH", "api_keys/search", description=marked.replace(" g1 ", " gx "))
+    assert keyform("plan").code == 1
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 0, ran.out + ran.err
+    assert "Left undone, and no part of plan.json:\n  keys.search: is held up by the live key search" in ran.err
+
+
 def test_a_sink_that_leads_elsewhere_than_in_the_plan_gets_nothing(world: World, keyform: Keyform) -> None:
     for name in ("a", "b"):
         (world.folder / name).mkdir()
