@@ -266,7 +266,7 @@ def protected(one: LiveKey) -> LiveKey:
 @given(files(), worlds(), st.data())
 @fuzz(300)
 def test_a_stranger_at_an_endpoint_is_unrelated(state: DesiredState, before: Snapshot, data: st.DataObject) -> None:
-    """Also where the endpoint is exclusive, so that a plan of now would cut the stranger, or may now cut another."""
+    """Even where the endpoint is exclusive, so that a plan of now would cut the stranger, or may now cut another."""
     where = data.draw(st.sampled_from([each.ref for each in before.endpoints]))
     stranger = live("stranger")
     bindings = before.bindings | {Binding(stranger.id, where)}
