@@ -111,9 +111,9 @@ class PlanFile:
 
     def tell_left_out(self, fresh: Plan, plan: Plan) -> None:
         """Say what is not carried out, although the plan of now has it."""
-        from reconciler.plan.saved import in_words, is_elsewhere, leave_out
+        from reconciler.plan.saved import find_elsewhere, in_words, leave_out
 
-        if news := [each for each in fresh.unmet if is_elsewhere(each, self.saved.plan)]:
+        if news := find_elsewhere(self.saved.plan, fresh):
             self.terminal.tell(
                 f"Left undone, and no part of {self.name}:", *(f"  {each.path}: {each.message}" for each in news)
             )

@@ -89,13 +89,14 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
         for each in fresh.changes
         if isinstance(each, Unbind) and each.key and each.id not in kept_ids
     )
+    elsewhere = find_elsewhere(saved, fresh)
     touched = {change.address for change in kept}
     known = {(note.code, note.address) for note in saved.exposures}
     return replace(
         fresh,
         changes=tuple(kept),
         keeps=fresh.keeps.union(stay),
-        unmet=tuple(each for each in fresh.unmet if not is_elsewhere(each, saved)),
+        unmet=tuple(each for each in fresh.unmet if each not in elsewhere),
         exposures=tuple(
             note
             for note in fresh.exposures
@@ -107,12 +108,17 @@ def limit(saved: Plan, fresh: Plan, shown: Plan | None = None) -> Plan:
     )
 
 
-def is_elsewhere(finding: Finding, saved: Plan) -> bool:
-    """Whether what is left undone is news about a key or an endpoint that a saved plan does not touch."""
-    kind, _, rest = finding.path.partition(".")
-    addresses = {"keys": f"key.{rest.partition('.')[0]}", "deployment": finding.path, "application": finding.path}
-    is_known = any((each.path, each.message) == (finding.path, finding.message) for each in saved.unmet)
-    return kind in addresses and not is_known and addresses[kind] not in addresses_of(saved.changes)
+def find_elsewhere(saved: Plan, fresh: Plan) -> tuple[Finding, ...]:
+    """What the plan of now leaves undone about keys and endpoints that the saved one does not touch; news only."""
+    touched, known = addresses_of(saved.changes), {(each.path, each.message) for each in saved.unmet}
+
+    def is_elsewhere(finding: Finding) -> bool:
+        kind, _, rest = finding.path.partition(".")
+        addresses = {"keys": f"key.{rest.partition('.')[0]}", "deployment": finding.path, "application": finding.path}
+        is_known = (finding.path, finding.message) in known
+        return kind in addresses and not is_known and addresses[kind] not in touched
+
+    return tuple(filter(is_elsewhere, fresh.unmet))
 
 
 def leave_out(plan: Plan, done: Plan) -> tuple[Change, ...]:
@@ -160,7 +166,8 @@ def find_moved(saved: Plan, fresh: Plan) -> tuple[Moved, ...]:
 
 def _find_moved(saved: Plan, fresh: Plan) -> Iterator[Moved]:
     then, now = ({each.address: dict(each.facts) for each in plan.expects} for plan in (saved, fresh))
-    for address in sorted(addresses_of(saved.changes)):
+    touched = addresses_of(saved.changes)
+    for address in sorted(touched):
         was, has = then.get(address, {}), now.get(address, {})
         unlinked = {f"{_FOREIGN}{name}" for name in foreign_at(saved, address)}
         was, has = _told_once(was, has), _told_once(has, was)
@@ -177,7 +184,7 @@ def _find_moved(saved: Plan, fresh: Plan) -> Iterator[Moved]:
     done = limit(saved, fresh).changes
     caused = {(_cause(change), str(change.endpoint)) for change in done}
     for note in fresh.exposures:
-        is_touched = note.address in addresses_of(saved.changes) or (note.code == _EXPOSED and note.address in sinks)
+        is_touched = note.address in touched or (note.code == _EXPOSED and note.address in sinks)
         is_left_out = note.code in _CAUSES and (note.code, note.address) not in caused
         if is_touched and not is_left_out and (note.code, note.address) not in known:
             yield Moved(note.address, "exposure", _MISSING, note.sentence)
