@@ -161,6 +161,14 @@ class Versions:
             self.after_written.project or str(self.after.project),
         )
 
+    @property
+    def locks(self) -> tuple[str, str]:
+        """The lock file of each version, as it is written."""
+        return (
+            self.before_written.lock_path or self.before.lock.path,
+            self.after_written.lock_path or self.after.lock.path,
+        )
+
     def endpoints(self) -> tuple[EndpointRef, ...]:
         """Everything that either version names, in order."""
         found = {endpoint.ref for state in (self.before, self.after) for endpoint in state.endpoints}
