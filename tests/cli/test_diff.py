@@ -213,11 +213,28 @@ def test_markdown_begins_with_a_marker_and_stays_in_its_limit(clone: Clone) -> N
 
 def test_an_error_of_the_file_is_an_error_in_each_format(clone: Clone) -> None:
     clone.write(FILE.replace("[llama3]", "[llama3, llama3]"))
-    for shape in ("text", "json", "markdown"):
+    for shape in ("text", "json", "markdown", "html"):
         ran = clone.diff("--format", shape)
         assert ran.code == 1
         assert "keyform.yaml:10:36: keys.payments.deployments[1]: is a duplicate" in ran.err
     assert json.loads(clone.diff("--json").out)["diagnostics"][0]["path"] == "keys.payments.deployments[1]"
+
+
+def test_a_diff_is_a_page_too(clone: Clone) -> None:
+    clone.write(WEAKER)
+    ran = clone.diff("--format", "html")
+    assert ran.code == 0
+    assert ran.out.startswith("<!doctype html>")
+    assert "Protects less than before" in ran.out
+
+
+def test_the_default_lock_file_is_the_same_on_every_machine(clone: Clone) -> None:
+    """Where the clone is, is nobody's business, and would make the output another one elsewhere."""
+    clone.write(FILE + "lock: {type: file}\n")
+    for shape in ("text", "json", "markdown", "html"):
+        out = clone.diff("--format", shape).out
+        assert ".keyform.lock" in out
+        assert str(Path.cwd()) not in out
 
 
 def test_the_environment_changes_nothing(clone: Clone) -> None:
