@@ -99,7 +99,8 @@ def _load(
     if findings:
         error = _refuse(findings, files)
         if not any(finding.path[:1] in (("stack",), ("project",)) for finding in findings):
-            error.stack, error.project = shown_name(state.stack) or "", state.project
+            error.stack = shown_name(state.stack) or ""
+            error.project = state.project or (_Loaded(state, filled).both[1].project if env is None else 0)
         raise error
     return _Loaded(replace(state, content=digest_of(filled)), filled)
 

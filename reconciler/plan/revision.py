@@ -99,7 +99,8 @@ class Comparison:
     """A revision, and what was compared: `files` as they are, with those at a commit, which `ref` led to.
 
     `is_new`: the stack had no file there, so that everything counts as added. `faults`: they could not be read, and
-    everything counts as added as well. `moved_from` is where the file was then, if that is another place.
+    everything counts as added as well. `moved_from` is where the file was then, if that is another place. `project` is
+    as the file has it now: a number, or a variable.
     """
 
     revision: Revision
@@ -109,6 +110,7 @@ class Comparison:
     is_new: bool = False
     faults: tuple[Finding, ...] = ()
     moved_from: str = ""
+    project: int | str = 0
 
 
 @dataclass(frozen=True, slots=True)

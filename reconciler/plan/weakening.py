@@ -318,7 +318,7 @@ def _locks_elsewhere(versions: Versions) -> str:
 
 def _speaks_older_api(before: DesiredState, after: DesiredState) -> str:
     is_older = APIS.index(after.api) > APIS.index(before.api)
-    return f"speaks to an older API ({after.api}), in which keyform closes no endpoint" if is_older else ""
+    return f"uses an older API ({after.api}), in which keyform closes no endpoint" if is_older else ""
 
 
 def _warns_later(before: DesiredState, after: DesiredState) -> str:

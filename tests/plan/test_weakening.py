@@ -154,7 +154,7 @@ CASES: list[tuple[DesiredState, DesiredState, str]] = [
         "key_takes_over: key.alpha takes over a live key, whose secret others may know: portal-made",
     ),
     (NOTHING, stack(farewells=(Farewell("omega"),)), "key_is_forgotten: key.omega is no longer managed"),
-    (NOTHING, stack(api="v2"), "api_is_older: stack speaks to an older API (v2)"),
+    (NOTHING, stack(api="v2"), "api_is_older: stack uses an older API (v2)"),
     (
         stack(lock=LockSettings(LockKind.FILE, "/a")),
         stack(lock=LockSettings(LockKind.FILE, "/b")),
@@ -222,7 +222,7 @@ def test_every_row_of_the_tables_has_a_case() -> None:
 
 
 def test_every_setting_of_the_file_is_judged_or_harmless() -> None:
-    """A setting that somebody adds has a row, or stands here with a reason."""
+    """A setting that somebody adds has a row, or is here with a reason."""
     harmless = {
         "description": "nothing acts on it",
         "timeout": "a program that is killed has saved nothing",
