@@ -49,7 +49,7 @@ def test_a_refused_plan_is_a_comment_and_a_result(world: World, keyform: Keyform
     assert ran.code == 1
     assert ran.out.startswith(MARKER)
     assert "; refused\n" in ran.out
-    assert ran.out.count("> - `safety.max_deletes` 1 keys would be deleted") == 1
+    assert ran.out.count("> - `safety.max_deletes` 1 key would be deleted") == 1
     assert ran.err.startswith("Error: The plan is refused")
     ran = keyform("plan", "--format", "sarif")
     (result,) = results(ran.out)
