@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from reconciler.encoder import one_line, shown
 from reconciler.plan.revision import Comparison, Fate
 from reconciler.report.diff_rows import (
-    MOST_NAMED,
     ROLES,
     Entry,
     Warned,
@@ -74,10 +73,12 @@ def _rank(entry: Entry) -> tuple[bool, int]:
 
 
 def _warning(warned: Warned, *, verbose: bool) -> Part:
-    names = warned.addresses if verbose else warned.addresses[:MOST_NAMED]
-    left = len(warned.addresses) - len(names)
-    subject = f"{codes(names)}{f' and {left} more' if left else ''}{':' if len(warned.addresses) > 1 else ''}"
-    return Part(f"- {subject} {prose(warned.sentence)}", f"- {subject} {prose(cut(warned.sentence))}")
+    def text(names: Sequence[str], sentence: str) -> str:
+        left = len(warned.addresses) - len(names)
+        subject = f"{codes(names)}{f' and {left} more' if left else ''}{':' if len(warned.addresses) > 1 else ''}"
+        return f"- {subject} {prose(sentence)}"
+
+    return Part(text(warned.names(verbose=verbose), warned.sentence), text(warned.addresses[:2], cut(warned.sentence)))
 
 
 def _entry(entry: Entry, labels: int, *, verbose: bool) -> Part:

@@ -17,7 +17,7 @@ from support.states import days, declared, desired, key
 
 from reconciler.encoder import last_net
 from reconciler.errors import Finding
-from reconciler.model import Auth, DesiredState, SinkSettings
+from reconciler.model import Auth, DesiredState, Farewell, SinkSettings
 from reconciler.plan.revision import Comparison, revise
 from reconciler.report.diff_json import diff_tree
 from reconciler.report.diff_markdown import diff_to_markdown
@@ -140,6 +140,23 @@ def test_a_change_of_the_defaults_is_one_entry_that_names_its_keys() -> None:
     assert all(f"~ key.key-{n:03}" in whole for n in range(30))
     assert whole.count("rotation.every") == 31
     assert len(diff_tree(compared(many(30), many(60)))["differences"]) == 31  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("shape", ["text", "markdown", "html"])
+def test_whoever_gets_in_or_is_let_go_of_is_named_however_many_there_are(shape: str) -> None:
+    """Among thirty endpoints that become public, the one that matters may be the last."""
+    names = [f"model-{n:03}" for n in range(30)]
+    before = desired(*(key(f"key-{n:03}", prevent_destroy=True) for n in range(30)))
+    after = replace(
+        desired(*(key(f"key-{n:03}") for n in range(30)), endpoints=[declared(name, Auth.OPEN) for name in names]),
+        farewells=tuple(Farewell(f"gone-{n:03}") for n in range(30)),
+    )
+    told = " ".join(diff_as(compared(before, after), shape, Look()).split())
+    for sentence in ("becomes public", "can be destroyed", "is no longer managed"):
+        assert sentence in told
+    for name in (*(f"deployment.{each}" for each in names), *(f"key.key-{n:03}" for n in range(30))):
+        assert name in told
+    assert all(f"key.gone-{n:03}" in told for n in range(30))
 
 
 def test_what_is_removed_is_shown_one_by_one() -> None:
