@@ -98,7 +98,7 @@ def files() -> dict[str, str]:
         "one name, repeated": head + "keys:\n" + "  payments: {sink: local}\n" * (size // 26),
         "names that are wrong": head + "keys:\n" + "".join(f"  K{n}: {{}}\n" for n in range(size // 13)),
         "maps in a list": f"{head}keys: {{payments: {{deployments: [{'{a: b},' * (size // 7)}]}}}}",
-        "aliases of aliases": head + "keys:\n" + "".join(
+        "nested aliases": head + "keys:\n" + "".join(
             f"  k{n}: &a{n} [{f'*a{n - 1}, *a{n - 1}' if n else 'x'}]\n" for n in range(size // 30)
         ),
     }  # fmt: skip

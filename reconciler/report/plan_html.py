@@ -12,7 +12,7 @@ from datetime import UTC
 
 from reconciler import __version__
 from reconciler.errors import Finding, KeyformError
-from reconciler.plan.changes import Drift, Note, Plan, Selection
+from reconciler.plan.changes import Drift, Note, Plan
 from reconciler.plan.fields import instant
 from reconciler.report.blocks import group_changes
 from reconciler.report.diagnostics import findings_of
@@ -25,8 +25,8 @@ from reconciler.report.plan_matrix import Matrix, compare_bindings, draw_matrix,
 from reconciler.report.plan_script import SCRIPT
 from reconciler.report.plan_style import plan_style
 from reconciler.report.roles import Role
-from reconciler.report.summary import count_blocks, plan_line
-from reconciler.report.text import DRIFT, DRIFT_STAYS, NO_CHANGES, NOTHING_MORE, REPAIRS_ONLY
+from reconciler.report.summary import count_blocks, plan_line, tell_selection
+from reconciler.report.text import DRIFT, DRIFT_STAYS, NOTHING_MORE, verdict_of
 from reconciler.report.times import MONTHS
 
 MOST = 12
@@ -113,13 +113,6 @@ def _header(plan: Plan, kicker: str) -> Html:
     return tag("header", NEWLINE, join(lines, "\n"), NEWLINE)
 
 
-def tell_selection(selection: Selection) -> str:
-    """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
-    only = f"Only keys that match {' or '.join(selection.targets)}" if selection.targets else "All keys"
-    but = f", except {', '.join(selection.excludes)}" if selection.excludes else ""
-    return f"{only}{but}: all others stay as they are."
-
-
 def _verdict(plan: Plan) -> Html:
     """What becomes of the plan, in a sentence, and what it does, in another."""
     line = plan_line(count_blocks(group_changes(plan.changes)))
@@ -132,7 +125,7 @@ def _verdict(plan: Plan) -> Html:
         case Plan(changes=(), drift=drift) if drift:
             return say(Role.WARNING, DRIFT_STAYS, "")
         case Plan(changes=()):
-            return say(Role.GOOD, REPAIRS_ONLY if plan.repairs else NO_CHANGES, "")
+            return say(Role.GOOD, verdict_of(plan), "")
         case _:
             role = Role.DANGER if plan.exposures or (plan.base and plan.base.weakened) else Role.PLAIN
             return say(role, line, origins_line(plan))

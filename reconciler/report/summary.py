@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from reconciler.model import EndpointKind
-from reconciler.plan.changes import Action, Plan, Summary
+from reconciler.plan.changes import Action, Plan, Selection, Summary
 from reconciler.report.blocks import Block, group_changes
 
 
@@ -68,3 +68,10 @@ def _endpoints(summary: Summary, what: str) -> list[str]:
     counts = ((summary.deployments, "deployment"), (summary.applications, "application"))
     parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
     return [f"{' and '.join(parts)} {what}."] if parts else []
+
+
+def tell_selection(selection: Selection) -> str:
+    """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
+    only = f"Only keys that match {' or '.join(selection.targets)}" if selection.targets else "All keys"
+    but = f", except {', '.join(selection.excludes)}" if selection.excludes else ""
+    return f"{only}{but}: all others stay as they are."

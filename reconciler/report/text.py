@@ -12,7 +12,7 @@ from reconciler.report.folding import SHOWN_LINES, Fold, fold_blocks, fold_findi
 from reconciler.report.origins import find_origins, origins_line, own_first, said_at
 from reconciler.report.roles import Role
 from reconciler.report.rows import Row, rows_of
-from reconciler.report.summary import count_blocks, plan_line
+from reconciler.report.summary import count_blocks, plan_line, tell_selection
 from reconciler.report.terminal import Palette, cells, pad, widest, wrap
 
 SYMBOLS = {Role.ADDED: "+", Role.CHANGED: "~", Role.REMOVED: "-", Role.FORGOTTEN: "."}
@@ -25,6 +25,7 @@ ACTIONS = {
 }
 """The roles of each action's symbols: of a rotation `+/-`."""
 NO_CHANGES = "No changes. The live API matches the file."
+NO_CHANGES_OF_THESE = "No changes to these keys. The others may have some."
 NOTHING_MORE = "No other changes."
 REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
 DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
@@ -68,6 +69,9 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
         *_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width, verbose=verbose),
         *_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width, verbose=verbose),
     ]
+    if plan.selection:
+        told = f"Partial: {one_line(tell_selection(plan.selection))}"
+        parts.append("\n".join(palette.paint(line, Role.WARNING) for line in wrap(told.split(" "), width)))
     if not blocks:
         parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(verdict_of(plan), Role.TITLE)]) + "\n"
@@ -126,7 +130,9 @@ def verdict_of(plan: Plan) -> str:
         return NOTHING_MORE
     if plan.drift:
         return DRIFT_STAYS
-    return REPAIRS_ONLY if plan.repairs else NO_CHANGES
+    if plan.repairs:
+        return REPAIRS_ONLY
+    return NO_CHANGES_OF_THESE if plan.selection else NO_CHANGES
 
 
 def _note_words(note: Note) -> tuple[str, str, str]:

@@ -150,7 +150,7 @@ def test_events_are_there_while_the_apply_runs(held: HeldTasks) -> None:
     running = held.world.start("apply", "--auto-approve", "--json")
     wait_for_tasks(running)
     so_far = [json.loads(line) for line in running.out.splitlines(keepends=True) if line.endswith("\n")]
-    kinds = [event["type"] for event in so_far]
+    kinds = [event["type"] for event in so_far if event["type"] != "keyform_exposure"]
     assert kinds[:4] == ["version", "planned_change", "planned_change", "change_summary"]
     assert {"keyform_plan", "apply_start", "keyform_step_start", "keyform_step"} < {*kinds}
     assert not {"apply_complete", "keyform_result"} & {*kinds}

@@ -228,11 +228,15 @@ def test_a_rotation_that_is_planned_is_carried_out_hours_later(
 
 
 def test_a_selection_is_kept_in_the_file(world: World, keyform: Keyform) -> None:
-    saved(world, keyform, TWO_KEYS, "--target", "pay*")
+    told = saved(world, keyform, TWO_KEYS, "--target", "pay*")
+    assert "Partial: Only keys that match pay*: all others stay as they are." in told
     assert keyform("apply", "plan.json", "--target", "search").code == 1
     ran = keyform("apply", "plan.json")
     assert ran.code == 0, ran.out + ran.err
     assert world.owned() == ["payments"]
+    told = keyform("plan", "--target", "payments").out
+    assert "No changes to these keys. The others may have some." in told
+    assert "matches the file" not in told
 
 
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "missing", "empty", "yaml"])

@@ -206,8 +206,8 @@ def test_the_help_lists_every_command_and_what_it_does(world: World, keyform: Ke
     assert (ran.code, ran.err) == (0, "")
     commands = re.findall(r"^    ([a-z]+) {2,}(\S.*)$", ran.out, re.MULTILINE)
     assert [name for name, _ in commands] == [
-        "init", "validate", "plan", "apply", "status", "verify", "rotate", "destroy", "unlock", "doctor", "emulator",
-        "schema", "demo",
+        "init", "validate", "plan", "show", "diff", "apply", "status", "verify", "rotate", "destroy", "unlock",
+        "doctor", "emulator", "schema", "demo",
     ]  # fmt: skip
     assert "GCORE_API_KEY" in ran.out
     assert "130 interrupted" in ran.out
