@@ -311,9 +311,11 @@ def _locks_elsewhere(versions: Versions) -> str:
     if any(state.lock.kind is not LockKind.FILE for state in (versions.before, versions.after)):
         return ""
     before, after = versions.locks
-    return (
-        f"has another lock file ({after} instead of {before}): the two keep no applies apart" if before != after else ""
-    )
+    if before == after:
+        return ""
+    # A whole path is where this machine has it, and nobody else's business.
+    told = "" if "/" in (before[:1], after[:1]) else f" ({after} instead of {before})"
+    return f"has another lock file{told}: the two keep no applies apart"
 
 
 def _speaks_older_api(before: DesiredState, after: DesiredState) -> str:

@@ -222,7 +222,7 @@ def test_an_error_of_the_file_is_an_error_in_each_format(clone: Clone) -> None:
 
 
 def test_two_stacks_of_one_name_have_two_comments(clone: Clone) -> None:
-    """By the project as it is written; an error replaces the comment of its own stack."""
+    """By the project as it is written; an error replaces the comment about the same stack."""
     found = []
     for project in ("1", "2", "${KEYFORM_VAR_A}", "${KEYFORM_VAR_B}"):
         text = re.sub("project: .*", f"project: {project}", FILE)
@@ -249,7 +249,10 @@ def test_the_default_lock_file_is_the_same_on_every_machine(clone: Clone) -> Non
     for shape in ("text", "json", "markdown", "html"):
         out = clone.diff("--format", shape).out
         assert ".keyform.lock" in out
-        assert str(Path.cwd()) not in out
+        assert str(clone.folder) not in out
+    clone.commit()
+    clone.write(FILE + "lock: {type: file, path: other.lock}\n")
+    assert "has another lock file (other.lock instead of .keyform.lock)" in " ".join(clone.diff().out.split())
 
 
 def test_the_environment_changes_nothing(clone: Clone) -> None:

@@ -105,7 +105,7 @@ def test_a_key_that_goes_breaks_no_rule_about_keys() -> None:
 
 
 def test_a_rename_breaks_no_rule_whenever_it_is_looked_at(tmp_path: Path) -> None:
-    """Two former keys stay for the overlap, without a rotation of their own, and then go: no key is deleted by that."""
+    """Two former keys stay for the overlap, which no rotation is declared for, and go: no key is deleted by that."""
     world = StackWorld(tmp_path)
     text = (CASES / "before.yaml").read_text(encoding="utf-8")
     assert world.apply(world.load(CASES / "before.yaml")).complete
