@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 FORM = 1
 """The form in which plans are saved; another one is refused."""
 KIND = "keyform plan"
+BEGINS = f'{{"kind":"{KIND}",'.encode()
+"""The first bytes of every saved plan, of any form."""
 LARGEST = 200_000_000
 """The largest file that is read, in bytes: a plan of ten thousand rotations takes about a fifth of it."""
 AGAIN = "run `keyform plan --out FILE` again"

@@ -13,7 +13,7 @@ from reconciler.cli.session import Session
 from reconciler.cli.terminal import Terminal
 from reconciler.config.files import read_regular_file
 from reconciler.errors import Finding, KeyformError, NotAsDeclared, PlanIsStale, PlanRefused
-from reconciler.plan_file import AGAIN, LARGEST, SavedPlan, dump_plan, load_plan
+from reconciler.plan_file import AGAIN, BEGINS, LARGEST, SavedPlan, dump_plan, load_plan
 
 if TYPE_CHECKING:
     from reconciler.plan.changes import Plan
@@ -31,7 +31,7 @@ def save_plan(plan: Plan, session: Session, args: argparse.Namespace) -> None:
     plan = replace(plan, expects=tuple(each for each in plan.expects if each.address in touched))
     plan = session.terminal.masked(plan)
     content = dump_plan(SavedPlan(plan, session.desired.content, head_of(args)))
-    write_whole(Path(args.out), content, way_out="choose another file for --out", private=True)
+    write_whole(Path(args.out), content, way_out="choose another file for --out", private=True, begins=BEGINS)
     session.terminal.tell(
         f"Saved the plan to {args.out}. `keyform apply {args.out}` carries out exactly this, and nothing else."
     )

@@ -61,7 +61,7 @@ def test_what_was_reviewed_is_applied_without_a_question_and_only_once(world: Wo
 
 
 def test_it_is_for_its_owner_alone_and_shows_in_every_format(world: World, keyform: Keyform) -> None:
-    (world.folder / "plan.json").write_text("an older one, that all can read")
+    (world.folder / "plan.json").write_text('{"kind":"keyform plan","note":"an older one, that all can read"}')
     (world.folder / "plan.json").chmod(0o644)
     live = saved(world, keyform, TWO_KEYS, "--json")
     assert stat.S_IMODE((world.folder / "plan.json").stat().st_mode) == 0o600
@@ -367,3 +367,23 @@ def test_out_writes_nowhere_else(world: World, keyform: Keyform, target: str) ->
     assert ran.code == 1
     assert "plan.json is a symbolic link. It was not changed." in ran.err
     assert not (world.folder.parent / "outside.json").exists()
+
+
+@pytest.mark.parametrize("name", ["keyform.yaml", "secrets.env", "notes.txt", "other.json"])
+def test_out_writes_over_no_file_but_a_plan(world: World, keyform: Keyform, name: str) -> None:
+    """A slip would cost the configuration, or secrets that are nowhere else."""
+    world.write(TWO_KEYS)
+    path = world.folder / name
+    if not path.exists():
+        path.write_text('{"kind": "keyform plan of mine"}')
+    before = path.read_bytes()
+    for shape in ("text", "json"):
+        ran = keyform("plan", "--out", name, "--format", shape)
+        assert (ran.code, path.read_bytes()) == (1, before)
+        assert f"{name} holds something else. It was not changed." in ran.err
+
+
+def test_out_writes_over_an_earlier_plan_and_an_empty_file(world: World, keyform: Keyform) -> None:
+    (world.folder / "plan.json").touch()
+    for text in (TWO_KEYS, TWO_KEYS.replace("Checkout", "Checkout of the shop")):
+        saved(world, keyform, text)
