@@ -129,6 +129,14 @@ def _is_restored_for_less(before: Value, after: Value) -> str:
     return f"keeps removed secrets for {new} days instead of {old}" if new < old else ""
 
 
+def _is_no_longer(word: str, *, default: bool) -> Callable[[Value, Value], str]:
+    def explain(before: Value, after: Value) -> str:
+        old, new = (each if isinstance(each, bool) else default for each in (before, after))
+        return f"has its variables no longer {word}" if old and not new else ""
+
+    return explain
+
+
 SINK_ROWS = (
     *(Row("sink_runs_another_command", name, _runs_another_command(name)) for name in ("write", "remove", "check")),
     Row("sink_lets_others_read", "mode", _lets_others_read),
@@ -137,6 +145,9 @@ SINK_ROWS = (
     Row("sink_is_tagged_otherwise", "tags", _is_tagged_otherwise),
     Row("sink_is_encrypted_otherwise", "kms_key_id", _is_encrypted_otherwise),
     Row("sink_is_restored_for_less", "recovery_days", _is_restored_for_less),
+    Row("sink_shows_more", "protected", _is_no_longer("protected", default=True)),
+    Row("sink_shows_more", "masked", _is_no_longer("masked", default=True)),
+    Row("sink_shows_more", "hidden", _is_no_longer("hidden", default=False)),
 )
 """By the name of a sink's setting: its values in both versions."""
 COMMANDS = frozenset({"write", "remove", "check"})

@@ -121,6 +121,13 @@ CASES: list[tuple[DesiredState, DesiredState, str]] = [
         with_sink(recovery_days=0),
         "sink_is_restored_for_less: sink.local keeps removed secrets for 0 days instead of 7",
     ),
+    (with_sink(), with_sink(protected=False), "sink_shows_more: sink.local has its variables no longer protected"),
+    (
+        with_sink(masked=True),
+        with_sink(masked=False),
+        "sink_shows_more: sink.local has its variables no longer masked",
+    ),
+    (with_sink(hidden=True), with_sink(), "sink_shows_more: sink.local has its variables no longer hidden"),
     (alpha(), alpha("llama3"), "key_opens_more: key.alpha opens what it did not: deployment.llama3"),
     (alpha(), alpha(sinks=["local", "ci"]), "secret_goes_elsewhere: key.alpha has its secret in another sink: ci"),
     (

@@ -1,4 +1,4 @@
-"""Variables of GitLab: settings, hidden ones, scopes, groups, what versions of it ignore, and how refusals are told."""
+"""Variables of GitLab: settings, hidden ones, scopes, groups, what versions of it ignore, and what refusals say."""
 
 from __future__ import annotations
 
@@ -281,6 +281,7 @@ def test_a_record_that_is_too_long_for_a_description_is_refused_before_a_key_is_
 def test_the_longest_names_fit(place: GitlabPlace) -> None:
     key, stack = "k" * 56, "s" * 40
     place.open(stack=stack, project=99999999).probe([key])
+    assert place.gitlab.log == ["GET"]
 
 
 # --- Somebody else, at the same time ----------------------------------------------------------------------------------

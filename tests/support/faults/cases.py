@@ -35,7 +35,9 @@ from support.faults.world import FaultWorld
 from support.http_fakes import PROJECT, TOKEN
 from support.states import desired
 
-LATER_KINDS = frozenset({Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.LINK, Kind.DELETE, Kind.CLOUD_WRITE})
+LATER_KINDS = frozenset(
+    {Kind.CREATE, Kind.BIND, Kind.DESCRIBE, Kind.LINK, Kind.DELETE, Kind.CLOUD_WRITE, Kind.WEB_WRITE}
+)
 QUIET = 180.0
 """Seconds; longer than two runs without faults take."""
 

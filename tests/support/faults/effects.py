@@ -20,6 +20,7 @@ from support.faults import aws
 from support.faults.aws import FakeClient
 from support.faults.case_text import Spot
 from support.faults.disk import GID, GROUP
+from support.faults.gitlab import is_for_gitlab
 
 if TYPE_CHECKING:
     from support.faults.world import FaultWorld
@@ -66,6 +67,9 @@ class Kind(StrEnum):
     CLOUD_READ = "cloud_read"
     CLOUD_WRITE = "cloud_write"
     """Calls of a library that contacts a server itself: boto3's."""
+    WEB_READ = "web_read"
+    WEB_WRITE = "web_write"
+    """Requests of a sink to a store over HTTP."""
     GIT = "git"
     SLEEP = "sleep"
     CLOCK = "clock"
@@ -81,7 +85,8 @@ FILE_WRITES = frozenset(
 )
 FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
 CLOUD = frozenset({Kind.CLOUD_LIST, Kind.CLOUD_READ, Kind.CLOUD_WRITE})
-WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
+WEB = frozenset({Kind.WEB_READ, Kind.WEB_WRITE})
+WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE, Kind.WEB_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
 """After these the world may have changed: tasks progress during requests and sleep."""
 COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
@@ -327,6 +332,8 @@ V2 = "/cloud/v2/"
 def name_request(request: Request, name_of: Callable[[str], str]) -> tuple[Kind, str]:
     """What a request is, and its name in a trace: an object goes by its name, which `name_of` gives for an id."""
     last = request.path.rsplit("/", 1)[-1]
+    if is_for_gitlab(request):
+        return (Kind.WEB_READ if request.method == "GET" else Kind.WEB_WRITE), f"gitlab {request.method} {last}"
     is_v2 = request.path.startswith(V2)
     if is_v2 and last not in ("api_keys", "deployments"):
         last = name_of(last)

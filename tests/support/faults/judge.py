@@ -21,7 +21,7 @@ from support.faults.world import MARKER, FaultWorld
 A_MINUTE = timedelta(minutes=1)
 JUDGED = frozenset({Kind.BIND, Kind.CREATE})
 """Requests whose bodies tell what was never to be sent."""
-SINK_WRITES = FILE_WRITES - {Kind.SYNC_FOLDER} | {Kind.STORE, Kind.CLOUD_WRITE}
+SINK_WRITES = FILE_WRITES - {Kind.SYNC_FOLDER} | {Kind.STORE, Kind.CLOUD_WRITE, Kind.WEB_WRITE}
 TRIALS = "/.keyform.tmp"
 """The folder in which a sink tries what it will do; what it writes there is gone again, and in no sink."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from reconciler.effects import Effects
 from reconciler.model import DesiredState, Place, SinkSettings
 from reconciler.sinks import Sink, open_sinks
+from support.faults import gitlab
 from support.faults.aws import REGION
 from support.faults.disk import GROUP
 from support.faults.effects import STORE
@@ -21,11 +22,13 @@ API = BASE_URL.removeprefix("http://")
 def open_all(world: FaultWorld, desired: DesiredState, effects: Effects) -> dict[str, Sink]:
     """The world's sinks."""
     settings = [settings_of(world, name, kind) for name, kind in sorted(world.sinks.items())]
-    return open_sinks(settings, owner=replace(desired, project=PROJECT).owner(API), effects=effects)
+    owner = replace(desired, project=PROJECT).owner(API)
+    return open_sinks(settings, owner=owner, effects=effects, env=gitlab.ENV)
 
 
 def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
-    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` is AWS."""
+    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` is AWS,
+    and `lab` is GitLab."""
     match kind:
         case "store":
             commands = {verb: (STORE, verb, name, "{key}") for verb in ("write", "remove")}
@@ -33,6 +36,8 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
             return SinkSettings(
                 name, "command", {**commands, "check": checks, "timeout": 60}, Place(f"{FOLDER}/{name}/keyform.yaml")
             )
+        case "lab":
+            return SinkSettings(name, "gitlab-ci", {"project": gitlab.PROJECT})
         case "cloud":
             return SinkSettings(name, "aws-secrets-manager", {"region": REGION, "tags": {"team": "{key}"}})
         case _:
