@@ -173,10 +173,12 @@ class GitlabCiSink(HttpStore):
         """The settings of a variable that differ from the file."""
         name, variable = self._variable(key), there.state
         differences = self._differences(variable)
-        if opened := [word for word in ("protected", "masked") if word in differences and not self._settings[word]]:
-            self._widened[name] = f"is {' and '.join(opened)}, and an apply changes that"
-        elif self._hides and not variable.is_hidden:
-            self._widened[name] = "is not hidden, and GitLab hides only new ones: remove it by hand"
+        opened = [word for word in ("protected", "masked") if word in differences and not self._settings[word]]
+        told = [f"will no longer be {' and '.join(opened)}"] if opened else []
+        if self._hides and not variable.is_hidden:
+            told.append("is not hidden, and GitLab hides only new ones: remove it by hand")
+        if told:
+            self._widened[name] = "; it ".join(told)
         if not differences:
             return ""
         words = [f"is {'' if self._settings[each] else 'not '}{_CHANGED[each]} in the file" for each in differences]

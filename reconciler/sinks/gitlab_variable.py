@@ -102,4 +102,4 @@ def key_in(variable: Variable) -> str:
 def _check(record: SinkRecord, secret: Secret) -> str:
     """It does not depend on the stack's name: a release or a rename does not change it."""
     text = f"{record.key} {record.generation} {format_instant(record.created_at)} {secret.reveal()}"
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

@@ -1,6 +1,6 @@
 """Every promise, with secrets in GitLab: faults of a store over HTTP at each request to it, once and for good.
 
-A sample, or all with FAULTS=all.
+A sample, or all with FAULTS_SAMPLE=all.
 """
 
 from __future__ import annotations

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sinks import gitlab_server as server
 from sinks.gitlab_server import Gitlab, Held
 from sinks.places import KEY, GitlabPlace
 from sinks.stage import CANARY, STACK, record
+from support.fuzzing import fuzz
+from support.http_fakes import ScriptedEffects
 
 from reconciler.errors import SinkError
 from reconciler.model import ForeignRecord, Repair, Secret, SinkSettings
@@ -122,7 +128,7 @@ def test_a_variable_that_an_apply_opens_to_more_people_is_an_exposure(place: Git
     place.open(masked=True).write(record(KEY), Secret(CANARY))
     sink = place.open(protected=False, masked=False)
     sink.read([KEY])
-    assert sink.exposure == f"sink lab: the variable {NAME} is protected and masked, and an apply changes that"
+    assert sink.exposure == f"sink lab: the variable {NAME} will no longer be protected and masked"
     sink.tidy()
     sink.read([KEY])
     assert (sink.exposure, sink.repairs) == ("", ())
@@ -532,3 +538,64 @@ def test_a_hundred_secrets_take_two_requests_each(place: GitlabPlace) -> None:
     for number in range(100):
         sink.write(record(f"key-{number}"), Secret(CANARY))
     assert len(place.gitlab.log) == 200
+
+
+# --- Whatever an answer holds -----------------------------------------------------------------------------------------
+
+WORDS = st.one_of(
+    st.sampled_from(
+        [NAME, "*", "\ud800", "x" * 5000, "keyform 2 inference-prod/payments-api g1 p 2026-11-21T10:00:00Z"]
+    ),
+    st.builds(
+        "keyform {}{}/{} g{} {} {}{}".format,
+        st.sampled_from(["", "2 ", "3 ", "999999999 ", "9" * 400]),
+        st.sampled_from([STACK, "other", "released.inference-prod", "\u202e"]),
+        st.sampled_from([KEY, "other", "", "a/b"]),
+        st.sampled_from([1, 0, 10**9, 10**400]),
+        st.sampled_from([KEY, "", "a b"]),
+        st.sampled_from(["2026-11-21T10:00:00Z", "2026-11-21", "9" * 40]),
+        st.sampled_from(["", " api.gcore.com/1234", " /", " check=00000000", " api.gcore.com/1234 check=0"]),
+    ),
+    st.text(max_size=20),
+)
+VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), WORDS)
+VARIABLES = st.fixed_dictionaries(
+    {},
+    optional={
+        "key": st.one_of(st.just(NAME), VALUES),
+        "value": st.one_of(st.just(CANARY), VALUES),
+        "description": VALUES,
+        "environment_scope": st.one_of(st.just("*"), VALUES),
+        **dict.fromkeys(("protected", "masked", "raw", "hidden", "variable_type"), VALUES),
+    },
+)
+ANSWERS = st.one_of(VALUES, VARIABLES, st.lists(st.one_of(VALUES, VARIABLES), max_size=3))
+
+
+@fuzz(200)
+@given(lists=ANSWERS, one=ANSWERS, other=ANSWERS)
+def test_whatever_an_answer_holds_it_is_read_or_an_error_that_shows_none_of_it(
+    lists: object, one: object, other: object
+) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        held = lists if request.url.path.endswith("/variables") else one if request.method == "GET" else other
+        return httpx.Response(204 if request.method == "DELETE" else 200, content=json.dumps(held).encode())
+
+    sink = GitlabPlace(Gitlab("https://gitlab.example.org/api/v4")).open(effects=ScriptedEffects(respond=respond))
+    for act in (
+        lambda: sink.read([KEY]),
+        lambda: sink.read_secrets([KEY]),
+        lambda: sink.probe([KEY]),
+        lambda: sink.rehearse([KEY]),
+        sink.tidy,
+        lambda: sink.write(record(KEY), Secret("the-new-one")),
+        lambda: sink.release(KEY),
+        lambda: sink.remove(KEY),
+    ):
+        try:
+            found = repr(act()) + sink.exposure + repr(sink.repairs)
+        except SinkError as error:
+            found = error.diagnostics()
+        assert CANARY not in found
+        assert "the-new-one" not in found
+        assert found.isprintable() or "\n" in found
