@@ -96,6 +96,8 @@ class GitlabCiSink(HttpStore):
         self._path = f"/{self._kind}s/{quote(self._project, safe='')}/variables"
         self._filter = {"filter[environment_scope]": self._scope}
         self._widened: dict[str, str] = {}
+        self._known: dict[str, Variable] = {}
+        """While all are read: those that a list showed."""
 
     @property
     def destination(self) -> str:
@@ -122,6 +124,8 @@ class GitlabCiSink(HttpStore):
     def look(self, key: str) -> Entry | None:
         """A variable with its description; its value, too, if GitLab shows it."""
         name = self._variable(key)
+        if name in self._known:
+            return read_entry(key, self._known[name], self._owner)
         answer = self.ask("GET", f"{self._path}/{name}", f"read the variable {name}", params=self._filter)
         if answer.status_code == 404:
             self._require_place(answer)
@@ -199,15 +203,22 @@ class GitlabCiSink(HttpStore):
 
     def listed(self) -> set[str]:
         """The keys that this stack has variables for, by their descriptions."""
-        ours = ((self._key_in(each), each.name) for each in self._all() if each.scope == self._scope)
+        self._known = {each.name: each for each in self._all() if each.scope == self._scope}
+        ours = ((self._key_in(each), name) for name, each in self._known.items())
         return {key for key, name in ours if key and name == self._variable(key)}
 
     # --- The protocol ------------------------------------------------------------------------------------------------
 
     def read(self, keys: Collection[str]) -> Mapping[str, Reading]:
-        """The records of these keys, and of all others that have variables."""
+        """The records of these keys, and of all others that have variables: a request for each hundred variables.
+
+        Pages of a list may miss one while others are removed. Such a one is read by itself.
+        """
         self._widened = {}
-        return super().read(keys)
+        try:
+            return super().read(keys)
+        finally:
+            self._known = {}
 
     def probe(self, keys: Collection[str]) -> None:
         """Refuse what a write would refuse."""

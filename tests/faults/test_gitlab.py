@@ -22,8 +22,9 @@ from support.faults.faults import (
     cut_short,
     delay,
     delay_by,
-    injections,
     instead,
+    kill_after,
+    kill_before,
     refusal,
     refuse_connection,
 )
@@ -46,6 +47,8 @@ FAULTS = (
     *(Fault(f"GitLab answers {each} after", WRITES, after(refusal(each, "")), WRITES) for each in (429, 500, 502)),
     Fault("GitLab's proxy answers", WEB, instead(HTML), WEB),
     Fault("GitLab's answer cut short", WEB, cut_short, WEB),
+    Fault("killed before GitLab", WEB, kill_before, ends=True),
+    Fault("killed after GitLab", WEB, kill_after, ends=True),
 )
 SCENARIOS = (
     Scenario(
@@ -77,7 +80,6 @@ def faults_at(effect: Effect) -> Iterator[Injection]:
             yield Injection(fault, effect.spot)
             if fault.family is not None:
                 yield Injection(fault, effect.spot, lasting=True)
-    yield from injections(effect, unsettled=False)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=str)

@@ -245,6 +245,21 @@ def test_the_keys_that_the_file_no_longer_names_are_found_on_all_pages(place: Gi
     assert place.open().read([]) == {f"key-{number}": record(f"key-{number}") for number in range(5)}
 
 
+def test_a_hundred_variables_take_one_request_to_read(place: GitlabPlace) -> None:
+    keys = [f"key-{number}" for number in range(100)]
+    for key in keys:
+        place.open().write(record(key), Secret(CANARY))
+    place.gitlab.log.clear()
+    assert place.open().read(keys).keys() == {*keys}
+    assert place.gitlab.log == ["GET"]
+
+
+def test_a_variable_that_pages_of_a_list_miss_is_asked_for_by_itself(place: GitlabPlace) -> None:
+    place.open().write(record(KEY), Secret(CANARY))
+    place.gitlab.page = 0
+    assert place.open().read([KEY]) == {KEY: record(KEY)}
+
+
 def test_a_description_that_somebody_copied_to_another_variable_is_not_a_record(place: GitlabPlace) -> None:
     place.open().write(record(KEY), Secret(CANARY))
     place.gitlab.variables["projects"].append(Held("OTHER_KEY", "theirs", place.record()))

@@ -29,6 +29,7 @@ from support.faults.effects import (
     FILES,
     HTTP,
     HTTP_WRITES,
+    WEB,
     Effect,
     Kind,
     TracedEffects,
@@ -304,7 +305,8 @@ def crash_after(_effect: Effect, perform: Perform, effects: TracedEffects) -> An
     effects.die()
 
 
-EVERY = frozenset(Kind) - COUNTED
+EVERY = frozenset(Kind) - COUNTED - WEB
+"""Stores over HTTP have faults of their own: see tests/faults/test_gitlab.py."""
 CLOUD_WRITES = frozenset({Kind.CLOUD_WRITE})
 FAULTS: tuple[Fault, ...] = (
     # HTTP: the connection.
