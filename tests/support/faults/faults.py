@@ -306,7 +306,7 @@ def crash_after(_effect: Effect, perform: Perform, effects: TracedEffects) -> An
 
 
 EVERY = frozenset(Kind) - COUNTED - WEB
-"""Stores over HTTP have faults of their own: see tests/faults/test_gitlab.py."""
+"""The faults of stores over HTTP are in tests/faults/test_gitlab.py."""
 CLOUD_WRITES = frozenset({Kind.CLOUD_WRITE})
 FAULTS: tuple[Fault, ...] = (
     # HTTP: the connection.
