@@ -308,7 +308,7 @@ def rights() -> dict[str, list[str]]:
 def test_the_table_says_what_the_sink_declares() -> None:
     declared = sink_types()["aws-secrets-manager"].rights
     assert {command: tuple(granted) for command, granted in rights().items()} == {
-        **dict.fromkeys(("init", "schema", "validate", "validate --live", "unlock"), ()),
+        **dict.fromkeys(("init", "schema", "validate", "diff", "show", "validate --live", "unlock"), ()),
         **dict.fromkeys(("plan", "status", "rotate --due"), declared.read),
         "doctor": ("DescribeSecret",),
         "verify": declared.verify,
