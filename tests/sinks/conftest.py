@@ -17,6 +17,7 @@ from reconciler.sinks.declared import registered
 
 if TYPE_CHECKING:
     from sinks.aws_stage import Aws
+    from sinks.vault_stage import Bao
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.type)
@@ -90,3 +91,20 @@ def shop(store_server: Shop) -> Iterator[Shop]:
     store_server.log.clear()
     with registered(SINK):
         yield store_server
+
+
+@pytest.fixture(scope="session")
+def bao_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
+    """An OpenBao server."""
+    from sinks.vault_stage import running
+
+    with running(tmp_path_factory.mktemp("bao")) as server:
+        yield server
+
+
+@pytest.fixture
+def bao(bao_server: Bao) -> Iterator[Bao]:
+    """The same with nothing in it."""
+    bao_server.clear()
+    yield bao_server
+    bao_server.close_connections()
