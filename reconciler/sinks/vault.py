@@ -194,13 +194,21 @@ class VaultSink(VaultStore):
         seen: Seen = there.state
         field, metadata = self._field(key), seen.metadata
         ours = {field, record_field(field)}
-        last, is_bare = metadata.current, True
-        if seen.is_alive:
-            if seen.fields is None or seen.fields & ours:
-                removal = {"options": {"cas": last}, "data": dict.fromkeys(sorted(ours))}
-                self.merge(self._at("data", key), f"remove {field} from {self._name(key)}", removal, saves=True)
-                last += 1
-            is_bare = self._is_bare(key, last)
+        last, is_removed = metadata.current, False
+        if seen.is_alive and (seen.fields is None or seen.fields & ours):
+            removal = {"options": {"cas": last}, "data": dict.fromkeys(sorted(ours))}
+            self.merge(self._at("data", key), f"remove {field} from {self._name(key)}", removal, saves=True)
+            last, is_removed = last + 1, True
+        try:
+            self._clear_up(key, seen, last)
+        except SinkError as error:
+            error.effect_is_unknown = error.effect_is_unknown or is_removed
+            raise
+
+    def _clear_up(self, key: str, seen: Seen, last: int) -> None:
+        """After a removal, whose version is `last`: destroy what only keyform wrote, and take the notes away."""
+        field, metadata = self._field(key), seen.metadata
+        is_bare = not seen.is_alive or self._is_bare(key, last)
         if seen.is_alive and is_bare:
             versions = {last, *(number for number, deleted in metadata.versions.items() if deleted is not None)}
             doing = f"destroy the versions of {self._name(key)}"
@@ -304,7 +312,7 @@ class VaultSink(VaultStore):
 
     def _is_bare(self, key: str, version: int) -> bool:
         """Whether a version has no field left: Vault lists them without their values. False if it does not say."""
-        with suppress(SinkError):
+        with suppress(Denied):
             answer = self.get(f"{self._mount}/subkeys/{self._path(key)}?version={version}", f"list {self._name(key)}")
             data = (answer or {}).get("data")
             return isinstance(data, Mapping) and data.get("subkeys") == {}

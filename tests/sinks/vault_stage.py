@@ -167,9 +167,9 @@ class Bao:
         """Somebody replaces the whole."""
         self.ask("POST", f"secret/data/{path}", {"data": data})
 
-    def edit(self, data: Mapping[str, Any], path: str = f"inference/{KEY}") -> None:
-        """Somebody changes some fields."""
-        self.ask("PATCH", f"secret/data/{path}", {"data": data})
+    def edit(self, data: Mapping[str, Any], path: str = f"inference/{KEY}") -> bool:
+        """Somebody changes some fields; false if there is no version to change."""
+        return self._send("PATCH", f"secret/data/{path}", {"data": data}).is_success
 
     def annotate(self, notes: Mapping[str, Any], path: str = f"inference/{KEY}") -> None:
         """Somebody changes some of the custom metadata."""
