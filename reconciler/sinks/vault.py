@@ -84,6 +84,7 @@ class VaultSink(VaultStore):
         self._template, self._field_template = path_template(settings), field_template(settings)
         self._checking = threading.Lock()
         self._is_checked = False
+        self._ending: dict[str, str] = {}
         if not re.fullmatch(_MOUNT, self._mount):
             raise self.error("`mount` is not a path", "Write it like `mount: secret`.")
         if not placeholders_in(self._template) & {*OF_A_KEY} or not PATH.fullmatch(self._path("k")):
@@ -98,6 +99,14 @@ class VaultSink(VaultStore):
         where = f", namespace {printable(self.namespace)}" if self.namespace else ""
         return f"Vault: {self._mount}/{path}, field {field}{where}"
 
+    @property
+    def warning(self) -> str:
+        """Which secrets the store will delete by itself."""
+        if not self._ending:
+            return ""
+        ends = ", ".join(f"{self._name(key)} at {printable(at)}" for key, at in sorted(self._ending.items()))
+        return f"the store will delete by itself: {ends}; set delete_version_after of {self._mount} to 0s"
+
     # --- A store -----------------------------------------------------------------------------------------------------
 
     def look(self, key: str) -> Entry | None:
@@ -107,6 +116,10 @@ class VaultSink(VaultStore):
         if metadata is None:
             return None
         seen = Seen(metadata, metadata.is_alive(self._effects.now()))
+        if ends := (metadata.ends if seen.is_alive else ""):
+            self._ending[key] = ends
+        else:
+            self._ending.pop(key, None)
         if not seen.is_alive:
             return self._owned(key, seen) if metadata.notes.get(STACK) or not metadata.is_empty else Entry(state=seen)
         if held := metadata.held(self._field(key)):
@@ -147,7 +160,7 @@ class VaultSink(VaultStore):
             )
 
     def rehearse(self, keys: Collection[str]) -> None:
-        """Refuse a token that may not write what will be written; a store that does not say so is believed."""
+        """Refuse a token that may not write what will be written; one whose rights Vault does not list passes."""
         paths = {self._at(part, key): needed for key in sorted(keys) for part, needed in _NEEDED.items()}
         if not paths:
             return

@@ -65,6 +65,11 @@ class Metadata:
         return not deleted or (at is not None and at > now)
 
     @property
+    def ends(self) -> str:
+        """When the store deletes the version that is current; nothing for never."""
+        return self.versions.get(self.current) or ""
+
+    @property
     def is_empty(self) -> bool:
         """Whether no version has any data left, not even data that could be restored."""
         return all(deleted is None for deleted in self.versions.values())

@@ -238,6 +238,24 @@ def test_a_store_that_deletes_by_itself_is_refused_before_a_key_is_made(bao: Bao
     assert "-delete-version-after=0s" in error.way_out
 
 
+def test_a_mount_that_deletes_by_itself_is_warned_of(bao: Bao) -> None:
+    bao.ask("POST", "secret/config", {"delete_version_after": "1h"})
+    try:
+        save(bao.open())
+    finally:
+        bao.ask("POST", "secret/config", {"delete_version_after": "0s"})
+    sink = bao.open()
+    assert sink.warning == ""
+    assert sink.read([KEY]) == {KEY: record(KEY)}
+    at = bao.metadata()["versions"]["1"]["deletion_time"]
+    assert sink.warning == (
+        f"the store will delete by itself: {NAME} at {at}; set delete_version_after of secret to 0s"
+    )
+    save(bao.open(), 2)
+    sink.read([KEY])
+    assert sink.warning == ""
+
+
 def test_custom_metadata_without_room_is_refused_before_a_key_is_made(bao: Bao) -> None:
     bao.ask(
         "POST",
@@ -286,7 +304,8 @@ def test_the_policies_are_those_of_the_page() -> None:
 
 def test_without_the_right_to_read_data_a_write_is_possible_all_the_same(bao: Bao) -> None:
     policy = APPLY.replace(
-        'path "secret/data/*" {\n  capabilities = ["create", "read"', 'path "secret/data/*" {\n  capabilities = ["create"'
+        'path "secret/data/*" {\n  capabilities = ["create", "read"',
+        'path "secret/data/*" {\n  capabilities = ["create"',
     )
     assert policy != APPLY
     env = as_token(bao, bao.token(policy))
@@ -340,8 +359,8 @@ def test_a_token_that_is_wrong_or_has_expired_is_named(bao: Bao) -> None:
         ({"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_TOKEN": "a b"}, "sink bao: VAULT_TOKEN is not a token"),
         (
             {"VAULT_ADDR": "http://vault.example.org", "VAULT_TOKEN": "x"},
-            "sink bao: VAULT_ADDR would send the token unencrypted to vault.example.org: plain http is allowed for this "
-            "machine only",
+            "sink bao: VAULT_ADDR would send the token unencrypted to vault.example.org: plain http is allowed for "
+            "this machine only",
         ),
         (
             {"VAULT_ADDR": "http://127.0.0.1:1", "VAULT_TOKEN": "x", "VAULT_NAMESPACE": "a\r\nb"},
@@ -635,6 +654,8 @@ def test_the_variables_are_those_that_decide_where_and_who() -> None:
 
 
 def test_a_newer_secret_is_not_replaced_by_a_run_that_was_paused(bao: Bao) -> None:
-    newer = SinkRecord(STACK, KEY, 2, "payments-api-g2", record(KEY).created_at + timedelta(hours=1), "api.gcore.com", 1234)
+    newer = SinkRecord(
+        STACK, KEY, 2, "payments-api-g2", record(KEY).created_at + timedelta(hours=1), "api.gcore.com", 1234
+    )
     bao.open().write(newer, Secret("new"))
     assert "holds a newer generation" in refused(lambda: save(bao.open())).message
