@@ -1,4 +1,4 @@
-"""A real OpenBao server on this machine, started for the tests and stopped by its id, and a client of their own."""
+"""A real OpenBao server on this machine, started for the tests and stopped by its id, and a client beside the sink."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from support.faults import aws
 from support.faults.aws import FakeClient
 from support.faults.case_text import Spot
 from support.faults.disk import GID, GROUP
+from support.faults.vault import ROOT as VAULT
 
 if TYPE_CHECKING:
     from support.faults.world import FaultWorld
@@ -66,6 +67,9 @@ class Kind(StrEnum):
     CLOUD_READ = "cloud_read"
     CLOUD_WRITE = "cloud_write"
     """Calls of a library that contacts a server itself: boto3's."""
+    SHELF_READ = "shelf_read"
+    SHELF_WRITE = "shelf_write"
+    """Requests to a store over HTTP."""
     GIT = "git"
     SLEEP = "sleep"
     CLOCK = "clock"
@@ -81,7 +85,8 @@ FILE_WRITES = frozenset(
 )
 FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
 CLOUD = frozenset({Kind.CLOUD_LIST, Kind.CLOUD_READ, Kind.CLOUD_WRITE})
-WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE}
+SHELF = frozenset({Kind.SHELF_READ, Kind.SHELF_WRITE})
+WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE, Kind.SHELF_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
 """After these the world may have changed: tasks progress during requests and sleep."""
 COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
@@ -326,6 +331,10 @@ V2 = "/cloud/v2/"
 
 def name_request(request: Request, name_of: Callable[[str], str]) -> tuple[Kind, str]:
     """What a request is, and its name in a trace: an object goes by its name, which `name_of` gives for an id."""
+    if request.path.startswith(VAULT):
+        name = f"{request.method} {request.path}"
+        is_write = request.method != "GET" and "/sys/" not in request.path
+        return (Kind.SHELF_WRITE if is_write else Kind.SHELF_READ), name
     last = request.path.rsplit("/", 1)[-1]
     is_v2 = request.path.startswith(V2)
     if is_v2 and last not in ("api_keys", "deployments"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from reconciler.sinks import Sink, open_sinks
 from support.faults.aws import REGION
 from support.faults.disk import GROUP
 from support.faults.effects import STORE
+from support.faults.vault import ENVIRONMENT
 from support.faults.world import FOLDER, FaultWorld
 from support.http_fakes import PROJECT
 from support.worlds import BASE_URL
@@ -21,7 +23,8 @@ API = BASE_URL.removeprefix("http://")
 def open_all(world: FaultWorld, desired: DesiredState, effects: Effects) -> dict[str, Sink]:
     """The world's sinks."""
     settings = [settings_of(world, name, kind) for name, kind in sorted(world.sinks.items())]
-    return open_sinks(settings, owner=replace(desired, project=PROJECT).owner(API), effects=effects)
+    owner = replace(desired, project=PROJECT).owner(API)
+    return open_sinks(settings, owner=owner, effects=effects, env={**os.environ, **ENVIRONMENT})
 
 
 def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
@@ -35,6 +38,8 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
             )
         case "cloud":
             return SinkSettings(name, "aws-secrets-manager", {"region": REGION, "tags": {"team": "{key}"}})
+        case "vault":
+            return SinkSettings(name, "vault", {"path": "inference/{key}"})
         case _:
             path = world.path_of(name)
             access = {"mode": "0640", "group": GROUP} if kind == "json" else {}

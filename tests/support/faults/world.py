@@ -17,6 +17,7 @@ from reconciler.model import EndpointKind, EndpointRef
 from support.faults.aws import FakeAws, LateCall
 from support.faults.disk import GID, Disk
 from support.faults.effects import SECONDS_PER_REQUEST
+from support.faults.vault import ROOT, FakeVault
 from support.http_fakes import PROJECT, START, TOKEN
 from support.worlds import BASE_URL
 
@@ -64,6 +65,7 @@ class FaultWorld:
         self.late: list[Request | LateCall] = []
         """Requests under way that nobody waits for any more."""
         self.aws = FakeAws()
+        self.vault = FakeVault()
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
@@ -101,7 +103,7 @@ class FaultWorld:
         """A copy that goes its own way; what is late stays on its way in both."""
         clock = self.clock.copy()
         other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
-        other.aws, other.left = self.aws.copy(), set(self.left)
+        other.aws, other.vault, other.left = self.aws.copy(), self.vault.copy(), set(self.left)
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
         other.names_by_id, other.edited = dict(self.names_by_id), dict(self.edited)
@@ -110,9 +112,12 @@ class FaultWorld:
     # --- What effects do ----------------------------------------------------------------------------------------------
 
     def respond(self, request: Request) -> Answer:
-        """Let the emulator answer; time passes."""
+        """Let the emulator answer, or Vault; time passes."""
         self.clock.advance(SECONDS_PER_REQUEST)
-        return self.emulator.respond(request)
+        return self._answer(request)
+
+    def _answer(self, request: Request) -> Answer:
+        return self.vault.respond(request) if request.path.startswith(ROOT) else self.emulator.respond(request)
 
     def chance(self) -> float:
         """Repeatable, and never the same twice: it identifies a lock's holder."""
@@ -132,7 +137,7 @@ class FaultWorld:
             if isinstance(request, LateCall):
                 self.aws.deliver(request, self.clock.now)
             else:
-                self.emulator.respond(request)
+                self._answer(request)
         held, self.held_tasks = self.held_tasks, []
         for task in held:
             self.emulator.release_task(task)
@@ -229,7 +234,7 @@ class FaultWorld:
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
         shown = tuple(self.disk.seen.get(self.path_of(sink)) for sink in self.sinks)
-        return self.emulator.changes, shown, tuple(self.disk.stored.items()), self.aws.outline()
+        return self.emulator.changes, shown, tuple(self.disk.stored.items()), self.aws.outline(), self.vault.outline()
 
     def now(self) -> datetime:
         """The instant."""
@@ -277,6 +282,8 @@ class FaultWorld:
             return self.stored(sink)
         if self.sinks[sink] == "cloud":
             return {name.rpartition("/")[2]: secret for name, secret in self.aws.held().items()}
+        if self.sinks[sink] == "vault":
+            return self.vault.held()
         content = self.files().get(self.path_of(sink), b"")
         if self.sinks[sink] != "json":
             return read_dotenv(content)
