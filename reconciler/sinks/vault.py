@@ -30,7 +30,7 @@ from reconciler.model import RECORD_FORM, DesiredState, Owner, Secret, SinkRecor
 from reconciler.reach import printable
 from reconciler.sinks.declared import VARIABLE, Complaint, Kind, Option, Rights, SinkType
 from reconciler.sinks.protocol import Surroundings
-from reconciler.sinks.record import LONGEST_SECRET, STACK_FORM
+from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, STACK_FORM
 from reconciler.sinks.store import Entry, Moved, read_entry
 from reconciler.sinks.templates import OF_A_KEY, fill, placeholders_in, template_option
 from reconciler.sinks.vault_client import VARIABLES, Denied, VaultStore
@@ -49,12 +49,14 @@ from reconciler.sinks.vault_record import (
     read_metadata,
     record_field,
 )
+from reconciler.workers import side_by_side
 
 PATH = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_-][A-Za-z0-9_.-]*)*")
 FIELD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
 _MOUNT = "[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*"
 _LONGEST_PATH = 400
 _OWN_NOTES = 5
+_READERS = 8
 _NEEDED = {"data": ("create", "patch", "update"), "metadata": ("create", "patch", "read", "update")}
 """What a write needs on each of a secret's paths."""
 
@@ -85,6 +87,7 @@ class VaultSink(VaultStore):
         self._checking = threading.Lock()
         self._is_checked = False
         self._ending: dict[str, str] = {}
+        self._just_seen: dict[str, Metadata] = {}
         if not re.fullmatch(_MOUNT, self._mount):
             raise self.error("`mount` is not a path", "Write it like `mount: secret`.")
         if not placeholders_in(self._template) & {*OF_A_KEY} or not PATH.fullmatch(self._path("k")):
@@ -112,7 +115,7 @@ class VaultSink(VaultStore):
     def look(self, key: str) -> Entry | None:
         """A secret by its metadata; by its data if the metadata does not say what the current version holds."""
         self._check_mount()
-        metadata = self._metadata(key)
+        metadata = self._just_seen.pop(key, None) or self._metadata(key)
         if metadata is None:
             return None
         seen = Seen(metadata, metadata.is_alive(self._effects.now()))
@@ -136,6 +139,34 @@ class VaultSink(VaultStore):
         if not fields:
             return replace(owned, state=seen)
         return read_entry(key, fields, self._owner, secret=secret, state=seen)
+
+    def listed(self) -> set[str]:
+        """The keys that this stack has secrets for, by the names in their folder and the metadata of each."""
+        self._check_mount()
+        folder, pattern = self._listing
+        address = f"{self._mount}/metadata/{folder}?list=true"
+        answer = self.get(address, f"list {self._mount}/{folder}") or {}
+        data = answer.get("data")
+        names = data.get("keys") if isinstance(data, Mapping) else None
+        matches = (pattern.fullmatch(name) for name in names or () if isinstance(name, str))
+        keys = sorted({match[1].lower().replace("_", "-") for match in matches if match})
+        found = dict(zip(keys, side_by_side(self._metadata, keys, _READERS), strict=True))
+        self._just_seen = {key: each for key, each in found.items() if each and self._is_ours(key, each)}
+        return {*self._just_seen}
+
+    @property
+    def _listing(self) -> tuple[str, re.Pattern[str]]:
+        """The folder whose names tell keys apart, and what these names look like."""
+        before, brace, after = fill(self._template, stack=self._stack).partition("{")
+        folder, slash, start = before.rpartition("/")
+        key, _, rest = f"{brace}{after}".partition("}")
+        end, more, _ = rest.partition("/")
+        form = "[A-Z0-9_]{1,100}" if key == "{KEY" else KEY_FORM
+        again = re.escape(end).replace(re.escape(f"{key}}}"), r"\1")
+        return f"{folder}{slash}", re.compile(f"{re.escape(start)}({form}){again}{more}")
+
+    def _is_ours(self, key: str, metadata: Metadata) -> bool:
+        return bool(metadata.notes.get(STACK)) and not self._owned(key, Seen(metadata, is_alive=False)).whose
 
     def find_secret(self, key: str, there: Entry) -> Secret | None:
         """The value of the version that the record describes; it takes the right to read data."""
@@ -445,10 +476,10 @@ SINK = SinkType(
     ),
     variables=VARIABLES,
     rights=Rights(
-        read=("read metadata",),
-        verify=("read metadata", "read data"),
+        read=("list and read metadata",),
+        verify=("list and read metadata", "read data"),
         write=(
-            "create, read, update and patch metadata",
+            "create, list, read, update and patch metadata",
             "create, read, update and patch data",
             "read subkeys",
             "update destroy",

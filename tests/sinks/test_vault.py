@@ -275,6 +275,20 @@ def test_plan_needs_the_metadata_alone(bao: Bao) -> None:
     assert sink.read([KEY, "unknown"]) == {KEY: record(KEY)}
     sink.probe([KEY, "unknown"])
     assert {*effects.log} == {"GET sys/internal", "GET metadata"}
+    assert effects.log[:4] == ["GET sys/internal", *["GET metadata"] * 3], "a list, and one for each secret"
+
+
+@pytest.mark.parametrize(
+    "path", ["inference/{key}", "shared/x-{key}.k", "inference/{key}/api", "shared/{KEY}", "shared/{stack}-{key}-{key}"]
+)
+def test_keys_that_left_the_file_are_listed_wherever_the_path_has_their_name(bao: Bao, path: str) -> None:
+    sink = bao.open(path=path)
+    save(sink)
+    bao.ask("POST", f"secret/metadata/{path.partition('/')[0]}/other", {"custom_metadata": {"keyform-stack": "other"}})
+    bao.ask("POST", f"secret/metadata/{path.partition('/')[0]}/plain", {"custom_metadata": {}})
+    assert bao.open(path=path).read([]) == {KEY: record(KEY)}
+    bao.ask("DELETE", f"secret/metadata/{sink._path(KEY)}")  # type: ignore[attr-defined]
+    assert bao.open(path=path).read([]) == {}
 
 
 def test_apply_needs_what_its_policy_says(bao: Bao) -> None:
@@ -399,7 +413,7 @@ def test_a_quota_is_waited_for_and_then_named(bao: Bao) -> None:
         error = refused(lambda: [sink.read([KEY]) for _ in range(9)])
     finally:
         bao.ask("DELETE", "sys/quotas/rate-limit/tests")
-    assert "Vault answered with status 429 when asked to read the metadata of secret/inference" in error.message
+    assert "Vault answered with status 429 when asked to list secret/inference/" in error.message
     assert effects.slept > 3
 
 

@@ -26,10 +26,10 @@ from reconciler.model import SinkSettings
 from reconciler.sinks import Sink, open_sinks
 
 _MERGE = {"Content-Type": "application/merge-patch+json"}
-PLAN = 'path "secret/metadata/*" {\n  capabilities = ["read"]\n}\n'
+PLAN = 'path "secret/metadata/*" {\n  capabilities = ["list", "read"]\n}\n'
 """What plan needs: metadata only."""
 APPLY = (
-    'path "secret/metadata/*" {\n  capabilities = ["create", "read", "update", "patch"]\n}\n'
+    'path "secret/metadata/*" {\n  capabilities = ["create", "list", "read", "update", "patch"]\n}\n'
     'path "secret/data/*" {\n  capabilities = ["create", "read", "update", "patch"]\n}\n'
     'path "secret/subkeys/*" {\n  capabilities = ["read"]\n}\n'
     'path "secret/destroy/*" {\n  capabilities = ["update"]\n}\n'

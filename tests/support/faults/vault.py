@@ -63,6 +63,11 @@ class FakeVault:
 
     def respond(self, request: Request) -> Answer:
         """The answer to a request."""
+        if request.query == "list=true":
+            folder = request.path.removeprefix(f"{ROOT}{_MOUNT}/metadata/")
+            inside = (path.removeprefix(folder) for path in self.entries if path.startswith(folder))
+            names = sorted({"".join(name.partition("/")[:2]) for name in inside})
+            return _answer(200, {"data": {"keys": names}}) if names else _nothing()
         given = json.loads(request.body) if request.body else {}
         path = request.path.removeprefix(ROOT)
         match path.split("/"):
