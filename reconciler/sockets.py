@@ -246,3 +246,8 @@ def _failing_as(late: type[Exception], broken: type[Exception]) -> Iterator[None
         raise late(str(failure)) from failure
     except (OSError, UnicodeError) as failure:  # UnicodeError: a host's name that is not valid in DNS
         raise broken(str(failure)) from failure
+
+
+def trusting(certificates: str) -> ssl.SSLContext:
+    """TLS that trusts the certificates in a file, and no others; OSError if it cannot be read."""
+    return ssl.create_default_context(cafile=certificates)

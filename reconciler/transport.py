@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from reconciler.loopback import is_loopback
-from reconciler.sockets import Network
+from reconciler.sockets import Network, trusting
 
 if TYPE_CHECKING:
     import ssl
@@ -51,15 +51,16 @@ class Connections:
         self._guard = threading.Lock()
         self._network = Network()
         self._bodies = _Bodies()
-        self._routes: dict[tuple[str, str, int], tuple[_Transport, str]] = {}
-        self._transports: dict[tuple[str, str, int], _Transport] = {}
+        self._routes: dict[tuple[str, str, int, str], tuple[_Transport, str]] = {}
+        self._transports: dict[tuple[str, str, int, str], _Transport] = {}
 
     def send(self, request: httpx.Request) -> httpx.Response:
         """One request, and its answer. Raises httpx.HTTPError, and OSError for certificates that cannot be read.
 
         The request's extensions may narrow the limits: `timeout`, with `whole` in seconds for the whole exchange, from
-        connecting to the last byte of the answer, and `longest_body` in bytes. They then hold what failures need to
-        know about the limits and the proxy: `timeout` (`whole` and `connect`) and `proxy`.
+        connecting to the last byte of the answer, and `longest_body` in bytes. `certificates` names a file of those to
+        trust instead of all others. They then hold what failures need to know about the limits and the proxy: `timeout`
+        (`whole` and `connect`) and `proxy`.
 
         A body that is too long, or in an encoding that was not requested, is left out: the answer's extension
         `left_out` says why. So is an incomplete one, except for a 2xx, where the status alone is not enough.
@@ -98,13 +99,14 @@ class Connections:
         # A server may close a kept connection at the moment it is used. A read is then sent again, and keyform checks
         # whether any other write arrived; a lost create would cost its key, so each create has a separate connection.
         kept = 0 if request.method == "POST" else self._kept
-        place = (request.url.scheme, request.url.netloc.decode("ascii"), kept)
+        certificates = request.extensions.get("certificates", "")
+        place = (request.url.scheme, request.url.netloc.decode("ascii"), kept, certificates)
         with self._guard:
             if place not in self._routes:
                 proxy = _proxy_for(request.url)
-                key = request.url.scheme, "" if proxy is None else str(proxy.url), kept
+                key = request.url.scheme, "" if proxy is None else str(proxy.url), kept, certificates
                 if key not in self._transports:
-                    self._transports[key] = self._connect_through(proxy, kept, request.url.scheme)
+                    self._transports[key] = self._connect_through(proxy, kept, request.url.scheme, certificates)
                 shown = "" if proxy is None else proxy.url.netloc.decode("ascii")
                 self._routes[place] = self._transports[key], shown
             return self._routes[place]
@@ -114,10 +116,10 @@ class Connections:
         """The trusted certificates. They are read once, and only for HTTPS: it takes some 20 ms."""
         return httpx.create_ssl_context()
 
-    def _connect_through(self, proxy: httpx.Proxy | None, kept: int, scheme: str) -> _Transport:
+    def _connect_through(self, proxy: httpx.Proxy | None, kept: int, scheme: str, certificates: str) -> _Transport:
         if proxy is not None and proxy.url.scheme not in ("http", "https"):
             raise httpx.ProxyError("keyform supports HTTP proxies, not SOCKS")
-        trusted = self._trusted if scheme == "https" else None
+        trusted = (trusting(certificates) if certificates else self._trusted) if scheme == "https" else None
         return _Transport(self._network, kept=kept, proxy=proxy, trusted=trusted)
 
 

@@ -54,7 +54,6 @@ NOT_YET_SINKS = frozenset(
         "gitlab-ci",
         "kubernetes",
         "openbao",
-        "vault",
     }
 )
 """Types of sinks that are planned."""

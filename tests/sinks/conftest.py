@@ -19,6 +19,7 @@ from reconciler.sinks.declared import registered
 
 if TYPE_CHECKING:
     from sinks.aws_stage import Aws
+    from sinks.vault_stage import Bao
 
 
 @pytest.fixture(params=KINDS, ids=lambda kind: kind.type)
@@ -106,3 +107,20 @@ def gitlab(gitlab_api: Gitlab) -> Gitlab:
     """The same, empty."""
     gitlab_api.reset()
     return gitlab_api
+
+
+@pytest.fixture(scope="session")
+def bao_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bao]:
+    """An OpenBao server."""
+    from sinks.vault_stage import running
+
+    with running(tmp_path_factory.mktemp("bao")) as server:
+        yield server
+
+
+@pytest.fixture
+def bao(bao_server: Bao) -> Iterator[Bao]:
+    """The same with nothing in it."""
+    bao_server.clear()
+    yield bao_server
+    bao_server.close_connections()

@@ -17,7 +17,7 @@ from reconciler.model import ForeignRecord, LaterRecord, Secret, SinkRecord
 from reconciler.sinks.declared import sink_types
 from reconciler.sinks.protocol import HeldSecret, Sink
 
-READABLE = ("dotenv", "json", "aws-secrets-manager", "example", "gitlab-ci")
+READABLE = ("dotenv", "json", "aws-secrets-manager", "example", "gitlab-ci", "vault")
 
 
 def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
@@ -31,6 +31,10 @@ def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place
             return AwsPlace(request.getfixturevalue("aws"))
         case "command":
             return CommandPlace(folder)
+        case "vault":
+            from sinks.vault_stage import VaultPlace
+
+            return VaultPlace(request.getfixturevalue("bao"))
         case "dotenv":
             return FilePlace(DOTENV, folder)
         case _:

@@ -21,6 +21,7 @@ from support.faults.aws import FakeClient
 from support.faults.case_text import Spot
 from support.faults.disk import GID, GROUP
 from support.faults.gitlab import is_for_gitlab
+from support.faults.vault import ROOT as VAULT
 
 if TYPE_CHECKING:
     from support.faults.world import FaultWorld
@@ -69,7 +70,10 @@ class Kind(StrEnum):
     """Calls of a library that contacts a server itself: boto3's."""
     WEB_READ = "web_read"
     WEB_WRITE = "web_write"
-    """Requests of a sink to a store over HTTP."""
+    """Requests of a sink to GitLab."""
+    SHELF_READ = "shelf_read"
+    SHELF_WRITE = "shelf_write"
+    """Requests of a sink to Vault."""
     GIT = "git"
     SLEEP = "sleep"
     CLOCK = "clock"
@@ -86,7 +90,8 @@ FILE_WRITES = frozenset(
 FILES = FILE_WRITES | {Kind.READ_FILE, Kind.LOCK_FOLDER, Kind.UNLOCK, Kind.LOOK}
 CLOUD = frozenset({Kind.CLOUD_LIST, Kind.CLOUD_READ, Kind.CLOUD_WRITE})
 WEB = frozenset({Kind.WEB_READ, Kind.WEB_WRITE})
-WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE, Kind.WEB_WRITE}
+SHELF = frozenset({Kind.SHELF_READ, Kind.SHELF_WRITE})
+WRITES = HTTP_WRITES | FILE_WRITES | {Kind.STORE, Kind.CLOUD_WRITE, Kind.WEB_WRITE, Kind.SHELF_WRITE}
 SEEN = WRITES | HTTP | {Kind.SLEEP}
 """After these the world may have changed: tasks progress during requests and sleep."""
 COUNTED = frozenset({Kind.SLEEP, Kind.CLOCK, Kind.CHANCE})
@@ -331,6 +336,10 @@ V2 = "/cloud/v2/"
 
 def name_request(request: Request, name_of: Callable[[str], str]) -> tuple[Kind, str]:
     """What a request is, and its name in a trace: an object goes by its name, which `name_of` gives for an id."""
+    if request.path.startswith(VAULT):
+        name = f"{request.method} {request.path}"
+        is_write = request.method != "GET" and "/sys/" not in request.path
+        return (Kind.SHELF_WRITE if is_write else Kind.SHELF_READ), name
     last = request.path.rsplit("/", 1)[-1]
     if is_for_gitlab(request):
         return (Kind.WEB_READ if request.method == "GET" else Kind.WEB_WRITE), f"gitlab {request.method} {last}"

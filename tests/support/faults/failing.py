@@ -8,17 +8,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from support.faults.effects import CLOUD, Effect, Kind, TracedEffects
+from support.faults.effects import CLOUD, SHELF, Effect, Kind, TracedEffects
 from support.faults.faults import (
     Act,
+    after,
     aws_answer_lost,
     aws_out_of_reach,
     aws_refuses,
+    break_after,
     fail_file,
     fail_file_after,
+    instead,
     program_does_not_start,
     program_hangs_after,
+    refuse_connection,
     store_fails,
+    store_refusal,
 )
 from support.faults.run import run_once
 from support.faults.scenarios import LIVE
@@ -112,8 +117,28 @@ def _of_aws() -> Iterator[Failure]:
     yield at("its answers to writes are lost", aws_answer_lost, is_known=False)
 
 
-FAILURES = (*_of_files("dotenv"), *_of_files("json"), *_of_programs(), *_of_aws())
-TYPES = {"dotenv": "dotenv", "json": "json", "command": "store", "aws-secrets-manager": "cloud"}
+def _of_vault() -> Iterator[Failure]:
+    writes = frozenset({Kind.SHELF_WRITE})
+    denied, full = store_refusal(403, "permission denied"), store_refusal(429, "rate limit quota exceeded")
+    sealed, failed = store_refusal(503, "Vault is sealed"), store_refusal(500, "internal error")
+
+    def at(name: str, act: Act, *, kinds: frozenset[Kind] = writes, words: str = "", is_known: bool = True) -> Failure:
+        return Failure("vault", name, kinds, act, words, is_known)
+
+    yield at("reading is denied", instead(denied), kinds=SHELF)
+    yield at("writing is denied", instead(denied))
+    yield at("writing metadata is denied", instead(denied), words="/metadata/")
+    yield at("writing data is denied", instead(denied), words="/data/")
+    yield at("the quota is used up", instead(full))
+    yield at("it is sealed", instead(sealed), kinds=SHELF)
+    yield at("it is out of reach", refuse_connection, kinds=SHELF)
+    yield at("writing fails (500)", instead(failed), is_known=False)
+    yield at("writing is done, and fails (500)", after(failed), is_known=False)
+    yield at("its answers to writes are lost", break_after, is_known=False)
+
+
+FAILURES = (*_of_files("dotenv"), *_of_files("json"), *_of_programs(), *_of_aws(), *_of_vault())
+TYPES = {"dotenv": "dotenv", "json": "json", "command": "store", "aws-secrets-manager": "cloud", "vault": "vault"}
 STATE = desired(key("payments", "llama3", every=days(30), overlap=HOUR * 2))
 STORIES = ("first", "rotation")
 

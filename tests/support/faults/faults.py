@@ -29,6 +29,7 @@ from support.faults.effects import (
     FILES,
     HTTP,
     HTTP_WRITES,
+    SHELF,
     WEB,
     Effect,
     Kind,
@@ -65,6 +66,11 @@ def refusal(status: int, kind: str, headers: dict[str, str] | None = None) -> An
     """An error in the API's documented form."""
     body = {"exception_class": kind, "message": "injected", "request_id": "req-injected"}
     return Answer(status, {"Content-Type": "application/json", **(headers or {})}, json.dumps(body).encode())
+
+
+def store_refusal(status: int, message: str) -> Answer:
+    """An error in Vault's form."""
+    return Answer(status, {"Content-Type": "application/json"}, json.dumps({"errors": [message]}).encode())
 
 
 HTML = Answer(502, {"Content-Type": "text/html"}, b"<html><body>502 Bad Gateway</body></html>")
@@ -308,6 +314,7 @@ def crash_after(_effect: Effect, perform: Perform, effects: TracedEffects) -> An
 EVERY = frozenset(Kind) - COUNTED - WEB
 """The faults of stores over HTTP are in tests/faults/test_gitlab.py."""
 CLOUD_WRITES = frozenset({Kind.CLOUD_WRITE})
+SHELF_WRITES = frozenset({Kind.SHELF_WRITE})
 FAULTS: tuple[Fault, ...] = (
     # HTTP: the connection.
     Fault("no connection", HTTP, refuse_connection, HTTP),
@@ -358,6 +365,18 @@ FAULTS: tuple[Fault, ...] = (
     Fault("late to AWS by 4", CLOUD_WRITES, partial(aws_late, 4)),
     Fault("late to AWS until the next run has read", CLOUD_WRITES, partial(aws_late, None)),
     Fault("stale list of AWS", frozenset({Kind.CLOUD_LIST}), aws_lists_nothing, frozenset({Kind.CLOUD_LIST})),
+    # A store over HTTP.
+    Fault("no connection to the store", SHELF, refuse_connection, SHELF),
+    Fault("store broken before", SHELF, break_before, SHELF),
+    Fault("store answer lost", SHELF_WRITES, break_after, SHELF_WRITES),
+    Fault("store denies", SHELF, instead(store_refusal(403, "permission denied")), SHELF),
+    Fault("store throttles", SHELF, instead(store_refusal(429, "rate limit quota exceeded")), SHELF),
+    Fault("store fails with 500", SHELF, instead(store_refusal(500, "internal error")), SHELF),
+    Fault("store fails with 500 after", SHELF_WRITES, after(store_refusal(500, "internal error")), SHELF_WRITES),
+    Fault("store sealed", SHELF, instead(store_refusal(503, "Vault is sealed")), SHELF),
+    Fault("store cut short", SHELF, cut_short, SHELF),
+    Fault("late to the store by 4", SHELF_WRITES, partial(delay_by, 4)),
+    Fault("late to the store until the next run has read", SHELF_WRITES, delay),
     Fault("slow", CLOUD | {Kind.STORE}, slow, CLOUD | {Kind.STORE}),
     # Ends.
     Fault("killed before", EVERY, kill_before, ends=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.faults import gitlab
 from support.faults.aws import REGION
 from support.faults.disk import GROUP
 from support.faults.effects import STORE
+from support.faults.vault import ENVIRONMENT
 from support.faults.world import FOLDER, FaultWorld
 from support.http_fakes import PROJECT
 from support.worlds import BASE_URL
@@ -23,7 +25,7 @@ def open_all(world: FaultWorld, desired: DesiredState, effects: Effects) -> dict
     """The world's sinks."""
     settings = [settings_of(world, name, kind) for name, kind in sorted(world.sinks.items())]
     owner = replace(desired, project=PROJECT).owner(API)
-    return open_sinks(settings, owner=owner, effects=effects, env=gitlab.ENV)
+    return open_sinks(settings, owner=owner, effects=effects, env={**os.environ, **ENVIRONMENT, **gitlab.ENV})
 
 
 def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
@@ -40,6 +42,8 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
             return SinkSettings(name, "gitlab-ci", {"project": gitlab.PROJECT})
         case "cloud":
             return SinkSettings(name, "aws-secrets-manager", {"region": REGION, "tags": {"team": "{key}"}})
+        case "vault":
+            return SinkSettings(name, "vault", {"path": "inference/{key}"})
         case _:
             path = world.path_of(name)
             access = {"mode": "0640", "group": GROUP} if kind == "json" else {}

@@ -20,6 +20,7 @@ from support.faults.aws import FakeAws, LateCall
 from support.faults.disk import GID, Disk
 from support.faults.effects import SECONDS_PER_REQUEST
 from support.faults.gitlab import copy_of, held_in, is_for_gitlab, outline, respond
+from support.faults.vault import ROOT, FakeVault
 from support.http_fakes import PROJECT, START, TOKEN
 from support.worlds import BASE_URL
 
@@ -68,6 +69,7 @@ class FaultWorld:
         """Requests under way that nobody waits for any more."""
         self.aws = FakeAws()
         self.gitlab = Gitlab()
+        self.vault = FakeVault()
         self.held_tasks: list[str] = []
         self.images: list[bytes] = []
         """The emulator's state before each write so far, for stale reads."""
@@ -105,7 +107,7 @@ class FaultWorld:
         """A copy that goes its own way; what is late stays on its way in both."""
         clock = self.clock.copy()
         other = FaultWorld(self.emulator.fork(clock=clock), clock, self.disk.copy(), self.sinks)
-        other.aws, other.left = self.aws.copy(), set(self.left)
+        other.aws, other.vault, other.left = self.aws.copy(), self.vault.copy(), set(self.left)
         other.gitlab = copy_of(self.gitlab)
         other.images = list(self.images)
         other.chances, other.late, other.held_tasks = self.chances, list(self.late), list(self.held_tasks)
@@ -115,12 +117,14 @@ class FaultWorld:
     # --- What effects do ----------------------------------------------------------------------------------------------
 
     def respond(self, request: Request) -> Answer:
-        """Let the emulator answer; time passes."""
+        """Let the emulator answer, or Vault; time passes."""
         self.clock.advance(SECONDS_PER_REQUEST)
         return self._answer(request)
 
     def _answer(self, request: Request) -> Answer:
-        return respond(self.gitlab, request) if is_for_gitlab(request) else self.emulator.respond(request)
+        if is_for_gitlab(request):
+            return respond(self.gitlab, request)
+        return self.vault.respond(request) if request.path.startswith(ROOT) else self.emulator.respond(request)
 
     def chance(self) -> float:
         """Repeatable, and never the same twice: it identifies a lock's holder."""
@@ -237,7 +241,8 @@ class FaultWorld:
     def version(self) -> object:
         """Another one after every change that a judge could see, but for the passing of time."""
         shown = tuple(self.disk.seen.get(self.path_of(sink)) for sink in self.sinks)
-        return self.emulator.changes, shown, tuple(self.disk.stored.items()), self.aws.outline(), outline(self.gitlab)
+        stores = self.aws.outline(), self.vault.outline(), outline(self.gitlab)
+        return self.emulator.changes, shown, tuple(self.disk.stored.items()), stores
 
     def now(self) -> datetime:
         """The instant."""
@@ -287,6 +292,8 @@ class FaultWorld:
             return {name.rpartition("/")[2]: secret for name, secret in self.aws.held().items()}
         if self.sinks[sink] == "lab":
             return held_in(self.gitlab)
+        if self.sinks[sink] == "vault":
+            return self.vault.held()
         content = self.files().get(self.path_of(sink), b"")
         if self.sinks[sink] != "json":
             return read_dotenv(content)
