@@ -189,9 +189,7 @@ class SsmPlace(ReadablePlace):
         words = f"g1 {KEY} 2026-11-21T10:00:00.123456Z" if form == 1 else f"{form} and more=yes"
         tags = [{"Key": "keyform:stack", "Value": STACK}, {"Key": "keyform:key", "Value": KEY}]
         about = f"written by keyform. keyform:version:1={words}"
-        self.ssm.client.put_parameter(
-            Name=self.name, Value=secret, Type="SecureString", Description=about, Tags=tags
-        )
+        self.ssm.client.put_parameter(Name=self.name, Value=secret, Type="SecureString", Description=about, Tags=tags)
 
     def plant_foreign(self, secret: str) -> None:
         self.ssm.client.put_parameter(Name=self.name, Value=secret, Type="SecureString")

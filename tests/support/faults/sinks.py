@@ -25,7 +25,9 @@ def open_all(world: FaultWorld, desired: DesiredState, effects: Effects) -> dict
 
 
 def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
-    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` is AWS."""
+    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` and
+    `parameters` are AWS.
+    """
     match kind:
         case "store":
             commands = {verb: (STORE, verb, name, "{key}") for verb in ("write", "remove")}
@@ -35,6 +37,8 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
             )
         case "cloud":
             return SinkSettings(name, "aws-secrets-manager", {"region": REGION, "tags": {"team": "{key}"}})
+        case "parameters":
+            return SinkSettings(name, "aws-ssm", {"region": REGION, "tags": {"team": "{key}"}})
         case _:
             path = world.path_of(name)
             access = {"mode": "0640", "group": GROUP} if kind == "json" else {}

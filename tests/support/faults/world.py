@@ -277,6 +277,8 @@ class FaultWorld:
             return self.stored(sink)
         if self.sinks[sink] == "cloud":
             return {name.rpartition("/")[2]: secret for name, secret in self.aws.held().items()}
+        if self.sinks[sink] == "parameters":
+            return {name.rpartition("/")[2]: one.value for name, one in self.aws.parameters.items()}
         content = self.files().get(self.path_of(sink), b"")
         if self.sinks[sink] != "json":
             return read_dotenv(content)
