@@ -55,7 +55,8 @@ class Service:
     """One of AWS's services; `name` is boto3's, and begins its actions' names: `ssm:PutParameter`.
 
     `thing` is what it keeps, `holding` are calls with secrets: AWS's words about these are not shown, since they may
-    repeat the request. `says` words its own errors, and `kms` are its errors about the KMS key. boto3 makes a request
+    repeat the request. `says` words its own errors, and `kms` are its errors about the KMS key, on
+    which it needs the `kms_actions`. boto3 makes a request
     again by itself if that `repeats`; otherwise a `Store` does, which looks first.
     """
 
@@ -66,6 +67,7 @@ class Service:
     holding: frozenset[str]
     says: Mapping[str, tuple[str, str]]
     kms: tuple[str, ...]
+    kms_actions: str
     repeats: bool = True
 
 
@@ -197,7 +199,7 @@ class AwsClient:
         is_denied = code in ("AccessDeniedException", "AccessDenied")
         if code in self._service.kms or (is_denied and "kms" in words.lower()):
             what = f"AWS cannot use the {self._service.thing}'s KMS key"
-            way_out = "Check that the key exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt on it."
+            way_out = f"Check that the key exists and is enabled, and allow {self._service.kms_actions} on it."
         elif is_denied:
             what = "AWS denies the access"
             way_out = f"Allow {self._service.name}:{action} to the identity that keyform runs as."

@@ -77,6 +77,7 @@ SERVICE = Service(
         "PreconditionNotMetException": ("AWS refuses it because of an earlier error", AGAIN),
     },
     kms=("EncryptionFailure", "DecryptionFailure"),
+    kms_actions="kms:GenerateDataKey and kms:Decrypt",
 )
 _REMEMBERED = 8
 """How many versions without a label keep their tags: a value may survive in versions that others created."""

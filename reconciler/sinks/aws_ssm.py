@@ -66,6 +66,7 @@ SERVICE = Service(
         ),
     },
     kms=("InvalidKeyId",),
+    kms_actions="kms:Encrypt, kms:GenerateDataKey and kms:Decrypt",
     repeats=False,
 )
 _STANDARD_BYTES, _ADVANCED_BYTES = 4096, 8192
@@ -91,7 +92,7 @@ NOTHING = Parameter({}, {}, is_scheduled_for_deletion=False)
 def find_fault(name: str) -> str:
     """Why AWS would not take a parameter of this name, to complete "it …"; nothing if it would."""
     if not _NAME.fullmatch(name):
-        return "is not a name that AWS takes: with a `/` in it, it begins with one, and none follows another or ends it"
+        return "is neither like `/a/b/c` nor without a `/`"
     if _RESERVED.match(name):
         return "begins with `aws` or `ssm`, which AWS keeps for itself"
     if len(name) > _LONGEST_NAME:
@@ -104,7 +105,7 @@ def _faults(settings: SinkSettings, stack: str, key: str) -> Iterator[tuple[str,
         yield (
             "name",
             f"{fault}, once the key {key} is filled in",
-            "Write another `name`, such as `/{stack}/{key}`.",
+            "Write another `name`, such as `/keys/{stack}/{key}`.",
         )
 
 
@@ -119,7 +120,7 @@ class AwsSsmSink(AwsStore):
         template = str(settings.options.get("name", DEFAULT_NAME))
         fault = "has no {key}" if not placeholders_in(template) & {*OF_A_KEY} else find_fault(self.name_of("k"))
         if fault:
-            raise self.error(f"`name` {fault}", f'Write it like `name: "{DEFAULT_NAME}"`.')
+            raise self.error(f"`name` {fault}", 'Write it like `name: "/keys/{stack}/{key}"`.')
         self._made: dict[str, int] = {}
         """The versions that this run made, by key: AWS shows them some seconds later."""
         self._listed: dict[str, Mapping[str, Any]] = {}

@@ -473,7 +473,7 @@ def test_failing_at_any_call(ssm: Ssm, story: str, name: str, moment: str, *, la
         (
             refusal("InvalidKeyId", "any", 400, CANARY),
             f"{PARAMETER}: AWS cannot use the parameter's KMS key (PutParameter: InvalidKeyId)",
-            "Check that the key exists and is enabled, and allow kms:GenerateDataKey and kms:Decrypt on it.",
+            "Check that the key exists and is enabled, and allow kms:Encrypt, kms:GenerateDataKey and kms:Decrypt",
         ),
         (
             refusal("ParameterMaxVersionLimitExceeded", "any", 400, CANARY),
@@ -540,7 +540,10 @@ def test_a_version_that_a_label_keeps_is_named_as_the_cause(ssm: Ssm) -> None:
     [
         *((name, "") for name in ("/prod/key", "key", "prod.key_1-a", "/saws/key", "/a" * 15, "/" + "a" * 1010)),
         *((name, "begins with `aws` or `ssm`") for name in ("aws-key", "/AWS/key", "Ssm.key", "/ssmkey", "/awsome/k")),
-        *((name, "is not a name") for name in ("prod/key", "/prod/key/", "/prod//key", "", "/", "/a b", "/a:1", "/é")),
+        *(
+            (name, "is neither like")
+            for name in ("prod/key", "/prod/key/", "/prod//key", "", "/", "/a b", "/a:1", "/é")
+        ),
         ("/" + "a" * 1011, "has more than 1011 characters"),
         ("/a" * 16, "has more than 15 levels"),
     ],
