@@ -98,11 +98,12 @@ class _Bundle(KeyformError):
 class ConfigError(_Bundle):
     """The configuration is wrong; the error holds every finding.
 
-    `stack` and `project` are what the file says, if it says that much and nothing is wrong with it.
+    `stack` and `project` are what the file says, if it says that much and nothing is wrong with it. A project is a
+    number, or, where no variable is read, its text.
     """
 
     stack = ""
-    project = 0
+    project: int | str = 0
 
 
 class PlanRefused(_Bundle):

@@ -33,6 +33,7 @@ SET = {
     "GIT_ASKPASS": "false",
     "GIT_ATTR_NOSYSTEM": "1",
     "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_GRAFT_FILE": "/dev/null",  # a commit's parents are what it says
     "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1",  # an object is what its id says
     "GIT_OPTIONAL_LOCKS": "0",

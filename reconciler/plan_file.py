@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, get_origin
 from reconciler import __version__
 from reconciler.errors import KeyformError
 from reconciler.model import EndpointRef, Unchanged
-from reconciler.plan.changes import Change, Object, Plan
+from reconciler.plan.changes import Change, Object, Plan, Resource
+from reconciler.plan.policies import ENDPOINT_FIELDS, KEY_FIELDS
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 FORM = 1
 """The form in which plans are saved; another one is refused."""
 KIND = "keyform plan"
+BEGINS = f'{{"kind":"{KIND}",'.encode()
+"""The first bytes of every saved plan, of any form."""
 LARGEST = 200_000_000
 """The largest file that is read, in bytes: a plan of ten thousand rotations takes about a fifth of it."""
 AGAIN = "run `keyform plan --out FILE` again"
@@ -85,6 +88,9 @@ def load_plan(content: bytes, name: str) -> SavedPlan:
         converter = make_converter()
         texts = [converter.structure(tree[field], str) for field in ("configuration", "commit", "version")]
         plan = converter.structure(body["plan"], Plan)
+        drifted = [each.resource for each in (*plan.drift, *plan.unproven)]
+        if not all(map(_is_whole, (*plan.resources, *drifted))):
+            raise ValueError("an object without all of its attributes")
     except (
         *(BaseValidationError, ForbiddenExtraKeysError, StructureHandlerNotFoundError),
         *(ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError),
@@ -169,9 +175,31 @@ def _read_scalar(value: Any) -> Any:
 
 
 def _read_object(value: Any) -> Any:
-    if type(value) is not dict:
+    if type(value) is not dict or not _is_data(value):
         raise TypeError("not an object")
     return value
+
+
+def _is_data(value: Any) -> bool:
+    """Whether a plan's objects can have it: there are no fractions in them."""
+    if type(value) is dict:
+        return all(_is_data(each) for each in value.values())
+    if type(value) is list:
+        return all(_is_data(each) for each in value)
+    return type(value) in (str, bool, int, type(None))
+
+
+def _is_whole(resource: Resource | None) -> bool:
+    """Whether both sides of a resource are objects of its kind, with all of their attributes."""
+    sides = [side for side in (resource.before, resource.after) if side is not None] if resource else []
+    if resource is None or not resource.address.startswith("key."):
+        return all(side.keys() == ENDPOINT_FIELDS for side in sides)
+    return all(
+        side.keys() == KEY_FIELDS
+        and isinstance(generations := side["generations"], list)
+        and all(isinstance(each, dict) and isinstance(each.get("name"), str) for each in generations)
+        for side in sides
+    )
 
 
 def _write_instant(value: datetime) -> str:

@@ -54,8 +54,9 @@ def run(
         if args.json:
             EventStream(terminal).plan(plan)
         else:
-            has_nothing = destroys and plan.is_empty and not plan.refusals and not plan.unmet
-            terminal.show(NOTHING_TO_DESTROY if has_nothing else text)
+            has_nothing = plan.is_empty and not plan.refusals and not plan.unmet
+            instead = NOTHING_TO_DESTROY if destroys else saved.explain_nothing(fresh) if saved is not None else ""
+            terminal.show(instead if has_nothing and instead else text)
         if plan.refusals:
             raise PlanRefused("The plan is refused. Nothing was changed:", plan.refusals)
         if not plan.is_empty and saved is None and not args.auto_approve:
@@ -67,6 +68,8 @@ def run(
         code = execute(session, plan, args, terminal, progress, saved=saved)
         if saved is not None:
             saved.require_whole(plan)
+            if code:
+                saved.tell_rest()
         return code
 
 

@@ -36,7 +36,12 @@ def attribute_to(base: BaseFile, plan: Plan, session: Session, snapshot: Snapsho
 
 
 def plan_then(before: DesiredState, session: Session, snapshot: Snapshot, now: datetime) -> Plan:
-    """The plan of the file at the base. What its sinks hold is read, unless the same sinks were read for this one."""
+    """The plan of the file at the base. What its sinks hold is read, unless the same sinks were read for this one.
+
+    A key that the command line chooses need not have been in that file.
+    """
+    from reconciler.plan.changes import Plan as PlanOf
+    from reconciler.plan.compute import choose_of
     from reconciler.sinks import open_sinks
     from reconciler.snapshot import read_sink
 
@@ -57,7 +62,13 @@ def plan_then(before: DesiredState, session: Session, snapshot: Snapshot, now: d
     contents: dict[str, SinkContents] = {name: snapshot.sinks[name] for name in kept}
     contents |= {name: read_sink(sink, names) for name, sink in sinks.items()}
     sinks |= {name: session.sinks[name] for name in kept}
-    return session.compute(before, replace(snapshot, sinks=contents), now, sinks)
+    then = replace(snapshot, sinks=contents)
+    if session.selection is not None:
+        selection = choose_of(before, then, now, session.selection)
+        if selection is None:
+            return PlanOf(before.stack, before.project, now)
+        session = replace(session, selection=selection)
+    return session.compute(before, then, now, sinks)
 
 
 def explain(base: BaseFile, head: DesiredState) -> Iterator[Note]:

@@ -24,6 +24,8 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
     for folder in find_unread(paths):
         terminal.tell(f"note: {folder} is not read. If it is part of the stack, pass it to --file too.")
     head, written = read_written(paths, terminal.read_input)
+    project = head.project or written.project
+    args.about = (head.stack, project)  # for a later error
     base = read_base_as_written(args, terminal.env, ref, stack=head.stack)
     before, before_written = base.state(head), base.written if base.desired is not None else written
     found = Comparison(
@@ -34,6 +36,7 @@ def run(args: argparse.Namespace, terminal: Terminal) -> int:
         is_new=base.is_absent,
         faults=base.faults,
         moved_from=base.moved_from,
+        project=project,
     )
     look = Look(terminal.colour, terminal.width, args.verbose, args.limit)
     shown = found if args.format in IS_JSON else terminal.masked(found)

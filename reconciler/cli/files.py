@@ -20,14 +20,16 @@ _KINDS = (
 )
 
 
-def write_whole(path: Path, content: bytes, *, way_out: str, private: bool = False) -> None:
+def write_whole(path: Path, content: bytes, *, way_out: str, private: bool = False, begins: bytes = b"") -> None:
     """Replace `path` with a file of this content, in one step; an earlier one keeps its mode, unless it is to be
-    `private`: 0600.
+    `private`: 0600. It has to be empty, or to begin like this: `keyform.yaml` is not written over by a slip.
 
     In another person's checkout the name can be a link to anywhere, or a pipe that nobody reads: KeyformError, as for
     whatever the system refuses. Then what was there stays as it was.
     """
     mode = regular_mode(path, way_out=way_out)
+    if mode is not None and begins:
+        _check_beginning(path, begins, way_out=way_out)
     if private:
         mode = 0o600
     aside = path.with_name(f".keyform-{secrets.token_hex(8)}.new")
@@ -48,6 +50,18 @@ def write_whole(path: Path, content: bytes, *, way_out: str, private: bool = Fal
     except OSError as error:
         why = error.strerror or type(error).__name__
         raise KeyformError(f"{path} cannot be written: {why}.", way_out=way_out) from None
+
+
+def _check_beginning(path: Path, begins: bytes, *, way_out: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as file:
+            found = file.read(len(begins))
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise KeyformError(f"{path} cannot be read: {why}. It was not changed.", way_out=way_out) from None
+    if found and found != begins:
+        raise KeyformError(f"{path} holds something else. It was not changed.", way_out=way_out)
 
 
 def regular_mode(path: Path, *, way_out: str) -> int | None:

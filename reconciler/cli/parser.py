@@ -261,7 +261,7 @@ def plan_commands(command: Callable[..., Parser], output: Parser, files: Parser,
     review_options(show)
 
     diff = command("diff", "show what a change of the file means, offline: no API, no token", files, output)
-    format_options(diff, ["text", "json", "markdown"])
+    format_options(diff, ["text", "json", "markdown", "html"])
     review_options(diff)
     diff.add_argument(
         "--base",

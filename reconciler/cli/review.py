@@ -24,9 +24,10 @@ def describe_run(args: argparse.Namespace, terminal: Terminal, error: KeyformErr
         here = Path.cwd()
         folder = str(here)
         root = next((str(each) for each in (here, *here.parents) if (each / ".git").exists()), folder)
+    kind = "drift" if getattr(args, "drift", False) else _KINDS.get(args.command, args.command)
     saved = getattr(args, "plan_file", None)
     files = tuple(getattr(args, "file", None) or [saved or "keyform.yaml"])
-    return terminal.masked(About(_KINDS.get(args.command, args.command), stack, project, files, folder, root))
+    return terminal.masked(About(kind, stack, project, files, folder, root))
 
 
 def without_credentials(error: KeyformError, terminal: Terminal) -> KeyformError:

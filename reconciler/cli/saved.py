@@ -13,7 +13,7 @@ from reconciler.cli.session import Session
 from reconciler.cli.terminal import Terminal
 from reconciler.config.files import read_regular_file
 from reconciler.errors import Finding, KeyformError, NotAsDeclared, PlanIsStale, PlanRefused
-from reconciler.plan_file import AGAIN, LARGEST, SavedPlan, dump_plan, load_plan
+from reconciler.plan_file import AGAIN, BEGINS, LARGEST, SavedPlan, dump_plan, load_plan
 
 if TYPE_CHECKING:
     from reconciler.plan.changes import Plan
@@ -31,7 +31,7 @@ def save_plan(plan: Plan, session: Session, args: argparse.Namespace) -> None:
     plan = replace(plan, expects=tuple(each for each in plan.expects if each.address in touched))
     plan = session.terminal.masked(plan)
     content = dump_plan(SavedPlan(plan, session.desired.content, head_of(args)))
-    write_whole(Path(args.out), content, way_out="choose another file for --out", private=True)
+    write_whole(Path(args.out), content, way_out="choose another file for --out", private=True, begins=BEGINS)
     session.terminal.tell(
         f"Saved the plan to {args.out}. `keyform apply {args.out}` carries out exactly this, and nothing else."
     )
@@ -57,6 +57,12 @@ class PlanFile:
             why = "is not a regular file" if content is None else "is larger than any saved plan"
             raise KeyformError(f"{name} {why}.", way_out=WAY_OUT)
         return cls(name, load_plan(content, name), terminal)
+
+    def explain_nothing(self, fresh: Plan) -> str:
+        """A sentence in place of a plan that has nothing left to do; "" if that of now has no changes either."""
+        if self.saved.plan.changes:
+            return f"Nothing was changed: no change of {self.name} is due and possible now."
+        return f"Nothing was changed: {self.name} has no changes." if fresh.changes else ""
 
     def check(self, session: Session) -> None:
         """Refuse a plan of another stack, project or API, and one of another content of the file."""
@@ -105,13 +111,21 @@ class PlanFile:
 
     def tell_left_out(self, fresh: Plan, plan: Plan) -> None:
         """Say what is not carried out, although the plan of now has it."""
-        from reconciler.plan.saved import in_words, leave_out
+        from reconciler.plan.saved import find_elsewhere, in_words, leave_out
 
+        if news := find_elsewhere(self.saved.plan, fresh):
+            self.terminal.tell(
+                f"Left undone, and no part of {self.name}:", *(f"  {each.path}: {each.message}" for each in news)
+            )
         if more := leave_out(fresh, plan):
             self.terminal.tell(
                 f"Left out, because {self.name} does not have it (`keyform plan` shows it):",
                 *(f"  {each}" for each in in_words(more)),
             )
+
+    def tell_rest(self) -> None:
+        """Say what to do after an apply that was not complete."""
+        self.terminal.tell(f"{self.name} cannot be applied again once a part of it is done: for the rest, {AGAIN}.")
 
     def require_whole(self, plan: Plan) -> None:
         """Raise NotAsDeclared if a part of it was not carried out."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
-from reconciler.config.building import build_state, describe_node
+from reconciler.config.building import DEFAULT_LOCK_FILE, build_state, describe_node
 from reconciler.config.checking import check_schema
 from reconciler.config.content import digest_of
 from reconciler.config.environment import fill_variables, find_misplaced_variables, find_variables
@@ -19,7 +19,7 @@ from reconciler.config.showing import shown_name
 from reconciler.config.tree import MAX_FOUND, Findings, Found, Mark, Scalar, Table, coded, find_node, render_path
 from reconciler.config.tree import Path as TreePath
 from reconciler.errors import ConfigError, Finding
-from reconciler.model import DesiredState, Written
+from reconciler.model import DesiredState, LockKind, Written
 
 MAX_TOLD = 50
 """How many findings are shown, in the order of the files; the rest is only counted."""
@@ -75,6 +75,8 @@ class _Loaded:
     def both(self) -> tuple[DesiredState, Written]:
         project, lock = (find_node(self.root, path) for path in (("project",), ("lock", "path")))
         project_text, lock_text = (each.text if isinstance(each, Scalar) else "" for each in (project, lock))
+        if self.state.lock.kind is LockKind.FILE:
+            lock_text = lock_text or DEFAULT_LOCK_FILE
         return self.state, Written(project_text, lock_text)
 
 
@@ -97,7 +99,8 @@ def _load(
     if findings:
         error = _refuse(findings, files)
         if not any(finding.path[:1] in (("stack",), ("project",)) for finding in findings):
-            error.stack, error.project = shown_name(state.stack) or "", state.project
+            error.stack = shown_name(state.stack) or ""
+            error.project = state.project or (_Loaded(state, filled).both[1].project if env is None else 0)
         raise error
     return _Loaded(replace(state, content=digest_of(filled)), filled)
 

@@ -6,8 +6,9 @@ the base's plan does is withdrawn.
 
 change                      is pending if the base's plan
 creates, proves, publishes  does so, too, with the same generation; where that is to get something else, it is edited
-writes on a live key        writes the same fields; or does so for the same other reason, such as an adoption
-copies a secret             copies it to the same sinks
+writes on a live key        writes the same fields; or the same marker for the same other reason, such as an adoption
+copies a secret             copies it to the same sinks, and these are where they were
+removes a record            removes it from the same place
 all others                  has the same: the same step, live key, and endpoint or record
 
 If safety refuses the base's plan and not this one, nothing was pending: this change makes all of it possible.
@@ -15,7 +16,7 @@ If safety refuses the base's plan and not this one, nothing was pending: this ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -59,32 +60,36 @@ def attribute(plan: Plan, base_plan: Plan, ref: str, commit: str, weakened: Sequ
     was = {} if is_enabled else {change.id: change for change in base_plan.changes}
     ids = {change.id for change in plan.changes}
     pairs = [(change, was[change.id]) for change in plan.changes if change.id in was]
+    places, places_then = ({each.sink: each.place for each in one.destinations} for one in (plan, base_plan))
+    moved = frozenset(sink for sink in places.keys() & places_then.keys() if places[sink] != places_then[sink])
     left = [change for change in base_plan.changes if change.id not in ids] if not base_plan.refusals else []
     base = Base(
         ref=ref,
         commit=commit,
-        pending=frozenset(change.id for change, old in pairs if is_pending(change, old)),
+        pending=frozenset(change.id for change, old in pairs if is_pending(change, old, moved)),
         withdrawn=tuple(explain_withdrawn(left)),
         weakened=tuple(weakened),
-        edited=tuple(explain_edited(pairs)),
-        edits=frozenset((change.id, path) for change, old in pairs for path in _edited(change, old)),
+        edited=tuple(explain_edited(pairs, moved)),
+        edits=frozenset((change.id, path) for change, old in pairs for path in _edited(change, old, moved)),
         notes=gather_notes(base_plan),
         findings=frozenset((each.path, each.message) for each in (*base_plan.refusals, *base_plan.unmet)),
     )
     return replace(plan, base=base, unproven=tuple(each for each in plan.unproven if each in base_plan.unproven))
 
 
-def is_pending(change: Change, old: Change) -> bool:
-    """Whether a change has the same effect as that of the same id in the base's plan."""
+def is_pending(change: Change, old: Change, moved: Collection[str] = ()) -> bool:
+    """Whether a change has the same effect as that of the same id in the base's plan; `moved` are the sinks that are
+    in another place there.
+    """
     match change, old:
         case UpdateKey(), UpdateKey():
             if change.reason.code in FIELD_WRITES or old.reason.code in FIELD_WRITES:
                 return _written(change) == _written(old)
-            return change.reason.code == old.reason.code and change.adopts == old.adopts
+            return (change.reason.code, _marked(change)) == (old.reason.code, _marked(old))
         case Copy(), Copy():
-            return change.sinks == old.sinks
+            return change.sinks == old.sinks and not {*change.sinks, change.source} & {*moved}
         case RemoveRecord(), RemoveRecord():
-            return change.keeps_secret == old.keeps_secret
+            return change.keeps_secret == old.keeps_secret and change.sink not in moved
         case _:
             return type(change) is type(old)
 
@@ -93,11 +98,16 @@ def _written(change: UpdateKey) -> object:
     return change.text, change.ownership, change.expires_at, change.adopts
 
 
-def explain_edited(pairs: Iterable[tuple[Change, Change]]) -> Iterator[Note]:
+def _marked(change: UpdateKey) -> object:
+    """What a marker is written for, apart from the fields that the file says of a key: these are edited."""
+    return replace(change.ownership, protected=False), change.adopts, change.taken_from
+
+
+def explain_edited(pairs: Iterable[tuple[Change, Change]], moved: Collection[str] = ()) -> Iterator[Note]:
     """What a pending generation, or a pending write, gets otherwise by this change, one note for each key."""
     found: dict[str, dict[str, list[str]]] = {}
     for change, old in pairs:
-        if paths := list(_edited(change, old)):
+        if paths := list(_edited(change, old, moved)):
             names = found.setdefault(change.address, {}).setdefault(change.id.live.name, [])
             names += [path for path in paths if path not in names]
     for address, edits in found.items():
@@ -106,12 +116,15 @@ def explain_edited(pairs: Iterable[tuple[Change, Change]]) -> Iterator[Note]:
             yield Note("pending_change_is_edited", address, sentence)
 
 
-def _edited(change: Change, old: Change) -> Iterator[str]:
-    """The fields that a change of the file gives another value; of a write, only if it is pending as a whole."""
+def _edited(change: Change, old: Change, moved: Collection[str]) -> Iterator[str]:
+    """The fields that a change of the file gives another value; of a write, only if it is pending as a whole.
+
+    A sink in another place is another sink.
+    """
     match change, old:
         case CreateGeneration(), CreateGeneration():
             yield from _fields(change, old)
-        case Publish(), Publish() if {*change.sinks} != {*old.sinks}:
+        case Publish(), Publish() if {*change.sinks} != {*old.sinks} or {*change.sinks} & {*moved}:
             yield "sink"
         case UpdateKey(), UpdateKey() if is_pending(change, old):
             yield from _fields(change, old)

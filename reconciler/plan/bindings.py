@@ -407,7 +407,8 @@ def note_lost_access(found: Comparison, wanted: Mapping[KeyRef, Link]) -> Iterat
     for name in sorted(lost.keys() - stays):
         verdict = next(link.verdict for link in found.losses if link.verdict and link.verdict.case.name == name)
         if verdict.heir is None:
-            sentence = f"no longer accepts the key {name} ({name_some(lost[name])}) once this is applied"
+            live = "" if lost[name] == [name] else f" ({name_some(lost[name])})"
+            sentence = f"no longer accepts the key {name}{live} once this is applied"
             left = "" if wanted else "; only foreign keys are left on it" if found.remain else "; no key is left on it"
             yield Note("key_loses_access", found.address, f"{sentence}: its consumers are refused{left}")
 

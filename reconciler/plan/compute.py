@@ -50,7 +50,7 @@ from reconciler.plan.policies import add_policies
 from reconciler.plan.resources import describe_resources
 from reconciler.plan.rotation import resolve_demand
 from reconciler.plan.safety import check_safety
-from reconciler.plan.selection import find_unmatched, narrow_endpoints, refuse_renamed_in_part
+from reconciler.plan.selection import find_unmatched, narrow_endpoints, refuse_renamed_in_part, without_unmatched
 from reconciler.plan.verdicts import Verdict, judge
 
 
@@ -190,6 +190,12 @@ def judge_all(cases: Sequence[KeyCase], holds: Holds) -> list[Verdict]:
         else:
             found[case.name] = judge(case, stays_at=stays_at, is_stopped=is_stopped)
     return [found[case.name] for case in cases]
+
+
+def choose_of(desired: DesiredState, snapshot: Snapshot, now: datetime, selection: Selection) -> Selection | None:
+    """What a selection that was made for another version of the file chooses of this one; None if that is nothing."""
+    cases = gather_cases(gather_facts(desired, snapshot, now))
+    return without_unmatched(selection, [case.name for case in cases])
 
 
 def find_held_up(desired: DesiredState, snapshot: Snapshot, now: datetime) -> tuple[Finding, ...]:

@@ -151,14 +151,15 @@ def _in_order(found: Iterable[Drift], *, is_refused: bool) -> tuple[Drift, ...]:
 
 def _deleted(look: _Look) -> Iterator[Drift]:
     """Of a key that the file no longer declares, keyform itself may have deleted a leaked live key, and not reached its
-    record.
+    record. Nor does it reach that in a sink that left the file together with the key; the sentence says so.
     """
     deleted = find_deleted(look.case)
     if deleted is None or look.key is None:
         return
     after = look.before if look.newest else None
     resource = Resource(look.case.address, recorded_key(look.verdict, deleted), after)
-    yield look.drift("key_was_deleted", describe_deleted(look.case, deleted), look.replacement, resource)
+    sentence = f"{describe_deleted(look.case, deleted)}, unless it left the file together with that sink"
+    yield look.drift("key_was_deleted", sentence, look.replacement, resource)
 
 
 def _recreated(look: _Look) -> Iterator[Drift]:

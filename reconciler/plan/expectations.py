@@ -38,6 +38,8 @@ def _of_key(case: KeyCase) -> Iterator[tuple[str, str]]:
 
 def _of_endpoint(found: Comparison, facts: Facts) -> Iterator[tuple[str, str]]:
     yield "authentication", "off" if found.endpoint.is_public else "on"
+    created = {live.id: live.created_at for live in facts.snapshot.keys}
     for live in sorted(found.present):
         if live.id not in facts.own:
-            yield f"foreign key {live.name}", "bound"
+            since = f", created at {instant(created[live.id])}" if live.id in created else ""
+            yield f"foreign key {live.name}", f"bound{since}"

@@ -16,6 +16,17 @@ from reconciler.plan.changes import Drift, Object, Resource
 from reconciler.plan.fields import duration
 
 LENGTHS = ("every", "overlap", "lifetime")
+_POLICY = ("rotation", "prove", "adopt", "destinations")
+_SCOPE = ("stack", "project")
+KEY_FIELDS = frozenset(
+    {
+        *("name", "description", "expires_at", "prevent_destroy", "generation", "created_at"),
+        *("deployments", "applications", "sinks", "generations", "secret", *_POLICY, *_SCOPE),
+    }
+)
+"""The attributes of a whole key."""
+ENDPOINT_FIELDS = frozenset({"name", "kind", "auth", "keys", "generations", "foreign_keys", *_SCOPE})
+"""The attributes of a whole endpoint."""
 
 
 def add_policies(
@@ -61,7 +72,7 @@ def _policy(
         return {}
     key = keys.get(found.address)
     if key is None:
-        return dict.fromkeys(("rotation", "prove", "adopt", "destinations"), None)
+        return dict.fromkeys(_POLICY, None)
     return {
         "rotation": _rotation(key),
         "prove": key.prove,

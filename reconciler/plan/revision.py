@@ -99,7 +99,8 @@ class Comparison:
     """A revision, and what was compared: `files` as they are, with those at a commit, which `ref` led to.
 
     `is_new`: the stack had no file there, so that everything counts as added. `faults`: they could not be read, and
-    everything counts as added as well. `moved_from` is where the file was then, if that is another place.
+    everything counts as added as well. `moved_from` is where the file was then, if that is another place. `project` is
+    as the file has it now: a number, or a variable.
     """
 
     revision: Revision
@@ -109,6 +110,7 @@ class Comparison:
     is_new: bool = False
     faults: tuple[Finding, ...] = ()
     moved_from: str = ""
+    project: int | str = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,14 @@ class Versions:
         return (
             self.before_written.project or str(self.before.project),
             self.after_written.project or str(self.after.project),
+        )
+
+    @property
+    def locks(self) -> tuple[str, str]:
+        """The lock file of each version, as it is written."""
+        return (
+            self.before_written.lock_path or self.before.lock.path,
+            self.after_written.lock_path or self.after.lock.path,
         )
 
     def endpoints(self) -> tuple[EndpointRef, ...]:

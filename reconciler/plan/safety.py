@@ -28,7 +28,8 @@ def check_deletes(facts: Facts, verdicts: Sequence[Verdict]) -> tuple[Finding, .
         way_out = "set `safety: {allow_empty: true}` to delete all of them"
         return (Finding(where, "keys", message, way_out, ALLOW_EMPTY),)
     if safety.max_deletes is not None and len(removed) > safety.max_deletes:
-        message = f"{len(removed)} keys would be deleted, but at most {safety.max_deletes} may be: {name_some(removed)}"
+        keys = "1 key" if len(removed) == 1 else f"{len(removed)} keys"
+        message = f"{keys} would be deleted, but at most {safety.max_deletes} may be: {name_some(removed)}"
         way_out = f"set `safety: {{max_deletes: {len(removed)}}}` to allow it"
         return (Finding(where, "safety.max_deletes", message, way_out, MAX_DELETES),)
     return ()

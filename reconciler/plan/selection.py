@@ -43,6 +43,16 @@ def find_unmatched(selection: Selection, cases: Collection[KeyCase]) -> Iterator
                 yield Finding("", option, f"no key has the name {pattern!a}", way_out)
 
 
+def without_unmatched(selection: Selection, names: Collection[str]) -> Selection | None:
+    """The selection without the names and patterns that no key has; None if it then chooses no key at all."""
+
+    def match(patterns: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(each for each in patterns if any(fnmatchcase(name, each) for name in names))
+
+    targets = match(selection.targets)
+    return None if selection.targets and not targets else Selection(targets, match(selection.excludes))
+
+
 def refuse_renamed_in_part(facts: Facts) -> Iterator[Finding]:
     """A stack that is renamed takes all of its keys along."""
     if facts.selection:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from reconciler.model import Auth, DesiredEndpoint, DesiredKey, DesiredState, LockKind, SinkSettings
+from reconciler.model import APIS, Auth, DesiredEndpoint, DesiredKey, DesiredState, LockKind, SinkSettings
 from reconciler.plan.cases import name_some
 from reconciler.plan.changes import Note
 from reconciler.plan.fields import duration, instant
@@ -94,6 +94,8 @@ def _runs_another_command(option: str) -> Callable[[Value, Value], str]:
 
 
 def _lets_others_read(before: Value, after: Value) -> str:
+    if isinstance(after, str) and "${" in after:
+        return f"may let others read the file: its mode is that of {after}" if before != after else ""
     old, new = (int(each, 8) if isinstance(each, str) and _is_octal(each) else 0o600 for each in (before, after))
     return f"lets others read the file: mode {new:04o} instead of {old:04o}" if new & ~old & 0o077 else ""
 
@@ -104,6 +106,16 @@ def _is_octal(text: str) -> bool:
 
 def _is_for_a_group(before: Value, after: Value) -> str:
     return f"can be read by the group {after}" if after is not None and after != before else ""
+
+
+def _is_shared(before: Value, after: Value) -> str:
+    return "may write into a file outside of the stack's folder that others use" if after and not before else ""
+
+
+def _is_tagged_otherwise(before: Value, after: Value) -> str:
+    old, new = (each if isinstance(each, Mapping) else {} for each in (before, after))
+    names = sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+    return f"has other tags, which may decide who reads its secrets: {name_some(names)}" if names else ""
 
 
 def _is_encrypted_otherwise(before: Value, after: Value) -> str:
@@ -121,6 +133,8 @@ SINK_ROWS = (
     *(Row("sink_runs_another_command", name, _runs_another_command(name)) for name in ("write", "remove", "check")),
     Row("sink_lets_others_read", "mode", _lets_others_read),
     Row("sink_is_for_a_group", "group", _is_for_a_group),
+    Row("sink_is_shared", "shared", _is_shared),
+    Row("sink_is_tagged_otherwise", "tags", _is_tagged_otherwise),
     Row("sink_is_encrypted_otherwise", "kms_key_id", _is_encrypted_otherwise),
     Row("sink_is_restored_for_less", "recovery_days", _is_restored_for_less),
 )
@@ -168,9 +182,14 @@ def _goes_elsewhere(before: DesiredKey, after: DesiredKey) -> str:
 
 def _expires_later(before: DesiredKey, after: DesiredKey) -> str:
     if before.expires_at is None:
-        return ""
+        is_kept = before.adopt is not None and before.lifetime is None and not before.says_expiry
+        is_endless = after.says_expiry and after.expires_at is None
+        return "never expires, whatever the expiry of the adopted key" if is_kept and is_endless else ""
     if after.expires_at is None:
-        return "" if after.lifetime is not None else f"never expires, instead of on {instant(before.expires_at)}"
+        ends = f"on {instant(before.expires_at)}"
+        if after.lifetime is None:
+            return f"never expires, instead of {ends}"
+        return f"no longer ends {ends}: each secret expires after {duration(after.lifetime)}, and is replaced before"
     is_later = after.expires_at > before.expires_at
     return f"expires on {instant(after.expires_at)} instead of {instant(before.expires_at)}" if is_later else ""
 
@@ -179,8 +198,8 @@ def _lives_longer(before: DesiredKey, after: DesiredKey) -> str:
     if before.lifetime is None:
         return ""
     if after.lifetime is None:
-        never = f"has secrets that never expire, instead of after {duration(before.lifetime)}"
-        return "" if after.expires_at is not None else never
+        ends = "never expire" if after.expires_at is None else f"expire on {instant(after.expires_at)}"
+        return f"has secrets that {ends}, instead of after {duration(before.lifetime)}"
     longer = f"has secrets that expire after {duration(after.lifetime)} instead of {duration(before.lifetime)}"
     return longer if after.lifetime > before.lifetime else ""
 
@@ -212,8 +231,14 @@ def _is_unproved(before: DesiredKey, after: DesiredKey) -> str:
     return "has new secrets that are published untried: prove is off" if before.prove and not after.prove else ""
 
 
+def _takes_over(before: DesiredKey, after: DesiredKey) -> str:
+    is_new = after.adopt is not None and after.adopt != before.adopt
+    return f"takes over a live key, whose secret others may know: {after.adopt}" if is_new else ""
+
+
 KEY_ROWS = (
     Row("key_opens_more", "", _opens_more),
+    Row("key_takes_over", "adopt", _takes_over),
     Row("secret_goes_elsewhere", "sink", _goes_elsewhere),
     Row("key_expires_later", "expires_at", _expires_later),
     Row("secrets_live_longer", "rotation.lifetime", _lives_longer),
@@ -226,11 +251,12 @@ KEY_ROWS = (
 FORGOTTEN = "key_is_forgotten"
 
 
-def _forgotten(versions: Versions, pairs: tuple[KeyPair, ...]) -> Iterator[Note]:
-    for pair in pairs:
-        if pair.after is None and pair.name in versions.after.forgotten:
-            sentence = "is no longer managed: it keeps opening what it opens, and nothing rotates or deletes it"
-            yield Note(FORGOTTEN, pair.address, sentence)
+def _forgotten(versions: Versions) -> Iterator[Note]:
+    """Also a key that was removed before, and that an apply would still delete."""
+    declared = {key.name for key in versions.after.keys}
+    for name in sorted(versions.after.forgotten - versions.before.forgotten - declared):
+        sentence = "is no longer managed: it keeps opening what it opens, and nothing rotates or deletes it"
+        yield Note(FORGOTTEN, f"key.{name}", sentence)
 
 
 # --- The stack: what keyform itself guards ----------------------------------------------------------------------------
@@ -281,6 +307,22 @@ def _locks_less(before: DesiredState, after: DesiredState) -> str:
     return f"has a weaker lock ({new.value} instead of {old.value}): {without}"
 
 
+def _locks_elsewhere(versions: Versions) -> str:
+    if any(state.lock.kind is not LockKind.FILE for state in (versions.before, versions.after)):
+        return ""
+    before, after = versions.locks
+    if before == after:
+        return ""
+    # A whole path is where this machine has it, and nobody else's business.
+    told = "" if "/" in (before[:1], after[:1]) else f" ({after} instead of {before})"
+    return f"has another lock file{told}: the two keep no applies apart"
+
+
+def _speaks_older_api(before: DesiredState, after: DesiredState) -> str:
+    is_older = APIS.index(after.api) > APIS.index(before.api)
+    return f"uses an older API ({after.api}), in which keyform closes no endpoint" if is_older else ""
+
+
 def _warns_later(before: DesiredState, after: DesiredState) -> str:
     old, new = (max(state.warnings.expiry, default=timedelta(0)) for state in (before, after))
     if new >= old:
@@ -290,16 +332,18 @@ def _warns_later(before: DesiredState, after: DesiredState) -> str:
 
 
 PROJECT_ROW = Row("project_is_left", "project", _leaves_the_project)
+LOCK_ROW = Row("lock_is_elsewhere", "lock.path", _locks_elsewhere)
 STATE_ROWS = (
     Row("stack_is_left", "stack", _leaves_the_stack),
     Row("more_deletes", "safety.max_deletes", _deletes_more),
     Row("empty_is_allowed", "safety.allow_empty", _may_be_empty),
     Row("more_replacements", "safety.max_replacements", _replaces_more),
+    Row("api_is_older", "api", _speaks_older_api),
     Row("lock_is_weaker", "lock.type", _locks_less),
     Row("warnings_come_later", "warnings.expiry", _warns_later),
 )
 
-ROWS = (*ENDPOINT_ROWS, *SINK_ROWS, *KEY_ROWS, PROJECT_ROW, *STATE_ROWS)
+ROWS = (*ENDPOINT_ROWS, *SINK_ROWS, *KEY_ROWS, PROJECT_ROW, LOCK_ROW, *STATE_ROWS)
 SETTINGS: Mapping[str, frozenset[str]] = {
     row.code: frozenset(each.setting for each in ROWS if each.code == row.code) for row in ROWS
 }
@@ -322,8 +366,9 @@ def find_weakened(versions: Versions) -> tuple[Note, ...]:
         for pair in pairs:
             if pair.before is not None and pair.after is not None:
                 found += _note(row, pair.address, row.explain(pair.before, pair.after))
-    found += _forgotten(versions, pairs)
-    found += _note(PROJECT_ROW, "stack", PROJECT_ROW.explain(versions))
+    found += _forgotten(versions)
+    for row in (PROJECT_ROW, LOCK_ROW):
+        found += _note(row, "stack", row.explain(versions))
     for row in STATE_ROWS:
         found += _note(row, "stack", row.explain(versions.before, versions.after))
     return tuple(found)

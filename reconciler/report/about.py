@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """`kind` is `plan`, `diff` or `validate`; `stack` and `project` are empty until they are known.
+    """`kind` is `plan`, `drift`, `diff` or `validate`; `stack` and `project` are empty until they are known.
+
+    `project` is a number, or, where no variable is read, the text in the file.
 
     `files` are those of the command line, `folder` is the working folder and `root` the top of the repository, both
     absolute.
@@ -15,7 +17,7 @@ class About:
 
     kind: str = "plan"
     stack: str = ""
-    project: int = 0
+    project: int | str = 0
     files: tuple[str, ...] = ()
     folder: str = ""
     root: str = ""

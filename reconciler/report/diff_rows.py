@@ -32,6 +32,17 @@ LEAST_FOLDED = 4
 MOST_NAMED = 12
 """How many names a line has, unless everything is to be shown."""
 MOST_FAULTS = 10
+_ROUTINE = frozenset(
+    {
+        "key_rotates_less_often",
+        "secrets_live_longer",
+        "key_expires_later",
+        "overlap_is_longer",
+        "overlap_is_gone",
+        "key_is_unproved",
+    }
+)
+"""What protects less by a policy alone: nobody new gets in, and nothing is out of keyform's hands."""
 _OTHERS_WORDS = frozenset({"description"})
 """Settings by which a key is no other kind than its neighbour."""
 
@@ -52,6 +63,12 @@ class Warned:
 
     addresses: tuple[str, ...]
     sentence: str
+    is_routine: bool = False
+    """The addresses may be counted rather than named, where there are many: a change of the defaults makes them."""
+
+    def names(self, *, verbose: bool) -> tuple[str, ...]:
+        """Those that are named."""
+        return self.addresses[:MOST_NAMED] if self.is_routine and not verbose else self.addresses
 
 
 def entries_of(revision: Revision, *, verbose: bool) -> list[Entry]:
@@ -95,7 +112,10 @@ def warned_of(weakened: Iterable[Note], *, verbose: bool) -> list[Warned]:
     found: dict[Hashable, list[Note]] = {}
     for note in weakened:
         found.setdefault((note.code, note.sentence, note.address if verbose else ""), []).append(note)
-    return [Warned(tuple(note.address for note in notes), notes[0].sentence) for notes in found.values()]
+    return [
+        Warned(tuple(note.address for note in notes), notes[0].sentence, notes[0].code in _ROUTINE)
+        for notes in found.values()
+    ]
 
 
 def headline(comparison: Comparison) -> str:
@@ -131,14 +151,19 @@ def title_of_weakened(comparison: Comparison) -> str:
 def warning_of(warned: Warned, *, verbose: bool) -> tuple[str, str]:
     """Its subject, and the rest of the sentence."""
     colon = ":" if len(warned.addresses) > 1 else ""
-    return named(warned.addresses, verbose=verbose) + colon, one_line(warned.sentence)
+    names = warned.names(verbose=verbose)
+    subject = ", ".join(map(shown, names)) + _and_more(len(warned.addresses) - len(names))
+    return subject + colon, one_line(warned.sentence)
 
 
 def named(addresses: Sequence[str], *, verbose: bool) -> str:
     """As many names as are read."""
     told = addresses if verbose else addresses[:MOST_NAMED]
-    more = f" and {len(addresses) - len(told)} more" if len(told) < len(addresses) else ""
-    return ", ".join(shown(each) for each in told) + more
+    return ", ".join(shown(each) for each in told) + _and_more(len(addresses) - len(told))
+
+
+def _and_more(number: int) -> str:
+    return f" and {number} more" if number else ""
 
 
 def summary_line(revision: Revision) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reconciler.plan.changes import Plan
 from reconciler.report.roles import Role
 from reconciler.report.terminal import Palette, wrap
-from reconciler.report.text import DRIFT, render_drift_entries, render_notes
+from reconciler.report.text import DRIFT, render_drift_entries, render_notes, render_selection
 
 DIFFERS = "Different from the file (drift, or a change that is not applied)"
 NO_DRIFT = "No drift found."
@@ -16,6 +16,7 @@ def render_drift(plan: Plan, *, colour: bool, width: int = 100) -> str:
     palette = Palette(colour)
     unread = [note for note in plan.warnings if note.code == "sink_is_not_read"]
     parts = [
+        *render_selection(palette, plan, width),
         *render_drift_entries(palette, DRIFT, Role.WARNING, plan.drift, width),
         *render_drift_entries(palette, DIFFERS, Role.NOTE, plan.unproven, width),
         *render_notes(palette, "Not read", Role.WARNING, unread, width),

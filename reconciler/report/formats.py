@@ -123,8 +123,6 @@ def comment_marker(about: About) -> str:
     """The first line of a comment: by its stack and project, or by the file if that says neither."""
     from reconciler.report.markdown_text import marker  # noqa: PLC0415
 
-    if about.stack and about.kind == "diff":
-        return marker(about.kind, stack=about.stack)  # of which the project may be a variable
     if about.stack and about.project:
         return marker(about.kind, stack=about.stack, project=about.project)
     return marker(about.kind, file=",".join(about.files))

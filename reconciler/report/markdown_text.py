@@ -25,6 +25,7 @@ _PLAIN = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 """A word, or a small number: with no part of an address, nor of a commit's hash, which has seven characters or more."""
+_ITEM = re.compile("[0-9]+[.)]")
 _RUN = re.compile("`+")
 _LONGEST_IN_MARKER = 120
 
@@ -41,9 +42,11 @@ def code(text: str) -> str:
 def prose(text: str) -> str:
     """A sentence that may hold others' words: what is not a plain word becomes code.
 
-    It never begins a line: a number and a dot would be a list there.
+    It may begin a line: a number with a dot, which would be a list there, is code, too.
     """
-    return " ".join(map(_word, _TOKEN.findall(one_line(text))))
+    first, *rest = _TOKEN.findall(one_line(text)) or [""]
+    begin = code(first) if _ITEM.fullmatch(first) else _word(first) if first else ""
+    return " ".join([begin, *map(_word, rest)])
 
 
 def _word(token: str) -> str:
@@ -74,9 +77,9 @@ def marker(kind: str, **names: str | int) -> str:
 
 def _for_marker(text: str) -> str:
     """The text in the characters that an HTML comment cannot end with; two texts are never the same."""
-    if len(text) > _LONGEST_IN_MARKER:
-        return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
     kept = re.sub("--+", lambda run: "-" + "%2D" * (len(run[0]) - 1), re.sub("[^A-Za-z0-9_./-]", _percent, text))
+    if len(kept) > _LONGEST_IN_MARKER:
+        return f"sha256:{sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return kept or "%"
 
 

@@ -14,6 +14,15 @@ def summarise(plan: Plan) -> Summary:
     return count_blocks(group_changes(plan.changes))
 
 
+def tell_selection(selection: Selection) -> str:
+    """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
+    excludes = " or ".join(selection.excludes)
+    if not selection.targets:
+        return f"All keys but those that match {excludes}: these stay as they are."
+    but = f", except {excludes}" if excludes else ""
+    return f"Only keys that match {' or '.join(selection.targets)}{but}: all others stay as they are."
+
+
 def count_blocks(blocks: Iterable[Block]) -> Summary:
     """Keys by action, and endpoints by kind."""
     found = [*blocks]
@@ -68,10 +77,3 @@ def _endpoints(summary: Summary, what: str) -> list[str]:
     counts = ((summary.deployments, "deployment"), (summary.applications, "application"))
     parts = [f"{count} {noun}{'' if count == 1 else 's'}" for count, noun in counts if count]
     return [f"{' and '.join(parts)} {what}."] if parts else []
-
-
-def tell_selection(selection: Selection) -> str:
-    """`Only keys that match payments-*, except payments-old: all others stay as they are.`"""
-    only = f"Only keys that match {' or '.join(selection.targets)}" if selection.targets else "All keys"
-    but = f", except {', '.join(selection.excludes)}" if selection.excludes else ""
-    return f"{only}{but}: all others stay as they are."

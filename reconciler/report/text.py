@@ -28,6 +28,7 @@ NO_CHANGES = "No changes. The live API matches the file."
 NO_CHANGES_OF_THESE = "No changes to these keys. The others may have some."
 NOTHING_MORE = "No other changes."
 REPAIRS_ONLY = "No changes except repairs. The live API matches the file."
+REPAIRS_ONLY_OF_THESE = "No changes to these keys except repairs. The others may have some."
 DRIFT_STAYS = "No changes. What was changed outside keyform stays as it is."
 REFUSED = "This plan is refused, for the reasons above."
 DRIFT = "Changed outside keyform"
@@ -69,9 +70,7 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
         *_notes(palette, "Notes", Role.NOTE, own_first(plan, notes), width, verbose=verbose),
         *_notes(palette, "Withdrawn by this change", Role.NOTE, withdrawn, width, verbose=verbose),
     ]
-    if plan.selection:
-        told = f"Partial: {one_line(tell_selection(plan.selection))}"
-        parts.append("\n".join(palette.paint(line, Role.WARNING) for line in wrap(told.split(" "), width)))
+    parts += render_selection(palette, plan, width)
     if not blocks:
         parts += _render_destinations(palette, plan, width)
         return "\n\n".join([*parts, palette.paint(verdict_of(plan), Role.TITLE)]) + "\n"
@@ -86,6 +85,13 @@ def render_plan(plan: Plan, *, colour: bool, width: int = 100, verbose: bool = F
     parts += _render_destinations(palette, plan, width)
     parts.append(_closing(palette, blocks, plan, width))
     return "\n\n".join(parts) + "\n"
+
+
+def render_selection(palette: Palette, plan: Plan, width: int) -> Iterator[str]:
+    """Which keys it is about, if that is not all of them."""
+    if plan.selection:
+        told = f"Partial: {one_line(tell_selection(plan.selection))}"
+        yield "\n".join(palette.paint(line, Role.WARNING) for line in wrap(told.split(" "), width))
 
 
 def render_drift_entries(palette: Palette, title: str, role: Role, found: Sequence[Drift], width: int) -> Iterator[str]:
@@ -131,7 +137,7 @@ def verdict_of(plan: Plan) -> str:
     if plan.drift:
         return DRIFT_STAYS
     if plan.repairs:
-        return REPAIRS_ONLY
+        return REPAIRS_ONLY_OF_THESE if plan.selection else REPAIRS_ONLY
     return NO_CHANGES_OF_THESE if plan.selection else NO_CHANGES
 
 

@@ -156,6 +156,33 @@ def test_a_ref_that_is_no_commit_is_an_error_before_any_request(world: World, ke
     assert len(world.calls) == calls
 
 
+def test_a_secret_that_goes_elsewhere_is_of_this_change_though_its_key_was_pending(
+    world: World, keyform: InProcess
+) -> None:
+    git(world, "checkout", "--quiet", "main")
+    more = f"{FILE}  newest: {{deployments: [llama3], sink: jobs}}\n"
+    commit(world, more)
+    git(world, "checkout", "--quiet", "-B", "change")
+    commit(world, more.replace("path: jobs.json", "path: public.json"))
+    ran = keyform("plan", "--base", "main")
+    assert "From this change: nothing" not in ran.out
+    assert "newest is already pending; this change edits its sink" in ran.out
+    assert "1 to change from this change; 1 to add already pending." in ran.out
+
+
+@pytest.mark.parametrize("chosen", [["--target", "newest", "--target", "key-*"], ["--exclude", "newest"]])
+def test_a_key_that_is_chosen_by_name_need_not_have_been_in_the_file(
+    world: World, keyform: InProcess, clock: VirtualClock, chosen: list[str]
+) -> None:
+    clock.advance(61 * 86400)
+    commit(world, f"{FILE}  newest: {{deployments: [llama3]}}\n")
+    ran = keyform("plan", "--base", "main", *chosen)
+    added = "1 to add" if "--target" in chosen else "nothing"
+    assert f"{added} from this change; 10 to rotate already pending." in ran.out
+    only_new = keyform("plan", "--base", "main", "--target", "newest")
+    assert "1 to add from this change; nothing already pending." in only_new.out
+
+
 def test_a_saved_plan_keeps_what_it_says(world: World, keyform: InProcess, clock: VirtualClock) -> None:
     clock.advance(61 * 86400)
     commit(world, FILE.replace("Checkout", "Checkout of the shop"))

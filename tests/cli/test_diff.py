@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 from argparse import Namespace
 from collections.abc import Callable, Mapping
@@ -205,7 +206,7 @@ def test_markdown_begins_with_a_marker_and_stays_in_its_limit(clone: Clone) -> N
     ran = clone.diff("--format", "markdown", "--limit", "3000")
     assert ran.out.startswith("<!-- keyform:diff ")
     assert len(ran.out) <= 3000
-    assert "lines more" in ran.out
+    assert "**Cut to 3,000 characters.** Not shown:" in ran.out
     whole = clone.diff("--format", "markdown")
     assert whole.out.count("<!--") == 1
     assert len(whole.out) <= 65_536
@@ -213,11 +214,45 @@ def test_markdown_begins_with_a_marker_and_stays_in_its_limit(clone: Clone) -> N
 
 def test_an_error_of_the_file_is_an_error_in_each_format(clone: Clone) -> None:
     clone.write(FILE.replace("[llama3]", "[llama3, llama3]"))
-    for shape in ("text", "json", "markdown"):
+    for shape in ("text", "json", "markdown", "html"):
         ran = clone.diff("--format", shape)
         assert ran.code == 1
         assert "keyform.yaml:10:36: keys.payments.deployments[1]: is a duplicate" in ran.err
     assert json.loads(clone.diff("--json").out)["diagnostics"][0]["path"] == "keys.payments.deployments[1]"
+
+
+def test_two_stacks_of_one_name_have_two_comments(clone: Clone) -> None:
+    """By the project as it is written; an error replaces the comment about the same stack."""
+    found = []
+    for project in ("1", "2", "${KEYFORM_VAR_A}", "${KEYFORM_VAR_B}"):
+        text = re.sub("project: .*", f"project: {project}", FILE)
+        clone.write(text)
+        found.append(clone.diff("--format", "markdown").out.split("\n")[0])
+        missing = clone.diff("--format", "markdown", "--base", "nowhere")
+        clone.write(text.replace("[llama3]", "[llama3, llama3]"))
+        wrong = clone.diff("--format", "markdown")
+        assert [each.out.split("\n")[0] for each in (missing, wrong)] == [found[-1]] * 2
+    assert len({*found}) == 4
+
+
+def test_a_diff_is_a_page_too(clone: Clone) -> None:
+    clone.write(WEAKER)
+    ran = clone.diff("--format", "html")
+    assert ran.code == 0
+    assert ran.out.startswith("<!doctype html>")
+    assert "Protects less than before" in ran.out
+
+
+def test_the_default_lock_file_is_the_same_on_every_machine(clone: Clone) -> None:
+    """Where the clone is, is nobody's business, and would make the output another one elsewhere."""
+    clone.write(FILE + "lock: {type: file}\n")
+    for shape in ("text", "json", "markdown", "html"):
+        out = clone.diff("--format", shape).out
+        assert ".keyform.lock" in out
+        assert str(clone.folder) not in out
+    clone.commit()
+    clone.write(FILE + "lock: {type: file, path: other.lock}\n")
+    assert "has another lock file (other.lock instead of .keyform.lock)" in " ".join(clone.diff().out.split())
 
 
 def test_the_environment_changes_nothing(clone: Clone) -> None:

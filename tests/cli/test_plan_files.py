@@ -61,16 +61,11 @@ def test_what_was_reviewed_is_applied_without_a_question_and_only_once(world: Wo
 
 
 def test_it_is_for_its_owner_alone_and_shows_in_every_format(world: World, keyform: Keyform) -> None:
-    (world.folder / "plan.json").write_text("an older one, that all can read")
+    (world.folder / "plan.json").write_text('{"kind":"keyform plan","note":"an older one, that all can read"}')
     (world.folder / "plan.json").chmod(0o644)
-    saved(world, keyform, TWO_KEYS)
+    live = saved(world, keyform, TWO_KEYS, "--json")
     assert stat.S_IMODE((world.folder / "plan.json").stat().st_mode) == 0o600
-    tree = json.loads(keyform("show", "plan.json", "--json").out)
-    live = json.loads(keyform("plan", "--json").out)
-    for each in (tree, live):
-        each.pop("timestamp", None)
-        each["keyform"].pop("made_at")
-    assert tree == live
+    assert json.loads(keyform("show", "plan.json", "--json").out) == json.loads(live)
 
 
 def test_the_same_content_elsewhere_is_the_same_and_another_content_is_not(world: World, keyform: Keyform) -> None:
@@ -113,6 +108,27 @@ def test_what_moved_is_named_and_nothing_is_done(world: World, keyform: Keyform)
         in ran.err
     )
     assert len(world.writes) == writes
+
+
+def test_an_apply_that_is_not_complete_says_how_to_go_on(world: World, keyform: Keyform) -> None:
+    saved(world, keyform, TWO_KEYS)
+    proceed = world.emulator.respond
+
+    def refuse(request: Request) -> Answer:
+        is_bind = request.method == "PATCH" and request.path.endswith("/whisper")
+        return Answer(403, {}, b"{}") if is_bind else proceed(request)
+
+    world.emulator.respond = refuse  # type: ignore[method-assign]
+    ran = keyform("apply", "plan.json")
+    world.emulator.respond = proceed  # type: ignore[method-assign]
+    assert ran.code == 1
+    assert "for the rest, run `keyform plan --out FILE` again." in ran.err
+    again = keyform("apply", "plan.json")
+    assert again.code == 1
+    assert "is no longer as it was when the plan was made" in again.err
+    assert keyform("plan", "--out", "plan.json").code == 0
+    assert keyform("apply", "plan.json").code == 0
+    world.in_order(keyform)
 
 
 def test_what_is_unrelated_may_move_and_is_left_alone(world: World, keyform: Keyform) -> None:
@@ -239,6 +255,84 @@ def test_a_selection_is_kept_in_the_file(world: World, keyform: Keyform) -> None
     assert "matches the file" not in told
 
 
+def test_what_is_left_out_is_told_and_is_not_said_to_match(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve", "--target", "payments").code == 0
+    told = "Partial: Only keys that match payments: all others stay as they are."
+    for command in (["plan"], ["plan", "--drift"], ["apply", "--auto-approve"]):
+        ran = keyform(*command, "--target", "payments")
+        assert (ran.code, told in ran.out) == (0, True)
+        assert "matches the file." not in ran.out
+    for shape in ("markdown", "html"):
+        assert "matches the file." not in keyform("plan", "--target", "payments", "--format", shape).out
+
+
+def test_a_plan_of_which_nothing_is_left_does_not_say_that_all_is_done(world: World, keyform: Keyform) -> None:
+    saved(world, keyform, TWO_KEYS)
+    kept = json.loads((world.folder / "plan.json").read_text())["plan"]["changes"]
+    forge(world, changes=[each for each in kept if "Publish" not in json.dumps(each)])
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 1
+    assert "Nothing was changed: no change of plan.json is due and possible now." in ran.out
+    assert "matches the file" not in ran.out
+    assert world.owned() == []
+
+
+def test_an_empty_plan_does_not_say_that_all_is_done(world: World, keyform: Keyform) -> None:
+    saved(world, keyform, TWO_KEYS)
+    assert keyform("apply", "plan.json").code == 0
+    assert "No changes." in saved(world, keyform, TWO_KEYS)
+    assert keyform("apply", "plan.json").out == "No changes. The live API matches the file.\n"
+    in_portal(world, "PATCH", "deployments/whisper", api_keys=["portal-made"])
+    ran = keyform("apply", "plan.json")
+    assert (ran.code, ran.out) == (0, "Nothing was changed: plan.json has no changes.\n")
+    assert "payments: bind payments deployment.whisper" in ran.err
+
+
+def test_what_cannot_be_done_elsewhere_is_told_and_is_no_failure(world: World, keyform: Keyform) -> None:
+    world.write(TWO_KEYS)
+    assert keyform("apply", "--auto-approve").code == 0
+    saved(world, keyform, TWO_KEYS.replace("Checkout", "Checkouts"))
+    marked = world.emulator.live_keys(PROJECT)["search"].description or ""
+    in_portal(world, "PATCH", "api_keys/search", description=marked.replace(" g1 ", " gx "))
+    assert keyform("plan").code == 1
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 0, ran.out + ran.err
+    assert "Left undone, and no part of plan.json:\n  keys.search: is held up by the live key search" in ran.err
+
+
+def test_a_sink_that_leads_elsewhere_than_in_the_plan_gets_nothing(world: World, keyform: Keyform) -> None:
+    for name in ("a", "b"):
+        (world.folder / name).mkdir()
+    (world.folder / "out").symlink_to("a")
+    saved(world, keyform, TWO_KEYS.replace("path: secrets.env", "path: out/secrets.env"))
+    (world.folder / "out").unlink()
+    (world.folder / "out").symlink_to("b")
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 1
+    assert "sink.local: place was a/secrets.env, and is now b/secrets.env" in ran.err
+    assert world.writes == []
+
+
+@pytest.mark.parametrize(
+    ("api", "field"),
+    [("v3", "prevent_destroy: true"), ("v2", "prevent_destroy: true"), ("v2", "expires_at: 2030-01-01")],
+)
+def test_what_is_held_up_meanwhile_is_not_said_to_be_applied(
+    world: World, keyform: Keyform, api: str, field: str
+) -> None:
+    text = HEAD.replace("version: 1", f"version: 1\napi: {api}") + "keys:\n  search:\n    deployments: [llama3]\n"
+    world.write(text)
+    assert keyform("apply", "--auto-approve").code == 0
+    saved(world, keyform, f"{text}    {field}\n")
+    (world.folder / "secrets.env").unlink()
+    (world.folder / "secrets.env").mkdir()
+    ran = keyform("apply", "plan.json")
+    assert ran.code == 1
+    assert "applied already" not in ran.err
+    assert "record in sink local was that of search" in ran.err
+
+
 @pytest.mark.parametrize("kind", ["link", "folder", "fifo", "missing", "empty", "yaml"])
 def test_a_file_that_is_no_plan_is_refused(world: World, keyform: Keyform, kind: str, tmp_path: Path) -> None:
     world.write(TWO_KEYS)
@@ -273,3 +367,23 @@ def test_out_writes_nowhere_else(world: World, keyform: Keyform, target: str) ->
     assert ran.code == 1
     assert "plan.json is a symbolic link. It was not changed." in ran.err
     assert not (world.folder.parent / "outside.json").exists()
+
+
+@pytest.mark.parametrize("name", ["keyform.yaml", "secrets.env", "notes.txt", "other.json"])
+def test_out_writes_over_no_file_but_a_plan(world: World, keyform: Keyform, name: str) -> None:
+    """A slip would cost the configuration, or secrets that are nowhere else."""
+    world.write(TWO_KEYS)
+    path = world.folder / name
+    if not path.exists():
+        path.write_text('{"kind": "keyform plan of mine"}')
+    before = path.read_bytes()
+    for shape in ("text", "json"):
+        ran = keyform("plan", "--out", name, "--format", shape)
+        assert (ran.code, path.read_bytes()) == (1, before)
+        assert f"{name} holds something else. It was not changed." in ran.err
+
+
+def test_out_writes_over_an_earlier_plan_and_an_empty_file(world: World, keyform: Keyform) -> None:
+    (world.folder / "plan.json").touch()
+    for text in (TWO_KEYS, TWO_KEYS.replace("Checkout", "Checkout of the shop")):
+        saved(world, keyform, text)

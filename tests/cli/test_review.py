@@ -32,6 +32,15 @@ def test_a_plan_is_a_comment_with_the_marker_of_its_stack(world: World, keyform:
     assert (ran.code, ran.out.splitlines()[1]) == (0, "### keyform: `shop` (project 1234) — no changes")
 
 
+def test_an_error_of_a_drift_report_replaces_that_report_and_not_the_plan(world: World, keyform: Keyform) -> None:
+    world.write(ONE_KEY)
+    found = keyform("plan", "--drift", "--format", "markdown").out.split("\n", 1)[0]
+    world.write(BROKEN)
+    wrong = keyform("plan", "--drift", "--format", "markdown")
+    assert (wrong.code, wrong.out.split("\n", 1)[0]) == (1, found)
+    assert found == "<!-- keyform:drift stack=shop project=1234 -->"
+
+
 def test_a_refused_plan_is_a_comment_and_a_result(world: World, keyform: Keyform) -> None:
     world.write(TWO_KEYS + "safety: {max_deletes: 0}\n")
     assert keyform("apply", "--auto-approve").code == 0
@@ -40,7 +49,7 @@ def test_a_refused_plan_is_a_comment_and_a_result(world: World, keyform: Keyform
     assert ran.code == 1
     assert ran.out.startswith(MARKER)
     assert "; refused\n" in ran.out
-    assert ran.out.count("> - `safety.max_deletes` 1 keys would be deleted") == 1
+    assert ran.out.count("> - `safety.max_deletes` 1 key would be deleted") == 1
     assert ran.err.startswith("Error: The plan is refused")
     ran = keyform("plan", "--format", "sarif")
     (result,) = results(ran.out)

@@ -198,6 +198,53 @@ def test_an_object_is_replaced_by_no_other(
 
 
 @pytest.mark.attack("pull request author")
+def test_a_commit_has_no_other_parents_than_its_own(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A graft would move the place where two histories part."""
+    commit(checkout)
+    change(checkout)
+    git(checkout.root, "commit", "--quiet", "--all", "--message", "weaker")
+    checkout.add(checkout.root / ".git" / "info" / "grafts", git(checkout.root, "rev-parse", "HEAD"))
+    monkeypatch.chdir(checkout.root)
+    assert weaker(capsys, "--base", "HEAD~1") == ["protection_is_removed"]
+
+
+@pytest.mark.attack("pull request author")
+def test_a_tree_with_more_paths_than_can_be_listed_is_not_looked_through(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten small trees in one another hold ten thousand million paths; the file is new, so it might have been moved."""
+    monkeypatch.setattr(hardened, "SECONDS", 1)
+    commit(checkout)
+    blob = git(checkout.root, "hash-object", "-w", "keyform.yaml").strip()
+    lines = "".join(f"100644 blob {blob}\tf{n}.yaml\n" for n in range(10))
+    for _ in range(10):
+        tree = git(checkout.root, "mktree", stdin=lines).strip()
+        lines = "".join(f"040000 tree {tree}\td{n}\n" for n in range(10))
+    base = git(checkout.root, "commit-tree", tree, "-m", "many").strip()
+    head = git(checkout.root, "commit-tree", git(checkout.root, "rev-parse", "HEAD:").strip(), "-p", base, "-m", "one")
+    git(checkout.root, "reset", "--quiet", "--hard", head.strip())
+    monkeypatch.chdir(checkout.root)
+    code, out, err = diff(capsys, "--base", base)
+    assert code == 0, err
+    assert json.loads(out)["base"]["has_file"] is False
+
+
+@pytest.mark.attack("pull request author")
+@pytest.mark.parametrize(
+    "ref", ["@{upstream}", "@{push}", "HEAD@{upstream}", "HEAD^{", "HEAD^{/x}", "HEAD:keyform.yaml"]
+)
+def test_a_ref_that_git_refuses_is_no_fault_of_the_clone(
+    checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ref: str
+) -> None:
+    commit(checkout)
+    monkeypatch.chdir(checkout.root)
+    code, _, err = diff(capsys, "--base", ref)
+    assert (code, f"The commit `{ref}` is not in this clone" in err) == (1, True), err
+
+
+@pytest.mark.attack("pull request author")
 def test_git_gets_no_credential(
     checkout: Checkout, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,7 +56,7 @@ def test_a_token_is_known_to_the_one_step_that_needs_it(name: str) -> None:
     assert "secrets." not in str(workflow.get("env", "")) + "".join(str(job.get("env", "")) for job in jobs)
     for step in [step for job in jobs for step in _steps(job)]:
         if "uses" in step:
-            assert step["with"] == {"persist-credentials": "false"}
+            assert {**step["with"], "fetch-depth": "0"} == {"persist-credentials": "false", "fetch-depth": "0"}
             assert "secrets." not in str(step)
         else:
             assert "keyform" in step["run"]
@@ -64,23 +64,31 @@ def test_a_token_is_known_to_the_one_step_that_needs_it(name: str) -> None:
 
 
 @pytest.mark.attack("pull request author")
-@pytest.mark.parametrize(("code", "passes"), [(0, True), (2, True), (1, False), (130, False)])
-def test_a_plan_is_shown_as_code_and_nothing_in_it_ends_that(tmp_path: Path, code: int, passes: bool) -> None:
+@pytest.mark.parametrize("code", [0, 1, 2, 130])
+def test_a_plan_is_shown_in_the_format_that_makes_others_words_inert_and_ends_as_it_did(
+    tmp_path: Path, code: int
+) -> None:
+    """The summary is keyform's Markdown, byte for byte, whatever comes of the plan (tests/report/test_markdown.py)."""
     script = _steps(EXAMPLES["Inference keys"]["jobs"]["plan"])[-1]["run"]
     keyform = tmp_path / "bin" / "keyform"
     keyform.parent.mkdir()
     (tmp_path / "said").write_text(NASTY)
-    keyform.write_text(f"#!/bin/sh\ncat {tmp_path}/said\nexit {code}\n")
+    keyform.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\ncat {tmp_path}/said\nexit {code}\n')
     keyform.chmod(0o755)
+    nasty = "$(touch pwned);`touch pwned` --out x"
     done = subprocess.run(
         ["bash", "-e", "-o", "pipefail", "-c", script],
         cwd=tmp_path,
-        env={"PATH": f"{keyform.parent}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")},
+        env={
+            "PATH": f"{keyform.parent}:{os.environ['PATH']}",
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+            "GITHUB_BASE_REF": nasty,
+        },
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode == 0) == passes, done.stderr
-    shown = (tmp_path / "summary.md").read_text().splitlines()
-    assert [line for line in shown if not line.startswith("    ")] == []
-    assert [line[4:] for line in shown] == NASTY.splitlines()
+    assert done.returncode == code, done.stderr
+    assert (tmp_path / "asked").read_text() == f"plan --base origin/{nasty} --format markdown\n"
+    assert (tmp_path / "summary.md").read_text() == NASTY
+    assert not (tmp_path / "pwned").exists()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from support.drawn import files, worlds
 from support.fuzzing import fuzz
 from support.simulation import simulate
@@ -16,6 +17,7 @@ from reconciler.model import Auth, DesiredKey, DesiredState, LiveKey, Snapshot, 
 from reconciler.plan import compute_plan
 from reconciler.plan.attribution import attribute
 from reconciler.plan.changes import Base, Note, Plan
+from reconciler.plan.saved import sinks_of
 from reconciler.plan_file import SavedPlan, dump_plan, load_plan
 
 PLACES = {"local": "file", "vault": "store"}
@@ -266,6 +268,25 @@ def test_a_change_of_nothing_leaves_everything_pending(state: DesiredState, worl
     assert (base.withdrawn, base.edited, base.edits) == ((), (), frozenset())
     assert all(map(plan.was_said, (*plan.exposures, *plan.warnings, *plan.notes, *plan.unmet, *plan.refusals)))
     assert plan.unproven == compute_plan(state, world, NOW).unproven
+
+
+@given(files(), worlds(), st.data())
+@fuzz(300)
+def test_what_is_written_to_a_sink_in_another_place_is_of_this_change(
+    state: DesiredState, world: Snapshot, data: st.DataObject
+) -> None:
+    """The sink has its old name, and what is written there was pending: where it goes is new."""
+    sink = data.draw(st.sampled_from(sorted(world.sinks)))
+    there, elsewhere = (
+        replace(world, sinks={**world.sinks, sink: replace(world.sinks[sink], destination=place)})
+        for place in ("there", "elsewhere")
+    )
+    plan = attribute(compute_plan(state, elsewhere, NOW), compute_plan(state, there, NOW), "main", "abc1234def")
+    assert plan.base is not None
+    for change in plan.changes:
+        is_moved = sink in sinks_of([change]) & {each.sink for each in plan.destinations}
+        is_told = not plan.is_pending(change) or (change.id, "sink") in plan.base.edits
+        assert is_told == is_moved
 
 
 @given(files(), files(), worlds())

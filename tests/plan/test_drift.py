@@ -79,7 +79,8 @@ CASES = [
             (
                 "key_was_deleted",
                 "key.payments",
-                "was deleted outside keyform: sink local still holds its secret",
+                "was deleted outside keyform: sink local still holds its secret, unless it left the file together with"
+                " that sink",
                 "apply creates payments and publishes its secret",
             ),
         ),
@@ -92,7 +93,8 @@ CASES = [
             (
                 "key_was_deleted",
                 "key.payments",
-                "generation payments-g2 was deleted outside keyform: sink local still holds its secret",
+                "generation payments-g2 was deleted outside keyform: sink local still holds its secret, unless it left"
+                " the file together with that sink",
                 "apply creates payments-g2 and publishes its secret",
             ),
         ),

@@ -178,7 +178,7 @@ CASES = [
             (
                 "key_loses_access",
                 "deployment.whisper",
-                "no longer accepts the key payments (payments) once this is applied: its consumers are refused; only"
+                "no longer accepts the key payments once this is applied: its consumers are refused; only"
                 " foreign keys are left on it",
             ),
         ),
@@ -196,7 +196,7 @@ CASES = [
             (
                 "key_loses_access",
                 "deployment.whisper",
-                "no longer accepts the key payments (payments) once this is applied: its consumers are refused; no key"
+                "no longer accepts the key payments once this is applied: its consumers are refused; no key"
                 " is left on it",
             ),
         ),

@@ -16,7 +16,9 @@ from support.states import NOW, desired, endpoint, key, live, snapshot
 from reconciler.model import DesiredState, Snapshot
 from reconciler.plan import compute_plan
 from reconciler.plan.changes import Base, Plan, Selection
+from reconciler.plan.saved import find_moved, is_applied, limit
 from reconciler.plan_file import PlanFileError, SavedPlan, dump_plan, load_plan
+from reconciler.report.formats import Look, plan_as
 
 
 def is_same(one: Plan, other: Plan) -> bool:
@@ -115,6 +117,13 @@ def test_a_forged_value_of_another_kind_is_refused_or_harmless(data: st.DataObje
     except PlanFileError:
         return
     assert load_plan(dump_plan(found), "plan.json") == found
+    plan = load_plan(CONTENT, "plan.json").plan
+    for one, other in ((found.plan, plan), (found.plan, replace(plan, changes=()))):
+        is_applied(one, other)
+        find_moved(one, other)
+        limit(one, other)
+    for shape in ("text", "json", "markdown", "html", "sarif"):
+        assert plan_as(found.plan, shape, Look())
 
 
 def test_no_secret_and_no_path_of_a_type_is_in_it() -> None:

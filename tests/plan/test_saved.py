@@ -12,10 +12,11 @@ from support.fuzzing import fuzz
 from support.simulation import simulate
 from support.states import NOW, days, declared, desired, endpoint, key, live, snapshot
 
-from reconciler.model import Auth, Binding, DesiredState, EndpointKind, EndpointRef, Snapshot
+from reconciler.model import Auth, Binding, DesiredState, EndpointKind, EndpointRef, LiveKey, Snapshot
 from reconciler.plan import compute_plan
-from reconciler.plan.changes import OpenEndpoint, Plan, Selection
-from reconciler.plan.saved import find_moved, is_applied, leave_out, limit
+from reconciler.plan.changes import CreateGeneration, Note, OpenEndpoint, Plan, Publish, Selection, UpdateKey
+from reconciler.plan.fields import instant
+from reconciler.plan.saved import find_moved, is_applied, leave_out, limit, sinks_of
 
 LATER = NOW + days(0.01)
 
@@ -157,7 +158,18 @@ def test_a_foreign_key_that_the_plan_unlinks_counts_and_another_does_not() -> No
     state = desired(key("payments", "llama3"), endpoints=[declared("llama3", exclusive=True)])
     saved = compute_plan(state, WORLD, NOW)
     without = replace(WORLD, bindings=frozenset(each for each in WORLD.bindings if each.key_id != "theirs"))
-    assert told(saved, without, state) == ["deployment.llama3: foreign key theirs was bound, and is now (not there)"]
+    (sentence,) = told(saved, without, state)
+    assert sentence.startswith("deployment.llama3: foreign key theirs was bound, created at ")
+    assert sentence.endswith(", and is now (not there)")
+
+
+def test_a_foreign_key_that_was_made_again_is_another() -> None:
+    """The API knows keys by their names: the new one has the same id, and was never reviewed."""
+    state = desired(key("payments", "llama3"), endpoints=[declared("llama3", exclusive=True)])
+    saved = compute_plan(state, WORLD, NOW)
+    made = (replace(each, created_at=NOW) if each.id == "theirs" else each for each in WORLD.keys)
+    (sentence,) = told(saved, replace(WORLD, keys=tuple(made)), state)
+    assert sentence.endswith(f", and is now bound, created at {instant(NOW)}")
 
 
 def test_an_endpoint_opens_only_if_the_saved_plan_opens_it() -> None:
@@ -175,3 +187,94 @@ def test_a_plan_of_some_keys_bounds_a_plan_of_all(selection: Selection) -> None:
     saved = compute_plan(FILE, WORLD, NOW, selection=selection)
     fresh = compute_plan(FILE, WORLD, LATER)
     assert {change.key for change in limit(saved, fresh).changes} == {"batch"}
+
+
+@given(files(), worlds(), st.data())
+@fuzz(200)
+def test_no_generation_is_made_whose_secret_nobody_gets(
+    state: DesiredState, before: Snapshot, data: st.DataObject
+) -> None:
+    fresh = compute_plan(state, before, NOW)
+    some = data.draw(st.lists(st.sampled_from(fresh.changes), unique=True)) if fresh.changes else []
+    plan = limit(replace(fresh, changes=tuple(some)), fresh)
+    made = {change.live for change in plan.changes if isinstance(change, CreateGeneration)}
+    assert made == {change.live for change in plan.changes if isinstance(change, Publish)}
+
+
+@given(files(), worlds(), st.data())
+@fuzz(200)
+def test_a_sink_that_is_in_another_place_has_moved(state: DesiredState, before: Snapshot, data: st.DataObject) -> None:
+    """By another link, another variable of the environment: the file says the same."""
+    sink = data.draw(st.sampled_from(sorted(before.sinks)))
+    there, elsewhere = (
+        replace(before, sinks={**before.sinks, sink: replace(before.sinks[sink], destination=place)})
+        for place in ("here", "elsewhere")
+    )
+    saved, fresh = compute_plan(state, there, NOW), compute_plan(state, elsewhere, LATER)
+    moved = [str(each) for each in find_moved(saved, fresh) if each.address == f"sink.{sink}"]
+    named = {each.sink for each in fresh.destinations}
+    writes = sink in sinks_of(saved.changes) & named
+    assert moved == ([f"sink.{sink}: place was here, and is now elsewhere"] if writes else [])
+
+
+def test_a_sink_that_has_become_exposed_has_moved() -> None:
+    saved = compute_plan(FILE, WORLD, NOW)
+    exposed = replace(saved, exposures=(*saved.exposures, Note("sink_is_exposed", "sink.local", "all can read it")))
+    assert [str(each) for each in find_moved(saved, exposed)] == [
+        "sink.local: exposure was (not there), and is now all can read it"
+    ]
+    assert not find_moved(exposed, saved)
+
+
+@given(files(), worlds(), st.data())
+@fuzz(200)
+def test_nothing_happens_to_a_live_key_that_is_not_taken_over(
+    state: DesiredState, before: Snapshot, data: st.DataObject
+) -> None:
+    fresh = compute_plan(state, before, NOW)
+    some = data.draw(st.lists(st.sampled_from(fresh.changes), unique=True)) if fresh.changes else []
+    plan = limit(replace(fresh, changes=tuple(some)), fresh)
+    adopted, now = (
+        {change.live for change in each.changes if isinstance(change, UpdateKey) and change.adopts}
+        for each in (fresh, plan)
+    )
+    assert {change.id.live for change in plan.changes} & adopted == now
+
+
+def test_what_can_no_longer_be_done_was_not_applied() -> None:
+    """Nothing but a field, or the marker, was to change, and the key is held up by now."""
+    keys = (
+        (key("payments", "llama3", prevent_destroy=True), WORLD),
+        (key("payments", "llama3"), replace(WORLD, keys=tuple(map(protected, WORLD.keys)))),
+        (key("mine", "llama3", "whisper", adopt="theirs"), WORLD),
+    )
+    for one, world in keys:
+        saved = compute_plan(
+            desired(key("payments", "llama3"), one) if one.name == "mine" else desired(one), world, NOW
+        )
+        assert [type(change) for change in saved.changes] == [UpdateKey]
+        fresh = replace(saved, changes=())
+        assert not is_applied(saved, fresh)
+        assert not limit(saved, fresh).changes
+
+
+def protected(one: LiveKey) -> LiveKey:
+    """With `prevent_destroy` in its marker."""
+    return replace(one, ownership=replace(one.ownership, protected=True)) if one.ownership else one
+
+
+@given(files(), worlds(), st.data())
+@fuzz(300)
+def test_a_stranger_at_an_endpoint_is_unrelated(state: DesiredState, before: Snapshot, data: st.DataObject) -> None:
+    """Even where the endpoint is exclusive, so that a plan of now would cut the stranger, or may now cut another."""
+    where = data.draw(st.sampled_from([each.ref for each in before.endpoints]))
+    stranger = live("stranger")
+    bindings = before.bindings | {Binding(stranger.id, where)}
+    saved = compute_plan(state, before, NOW)
+    fresh = compute_plan(state, replace(before, keys=(*before.keys, stranger), bindings=bindings), LATER)
+    if saved.refusals or fresh.refusals or saved.unmet:
+        return
+    plan = limit(saved, fresh)
+    assert [str(each) for each in find_moved(saved, fresh)] == []
+    assert not [change for change in plan.changes if change.id.live.name == "stranger"]
+    assert not [note for note in plan.exposures if "stranger" in note.sentence]

@@ -24,7 +24,9 @@ from reconciler.model import (
     SinkSettings,
     Warnings,
 )
+from reconciler.plan.revision import ENDPOINT_SETTINGS, KEY_SETTINGS, STACK_SETTINGS
 from reconciler.plan.weakening import ENDLESS, FORGOTTEN, ROWS, SINK_MOVED, weakened
+from reconciler.sinks.declared import sink_types
 
 ALPHA: dict[str, Any] = {"every": days(30), "lifetime": days(60), "prevent_destroy": True, "prove": True}
 
@@ -98,6 +100,18 @@ CASES: list[tuple[DesiredState, DesiredState, str]] = [
     (with_sink(), with_sink(mode="0640"), "sink_lets_others_read: sink.local lets others read the file: mode 0640"),
     (with_sink(group="a"), with_sink(group="b"), "sink_is_for_a_group: sink.local can be read by the group b"),
     (
+        with_sink(mode="0600"),
+        with_sink(mode="${KEYFORM_VAR_MODE}"),
+        "sink_lets_others_read: sink.local may let others read the file: its mode is that of ${KEYFORM_VAR_MODE}",
+    ),
+    (with_sink(), with_sink(shared=True), "sink_is_shared: sink.local may write into a file outside"),
+    (
+        with_sink(tags={"team": "a", "cost": "b"}),
+        with_sink(tags={"team": "b", "cost": "b"}),
+        "sink_is_tagged_otherwise: sink.local has other tags, which may decide who reads its secrets: team",
+    ),
+    (with_sink(tags={"team": "a"}), with_sink(), "sink_is_tagged_otherwise: sink.local has other tags"),
+    (
         with_sink(kms_key_id="a"),
         with_sink(),
         "sink_is_encrypted_otherwise: sink.local encrypts new secrets with another key: that of the account",
@@ -118,6 +132,33 @@ CASES: list[tuple[DesiredState, DesiredState, str]] = [
         desired(key("alpha", expires_at=NOW)),
         desired(key("alpha")),
         "key_expires_later: key.alpha never expires, instead of on 2026-11-21T10:00:00Z",
+    ),
+    (
+        desired(key("alpha", expires_at=NOW)),
+        desired(key("alpha", lifetime=days(9))),
+        "key_expires_later: key.alpha no longer ends on 2026-11-21T10:00:00Z: each secret expires after 9d",
+    ),
+    (
+        desired(key("alpha", adopt="portal-made")),
+        desired(key("alpha", adopt="portal-made", says_expiry=True)),
+        "key_expires_later: key.alpha never expires, whatever the expiry of the adopted key",
+    ),
+    (
+        desired(key("alpha", lifetime=days(1))),
+        desired(key("alpha", expires_at=NOW, says_expiry=True)),
+        "secrets_live_longer: key.alpha has secrets that expire on 2026-11-21T10:00:00Z, instead of after 1d",
+    ),
+    (
+        alpha(),
+        alpha(adopt="portal-made"),
+        "key_takes_over: key.alpha takes over a live key, whose secret others may know: portal-made",
+    ),
+    (NOTHING, stack(farewells=(Farewell("omega"),)), "key_is_forgotten: key.omega is no longer managed"),
+    (NOTHING, stack(api="v2"), "api_is_older: stack uses an older API (v2)"),
+    (
+        stack(lock=LockSettings(LockKind.FILE, "/a")),
+        stack(lock=LockSettings(LockKind.FILE, "/b")),
+        "lock_is_elsewhere: stack has another lock file: the two keep no applies apart",
     ),
     (
         alpha(),
@@ -180,6 +221,20 @@ def test_every_row_of_the_tables_has_a_case() -> None:
     assert {row.code for row in ROWS} | {ENDLESS, SINK_MOVED, FORGOTTEN} == {case[2].split(":")[0] for case in CASES}
 
 
+def test_every_setting_of_the_file_is_judged_or_harmless() -> None:
+    """A setting that somebody adds has a row, or is here with a reason."""
+    harmless = {
+        "description": "nothing acts on it",
+        "timeout": "a program that is killed has saved nothing",
+        "type": "another type is another place",
+    }
+    judged = {row.setting for row in ROWS}
+    options = [option for each in sink_types().values() for option in each.options]
+    places = {option.name for option in options if option.chooses_place}
+    named = {*KEY_SETTINGS, *ENDPOINT_SETTINGS, *STACK_SETTINGS, *(option.name for option in options)}
+    assert named - judged - places - harmless.keys() == set()
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -191,8 +246,11 @@ def test_every_row_of_the_tables_has_a_case() -> None:
         (alpha(overlap=days(7)), alpha()),
         (alpha(prevent_destroy=False, prove=False), alpha()),
         (desired(key("alpha", expires_at=NOW + days(1))), desired(key("alpha", expires_at=NOW))),
-        (desired(key("alpha", expires_at=NOW)), desired(key("alpha", lifetime=days(1)))),
-        (desired(key("alpha", lifetime=days(1))), desired(key("alpha", expires_at=NOW))),
+        (with_sink(tags={"team": "a"}), with_sink(tags={"team": "a"})),
+        (with_sink(shared=True), with_sink()),
+        (desired(key("alpha", adopt="portal-made")), desired(key("alpha"))),
+        (desired(key("alpha")), desired(key("alpha", says_expiry=True))),
+        (stack(api="v2"), NOTHING),
         (with_sink(mode="0640", group="a"), with_sink()),
         (with_sink(recovery_days=7), with_sink(recovery_days=30)),
         (NOTHING, desired(key("alpha", "llama3"))),
@@ -219,6 +277,9 @@ def test_a_setting_is_not_weaker_both_ways(before: DesiredState, after: DesiredS
         "key_opens_more",
         "secret_goes_elsewhere",
         "stack_is_left",
+        "sink_is_tagged_otherwise",
+        "lock_is_elsewhere",
+        "key_takes_over",
     }
     either |= {"project_is_left", "stacks_are_spared"}
     plain = replace(before, moves=(), farewells=()), replace(after, moves=(), farewells=())

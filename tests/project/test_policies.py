@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.policies import CASES, POLICIES, SIDES, cases, plan_case
+from support.policies import CASES, POLICIES, SIDES, StackWorld, cases, plan_case
 from support.schemas import check_plan
+
+from reconciler.report.json import plan_to_json
 
 regopy = pytest.importorskip("regopy", reason="regopy, which evaluates Rego, has no wheel for this Python or platform")
 
@@ -100,6 +102,37 @@ def test_production_is_told_by_the_name_of_the_stack(stack: str, is_production: 
 def test_a_key_that_goes_breaks_no_rule_about_keys() -> None:
     plan = plan_of("deletions", "fail")
     assert denied(plan, *(name for name in NAMES if name != "deletions")) == []
+
+
+def test_a_rename_breaks_no_rule_whenever_it_is_looked_at(tmp_path: Path) -> None:
+    """Two former keys stay for the overlap, which no rotation is declared for, and go: no key is deleted by that."""
+    world = StackWorld(tmp_path)
+    text = (CASES / "before.yaml").read_text(encoding="utf-8")
+    assert world.apply(world.load(CASES / "before.yaml")).complete
+    names = {"search-api": "search-queries", "search-jobs": "search-index"}
+    for former, name in names.items():
+        text = text.replace(f"  {former}:", f"  {name}:")
+    moved = [{"from": former, "to": name} for former, name in names.items()]
+    renamed = tmp_path / "renamed.yaml"
+    renamed.write_text(f"{text}\nmoved: {json.dumps(moved)}\n")
+    seen = set[str]()
+    for days in (0, 1, 7):
+        world.clock.advance(days * 86_400)
+        plan = json.loads(plan_to_json(world.plan(world.load(renamed))))
+        assert denied(plan) == []
+        seen |= {f"{each['address']}: {each['change']['actions'][0]}" for each in plan["resource_changes"]}
+        assert world.apply(world.load(renamed)).complete
+    assert {"key.search-api: update", "key.search-api: no-op", "key.search-api: delete"} <= seen
+
+
+def test_an_endpoint_of_which_nothing_is_known_may_not_become_public() -> None:
+    plan = plan_of("opening", "fail")
+    (found,) = [each for each in plan["resource_changes"] if each["address"] == "deployment.payments-whisper"]
+    for before in (None, {}, {"auth": None}, {"auth": "required"}):
+        found["change"]["before"] = before
+        assert denied(plan, "opening") == [DENIED["opening"]]
+    found["change"]["before"] = {"auth": "open"}
+    assert denied(plan, "opening") == []
 
 
 def test_the_policies_need_no_import_that_an_older_engine_lacks() -> None:

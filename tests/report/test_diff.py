@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from plan.test_revision import files
+from support.forges import quick_actions, render
 from support.states import days, declared, desired, key
 
+from reconciler.encoder import last_net
 from reconciler.errors import Finding
-from reconciler.model import Auth, DesiredState, SinkSettings
+from reconciler.model import Auth, DesiredState, Farewell, SinkSettings
 from reconciler.plan.revision import Comparison, revise
 from reconciler.report.diff_json import diff_tree
-from reconciler.report.diff_markdown import diff_to_markdown, inert
+from reconciler.report.diff_markdown import diff_to_markdown
 from reconciler.report.diff_text import render_diff
 from reconciler.report.formats import Look, diff_as
+from reconciler.report.markdown_text import size
 from reconciler.report.terminal import cells
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -138,6 +142,23 @@ def test_a_change_of_the_defaults_is_one_entry_that_names_its_keys() -> None:
     assert len(diff_tree(compared(many(30), many(60)))["differences"]) == 31  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("shape", ["text", "markdown", "html"])
+def test_whoever_gets_in_or_is_let_go_of_is_named_however_many_there_are(shape: str) -> None:
+    """Among thirty endpoints that become public, the one that matters may be the last."""
+    names = [f"model-{n:03}" for n in range(30)]
+    before = desired(*(key(f"key-{n:03}", prevent_destroy=True) for n in range(30)))
+    after = replace(
+        desired(*(key(f"key-{n:03}") for n in range(30)), endpoints=[declared(name, Auth.OPEN) for name in names]),
+        farewells=tuple(Farewell(f"gone-{n:03}") for n in range(30)),
+    )
+    told = " ".join(diff_as(compared(before, after), shape, Look()).split())
+    for sentence in ("becomes public", "can be destroyed", "is no longer managed"):
+        assert sentence in told
+    for name in (*(f"deployment.{each}" for each in names), *(f"key.key-{n:03}" for n in range(30))):
+        assert name in told
+    assert all(f"key.gone-{n:03}" in told for n in range(30))
+
+
 def test_what_is_removed_is_shown_one_by_one() -> None:
     told = render_diff(compared(many(30), desired()), colour=False)
     assert all(f"- key.key-{n:03}" in told for n in range(30))
@@ -178,36 +199,32 @@ def with_texts(text: str) -> tuple[DesiredState, DesiredState]:
     return desired(), replace(desired(key("payments", "llama3", text=text, adopt=text)), sinks=sinks)
 
 
+def comments(text: str, **options: Any) -> list[str]:
+    """Comments about two versions with this text, which may also be wrong, elsewhere, or called so."""
+    before, after = with_texts(text)
+    finding = Finding(text, text, text, text)
+    found = (
+        compared(before, after),
+        compared(before, after, faults=(finding,)),
+        compared(before, after, moved_from=text or "x"),
+        replace(compared(after, before, project=text), files=(text,) * 4, ref=text),
+    )
+    return [diff_to_markdown(each, **{"limit": 65_536, **options}) for each in found]
+
+
+HARMLESS = [render(each).elements for each in comments("x")]
+
+
 @settings(deadline=None)
 @given(TEXTS)
 def test_what_others_wrote_is_code_in_markdown_and_nothing_else(text: str) -> None:
-    """Outside of code there are keyform's own words only, and no HTML but the marker."""
-    before, after = with_texts(text)
-    finding = Finding(text, text, text, text)
-    for comparison in (
-        compared(before, after),
-        compared(before, after, faults=(finding,)),
-        replace(compared(before, after, moved_from=text or "x"), files=(text,), ref=text),
-    ):
-        told = diff_to_markdown(comparison, limit=65_536)
-        assert told.count("<!--") == 1
-        tokens = MarkdownIt().parse(told)
-        kinds = {token.type for token in tokens}
-        assert kinds <= {
-            *("html_block", "heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "fence"),
-        }
-        assert sum(token.type == "html_block" for token in tokens) == 1
-        inline = {child.type for token in tokens for child in token.children or ()}
-        assert inline <= {"text", "code_inline", "strong_open", "strong_close", "softbreak"}
-        words = "".join(child.content for token in tokens for child in token.children or () if child.type == "text")
-        assert set(words) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 ,;:.—()")
-
-
-@settings(deadline=None)
-@given(TEXTS)
-def test_a_code_span_holds_a_text_whatever_it_is(text: str) -> None:
-    (paragraph,) = (token for token in MarkdownIt().parse(inert(text)) if token.type == "inline")
-    assert [child.type for child in paragraph.children or ()] == ["code_inline"]
+    """A comment has the elements that one without anything hostile has, no HTML but the marker, and no reference."""
+    for told, elements in zip(comments(text), HARMLESS, strict=True):
+        comment = render(told)
+        assert comment.elements == elements
+        assert [f"<!--{each}-->" for each in comment.hidden] == [told.split("\n", 1)[0]]
+        assert not [*comment.acts(), *quick_actions(told)]
+        assert last_net(told) == told
 
 
 @settings(deadline=None)
@@ -223,17 +240,33 @@ def test_no_text_acts_on_a_terminal_or_forges_a_line(text: str) -> None:
 def test_markdown_fits_and_says_how_much_is_left_out(before: DesiredState, after: DesiredState, limit: int) -> None:
     comparison = compared(before, after)
     told, whole = (diff_to_markdown(comparison, limit=most) for most in (limit, 10**6))
-    assert len(told) <= limit
-    assert told == whole or "lines more" in told
-    assert "lines more" not in whole
-    assert len([token for token in MarkdownIt().parse(told) if token.type == "fence"]) <= 2
+    assert size(told) <= limit
+    assert told == whole or "**Cut to" in told
+    assert "**Cut to" not in whole
+    assert len([token for token in MarkdownIt().parse(told) if token.type == "fence"]) <= 1
+    weaker, differences = (re.search(rf"([0-9]+) {noun}s?[,.]", told) for noun in ("weaker setting", "difference"))
+    assert not (weaker and not differences and revise(before, after).parts), "details were kept before what is weaker"
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1000, 3000))
+def test_markdown_fits_whatever_others_wrote(text: str, limit: int) -> None:
+    for told in comments(text * 20, limit=limit):
+        assert size(told) <= limit
+
+
+def test_what_is_removed_is_kept_before_what_is_new() -> None:
+    old = [key(f"zzz-{n}", "llama3") for n in range(3)]
+    told = diff_to_markdown(compared(desired(*old), many(30, 300)), limit=2000, verbose=True)
+    assert [told.count(f"- key.zzz-{n}\n") for n in range(3)] == [1, 1, 1]
+    assert "**Cut to 2,000 characters.** Not shown:" in told
 
 
 @settings(deadline=None)
 @given(files(), files())
 def test_every_format_holds_every_address(before: DesiredState, after: DesiredState) -> None:
     comparison = compared(before, after)
-    for shape in ("text", "markdown", "json"):
+    for shape in ("text", "markdown", "json", "html"):
         told = diff_as(comparison, shape, Look(verbose=True, limit=10**6))
         assert all(part.address in told for part in comparison.revision.parts)
         assert told == diff_as(comparison, shape, Look(verbose=True, limit=10**6))

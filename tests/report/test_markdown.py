@@ -26,6 +26,8 @@ from support.hostile_output import CORPUS, violations
 from reconciler.encoder import last_net, one_line, shown
 from reconciler.errors import ApiUnreachable, ConfigError, Finding, PlanIsStale
 from reconciler.plan.changes import Base, Destination, Drift, Note, Plan, Selection
+from reconciler.report.about import About
+from reconciler.report.formats import error_as
 from reconciler.report.markdown import error_to_markdown, plan_to_markdown, valid_to_markdown
 from reconciler.report.markdown_text import code, fence_for, marker, prose, size
 
@@ -192,6 +194,14 @@ def test_what_is_alike_is_folded_in_a_comment_too():
 # --- Length -----------------------------------------------------------------------------------------------------------
 
 
+LONG_SIGNS = ["a", "! ", "`", "` ", "é", "😀", "😀 ", "\u202e", "::", "#[", "<!--"]
+HOSTILE_LONG = st.builds(
+    lambda signs, most: ("".join(signs) * 400)[:most],
+    st.lists(st.sampled_from(LONG_SIGNS), min_size=1, max_size=4),
+    st.integers(1, 400),
+)
+
+
 def parts_of(limit, of):
     return markdown(of, limit, verbose=True)
 
@@ -246,6 +256,26 @@ def test_a_comment_is_never_longer_than_its_limit_and_always_closed(limit, count
     assert sorted(each for each in elements if each.startswith("</")) == sorted(
         f"</{each[1:].split(' ')[0].rstrip('>')}>" for each in elements if not each.startswith(("</", "<br", "<hr"))
     )
+
+
+@given(HOSTILE_LONG, st.integers(1_000, 3_000), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_a_comment_is_never_longer_than_its_limit_whatever_others_wrote(text, limit, drift_only):
+    chosen = Selection((text,) * 5, (text,) * 5)
+    of = replace(with_text(text), selection=chosen, stack=text, base=replace(WHOLE.base, ref=text))
+    assert size(markdown(of, limit, drift_only=drift_only)) <= limit
+    error = PlanIsStale(text, differences=[text], way_out=text)
+    told = error_as(error, "markdown", limit=limit, about=About(files=(text,)))
+    assert size(told) <= limit
+    assert size(valid_to_markdown(told.split("\n", 1)[0], text, [Note(text, text, text)], limit=limit)) <= limit
+
+
+@given(st.text(min_size=1, max_size=300))
+@settings(max_examples=40, deadline=None)
+def test_an_exposure_is_kept_before_what_the_opening_says(text):
+    of = replace(WHOLE, selection=Selection((text,) * 5, (text,) * 5), base=replace(WHOLE.base, ref=text, weakened=()))
+    told = markdown(replace(of, exposures=(Note("x", "deployment.a", "becomes PUBLIC"),)), 1_000)
+    assert "`deployment.a` becomes PUBLIC" in told
 
 
 @pytest.mark.parametrize(("text", "units"), [("abc", 3), ("é", 1), ("日本", 2), ("🌈", 2)])
@@ -454,6 +484,8 @@ def test_a_fence_is_longer_than_any_in_it(lines):
         ("set `adopt: x` to take it", "set `adopt: x` to take it"),
         ("effaced 1234567 123456 www. a", "`effaced` `1234567` 123456 `www`. a"),
         ("it's @octocat's", "it's `@octocat's`"),
+        ("1. a 2. b", "`1.` a 2. b"),
+        ("12) a", "`12)` a"),
         ("`a`/`b`", "`` `a`/`b` ``"),
     ],
 )  # fmt: skip

@@ -305,7 +305,7 @@ def test_the_verdict_is_one_sentence_and_what_comes_of_it(case: str) -> None:
     ("selection", "sentence"),
     [
         (Selection(("a", "b-*"), ()), "Only keys that match a or b-*: all others stay as they are."),
-        (Selection((), ("a", "b")), "All keys, except a, b: all others stay as they are."),
+        (Selection((), ("a", "b")), "All keys but those that match a or b: these stay as they are."),
         (Selection(("a*",), ("ab",)), "Only keys that match a*, except ab: all others stay as they are."),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from report.builders import DELETE, OVERLAP, TOO_MANY, plan
+from support.fuzzing import fuzz
 from support.hostile_output import CORPUS, violations
 from support.sarif import check
 
@@ -150,6 +151,7 @@ def test_a_message_holds_no_link_of_others():
 
 
 @given(st.text() | st.sampled_from(sorted(CORPUS.values(), key=len)[:40]))
+@fuzz(100)
 def test_whatever_others_write_it_is_valid_and_inert(text):
     finding = Finding(f"{text}:1:2", text, text, text)
     written = error_as(ConfigError(text, [finding]), "sarif", limit=0, about=HERE)

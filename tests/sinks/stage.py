@@ -254,13 +254,14 @@ class FailsWhen(Watched):
 # --- Looking around ---------------------------------------------------------------------------------------------------
 
 
-def git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str, stdin: str = "") -> str:
     """What git says, in a repository that no setting of the developer's reaches."""
     nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "LC_ALL": "C"}
     names = ("-c", "user.name=t", "-c", "user.email=t@example.org")
     done = subprocess.run(
         ["git", "-C", str(folder), *names, *arguments],
         env={**os.environ, **nobody},
+        input=stdin,
         capture_output=True,
         text=True,
         check=True,
