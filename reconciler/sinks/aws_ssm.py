@@ -188,6 +188,7 @@ class AwsSsmSink(AwsStore):
         claim = Claim(replace(record, api=as_tagged(record.owner).api)).tag(str(number))
         about = f"Inference API key {key} of the stack {record.stack}, written by keyform."
         kms_key_id = self._kms_key_id or parameter.kms_key_id
+        is_saved = True
         try:
             answer = self._aws.call(
                 "put_parameter",
@@ -203,13 +204,13 @@ class AwsSsmSink(AwsStore):
         except AwsRefusal as refusal:
             if refusal.code != "ParameterAlreadyExists":
                 raise
-            answer = {}
+            answer, is_saved = {}, False
         made = _whole(answer.get("Version"))
         if made != number:
             # The next attempt looks again.
             error = self.error(f"{name} was changed by someone else while it was written", "")
             way_out = "Find out who, and run apply again."
-            raise Passing(error.message, way_out=way_out, effect_is_unknown=bool(answer))
+            raise Passing(error.message, way_out=way_out, effect_is_unknown=is_saved)
         self._made[key] = made
 
     def drop(self, key: str, there: Entry) -> None:  # noqa: ARG002 - AWS takes no condition
@@ -251,8 +252,11 @@ class AwsSsmSink(AwsStore):
     def _key_of(self, name: str) -> str:
         """The key whose parameter has this name; nothing if none has."""
         template = re.escape(name_of(self._settings, DEFAULT_NAME, stack=self._stack))
-        for upper, form in ((re.escape("{key}"), KEY_FORM), (re.escape("{KEY}"), KEY_FORM.replace("a-z", "A-Z_"))):
-            template = template.replace(upper, f"({form})")
+        for part, form in (("key", KEY_FORM), ("KEY", KEY_FORM.replace("a-z", "A-Z_"))):
+            # The same again, where a template repeats it: groups next to each other would take forever.
+            first, *more = template.split(re.escape(f"{{{part}}}"), 1)
+            rest = (each.replace(re.escape(f"{{{part}}}"), f"(?P={part})") for each in more)
+            template = f"(?P<{part}>{form})".join((first, *rest))
         match = re.fullmatch(template, name)
         key = match[1].lower().replace("_", "-") if match else ""
         return key if key and self.name_of(key) == name else ""

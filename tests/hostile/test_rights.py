@@ -332,7 +332,7 @@ def test_the_row_of_parameters_says_what_the_sink_declares() -> None:
 def test_the_table_says_what_the_sink_declares() -> None:
     declared = sink_types()["aws-secrets-manager"].rights
     assert {command: tuple(granted) for command, granted in rights().items()} == {
-        **dict.fromkeys(("init", "schema", "validate", "validate --live", "unlock"), ()),
+        **dict.fromkeys(("init", "schema", "validate", "validate --live", "diff", "show", "unlock"), ()),
         **dict.fromkeys(("plan", "status", "rotate --due"), declared.read),
         "doctor": ("DescribeSecret",),
         "verify": declared.verify,

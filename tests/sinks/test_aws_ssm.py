@@ -19,14 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sinks.aws_stage import PARAMETER, Counted, Killed, Ssm, generation, kill_at, refused
-from sinks.stage import CANARY, STACK
+from sinks.stage import CANARY, STACK, owner
 from support.faults.aws import refusal
 
 from reconciler.effects import System
 from reconciler.errors import ExtraMissing, SinkError
 from reconciler.model import ForeignRecord, Place, Repair, Secret, SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
-from reconciler.sinks.aws_ssm import SINK, find_fault, read_parameter
+from reconciler.sinks.aws_ssm import SINK, AwsSsmSink, find_fault, read_parameter
 from reconciler.sinks.protocol import HeldSecret
 
 KEY = "payments-api"
@@ -192,7 +192,7 @@ def test_a_parameter_without_tags_is_refused_until_it_is_handed_over(ssm: Ssm) -
     assert (ssm.value(), sink.read([])) == ("ours", {KEY: generation(1)})
 
 
-@pytest.mark.parametrize("name", ["/{stack}/{key}", "{KEY}.of.{stack}", "/a/{STACK}/{KEY}/secret"])
+@pytest.mark.parametrize("name", ["/{stack}/{key}", "{KEY}.of.{stack}", "/a/{STACK}/{KEY}/{key}/{KEY}"])
 def test_parameters_of_keys_that_left_the_file_are_found_by_their_names(ssm: Ssm, name: str) -> None:
     sink = ssm.open(name=name)
     for number in range(52):  # more than a page
@@ -201,6 +201,18 @@ def test_parameters_of_keys_that_left_the_file_are_found_by_their_names(ssm: Ssm
     other.write(generation(1, stack=f"{STACK}-2"), Secret("of a stack whose name begins alike"))
     ssm.open(name="/elsewhere/{key}").write(generation(1, key="key-99"), Secret("under another template"))
     assert set(ssm.open(name=name).read([])) == {f"key-{number}" for number in range(52)}
+
+
+@given(st.lists(st.sampled_from(["{key}", "{KEY}", "{stack}", "a", "-", "/", "_"]), min_size=1, max_size=40))
+def test_a_parameter_is_found_by_its_name_whatever_the_template(parts: list[str]) -> None:
+    settings = SinkSettings("cloud", "aws-ssm", {"name": f"/x{''.join(parts)}{{key}}y"}, Place())
+    try:
+        sink = open_sinks([settings], owner=owner(), effects=Counted())["cloud"]
+    except SinkError:
+        return  # a name that AWS would not take
+    assert isinstance(sink, AwsSsmSink)
+    assert sink._key_of(sink.name_of(KEY)) == KEY
+    assert sink._key_of("/x" + "a" * 900) == ""
 
 
 # --- Tags of one's own ------------------------------------------------------------------------------------------------
@@ -265,6 +277,22 @@ def test_somebody_who_writes_each_time_makes_the_outcome_unknown(ssm: Ssm) -> No
     assert error.message == f"sink cloud: {PARAMETER} was changed by someone else while it was written"
     assert error.effect_is_unknown, "consumers get it"
     assert (ssm.value(), ssm.open().read([KEY])) == ("two", {}), "no record claims what nobody can vouch for"
+
+
+@pytest.mark.parametrize("answer", [{}, {"Version": "2"}, {"Version": 0}, {"Version": True}, []])
+def test_an_answer_without_a_version_leaves_the_outcome_to_a_look(ssm: Ssm, answer: Any) -> None:
+    ssm.open().write(generation(1), Secret("one"))
+
+    class Odd(Counted):
+        def call(self, what: str, function: Callable[[], Any]) -> Any:
+            found = super().call(what, function)
+            return answer if what == "ssm:put_parameter" else found
+
+    effects = Odd()
+    error = error_of(lambda: ssm.open(effects=effects).write(generation(2), Secret("two")))
+    assert error is None or error.effect_is_unknown
+    assert effects.log.count("put_parameter") == 1
+    assert (ssm.value(), ssm.open().read([KEY])) == ("two", {KEY: generation(2)})
 
 
 def test_a_parameter_that_somebody_else_made_meanwhile_is_not_replaced(ssm: Ssm) -> None:
