@@ -1,46 +1,30 @@
-"""The options of the `aws-secrets-manager` sink, and errors that only their meaning shows."""
+"""The options that sinks in AWS share, and errors that only their meaning shows."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from reconciler.model import DesiredState, SinkSettings
 from reconciler.sinks.aws_tags import LONGEST_NAME, LONGEST_VALUE, MOST_TAGS, find_faults, templates_of
 from reconciler.sinks.declared import VARIABLE, Complaint, Kind, Option
-from reconciler.sinks.templates import VARIABLE_TEMPLATE, fill, template_option
+from reconciler.sinks.templates import fill
 
-NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
-FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
+Faults = Callable[[SinkSettings, str, str], Iterator[tuple[str, str, str]]]
+"""By settings, stack and key: an option, what is wrong with it, and the way out."""
 _KMS_ID = "(mrk-)?[0-9a-f-]{32,36}"
 _KMS_ARN = "arn:aws(-[a-z]{1,8}){0,3}:kms:[a-z0-9-]{1,32}:[0-9]{12}:"
 
-OPTIONS = (
-    template_option(
-        name="name",
-        description="The name of a key's secret.",
-        characters="A-Za-z0-9/_+=.@-",
-        words="letters, digits and `/_+=.@-`",
-        default="{stack}/{key}",
-        examples=("{stack}/{key}", "checkout/{key}"),
-    ),
-    template_option(
-        name="field",
-        description="The field that holds the secret, where the whole is a JSON object; its other fields stay. "
-        "Without it, the whole is the secret, and keyform needs no right to read it.",
-        characters="A-Za-z0-9_.-",
-        words="at most 64 letters, digits, `_`, `.` and `-`",
-        default=None,
-        is_for_each_key=False,
-        longest=64,
-        examples=(VARIABLE_TEMPLATE, "api_key"),
-    ),
-    Option(
+
+def region_option(address: str) -> Option:
+    """The region; `address` is the environment variable that says where the service is."""
+    return Option(
         name="region",
         kind=Kind.TEXT,
         description="The AWS region. Without it, the one that AWS tools would take. Address and profile come from "
-        "the environment alone (`AWS_ENDPOINT_URL_SECRETS_MANAGER`, `AWS_PROFILE`).",
+        f"the environment alone (`{address}`, `AWS_PROFILE`).",
         schema={
             "pattern": f"^([a-z]{{2,4}}(-[a-z]{{1,12}}){{1,3}}-[0-9]{{1,2}}|{VARIABLE})$",
             "maxLength": 200,
@@ -48,34 +32,33 @@ OPTIONS = (
         },
         chooses_place=True,
         examples=("eu-west-1", "${KEYFORM_VAR_REGION}"),
-    ),
-    Option(
+    )
+
+
+def kms_option(description: str) -> Option:
+    """The KMS key."""
+    return Option(
         name="kms_key_id",
         kind=Kind.TEXT,
-        description="The KMS key that encrypts secrets which are new: id, ARN or alias. Without it, the account's "
-        "own; a secret that is there keeps the one it has.",
+        description=description,
         schema={
             "pattern": f"^({_KMS_ID}|({_KMS_ARN})?(alias/[A-Za-z0-9/_-]{{1,250}}|key/{_KMS_ID})|{VARIABLE})$",
             "maxLength": 400,
             "errorMessage": "must be a KMS key: its id, its ARN, or an alias such as `alias/inference`",
         },
         examples=("alias/inference",),
-    ),
-    Option(
-        name="recovery_days",
-        kind=Kind.NUMBER,
-        description="For how many days the secret of a key that leaves the file can be restored: 7 to 30, or 0 for "
-        "not at all.",
-        schema={"enum": [0, *range(7, 31)], "errorMessage": "must be 0, or a whole number from 7 to 30"},
-        default=7,
-        examples=(7, 30, 0),
-    ),
-    Option(
+    )
+
+
+def tags_option(things: str) -> Option:
+    """The user's own tags, on things such as secrets."""
+    return Option(
         name="tags",
         kind=Kind.TEXTS,
-        description="Your tags on each secret, kept as they are here. `{key}`, `{KEY}`, `{stack}` and "
+        description=f"Your tags on each {things[:-1]}, kept as they are here. "
+        "`{key}`, `{KEY}`, `{stack}` and "
         "`{STACK}` in a value stand for the key and the stack; `${KEYFORM_VAR_NAME}` reads an environment variable. "
-        "Tags that others put stay. A tag that leaves this file leaves the secrets.",
+        f"Tags that others put stay. A tag that leaves this file leaves the {things}.",
         schema={
             "maxProperties": MOST_TAGS,
             "propertyNames": {
@@ -90,27 +73,21 @@ OPTIONS = (
             },
         },
         examples=({"team": "payments", "key": "{key}"},),
-    ),
-)
+    )
 
 
-def name_template(settings: SinkSettings) -> str:
-    """The name of a key's secret."""
-    return str(settings.options.get("name", "{stack}/{key}"))
+def name_of(settings: SinkSettings, default: str, *, stack: str, key: str | None = None) -> str:
+    """The name of a key's secret; `default` is its template if the file has none."""
+    return fill(str(settings.options.get("name", default)), key=key, stack=stack)
 
 
-def field_template(settings: SinkSettings) -> str:
-    """The field that holds the key's secret; nothing if the whole value does."""
-    return str(settings.options.get("field", ""))
-
-
-def check(state: DesiredState) -> Iterator[Complaint]:
-    """Tags that AWS or keyform reserves, or that two sinks of one secret disagree about; and long names."""
+def complaints(state: DesiredState, kind: str, default: str, faults: Faults) -> Iterator[Complaint]:
+    """Tags that AWS or keyform reserves, or that two sinks of one secret disagree about; and names with faults."""
     before: defaultdict[str, list[SinkSettings]] = defaultdict(list)
-    for sink in (each for each in state.sinks if each.type == "aws-secrets-manager"):
+    for sink in (each for each in state.sinks if each.type == kind):
         for name, message, way_out in find_faults(sink, state.stack, [key.name for key in state.keys]):
             yield Complaint(("sinks", sink.name, "tags", name), message, way_out)
-        same = before[fill(name_template(sink), stack=state.stack)]
+        same = before[name_of(sink, default, stack=state.stack)]
         for other in (each for each in same if _may_be_one_region(sink, each)):
             if templates_of(sink) != templates_of(other):
                 path = ("sinks", sink.name, *(["tags"] if "tags" in sink.options else []))
@@ -119,11 +96,8 @@ def check(state: DesiredState) -> Iterator[Complaint]:
                 break
         same.append(sink)
         for key in (each.name for each in state.keys if sink.name in each.sinks):
-            for option, template, pattern in (("name", name_template, NAME), ("field", field_template, FIELD)):
-                filled = fill(template(sink), key=key, stack=state.stack)
-                if filled and not pattern.fullmatch(filled):
-                    message = f"is too long, or not allowed in AWS, once the key {key} is filled in"
-                    yield Complaint(("sinks", sink.name, option), message, "Use a shorter one.")
+            for option, message, way_out in faults(sink, state.stack, key):
+                yield Complaint(("sinks", sink.name, option), message, way_out)
 
 
 def _may_be_one_region(one: SinkSettings, other: SinkSettings) -> bool:

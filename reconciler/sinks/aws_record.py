@@ -73,7 +73,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class AwsSecret:
-    """A secret as DescribeSecret shows it, without its value; `labels` are the staging labels of each version."""
+    """A secret as AWS describes it, without its value; `labels` are the staging labels of each version."""
 
     tags: Mapping[str, str]
     labels: Mapping[str, tuple[str, ...]]
@@ -135,9 +135,9 @@ def read_description(answer: Mapping[str, Any]) -> AwsSecret:
     )
 
 
-def read_tags(answer: Mapping[str, Any]) -> dict[str, str]:
-    """The tags in an answer that describes a secret."""
-    pairs = ((tag.get("Key"), tag.get("Value", "")) for tag in parts(answer, "Tags"))
+def read_tags(answer: Mapping[str, Any], name: str = "Tags") -> dict[str, str]:
+    """The tags in a list of an answer."""
+    pairs = ((tag.get("Key"), tag.get("Value", "")) for tag in parts(answer, name))
     return {key: value for key, value in pairs if isinstance(key, str) and isinstance(value, str)}
 
 

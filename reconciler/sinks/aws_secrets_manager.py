@@ -25,14 +25,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from reconciler.errors import SinkError
 from reconciler.model import Secret, SinkRecord, SinkSettings
-from reconciler.reach import printable
-from reconciler.sinks.aws_client import AwsClient, AwsRefusal
-from reconciler.sinks.aws_options import FIELD, NAME, OPTIONS, check, field_template, name_template
+from reconciler.sinks.aws_client import AGAIN, AwsRefusal, Service
+from reconciler.sinks.aws_options import complaints, kms_option, name_of, region_option, tags_option
 from reconciler.sinks.aws_record import (
     CURRENT,
     KEY_TAG,
@@ -42,38 +42,78 @@ from reconciler.sinks.aws_record import (
     Claim,
     as_tagged,
     new_version_id,
+    read_description,
+    read_tags,
     tags_of,
 )
-from reconciler.sinks.aws_tags import LIMIT, OwnTags, as_aws
-from reconciler.sinks.declared import Rights, SinkType
+from reconciler.sinks.aws_store import AwsStore
+from reconciler.sinks.declared import Kind, Option, Rights, SinkType
 from reconciler.sinks.json_text import Member, drop_member, parse_object, set_member
 from reconciler.sinks.protocol import OwnReading, Surroundings
-from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET, STACK_FORM
-from reconciler.sinks.store import Entry, Moved, Store
-from reconciler.sinks.templates import OF_A_KEY, fill, placeholders_in
+from reconciler.sinks.record import KEY_FORM, LONGEST_SECRET
+from reconciler.sinks.store import Entry, Moved
+from reconciler.sinks.templates import OF_A_KEY, VARIABLE_TEMPLATE, fill, placeholders_in, template_option
 
+DEFAULT_NAME = "{stack}/{key}"
+NAME = re.compile(r"[A-Za-z0-9/_+=.@-]{1,512}")
+FIELD = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+SERVICE = Service(
+    name="secretsmanager",
+    title="AWS Secrets Manager",
+    thing="secret",
+    address="AWS_ENDPOINT_URL_SECRETS_MANAGER",
+    holding=frozenset({"create_secret", "put_secret_value", "get_secret_value"}),
+    says={
+        "create_secret InvalidRequestException": (
+            "AWS may still be deleting an earlier one of this name",
+            "Run apply again in a few minutes.",
+        ),
+        "ResourceNotFoundException": ("AWS has no such secret, or no such version of it", AGAIN),
+        "ResourceExistsException": ("the secret, or this version of it, already exists with other content", AGAIN),
+        "LimitExceededException": (
+            "a quota of AWS is used up",
+            "Check the quotas of Secrets Manager: secrets, versions per secret, staging labels.",
+        ),
+        "PreconditionNotMetException": ("AWS refuses it because of an earlier error", AGAIN),
+    },
+    kms=("EncryptionFailure", "DecryptionFailure"),
+    kms_actions="kms:GenerateDataKey and kms:Decrypt",
+)
 _REMEMBERED = 8
 """How many versions without a label keep their tags: a value may survive in versions that others created."""
 _LABEL = "keyform"
-_REGION = re.compile(r"[a-z]{2,8}(-[a-z]{2,12}){1,3}-[0-9]{1,2}")
 _KEY = re.compile(KEY_FORM)
 
 
-class AwsSecretsManagerSink(Store):
+def field_template(settings: SinkSettings) -> str:
+    """The field that holds the key's secret; nothing if the whole value does."""
+    return str(settings.options.get("field", ""))
+
+
+def _faults(settings: SinkSettings, stack: str, key: str) -> Iterator[tuple[str, str, str]]:
+    """Names that are too long, or not allowed, once they are filled in."""
+    name, field = (
+        name_of(settings, DEFAULT_NAME, stack=stack, key=key),
+        fill(field_template(settings), key=key, stack=stack),
+    )
+    for option, filled, pattern in (("name", name, NAME), ("field", field, FIELD)):
+        if filled and not pattern.fullmatch(filled):
+            message = f"is too long, or not allowed in AWS, once the key {key} is filled in"
+            yield option, message, "Use a shorter one."
+
+
+class AwsSecretsManagerSink(AwsStore):
     """A secret for each key; those of other stacks, and those without keyform's tags, are refused."""
+
+    service = SERVICE
+    default_name = DEFAULT_NAME
 
     def __init__(self, settings: SinkSettings, around: Surroundings) -> None:
         super().__init__(settings, around)
         options = settings.options
-        region = str(options.get("region", ""))
-        self._aws = AwsClient(self.name, region=region, around=around, error=self.error)
-        # It becomes a part of the address that receives credentials.
-        if region and not _REGION.fullmatch(region):
-            raise self.error("`region` is not an AWS region", "Write it like `region: eu-west-1`.")
-        self._template, self._field_template = name_template(settings), field_template(settings)
-        self._kms_key_id = str(options.get("kms_key_id", ""))
-        self._tags = OwnTags(settings, self._stack)
-        if not placeholders_in(self._template) & {*OF_A_KEY} or not NAME.fullmatch(self._secret_name("k")):
+        self._field_template = field_template(settings)
+        template = str(options.get("name", DEFAULT_NAME))
+        if not placeholders_in(template) & {*OF_A_KEY} or not NAME.fullmatch(self.name_of("k")):
             raise self.error(
                 "`name` is not a valid template",
                 'Letters, digits, /_+=.@- and {key}, such as `name: "{stack}/{key}"`.',
@@ -88,32 +128,15 @@ class AwsSecretsManagerSink(Store):
         self._recovery_days = days
 
     @property
-    def destination(self) -> str:
-        """The secrets' names, what in them is ours, where they are, with the region; and the tags."""
-        return ", ".join(filter(None, (self.place, self._tags.words)))
-
-    @property
-    def place(self) -> str:
-        """The same without the tags."""
-        name, field = (fill(template, stack=self._stack) for template in (self._template, self._field_template))
-        words = (f"field {field}", f"region {self._aws.region}", f"KMS key {self._kms_key_id}")
-        return ", ".join((f"AWS Secrets Manager: {name}", *(printable(word) for word in words if word[-1] != " ")))
+    def _words(self) -> tuple[str, ...]:
+        return (f"field {fill(self._field_template, stack=self._stack)}",)
 
     # --- A store -----------------------------------------------------------------------------------------------------
 
     def look(self, key: str) -> Entry | None:
         """A secret by its tags, without its value; one that is scheduled for deletion holds nothing."""
-        secret = self._aws.describe(self._secret_name(key))
-        if secret is None:
-            return None
-        if not secret.belongs_to(self._owner, key):
-            other = secret.tags.get(KEY_TAG, "")
-            is_named = re.fullmatch(STACK_FORM, secret.owner.stack) and _KEY.fullmatch(other)
-            whose = f"belongs to {printable(secret.owner.of(other))}" if is_named else "has no keyform tags"
-            return Entry(whose=whose, other=secret.owner if is_named else None, state=secret)
-        claim = None if secret.is_scheduled_for_deletion else secret.claims().get(secret.current)
-        record = self._as_owned(claim.record) if claim and claim.field == self._field(key) else None
-        return Entry(secret.later(key) or record, state=secret)
+        secret = self._describe(key)
+        return None if secret is None else self.entry_of(key, secret)
 
     def find_record(self, key: str, there: Entry) -> OwnReading | None:
         """The record, even if someone changed other fields, which made a version without a tag."""
@@ -124,7 +147,7 @@ class AwsSecretsManagerSink(Store):
         claims = secret.claims()
         for version in sorted(claims, key=lambda each: claims[each].record.generation, reverse=True):
             if held and claims[version].field == self._field(key) and self._field_of(key, version) == held:
-                return self._as_owned(claims[version].record)
+                return self.as_owned(claims[version].record)
         return None
 
     def find_secret(self, key: str, there: Entry) -> Secret | None:
@@ -134,9 +157,7 @@ class AwsSecretsManagerSink(Store):
 
     def check_place(self, key: str, there: Entry) -> None:
         """Refuse a value that cannot hold our field, and a secret without room for our tags."""
-        if message := self._tags.find_trouble(there.state.tags, tags_of(self._owner, key)):
-            name = self._secret_name(key)
-            raise self.error(f"the secret {name} {message}", f"Remove tags of it, or take some out of `tags`: {LIMIT}.")
+        super().check_place(key, there)
         if self._field(key) and there.state.current and not there.state.is_scheduled_for_deletion:
             self._members(key, self._value(key, there.state.current))
 
@@ -146,7 +167,7 @@ class AwsSecretsManagerSink(Store):
         if there is None:
             done = self._create(claim, secret)
         elif there.state.is_scheduled_for_deletion:
-            self._aws.call("restore_secret", SecretId=self._secret_name(record.key))
+            self._aws.call("restore_secret", SecretId=self.name_of(record.key))
             done = False
         else:
             done = self._replace(there.state, claim, secret)
@@ -171,64 +192,44 @@ class AwsSecretsManagerSink(Store):
                 return
         self._delete(key)
 
-    def let_go(self, key: str, there: Entry) -> None:
-        """Tag the secret as released; no version is created, and no value read."""
-        if there.record is not None:
-            tags = tags_of(there.record.let_go.owner, key)
-            self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
-
     def renew(self, key: str, there: Entry) -> None:
         """Tag the secret in today's form, and the version that it describes."""
         current = there.state.current
         if there.record and current in there.state.claims():
             owner = as_tagged(self._owner)
             claim = Claim(replace(there.record, api=owner.api, project=owner.project), self._field(key))
-            tags = [*tags_of(owner, key), claim.tag(current)]
-            self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=tags)
-
-    def differs(self, key: str, there: Entry) -> str:
-        """Our tags that differ from the file; nothing for a secret that is scheduled for deletion."""
-        secret: AwsSecret = there.state
-        if secret.is_scheduled_for_deletion or not (difference := self._tags.difference(secret.tags, key)):
-            return ""
-        return f"the tags of {self._secret_name(key)} differ: {difference.words}; an apply corrects them"
-
-    def correct(self, key: str, there: Entry) -> None:
-        """Set our tags as in the file, without reading the value. Removals come first: the list still names them."""
-        difference = self._tags.difference(there.state.tags, key)
-        if difference and difference.to_remove:
-            self._aws.call("untag_resource", SecretId=self._secret_name(key), TagKeys=list(difference.to_remove))
-        if difference and difference.to_set:
-            self._aws.call("tag_resource", SecretId=self._secret_name(key), Tags=as_aws(difference.to_set))
-
-    def foreign(self, key: str, there: Entry) -> SinkError:
-        """The message about a secret that is not ours."""
-        said = " and ".join(f"{tag['Key']}={tag['Value']}" for tag in tags_of(self._owner, key))
-        return self.error(
-            f"the secret {self._secret_name(key)} {there.whose}",
-            f"Choose another `name` for this sink; or, to hand the secret over, tag it {said}.",
-        )
+            self._set_tags(key, [*tags_of(owner, key), claim.tag(current)])
 
     # --- Reading -----------------------------------------------------------------------------------------------------
-
-    def _as_owned(self, record: SinkRecord) -> SinkRecord:
-        """An owner that agrees is shown in the owner's own form, even if a tag cannot hold it."""
-        return self._owner.take(replace(record, api=self._owner.api) if record.api else record)
 
     def listed(self) -> set[str]:
         """The keys that this stack has secrets for, by their tags, including those that the file no longer declares."""
         return {
             key
-            for stack in (self._stack, *sorted(self._owner.formerly))
-            for name, tags in self._aws.list_tagged(STACK_TAG, stack)
-            if tags.get(STACK_TAG) == stack
+            for stack in self._stacks
+            for entry in self._list_tagged(stack)
+            if (tags := read_tags(entry)).get(STACK_TAG) == stack
             and _KEY.fullmatch(key := tags.get(KEY_TAG, ""))
-            and name == self._secret_name(key)
+            and entry.get("Name") == self.name_of(key)
         }
+
+    def _describe(self, key: str) -> AwsSecret | None:
+        """A secret without its value; None when there is none."""
+        try:
+            return read_description(self._aws.call("describe_secret", SecretId=self.name_of(key)))
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise
+        return None
+
+    def _list_tagged(self, stack: str) -> Iterator[Mapping[str, Any]]:
+        """The secrets with a tag and a value that begin like this; AWS lags minutes behind."""
+        filters = [{"Key": "tag-key", "Values": [STACK_TAG]}, {"Key": "tag-value", "Values": [stack]}]
+        return self._aws.list_all("list_secrets", "SecretList", Filters=filters, MaxResults=100)
 
     def _value(self, key: str, version: str) -> str:
         """The whole text of a version."""
-        answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
+        answer = self._aws.call("get_secret_value", SecretId=self.name_of(key), VersionId=version)
         text = answer.get("SecretString")
         if not isinstance(text, str):
             raise self._not_an_object(key)
@@ -236,7 +237,7 @@ class AwsSecretsManagerSink(Store):
 
     def _whole(self, key: str, version: str) -> Secret | None:
         """A version's whole text; None if it has none, or an empty one."""
-        answer = self._aws.call("get_secret_value", SecretId=self._secret_name(key), VersionId=version)
+        answer = self._aws.call("get_secret_value", SecretId=self.name_of(key), VersionId=version)
         text = answer.get("SecretString")
         return Secret(text) if isinstance(text, str) and 0 < len(text) <= LONGEST_SECRET else None
 
@@ -272,11 +273,11 @@ class AwsSecretsManagerSink(Store):
             self._aws.call(
                 "create_secret",
                 saves=True,
-                Name=self._secret_name(record.key),
+                Name=self.name_of(record.key),
                 Description=f"Inference API key {record.key} of the stack {record.stack}, written by keyform",
                 ClientRequestToken=version,
                 SecretString=content,
-                Tags=[*tags_of(record.owner, record.key), claim.tag(version), *self._own_tags({}, record.key)],
+                Tags=self.all_tags({}, record.key, [claim.tag(version)]),
                 **encryption,
             )
         except AwsRefusal as refusal:
@@ -306,7 +307,6 @@ class AwsSecretsManagerSink(Store):
 
     def _tag(self, there: AwsSecret, claim: Claim, version: str) -> None:
         """Write the tag of the new version, and remove tags of old ones that no label keeps."""
-        name = self._secret_name(claim.record.key)
         claims = there.claims()
         unlabelled = [old for old in claims if claims[old].field == claim.field and not there.labels.get(old)]
         unlabelled.sort(key=lambda old: claims[old].record.generation)
@@ -314,13 +314,18 @@ class AwsSecretsManagerSink(Store):
         difference = self._tags.difference(there.tags, key)
         gone = [f"{VERSION_TAG}{old}" for old in unlabelled[:-_REMEMBERED]]
         if gone := [*gone, *(difference.to_remove if difference else ())]:
-            self._aws.call("untag_resource", SecretId=name, TagKeys=gone)
-        tags = [*tags_of(claim.record.owner, key), claim.tag(version), *self._own_tags(there.tags, key)]
-        self._aws.call("tag_resource", SecretId=name, Tags=tags)
+            self._remove_tags(key, gone)
+        self._set_tags(key, self.all_tags(there.tags, key, [claim.tag(version)]))
+
+    def _set_tags(self, key: str, tags: list[dict[str, str]]) -> None:
+        self._aws.call("tag_resource", SecretId=self.name_of(key), Tags=tags)
+
+    def _remove_tags(self, key: str, names: Collection[str]) -> None:
+        self._aws.call("untag_resource", SecretId=self.name_of(key), TagKeys=list(names))
 
     def _put(self, key: str, version: str, content: str, base: str) -> bool:
         """Add the version, and make it the one that consumers get instead of `base`."""
-        name = self._secret_name(key)
+        name = self.name_of(key)
         # The first version of all is what consumers get, whatever its labels.
         field = self._field(key)
         label = f"{_LABEL}-{field}" if field else _LABEL
@@ -350,7 +355,7 @@ class AwsSecretsManagerSink(Store):
         else:
             return True
         # AWSCURRENT is elsewhere: another writer moved it, or an attempt of our own whose answer was lost.
-        there = self._aws.describe(name)
+        there = self._describe(key)
         return there is not None and there.current == version
 
     def _delete(self, key: str) -> None:
@@ -359,7 +364,7 @@ class AwsSecretsManagerSink(Store):
             self._aws.call(
                 "delete_secret",
                 saves=True,
-                SecretId=self._secret_name(key),
+                SecretId=self.name_of(key),
                 **(how or {"ForceDeleteWithoutRecovery": True}),
             )
         except AwsRefusal as refusal:
@@ -368,21 +373,13 @@ class AwsSecretsManagerSink(Store):
 
     # --- What is said ------------------------------------------------------------------------------------------------
 
-    def _secret_name(self, key: str) -> str:
-        return fill(self._template, key=key, stack=self._stack)
-
     def _field(self, key: str) -> str:
         """Where in the secret the key's part is; nothing if it is the whole."""
         return fill(self._field_template, key=key, stack=self._stack)
 
-    def _own_tags(self, live: Mapping[str, str], key: str) -> list[dict[str, str]]:
-        """Our tags that have to be set, together with other tags that are set anyway."""
-        difference = self._tags.difference(live, key)
-        return as_aws(difference.to_set) if difference else []
-
     def _not_an_object(self, key: str) -> SinkError:
         return self.error(
-            f"the secret {self._secret_name(key)} is not a JSON object with unique names, so it has no fields",
+            f"the secret {self.name_of(key)} is not a JSON object with unique names, so it has no fields",
             "Repair it, remove `field`, or set another `name` for this sink.",
         )
 
@@ -393,7 +390,42 @@ SINK = SinkType(
     title="AWS Secrets Manager.",
     description="AWS Secrets Manager, a secret for each key. It needs the extra `aws`; credentials come from where AWS "
     "tools look for them: environment, profile, role. Nothing in this file chooses where they are sent.",
-    options=OPTIONS,
+    options=(
+        template_option(
+            name="name",
+            description="The name of a key's secret.",
+            characters="A-Za-z0-9/_+=.@-",
+            words="letters, digits and `/_+=.@-`",
+            default=DEFAULT_NAME,
+            examples=(DEFAULT_NAME, "checkout/{key}"),
+        ),
+        template_option(
+            name="field",
+            description="The field that holds the secret, where the whole is a JSON object; its other fields stay. "
+            "Without it, the whole is the secret, and keyform needs no right to read it.",
+            characters="A-Za-z0-9_.-",
+            words="at most 64 letters, digits, `_`, `.` and `-`",
+            default=None,
+            is_for_each_key=False,
+            longest=64,
+            examples=(VARIABLE_TEMPLATE, "api_key"),
+        ),
+        region_option(SERVICE.address),
+        kms_option(
+            "The KMS key that encrypts secrets which are new: id, ARN or alias. Without it, the account's own; a "
+            "secret that is there keeps the one it has."
+        ),
+        Option(
+            name="recovery_days",
+            kind=Kind.NUMBER,
+            description="For how many days the secret of a key that leaves the file can be restored: 7 to 30, or 0 for "
+            "not at all.",
+            schema={"enum": [0, *range(7, 31)], "errorMessage": "must be 0, or a whole number from 7 to 30"},
+            default=7,
+            examples=(7, 30, 0),
+        ),
+        tags_option("secrets"),
+    ),
     example={"type": "aws-secrets-manager", "region": "eu-west-1"},
     full_example={
         "type": "aws-secrets-manager",
@@ -406,13 +438,13 @@ SINK = SinkType(
         "endpoint_url": "Set AWS_ENDPOINT_URL_SECRETS_MANAGER, or AWS_ENDPOINT_URL, where keyform runs.",
         "profile": "Set AWS_PROFILE where keyform runs.",
     },
-    check=check,
+    check=lambda state: complaints(state, "aws-secrets-manager", DEFAULT_NAME, _faults),
     slot_of=lambda settings, stack, key: (
         str(settings.options.get("region", "")),
-        fill(name_template(settings), key=key, stack=stack),
+        name_of(settings, DEFAULT_NAME, stack=stack, key=key),
         fill(field_template(settings), key=key, stack=stack),
     ),
-    variables=("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_PROFILE"),
+    variables=(SERVICE.address, "AWS_PROFILE"),
     rights=Rights(
         read=("DescribeSecret", "ListSecrets"),
         verify=("DescribeSecret", "GetSecretValue", "ListSecrets"),

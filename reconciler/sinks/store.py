@@ -157,6 +157,10 @@ class Store(Sink):
         """The secret in an entry with a record."""
         return there.secret
 
+    def holds(self, there: Entry, secret: Secret) -> bool:
+        """Whether an entry with the record of a secret has the secret itself; no, if that cannot be seen."""
+        return there.secret == secret
+
     def let_go(self, key: str, there: Entry) -> None:
         """Write the record of an entry of ours as released; the secret stays."""
         secret = self.find_secret(key, there)
@@ -237,7 +241,7 @@ class Store(Sink):
             held = there.record if there is not None else None
             if there is None or held is None or held.former:
                 return False
-            return held == record and there.secret == secret
+            return held == record and self.holds(there, secret)
 
         def attempt() -> None:
             there = self.look(key)

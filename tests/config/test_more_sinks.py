@@ -157,8 +157,8 @@ def test_settings_of_aws_read_variables(load: Load) -> None:
         ),
         (
             "{type: aws-secret-manager}",
-            "5:15: sinks.one.type: must be a type of sink: `aws-secrets-manager`, `command`, `dotenv`, `gitlab-ci`, "
-            "`json` or `vault`\n"
+            "5:15: sinks.one.type: must be a type of sink: `aws-secrets-manager`, `aws-ssm`, `command`, `dotenv`, "
+            "`gitlab-ci`, `json` or `vault`\n"
             "    Did you mean `aws-secrets-manager`?",
         ),
     ],
@@ -205,7 +205,7 @@ def test_a_type_that_is_registered_is_checked_as_it_declares(refusal: Refusal) -
             "keyform.yaml:5:28: sinks.one.path: is too far up\n    Choose a lower one."
         )
     assert (
-        "must be a type of sink: `aws-secrets-manager`, `command`, `dotenv`, `gitlab-ci`, `json` or `vault`"
+        "must be a type of sink: `aws-secrets-manager`, `aws-ssm`, `command`, `dotenv`, `gitlab-ci`, `json` or `vault`"
         in refusal(with_sink("{type: shelf}"))
     )
 

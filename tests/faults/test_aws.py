@@ -81,6 +81,46 @@ STORIES = {
         GET,
     ],
 }
+PARAMETER = "/prod/payments"
+WHICH = {"ResourceType": "Parameter", "ResourceId": PARAMETER}
+GET_PARAMETER = ("get_parameter", {"Name": PARAMETER, "WithDecryption": True})
+TAGS_OF = ("list_tags_for_resource", WHICH)
+
+
+def put_parameter(value: str, **more: Any) -> tuple[str, dict[str, Any]]:
+    return "put_parameter", {"Name": PARAMETER, "Value": value, "Type": "SecureString", **more}
+
+
+def describe_parameters(what: str, value: str) -> tuple[str, dict[str, Any]]:
+    filters = [{"Key": what, "Option": "Equals", "Values": [value]}]
+    return "describe_parameters", {"ParameterFilters": filters, "MaxResults": 50}
+
+
+LOOK = (describe_parameters("Name", PARAMETER), describe_parameters("tag:keyform:stack", "prod"), TAGS_OF)
+MAKE = put_parameter("a", Description="one", Tags=TAGS)
+STORIES |= {
+    "no-parameter": [
+        *(*LOOK, GET_PARAMETER, ("delete_parameter", {"Name": PARAMETER})),
+        ("add_tags_to_resource", {**WHICH, "Tags": TAGS}),
+        ("remove_tags_from_resource", {**WHICH, "TagKeys": ["a"]}),
+    ],
+    "a-parameter": [MAKE, *LOOK, GET_PARAMETER, MAKE, GET_PARAMETER],
+    "a-second-version": [
+        *(MAKE, put_parameter("b", Description="two", Overwrite=True), *LOOK, GET_PARAMETER),
+        ("get_parameter", {"Name": f"{PARAMETER}:1", "WithDecryption": True}),
+        ("get_parameter", {"Name": f"{PARAMETER}:3", "WithDecryption": True}),
+    ],
+    "a-version-without-a-description": [MAKE, put_parameter("b", Overwrite=True), *LOOK],
+    "tags-and-overwrite": [MAKE, put_parameter("b", Overwrite=True, Tags=TAGS), *LOOK],
+    "overwritten-though-it-is-gone": [put_parameter("b", Description="two", Overwrite=True), *LOOK, GET_PARAMETER],
+    "a-parameter-that-goes": [MAKE, ("delete_parameter", {"Name": PARAMETER}), *LOOK, GET_PARAMETER, MAKE, *LOOK],
+    "tags-of-a-parameter": [
+        MAKE,
+        ("add_tags_to_resource", {**WHICH, "Tags": [{"Key": "x", "Value": "y"}]}),
+        ("remove_tags_from_resource", {**WHICH, "TagKeys": ["keyform:stack", "gone"]}),
+        *LOOK,
+    ],
+}
 
 
 def told(client: Any, call: tuple[str, Mapping[str, Any]]) -> Any:
@@ -90,6 +130,8 @@ def told(client: Any, call: tuple[str, Mapping[str, Any]]) -> Any:
     operation, given = call
     try:
         answer = getattr(client, operation)(**given)
+        while operation == "describe_parameters" and not answer["Parameters"] and "NextToken" in answer:
+            answer = getattr(client, operation)(**given, NextToken=answer["NextToken"])
     except ClientError as error:
         return error.response["Error"]["Code"]
     match operation:
@@ -101,6 +143,15 @@ def told(client: Any, call: tuple[str, Mapping[str, Any]]) -> Any:
             return tags, labels, "DeletedDate" in answer
         case "list_secrets":
             return [entry["Name"] for entry in answer["SecretList"]]
+        case "put_parameter":
+            return answer["Version"]
+        case "get_parameter":
+            return answer["Parameter"]["Value"], answer["Parameter"]["Version"]
+        case "describe_parameters":
+            fields = ("Name", "Version", "Description", "Type", "Tier", "KeyId")
+            return [[entry.get(name) for name in fields] for entry in answer["Parameters"]]
+        case "list_tags_for_resource":
+            return {tag["Key"]: tag["Value"] for tag in answer["TagList"]}
         case _:
             return "done"
 
@@ -112,9 +163,12 @@ def test_each_call_gives_what_it_gives_in_moto(story: str, monkeypatch: pytest.M
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", raising=False)
+    for name in ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL_SSM"):
+        monkeypatch.delenv(name, raising=False)
     ours = FakeClient(FakeAws(), lambda: datetime(2026, 11, 21, tzinfo=UTC))
     with mock_aws():
-        theirs = boto3.session.Session(region_name=REGION).client("secretsmanager")
+        session = boto3.session.Session(region_name=REGION)
+        clients = [session.client(name) for name in ("secretsmanager", "ssm")]
         for call in STORIES[story]:
+            theirs = next(client for client in clients if hasattr(client, call[0]))
             assert told(ours, call) == told(theirs, call), call

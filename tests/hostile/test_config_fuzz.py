@@ -56,7 +56,7 @@ stacks = st.builds(
         "version": 1, "stack": "demo", "project": 7, "sinks": {"local": {"type": kind, **sink}}, **tree
     },
     st.dictionaries(sections, trees, max_size=4),
-    st.sampled_from(["dotenv", "json", "command", "aws-secrets-manager"]),
+    st.sampled_from(["dotenv", "json", "command", "aws-secrets-manager", "aws-ssm"]),
     sinks,
 )  # fmt: skip
 

@@ -288,6 +288,7 @@ AWS_FILE = HEAD.replace("sinks:", f"sinks:\n  cloud: {{type: aws-secrets-manager
     "{sink: local}", "{sink: cloud, rotation: {overlap: 0s}}"
 ) + ("keys:\n  payments: {deployments: [llama3]}\n  search: {deployments: [whisper]}\n")
 FIELD_FILE = AWS_FILE.replace(f"region: {REGION}", f"region: {REGION}, field: api_key")
+PARAMETER_FILE = AWS_FILE.replace("aws-secrets-manager", "aws-ssm")
 RIGHTS = Path(__file__).resolve().parents[2] / "docs" / "rights.md"
 NEXT = {"payments: {": "payments: {expires_at: 2099-01-01, ", "  search: {deployments: [whisper]}\n": ""}
 
@@ -302,6 +303,29 @@ def rights() -> dict[str, list[str]]:
             for command in markdown.code(cells[0]):
                 found[command] = re.findall(r"\b[A-Z]\w+[a-z]\b", cells[2])
     return found
+
+
+def rights_of(kind: str) -> dict[str, list[str]]:
+    """By command, what the row of a sink grants in the table of stores."""
+    text = RIGHTS.read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    head = next(row for row in rows if row[0] == "sink")
+    row = next(row for row in rows if f"`{kind}`" in row[0])
+    return {
+        command: re.findall(r"\b[A-Z]\w+[a-z]\b", cell)
+        for title, cell in zip(head[1:], row[1:], strict=True)
+        for command in markdown.code(title)
+    }
+
+
+@pytest.mark.control
+def test_the_row_of_parameters_says_what_the_sink_declares() -> None:
+    declared = sink_types()["aws-ssm"].rights
+    assert {command: tuple(granted) for command, granted in rights_of("aws-ssm").items()} == {
+        **dict.fromkeys(("plan", "status", "rotate --due", "doctor"), declared.read),
+        "verify": declared.verify,
+        **dict.fromkeys(("apply", "rotate", "destroy"), declared.write),
+    }
 
 
 @pytest.mark.control
@@ -338,7 +362,8 @@ class Account:
         name = f"user-{self._users}"
         self._iam.create_user(UserName=name)
         if actions:
-            statement = {"Effect": "Allow", "Action": [f"secretsmanager:{a}" for a in actions], "Resource": "*"}
+            allowed = [f"{service}:{action}" for action in actions for service in ("secretsmanager", "ssm")]
+            statement = {"Effect": "Allow", "Action": allowed, "Resource": "*"}
             document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
             self._iam.put_user_policy(UserName=name, PolicyName="only", PolicyDocument=document)
         made = self._iam.create_access_key(UserName=name)["AccessKey"]
@@ -357,12 +382,15 @@ def account(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """An empty account on moto's server, which the environment names."""
     from moto.iam.models import iam_backends
     from moto.secretsmanager.models import secretsmanager_backends
+    from moto.ssm.models import ssm_backends
 
     aws: Aws = request.getfixturevalue("aws_server")
     secretsmanager_backends.reset()
+    ssm_backends.reset()
     iam_backends.reset()
     environment: Mapping[str, str] = {
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws.url,
+        "AWS_ENDPOINT_URL_SSM": aws.url,
         "AWS_CONFIG_FILE": "/dev/null",
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
@@ -381,7 +409,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ask = System.call
 
     def call(self: System, what: str, function: Callable[[], Any]) -> Any:
-        operation = what.removeprefix("secretsmanager:")
+        operation = what.partition(":")[2]
         if operation != "open":
             made.append("".join(part.capitalize() for part in operation.split("_")))
         return ask(self, what, function)
@@ -434,3 +462,40 @@ def test_what_applies_needs_no_more_than_its_row(
     assert keyform("destroy", "--auto-approve").code == 0
     assert set(calls) - {"GetSecretValue"} == set(granted), "each of them was needed"
     assert ("GetSecretValue" in calls) is (file == FIELD_FILE)
+
+
+@pytest.mark.attack("pull request author")
+@pytest.mark.parametrize("command", ["plan", "status", "rotate --due", "doctor", "verify"])
+def test_the_narrowest_rights_over_parameters_are_those_of_their_row(
+    world: World, keyform: Keyform, account: Account, calls: list[str], command: str
+) -> None:
+    apply(world, keyform, PARAMETER_FILE)
+    granted = rights_of("aws-ssm")[command]
+    calls.clear()
+    account.restrict(granted)
+    ran = keyform(*READ_ONLY[command], env={"GCORE_API_KEY": READER})
+    assert ran.code == 0, ran.out + ran.err
+    assert set(calls) == set(granted), "each of them was needed"
+    for missing in granted:
+        account.restrict([action for action in granted if action != missing])
+        ran = keyform(*READ_ONLY[command], env={"GCORE_API_KEY": READER})
+        assert ran.code == 1, f"{command} does without {missing}"
+        assert missing in " ".join((ran.out + ran.err).split())
+
+
+@pytest.mark.attack("pull request author")
+def test_what_applies_needs_no_more_than_its_row_over_parameters(
+    world: World, keyform: Keyform, account: Account, calls: list[str]
+) -> None:
+    tagged = PARAMETER_FILE.replace(f"region: {REGION}", f"region: {REGION}, tags: {{team: a}}")
+    granted = rights_of("aws-ssm")["apply"]
+    account.restrict(granted)
+    for file in (PARAMETER_FILE, tagged, PARAMETER_FILE):
+        apply(world, keyform, file)
+    for old, new in NEXT.items():
+        assert old in PARAMETER_FILE
+        apply(world, keyform, PARAMETER_FILE.replace(old, new))
+    for _ in range(2):
+        assert keyform("rotate", "payments", "--auto-approve").code == 0
+    assert keyform("destroy", "--auto-approve").code == 0
+    assert set(calls) == set(granted), "each of them was needed, and no value was read"

@@ -1,4 +1,4 @@
-"""AWS Secrets Manager as moto's server plays it over HTTP, seen by a client of the tests' own."""
+"""AWS as moto's server plays it over HTTP, seen by clients of the tests' own."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from reconciler.model import SinkRecord, SinkSettings
 from reconciler.sinks import Sink, open_sinks
 
 REGION = "eu-west-1"
+PARAMETER = f"/{STACK}/payments-api"
 
 
 def generation(number: int, *, key: str = "payments-api", stack: str = STACK) -> SinkRecord:
@@ -88,6 +89,55 @@ class Aws:
         )
 
 
+class Ssm:
+    """The Parameter Store of one account, empty at first."""
+
+    clients: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, url: str) -> None:
+        import boto3
+
+        self.url = url
+        if url not in self.clients:
+            session = boto3.session.Session("id", "secret", region_name=REGION)
+            self.clients[url] = session.client("ssm", endpoint_url=url)
+        self.client: Any = self.clients[url]
+
+    def open(
+        self, *, stack: str = STACK, project: int = PROJECT, effects: Effects | None = None, **options: Any
+    ) -> Sink:
+        """The sink, as a run opens it."""
+        settings = SinkSettings("cloud", "aws-ssm", {"region": REGION, **options})
+        return open_sinks([settings], owner=owner(stack, project=project), effects=effects or Counted())["cloud"]
+
+    def value(self, name: str = PARAMETER) -> str | None:
+        """What a consumer gets."""
+        try:
+            return str(self.client.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
+        except self.client.exceptions.ClientError:
+            return None
+
+    def describe(self, name: str = PARAMETER) -> dict[str, Any]:
+        """All but the value and the tags."""
+        filters = [{"Key": "Name", "Values": [name]}]
+        (found,) = self.client.describe_parameters(ParameterFilters=filters)["Parameters"]
+        return dict(found)
+
+    def tags(self, name: str = PARAMETER) -> dict[str, str]:
+        """The tags."""
+        found = self.client.list_tags_for_resource(ResourceType="Parameter", ResourceId=name)["TagList"]
+        return {tag["Key"]: tag["Value"] for tag in found}
+
+    def tag(self, name: str = PARAMETER, **tags: str) -> None:
+        """Somebody does."""
+        given = [{"Key": key, "Value": value} for key, value in tags.items()]
+        self.client.add_tags_to_resource(ResourceType="Parameter", ResourceId=name, Tags=given)
+
+    def edit(self, text: str, name: str = PARAMETER, **more: str) -> None:
+        """Somebody puts another value; moto keeps the description, as AWS may."""
+        self.client.put_parameter(Name=name, Value=text, Type="SecureString", Overwrite=True, **more)
+
+
 class Killed(BaseException):
     """The process is dead: no effect comes after this."""
 
@@ -95,10 +145,10 @@ class Killed(BaseException):
 class Counted(System):
     """The calls to AWS in order; `before` and `after` get each and may raise.
 
-    They share the first client that a sink made: each takes 100 ms to make, and some megabytes for good.
+    They share the first client that a sink made: each takes 100 ms to make, and some megabytes for good. No one waits.
     """
 
-    clients: ClassVar[list[Any]] = []
+    clients: ClassVar[dict[str, Any]] = {}
 
     def __init__(
         self,
@@ -107,21 +157,26 @@ class Counted(System):
     ) -> None:
         super().__init__()
         self.log: list[str] = []
+        self.waits: list[float] = []
         self.before = before
         self.after = after
 
     def call(self, what: str, function: Callable[[], Any]) -> Any:
-        self.log.append(what.removeprefix("secretsmanager:"))
+        service, _, operation = what.partition(":")
+        self.log.append(operation)
         number = len(self.log)
         self.before(number, what)
-        result = super().call(what, function) if self.log[-1] != "open" else self._client(function)
+        result = super().call(what, function) if operation != "open" else self._client(service, function)
         self.after(number, what)
         return result
 
-    def _client(self, make: Callable[[], Any]) -> Any:
-        if not self.clients:
-            self.clients.append(make())
-        return self.clients[0]
+    def sleep(self, seconds: float) -> None:
+        self.waits.append(seconds)
+
+    def _client(self, service: str, make: Callable[[], Any]) -> Any:
+        if service not in self.clients:
+            self.clients[service] = make()
+        return self.clients[service]
 
 
 def kill_at(wanted: int) -> Callable[[int, str], None]:

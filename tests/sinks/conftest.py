@@ -18,7 +18,7 @@ from sinks.store_server import Shop, serving
 from reconciler.sinks.declared import registered
 
 if TYPE_CHECKING:
-    from sinks.aws_stage import Aws
+    from sinks.aws_stage import Aws, Ssm
     from sinks.vault_stage import Bao
 
 
@@ -64,8 +64,10 @@ def aws_server() -> Iterator[Aws]:
 def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     """The account with nothing in it, and credentials for it in the environment alone."""
     from moto.secretsmanager.models import secretsmanager_backends
+    from moto.ssm.models import ssm_backends
 
     secretsmanager_backends.reset()
+    ssm_backends.reset()
     for name, value in {
         "AWS_ACCESS_KEY_ID": "id",
         "AWS_SECRET_ACCESS_KEY": "key",
@@ -73,9 +75,18 @@ def aws(aws_server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_ENDPOINT_URL_SECRETS_MANAGER": aws_server.url,
+        "AWS_ENDPOINT_URL_SSM": aws_server.url,
     }.items():
         monkeypatch.setenv(name, value)
     return aws_server
+
+
+@pytest.fixture
+def ssm(aws: Aws) -> Ssm:
+    """The Parameter Store of the same account."""
+    from sinks.aws_stage import Ssm
+
+    return Ssm(aws.url)
 
 
 @pytest.fixture(scope="session")

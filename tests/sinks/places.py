@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from sinks.aws_stage import Aws, Counted
+from sinks.aws_stage import Aws, Counted, Ssm
 from sinks.gitlab_server import TOKEN as GITLAB_TOKEN
 from sinks.gitlab_server import Gitlab, Held
 from sinks.stage import DOTENV, STACK, Kind, owner
@@ -156,6 +156,45 @@ class AwsPlace(ReadablePlace):
 
     def plant_foreign(self, secret: str) -> None:
         self.aws.client.create_secret(Name=self.name, SecretString=secret)
+
+
+class SsmPlace(ReadablePlace):
+    """A parameter in AWS's Parameter Store."""
+
+    name = f"/shared/{KEY}"
+
+    def __init__(self, ssm: Ssm) -> None:
+        self.ssm = ssm
+        self.effects: Effects | None = None
+
+    def open(self, *, stack: str = STACK, project: int = 1234) -> Sink:
+        return self.ssm.open(stack=stack, project=project, effects=self.effects, name="/shared/{key}")
+
+    def break_down(self) -> None:
+        self.effects = Counted(before=self._refuse)
+
+    def _refuse(self, _number: int, what: str) -> None:
+        from botocore.exceptions import ClientError
+
+        if "put_parameter" in what:
+            said = {"Error": {"Code": "ValidationException", "Message": "you sent what you sent"}}
+            raise ClientError(said, what)  # type: ignore[arg-type]
+
+    def secret(self) -> str | None:
+        return self.ssm.value(self.name)
+
+    def record(self) -> str:
+        words = str(self.ssm.describe(self.name)["Description"])
+        return words.partition("=")[2] + json.dumps(self.ssm.tags(self.name), sort_keys=True)
+
+    def plant(self, form: int, secret: str) -> None:
+        words = f"g1 {KEY} 2026-11-21T10:00:00.123456Z" if form == 1 else f"{form} and more=yes"
+        tags = [{"Key": "keyform:stack", "Value": STACK}, {"Key": "keyform:key", "Value": KEY}]
+        about = f"written by keyform. keyform:version:1={words}"
+        self.ssm.client.put_parameter(Name=self.name, Value=secret, Type="SecureString", Description=about, Tags=tags)
+
+    def plant_foreign(self, secret: str) -> None:
+        self.ssm.client.put_parameter(Name=self.name, Value=secret, Type="SecureString")
 
 
 class StorePlace(ReadablePlace):

@@ -9,7 +9,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sinks.places import KEY, AwsPlace, CommandPlace, FilePlace, GitlabPlace, Place, ReadablePlace, StorePlace
+from sinks.places import (
+    KEY,
+    AwsPlace,
+    CommandPlace,
+    FilePlace,
+    GitlabPlace,
+    Place,
+    ReadablePlace,
+    SsmPlace,
+    StorePlace,
+)
 from sinks.stage import CANARY, DOTENV, JSON, record
 
 from reconciler.errors import SinkError
@@ -17,7 +27,7 @@ from reconciler.model import ForeignRecord, LaterRecord, Secret, SinkRecord
 from reconciler.sinks.declared import sink_types
 from reconciler.sinks.protocol import HeldSecret, Sink
 
-READABLE = ("dotenv", "json", "aws-secrets-manager", "example", "gitlab-ci", "vault")
+READABLE = ("dotenv", "json", "aws-secrets-manager", "aws-ssm", "example", "gitlab-ci", "vault")
 
 
 def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place:
@@ -29,6 +39,8 @@ def make_place(kind: str, folder: Path, request: pytest.FixtureRequest) -> Place
             return GitlabPlace(request.getfixturevalue("gitlab"))
         case "aws-secrets-manager":
             return AwsPlace(request.getfixturevalue("aws"))
+        case "aws-ssm":
+            return SsmPlace(request.getfixturevalue("ssm"))
         case "command":
             return CommandPlace(folder)
         case "vault":
@@ -281,7 +293,7 @@ def test_a_record_of_the_first_form_is_upgraded_once_by_tidying(place: Place) ->
     assert ".123456" in place.record(), "a run tidies what it has read"
     sink.read([KEY])
     sink.tidy()
-    if isinstance(place, StorePlace):
+    if isinstance(place, StorePlace | SsmPlace):
         assert ".123456" in place.record(), "there it takes the secret to write the record"
         return
     upgraded = place.record()

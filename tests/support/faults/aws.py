@@ -1,4 +1,4 @@
-"""AWS Secrets Manager as boto3's client shows it: what the real sink calls, in memory, on the world's clock.
+"""AWS as boto3's client shows it: what the real sinks call, in memory, on the world's clock.
 
 tests/faults/test_aws.py makes the same calls here and in moto, and compares.
 """
@@ -13,9 +13,12 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
+from support.faults.aws_ssm import READS as PARAMETER_READS
+from support.faults.aws_ssm import FakeParameters, Parameter
+
 REGION = "eu-west-1"
 CURRENT, PREVIOUS = "AWSCURRENT", "AWSPREVIOUS"
-READS = frozenset({"describe_secret", "get_secret_value"})
+READS = PARAMETER_READS | {"describe_secret", "get_secret_value"}
 Given = Mapping[str, Any]
 PAGE = 2
 """Secrets of a page: few, so that there are several."""
@@ -41,9 +44,10 @@ class LateCall:
 
 @dataclass
 class FakeAws:
-    """All secrets of an account, by name."""
+    """All secrets and parameters of an account, by name."""
 
     secrets: dict[str, Entry] = field(default_factory=dict)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
     _on_its_way: list[LateCall] | None = None
     """While it is a list, calls end up there."""
 
@@ -73,13 +77,16 @@ class FakeAws:
 
     def copy(self) -> FakeAws:
         """Another account with the same in it."""
-        return FakeAws(deepcopy(self.secrets))
+        return FakeAws(deepcopy(self.secrets), deepcopy(self.parameters))
 
     def outline(self) -> tuple[Any, ...]:
         """Everything in it, to compare."""
         return tuple(
             (name, *(tuple(sorted(part.items())) for part in (one.tags, one.versions, one.labels)), one.deleted)
             for name, one in sorted(self.secrets.items())
+        ) + tuple(
+            (name, tuple(sorted(one.tags.items())), tuple(one.versions))
+            for name, one in sorted(self.parameters.items())
         )
 
     def held(self) -> dict[str, str]:
@@ -98,14 +105,18 @@ def refusal(code: str, operation: str, status: int = 400, message: str = "refuse
     return error
 
 
-class FakeClient:
+class FakeClient(FakeParameters):
     """boto3's client of it; `now` is the world's clock."""
 
     meta = SimpleNamespace(region_name=REGION)
 
     def __init__(self, aws: FakeAws, now: Callable[[], datetime]) -> None:
         self._aws, self._secrets = aws, aws.secrets
+        self.parameters = aws.parameters
         self._now = now
+
+    def _refuse(self, code: str, operation: str) -> Exception:
+        return refusal(code, operation)
 
     def __getattr__(self, operation: str) -> Callable[..., dict[str, Any]]:
         return lambda **given: self._aws.call(self._now, LateCall(operation, given))

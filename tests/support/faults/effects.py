@@ -285,7 +285,7 @@ class TracedEffects:
     # --- Child processes ----------------------------------------------------------------------------------------------
 
     def call(self, what: str, function: Callable[[], Answered]) -> Answered:
-        operation = what.removeprefix("secretsmanager:")
+        operation = what.partition(":")[2]
         if operation == "open":
             return FakeClient(self.world.aws, self.world.clock.now)  # type: ignore[return-value]
         kind = Kind.CLOUD_READ if operation in aws.READS else Kind.CLOUD_WRITE

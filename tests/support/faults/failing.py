@@ -102,16 +102,16 @@ def _of_programs() -> Iterator[Failure]:
     yield at("`write` does not end", program_hangs_after, "write", is_known=False)
 
 
-def _of_aws() -> Iterator[Failure]:
+def _of_aws(sink: str, quota: str) -> Iterator[Failure]:
     writes = frozenset({Kind.CLOUD_WRITE})
 
     def at(name: str, act: Act, *, kinds: frozenset[Kind] = writes, is_known: bool = True) -> Failure:
-        return Failure("aws-secrets-manager", name, kinds, act, is_known=is_known)
+        return Failure(sink, name, kinds, act, is_known=is_known)
 
     yield at("reading is denied", aws_refuses("AccessDeniedException"), kinds=CLOUD)
     yield at("writing is denied", aws_refuses("AccessDeniedException"))
     yield at("writing is throttled", aws_refuses("ThrottlingException"))
-    yield at("the quota is used up", aws_refuses("LimitExceededException"))
+    yield at("the quota is used up", aws_refuses(quota))
     yield at("it is out of reach", aws_out_of_reach, kinds=CLOUD)
     yield at("writing fails (500)", aws_refuses("InternalServiceError", 500), is_known=False)
     yield at("its answers to writes are lost", aws_answer_lost, is_known=False)
@@ -137,8 +137,22 @@ def _of_vault() -> Iterator[Failure]:
     yield at("its answers to writes are lost", break_after, is_known=False)
 
 
-FAILURES = (*_of_files("dotenv"), *_of_files("json"), *_of_programs(), *_of_aws(), *_of_vault())
-TYPES = {"dotenv": "dotenv", "json": "json", "command": "store", "aws-secrets-manager": "cloud", "vault": "vault"}
+FAILURES = (
+    *_of_files("dotenv"),
+    *_of_files("json"),
+    *_of_programs(),
+    *_of_aws("aws-secrets-manager", "LimitExceededException"),
+    *_of_aws("aws-ssm", "ParameterLimitExceeded"),
+    *_of_vault(),
+)
+TYPES = {
+    "dotenv": "dotenv",
+    "json": "json",
+    "command": "store",
+    "aws-secrets-manager": "cloud",
+    "aws-ssm": "parameters",
+    "vault": "vault",
+}
 STATE = desired(key("payments", "llama3", every=days(30), overlap=HOUR * 2))
 STORIES = ("first", "rotation")
 

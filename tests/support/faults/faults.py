@@ -219,7 +219,7 @@ def aws_refuses(code: str, status: int = 400) -> Act:
     """AWS answers with an error, and does nothing."""
 
     def strike(effect: Effect, _perform: Perform, _effects: TracedEffects) -> Any:
-        raise refused_by_aws(code, effect.name.removeprefix("secretsmanager:"), status)
+        raise refused_by_aws(code, effect.name.partition(":")[2], status)
 
     return strike
 
@@ -237,7 +237,7 @@ def aws_refuses_after(code: str, status: int, retries: int) -> Act:
 
     def strike(effect: Effect, perform: Perform, _effects: TracedEffects) -> Any:
         perform()
-        raise refused_by_aws(code, effect.name.removeprefix("secretsmanager:"), status, retries=retries)
+        raise refused_by_aws(code, effect.name.partition(":")[2], status, retries=retries)
 
     return strike
 

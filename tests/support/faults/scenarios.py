@@ -112,7 +112,14 @@ class Scenario:
         return *self.earlier, (self.before, self.pause)
 
 
-PLACES = {"aws": "AWS", "jobs": "another file", "local": "a file", "shelf": "Vault", "vault": "a program of its own"}
+PLACES = {
+    "aws": "AWS",
+    "jobs": "another file",
+    "local": "a file",
+    "shelf": "Vault",
+    "ssm": "parameters",
+    "vault": "a program of its own",
+}
 """What the file says of each sink's place."""
 EXCLUSIVE = [declared("llama3", exclusive=True)]
 NOTED = desired(key("payments", "llama3", text="Checkout"), endpoints=EXCLUSIVE)
@@ -270,6 +277,25 @@ IN_V3: tuple[Scenario, ...] = (
         desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["shelf", "vault"])),
         pause=61 * DAY,
         sinks={"shelf": "vault", "vault": "store"},
+    ),
+    Scenario(
+        "Parameter Store",
+        desired(key("payments", "llama3", expires_at=LATER, overlap=HOUR, sinks=["ssm"])),
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["ssm"])),
+        sinks={"ssm": "parameters"},
+    ),
+    Scenario(
+        "Parameter Store and a file, and a key that goes",
+        desired(key("payments", "llama3", overlap=HOUR, sinks=["local", "ssm"])),
+        desired(key("batch", "llama3", sinks=["ssm"]), key("payments", "llama3", overlap=HOUR, sinks=["local"])),
+        sinks={"local": "dotenv", "ssm": "parameters"},
+    ),
+    Scenario(
+        "a rotation that is due, in Parameter Store and a program",
+        desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["ssm", "vault"])),
+        desired(key("payments", "llama3", every=days(60), overlap=HOUR, sinks=["ssm", "vault"])),
+        pause=61 * DAY,
+        sinks={"ssm": "parameters", "vault": "store"},
     ),
     Scenario(
         "AWS and a file, and a key that goes",

@@ -29,8 +29,9 @@ def open_all(world: FaultWorld, desired: DesiredState, effects: Effects) -> dict
 
 
 def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
-    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` is AWS,
-    and `lab` is GitLab."""
+    """What the file says of a sink: `store` is a program that takes secrets and gives none back, `cloud` and
+    `parameters` are AWS, and `lab` is GitLab.
+    """
     match kind:
         case "store":
             commands = {verb: (STORE, verb, name, "{key}") for verb in ("write", "remove")}
@@ -44,6 +45,8 @@ def settings_of(world: FaultWorld, name: str, kind: str) -> SinkSettings:
             return SinkSettings(name, "aws-secrets-manager", {"region": REGION, "tags": {"team": "{key}"}})
         case "vault":
             return SinkSettings(name, "vault", {"path": "inference/{key}"})
+        case "parameters":
+            return SinkSettings(name, "aws-ssm", {"region": REGION, "tags": {"team": "{key}"}})
         case _:
             path = world.path_of(name)
             access = {"mode": "0640", "group": GROUP} if kind == "json" else {}

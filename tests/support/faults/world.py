@@ -294,6 +294,8 @@ class FaultWorld:
             return held_in(self.gitlab)
         if self.sinks[sink] == "vault":
             return self.vault.held()
+        if self.sinks[sink] == "parameters":
+            return {name.rpartition("/")[2]: one.value for name, one in self.aws.parameters.items()}
         content = self.files().get(self.path_of(sink), b"")
         if self.sinks[sink] != "json":
             return read_dotenv(content)
