@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
+from reconciler.cli.files import names_of
 from reconciler.cli.terminal import Terminal
 from reconciler.errors import ConfigError, Finding, KeyformError
 from reconciler.model import DesiredState, Written
@@ -22,8 +23,6 @@ from reconciler.model import DesiredState, Written
 if TYPE_CHECKING:
     from reconciler.effects import Effects
     from reconciler.history import History, Object
-
-Read = TypeVar("Read")
 
 _BRANCHES = (
     "GITHUB_BASE_REF",
@@ -153,7 +152,7 @@ def _find(args: argparse.Namespace, effects: Effects) -> tuple[History, list[_Gi
     found: list[_Given] = []
     tree: Path | None = None
     strangers: list[Path] = [each for each in around_here if each.parent != each]
-    for name in args.file or ["keyform.yaml"]:
+    for name in names_of(args):
         if name == "-":
             raise KeyformError(
                 "Standard input has no history to compare with.", way_out="Pass the file itself to --file."

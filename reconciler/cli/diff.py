@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from reconciler.cli.files import names_of
+from reconciler.cli.session import paths_of
 from reconciler.cli.terminal import Terminal
 
 DIFFERS = 2
@@ -14,23 +15,19 @@ DIFFERS = 2
 def run(args: argparse.Namespace, terminal: Terminal) -> int:
     """Print how the files of the work tree differ from those at the base."""
     from reconciler.cli.base import choose_base, read_base_as_written
-    from reconciler.config import STDIN, find_unread, read_written
+    from reconciler.config import read_written
     from reconciler.plan.revision import Comparison, revise
     from reconciler.report.formats import IS_JSON, Look, diff_as
 
     ref = choose_base(args.base, terminal.env)
-    names = args.file or ["keyform.yaml"]
-    paths = [STDIN if name == "-" else Path(name) for name in names]
-    for folder in find_unread(paths):
-        terminal.tell(f"note: {folder} is not read. If it is part of the stack, pass it to --file too.")
-    head, written = read_written(paths, terminal.read_input)
+    head, written = read_written(paths_of(args, terminal), terminal.read_input)
     project = head.project or written.project
     args.about = (head.stack, project)  # for a later error
     base = read_base_as_written(args, terminal.env, ref, stack=head.stack)
     before, before_written = base.state(head), base.written if base.desired is not None else written
     found = Comparison(
         revise(before, head, before_written, written),
-        files=tuple(names),
+        files=tuple(names_of(args)),
         ref=base.ref,
         commit=base.commit,
         is_new=base.is_absent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import os
 import secrets
@@ -18,6 +19,11 @@ _KINDS = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def names_of(args: argparse.Namespace) -> list[str]:
+    """The names that `--file` gives, or that of the usual file."""
+    return list(args.file or ["keyform.yaml"])
 
 
 def write_whole(path: Path, content: bytes, *, way_out: str, private: bool = False, begins: bytes = b"") -> None:

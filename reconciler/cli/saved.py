@@ -90,7 +90,7 @@ class PlanFile:
 
     def narrow(self, fresh: Plan) -> Plan:
         """What it and the plan of now have in common. PlanIsStale if it was applied, or if something moved."""
-        from reconciler.plan.saved import MOST_TOLD, find_moved, is_applied, limit
+        from reconciler.plan.saved import find_moved, first_of, is_applied, limit
 
         shown = self.terminal.masked(fresh)
         if is_applied(self.saved.plan, shown):
@@ -99,12 +99,9 @@ class PlanFile:
                 way_out=f"to change more, {AGAIN}",
             )
         if moved := find_moved(self.saved.plan, shown):
-            told = [str(each) for each in moved[:MOST_TOLD]]
-            if len(moved) > MOST_TOLD:
-                told.append(f"and {len(moved) - MOST_TOLD} more")
             raise PlanIsStale(
                 f"What {self.name} would change is no longer as it was when the plan was made. Nothing was changed.",
-                differences=told,
+                differences=first_of([str(each) for each in moved]),
                 way_out=f"{AGAIN}, and have the new plan reviewed",
             )
         return limit(self.saved.plan, fresh, shown)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.cli.files import names_of
 from reconciler.cli.progress import ShownProgress
 from reconciler.cli.terminal import Terminal
 from reconciler.model import DesiredState, Snapshot
@@ -84,14 +85,21 @@ class Session:
         return compute(snapshot) if sinks is None else plan_what_can_be_written(compute, snapshot, sinks)
 
 
-def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:
-    """The files of `--file`, or keyform.yaml; `-` is standard input."""
-    from reconciler.config import STDIN, find_unread, load_config
+def paths_of(args: argparse.Namespace, terminal: Terminal) -> list[Path]:
+    """The files and folders of `--file`; says which folders in those are not read."""
+    from reconciler.config import STDIN, find_unread
 
-    paths = [STDIN if name == "-" else Path(name) for name in args.file or ["keyform.yaml"]]
+    paths = [STDIN if name == "-" else Path(name) for name in names_of(args)]
     for folder in find_unread(paths):
         terminal.tell(f"note: {folder} is not read. If it is part of the stack, pass it to --file too.")
-    desired = load_config(paths, terminal.env, terminal.read_input)
+    return paths
+
+
+def read_configuration(args: argparse.Namespace, terminal: Terminal) -> DesiredState:
+    """The files of `--file`, or keyform.yaml; `-` is standard input."""
+    from reconciler.config import load_config
+
+    desired = load_config(paths_of(args, terminal), terminal.env, terminal.read_input)
     args.about = (desired.stack, desired.project)  # for a later error
     return desired
 

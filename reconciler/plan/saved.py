@@ -10,24 +10,23 @@ sink that it writes to. Others may move.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from reconciler.errors import Finding
 from reconciler.model import Binding, Ownership
 from reconciler.plan.changes import (
     Change,
-    ChangeId,
     Copy,
     CreateGeneration,
     Object,
     OpenEndpoint,
     Plan,
     Publish,
-    RemoveRecord,
     Unbind,
     UpdateKey,
 )
+from reconciler.plan.compute import sinks_written
 
 MOST_TOLD = 20
 """How many differences are listed."""
@@ -219,18 +218,7 @@ def addresses_of(changes: Collection[Change]) -> set[str]:
 
 def sinks_of(changes: Collection[Change]) -> set[str]:
     """The sinks that changes write to, or read a secret from."""
-    found = set[str]()
-    for change in changes:
-        match change:
-            case Publish(sinks=sinks):
-                found.update(sinks)
-            case Copy(sinks=sinks, source=source):
-                found.update((*sinks, source))
-            case RemoveRecord(sink=sink):
-                found.add(sink)
-            case _:
-                pass
-    return found
+    return sinks_written(changes) | {change.source for change in changes if isinstance(change, Copy)}
 
 
 def foreign_at(plan: Plan, address: str) -> set[str]:
@@ -278,9 +266,9 @@ def _objects(value: object) -> list[Object]:
 
 def in_words(changes: Collection[Change]) -> list[str]:
     """A few of these changes."""
-    told = [f"{change.address}: {_id(change.id)}" for change in changes][:MOST_TOLD]
-    return [*told, f"and {len(changes) - MOST_TOLD} more"] if len(changes) > MOST_TOLD else told
+    return first_of([f"{change.address}: {change.id.in_words}" for change in changes])
 
 
-def _id(change: ChangeId) -> str:
-    return change.in_words
+def first_of(told: Sequence[str]) -> list[str]:
+    """The first of these sentences, and how many more there are."""
+    return [*told[:MOST_TOLD], *([f"and {len(told) - MOST_TOLD} more"] if len(told) > MOST_TOLD else [])]

@@ -80,14 +80,14 @@ class Story:
 
 LOOK = ["GET sys/internal", "GET metadata"]
 MERGE = ["PATCH metadata", "PATCH data", "PATCH metadata"]
-ANEW = ["PATCH metadata", "POST data", "PATCH metadata"]
+CREATE_AGAIN = ["PATCH metadata", "POST data", "PATCH metadata"]
 STORIES = {
     "first write": Story(nothing, write, 2, [*LOOK, "POST metadata", "POST data", "PATCH metadata"]),
     "second write": Story(held, write, 2, [*LOOK, *MERGE]),
     "write into what others edited": Story(edited, write, 2, [*LOOK, "GET data", *MERGE]),
     "write beside others": Story(shared, write, 2, [*LOOK, *MERGE]),
-    "write after a removal": Story(removed, write, 2, [*LOOK, *ANEW]),
-    "write after a deletion by hand": Story(deleted, write, 2, [*LOOK, *ANEW]),
+    "write after a removal": Story(removed, write, 2, [*LOOK, *CREATE_AGAIN]),
+    "write after a deletion by hand": Story(deleted, write, 2, [*LOOK, *CREATE_AGAIN]),
     "removal": Story(held, remove, None, [*LOOK, "PATCH data", "GET subkeys", "POST destroy", "PATCH metadata"]),
     "removal beside others": Story(shared, remove, None, [*LOOK, "PATCH data", "GET subkeys", "PATCH metadata"]),
     "release": Story(held, release, None, [*LOOK, "GET data", *MERGE]),
